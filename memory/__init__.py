@@ -1,0 +1,1 @@
+"""Success memory (the momentum): records, embedding, recall over Chroma."""

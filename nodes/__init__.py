@@ -1,0 +1,1 @@
+"""Nodes: one verb of the optimiser per file."""

@@ -1,0 +1,1 @@
+"""Who thinks: the protocol and its implementations."""

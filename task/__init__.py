@@ -1,0 +1,1 @@
+"""The task being solved: spec, data, metric, folds, scorer, evidence, profile."""
