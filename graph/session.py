@@ -24,6 +24,7 @@ from graph.events import Listener
 from graph.publish import published
 from graph.run import Run, RunError, close_run, make_folder, new_folder, open_run, read_meta
 from graph.settings import Settings
+from reasoner.protocol import Reasoner
 from task.client import TaskWorker
 
 DRAIN_S = 2.0  # after a first interrupt: nodes may finish; then the running scripts are ended
@@ -51,8 +52,13 @@ class Outcome:
         return f"<p>Gome run <code>{self.run}</code>: {score} ({self.reason})<br>submission: <code>{self.submission}</code></p>"
 
 
-async def start(task: str, settings: Settings, *, folder: Path | None = None, listeners: Sequence[Listener] = ()) -> Outcome:
-    """A new run. Checks the task and the sandbox before anything is spent; raises TaskError, SandboxUnavailable, ReasonerUnavailable."""
+async def start(
+    task: str, settings: Settings, *, folder: Path | None = None, listeners: Sequence[Listener] = (), reasoner: Reasoner | None = None
+) -> Outcome:
+    """A new run. Checks the task and the sandbox before anything is spent; raises TaskError, SandboxUnavailable, ReasonerUnavailable.
+
+    `reasoner` takes the place of the one that the settings name (a resume needs it again).
+    """
     worker = TaskWorker()
     folder = folder or new_folder(settings, task)
     fresh = not folder.exists()
@@ -61,7 +67,7 @@ async def start(task: str, settings: Settings, *, folder: Path | None = None, li
         make_folder(folder, task, settings)
         run = open_run(folder)
         run.worker = worker
-        await preflight(run)
+        await preflight(run, reasoner)
     except BaseException:
         await worker.close()
         if fresh:
@@ -70,20 +76,21 @@ async def start(task: str, settings: Settings, *, folder: Path | None = None, li
     return await drive(folder, listeners=listeners)
 
 
-async def preflight(run: Run) -> None:
+async def preflight(run: Run, reasoner: Reasoner | None = None) -> None:
     """Touches what the run cannot do without, so that a missing sandbox or key is told at once."""
+    if reasoner is not None:
+        run.reasoner = reasoner
     _ = run.sandbox
     check = getattr(run.reasoner, "check", None)
     if check is not None:
         await check()
 
 
-async def resume(folder: Path, *, listeners: Sequence[Listener] = (), check: bool = True) -> Outcome:
+async def resume(folder: Path, *, listeners: Sequence[Listener] = (), reasoner: Reasoner | None = None) -> Outcome:
     """Goes on with a run where its last session left it; a run that has ended just tells its outcome."""
     read_meta(folder)
     run = open_run(folder)
-    if check:
-        await preflight(run)
+    await preflight(run, reasoner)
     run.events.emit("run_resumed", run=run.id)
     return await drive(folder, listeners=listeners)
 

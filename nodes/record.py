@@ -78,7 +78,7 @@ def advanced(run: Run, row: Trace, attempt: Json, ref: str) -> Trace:
 
 
 SHOWN = (
-    "id trace step parent kind script evidence log score score_se folds gain gain_se verdict reasons problems seconds usage repairs diagnosis"
+    "submission oof id trace step parent kind script evidence log score score_se folds gain gain_se verdict reasons problems seconds usage repairs diagnosis"
 ).split()
 
 
