@@ -1,0 +1,49 @@
+# The same few commands locally and in CI.
+UV_VERSION = 0.9
+VENV = .venv
+UV = .tools/bin/uv
+PY = $(VENV)/bin/python
+EXAMPLE = modechoice
+
+.PHONY: run test check bench eval nightly format clean
+.DEFAULT_GOAL := run
+
+$(UV):
+	python3 -m venv .tools
+	.tools/bin/pip install --quiet --disable-pip-version-check 'uv>=$(UV_VERSION)'
+
+$(VENV)/.synced: $(UV) pyproject.toml uv.lock
+	$(UV) sync --locked --quiet --no-dev
+	touch $@
+
+$(VENV)/.synced-dev: $(UV) pyproject.toml uv.lock
+	$(UV) sync --locked --quiet
+	touch $@ $(VENV)/.synced
+
+run: $(VENV)/.synced  ## solve a real example: from a first draft to a better submission
+	$(PY) -m evals.demo $(EXAMPLE)
+
+test: $(VENV)/.synced-dev  ## the tests, without the slow ones
+	$(PY) -m pytest -q -m "not slow"
+
+nightly: $(VENV)/.synced-dev  ## all tests
+	$(PY) -m pytest -q
+
+check: $(VENV)/.synced-dev  ## style, types, import floors
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.synced-dev
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: $(VENV)/.synced  ## overhead per step and memory of the main process
+	$(PY) -m evals.bench
+
+eval: $(VENV)/.synced  ## the examples over three seeds, private scores
+	$(PY) -m evals.examples
+
+clean:
+	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""The `gome` command: what a person types."""

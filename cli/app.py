@@ -1,0 +1,247 @@
+"""Commands of `gome`. Each imports what it needs when it runs, so that `gome --help` stays fast.
+
+Exit codes: 0 a valid submission was written; 1 the run ended without one; 2 bad input or something missing here, nothing was
+spent; 130 interrupted, `gome resume` goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from graph.session import Outcome
+    from graph.settings import Settings
+
+app = typer.Typer(
+    help="Gome writes, runs, diagnoses and improves training scripts for your task until the budget is spent.\n\n"
+    "Try it:  gome example modechoice tasks/modechoice  &&  gome run tasks/modechoice",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+TaskFolder = Annotated[str, typer.Argument(help="Task folder: task.yaml, or train/test/sample_submission tables as they are.")]
+RunName = Annotated[str, typer.Argument(help="Run folder or its name below --runs-dir; empty: the latest.")]
+RunsDir = Annotated[str, typer.Option("--runs-dir", help="Where run folders are.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Events as JSON lines on stdout, for machines.")]
+
+
+@app.command()
+def run(
+    task: TaskFolder,
+    traces: Annotated[int | None, typer.Option(help="Parallel traces. [default: 2]")] = None,
+    steps: Annotated[int | None, typer.Option(help="Attempts per trace. [default: 8]")] = None,
+    time: Annotated[str | None, typer.Option(help="Wall time of the run: seconds, or 30m, 12h. [default: 1h]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of folds, audit rows and tie-breaks. [default: 0]")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Model of the OpenAI-compatible endpoint, or verb=model; none: the expert.")] = None,
+    base_url: Annotated[str | None, typer.Option(help="Endpoint; else OPENAI_BASE_URL.")] = None,
+    max_usd: Annotated[float | None, typer.Option(help="Stop when the models have cost this much.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Stop after this many tokens.")] = None,
+    sandbox: Annotated[str | None, typer.Option(help="local | e2b | ray. [default: local]")] = None,
+    isolation: Annotated[str | None, typer.Option(help="Tier of the local sandbox: auto | bubblewrap | landlock | none.")] = None,
+    memory: Annotated[str | None, typer.Option(help="Folder of the success memory, http://host:port, or off. [default: ~/.gome/memory]")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Any other setting as name=value (docs/settings.md).")] = None,
+    runs_dir: RunsDir = "runs",
+    json: AsJson = False,
+) -> None:
+    """Solve a task folder. Ctrl-C once stops and says how to go on."""
+    given = {
+        "traces": traces,
+        "steps": steps,
+        "time_s": seconds(time) if time else None,
+        "seed": seed,
+        "model": model,
+        "base_url": base_url,
+        "max_usd": max_usd,
+        "max_tokens": max_tokens,
+        "sandbox": sandbox,
+        "isolation": isolation,
+        "memory": memory,
+        "runs_dir": runs_dir,
+    }
+    from graph.session import start
+
+    chosen = make_settings({key: value for key, value in given.items() if value is not None}, settings or [])
+    watch(lambda listener: start(task, chosen, listeners=[listener]), json)
+
+
+@app.command()
+def resume(name: RunName = "", runs_dir: RunsDir = "runs", json: AsJson = False) -> None:
+    """Go on with an interrupted or killed run, from where it stood."""
+    from graph.session import resume as again
+
+    folder = find_run(name, runs_dir)
+    watch(lambda listener: again(folder, listeners=[listener]), json)
+
+
+@app.command("ls")
+def list_runs(runs_dir: RunsDir = "runs") -> None:
+    """The runs, newest first, with their best scores."""
+    from rich.console import Console
+
+    from report.tables import runs_table
+
+    Console().print(runs_table(run_folders(runs_dir)))
+
+
+@app.command()
+def show(name: RunName = "", runs_dir: RunsDir = "runs") -> None:
+    """One run: its attempts, verdicts and reasons, and how the best script differs from the first."""
+    from rich.console import Console
+
+    from report.tables import run_details
+
+    Console().print(run_details(find_run(name, runs_dir)))
+
+
+@app.command()
+def example(
+    name: Annotated[str, typer.Argument(help="Name of the example; empty: list them.")] = "",
+    folder: Annotated[str, typer.Argument(help="Where to write the task; the answers go beside it, into FOLDER-private.")] = "",
+) -> None:
+    """Write a real data set out as a task folder, its answers held back beside it."""
+    asyncio.run(guarded(write_example(name, folder)))
+
+
+async def write_example(name: str, folder: str) -> None:
+    from task.client import TaskWorker
+
+    worker = TaskWorker()
+    try:
+        if not name:
+            for key, line in (await worker.list_examples()).items():
+                typer.echo(f"{key:14} {line}")
+            return
+        place = folder or f"tasks/{name}"
+        await worker.write_example(name, place)
+        typer.echo(f"{place}: task written; {place}-private holds the answers, which no run can reach.\nNext: gome run {place}")
+    finally:
+        await worker.close()
+
+
+@app.command()
+def init(
+    folder: Annotated[str, typer.Argument(help="Folder with your training and test tables.")],
+    force: Annotated[bool, typer.Option(help="Overwrite an existing task.yaml.")] = False,
+) -> None:
+    """Look at a folder of data and write the task.yaml that says what to predict and how it is scored."""
+    asyncio.run(guarded(write_task_yaml(folder, force)))
+
+
+async def write_task_yaml(folder: str, force: bool) -> None:
+    from task.client import TaskWorker
+
+    worker = TaskWorker()
+    try:
+        path, reasons = await worker.init_task(folder, force=force)
+        typer.echo(f"{path} written.")
+        for reason in reasons:
+            typer.echo(f"  - {reason}")
+        typer.echo(f"Next: look it over, then gome run {folder}")
+    finally:
+        await worker.close()
+
+
+@app.command()
+def score(
+    task: TaskFolder,
+    answers: Annotated[str, typer.Argument(help="CSV with the true labels of the test rows.")],
+    submissions: Annotated[list[str], typer.Argument(help="Submission files to score.")],
+) -> None:
+    """Score submissions against answers that you hold, by the task's metric."""
+    asyncio.run(guarded(print_scores(task, answers, submissions)))
+
+
+async def print_scores(task: str, answers: str, submissions: list[str]) -> None:
+    from task.client import TaskWorker
+
+    worker = TaskWorker()
+    try:
+        for path in submissions:
+            value = await worker.score_private(task, answers, path)
+            typer.echo(f"{value:.6g}  {path}")
+    finally:
+        await worker.close()
+
+
+# plumbing
+
+
+def watch(make: Callable[[Any], Coroutine[Any, Any, Outcome]], json: bool) -> None:
+    """Runs a session under a live view and ends with its exit code."""
+    from report.console import make_listener
+
+    with make_listener("json" if json else "live") as listener:
+        outcome = asyncio.run(guarded(make(listener.on_event)))
+    raise typer.Exit(130 if outcome.interrupted else 0 if outcome.submission else 1)
+
+
+async def guarded(going: Coroutine[Any, Any, Any]) -> Any:
+    """Known failures end with one sentence on stderr and exit code 2; anything else is a bug and keeps its traceback."""
+    from graph.run import RunError
+    from reasoner.protocol import ReasonerUnavailable
+    from sandbox.protocol import SandboxUnavailable
+    from task.types import TaskError
+
+    try:
+        return await going
+    except (TaskError, RunError, SandboxUnavailable, ReasonerUnavailable) as error:
+        typer.echo(f"gome: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+def make_settings(given: dict[str, Any], pairs: list[str]) -> Settings:
+    from pydantic import ValidationError
+
+    from graph.settings import Settings
+
+    for pair in pairs:
+        name, found, value = pair.partition("=")
+        if not found or name not in Settings.model_fields:
+            raise typer.BadParameter(f"--set {pair}: expected name=value with a name of {', '.join(sorted(Settings.model_fields))}")
+        given[name] = None if value in ("", "none") and name != "gpus" and name != "isolation" else value
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise typer.BadParameter(f"{first['loc'][0] if first['loc'] else 'settings'}: {first['msg']} (got {first['input']!r})") from None
+
+
+def seconds(text: str) -> float:
+    """`90`, `90s`, `30m`, `12h`."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
+    try:
+        return float(number) * unit
+    except ValueError:
+        raise typer.BadParameter(f"--time {text}: expected seconds, or a number with s, m or h") from None
+
+
+def run_folders(runs_dir: str) -> list[Path]:
+    """Run folders, newest first."""
+    root = Path(runs_dir).expanduser()
+    return sorted((path.parent for path in root.glob("*/run.json")), key=lambda folder: folder.name, reverse=True)
+
+
+def find_run(name: str, runs_dir: str) -> Path:
+    """A folder, a name below runs_dir, or the latest run."""
+    if not name:
+        folders = run_folders(runs_dir)
+        if not folders:
+            fail(f"no runs below {runs_dir}; start one with `gome run DIR`")
+        return folders[0].resolve()
+    for folder in (Path(name).expanduser(), Path(runs_dir).expanduser() / name):
+        if (folder / "run.json").exists():
+            return folder.resolve()
+    return fail(f"no run named {name} below {runs_dir}; `gome ls` lists them")
+
+
+def fail(message: str) -> Any:
+    typer.echo(f"gome: {message}", err=True)
+    raise typer.Exit(2)

@@ -1,0 +1,65 @@
+"""Artifact store: immutable bytes on disk under the hash of their content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+
+class ArtifactError(Exception):
+    """An artifact is missing or its content is not what its hash says."""
+
+
+class Artifacts:
+    """sha256 -> bytes, below one folder. Writing twice changes nothing; reading checks the hash."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, ref: str) -> Path:
+        return self.root / ref[:2] / ref
+
+    def put(self, data: str | bytes) -> str:
+        raw = data.encode() if isinstance(data, str) else data
+        ref = hashlib.sha256(raw).hexdigest()
+        path = self.path(ref)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, raw)
+        return ref
+
+    def put_json(self, value: Any) -> str:
+        return self.put(json.dumps(value, sort_keys=True, allow_nan=False, default=str))
+
+    def put_file(self, source: Path) -> str:
+        return self.put(source.read_bytes())
+
+    def get(self, ref: str) -> str:
+        path = self.path(ref)
+        try:
+            raw = path.read_bytes()
+        except OSError as error:
+            raise ArtifactError(f"{path}: cannot be read ({error.strerror}); the run folder is damaged, resume from a copy of it") from error
+        if hashlib.sha256(raw).hexdigest() != ref:
+            raise ArtifactError(f"{path}: its content does not match its name; the run folder is damaged, resume from a copy of it")
+        return raw.decode()
+
+    def get_json(self, ref: str) -> Any:
+        return json.loads(self.get(ref))
+
+
+@lru_cache(maxsize=4096)
+def cached_json(root: Path, ref: str) -> Any:
+    """A parsed artifact, shared: treat it as read-only."""
+    return Artifacts(root).get_json(ref)
+
+
+def write_atomic(path: Path, data: str | bytes) -> None:
+    """Either the old content or the whole new one, also after a kill."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+    temporary.replace(path)

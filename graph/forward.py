@@ -1,0 +1,35 @@
+"""The forward pass: one script in the sandbox, its output and files moved into the artifact store."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+from graph.run import Json, Run
+from sandbox.protocol import Execution, Job, Limits
+
+
+async def forward(run: Run, name: str, script: str, inputs: dict[str, str], limit_s: float) -> Json:
+    """One execution as JSON: the sandbox's account, with `log` and `files` as artifacts."""
+    workspace = run.folder / "work" / name
+    await asyncio.to_thread(fresh, workspace)
+    settings = run.settings
+    limits = Limits(wall_s=limit_s, memory_bytes=settings.run_memory_bytes, cpus=run.setup["cpus"])
+    job = Job(id=name, script=run.artifacts.get(script), workspace=workspace, inputs=inputs, limits=limits)
+    try:
+        execution = await run.sandbox.run(job)
+        return await asyncio.to_thread(keep, run, execution)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, workspace, True)
+
+
+def fresh(workspace: Path) -> None:
+    """A new empty folder: a leftover of a killed run may hold planted links."""
+    shutil.rmtree(workspace, ignore_errors=True)
+    workspace.mkdir(parents=True)
+
+
+def keep(run: Run, execution: Execution) -> Json:
+    files = {name: run.artifacts.put_file(Path(path)) for name, path in execution.files.items()}
+    return execution.model_dump(exclude={"output", "files"}) | {"log": run.artifacts.put(execution.output), "files": files}

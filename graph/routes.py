@@ -1,0 +1,55 @@
+"""Where to go next: pure predicates of the state, so that drawing, type checker and tests know every edge."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from langgraph.graph import END
+from langgraph.types import Send
+
+from graph.state import RunState, TraceInput, TraceState
+
+End = Literal["__end__"]
+
+
+def fan_out(state: RunState) -> list[Send] | Literal["finalize"]:
+    """Send every trace that still runs on its next visit, or go to finalize."""
+    live = [row for row in state["traces"].values() if row["status"] == "running"]
+    if state.get("stop") or not live:
+        return "finalize"
+    rows = sorted(live, key=lambda row: row["trace"])
+    return [Send("trace", TraceInput(run_dir=state["run_dir"], row=row, until=visit_end(state, row["step"]))) for row in rows]
+
+
+def visit_end(state: RunState, step: int) -> int:
+    return min(step + state["merge_every"], state["steps"])
+
+
+def enter(state: TraceState) -> Literal["draft", "diagnose"]:
+    """A trace without a valid script drafts one; any other looks at its gradient."""
+    return "draft" if state["row"]["best"] is None else "diagnose"
+
+
+def thought(state: TraceState) -> Literal["execute", "record"]:
+    """After draft, update or repair: run the script, or record that the reasoner gave none."""
+    return "record" if state["work"].get("error") else "execute"
+
+
+def diagnosed(state: TraceState) -> Literal["update", "record", "__end__"]:
+    """No hypothesis worth a run ends the visit; the row then says so."""
+    if state["work"].get("error"):
+        return "record"
+    return "update" if state["row"]["status"] == "running" else END
+
+
+def judged(state: TraceState) -> Literal["repair", "record"]:
+    """A failed script is repaired while it has repairs left."""
+    return "repair" if state["work"].get("failed") else "record"
+
+
+def recorded(state: TraceState) -> Literal["draft", "diagnose", "__end__"]:
+    """The next step of the visit, or back to the merge."""
+    row = state["row"]
+    if row["status"] != "running" or row["step"] >= state["until"]:
+        return END
+    return enter(state)

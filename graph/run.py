@@ -1,0 +1,225 @@
+"""An open run: its folder and the services that nodes use.  Never in state; reopened from the folder after a kill."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import platform
+import secrets
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from graph.artifacts import Artifacts, cached_json, write_atomic
+from graph.events import Events
+from graph.settings import Settings
+from memory.protocol import Memory
+from reasoner.protocol import Reasoner, TaskBrief
+from sandbox.protocol import Sandbox
+from task.client import TaskWorker
+from task.types import Prepared, TaskError
+
+Json = dict[str, Any]
+
+
+class RunError(Exception):
+    """A run folder that cannot be used; the message names it and the remedy."""
+
+
+class Run:
+    """Services of one run folder, bound to one event loop."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        meta = read_meta(folder)
+        self.id: str = meta["run"]
+        self.task_path: str = meta["task"]
+        self.settings = Settings.model_validate(meta["settings"])
+        self.artifacts = Artifacts(folder / "artifacts")
+        self.events = Events(folder / "events.jsonl")
+        self.worker = TaskWorker()
+        self.slots = asyncio.Semaphore(n_slots(self.settings))
+        self.publishing = asyncio.Lock()
+        self.drafting = asyncio.Lock()
+        self.directions: dict[int, str] = {}
+
+    # services, made when first used
+
+    @cached_property
+    def sandbox(self) -> Sandbox:
+        return make_sandbox(self.settings, self.folder)
+
+    @cached_property
+    def reasoner(self) -> Reasoner:
+        return make_reasoner(self.settings)
+
+    @cached_property
+    def memory(self) -> Memory:
+        from memory.open import open_memory
+
+        settings = self.settings
+        return open_memory(
+            settings.memory, run=self.id, evaluation=settings.evaluation, on_warning=lambda text: self.events.emit("warning", message=text)
+        )
+
+    async def close(self) -> None:
+        """Ends the worker, the sandbox and whatever else was opened."""
+        made = vars(self)
+        await self.worker.close()
+        if "sandbox" in made:
+            await self.sandbox.close()
+        if "reasoner" in made:
+            await self.reasoner.close()
+        if "memory" in made:
+            self.memory.close()
+
+    # what the profile node found out
+
+    @cached_property
+    def setup(self) -> Json:
+        """{prepared, profile, brief, packages, tier}, written once by the profile node."""
+        try:
+            value: Json = json.loads((self.folder / "setup.json").read_text())
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.folder}/setup.json cannot be read ({error}); start the run anew") from error
+        return value
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        return Prepared.model_validate(self.setup["prepared"])
+
+    @cached_property
+    def task_brief(self) -> TaskBrief:
+        return TaskBrief.model_validate(self.setup["brief"])
+
+    # records
+
+    def attempt(self, ref: str) -> Json:
+        """An attempt's record; read-only."""
+        value: Json = cached_json(self.artifacts.root, ref)
+        return value
+
+    def chain(self, head: str | None, *, until: str | None = None, limit: int | None = None) -> list[Json]:
+        """A trace's attempts from `head` back to (not including) `until`, oldest first, at most the latest `limit`."""
+        found: list[Json] = []
+        while head and head != until and (limit is None or len(found) < limit):
+            found.append(self.attempt(head) | {"ref": head})
+            head = found[-1]["prev"]
+        return found[::-1]
+
+    async def once(self, verb: str, parts: list[str], make: Callable[[], Awaitable[Json]]) -> Json:
+        """The value of `make()`, kept on disk: a node that runs again after a kill finds it and repeats nothing.
+
+        `parts` must name everything that the value depends on, so that a fork with other inputs is computed anew.
+        """
+        digest = hashlib.sha256(json.dumps([verb, *parts]).encode()).hexdigest()[:24]
+        path = self.folder / "done" / f"{verb}-{digest}.json"
+        if path.exists():
+            kept: Json = json.loads(path.read_text())
+            return kept
+        value = await make()
+        path.parent.mkdir(exist_ok=True)
+        write_atomic(path, json.dumps(value, default=str))
+        return value
+
+    @property
+    def time_left_s(self) -> float:
+        return max(0.0, self.settings.time_s - self.events.elapsed)
+
+
+def n_slots(settings: Settings) -> int:
+    return settings.slots or max(1, min(settings.traces, os.cpu_count() or 1))
+
+
+def make_sandbox(settings: Settings, folder: Path) -> Sandbox:
+    from sandbox.factory import make_sandbox as make
+
+    return make(settings.sandbox, isolation=settings.isolation, run_dir=folder)
+
+
+def make_reasoner(settings: Settings) -> Reasoner:
+    if not settings.model:
+        from reasoner.expert.engine import Expert
+
+        return Expert(seed=settings.seed)
+    from reasoner.chat.endpoint import from_env
+    from reasoner.chat.engine import Chat
+
+    return Chat(from_env(settings.model, base_url=settings.base_url, seed=settings.seed))
+
+
+# opening and making run folders
+
+_open: dict[tuple[str, int], Run] = {}
+
+
+def open_run(folder: str | Path) -> Run:
+    """The run of this folder in this event loop; opened at first use."""
+    key = (str(Path(folder).resolve()), id(asyncio.get_running_loop()))
+    if key not in _open:
+        _open[key] = Run(Path(key[0]))
+    return _open[key]
+
+
+async def close_run(folder: str | Path) -> None:
+    key = (str(Path(folder).resolve()), id(asyncio.get_running_loop()))
+    if run := _open.pop(key, None):
+        await run.close()
+
+
+def new_folder(settings: Settings, task: str) -> Path:
+    """A fresh name for a run folder: time, task, four random letters."""
+    name = "".join(c if c.isalnum() else "-" for c in Path(task).resolve().name)[:40] or "task"
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    return Path(settings.runs_dir).expanduser().resolve() / f"{stamp}-{name}-{secrets.token_hex(2)}"
+
+
+def make_folder(folder: Path, task: str, settings: Settings) -> None:
+    """run.json and the folders of a new run. A folder that is already a run is left as it is."""
+    if (folder / "run.json").exists():
+        return
+    try:
+        for name in ("artifacts", "public", "private", "work", "best"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / "private").chmod(0o700)
+        meta = {
+            "schema": 1,
+            "run": folder.name,
+            "task": str(Path(task).expanduser().resolve()),
+            "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "settings": settings.model_dump(),
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "versions": versions(),
+            "argv": sys.argv[:1],
+        }
+        write_atomic(folder / "run.json", json.dumps(meta, indent=2))
+    except OSError as error:
+        raise TaskError(f"{folder}: the run folder cannot be written ({error.strerror}); choose another place with --runs-dir") from error
+
+
+def read_meta(folder: Path) -> Json:
+    try:
+        meta: Json = json.loads((folder / "run.json").read_text())
+    except OSError as error:
+        raise RunError(f"{folder} is not a run folder (no run.json); `gome ls` lists the runs") from error
+    except ValueError as error:
+        raise RunError(f"{folder}/run.json is damaged ({error}); the run cannot be resumed") from error
+    return meta
+
+
+def versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in ("gome", "langgraph", "langchain-core", "langchain-openai", "chromadb", "scikit-learn", "lightgbm", "pandas", "numpy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

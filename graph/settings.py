@@ -1,0 +1,53 @@
+"""Every default of a run, in one frozen class.  It is also the graph's context schema, so Studio draws a form from it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Settings(BaseModel):
+    """The knobs of a run. Stored resolved in run.json; a resumed run reads them from there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    traces: int = Field(2, ge=1, le=64, title="Traces", description="parallel traces, each with its own best solution and history")
+    steps: int = Field(8, ge=1, le=100_000, title="Steps", description="attempts per trace, the draft included, repairs not")
+    time_s: float = Field(3600, gt=0, title="Time", description="wall time of the whole run in seconds, resumes included")
+    merge_every: int = Field(1, ge=1, title="Merge every", description="steps a trace runs before it meets the others")
+    seed: int = Field(0, ge=0, title="Seed", description="seed of folds, audit rows and every tie-break")
+
+    model: list[str] = Field(
+        default_factory=list,
+        title="Model",
+        description="empty: the embedded expert. `gpt-x`: that model of the OpenAI-compatible endpoint. "
+        "`verb=model` serves one verb (draft, diagnose, update, repair, review)",
+    )
+    base_url: str | None = Field(None, title="Endpoint", description="base URL of the endpoint; empty: OPENAI_BASE_URL or OpenAI's own")
+    max_usd: float | None = Field(None, gt=0, description="stop when the models' bill reaches this many dollars")
+    max_tokens: int | None = Field(None, gt=0, description="stop when the models have read and written this many tokens")
+    max_repairs: int = Field(2, ge=0, le=10, description="repairs of a script that failed, before the attempt is given up")
+    max_failures: int = Field(6, ge=1, description="steps of one trace without a valid script in a row, before the trace is given up")
+
+    sandbox: Literal["local", "e2b", "ray"] = Field("local", title="Sandbox", description="where scripts run")
+    isolation: Literal["auto", "bubblewrap", "landlock", "none"] = Field(
+        "auto", title="Isolation", description="tier of the local sandbox; `none` runs scripts with your own rights"
+    )
+    slots: int = Field(0, ge=0, description="scripts that run at one time; 0: as many as traces, at most the cores")
+    run_time_s: float = Field(600, gt=0, description="wall limit of one script, seconds")
+    run_memory_bytes: int = Field(4 * 2**30, gt=0, description="memory limit of one script, bytes")
+    gpus: str = Field("auto", description="auto | none | indices such as 0,1")
+
+    accept_z: float = Field(
+        1.0, ge=0, description="an attempt is accepted when its paired improvement exceeds this many standard errors (docs/design.md)"
+    )
+    audit: bool = Field(True, description="hold back hidden audit rows when there are enough training rows")
+    n_folds: int | None = Field(None, ge=2, le=20, description="folds; empty: as the task says, else 5")
+    patience: int = Field(3, ge=1, description="merges without an accepted attempt after which a trace counts as stuck and is rescued")
+    target: float | None = Field(None, description="stop when the best score reaches this value")
+    finalize_share: float = Field(0.1, ge=0, le=0.5, description="share of the time kept for the final refit")
+
+    memory: str = Field("~/.gome/memory", title="Memory", description="folder of the success memory, http://host:port of a Chroma server, or off")
+    evaluation: bool = Field(False, description="ignore what the memory knows of this very task from earlier runs")
+    runs_dir: str = Field("runs", description="where run folders are made")

@@ -1,0 +1,127 @@
+"""What flows through the graph: ids, numbers and short text.  Everything larger lies in the artifact store by its hash.
+
+Attempts form a chain like commits: a trace holds the hash of its latest attempt, every attempt names the one before it.
+So the state stays small however long a run is, and a checkpoint of long ago still sees exactly the history of its time.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypedDict
+
+from pydantic import BaseModel, Field
+
+SCHEMA_VERSION = 1
+
+Status = Literal["running", "done", "failed"]
+Verdict = Literal["accepted", "tie", "rejected", "failed"]
+
+
+class Input(BaseModel):
+    """What a caller gives: the task folder, and a run folder when it chose one."""
+
+    task: str = Field(title="Task folder", description="path of a folder with task.yaml, or train/test/sample_submission tables")
+    run_dir: str = Field("", title="Run folder", description="where the run keeps its files; empty: a new one below `runs_dir`")
+
+
+class Best(TypedDict):
+    """A trace's or the run's best attempt."""
+
+    attempt: str
+    trace: int
+    ref: str  # artifact: the attempt's record
+    script: str  # artifact: the script
+    score: float
+    se: float
+
+
+class Trace(TypedDict):
+    """One trace between two visits."""
+
+    trace: int
+    step: int  # attempts made so far
+    status: Status
+    head: str | None  # artifact: the latest attempt's record
+    merged: str | None  # head at the last merge
+    best: Best | None
+    n_accepted: int
+    stagnant: int  # merges since the last accepted attempt
+    failures: int  # steps in a row without a valid script
+    rescued: str | None  # script that the trace was last restarted from
+
+
+class Work(TypedDict, total=False):
+    """The attempt being made in a trace."""
+
+    attempt: str
+    kind: str  # draft | update | repair
+    parent: str | None  # attempt id it started from
+    script: str  # artifact
+    summary: str
+    hypothesis: dict[str, Any] | None
+    diagnosis: str  # artifact
+    repairs: int
+    execution: str  # artifact
+    grade: str  # artifact
+    verdict: Verdict
+    replaces: bool
+    reasons: list[str]
+    usage: dict[str, Any]
+    error: str  # the reasoner gave nothing usable
+    failed: dict[str, Any]  # problems of the script that a repair answers
+
+
+class Used(TypedDict):
+    """Spent so far."""
+
+    time_s: float
+    executions: int
+    tokens: int
+    usd: float
+
+
+def by_key(old: dict[str, Any] | None, new: dict[str, Any] | None) -> dict[str, Any]:
+    """Reducer: later values win, key by key; the order of the traces does not matter."""
+    return {**(old or {}), **(new or {})}
+
+
+class RunState(TypedDict, total=False):
+    """State of the whole run."""
+
+    schema_version: int
+    task: str
+    run_dir: str
+    round: int
+    steps: int  # per trace, from the settings
+    merge_every: int
+    traces: Annotated[dict[str, Trace], by_key]
+    best: Best | None
+    used: Used
+    stop: str  # why the loop ended; empty while it goes on
+    submission: str  # path, once finalized
+
+
+class TraceInput(TypedDict):
+    """What a trace is sent out with."""
+
+    run_dir: str
+    row: Trace
+    until: int  # step at which it comes back to the merge
+
+
+class TraceState(TraceInput, total=False):
+    """State inside one visit of a trace."""
+
+    work: Work
+    traces: Annotated[dict[str, Trace], by_key]
+
+
+class TraceOutput(TypedDict, total=False):
+    """Only what may flow up; every key has a reducer in RunState."""
+
+    traces: Annotated[dict[str, Trace], by_key]
+
+
+def new_trace(index: int) -> Trace:
+    return Trace(
+        trace=index, step=0, status="running", head=None, merged=None, best=None, n_accepted=0, stagnant=0, failures=0, rescued=None
+    )

@@ -1,0 +1,43 @@
+"""draft: initial parameters.  A first complete script for a trace, told to differ from its siblings."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from graph.briefs import base
+from graph.run import Json, open_run
+from graph.state import TraceState
+from graph.work import begin, unanswered
+from reasoner.protocol import DraftBrief, ReasonerError
+
+
+async def draft(state: TraceState) -> dict[str, Any]:
+    run, row = open_run(state["run_dir"]), state["row"]
+    work = begin(row, kind="draft", parent=None)
+    trace, step = row["trace"], row["step"]
+
+    async def think() -> Json:
+        siblings = [line for other, line in sorted(run.directions.items()) if other != trace]
+        solution = await run.reasoner.draft(DraftBrief(**base(run, row), siblings=siblings))
+        return solution.model_dump()
+
+    began = time.monotonic()
+    try:
+        async with run.drafting:  # one after the other, so that each can be told to differ from those before it
+            answer = await run.once("draft", [work["attempt"], str(row["head"])], think)
+            run.directions[trace] = answer["summary"]
+    except ReasonerError as error:
+        return {"work": unanswered(run, row, work, error)}
+    seconds = round(time.monotonic() - began, 3)
+    run.events.emit(
+        "drafted",
+        key=work["attempt"],
+        trace=trace,
+        step=step,
+        attempt=work["attempt"],
+        summary=answer["summary"],
+        seconds=seconds,
+        usage=answer["usage"],
+    )
+    return {"work": work | {"script": run.artifacts.put(answer["script"]), "summary": answer["summary"], "usage": answer["usage"]}}

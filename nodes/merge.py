@@ -1,0 +1,119 @@
+"""merge: the all-reduce.  Traces meet: successes enter the shared memory, stuck traces restart from the best, the end is decided."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from graph.briefs import over
+from graph.publish import better
+from graph.run import Json, Run, open_run
+from graph.state import Best, RunState, Trace
+from memory.protocol import Record
+
+
+async def merge(state: RunState) -> dict[str, Any]:
+    run = open_run(state["run_dir"])
+    rows = sorted(state["traces"].values(), key=lambda row: row["trace"])
+    fresh = {row["trace"]: run.chain(row["head"], until=row["merged"]) for row in rows}
+    shared = await share(run, [attempt for attempts in fresh.values() for attempt in attempts])
+    best = best_of(run, rows)
+    actions = [f"{shared} measured hypotheses joined the memory"] if shared else []
+    merged = [met(run, row, fresh[row["trace"]], best, actions) for row in rows]
+    used = run.events.used
+    stop = ending(run, merged, best) or over(run, used)
+    run.events.emit(
+        "merged",
+        key=str(state["round"]),
+        round=state["round"],
+        best={key: best[key] for key in ("attempt", "score", "se", "trace")} | {"score_se": best["se"]} if best else None,  # type: ignore[literal-required]
+        standings=[standing(row) for row in merged],
+        actions=actions,
+        used=used,
+    )
+    return {"round": state["round"] + 1, "traces": {str(row["trace"]): row for row in merged}, "best": best, "used": used, "stop": stop}
+
+
+def best_of(run: Run, rows: list[Trace]) -> Best | None:
+    best: Best | None = None
+    for row in rows:
+        if row["best"] and better(run.prepared.task.direction, row["best"]["score"], best["score"] if best else None):
+            best = row["best"]
+    return best
+
+
+def met(run: Run, row: Trace, fresh: list[Json], best: Best | None, actions: list[str]) -> Trace:
+    """The trace after the meeting: counted, ended, or restarted from the run's best."""
+    accepted = any(attempt["verdict"] == "accepted" for attempt in fresh)
+    new = Trace(**row) | {"merged": row["head"], "stagnant": 0 if accepted else row["stagnant"] + 1}
+    stuck = row["status"] == "done" or new["stagnant"] >= run.settings.patience
+    if stuck and best and row["step"] < run.settings.steps and best["script"] not in (script_of(row), row["rescued"]):
+        actions.append(f"trace {row['trace']} was stuck and goes on from {best['attempt']}")
+        new |= {"status": "running", "best": best, "rescued": best["script"], "stagnant": 0}
+    elif new["status"] == "running" and row["step"] >= run.settings.steps:
+        new["status"] = "done"
+    return new
+
+
+def script_of(row: Trace) -> str | None:
+    return row["best"]["script"] if row["best"] else None
+
+
+def ending(run: Run, rows: list[Trace], best: Best | None) -> str:
+    """Why the loop ends now, or empty."""
+    target = run.settings.target
+    if best and target is not None and not better(run.prepared.task.direction, target, best["score"]):
+        return "target"
+    if any(row["status"] == "running" for row in rows):
+        return ""
+    if all(row["step"] >= run.settings.steps for row in rows):
+        return "budget: steps"
+    return "converged" if best else "no valid script"
+
+
+def standing(row: Trace) -> Json:
+    return {
+        "trace": row["trace"],
+        "step": row["step"],
+        "status": row["status"],
+        "best_score": row["best"]["score"] if row["best"] else None,
+        "attempts": row["step"],
+        "accepted": row["n_accepted"],
+    }
+
+
+async def share(run: Run, attempts: list[Json]) -> int:
+    """Accepted hypotheses enter the memory as successes, measurably worse ones as refuted; crashes and ties do not."""
+    records = [record_of(run, attempt) for attempt in attempts if measured(attempt)]
+    for record in records:
+        await asyncio.to_thread(run.memory.record, record)
+    return len(records)
+
+
+def measured(attempt: Json) -> bool:
+    return bool(attempt["hypothesis"]) and attempt["gain"] is not None and attempt["verdict"] in ("accepted", "rejected")
+
+
+def record_of(run: Run, attempt: Json) -> Record:
+    hypothesis = attempt["hypothesis"]
+    task = run.prepared.task
+    return Record(
+        kind="accepted" if attempt["verdict"] == "accepted" else "refuted",
+        challenge=hypothesis["challenge"],
+        hypothesis=hypothesis["statement"],
+        component=hypothesis["component"],
+        move=hypothesis["move"],
+        context="; ".join(run.setup["profile"].get("notes", [])[:4]),
+        task_hash=run.prepared.data_hash,
+        task_kind=task.kind,
+        metric=task.metric,
+        gain=attempt["gain"],
+        gain_se=attempt["gain_se"],
+        script_ref=attempt["script"],
+        run=run.id,
+        trace=attempt["trace"],
+        step=attempt["step"],
+        reasoner=run.reasoner.name,
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )

@@ -1,0 +1,113 @@
+"""profile: the problem.  Reads and checks the task, fixes folds and audit rows, looks at data, packages and hardware."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from graph.artifacts import write_atomic
+from graph.briefs import exec_cpus
+from graph.run import Json, Run, make_folder, new_folder, open_run
+from graph.settings import Settings
+from graph.state import SCHEMA_VERSION, Input, Used, new_trace
+from reasoner.protocol import TaskBrief
+from sandbox.probe import packages
+from task.types import Prepared
+
+
+async def profile(state: Input, runtime: Runtime[Settings]) -> dict[str, Any]:
+    settings = Settings.model_validate(runtime.context or {})
+    folder = Path(state.run_dir).expanduser().resolve() if state.run_dir else new_folder(settings, state.task)
+    make_folder(folder, state.task, settings)
+    run = open_run(folder)
+    if not (folder / "setup.json").exists():
+        write_atomic(folder / "setup.json", json.dumps(await set_up(run)))
+    announce(run)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_dir": str(folder),
+        "task": run.task_path,
+        "round": 0,
+        "steps": run.settings.steps,
+        "merge_every": run.settings.merge_every,
+        "traces": {str(index): new_trace(index) for index in range(run.settings.traces)},
+        "best": None,
+        "used": Used(**run.events.used),
+        "stop": "",
+    }
+
+
+async def set_up(run: Run) -> Json:
+    """Everything that is found out once: the prepared task, its profile, what scripts can import and use."""
+    settings = run.settings
+    task = await run.worker.load_task(run.task_path)
+    prepared = await run.worker.prepare(
+        task,
+        str(run.folder / "public"),
+        str(run.folder / "private"),
+        seed=settings.seed,
+        audit=settings.audit,
+        n_folds=settings.n_folds,
+    )
+    found = await run.worker.profile(prepared)
+    return {
+        "prepared": prepared.model_dump(),
+        "profile": found,
+        "brief": brief_of(prepared).model_dump(),
+        "packages": packages(),
+        "cpus": exec_cpus(run, os.cpu_count() or 1),
+        "gpus": [],
+        "tier": run.sandbox.tier,
+    }
+
+
+def brief_of(prepared: Prepared) -> TaskBrief:
+    task = prepared.task
+    return TaskBrief(
+        name=task.name,
+        description=task.description,
+        kind=task.kind,
+        metric=task.metric,
+        direction=task.direction,
+        id=prepared.id,
+        target=task.target,
+        columns=prepared.columns,
+        split=task.split.model_dump(),
+        inputs=sorted(prepared.inputs),
+        n_train=prepared.n_train,
+        n_test=prepared.n_test,
+    )
+
+
+def announce(run: Run) -> None:
+    """The run's first two events."""
+    settings, prepared = run.settings, run.prepared
+    run.events.emit(
+        "run_started",
+        key="run",
+        run=run.id,
+        task=prepared.task.name,
+        metric=prepared.task.metric,
+        direction=prepared.task.direction,
+        traces=settings.traces,
+        steps=settings.steps,
+        time_s=settings.time_s,
+        sandbox=run.setup["tier"],
+        reasoner=", ".join(settings.model) or "expert",
+        memory=settings.memory,
+        settings=settings.model_dump(),
+        schema=1,
+    )
+    run.events.emit(
+        "profile",
+        key="profile",
+        n_train=prepared.n_train,
+        n_test=prepared.n_test,
+        n_audit=prepared.n_audit,
+        split=prepared.task.split.model_dump(),
+        notes=run.setup["profile"].get("notes", []),
+    )

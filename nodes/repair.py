@@ -1,0 +1,51 @@
+"""repair: a script that failed gets a second chance, with the evidence of its failure."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from graph.briefs import base
+from graph.run import Json, open_run
+from graph.state import TraceState
+from graph.work import add_usage, unanswered
+from reasoner.protocol import Hypothesis, ReasonerError, RepairBrief
+
+
+async def repair(state: TraceState) -> dict[str, Any]:
+    run, row, work = open_run(state["run_dir"]), state["row"], state["work"]
+    number = work["repairs"] + 1
+    work = work | {"repairs": number, "failed": {}}
+    hypothesis = Hypothesis.model_validate(work["hypothesis"]) if work["hypothesis"] else None
+    grade = run.artifacts.get_json(work["grade"])
+
+    async def think() -> Json:
+        brief = RepairBrief(
+            **base(run, row),
+            script=run.artifacts.get(work["script"]),
+            evidence=grade["evidence"],
+            problems=work["reasons"],
+            attempt=number,
+            hypothesis=hypothesis,
+        )
+        return (await run.reasoner.repair(brief)).model_dump()
+
+    began = time.monotonic()
+    try:
+        answer = await run.once("repair", [f"{work['attempt']}r{number}", work["script"], work["execution"]], think)
+    except ReasonerError as error:
+        return {"work": unanswered(run, row, work, error)}
+    run.events.emit(
+        "repaired",
+        key=f"{work['attempt']}r{number}",
+        trace=row["trace"],
+        step=row["step"],
+        attempt=work["attempt"],
+        parent=work["parent"],
+        summary=answer["summary"],
+        problems=work["reasons"],
+        seconds=round(time.monotonic() - began, 3),
+        usage=answer["usage"],
+    )
+    usage = add_usage(work["usage"], answer["usage"])
+    return {"work": work | {"script": run.artifacts.put(answer["script"]), "summary": answer["summary"], "usage": usage}}

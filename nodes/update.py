@@ -1,0 +1,91 @@
+"""update: the optimiser's step with momentum.  Chooses a hypothesis in the light of recalled successes and changes the best script."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from graph.briefs import base
+from graph.run import Json, Run, open_run
+from graph.state import TraceState
+from graph.work import add_usage, unanswered
+from memory.protocol import Recall
+from reasoner.protocol import Diagnosis, Hint, ReasonerError, UpdateBrief
+
+N_HINTS = 3
+
+
+async def update(state: TraceState) -> dict[str, Any]:
+    run, row, work = open_run(state["run_dir"]), state["row"], state["work"]
+    best = row["best"]
+    assert best is not None  # routes.enter
+    diagnosis = Diagnosis.model_validate(run.artifacts.get_json(work["diagnosis"]))
+    script = run.artifacts.get(best["script"])
+
+    async def think() -> Json:
+        hints = await recall(run, diagnosis)
+        evidence = run.artifacts.get_json(run.attempt(best["ref"])["evidence"])
+        solution = await run.reasoner.update(
+            UpdateBrief(**base(run, row), script=script, evidence=evidence, diagnosis=diagnosis, hints=hints)
+        )
+        return solution.model_dump() | {"hints": [hint.model_dump() for hint in hints]}
+
+    began = time.monotonic()
+    try:
+        answer = await run.once("update", [work["attempt"], work["diagnosis"], best["script"]], think)
+    except ReasonerError as error:
+        return {"work": unanswered(run, row, work, error)}
+    place = {"trace": row["trace"], "step": row["step"]}
+    run.events.emit("recalled", key=work["attempt"], **place, hints=answer["hints"])
+    run.events.emit(
+        "updated",
+        key=work["attempt"],
+        **place,
+        attempt=work["attempt"],
+        parent=work["parent"],
+        summary=answer["summary"],
+        hypothesis=answer["hypothesis"],
+        seconds=round(time.monotonic() - began, 3),
+        usage=answer["usage"],
+    )
+    return {
+        "work": work
+        | {
+            "script": run.artifacts.put(answer["script"]),
+            "summary": answer["summary"],
+            "hypothesis": answer["hypothesis"],
+            "usage": add_usage(work["usage"], answer["usage"]),
+        }
+    }
+
+
+async def recall(run: Run, diagnosis: Diagnosis) -> list[Hint]:
+    """The momentum: what worked, or did not, against challenges like these; the strongest few over all hypotheses."""
+    found: dict[str, Recall] = {}
+    for hypothesis in diagnosis.hypotheses:
+        recalls = await asyncio.to_thread(
+            run.memory.recall, hypothesis.challenge, hypothesis.statement, task_hash=run.prepared.data_hash, k=N_HINTS
+        )
+        for item in recalls:
+            if item.record.id not in found or abs(item.weight) > abs(found[item.record.id].weight):
+                found[item.record.id] = item
+    strongest = sorted(found.values(), key=lambda item: (-abs(item.weight), item.record.id))
+    return [hint(item) for item in strongest[: N_HINTS + 2]]
+
+
+def hint(item: Recall) -> Hint:
+    record = item.record
+    return Hint(
+        id=record.id,
+        kind=record.kind,
+        hypothesis=record.hypothesis,
+        component=record.component,
+        move=record.move,
+        challenge=record.challenge,
+        context=record.context,
+        gain=record.gain,
+        gain_se=record.gain_se,
+        weight=round(item.weight, 4),
+        where=f"run {record.run}, trace {record.trace}, step {record.step}, {record.task_kind} task, {record.metric}",
+    )
