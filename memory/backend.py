@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -165,28 +167,42 @@ class Served:
     def __init__(self, url: str, embedding: Embedding, warn: Warn) -> None:
         self.url, self.embedding, self.warn = url, embedding, warn
         self._chroma: Chroma | None = None
+        self._mutex = threading.RLock()
 
     def put(self, records: Sequence[Record]) -> None:
         if records:
             vectors = self.embedding.embed([indexed_text(record) for record in records])
-            self._opened().upsert(records, vectors)
+            with self._opened() as chroma:
+                chroma.upsert(records, vectors)
 
     def nearest(self, vector: Vectors, k: int) -> list[Near]:
-        return self._opened().query(vector, k)
+        with self._opened() as chroma:
+            return chroma.query(vector, k)
 
     def close(self) -> None:
-        if self._chroma is not None:
-            self._chroma.close()
-            self._chroma = None
+        with self._mutex:
+            if self._chroma is not None:
+                self._chroma.close()
+                self._chroma = None
 
-    def _opened(self) -> Chroma:
-        if self._chroma is None:
-            mark = fingerprint(self.embedding)
-            self._chroma = Chroma(("--url", self.url), COLLECTION + mark, mark)
-            if self._chroma.others:
-                held = ", ".join(f"{n} under {name.removeprefix(COLLECTION)}" for name, n in self._chroma.others.items())
-                self.warn(
-                    f"success memory at {self.url}: {held}: vectors of another embedding are not mixed with {mark}; "
-                    "`gome memory export` and `import` carry them over"
-                )
-        return self._chroma
+    @contextmanager
+    def _opened(self) -> Iterator[Chroma]:
+        """The client, opened when needed; after a failure the next call opens a new one."""
+        with self._mutex:
+            try:
+                self._chroma = self._chroma or self._open()
+                yield self._chroma
+            except IndexUnavailable as error:
+                self.close()
+                raise IndexUnavailable(f"{self.url}: {error}") from None
+
+    def _open(self) -> Chroma:
+        mark = fingerprint(self.embedding)
+        chroma = Chroma(("--url", self.url), COLLECTION + mark, mark)
+        if chroma.others:
+            held = ", ".join(f"{n} under {name.removeprefix(COLLECTION)}" for name, n in chroma.others.items())
+            self.warn(
+                f"success memory at {self.url} also holds {held}: vectors of another embedding are not mixed with {mark}; "
+                "`gome memory export` and `import` carry them over"
+            )
+        return chroma

@@ -99,7 +99,7 @@ def _settings() -> Any:
     from chromadb.config import Settings
 
     # _env_file: otherwise Chroma reads a .env from the working directory
-    return Settings(anonymized_telemetry=False, _env_file=None)  # type: ignore[call-arg]
+    return Settings(anonymized_telemetry=False, _env_file=None)
 
 
 def _open_folder(folder: Path, fresh: bool) -> Server:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import threading
 import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,10 +30,16 @@ class EmbeddingError(Exception):
 class Embedding(Protocol):
     """Texts to L2-normalised vectors of a fixed width."""
 
-    name: str
-    width: int
-    floor: float
-    """Cosine of unrelated texts under this embedding (k_h of the ranking)."""
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def floor(self) -> float:
+        """Cosine of unrelated texts under this embedding (k_h of the ranking)."""
+        ...
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """(n, width) float32, rows of length 1. Raises EmbeddingError."""
@@ -99,7 +107,7 @@ def stem(word: str) -> str:
 def _weights(words: list[str]) -> dict[str, float]:
     weights: dict[str, float] = {}
     _add(weights, words, WORD_WEIGHT)
-    _add(weights, (f"{a} {b}" for a, b in zip(words, words[1:], strict=False)), PAIR_WEIGHT)
+    _add(weights, (f"{a} {b}" for a, b in pairwise(words)), PAIR_WEIGHT)
     _add(weights, _concepts(words), CONCEPT_WEIGHT)
     for word, count in Counter(words).items():
         grams = _grams(word)
@@ -182,15 +190,11 @@ class Endpoint:
         if self._client is None:
             from langchain_openai import OpenAIEmbeddings
 
-            options = {"base_url": self.base_url, "api_key": self.api_key, "dimensions": self.dimensions}
-            self._client = OpenAIEmbeddings(
-                model=self.model,
-                # otherwise it downloads a tokenizer file
-                check_embedding_ctx_length=False,
-                timeout=self.timeout_s,
-                max_retries=2,
-                **{key: value for key, value in options.items() if value is not None},  # type: ignore[arg-type]
-            )
+            options: dict[str, Any] = {"base_url": self.base_url, "api_key": self.api_key, "dimensions": self.dimensions}
+            given = {key: value for key, value in options.items() if value is not None}
+            # without check_embedding_ctx_length=False it downloads a tokenizer file
+            fixed = {"check_embedding_ctx_length": False, "request_timeout": self.timeout_s, "max_retries": 2}
+            self._client = OpenAIEmbeddings(model=self.model, **fixed, **given)
         return self._client
 
     def _checked(self, answer: Any, n: int) -> Vectors:
@@ -206,18 +210,20 @@ class Endpoint:
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         if (norms == 0).any():
             raise EmbeddingError(f"embedding endpoint ({self.model}) answered with a zero vector")
-        return (rows / norms).astype(np.float32)
+        unit: Vectors = (rows / norms).astype(np.float32)
+        return unit
 
 
 # ---------------------------------------------------------------------------------------------------- cache
 
 
 class Cached:
-    """An embedding that remembers the last few thousand texts (8 MB at width 1024). Use under a lock."""
+    """An embedding that remembers the last few thousand texts (8 MB at width 1024). Thread-safe."""
 
     def __init__(self, inner: Embedding, size: int = CACHE_SIZE) -> None:
         self.inner, self.size = inner, size
         self._known: dict[str, Vectors] = {}
+        self._mutex = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -235,9 +241,13 @@ class Cached:
         """(n, width); texts seen lately cost nothing."""
         if not texts:
             return np.zeros((0, self.width), dtype=np.float32)
+        with self._mutex:
+            return self._embed(texts)
+
+    def _embed(self, texts: Sequence[str]) -> Vectors:
         missing = [text for text in dict.fromkeys(texts) if text not in self._known]
         fresh = dict(zip(missing, self.inner.embed(missing), strict=True)) if missing else {}
-        rows = np.stack([fresh[text] if text in fresh else self._known[text] for text in texts])
+        rows: Vectors = np.stack([fresh[text] if text in fresh else self._known[text] for text in texts])
         self._known.update(fresh)
         while len(self._known) > self.size:
             del self._known[next(iter(self._known))]

@@ -8,6 +8,7 @@ import os
 import select
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -115,11 +116,12 @@ class Scan:
 
 
 class Chroma:
-    """Chroma behind a pipe. Not for several threads at once: the store holds a lock."""
+    """Chroma behind a pipe. Thread-safe."""
 
     def __init__(self, place: Sequence[str], collection: str, fingerprint: str, *, open_s: float = OPEN_S) -> None:
         """`place`: ("--path", folder[, "--fresh"]) or ("--url", url). Raises IndexUnavailable."""
         self._buffer = b""
+        self._mutex = threading.RLock()
         self._child = _start(place)
         try:
             opened = self._call(open_s, verb="open", collection=collection, fingerprint=fingerprint)
@@ -177,6 +179,10 @@ class Chroma:
             self._child.wait()
 
     def _call(self, timeout_s: float, **request: Any) -> dict[str, Any]:
+        with self._mutex:
+            return self._exchange(timeout_s, request)
+
+    def _exchange(self, timeout_s: float, request: dict[str, Any]) -> dict[str, Any]:
         try:
             self._write(json.dumps(request).encode() + b"\n")
             answer = json.loads(self._read_line(time.monotonic() + timeout_s))

@@ -87,7 +87,7 @@ class Journal:
         """Everything behind `cursor`, a page at a time: a large journal is never held whole. Raises JournalError."""
         while True:
             records, after = self.read(cursor, size)
-            if after == cursor or after == START:
+            if after in (cursor, START):
                 return
             yield records, after
             cursor = after

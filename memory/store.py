@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -43,7 +44,7 @@ class SuccessMemory:
     def __post_init__(self) -> None:
         self._writing, self._reading = threading.Lock(), threading.Lock()
         self._told: set[str] = set()
-        self._rest_until = 0.0
+        self._rest_until = {"put": 0.0, "ask": 0.0}
 
     def record(self, record: Record) -> str:
         """Keeps a measured hypothesis; returns its id, empty if the record is not valid. Recording it twice changes nothing."""
@@ -66,29 +67,32 @@ class SuccessMemory:
             try:
                 return self._recall(plain(challenge, TEXT_CHARS), plain(hypothesis, TEXT_CHARS), task_hash, k, applied)
             except _FAILURES as error:
-                self._rest(error)
+                self._rest("ask", error)
                 return []
 
     def close(self) -> None:
         """Tries once more to save what is unsaved, and ends the index's process."""
         with self._writing, self._reading:
-            self._rest_until = 0.0
+            self._rest_until["put"] = 0.0
             self._save()
             if self.unsaved:
                 self._tell(f"success memory: {len(self.unsaved)} records could not be kept")
             self.backend.close()
 
     def _save(self) -> None:
-        if not self.unsaved or self.clock() < self._rest_until:
+        if not self.unsaved or self._resting("put"):
             return
         try:
             self.backend.put(self.unsaved)
             self.unsaved = []
         except _FAILURES as error:
-            self._rest(error)
+            self._rest("put", error)
 
-    def _rest(self, error: Exception) -> None:
-        self._rest_until = self.clock() + REST_S
+    def _resting(self, side: Literal["put", "ask"]) -> bool:
+        return self.clock() < self._rest_until[side]
+
+    def _rest(self, side: Literal["put", "ask"], error: Exception) -> None:
+        self._rest_until[side] = self.clock() + REST_S
         self._tell(f"success memory: {error}; the run goes on without it for now")
 
     def _tell(self, message: str) -> None:
@@ -147,12 +151,12 @@ class SuccessMemory:
         return sorted(merged, key=lambda near: -near.similarity)[:FETCH]
 
     def _ask(self, vector: Vectors, n: int) -> list[Near]:
-        if self.clock() < self._rest_until:
+        if self._resting("ask"):
             return []
         try:
             return self.backend.nearest(vector, n)
         except _FAILURES as error:
-            self._rest(error)
+            self._rest("ask", error)
             return []
 
     def _loose(self, vector: Vectors) -> list[Near]:
