@@ -1,0 +1,172 @@
+"""The success memory that a run works with: record what was measured, recall what speaks to the present diagnosis."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from memory import recall as rank
+from memory.backend import Backend, Warn
+from memory.embed import Embedding, EmbeddingError, Vectors
+from memory.index import IndexUnavailable, Near, Scan
+from memory.journal import JournalError
+from memory.protocol import Recall, Record
+from memory.records import TEXT_CHARS, RecordError, clean, indexed_text, plain
+
+FETCH = 50
+"""Asked of the index at a time; filters are applied here, since a filter inside Chroma is a thousand times slower."""
+FETCH_MOST = 3_200
+ENOUGH = 25
+REST_S = 30.0
+"""After a failure the backend is left alone for this long."""
+_FAILURES = (JournalError, IndexUnavailable, EmbeddingError)
+
+
+@dataclass
+class SuccessMemory:
+    """Thread-safe. A failure of disk, index, server or endpoint costs momentum, never the run: it is told to `warn` once."""
+
+    backend: Backend
+    embedding: Embedding
+    run: str
+    ranking: rank.Ranking = "momentum"
+    evaluation: bool = False
+    warn: Warn = field(default=lambda _: None)
+    clock: Callable[[], float] = time.monotonic
+    unsaved: list[Record] = field(default_factory=list)
+    """Records that could not be kept durably yet; tried again with the next one."""
+
+    def __post_init__(self) -> None:
+        self._writing, self._reading = threading.Lock(), threading.Lock()
+        self._told: set[str] = set()
+        self._rest_until = {"put": 0.0, "ask": 0.0}
+
+    def record(self, record: Record) -> str:
+        """Keeps a measured hypothesis; returns its id, empty if the record is not valid. Recording it twice changes nothing."""
+        try:
+            known = clean(record)
+        except RecordError as error:
+            self._tell(f"success memory: a record was refused: {error}")
+            return ""
+        with self._writing:
+            self.unsaved.append(known)
+            self._save()
+        return known.id
+
+    def recall(self, challenge: str, hypothesis: str, *, task_hash: str, k: int = 3, applied: tuple[str, ...] = ()) -> list[Recall]:
+        """Up to k hints, best first, then up to 2 records with a negative weight: tried in like conditions, did not help.
+
+        `applied`: hypotheses already in the present script, in words; what is like them is worth less.
+        """
+        with self._reading:
+            try:
+                return self._recall(plain(challenge, TEXT_CHARS), plain(hypothesis, TEXT_CHARS), task_hash, k, applied)
+            except _FAILURES as error:
+                self._rest("ask", error)
+                return []
+
+    def close(self) -> None:
+        """Tries once more to save what is unsaved, and ends the index's process."""
+        with self._writing, self._reading:
+            self._rest_until["put"] = 0.0
+            self._save()
+            if self.unsaved:
+                self._tell(f"success memory: {len(self.unsaved)} records could not be kept")
+            self.backend.close()
+
+    def _save(self) -> None:
+        if not self.unsaved or self._resting("put"):
+            return
+        try:
+            self.backend.put(self.unsaved)
+            self.unsaved = []
+        except _FAILURES as error:
+            self._rest("put", error)
+
+    def _resting(self, side: Literal["put", "ask"]) -> bool:
+        return self.clock() < self._rest_until[side]
+
+    def _rest(self, side: Literal["put", "ask"], error: Exception) -> None:
+        self._rest_until[side] = self.clock() + REST_S
+        self._tell(f"success memory: {error}; the run goes on without it for now")
+
+    def _tell(self, message: str) -> None:
+        if message not in self._told:
+            self._told.add(message)
+            self.warn(message)
+
+    def _recall(self, challenge: str, hypothesis: str, task_hash: str, k: int, applied: tuple[str, ...]) -> list[Recall]:
+        query = f"{challenge}\n{hypothesis}".strip()
+        if not query or k < 1:
+            return []
+        vectors = self.embedding.embed([query, challenge or query])
+        found = self._nearest(vectors[0], task_hash)
+        if not found:
+            return []
+        records = [near.record for near in found]
+        similarity = np.array([near.similarity for near in found], dtype=np.float64)
+        if self.ranking == "similarity":
+            return rank.choose(records, similarity, similarity, None, k)
+        if self.ranking == "paper":
+            delta = np.array([record.gain for record in records])
+            weight = rank.paper_logits(similarity, delta, len(applied))
+            return rank.choose(records, similarity, weight, None, k)
+        weight, m = self._momentum(records, similarity, vectors[1], task_hash, applied)
+        return rank.choose(records, similarity, weight, m, k)
+
+    def _momentum(
+        self, records: Sequence[Record], similarity: rank.Floats, challenge: Vectors, task_hash: str, applied: tuple[str, ...]
+    ) -> tuple[rank.Floats, rank.Floats]:
+        hypotheses = self._embed([record.hypothesis for record in records])
+        challenges = self._embed([record.challenge or record.hypothesis for record in records])
+        omega = np.array([rank.SAME_TASK if record.task_hash == task_hash else rank.OTHER_TASK for record in records])
+        y = np.array([rank.noise_gain(record) for record in records])
+        floor = self.embedding.floor
+        m = rank.vote(y, rank.near(hypotheses @ hypotheses.T, floor), omega * rank.alike(challenges @ challenge))
+        done = np.zeros(len(records))
+        if applied:
+            done = rank.near(hypotheses @ self._embed(applied).T, floor).max(axis=1)
+        return rank.score(similarity, m, done), m
+
+    def _embed(self, texts: Sequence[str]) -> rank.Floats:
+        return self.embedding.embed(texts).astype(np.float64)
+
+    def _nearest(self, vector: Vectors, task_hash: str) -> list[Near]:
+        """The nearest allowed records, unsaved ones among them; asks for more where the guard leaves too few."""
+        loose = [near for near in self._loose(vector) if self._allowed(near.record, task_hash)]
+        n = FETCH
+        while True:
+            raw = self._ask(vector, n)
+            found = [near for near in raw if self._allowed(near.record, task_hash)][:FETCH]
+            if len(found) >= ENOUGH or len(raw) < n or n >= FETCH_MOST:
+                break
+            n *= 4
+        known = {near.record.id for near in found}
+        merged = found + [near for near in loose if near.record.id not in known]
+        return sorted(merged, key=lambda near: -near.similarity)[:FETCH]
+
+    def _ask(self, vector: Vectors, n: int) -> list[Near]:
+        if self._resting("ask"):
+            return []
+        try:
+            return self.backend.nearest(vector, n)
+        except _FAILURES as error:
+            self._rest("ask", error)
+            return []
+
+    def _loose(self, vector: Vectors) -> list[Near]:
+        unsaved = list(self.unsaved)
+        if not unsaved:
+            return []
+        scan = Scan(self.embedding.width)
+        scan.upsert(unsaved, self.embedding.embed([indexed_text(record) for record in unsaved]))
+        return scan.query(vector, FETCH)
+
+    def _allowed(self, record: Record, task_hash: str) -> bool:
+        """The provenance guard: an evaluation must not see what earlier runs learnt on the same data."""
+        return not (self.evaluation and record.task_hash == task_hash and record.run != self.run)
