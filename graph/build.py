@@ -8,7 +8,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import RetryPolicy
 
-from graph.routes import diagnosed, enter, fan_out, judged, recorded, thought
+from graph.routes import diagnosed, fan_out, judged, recorded, selected, thought
 from graph.settings import Settings
 from graph.state import Input, RunState, TraceInput, TraceOutput, TraceState
 from nodes.diagnose import diagnose
@@ -19,6 +19,7 @@ from nodes.merge import merge
 from nodes.profile import profile
 from nodes.record import record
 from nodes.repair import repair
+from nodes.select import select
 from nodes.update import update
 from nodes.validate import validate
 from sandbox.protocol import SandboxLost
@@ -29,6 +30,7 @@ Compiled = CompiledStateGraph[Any, Any, Any, Any]
 def trace_graph() -> Compiled:
     """One visit of a trace: draft or (gradient, step), forward pass, checks, record; as often as the merge allows."""
     trace = StateGraph(TraceState, input_schema=TraceInput, output_schema=TraceOutput, context_schema=Settings)
+    trace.add_node(select)
     trace.add_node(draft)
     trace.add_node(diagnose)
     trace.add_node(update)
@@ -36,14 +38,15 @@ def trace_graph() -> Compiled:
     trace.add_node(validate)
     trace.add_node(repair)
     trace.add_node(record)
-    trace.add_conditional_edges(START, enter, ["draft", "diagnose"])
+    trace.add_edge(START, "select")
+    trace.add_conditional_edges("select", selected, ["draft", "diagnose", "update", "repair"])
     trace.add_conditional_edges("draft", thought, ["execute", "record"])
     trace.add_conditional_edges("diagnose", diagnosed, ["update", "record", END])
     trace.add_conditional_edges("update", thought, ["execute", "record"])
     trace.add_edge("execute", "validate")
     trace.add_conditional_edges("validate", judged, ["repair", "record"])
     trace.add_conditional_edges("repair", thought, ["execute", "record"])
-    trace.add_conditional_edges("record", recorded, ["draft", "diagnose", END])
+    trace.add_conditional_edges("record", recorded, ["select", END])
     return trace.compile(name="trace")
 
 

@@ -25,9 +25,14 @@ def visit_end(state: RunState, step: int) -> int:
     return min(step + state["merge_every"], state["steps"])
 
 
-def enter(state: TraceState) -> Literal["draft", "diagnose"]:
-    """A trace without a valid script drafts one; any other looks at its gradient."""
-    return "draft" if state["row"]["best"] is None else "diagnose"
+def selected(state: TraceState) -> Literal["draft", "diagnose", "update", "repair"]:
+    """The policy's mode: from nothing, along a gradient, another hypothesis of the last one, or a failed script again."""
+    mode = state["work"]["mode"]
+    if mode == "draft":
+        return "draft"
+    if mode == "debug":
+        return "repair"
+    return "update" if mode == "broaden" and state["work"].get("diagnosis") else "diagnose"
 
 
 def thought(state: TraceState) -> Literal["execute", "record"]:
@@ -47,9 +52,9 @@ def judged(state: TraceState) -> Literal["repair", "record"]:
     return "repair" if state["work"].get("failed") else "record"
 
 
-def recorded(state: TraceState) -> Literal["draft", "diagnose", "__end__"]:
+def recorded(state: TraceState) -> Literal["select", "__end__"]:
     """The next step of the visit, or back to the merge."""
     row = state["row"]
     if row["status"] != "running" or row["step"] >= state["until"]:
         return END
-    return enter(state)
+    return "select"

@@ -18,6 +18,10 @@ class Settings(BaseModel):
     merge_every: int = Field(1, ge=1, title="Merge every", description="steps a trace runs before it meets the others")
     seed: int = Field(0, ge=0, title="Seed", description="seed of folds, audit rows and every tie-break")
 
+    policy: Literal["gome", "adaptive", "tree", "mcts", "random"] = Field(
+        "gome", title="Policy", description="which step next, from which solution (docs/design.md); `gome`: always along the gradient"
+    )
+
     model: list[str] = Field(
         default_factory=list,
         title="Model",

@@ -47,6 +47,8 @@ class Trace(TypedDict):
     stagnant: int  # merges since the last accepted attempt
     failures: int  # steps in a row without a valid script
     rescued: str | None  # script that the trace was last restarted from
+    diagnosis: str | None  # artifact: the last diagnosis of the trace's best
+    tried: list[str]  # ids of its hypotheses that were run
 
 
 class Work(TypedDict, total=False):
@@ -54,6 +56,9 @@ class Work(TypedDict, total=False):
 
     attempt: str
     kind: str  # draft | update | repair
+    mode: str  # graph.policy.Mode
+    why: str  # of the mode
+    base: str | None  # artifact: record of the attempt that it starts from
     parent: str | None  # attempt id it started from
     script: str  # artifact
     summary: str
@@ -123,5 +128,16 @@ class TraceOutput(TypedDict, total=False):
 
 def new_trace(index: int) -> Trace:
     return Trace(
-        trace=index, step=0, status="running", head=None, merged=None, best=None, n_accepted=0, stagnant=0, failures=0, rescued=None
+        trace=index,
+        step=0,
+        status="running",
+        head=None,
+        merged=None,
+        best=None,
+        n_accepted=0,
+        stagnant=0,
+        failures=0,
+        rescued=None,
+        diagnosis=None,
+        tried=[],
     )

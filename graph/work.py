@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+from graph.policy import Choice
 from graph.run import Run
 from graph.state import Trace, Work
 from reasoner.protocol import ReasonerError, Usage
 
 
-def begin(row: Trace, *, kind: str, parent: str | None) -> Work:
+def begin(row: Trace, choice: Choice, parent: str | None) -> Work:
     """A new attempt of this trace; its id is its place, so that a node that runs again makes the same one."""
     return Work(
-        attempt=f"t{row['trace']}s{row['step']}", kind=kind, parent=parent, hypothesis=None, repairs=0, usage=Usage().model_dump(), summary=""
+        attempt=f"t{row['trace']}s{row['step']}",
+        kind="draft" if choice.mode == "draft" else "update",
+        mode=choice.mode,
+        why=choice.why,
+        base=choice.base,
+        parent=parent,
+        hypothesis=None,
+        repairs=0,
+        usage=Usage().model_dump(),
+        summary="",
     )
 
 

@@ -1,4 +1,4 @@
-"""diagnose: the gradient.  From the evidence of the trace's best (and latest) attempt to ranked hypotheses."""
+"""diagnose: the gradient.  From the evidence of a solution (mostly the trace's best) and of the latest attempt to ranked hypotheses."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Any
 
 from graph.briefs import base
 from graph.run import Json, Run, open_run
-from graph.state import Best, Trace, TraceState
-from graph.work import add_usage, begin, unanswered
+from graph.state import Trace, TraceState
+from graph.work import add_usage, unanswered
 from reasoner.protocol import DiagnoseBrief, ReasonerError
 
 
 async def diagnose(state: TraceState) -> dict[str, Any]:
-    run, row = open_run(state["run_dir"]), state["row"]
-    best = row["best"]
-    assert best is not None  # routes.enter
-    work = begin(row, kind="update", parent=best["attempt"])
+    run, row, work = open_run(state["run_dir"]), state["row"], state["work"]
+    ref = work["base"]
+    assert ref is not None  # routes.selected
+    base_attempt = run.attempt(ref)
 
     async def think() -> Json:
-        return (await run.reasoner.diagnose(brief(run, row, best))).model_dump()
+        return (await run.reasoner.diagnose(brief(run, row, base_attempt))).model_dump()
 
     began = time.monotonic()
     try:
-        found = await run.once("diagnose", [work["attempt"], str(row["head"]), best["ref"]], think)
+        found = await run.once("diagnose", [work["attempt"], str(row["head"]), ref], think)
     except ReasonerError as error:
         return {"work": unanswered(run, row, work, error)}
     seconds = round(time.monotonic() - began, 3)
@@ -32,12 +32,14 @@ async def diagnose(state: TraceState) -> dict[str, Any]:
     if not found["hypotheses"]:
         done = row | {"status": "done"}
         return {"row": done, "traces": {str(row["trace"]): done}}
-    usage = add_usage(work["usage"], found["usage"])
-    return {"work": work | {"diagnosis": run.artifacts.put_json(found), "usage": usage}}
+    diagnosis = run.artifacts.put_json(found)
+    work = work | {"diagnosis": diagnosis, "usage": add_usage(work["usage"], found["usage"])}
+    of_best = row["best"] is not None and row["best"]["ref"] == ref
+    return {"work": work, "row": row | {"diagnosis": diagnosis, "tried": []} if of_best else row}
 
 
-def brief(run: Run, row: Trace, best: Best) -> DiagnoseBrief:
-    evidence = run.artifacts.get_json(run.attempt(best["ref"])["evidence"])
+def brief(run: Run, row: Trace, start: Json) -> DiagnoseBrief:
     latest = run.attempt(row["head"]) if row["head"] else None
-    last = run.artifacts.get_json(latest["evidence"]) if latest and latest["id"] != best["attempt"] and latest["evidence"] else None
-    return DiagnoseBrief(**base(run, row), script=run.artifacts.get(best["script"]), evidence=evidence, last=last)
+    last = run.artifacts.get_json(latest["evidence"]) if latest and latest["id"] != start["id"] and latest["evidence"] else None
+    evidence = run.artifacts.get_json(start["evidence"])
+    return DiagnoseBrief(**base(run, row), script=run.artifacts.get(start["script"]), evidence=evidence, last=last)

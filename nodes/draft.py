@@ -8,13 +8,12 @@ from typing import Any
 from graph.briefs import base
 from graph.run import Json, open_run
 from graph.state import TraceState
-from graph.work import begin, unanswered
+from graph.work import unanswered
 from reasoner.protocol import DraftBrief, ReasonerError
 
 
 async def draft(state: TraceState) -> dict[str, Any]:
-    run, row = open_run(state["run_dir"]), state["row"]
-    work = begin(row, kind="draft", parent=None)
+    run, row, work = open_run(state["run_dir"]), state["row"], state["work"]
     trace, step = row["trace"], row["step"]
 
     async def think() -> Json:

@@ -50,7 +50,7 @@ def met(run: Run, row: Trace, fresh: list[Json], best: Best | None, actions: lis
     stuck = row["status"] == "done" or new["stagnant"] >= run.settings.patience
     if stuck and best and row["step"] < run.settings.steps and best["script"] not in (script_of(row), row["rescued"]):
         actions.append(f"trace {row['trace']} was stuck and goes on from {best['attempt']}")
-        new |= {"status": "running", "best": best, "rescued": best["script"], "stagnant": 0}
+        new |= {"status": "running", "best": best, "rescued": best["script"], "stagnant": 0, "diagnosis": None, "tried": []}
     elif new["status"] == "running" and row["step"] >= run.settings.steps:
         new["status"] = "done"
     return new

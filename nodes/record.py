@@ -34,11 +34,14 @@ def account(run: Run, row: Trace, work: Work) -> Json:
         "prev": row["head"],
         "parent": work["parent"],
         "kind": "repair" if work["repairs"] and "error" not in work else work["kind"],
+        "mode": work["mode"],
+        "why": work["why"],
         "repairs": work["repairs"],
         "summary": work["summary"],
         "hypothesis": work["hypothesis"],
         "diagnosis": work.get("diagnosis"),
         "script": work.get("script"),
+        "execution": work.get("execution"),
         "log": execution.get("log"),
         "oof": files.get("oof.csv"),
         "submission": files.get("submission.csv"),
@@ -60,8 +63,10 @@ def account(run: Run, row: Trace, work: Work) -> Json:
 
 def advanced(run: Run, row: Trace, attempt: Json, ref: str) -> Trace:
     """The trace after this attempt."""
-    new = Trace(**row) | {"head": ref, "step": row["step"] + 1}
+    hypothesis = (attempt["hypothesis"] or {}).get("id")
+    new = Trace(**row) | {"head": ref, "step": row["step"] + 1, "tried": [*row["tried"], *([hypothesis] if hypothesis else [])]}
     if attempt["replaces"]:
+        new |= {"diagnosis": None, "tried": []}
         new["best"] = Best(
             attempt=attempt["id"],
             trace=attempt["trace"],
@@ -78,7 +83,7 @@ def advanced(run: Run, row: Trace, attempt: Json, ref: str) -> Trace:
 
 
 SHOWN = (
-    "submission oof id trace step parent kind script evidence log score score_se folds gain gain_se verdict reasons problems seconds usage repairs diagnosis"
+    "submission oof id trace step parent kind mode why script evidence log score score_se folds gain gain_se verdict reasons problems seconds usage repairs diagnosis"
 ).split()
 
 

@@ -18,14 +18,14 @@ N_HINTS = 3
 
 async def update(state: TraceState) -> dict[str, Any]:
     run, row, work = open_run(state["run_dir"]), state["row"], state["work"]
-    best = row["best"]
-    assert best is not None  # routes.enter
-    diagnosis = Diagnosis.model_validate(run.artifacts.get_json(work["diagnosis"]))
-    script = run.artifacts.get(best["script"])
+    assert work["base"] is not None  # routes.selected
+    start = run.attempt(work["base"])
+    diagnosis = untried(Diagnosis.model_validate(run.artifacts.get_json(work["diagnosis"])), row["tried"])
+    script = run.artifacts.get(start["script"])
 
     async def think() -> Json:
         hints = await recall(run, diagnosis)
-        evidence = run.artifacts.get_json(run.attempt(best["ref"])["evidence"])
+        evidence = run.artifacts.get_json(start["evidence"])
         solution = await run.reasoner.update(
             UpdateBrief(**base(run, row), script=script, evidence=evidence, diagnosis=diagnosis, hints=hints)
         )
@@ -33,7 +33,7 @@ async def update(state: TraceState) -> dict[str, Any]:
 
     began = time.monotonic()
     try:
-        answer = await run.once("update", [work["attempt"], work["diagnosis"], best["script"]], think)
+        answer = await run.once("update", [work["attempt"], work["diagnosis"], start["script"], *row["tried"]], think)
     except ReasonerError as error:
         return {"work": unanswered(run, row, work, error)}
     place = {"trace": row["trace"], "step": row["step"]}
@@ -58,6 +58,12 @@ async def update(state: TraceState) -> dict[str, Any]:
             "usage": add_usage(work["usage"], answer["usage"]),
         }
     }
+
+
+def untried(diagnosis: Diagnosis, tried: list[str]) -> Diagnosis:
+    """The diagnosis without the hypotheses that were run already (a second step on one diagnosis)."""
+    left = [hypothesis for hypothesis in diagnosis.hypotheses if hypothesis.id not in tried]
+    return diagnosis.model_copy(update={"hypotheses": left}) if left else diagnosis
 
 
 async def recall(run: Run, diagnosis: Diagnosis) -> list[Hint]:

@@ -11,7 +11,7 @@ import pytest
 from graph.acceptance import judge
 from graph.artifacts import ArtifactError, Artifacts
 from graph.events import Events, read
-from graph.routes import diagnosed, enter, fan_out, judged, recorded, thought
+from graph.routes import diagnosed, fan_out, judged, recorded, selected, thought
 from graph.state import by_key, new_trace
 
 
@@ -75,11 +75,13 @@ def test_fan_out_ends_when_told_or_when_no_trace_runs() -> None:
 def test_edges_inside_a_trace() -> None:
     row = new_trace(0)
     best = row | {"best": {"attempt": "t0s0"}}
-    assert enter({"row": row}) == "draft" and enter({"row": best}) == "diagnose"  # type: ignore[typeddict-item]
+    modes = ("draft", "directed", "backtrack", "broaden", "debug")
+    assert [selected({"work": {"mode": mode}}) for mode in modes] == ["draft", "diagnose", "diagnose", "diagnose", "repair"]  # type: ignore[typeddict-item]
+    assert selected({"work": {"mode": "broaden", "diagnosis": "x"}}) == "update"  # type: ignore[typeddict-item]
     assert thought({"work": {"error": "x"}}) == "record" and thought({"work": {}}) == "execute"  # type: ignore[typeddict-item]
     assert diagnosed({"row": best | {"status": "done"}, "work": {}}) == "__end__"  # type: ignore[typeddict-item]
     assert judged({"work": {"failed": {"problems": ["x"]}}}) == "repair"  # type: ignore[typeddict-item]
-    assert recorded({"row": best | {"step": 1}, "until": 2}) == "diagnose"  # type: ignore[typeddict-item]
+    assert recorded({"row": best | {"step": 1}, "until": 2}) == "select"  # type: ignore[typeddict-item]
     assert recorded({"row": best | {"step": 2}, "until": 2}) == "__end__"  # type: ignore[typeddict-item]
 
 
