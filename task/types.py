@@ -22,7 +22,7 @@ class Split(BaseModel):
     """How training rows are held out. `time`: train on folds < k, validate fold k; otherwise train on folds != k."""
 
     model_config = ConfigDict(frozen=True)
-    kind: Literal["stratified", "random", "group", "time", "file"]
+    kind: Literal["auto", "stratified", "random", "group", "time", "file"]
     column: str | None = Field(None, description="group or time column")
     n_folds: int = 5
 

@@ -1,0 +1,154 @@
+"""Grading: an execution's files -> problems, score, paired differences, evidence.  Never raises for what a script wrote."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from task import compare, evidence
+from task.predictions import Refused, Truth, problem, read_predictions, truth_of
+from task.types import Grade, Prepared, Problem, Score
+
+Array = NDArray[Any]
+LEAK_Z = 3.0  # out-of-fold better than the audit rows by this many standard errors
+LEAK_SHARE = 0.1  # and by this share of the distance between the audit's score and a know-nothing submission
+
+
+def grade(prepared: Prepared, files: dict[str, str], references: dict[str, str], execution: dict[str, Any] | None, *, seed: int = 0) -> Grade:
+    """`files`: name -> path of what the script left; `references`: name -> oof.csv of earlier attempts to compare with."""
+    known = truth_of(prepared)
+    account = execution or {}
+    found = evidence.of_execution(account, files.get("evidence.json"))
+    if (failure := failed(account)) is not None:
+        return refused([failure], found)
+    try:
+        oof = predictions(known, files, "oof.csv")
+        test = predictions(known, files, "submission.csv")
+        gates(known, oof)
+    except Refused as refusal:
+        return refused([refusal.problem], found)
+    score = compare.score_of(known, oof)
+    audit, gap_z, leak = audited(known, test, score, seed)
+    found |= evidence.of_predictions(known, oof, test, score)
+    comparisons = {name: compare.paired(known, oof, reference(known, path), seed) for name, path in references.items()}
+    if comparisons:
+        found["paired"] = {name: {key: item[key] for key in ("d", "se", "p_improved")} for name, item in comparisons.items()}
+    problems = [leak] if leak else []
+    return Grade(
+        ok=not problems, problems=problems, score=score, audit=audit, audit_gap_z=gap_z, paired=comparisons, evidence=evidence.cleaned(found)
+    )
+
+
+def refused(problems: list[Problem], found: dict[str, Any]) -> Grade:
+    found = found | {"problems": [item["message"] for item in problems]}
+    return Grade(ok=False, problems=problems, score=None, audit=None, audit_gap_z=None, paired={}, evidence=evidence.cleaned(found))
+
+
+def failed(account: dict[str, Any]) -> Problem | None:
+    """Why the execution itself gave nothing to grade."""
+    end, code = account.get("end", "exit"), account.get("exit_code", 0)
+    limits = {
+        "timeout": "the script was ended at its time limit; make it cheaper",
+        "memory": "the script was ended at its memory limit; hold less in memory",
+        "disk": "the script filled its disk allowance; write less",
+        "output": "the script printed without end; print less",
+        "cancelled": "the run was interrupted",
+    }
+    if end in limits:
+        return problem(str(end), limits[end])
+    if end == "exit" and code == 0:
+        return None
+    error = evidence.error_of(str(account.get("output", "")))
+    if error:
+        where = f" (line {error['line']} of solution.py)" if error.get("line") else ""
+        return problem("crash", f"the script crashed: {error['type']}: {error['message']}{where}"[:600])
+    signal = account.get("signal")
+    return problem("crash", f"the script ended with {'signal ' + str(signal) if signal else 'exit code ' + str(code)}")
+
+
+def predictions(known: Truth, files: dict[str, str], name: str) -> Array:
+    if name not in files:
+        raise Refused("missing_file", f"the script wrote no {name}; write it into the current directory")
+    ids = list(known.validated["_id"]) if name == "oof.csv" else known.test_ids
+    return read_predictions(known, files[name], name, ids)
+
+
+def gates(known: Truth, oof: Array) -> None:
+    """Predictions that cannot be honest work. Raises Refused."""
+    if known.metric.needs == "ranking":
+        return
+    flat = oof.reshape(len(oof), -1)
+    if len(flat) > 1 and (flat == flat[0]).all():
+        raise Refused("constant", "oof.csv predicts the same for every row; the model learned nothing")
+    if known.metric.needs in ("value", "probability") and oof.ndim == 1 and known.y.ndim == 1:
+        if len(oof) >= 20 and np.array_equal(oof, known.y):
+            raise Refused("leak_copy", "oof.csv equals the labels in every row; predictions must come from a model that has not seen them")
+        if name := copied_column(known, oof):
+            raise Refused("leak_copy", f"oof.csv equals the column {name!r}, which the test rows do not have; it is a copy of the future")
+
+
+def copied_column(known: Truth, oof: Array) -> str | None:
+    """A training column that the predictions repeat although test has it only empty or constant."""
+    for name, column in known.features.items():
+        if pd.api.types.is_numeric_dtype(column) and np.array_equal(column.to_numpy(dtype=float), oof) and dead_in_test(known, str(name)):
+            return str(name)
+    return None
+
+
+def dead_in_test(known: Truth, column: str) -> bool:
+    public = Path(known.prepared.public)
+    frame = pd.read_csv(public / "test.csv") if (public / "test.csv").exists() else pd.read_parquet(public / "test.parquet")
+    return column not in frame or frame[column].nunique() <= 1
+
+
+def reference(known: Truth, path: str) -> Array:
+    return _reference(known.prepared.private, known.prepared.model_dump_json(), path)
+
+
+@lru_cache(maxsize=64)
+def _reference(private: str, prepared_json: str, path: str) -> Array:
+    """An earlier attempt's predictions; artifacts never change, so they are read once."""
+    known = truth_of(Prepared.model_validate_json(prepared_json))
+    return read_predictions(known, path, "oof.csv", list(known.validated["_id"]))
+
+
+def audited(known: Truth, test: Array, score: Score, seed: int) -> tuple[Score | None, float | None, Problem | None]:
+    """The audit rows' score from submission.csv, how far out-of-fold exceeds it, and a leak if it does so beyond noise."""
+    if known.audit.empty:
+        return None, None, None
+    position = {key: index for index, key in enumerate(known.test_ids)}
+    p = test[[position[key] for key in known.audit["_id"]]]
+    y, metric = known.encode(known.audit), known.metric
+    try:
+        value = metric.score(y, p)
+    except ValueError:
+        return None, None, None
+    se = compare.standard_error(metric, y, p, seed)
+    sign = 1.0 if metric.direction == "max" else -1.0
+    gap = sign * (score["value"] - value)
+    noise = float(np.hypot(se, score["se"]))
+    z = gap / noise if noise > 0 else 0.0
+    audit = Score(value=value, se=se, folds=[], n=len(y))
+    material = gap > LEAK_SHARE * abs(value) or (metric.name == "auc" and gap > LEAK_SHARE * max(1 - value, 0.05))
+    if known.prepared.task.split.kind == "time" or z <= LEAK_Z or not material:
+        return audit, z, None
+    message = "out-of-fold predictions look far better than predictions of held-back rows: something of the label leaks into training features"
+    return audit, z, problem("leak_audit", message)
+
+
+def check_submission(prepared: Prepared, path: str) -> list[Problem]:
+    """Problems of a submission for `prepared`'s own test rows; empty when it is valid."""
+    known = truth_of(prepared)
+    sample = pd.read_csv(Path(prepared.public) / "sample_submission.csv", usecols=[0])
+    from task.prepare import plain
+
+    try:
+        read_predictions(known, path, "submission.csv", [plain(value) for value in sample.iloc[:, 0]])
+    except Refused as refusal:
+        return [refusal.problem]
+    return []
