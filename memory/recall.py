@@ -90,10 +90,15 @@ def choose(records: Sequence[Record], similarity: Floats, weight: Floats, m: Flo
     return chosen + _first_of_each(doubts, N_AVOID, seen)
 
 
+def words(record: Record) -> str:
+    """A hypothesis in its words, whatever its blanks and capitals."""
+    return " ".join(record.hypothesis.lower().split())
+
+
 def _first_of_each(recalls: Sequence[Recall], k: int, seen: set[str]) -> list[Recall]:
     chosen: list[Recall] = []
     for recall in recalls:
-        key = " ".join(recall.record.hypothesis.lower().split())
+        key = words(recall.record)
         if len(chosen) < k and key not in seen:
             seen.add(key)
             chosen.append(recall)

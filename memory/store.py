@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -22,6 +23,8 @@ FETCH = 50
 """Asked of the index at a time; filters are applied here, since a filter inside Chroma is a thousand times slower."""
 FETCH_MOST = 3_200
 ENOUGH = 25
+SAME_WORDS = 8
+"""Records of one hypothesis in the same words that take part in a ranking: repeats must not crowd out the rest."""
 REST_S = 30.0
 """After a failure the backend is left alone for this long."""
 _FAILURES = (JournalError, IndexUnavailable, EmbeddingError)
@@ -138,17 +141,26 @@ class SuccessMemory:
 
     def _nearest(self, vector: Vectors, task_hash: str) -> list[Near]:
         """The nearest allowed records, unsaved ones among them; asks for more where the guard leaves too few."""
-        loose = [near for near in self._loose(vector) if self._allowed(near.record, task_hash)]
+        loose = self._loose(vector)
         n = FETCH
         while True:
             raw = self._ask(vector, n)
-            found = [near for near in raw if self._allowed(near.record, task_hash)][:FETCH]
+            found = self._thin(raw + loose, task_hash)
             if len(found) >= ENOUGH or len(raw) < n or n >= FETCH_MOST:
-                break
+                return found[:FETCH]
             n *= 4
-        known = {near.record.id for near in found}
-        merged = found + [near for near in loose if near.record.id not in known]
-        return sorted(merged, key=lambda near: -near.similarity)[:FETCH]
+
+    def _thin(self, found: Sequence[Near], task_hash: str) -> list[Near]:
+        """Allowed records, nearest first, each once, and at most SAME_WORDS of one hypothesis."""
+        once = {near.record.id: near for near in found if self._allowed(near.record, task_hash)}
+        said: Counter[str] = Counter()
+        kept = []
+        for near in sorted(once.values(), key=lambda near: -near.similarity):
+            words = rank.words(near.record)
+            said[words] += 1
+            if said[words] <= SAME_WORDS:
+                kept.append(near)
+        return kept
 
     def _ask(self, vector: Vectors, n: int) -> list[Near]:
         if self._resting("ask"):
