@@ -113,14 +113,15 @@ class SuccessMemory:
             return []
         records = [near.record for near in found]
         similarity = np.array([near.similarity for near in found], dtype=np.float64)
+        least = rank.LEAST * self.embedding.floor
         if self.ranking == "similarity":
-            return rank.choose(records, similarity, similarity, None, k)
+            return rank.choose(records, similarity, similarity, None, k, least)
         if self.ranking == "paper":
             delta = np.array([record.gain for record in records])
             weight = rank.paper_logits(similarity, delta, len(applied))
             return rank.choose(records, similarity, weight, None, k)
         weight, m = self._momentum(records, similarity, vectors[1], task_hash, applied)
-        return rank.choose(records, similarity, weight, m, k)
+        return rank.choose(records, similarity, weight, m, k, least)
 
     def _momentum(
         self, records: Sequence[Record], similarity: rank.Floats, challenge: Vectors, task_hash: str, applied: tuple[str, ...]
