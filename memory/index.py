@@ -63,7 +63,7 @@ class Index(Protocol):
 
 
 class Scan:
-    """Exact search in memory: half floats, 2 KB a record at width 1024. Past `LIMIT` records the oldest are forgotten here."""
+    """Exact search in memory: half floats, 2 KB a record at width 1024. It is filled with the newest `LIMIT` records."""
 
     CHUNK = 4_096
     LIMIT = 10_000

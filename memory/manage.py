@@ -86,6 +86,8 @@ def import_(where: str, source: Path, *, embedding: str = "lexical") -> Imported
 
     A journal file or an export of another version may be given: its header line and invalid lines are counted as refused.
     """
+    if where == "off":
+        raise MemoryProblem("the memory is off; give a folder or a server")
     known = {record.id for record in _all(where, embedding, missing_ok=True)}
     result, fresh = Imported(), {}
     for number, line in _lines(source):
