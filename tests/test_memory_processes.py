@@ -44,7 +44,7 @@ def journal_ids(tmp_path):
 def test_four_writers_and_kills_lose_nothing_acknowledged_and_double_nothing(tmp_path):
     rng = random.Random(1)
     writers = {f"w{i}": start(tmp_path, f"w{i}", 2_000, recalls=i < 2) for i in range(4)}
-    time.sleep(3.0)
+    time.sleep(2.0)
     acknowledged = set()
     for process in writers.values():
         time.sleep(rng.uniform(0, 0.3))
