@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -256,7 +257,12 @@ def _pack(rows: Vectors) -> str:
 
 
 def _record(text: Any) -> Record | None:
+    return _parsed(text) if isinstance(text, str) else None
+
+
+@lru_cache(maxsize=1_024)
+def _parsed(text: str) -> Record | None:
     try:
-        return parse(text) if isinstance(text, str) else None
+        return parse(text)
     except RecordError:
         return None

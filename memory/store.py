@@ -131,14 +131,14 @@ class SuccessMemory:
         omega = np.array([rank.SAME_TASK if record.task_hash == task_hash else rank.OTHER_TASK for record in records])
         y = np.array([rank.noise_gain(record) for record in records])
         floor = self.embedding.floor
-        m = rank.vote(y, rank.near(hypotheses @ hypotheses.T, floor), omega * rank.alike(challenges @ challenge))
+        m = rank.vote(y, rank.near(_cosines(hypotheses, hypotheses), floor), omega * rank.alike(_cosines(challenges, challenge)))
         done = np.zeros(len(records))
         if applied:
-            done = rank.near(hypotheses @ self._embed(applied).T, floor).max(axis=1)
+            done = rank.near(_cosines(hypotheses, self._embed(applied)), floor).max(axis=1)
         return rank.score(similarity, m, done), m
 
-    def _embed(self, texts: Sequence[str]) -> rank.Floats:
-        return self.embedding.embed(texts).astype(np.float64)
+    def _embed(self, texts: Sequence[str]) -> Vectors:
+        return self.embedding.embed(texts)
 
     def _nearest(self, vector: Vectors, task_hash: str) -> list[Near]:
         """The nearest allowed records, unsaved ones among them; asks for more where the guard leaves too few."""
@@ -183,3 +183,9 @@ class SuccessMemory:
     def _allowed(self, record: Record, task_hash: str) -> bool:
         """The provenance guard: an evaluation must not see what earlier runs learnt on the same data."""
         return not (self.evaluation and record.task_hash == task_hash and record.run != self.run)
+
+
+def _cosines(rows: Vectors, others: Vectors) -> rank.Floats:
+    """rows (n, width) against others (m, width) or (width,). einsum: a threaded BLAS waits for busy cores here, 14 ms a call."""
+    result: rank.Floats = np.einsum("id,jd->ij" if others.ndim == 2 else "id,d->i", rows, others).astype(np.float64)
+    return result
