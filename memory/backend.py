@@ -73,8 +73,6 @@ class Folder:
             self._index = None
 
     def _open(self) -> Index:
-        if not self.journal.generation():
-            self._cursor = START
         try:
             return self._open_chroma()
         except IndexOwned:

@@ -6,10 +6,12 @@ changes when lines are taken out (`rewrite`), so that readers know that their of
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import re
+import stat
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -126,7 +128,7 @@ class Journal:
         lines, after = self._lines(self._seen)
         if after.generation != self._seen.generation:
             self._known = set()
-        self._known.update(match[1] for line in lines if (match := _ID.match(line)))
+        self._known.update(name for line in lines if (name := _id(line)))
         self._seen = after
 
     def _lines(self, cursor: Cursor, limit: int | None = None) -> tuple[list[bytes], Cursor]:
@@ -139,9 +141,21 @@ class Journal:
             raise JournalError(f"memory journal {self.path}: {error.strerror or error}") from None
 
 
+def _id(line: bytes) -> bytes:
+    """The id of a whole line, empty for a torn one: its record is not there and may be written again."""
+    match = _ID.match(line)
+    try:
+        return match[1] if match and json.loads(line) else b""
+    except ValueError:
+        return b""
+
+
 def _open_regular(path: Path) -> BinaryIO:
-    # O_NONBLOCK: a named pipe in the journal's place must not hang the run
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    # O_NONBLOCK: a named pipe in the journal's place must not hang the run; a device may never end
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "not a regular file")
     return os.fdopen(handle, "rb")
 
 
@@ -158,7 +172,7 @@ def _read_lines(file: BinaryIO, cursor: Cursor, limit: int | None) -> tuple[list
             if len(line) <= LINE_BYTES:  # a line still being written, or torn by a kill: not ours to take
                 return lines, Cursor(generation, position - len(line))
             position += _skip_line(file)
-            line = b""
+            line = b"too long"  # counted as damaged by the reader
         if line.strip():
             lines.append(line)
     return lines, Cursor(generation, position)

@@ -24,6 +24,8 @@ APPLIED = 0.65
 """nu: discount of what is like a change already applied here."""
 AVOID_BELOW = -0.2
 N_AVOID = 2
+LEAST = 0.2
+"""A hint's cosine is at least this share of the embedding's floor: below it lies what has nothing to do with the query."""
 PAPER_GAMMA = math.log(2) / 30
 """The published code's decay over the path's length."""
 PAPER_CLAMP = 2.0
@@ -68,8 +70,11 @@ def paper_logits(similarity: Floats, delta: Floats, length: int, *, alpha: float
     return np.clip(logits, -PAPER_CLAMP, PAPER_CLAMP)
 
 
-def choose(records: Sequence[Record], similarity: Floats, weight: Floats, m: Floats | None, k: int) -> list[Recall]:
-    """The k best accepted records of positive weight, best first, then up to N_AVOID warnings (m < AVOID_BELOW, worst first).
+def choose(
+    records: Sequence[Record], similarity: Floats, weight: Floats, m: Floats | None, k: int, least: float = 0.0
+) -> list[Recall]:
+    """The k best accepted records of positive weight and a cosine above `least`, best first, then
+    up to N_AVOID warnings (m < AVOID_BELOW, worst first).
 
     One hypothesis in the same words is shown once, be it a hint or a warning.
     """
@@ -77,7 +82,7 @@ def choose(records: Sequence[Record], similarity: Floats, weight: Floats, m: Flo
     hints = [
         Recall(record=records[i], similarity=float(similarity[i]), weight=float(weight[i]))
         for i in np.argsort(-weight, kind="stable")
-        if records[i].kind == "accepted" and weight[i] > 0 and (m is None or m[i] >= AVOID_BELOW)
+        if records[i].kind == "accepted" and weight[i] > 0 and similarity[i] > least and (m is None or m[i] >= AVOID_BELOW)
     ]
     chosen = _first_of_each(hints, k, seen)
     if m is None:
@@ -85,15 +90,20 @@ def choose(records: Sequence[Record], similarity: Floats, weight: Floats, m: Flo
     doubts = [
         Recall(record=records[i], similarity=float(similarity[i]), weight=float(m[i]))
         for i in np.argsort(m, kind="stable")
-        if m[i] < AVOID_BELOW and similarity[i] > 0
+        if m[i] < AVOID_BELOW and similarity[i] > least
     ]
     return chosen + _first_of_each(doubts, N_AVOID, seen)
+
+
+def words(record: Record) -> str:
+    """A hypothesis in its words, whatever its blanks and capitals."""
+    return " ".join(record.hypothesis.lower().split())
 
 
 def _first_of_each(recalls: Sequence[Recall], k: int, seen: set[str]) -> list[Recall]:
     chosen: list[Recall] = []
     for recall in recalls:
-        key = " ".join(recall.record.hypothesis.lower().split())
+        key = words(recall.record)
         if len(chosen) < k and key not in seen:
             seen.add(key)
             chosen.append(recall)

@@ -77,9 +77,19 @@ def clean(record: Record) -> Record:
     if names["component"] not in COMPONENTS:
         raise RecordError(f"component {names['component']!r} is none of {', '.join(COMPONENTS)}")
     move = word(record.move) or None if record.move else None
-    created = names.pop("created") or datetime.now(UTC).isoformat(timespec="seconds")
+    created = _utc(names.pop("created"))
     bounded = record.model_copy(update={**texts, **names, "move": move, "created": created, "id": ""})
     return bounded.model_copy(update={"id": record_id(bounded)})
+
+
+def _utc(text: str) -> str:
+    """An ISO time in UTC to the second (ages are compared as text); now for what is no time."""
+    try:
+        moment = datetime.fromisoformat(text)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        moment = datetime.now(UTC)
+    return moment.isoformat(timespec="seconds")
 
 
 def _check_numbers(record: Record) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -22,6 +23,8 @@ FETCH = 50
 """Asked of the index at a time; filters are applied here, since a filter inside Chroma is a thousand times slower."""
 FETCH_MOST = 3_200
 ENOUGH = 25
+SAME_WORDS = 8
+"""Records of one hypothesis in the same words that take part in a ranking: repeats must not crowd out the rest."""
 REST_S = 30.0
 """After a failure the backend is left alone for this long."""
 _FAILURES = (JournalError, IndexUnavailable, EmbeddingError)
@@ -110,14 +113,15 @@ class SuccessMemory:
             return []
         records = [near.record for near in found]
         similarity = np.array([near.similarity for near in found], dtype=np.float64)
+        least = rank.LEAST * self.embedding.floor
         if self.ranking == "similarity":
-            return rank.choose(records, similarity, similarity, None, k)
+            return rank.choose(records, similarity, similarity, None, k, least)
         if self.ranking == "paper":
             delta = np.array([record.gain for record in records])
             weight = rank.paper_logits(similarity, delta, len(applied))
             return rank.choose(records, similarity, weight, None, k)
         weight, m = self._momentum(records, similarity, vectors[1], task_hash, applied)
-        return rank.choose(records, similarity, weight, m, k)
+        return rank.choose(records, similarity, weight, m, k, least)
 
     def _momentum(
         self, records: Sequence[Record], similarity: rank.Floats, challenge: Vectors, task_hash: str, applied: tuple[str, ...]
@@ -127,28 +131,37 @@ class SuccessMemory:
         omega = np.array([rank.SAME_TASK if record.task_hash == task_hash else rank.OTHER_TASK for record in records])
         y = np.array([rank.noise_gain(record) for record in records])
         floor = self.embedding.floor
-        m = rank.vote(y, rank.near(hypotheses @ hypotheses.T, floor), omega * rank.alike(challenges @ challenge))
+        m = rank.vote(y, rank.near(_cosines(hypotheses, hypotheses), floor), omega * rank.alike(_cosines(challenges, challenge)))
         done = np.zeros(len(records))
         if applied:
-            done = rank.near(hypotheses @ self._embed(applied).T, floor).max(axis=1)
+            done = rank.near(_cosines(hypotheses, self._embed(applied)), floor).max(axis=1)
         return rank.score(similarity, m, done), m
 
-    def _embed(self, texts: Sequence[str]) -> rank.Floats:
-        return self.embedding.embed(texts).astype(np.float64)
+    def _embed(self, texts: Sequence[str]) -> Vectors:
+        return self.embedding.embed(texts)
 
     def _nearest(self, vector: Vectors, task_hash: str) -> list[Near]:
         """The nearest allowed records, unsaved ones among them; asks for more where the guard leaves too few."""
-        loose = [near for near in self._loose(vector) if self._allowed(near.record, task_hash)]
+        loose = self._loose(vector)
         n = FETCH
         while True:
             raw = self._ask(vector, n)
-            found = [near for near in raw if self._allowed(near.record, task_hash)][:FETCH]
+            found = self._thin(raw + loose, task_hash)
             if len(found) >= ENOUGH or len(raw) < n or n >= FETCH_MOST:
-                break
+                return found[:FETCH]
             n *= 4
-        known = {near.record.id for near in found}
-        merged = found + [near for near in loose if near.record.id not in known]
-        return sorted(merged, key=lambda near: -near.similarity)[:FETCH]
+
+    def _thin(self, found: Sequence[Near], task_hash: str) -> list[Near]:
+        """Allowed records, nearest first, each once, and at most SAME_WORDS of one hypothesis."""
+        once = {near.record.id: near for near in found if self._allowed(near.record, task_hash)}
+        said: Counter[str] = Counter()
+        kept = []
+        for near in sorted(once.values(), key=lambda near: -near.similarity):
+            words = rank.words(near.record)
+            said[words] += 1
+            if said[words] <= SAME_WORDS:
+                kept.append(near)
+        return kept
 
     def _ask(self, vector: Vectors, n: int) -> list[Near]:
         if self._resting("ask"):
@@ -170,3 +183,9 @@ class SuccessMemory:
     def _allowed(self, record: Record, task_hash: str) -> bool:
         """The provenance guard: an evaluation must not see what earlier runs learnt on the same data."""
         return not (self.evaluation and record.task_hash == task_hash and record.run != self.run)
+
+
+def _cosines(rows: Vectors, others: Vectors) -> rank.Floats:
+    """rows (n, width) against others (m, width) or (width,). einsum: a threaded BLAS waits for busy cores here, 14 ms a call."""
+    result: rank.Floats = np.einsum("id,jd->ij" if others.ndim == 2 else "id,d->i", rows, others).astype(np.float64)
+    return result

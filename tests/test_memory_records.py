@@ -61,7 +61,10 @@ def test_what_cannot_be_kept_is_refused(change):
         clean(a_record(**change))
 
 
-@pytest.mark.parametrize("line", ["", "{", "[1]", "null", '{"kind": "accepted"}', "[" * 100_000, "9" * 70_000, '{"gain": NaN}', b"\xff\xfe"])
+HOSTILE = ["", "{", "[1]", "null", '{"kind": "accepted"}', "[" * 60_000, "[" * 100_000, "9" * 70_000, '{"gain": NaN}', b"\xff\xfe"]
+
+
+@pytest.mark.parametrize("line", HOSTILE)
 def test_a_hostile_line_is_one_kind_of_error(line):
     with pytest.raises(RecordError):
         parse(line)
@@ -69,3 +72,8 @@ def test_a_hostile_line_is_one_kind_of_error(line):
 
 def test_challenge_hypothesis_and_context_are_indexed_together():
     assert indexed_text(a_record(context="c")) == "residuals are skewed\ntrain on log1p of the target\nc"
+
+
+@pytest.mark.parametrize("given", ["2026-01-01T12:00:00Z", "2026-01-01T14:00:00+02:00", "2026-01-01T12:00:00"])
+def test_times_are_kept_in_utc(given):
+    assert clean(a_record(created=given)).created == "2026-01-01T12:00:00+00:00"

@@ -1,0 +1,134 @@
+"""Several processes on one memory: what was acknowledged is there once, whatever is killed."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+from test_memory_store import TOPICS, a_record
+
+from memory.journal import START, Journal, JournalError
+from memory.manage import forget
+from memory.open import open_memory
+from memory.records import clean, dump
+
+WRITER = """
+import sys
+from memory.open import open_memory
+from test_memory_store import a_record
+where, name, first, n, recalls = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5] == "recall"
+memory = open_memory(where, run=name)
+for i in range(first, first + n):
+    print(memory.record(a_record(i, run=name)), flush=True)
+    if recalls and i % 10 == 0:
+        memory.recall("skewed residuals", "", task_hash="t1")
+memory.close()
+"""
+
+
+def start(tmp_path, name, n, *, first=0, recalls=False):
+    code = [sys.executable, "-c", WRITER, str(tmp_path / "m"), name, str(first), str(n), "recall" if recalls else "no"]
+    return subprocess.Popen(code, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.path.dirname(__file__)})
+
+
+def journal_ids(tmp_path):
+    lines = (tmp_path / "m/journal.jsonl").read_bytes().splitlines()
+    return Counter(json.loads(line)["id"] for line in lines[1:] if line.endswith(b"}"))
+
+
+def test_four_writers_and_kills_lose_nothing_acknowledged_and_double_nothing(tmp_path):
+    rng = random.Random(1)
+    writers = {f"w{i}": start(tmp_path, f"w{i}", 2_000, recalls=i < 2) for i in range(4)}
+    time.sleep(2.0)
+    acknowledged = set()
+    for process in writers.values():
+        time.sleep(rng.uniform(0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        acknowledged |= {line.strip() for line in process.communicate(timeout=30)[0].splitlines() if line.endswith("\n") or len(line) == 32}
+    assert len(acknowledged) > 100
+    # the same runs again from the start, as after a resume: everything is recorded a second time
+    again = [start(tmp_path, name, 40) for name in writers]
+    for process in again:
+        acknowledged |= set(process.communicate(timeout=60)[0].split())
+        assert process.returncode == 0
+    held = journal_ids(tmp_path)
+    assert acknowledged <= set(held) and set(held.values()) == {1}
+    memory = open_memory(str(tmp_path / "m"), run="x")
+    memory.recall("skewed residuals", "", task_hash="t1")
+    assert memory.backend.index == "chroma"
+    assert memory.backend._index.ids() == set(held)
+    memory.close()
+
+
+def test_a_writer_killed_leaves_no_process_and_no_lock(tmp_path):
+    process = start(tmp_path, "w", 100_000, recalls=True)
+    for _ in range(30):
+        process.stdout.readline()
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        memory = open_memory(str(tmp_path / "m"), run="x")
+        assert memory.recall(TOPICS[0][0], "", task_hash="t1")
+        index = memory.backend.index
+        memory.close()
+        if index == "chroma":
+            return
+        time.sleep(0.5)
+    pytest.fail("the index is still owned by a process whose run is gone")
+
+
+def test_a_torn_last_line_spoils_nothing_but_itself(tmp_path):
+    journal = Journal(tmp_path)
+    journal.append([clean(a_record(0))])
+    with journal.path.open("ab") as file:
+        file.write(dump(clean(a_record(1))).encode()[:100])
+    journal.append([clean(a_record(2))])
+    records, _ = journal.read()
+    assert [r.step for r in records] == [0, 2] and journal.n_damaged == 1
+    assert journal.append([clean(a_record(1))]) == 1
+
+
+def test_lines_that_are_no_records_are_skipped(tmp_path):
+    journal = Journal(tmp_path)
+    journal.append([clean(a_record(0))])
+    with journal.path.open("ab") as file:
+        file.write(b"\n" + b"x" * 200_000 + b"\n[]\nnull\n\xff\n")
+    journal.append([clean(a_record(1))])
+    assert [r.step for r in journal.read()[0]] == [0, 1] and journal.n_damaged == 4
+
+
+def test_pages_give_every_record_once(tmp_path):
+    journal = Journal(tmp_path)
+    journal.append([clean(a_record(i)) for i in range(25)])
+    pages = [records for records, _ in journal.pages(START, 10)]
+    assert [len(page) for page in pages] == [10, 10, 5]
+    assert [r.step for page in pages for r in page] == list(range(25))
+
+
+def test_what_is_forgotten_leaves_open_indexes_too(tmp_path):
+    owner, other = (open_memory(str(tmp_path / "m"), run=name) for name in ("r1", "r2"))
+    owner.record(a_record(0))
+    owner.record(a_record(1, run="r2"))
+    for memory in (owner, other):
+        assert memory.recall(TOPICS[0][0], "", task_hash="t1")[0].record.run == "r1"
+    assert forget(str(tmp_path / "m"), run="r1") == 1
+    for memory in (owner, other):
+        assert all(r.record.run == "r2" for r in memory.recall(TOPICS[0][0], "", task_hash="t1"))
+    owner.record(a_record(2, run="r3"))
+    assert other.recall(TOPICS[2][0], "", task_hash="t1")[0].record.run == "r3"
+    for memory in (owner, other):
+        memory.close()
+
+
+@pytest.mark.parametrize("make", [lambda p: p.mkdir(), lambda p: os.mkfifo(p), lambda p: p.symlink_to("/dev/full")])
+def test_what_is_no_file_in_the_journals_place_is_an_error_not_a_hang(tmp_path, make):
+    make(tmp_path / "journal.jsonl")
+    with pytest.raises(JournalError):
+        Journal(tmp_path).append([clean(a_record(0))])
