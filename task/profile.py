@@ -18,7 +18,7 @@ from task.types import Prepared
 
 Array = NDArray[Any]
 SAMPLE = 20_000
-MAX_COLUMNS = 60
+MAX_COLUMNS = 200
 LEAK_STRENGTH, LEAK_DRIFT = 0.8, 0.15
 
 
