@@ -1,0 +1,146 @@
+"""What a terminal shows: fitted to its width, free of hostile text, plain where it is no terminal."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from report_stream import made_up
+from rich.cells import cell_len
+from rich.console import Console
+
+from report.console import make_listener
+from report.events import RunView, fold_all
+from report.live import screen
+from report.tables import run_page, runs_table
+
+
+def shown(renderable, width: int, *, terminal: bool = False) -> str:
+    out = io.StringIO()
+    Console(file=out, width=width, force_terminal=terminal, color_system="standard" if terminal else None).print(renderable)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [40, 80, 160])
+def test_the_live_screen_fits_its_width_at_every_moment(width: int):
+    view = RunView()
+    for event in made_up(traces=4, steps=3):
+        view = fold_all([event], view)
+        text = shown(screen(view, (view.last or 0) + 2, width, 30), width)
+        assert max(cell_len(line) for line in text.splitlines()) <= width
+        assert len(text.splitlines()) <= 30
+
+
+def test_the_live_screen_tells_best_activity_budget_and_news():
+    events = made_up(traces=3, steps=6)
+    cut = next(i for i, e in enumerate(events) if e["ev"] == "execution_started" and e["step"] == 4)
+    view = fold_all(events[: cut + 1])
+    text = shown(screen(view, (view.last or 0) + 2, 160), 160)
+    assert view.best_attempt is not None
+    assert f"{view.best_attempt.score:.4f} ± 0.0040" in text
+    assert "executing 2 s/1:00" in text
+    assert "4/6" in text
+    assert "/ 10:00" in text
+    assert "accepted" in text
+    assert "★" in text
+
+
+def test_sixty_traces_leave_room_for_the_rest():
+    view = fold_all(made_up(traces=60, steps=1, ended=False))
+    text = shown(screen(view, view.last or 0, 80, 30), 80)
+    assert len(text.splitlines()) <= 30
+    assert "more" in text
+    assert "time" in text
+
+
+def test_hostile_text_reaches_a_terminal_without_escapes_or_markup():
+    view = fold_all(made_up(traces=2, steps=2))
+    text = shown(screen(view, view.last or 0, 200), 200, terminal=True)
+    assert "\x1b[31mred\x1b[0m" not in text
+    assert "\x07" not in text
+    assert "[bold red]" in text
+
+
+def test_a_listener_that_is_no_terminal_prints_plain_lines():
+    out = io.StringIO()
+    with make_listener("live", out=out) as listener:
+        for event in made_up(steps=3):
+            listener.on_event(event)
+    text = out.getvalue()
+    assert "\x1b" not in text
+    assert "trace 0 step 0  accepted" in text
+    assert "The budget is used up." in text
+    assert "best/submission.csv" in text
+
+
+def test_json_mode_prints_the_events_as_they_came():
+    out, events = io.StringIO(), made_up(steps=2)
+    with make_listener("json", out=out) as listener:
+        for event in events:
+            listener.on_event(event)
+    assert [json.loads(line) for line in out.getvalue().splitlines()] == events
+    assert out.getvalue().isascii()
+
+
+def test_quiet_mode_prints_nothing_and_still_knows():
+    out = io.StringIO()
+    with make_listener("quiet", out=out) as listener:
+        for event in made_up(steps=2):
+            listener.on_event(event)
+    assert out.getvalue() == ""
+    assert listener.view.best is not None
+
+
+def test_the_live_listener_ends_with_the_summary(tmp_path: Path):
+    (tmp_path / "report.html").write_text("")
+    out = io.StringIO()
+    console = Console(file=out, width=100, force_terminal=True)
+    events = made_up(steps=2)
+    events[-1] = events[-1] | {"reason": "interrupted"}
+    with make_listener("live", run_dir=tmp_path, console=console) as listener:
+        for event in events:
+            listener.on_event(event)
+    text = out.getvalue()
+    assert "gome resume 20261124-made-up" in text
+    assert "report.html" in text
+    assert text.rindex("\x1b[?25h") > text.index("\x1b[?25l")  # the cursor is back
+
+
+def test_an_error_leaves_the_listener_with_the_terminal_restored():
+    out = io.StringIO()
+
+    def interrupted() -> None:
+        with make_listener("live", console=Console(file=out, force_terminal=True)) as listener:
+            listener.on_event({"ev": "run_started", "t": 1})
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert "\x1b[?25h" in out.getvalue()
+
+
+def test_ls_shows_runs_with_state_best_and_age(tmp_path: Path):
+    done, broken = fold_all(made_up(steps=3)), fold_all(made_up(steps=1, ended=False))
+    text = shown(runs_table([(tmp_path / "a", done), (tmp_path / "b", broken), (tmp_path / "c", RunView())], (done.last or 0) + 7200), 140)
+    assert "budget" in text
+    assert "lost" in text
+    assert "2 h ago" in text
+    assert "No runs yet" in shown(runs_table([], 0), 80)
+
+
+def test_show_lists_attempts_and_the_diff_of_the_best_against_the_first(tmp_path: Path):
+    made_up(steps=4, folder=tmp_path)
+    from report.events import load
+
+    text = shown(run_page(load(tmp_path), tmp_path), 120)
+    assert "What helped most" in text
+    assert "KeyError: 'city'" in text
+    assert "+++ best" in text
+    assert "\x1b" not in text
+
+
+def test_importing_the_console_does_not_load_rich():
+    code = "import sys, report.console, report.events; raise SystemExit('rich' in sys.modules or 'jinja2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=30).returncode == 0

@@ -1,0 +1,140 @@
+"""The reader of events.jsonl: pure, tolerant, and true to what was recorded."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from report_stream import HOSTILE, made_up
+
+from report import words
+from report.events import RunView, Tail, attempt_of, fold, fold_all, load, read_events, state
+
+
+def test_a_whole_run_folds_to_its_facts():
+    events = made_up(traces=3, steps=6)
+    view = fold_all(events)
+    records = [e for e in events if e["ev"] == "attempt"]
+    accepted = [e["score"] for e in records if e["verdict"] == "accepted"]
+    assert (view.task, view.metric, view.direction, view.n_traces) == ("city-prices", "auc", "max", 3)
+    assert len(view.attempts) == len(records)
+    assert view.n_accepted == len(accepted)
+    assert view.best_attempt is not None
+    assert view.best_attempt.score == max(accepted)
+    assert view.n_executions == len(records)
+    assert view.usage.usd == pytest.approx(0.0123 * sum("usage" in e and e["ev"] != "attempt" for e in events))
+    assert view.elapsed() == pytest.approx(events[-1]["t"] - events[0]["t"])
+    assert state(view, events[-1]["t"]) == "budget"
+
+
+def test_fold_leaves_the_old_view_as_it_was():
+    view = fold_all(made_up(steps=2)[:20])
+    before = (len(view.attempts), view.last, dict(view.traces))
+    fold_all(made_up(steps=2)[20:], view)
+    assert (len(view.attempts), view.last, dict(view.traces)) == before
+
+
+@pytest.mark.parametrize("junk", [None, [], {}, "x" * 10_000, -1, 1e308, float("nan"), True, [[{}]], {"a": HOSTILE}, 10**400])
+def test_a_value_of_a_wrong_type_in_any_place_is_skipped(junk):
+    kinds = {e["ev"]: e for e in made_up(steps=3)}
+    view = fold_all(made_up(steps=1, ended=False))
+    for event in kinds.values():
+        for key in event:
+            fold(view, event | {key: junk})
+        fold(view, {"ev": event["ev"]})
+
+
+def test_unknown_kinds_and_keys_are_skipped():
+    view = fold_all(made_up(steps=1))
+    assert fold(view, {"ev": "something_new", "x": 1}) == view
+
+
+def test_minimised_metric_keeps_the_lowest_score():
+    view = fold(RunView(), {"t": 1, "ev": "run_started", "direction": "min", "traces": 1})
+    for i, value in enumerate([5.0, 3.0, 4.0]):
+        view = fold(view, {"t": 2 + i, "ev": "attempt", "id": str(i), "trace": 0, "score": value, "verdict": "accepted", "kind": "draft"})
+    assert view.best == "1"
+    assert view.total_gain == 2.0
+
+
+def test_a_repeated_attempt_after_a_crash_is_counted_once():
+    events = made_up(steps=2)
+    view = fold_all([*events, *(e for e in events if e["ev"] == "attempt")])
+    assert len(view.attempts) == 6
+
+
+def test_a_pause_before_a_resume_is_not_time_used():
+    events = [{"t": 100, "ev": "run_started"}, {"t": 110, "ev": "warning"}, {"t": 5000, "ev": "run_resumed"}, {"t": 5005, "ev": "warning"}]
+    view = fold_all(events)
+    assert view.elapsed() == 15
+    assert view.elapsed(now=5007) == 17
+
+
+def test_a_truncated_last_line_waits_until_it_is_whole(tmp_path: Path):
+    path = tmp_path / "events.jsonl"
+    first, second = json.dumps({"ev": "warning", "message": "a"}), json.dumps({"ev": "warning", "message": "é" * 9})
+    path.write_text(first + "\n" + second[:15])
+    tail = Tail(path)
+    assert [e["message"] for e in tail.poll()] == ["a"]
+    assert list(tail.poll()) == []
+    path.write_text(first + "\n" + second + "\n")
+    assert [e["message"] for e in tail.poll()] == ["é" * 9]
+
+
+def test_files_that_are_missing_torn_or_binary_read_as_what_is_whole(tmp_path: Path):
+    path = tmp_path / "events.jsonl"
+    assert list(read_events(path)) == []
+    path.write_bytes(b'\x00\xff\n[1]\n"text"\n' + b"[" * 200_000 + b'\n{"ev": "warning", "message": "ok"}\n{"ev": "war')
+    assert [e["ev"] for e in read_events(path)] == ["warning"]
+
+
+def test_a_run_without_an_end_is_lost_when_nothing_happens_for_long():
+    view = fold_all(made_up(steps=1, ended=False))
+    assert view.last is not None
+    assert state(view, view.last + 5) == "running"
+    assert state(view, view.last + 10_000) == "lost"
+    assert state(view, view.last + 10_000, alive=True) == "running"
+
+
+def test_attempt_never_carries_control_characters_or_endless_text():
+    attempt = attempt_of({"hypothesis": HOSTILE + "x" * 100_000, "reasons": [HOSTILE] * 1000, "score": float("inf")}, 0)
+    assert "\x1b" not in attempt.hypothesis + attempt.reasons[0]
+    assert "\u202e" not in attempt.hypothesis
+    assert len(attempt.hypothesis) <= 2000
+    assert len(attempt.reasons) <= 20
+    assert attempt.score is None
+
+
+def test_two_thousand_attempts_fold_in_seconds(tmp_path: Path):
+    made_up(traces=4, steps=500, folder=tmp_path, hostile=False)
+    before = time.process_time()
+    assert len(load(tmp_path).attempts) == 2000
+    assert time.process_time() - before < 8
+
+
+@pytest.mark.parametrize(
+    ("value", "se", "text"),
+    [
+        (0.81234, 0.0041, "0.8123 ± 0.0041"),
+        (None, None, "–"),
+        (53211.7, 420.0, "53212 ± 420"),
+        (-0.5, None, "−0.5000"),
+        (3e12, 1.0, "3e+12"),
+    ],
+)
+def test_scores_show_the_digits_that_their_error_allows(value, se, text):
+    assert words.score(value, se) == text
+
+
+def test_gains_are_signed():
+    assert words.gain(0.0123, 0.002) == "+0.0123 ± 0.0020"
+    assert words.gain(-0.0123, 0.002) == "−0.0123 ± 0.0020"
+
+
+def test_spark_rises_when_the_score_gets_better():
+    assert words.spark([3, 2, 1], rising=False) == "▁▅█"
+    assert words.spark([]) == ""
+
+
+def test_durations_read_like_a_clock():
+    assert [words.duration(s) for s in (0.42, 12.2, 151, 3751)] == ["0.4 s", "12 s", "2:31", "1:02:31"]
