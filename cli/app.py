@@ -65,10 +65,12 @@ def run(
         "memory": memory,
         "runs_dir": runs_dir,
     }
+    from graph.run import new_folder
     from graph.session import start
 
     chosen = make_settings({key: value for key, value in given.items() if value is not None}, settings or [])
-    watch(lambda listener: start(task, chosen, listeners=[listener]), json)
+    folder = new_folder(chosen, task)
+    watch(lambda listener: start(task, chosen, folder=folder, listeners=[listener]), json, folder)
 
 
 @app.command()
@@ -77,17 +79,23 @@ def resume(name: RunName = "", runs_dir: RunsDir = "runs", json: AsJson = False)
     from graph.session import resume as again
 
     folder = find_run(name, runs_dir)
-    watch(lambda listener: again(folder, listeners=[listener]), json)
+    watch(lambda listener: again(folder, listeners=[listener]), json, folder)
 
 
 @app.command("ls")
 def list_runs(runs_dir: RunsDir = "runs") -> None:
     """The runs, newest first, with their best scores."""
+    import time
+
     from rich.console import Console
 
+    from graph.session import driven
+    from report.events import load
     from report.tables import runs_table
 
-    Console().print(runs_table(run_folders(runs_dir)))
+    folders = run_folders(runs_dir)
+    alive = {folder.name: driven(folder) for folder in folders}
+    Console().print(runs_table([(folder, load(folder)) for folder in folders], time.time(), alive))
 
 
 @app.command()
@@ -95,9 +103,11 @@ def show(name: RunName = "", runs_dir: RunsDir = "runs") -> None:
     """One run: its attempts, verdicts and reasons, and how the best script differs from the first."""
     from rich.console import Console
 
-    from report.tables import run_details
+    from report.events import load
+    from report.tables import run_page
 
-    Console().print(run_details(find_run(name, runs_dir)))
+    folder = find_run(name, runs_dir)
+    Console().print(run_page(load(folder), folder))
 
 
 @app.command()
@@ -173,11 +183,11 @@ async def print_scores(task: str, answers: str, submissions: list[str]) -> None:
 # plumbing
 
 
-def watch(make: Callable[[Any], Coroutine[Any, Any, Outcome]], json: bool) -> None:
+def watch(make: Callable[[Any], Coroutine[Any, Any, Outcome]], json: bool, folder: Path) -> None:
     """Runs a session under a live view and ends with its exit code."""
     from report.console import make_listener
 
-    with make_listener("json" if json else "live") as listener:
+    with make_listener("json" if json else "live", run_dir=folder) as listener:
         outcome = asyncio.run(guarded(make(listener.on_event)))
     raise typer.Exit(130 if outcome.interrupted else 0 if outcome.submission else 1)
 

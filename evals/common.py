@@ -49,14 +49,20 @@ async def write(example: str, folder: Path) -> None:
 
 
 async def solve(
-    example: str, folder: Path, settings: Settings, *, listeners: tuple[Listener, ...] = (), reasoner: Reasoner | None = None
+    example: str,
+    place: Path,
+    settings: Settings,
+    *,
+    folder: Path | None = None,
+    listeners: tuple[Listener, ...] = (),
+    reasoner: Reasoner | None = None,
 ) -> Result:
     """Writes the example, solves it and scores first draft and final submission with the answers held back beside it."""
-    await write(example, folder)
-    outcome = await start(str(folder), settings, listeners=listeners, reasoner=reasoner)
+    await write(example, place)
+    outcome = await start(str(place), settings, folder=folder, listeners=listeners, reasoner=reasoner)
     attempts = [event for event in read(outcome.folder / "events.jsonl") if event["ev"] == "attempt"]
     first = next((attempt for attempt in attempts if attempt["score"] is not None), None)
-    draft, final, direction = await private_scores(folder, outcome, first)
+    draft, final, direction = await private_scores(place, outcome, first)
     accepted = [attempt for attempt in attempts if attempt["verdict"] == "accepted" and attempt["gain"] is not None]
     return Result(
         example=example,

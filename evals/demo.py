@@ -7,14 +7,16 @@ import sys
 from pathlib import Path
 
 from evals.common import Result, solve
+from graph.run import new_folder
 from graph.settings import Settings
 from report.console import make_listener
 
 
 def main(example: str) -> int:
     settings = Settings(traces=2, steps=7, time_s=170, memory="runs/memory", seed=0)
-    with make_listener("live") as listener:
-        result = asyncio.run(solve(example, Path("tasks") / example, settings, listeners=(listener.on_event,)))
+    folder = new_folder(settings, example)
+    with make_listener("live", run_dir=folder) as listener:
+        result = asyncio.run(solve(example, Path("tasks") / example, settings, folder=folder, listeners=(listener.on_event,)))
     print(account(result))
     return 0 if result.outcome.submission else 1
 

@@ -6,6 +6,7 @@ An event with a key is written once however often its node runs again after a cr
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ class Events:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.listeners: list[Listener] = []
+        self._turn = threading.RLock()
         self._keys: set[str] = set()
         self._spent = {"executions": 0, "tokens": 0, "usd": 0.0}
         elapsed = 0.0
@@ -57,10 +59,11 @@ class Events:
         if key:
             event["key"] = key
         self._count(event)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(event, default=str) + "\n")
-        for listener in self.listeners:
-            listener(event)
+        with self._turn:  # warnings come from the memory's threads too
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(event, default=str) + "\n")
+            for listener in self.listeners:
+                listener(event)
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:

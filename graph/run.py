@@ -76,7 +76,7 @@ class Run:
         if "reasoner" in made:
             await self.reasoner.close()
         if "memory" in made:
-            self.memory.close()
+            await asyncio.to_thread(self.memory.close)
 
     # what the profile node found out
 

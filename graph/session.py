@@ -186,6 +186,15 @@ async def checkpoints(folder: Path) -> AsyncIterator[AsyncSqliteSaver]:
         yield AsyncSqliteSaver(connection, serde=JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None))
 
 
+def driven(folder: Path) -> bool:
+    """Whether a process drives this run now."""
+    try:
+        with lock(folder):
+            return False
+    except RunError:
+        return True
+
+
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
     """One process drives a run at a time; the lock goes with the process."""

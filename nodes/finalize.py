@@ -12,6 +12,16 @@ from graph.run import Json, Run, open_run
 from graph.state import Best, RunState
 
 
+ENDS = {
+    "budget: steps": "every trace has made its steps",
+    "budget: time": "the time is used up",
+    "budget: tokens": "the tokens are used up",
+    "budget: money": "the money is used up",
+    "target": "the target is reached",
+    "converged": "no trace expects to gain",
+}
+
+
 async def finalize(state: RunState) -> dict[str, Any]:
     run = open_run(state["run_dir"])
     best = state.get("best")
@@ -34,7 +44,7 @@ async def finalize(state: RunState) -> dict[str, Any]:
         refit=bool(hashes),
         sha256=hashes,
     )
-    run.events.emit("run_ended", key="end", reason=reason, best=dict(best), seconds=round(run.events.elapsed, 1), message="")
+    run.events.emit("run_ended", key="end", reason=reason.partition(":")[0], best=dict(best), seconds=round(run.events.elapsed, 1), message=ENDS.get(reason, reason))
     return {"stop": reason, "submission": str(folder / "submission.csv")}
 
 

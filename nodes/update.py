@@ -8,12 +8,12 @@ from typing import Any
 
 from graph.briefs import base
 from graph.run import Json, Run, open_run
-from graph.state import TraceState
+from graph.state import Trace, TraceState
 from graph.work import add_usage, unanswered
 from memory.protocol import Recall
 from reasoner.protocol import Diagnosis, Hint, ReasonerError, UpdateBrief
 
-N_HINTS = 3
+N_HINTS, N_WARNINGS = 3, 2
 
 
 async def update(state: TraceState) -> dict[str, Any]:
@@ -24,7 +24,7 @@ async def update(state: TraceState) -> dict[str, Any]:
     script = run.artifacts.get(start["script"])
 
     async def think() -> Json:
-        hints = await recall(run, diagnosis)
+        hints = await recall(run, row, diagnosis)
         evidence = run.artifacts.get_json(start["evidence"])
         solution = await run.reasoner.update(
             UpdateBrief(**base(run, row), script=script, evidence=evidence, diagnosis=diagnosis, hints=hints)
@@ -66,18 +66,26 @@ def untried(diagnosis: Diagnosis, tried: list[str]) -> Diagnosis:
     return diagnosis.model_copy(update={"hypotheses": left}) if left else diagnosis
 
 
-async def recall(run: Run, diagnosis: Diagnosis) -> list[Hint]:
-    """The momentum: what worked, or did not, against challenges like these; the strongest few over all hypotheses."""
+async def recall(run: Run, row: Trace, diagnosis: Diagnosis) -> list[Hint]:
+    """The momentum: what worked against challenges like these, and apart from it what did not."""
     found: dict[str, Recall] = {}
+    applied = tuple(accepted_statements(run, row))
     for hypothesis in diagnosis.hypotheses:
         recalls = await asyncio.to_thread(
-            run.memory.recall, hypothesis.challenge, hypothesis.statement, task_hash=run.prepared.data_hash, k=N_HINTS
+            run.memory.recall, hypothesis.challenge, hypothesis.statement, task_hash=run.prepared.data_hash, k=N_HINTS, applied=applied
         )
         for item in recalls:
             if item.record.id not in found or abs(item.weight) > abs(found[item.record.id].weight):
                 found[item.record.id] = item
     strongest = sorted(found.values(), key=lambda item: (-abs(item.weight), item.record.id))
-    return [hint(item) for item in strongest[: N_HINTS + 2]]
+    helped = [item for item in strongest if item.weight > 0][:N_HINTS]
+    failed = [item for item in strongest if item.weight <= 0][:N_WARNINGS]
+    return [hint(item) for item in helped + failed]
+
+
+def accepted_statements(run: Run, row: Trace) -> list[str]:
+    """Hypotheses that the trace's path holds already; a hint that repeats them counts less."""
+    return [attempt["hypothesis"]["statement"] for attempt in run.chain(row["head"], limit=50) if attempt["replaces"] and attempt["hypothesis"]]
 
 
 def hint(item: Recall) -> Hint:
