@@ -39,13 +39,17 @@ def run(
     steps: Annotated[int | None, typer.Option(help="Attempts per trace. [default: 8]")] = None,
     time: Annotated[str | None, typer.Option(help="Wall time of the run: seconds, or 30m, 12h. [default: 1h]")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of folds, audit rows and tie-breaks. [default: 0]")] = None,
-    model: Annotated[list[str] | None, typer.Option(help="Model of the OpenAI-compatible endpoint, or verb=model; none: the expert.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Model of the OpenAI-compatible endpoint, or verb=model; none: the expert.")
+    ] = None,
     base_url: Annotated[str | None, typer.Option(help="Endpoint; else OPENAI_BASE_URL.")] = None,
     max_usd: Annotated[float | None, typer.Option(help="Stop when the models have cost this much.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Stop after this many tokens.")] = None,
     sandbox: Annotated[str | None, typer.Option(help="local | e2b | ray. [default: local]")] = None,
     isolation: Annotated[str | None, typer.Option(help="Tier of the local sandbox: auto | bubblewrap | landlock | none.")] = None,
-    memory: Annotated[str | None, typer.Option(help="Folder of the success memory, http://host:port, or off. [default: ~/.gome/memory]")] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Folder of the success memory, http://host:port, or off. [default: ~/.gome/memory]")
+    ] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Any other setting as name=value (docs/settings.md).")] = None,
     runs_dir: RunsDir = "runs",
     json: AsJson = False,
@@ -202,8 +206,7 @@ async def guarded(going: Coroutine[Any, Any, Any]) -> Any:
     try:
         return await going
     except (TaskError, RunError, SandboxUnavailable, ReasonerUnavailable) as error:
-        typer.echo(f"gome: {error}", err=True)
-        raise typer.Exit(2) from None
+        raise typer.Exit(complain(str(error))) from None
 
 
 def make_settings(given: dict[str, Any], pairs: list[str]) -> Settings:
@@ -244,14 +247,15 @@ def find_run(name: str, runs_dir: str) -> Path:
     if not name:
         folders = run_folders(runs_dir)
         if not folders:
-            fail(f"no runs below {runs_dir}; start one with `gome run DIR`")
+            raise typer.Exit(complain(f"no runs below {runs_dir}; start one with `gome run DIR`"))
         return folders[0].resolve()
     for folder in (Path(name).expanduser(), Path(runs_dir).expanduser() / name):
         if (folder / "run.json").exists():
             return folder.resolve()
-    return fail(f"no run named {name} below {runs_dir}; `gome ls` lists them")
+    raise typer.Exit(complain(f"no run named {name} below {runs_dir}; `gome ls` lists them"))
 
 
-def fail(message: str) -> Any:
+def complain(message: str) -> int:
+    """One sentence on stderr; gives the exit code of bad input."""
     typer.echo(f"gome: {message}", err=True)
-    raise typer.Exit(2)
+    return 2

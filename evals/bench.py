@@ -20,7 +20,7 @@ import psutil
 from evals.common import write
 from graph.session import start
 from graph.settings import Settings
-from reasoner.protocol import Diagnosis, DiagnoseBrief, DraftBrief, Hypothesis, RepairBrief, Review, ReviewBrief, Solution, UpdateBrief
+from reasoner.protocol import DiagnoseBrief, Diagnosis, DraftBrief, Hypothesis, RepairBrief, Review, ReviewBrief, Solution, UpdateBrief
 
 SCRIPT = '''"""Random but reproducible predictions."""
 import csv, random
@@ -87,7 +87,9 @@ def main() -> None:
     clock = Clock()
     with tempfile.TemporaryDirectory(prefix="gome-bench-") as temporary:
         asyncio.run(write(options.example, Path(temporary) / "task"))
-        settings = Settings(traces=1, steps=options.steps, patience=options.steps, memory=f"{temporary}/memory", runs_dir=f"{temporary}/runs")
+        settings = Settings(
+            traces=1, steps=options.steps, patience=options.steps, memory=f"{temporary}/memory", runs_dir=f"{temporary}/runs"
+        )
         began = time.perf_counter()
         clock.last = began
         outcome = asyncio.run(start(f"{temporary}/task", settings, listeners=[clock.on_event], reasoner=Trivial()))
@@ -97,7 +99,9 @@ def main() -> None:
     tenth = max(1, len(steps) // 10)
     early, late = statistics.median(steps[:tenth]), statistics.median(steps[-tenth:])
     print(f"steps {len(steps)}, wall {wall:.1f} s")
-    print(f"overhead per step: median {statistics.median(steps) * 1e3:.1f} ms, 90th percentile {sorted(steps)[int(len(steps) * 0.9)] * 1e3:.1f} ms")
+    print(
+        f"overhead per step: median {statistics.median(steps) * 1e3:.1f} ms, 90th percentile {sorted(steps)[int(len(steps) * 0.9)] * 1e3:.1f} ms"
+    )
     print(f"flat: first tenth {early * 1e3:.1f} ms, last tenth {late * 1e3:.1f} ms, ratio {late / early:.2f}")
     print(f"main process: peak {clock.peak_bytes / 1e6:.0f} MB resident; checkpoints {checkpoint / len(steps) / 1024:.0f} KB per step")
 

@@ -1,6 +1,6 @@
 """What the success memory costs: milliseconds per record and recall, resident memory of the run's process and of Chroma's.
 
-    python -m evals.bench_memory [--records 1000 10000] [--recalls 50]
+python -m evals.bench_memory [--records 1000 10000] [--recalls 50]
 """
 
 from __future__ import annotations

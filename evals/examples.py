@@ -1,6 +1,6 @@
 """`make eval`: every example over three seeds; does the final submission beat the first draft on the private rows?
 
-    python -m evals.examples [--examples modechoice,co2] [--seeds 3] [--traces 2] [--steps 8]
+python -m evals.examples [--examples modechoice,co2] [--seeds 3] [--traces 2] [--steps 8]
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class Events:
         self.listeners: list[Listener] = []
         self._turn = threading.RLock()
         self._keys: set[str] = set()
-        self._spent = {"executions": 0, "tokens": 0, "usd": 0.0}
+        self._executions, self._tokens, self._usd = 0, 0, 0.0
         elapsed = 0.0
         for event in read(path):
             self._count(event)
@@ -41,16 +41,16 @@ class Events:
     @property
     def used(self) -> Used:
         """What the run has spent, resumes included."""
-        return Used(time_s=self.elapsed, **self._spent)  # type: ignore[typeddict-item]
+        return Used(time_s=self.elapsed, executions=self._executions, tokens=self._tokens, usd=self._usd)
 
     def _count(self, event: dict[str, Any]) -> None:
         if event.get("key"):
             self._keys.add(f"{event.get('ev')}:{event['key']}")
         if event.get("ev") == "execution_finished":
-            self._spent["executions"] += 1
+            self._executions += 1
         if event.get("ev") in THOUGHTS and isinstance(usage := event.get("usage"), dict):
-            self._spent["tokens"] += int(usage.get("input_tokens", 0)) + int(usage.get("output_tokens", 0))
-            self._spent["usd"] += float(usage.get("usd") or 0)
+            self._tokens += int(usage.get("input_tokens", 0)) + int(usage.get("output_tokens", 0))
+            self._usd += float(usage.get("usd") or 0)
 
     def emit(self, ev: str, *, key: str = "", **data: Any) -> None:
         if key and f"{ev}:{key}" in self._keys:

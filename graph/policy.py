@@ -145,7 +145,9 @@ def earlier_bests(view: View) -> list[str]:
 def debuggable(attempts: Sequence[Attempt]) -> list[Attempt]:
     """Failed leaves that were not yet repaired too often."""
     parents = {attempt["parent"] for attempt in attempts}
-    return [a for a in attempts if a["verdict"] == "failed" and a["script"] and a["id"] not in parents and depth(a, attempts) < MAX_DEBUG_DEPTH]
+    return [
+        a for a in attempts if a["verdict"] == "failed" and a["script"] and a["id"] not in parents and depth(a, attempts) < MAX_DEBUG_DEPTH
+    ]
 
 
 def depth(attempt: Attempt, attempts: Sequence[Attempt]) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from langgraph.graph import END
 from langgraph.types import Send
 
 from graph.state import RunState, TraceInput, TraceState
@@ -44,7 +43,7 @@ def diagnosed(state: TraceState) -> Literal["update", "record", "__end__"]:
     """No hypothesis worth a run ends the visit; the row then says so."""
     if state["work"].get("error"):
         return "record"
-    return "update" if state["row"]["status"] == "running" else END
+    return "update" if state["row"]["status"] == "running" else "__end__"
 
 
 def judged(state: TraceState) -> Literal["repair", "record"]:
@@ -56,5 +55,5 @@ def recorded(state: TraceState) -> Literal["select", "__end__"]:
     """The next step of the visit, or back to the merge."""
     row = state["row"]
     if row["status"] != "running" or row["step"] >= state["until"]:
-        return END
+        return "__end__"
     return "select"

@@ -203,7 +203,9 @@ def lock(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             file.seek(0)
-            raise RunError(f"{folder} is being driven by another process ({file.read().strip() or 'unknown'}); wait for it or end it") from error
+            raise RunError(
+                f"{folder} is being driven by another process ({file.read().strip() or 'unknown'}); wait for it or end it"
+            ) from error
         file.truncate(0)
         file.write(f"pid {os.getpid()}")
         file.flush()

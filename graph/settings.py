@@ -52,6 +52,8 @@ class Settings(BaseModel):
     target: float | None = Field(None, description="stop when the best score reaches this value")
     finalize_share: float = Field(0.1, ge=0, le=0.5, description="share of the time kept for the final refit")
 
-    memory: str = Field("~/.gome/memory", title="Memory", description="folder of the success memory, http://host:port of a Chroma server, or off")
+    memory: str = Field(
+        "~/.gome/memory", title="Memory", description="folder of the success memory, http://host:port of a Chroma server, or off"
+    )
     evaluation: bool = Field(False, description="ignore what the memory knows of this very task from earlier runs")
     runs_dir: str = Field("runs", description="where run folders are made")

@@ -70,9 +70,7 @@ def paper_logits(similarity: Floats, delta: Floats, length: int, *, alpha: float
     return np.clip(logits, -PAPER_CLAMP, PAPER_CLAMP)
 
 
-def choose(
-    records: Sequence[Record], similarity: Floats, weight: Floats, m: Floats | None, k: int, least: float = 0.0
-) -> list[Recall]:
+def choose(records: Sequence[Record], similarity: Floats, weight: Floats, m: Floats | None, k: int, least: float = 0.0) -> list[Recall]:
     """The k best accepted records of positive weight and a cosine above `least`, best first, then
     up to N_AVOID warnings (m < AVOID_BELOW, worst first).
 

@@ -13,7 +13,7 @@ from graph.state import TraceState
 async def execute(state: TraceState) -> dict[str, Any]:
     run, row, work = open_run(state["run_dir"]), state["row"], state["work"]
     name = f"{work['attempt']}r{work['repairs']}"
-    place = {"attempt": work["attempt"], "trace": row["trace"], "step": row["step"]}
+    place: Json = {"attempt": work["attempt"], "trace": row["trace"], "step": row["step"]}
 
     async def go() -> Json:
         async with run.slots:

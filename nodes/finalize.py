@@ -11,7 +11,6 @@ from graph.publish import place, publish
 from graph.run import Json, Run, open_run
 from graph.state import Best, RunState
 
-
 ENDS = {
     "budget: steps": "every trace has made its steps",
     "budget: time": "the time is used up",
@@ -44,7 +43,14 @@ async def finalize(state: RunState) -> dict[str, Any]:
         refit=bool(hashes),
         sha256=hashes,
     )
-    run.events.emit("run_ended", key="end", reason=reason.partition(":")[0], best=dict(best), seconds=round(run.events.elapsed, 1), message=ENDS.get(reason, reason))
+    run.events.emit(
+        "run_ended",
+        key="end",
+        reason=reason.partition(":")[0],
+        best=dict(best),
+        seconds=round(run.events.elapsed, 1),
+        message=ENDS.get(reason, reason),
+    )
     return {"stop": reason, "submission": str(folder / "submission.csv")}
 
 
@@ -61,7 +67,9 @@ async def refit(run: Run, best: Best) -> dict[str, str]:
     submission = kept["files"].get("submission.csv")
     problems = await run.worker.check_submission(full, str(run.artifacts.path(submission))) if submission else [{"message": "none written"}]
     if problems:
-        run.events.emit("warning", key="refit", message=f"the refit on all rows gave no valid submission ({problems[0]['message']}); kept the former")
+        run.events.emit(
+            "warning", key="refit", message=f"the refit on all rows gave no valid submission ({problems[0]['message']}); kept the former"
+        )
         return {}
     folder = run.folder / "best"
     hashes = await place(run, folder, run.artifacts.get(best["script"]), run.artifacts.path(submission), full.inputs)

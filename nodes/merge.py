@@ -27,7 +27,7 @@ async def merge(state: RunState) -> dict[str, Any]:
         "merged",
         key=str(state["round"]),
         round=state["round"],
-        best={key: best[key] for key in ("attempt", "score", "se", "trace")} | {"score_se": best["se"]} if best else None,  # type: ignore[literal-required]
+        best={key: best[key] for key in ("attempt", "score", "se", "trace")} | {"score_se": best["se"]} if best else None,
         standings=[standing(row) for row in merged],
         actions=actions,
         used=used,

@@ -82,9 +82,32 @@ def advanced(run: Run, row: Trace, attempt: Json, ref: str) -> Trace:
     return new
 
 
-SHOWN = (
-    "submission oof id trace step parent kind mode why script evidence log score score_se folds gain gain_se verdict reasons problems seconds usage repairs diagnosis"
-).split()
+SHOWN = [
+    "submission",
+    "oof",
+    "id",
+    "trace",
+    "step",
+    "parent",
+    "kind",
+    "mode",
+    "why",
+    "script",
+    "evidence",
+    "log",
+    "score",
+    "score_se",
+    "folds",
+    "gain",
+    "gain_se",
+    "verdict",
+    "reasons",
+    "problems",
+    "seconds",
+    "usage",
+    "repairs",
+    "diagnosis",
+]
 
 
 def announce(run: Run, attempt: Json) -> None:

@@ -22,7 +22,9 @@ async def select(state: TraceState) -> dict[str, Any]:
     if base and choice.mode == "broaden" and row["diagnosis"]:
         work["diagnosis"] = row["diagnosis"]
     if base and choice.mode == "debug":
-        work |= Work(script=base["script"], grade=base["grade"], execution=base["execution"], reasons=base["reasons"], hypothesis=base["hypothesis"])
+        work |= Work(
+            script=base["script"], grade=base["grade"], execution=base["execution"], reasons=base["reasons"], hypothesis=base["hypothesis"]
+        )
     return {"work": work}
 
 
@@ -40,4 +42,3 @@ def n_open(run: Run, row: Trace) -> int:
         return 0
     found = run.artifacts.get_json(row["diagnosis"])["hypotheses"]
     return sum(hypothesis["id"] not in row["tried"] for hypothesis in found)
-

@@ -85,7 +85,9 @@ async def recall(run: Run, row: Trace, diagnosis: Diagnosis) -> list[Hint]:
 
 def accepted_statements(run: Run, row: Trace) -> list[str]:
     """Hypotheses that the trace's path holds already; a hint that repeats them counts less."""
-    return [attempt["hypothesis"]["statement"] for attempt in run.chain(row["head"], limit=50) if attempt["replaces"] and attempt["hypothesis"]]
+    return [
+        attempt["hypothesis"]["statement"] for attempt in run.chain(row["head"], limit=50) if attempt["replaces"] and attempt["hypothesis"]
+    ]
 
 
 def hint(item: Recall) -> Hint:

@@ -7,6 +7,7 @@ from typing import Any
 from graph.acceptance import judge
 from graph.run import Json, Run, open_run
 from graph.state import Best, TraceState, Work
+from task.types import Grade
 
 
 async def validate(state: TraceState) -> dict[str, Any]:
@@ -35,14 +36,13 @@ async def validate(state: TraceState) -> dict[str, Any]:
     }
 
 
-async def grading(run: Run, execution: Json, best: Best | None) -> Json:
+async def grading(run: Run, execution: Json, best: Best | None) -> Grade:
     """The harness's own score of the files, paired with the best's predictions on the same rows."""
     files = {name: str(run.artifacts.path(ref)) for name, ref in execution["files"].items()}
     references = {"best": str(run.artifacts.path(run.attempt(best["ref"])["oof"]))} if best else {}
     account = {key: value for key, value in execution.items() if key not in ("files", "log")}
     account |= {"output": run.artifacts.get(execution["log"]), "limit_mb": run.settings.run_memory_bytes / 2**20}
-    grade: Json = dict(await run.worker.grade(run.prepared, files, references, account, seed=run.settings.seed))
-    return grade
+    return await run.worker.grade(run.prepared, files, references, account, seed=run.settings.seed)
 
 
 def removes_flaw(run: Run, work: Work) -> bool:

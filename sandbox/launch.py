@@ -1,6 +1,6 @@
 """Runs inside the sandbox, before the script: limits that only the process itself can set.  Standard library only.
 
-    python -I launch.py MEMORY_BYTES FILE_BYTES N_PROCESSES SCRIPT
+python -I launch.py MEMORY_BYTES FILE_BYTES N_PROCESSES SCRIPT
 """
 
 import os

@@ -45,7 +45,7 @@ class Local:
     """Runs jobs as asyncio subprocesses; must be used from the thread that outlives them (PDEATHSIG is per thread)."""
 
     def __init__(self, tier: Literal["bubblewrap", "none"], run_dir: Path | None) -> None:
-        self.tier = tier
+        self.tier: str = tier
         self.pids = run_dir / "pids" if run_dir else None
         if self.pids:
             self.pids.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,9 @@ class Local:
         end: End | None = None
         try:
             while end is None and pending:
-                done, pending = await asyncio.wait(pending, timeout=max(0, deadline - time.monotonic()), return_when=asyncio.FIRST_COMPLETED)
+                done, pending = await asyncio.wait(
+                    pending, timeout=max(0, deadline - time.monotonic()), return_when=asyncio.FIRST_COMPLETED
+                )
                 if not done:
                     end = "timeout"
                     await terminate(process, limits.grace_s)

@@ -87,7 +87,12 @@ def error_of(output: str) -> dict[str, Any] | None:
             numbers = re.findall(r'File "[^"]*solution\.py", line (\d+)', "\n".join(above))
             message = "\n".join([match.group(2) or "", *lines[index + 1 : index + 3]]).strip()
             tail = "\n".join(lines[max(0, index - 12) : index + 1])
-            return {"type": match.group(1), "message": message[:500], "line": int(numbers[-1]) if numbers else None, "traceback_tail": tail[-2000:]}
+            return {
+                "type": match.group(1),
+                "message": message[:500],
+                "line": int(numbers[-1]) if numbers else None,
+                "traceback_tail": tail[-2000:],
+            }
     return None
 
 
@@ -136,7 +141,7 @@ def row_losses(known: Truth, oof: Array) -> Array:
         return np.asarray(np.where(y == 1, 1 - ranks, ranks))
     if metric.needs == "label":
         return np.asarray(np.abs(y - oof) ** 2 if metric.name == "qwk" else y != oof, dtype=float)
-    return np.asarray((y.reshape(len(y), -1) - oof.reshape(len(oof), -1)) ** 2).mean(axis=1)
+    return np.asarray(((y.reshape(len(y), -1) - oof.reshape(len(oof), -1)) ** 2).mean(axis=1))
 
 
 def residuals(known: Truth, p: Array) -> dict[str, Any]:
@@ -191,7 +196,11 @@ def calibration(y: Array, p: Array) -> dict[str, float]:
     confident = p.max(axis=1) if p.ndim == 2 else np.maximum(p, 1 - p)
     said = p.argmax(axis=1) if p.ndim == 2 else (p > 0.5).astype(float)
     true = p[np.arange(len(y)), y.astype(int)] if p.ndim == 2 else np.where(y == 1, p, 1 - p)
-    return {"confidence": float(confident.mean()), "accuracy": float((said == y).mean()), "share_p_true_below_01": float((true < 0.01).mean())}
+    return {
+        "confidence": float(confident.mean()),
+        "accuracy": float((said == y).mean()),
+        "share_p_true_below_01": float((true < 0.01).mean()),
+    }
 
 
 def segments(known: Truth, losses: Array) -> list[dict[str, Any]]:

@@ -19,7 +19,9 @@ LEAK_Z = 3.0  # out-of-fold better than the audit rows by this many standard err
 LEAK_SHARE = 0.1  # and by this share of the distance between the audit's score and a know-nothing submission
 
 
-def grade(prepared: Prepared, files: dict[str, str], references: dict[str, str], execution: dict[str, Any] | None, *, seed: int = 0) -> Grade:
+def grade(
+    prepared: Prepared, files: dict[str, str], references: dict[str, str], execution: dict[str, Any] | None, *, seed: int = 0
+) -> Grade:
     """`files`: name -> path of what the script left; `references`: name -> oof.csv of earlier attempts to compare with."""
     known = truth_of(prepared)
     account = execution or {}
@@ -40,7 +42,13 @@ def grade(prepared: Prepared, files: dict[str, str], references: dict[str, str],
         found["paired"] = {name: {key: item[key] for key in ("d", "se", "p_improved")} for name, item in comparisons.items()}
     problems = [leak] if leak else []
     return Grade(
-        ok=not problems, problems=problems, score=score, audit=audit, audit_gap_z=gap_z, paired=comparisons, evidence=evidence.cleaned(found)
+        ok=not problems,
+        problems=problems,
+        score=score,
+        audit=audit,
+        audit_gap_z=gap_z,
+        paired=comparisons,
+        evidence=evidence.cleaned(found),
     )
 
 
@@ -137,7 +145,9 @@ def audited(known: Truth, test: Array, score: Score, seed: int) -> tuple[Score |
     material = gap > LEAK_SHARE * abs(value) or (metric.name == "auc" and gap > LEAK_SHARE * max(1 - value, 0.05))
     if known.prepared.task.split.kind == "time" or z <= LEAK_Z or not material:
         return audit, z, None
-    message = "out-of-fold predictions look far better than predictions of held-back rows: something of the label leaks into training features"
+    message = (
+        "out-of-fold predictions look far better than predictions of held-back rows: something of the label leaks into training features"
+    )
     return audit, z, problem("leak_audit", message)
 
 

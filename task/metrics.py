@@ -149,7 +149,12 @@ def _all() -> dict[str, Metric]:
         Metric("f1_micro", "max", "label", f1("micro")),
         Metric("f1_weighted", "max", "label", f1("weighted")),
         Metric("mcc", "max", "label", flat(sk.matthews_corrcoef)),
-        Metric("qwk", "max", "label", lambda y, p: float(sk.cohen_kappa_score(y.ravel().astype(int), p.ravel().astype(int), weights="quadratic"))),
+        Metric(
+            "qwk",
+            "max",
+            "label",
+            lambda y, p: float(sk.cohen_kappa_score(y.ravel().astype(int), p.ravel().astype(int), weights="quadratic")),
+        ),
         Metric("jaccard", "max", "label", lambda y, p: float(sk.jaccard_score(y.ravel(), p.ravel(), average="macro", zero_division=0))),
         Metric("auc", "max", "probability", auc),
         Metric("auc_mean_columns", "max", "value", columns_mean(auc)),
@@ -219,5 +224,7 @@ def from_file(path: Path, direction: Direction | None) -> Metric:
     chosen = direction or getattr(module, "direction", None)
     if chosen not in ("max", "min"):
         raise TaskError(f"{path}: say whether more is better; set `direction: max` or `direction: min` in task.yaml")
-    needs = getattr(module, "needs", "value")
+    needs: Any = getattr(module, "needs", "value")
+    if needs not in ("probability", "label", "value", "ranking"):
+        raise TaskError(f"{path}: `needs` should be probability, label, value or ranking, not {needs!r}")
     return Metric(str(path), chosen, needs, lambda y, p: float(module.score(y, p)))

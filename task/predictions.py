@@ -134,7 +134,9 @@ def read_frame(path: Path, name: str, n_rows: int, columns: list[str]) -> pd.Dat
     except (UnicodeDecodeError, csv.Error) as error:
         raise Refused("not_text", f"{name} is not a UTF-8 csv file ({error})") from error
     if header != columns:
-        raise Refused("wrong_columns", f"{name} has the columns {header[:8]}, it should have exactly {columns[:8]}{' …' if len(columns) > 8 else ''}")
+        raise Refused(
+            "wrong_columns", f"{name} has the columns {header[:8]}, it should have exactly {columns[:8]}{' …' if len(columns) > 8 else ''}"
+        )
     try:
         return pd.read_csv(path, dtype={columns[0]: str}, low_memory=False)
     except (ValueError, UnicodeDecodeError) as error:
@@ -145,11 +147,16 @@ def aligned(frame: pd.DataFrame, name: str, ids: list[str], prepared: Prepared) 
     """Rows in the order of `ids`; another order in the file is fine."""
     keys = frame[prepared.id].map(normal_id)
     if keys.duplicated().any():
-        raise Refused("duplicate_ids", f"{name} has {int(keys.duplicated().sum())} repeated ids (e.g. {keys[keys.duplicated()].iloc[0]!r}); write each row once")
+        raise Refused(
+            "duplicate_ids",
+            f"{name} has {int(keys.duplicated().sum())} repeated ids (e.g. {keys[keys.duplicated()].iloc[0]!r}); write each row once",
+        )
     frame.index = pd.Index(keys)
     missing = [key for key in ids if key not in frame.index]
     if missing:
-        raise Refused("missing_rows", f"{name} lacks {len(missing)} of {len(ids)} rows (e.g. id {missing[0]!r}); predict every row that is asked for")
+        raise Refused(
+            "missing_rows", f"{name} lacks {len(missing)} of {len(ids)} rows (e.g. id {missing[0]!r}); predict every row that is asked for"
+        )
     unknown = len(frame) - len(ids)
     if unknown:
         raise Refused("unknown_ids", f"{name} has {unknown} rows that were not asked for; write exactly the rows of the script contract")
@@ -180,7 +187,10 @@ def converted(known: Truth, values: pd.DataFrame, name: str) -> Array:
         n_bad = int((~np.isfinite(numbers)).any(axis=1).sum())
         raise Refused("nan", f"{name} has NaN or infinite predictions in {n_bad} rows; impute missing values before predicting")
     if needs == "probability" and known.metric.name != "auc" and (numbers.min() < -1e-9 or numbers.max() > 1 + 1e-9):
-        raise Refused("not_probability", f"{name} has values outside 0..1 ({numbers.min():.3g} to {numbers.max():.3g}); {known.metric.name} needs probabilities")
+        raise Refused(
+            "not_probability",
+            f"{name} has values outside 0..1 ({numbers.min():.3g} to {numbers.max():.3g}); {known.metric.name} needs probabilities",
+        )
     if known.metric.name.startswith("rmsle") and numbers.min() < 0:
         numbers = np.clip(numbers, 0, None)
     return numbers[:, 0] if numbers.shape[1] == 1 else numbers

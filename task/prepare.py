@@ -36,7 +36,9 @@ def prepare(task: Task, public: str, private: str, *, seed: int, audit: bool, n_
     secret = Path(private)
     secret.mkdir(parents=True, exist_ok=True)
     keep_labels(secret, shown, train[held], audit_ids, folds, task, id_column)
-    (secret / "meta.json").write_text(json.dumps({"labels": labels, "test_ids": [str(key) for key in test[id_column]], "id_from_rows": task.id is None}))
+    (secret / "meta.json").write_text(
+        json.dumps({"labels": labels, "test_ids": [str(key) for key in test[id_column]], "id_from_rows": task.id is None})
+    )
     return Prepared(
         task=task,
         public=public,
@@ -110,7 +112,9 @@ def plain(value: Any) -> str:
 def matched(names: list[str], classes: list[str], task: Task) -> list[str]:
     """The class of every probability column: by name, by a common prefix, or by order."""
     if len(names) != len(classes):
-        raise TaskError(f"{task.sample_submission} has {len(names)} prediction columns for {len(classes)} classes; give one column per class")
+        raise TaskError(
+            f"{task.sample_submission} has {len(names)} prediction columns for {len(classes)} classes; give one column per class"
+        )
     if set(names) == set(classes):
         return names
     by_ending = [next((c for c in sorted(classes, key=len, reverse=True) if name.endswith(c)), None) for name in names]
@@ -200,7 +204,8 @@ def keep_labels(
 ) -> None:
     """labels.parquet: id, fold (-2 for audit rows), targets."""
     train_part = shown[[id_column, *task.target]].assign(fold=folds)
-    audit_part = audit[[id_column, *task.target]].assign(**{id_column: audit_ids, "fold": -2})
+    audit_part = audit[[id_column, *task.target]].assign(fold=-2)
+    audit_part[id_column] = audit_ids
     frame = pd.concat([train_part, audit_part], ignore_index=True) if len(audit) else train_part
     frame[id_column] = frame[id_column].astype(str)
     frame.to_parquet(folder / "labels.parquet", index=False)
@@ -229,7 +234,11 @@ def final_submission(prepared: Prepared, source: str, out: str) -> None:
     got = got.drop_duplicates(prepared.id).set_index(prepared.id)
     if task.sample_submission:
         frame = read_table(Path(task.sample_submission))
-        order = frame.iloc[:, 0].map(plain) if task.id else pd.Series(json.loads((Path(prepared.private) / "meta.json").read_text())["test_ids"])
+        order = (
+            frame.iloc[:, 0].map(plain)
+            if task.id
+            else pd.Series(json.loads((Path(prepared.private) / "meta.json").read_text())["test_ids"])
+        )
         values = got.loc[list(order), prepared.columns[1:]].to_numpy()
         result = pd.DataFrame({frame.columns[0]: frame.iloc[:, 0]})
         for index, name in enumerate(frame.columns[1:]):
@@ -239,5 +248,3 @@ def final_submission(prepared: Prepared, source: str, out: str) -> None:
         result = got.loc[list(ids.map(plain)), prepared.columns[1:]].reset_index(drop=True)
         result.insert(0, prepared.id, ids.to_numpy())
     result.to_csv(out, index=False)
-
-

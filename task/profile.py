@@ -31,7 +31,7 @@ def profile(prepared: Prepared) -> dict[str, Any]:
     y = train[task.target[0]]
     names = [str(column) for column in train.columns if column not in (prepared.id, *task.target)]
     described = [describe(train[name], test.get(name), y, task.kind) for name in names[:MAX_COLUMNS]]
-    found = {
+    found: dict[str, Any] = {
         "rows": rows,
         "n_columns": len(names),
         "target": target(y, task.target[0], task.kind),
@@ -111,7 +111,9 @@ def against(column: pd.Series[Any], other: pd.Series[Any], what: str) -> dict[st
     else:
         values = numbers(both, what)
     if values is not None and 0 < is_test.sum() < len(is_test):
-        found["drift"] = abs(2 * auc(is_test.astype(int), np.nan_to_num(values, nan=np.nanmin(values) - 1 if np.isfinite(values).any() else 0)) - 1)
+        found["drift"] = abs(
+            2 * auc(is_test.astype(int), np.nan_to_num(values, nan=np.nanmin(values) - 1 if np.isfinite(values).any() else 0)) - 1
+        )
     return found
 
 
@@ -143,9 +145,8 @@ def numbers(column: pd.Series[Any], what: str) -> Array | None:
 def strength(column: pd.Series[Any], y: pd.Series[Any], kind: str, what: str) -> float | None:
     """|2 AUC - 1| (best class) or |Spearman| of the column alone; categories by their out-of-half target mean."""
     codes = pd.Series(pd.factorize(y, sort=True)[0]) if kind != "regression" else y.astype(float)
-    if what == "categorical":
-        values = half_encoded(column, codes)
-    elif (values := numbers(column, what)) is None:
+    values = half_encoded(column, codes) if what == "categorical" else numbers(column, what)
+    if values is None:
         return None
     ok = np.isfinite(values)
     if ok.sum() < 20 or np.std(values[ok]) == 0:
@@ -181,7 +182,15 @@ def groups(train: pd.DataFrame, test: pd.DataFrame, prepared: Prepared, names: l
         overlap = float(test[name].astype(str).isin(set(train[name].astype(str))).mean())
         if overlap < 0.05 or name == prepared.task.split.column:
             sizes = train[name].value_counts()
-            found.append({"column": name, "n": int(n), "mean_size": float(sizes.mean()), "constant_size": bool(sizes.nunique() == 1), "test_overlap": overlap})
+            found.append(
+                {
+                    "column": name,
+                    "n": int(n),
+                    "mean_size": float(sizes.mean()),
+                    "constant_size": bool(sizes.nunique() == 1),
+                    "test_overlap": overlap,
+                }
+            )
     return found[:5]
 
 
@@ -203,7 +212,7 @@ def duplicates(train: pd.DataFrame, names: list[str], y: pd.Series[Any]) -> dict
     if not same.any():
         return {"rows": 0.0, "with_conflicting_target": 0.0}
     repeated = train[same]
-    conflicting = repeated.groupby(names, dropna=False)[y.name].transform("nunique") > 1
+    conflicting = repeated.groupby(names, dropna=False)[str(y.name)].transform("nunique") > 1
     return {"rows": float(train.duplicated(subset=names).mean()), "with_conflicting_target": float(conflicting.sum() / len(train))}
 
 
@@ -214,9 +223,23 @@ def leaks(described: list[dict[str, Any]]) -> list[dict[str, Any]]:
         power, drift = column.get("strength") or 0.0, column.get("drift") or 0.0
         dead = column.get("constant_test") or column.get("absent_test") or column.get("missing_test", 0) > 0.95 > column["missing"]
         if power > 0.3 and dead:
-            found.append({"column": column["name"], "strength": power, "drift": drift, "reason": "informative in train but empty or constant in test"})
+            found.append(
+                {
+                    "column": column["name"],
+                    "strength": power,
+                    "drift": drift,
+                    "reason": "informative in train but empty or constant in test",
+                }
+            )
         elif power > LEAK_STRENGTH and drift > LEAK_DRIFT:
-            found.append({"column": column["name"], "strength": power, "drift": drift, "reason": "nearly gives the target away, and is distributed differently in test"})
+            found.append(
+                {
+                    "column": column["name"],
+                    "strength": power,
+                    "drift": drift,
+                    "reason": "nearly gives the target away, and is distributed differently in test",
+                }
+            )
     return found
 
 
@@ -247,7 +270,9 @@ def notes(found: dict[str, Any]) -> list[str]:
     said += [f"test lies after train by {time['column']!r}" for time in found["time"] if time["test_after_train"]]
     aim = found["target"]
     if aim["kind"] == "regression" and abs(aim["skew"]) > 1.2:
-        said.append(f"target is skewed ({aim['skew']:.1f}){', with ' + format(aim['zero_share'], '.0%') + ' zeros' if aim['zero_share'] > 0.05 else ''}")
+        said.append(
+            f"target is skewed ({aim['skew']:.1f}){', with ' + format(aim['zero_share'], '.0%') + ' zeros' if aim['zero_share'] > 0.05 else ''}"
+        )
     if aim["kind"] != "regression" and min(aim["rates"].values()) < 0.15:
         said.append(f"classes are imbalanced: the rarest has {min(aim['rates'].values()):.1%}")
     many = [column["name"] for column in found["columns"] if column["kind"] == "categorical" and column["n_unique"] > 30]

@@ -15,7 +15,14 @@ from task.metrics import canonical, get_metric
 from task.tables import find_table, read_table
 from task.types import Direction, Kind, Split, Task, TaskError
 
-SAMPLES = ("sample_submission", "sampleSubmission", "sample_submission_null", "SampleSubmission", "samplesubmission", "sample_submission_stg2")
+SAMPLES = (
+    "sample_submission",
+    "sampleSubmission",
+    "sample_submission_null",
+    "SampleSubmission",
+    "samplesubmission",
+    "sample_submission_stg2",
+)
 PLUMBING = {"task.yaml", "description.md", "folds.csv"}
 
 
@@ -75,7 +82,11 @@ def load_task(path: str) -> Task:
         id=id_column,
         target=target,
         split=split,
-        extra=[str(item) for item in sorted(root.iterdir()) if item not in files.values() and item.name not in PLUMBING and not item.name.startswith(".")],
+        extra=[
+            str(item)
+            for item in sorted(root.iterdir())
+            if item not in files.values() and item.name not in PLUMBING and not item.name.startswith(".")
+        ],
         run_time_s=spec.run_time_s,
     )
 
@@ -111,7 +122,9 @@ def locate(root: Path, spec: Spec) -> dict[str, Any]:
     test = inside(root, spec.test) if spec.test else find_table(root, "test", "testing")
     sample = inside(root, spec.sample_submission) if spec.sample_submission else find_table(root, *SAMPLES)
     if train is None or not train.is_file():
-        raise TaskError(f"{train or root / 'train.csv'} does not exist; put the training table there or set `train:` in {root / 'task.yaml'}")
+        raise TaskError(
+            f"{train or root / 'train.csv'} does not exist; put the training table there or set `train:` in {root / 'task.yaml'}"
+        )
     if test is None or not test.is_file():
         raise TaskError(f"{test or root / 'test.csv'} does not exist; put the test table there or set `test:` in {root / 'task.yaml'}")
     return {"train": train, "test": test, "sample": sample}
@@ -200,7 +213,9 @@ def check_ids(train: pd.DataFrame, test: pd.DataFrame, sample: pd.DataFrame | No
     for frame, name in ((train, "train"), (test, "test")):
         twice = frame[id_column][frame[id_column].duplicated()]
         if len(twice):
-            raise TaskError(f"{files[name]}: {len(twice)} ids repeat in column {id_column!r} (e.g. {twice.iloc[0]!r}); every row needs its own id")
+            raise TaskError(
+                f"{files[name]}: {len(twice)} ids repeat in column {id_column!r} (e.g. {twice.iloc[0]!r}); every row needs its own id"
+            )
         if frame[id_column].isna().any():
             raise TaskError(f"{files[name]}: column {id_column!r} has rows without an id; every row needs its own id")
     if sample is not None:
@@ -217,9 +232,13 @@ def check_target(train: pd.DataFrame, target: list[str], kind: Kind, path: Path)
     for name in target:
         values = train[name]
         if values.isna().all() or (kind != "regression" and values.nunique() < 2):
-            raise TaskError(f"{path}: the target {name!r} has one class only ({values.iloc[0]!r}); there is nothing to learn, check `target:` in task.yaml")
+            raise TaskError(
+                f"{path}: the target {name!r} has one class only ({values.iloc[0]!r}); there is nothing to learn, check `target:` in task.yaml"
+            )
         if values.isna().any():
-            raise TaskError(f"{path}: the target {name!r} is missing in {int(values.isna().sum())} rows; drop those rows or move them to test")
+            raise TaskError(
+                f"{path}: the target {name!r} is missing in {int(values.isna().sum())} rows; drop those rows or move them to test"
+            )
         if kind == "regression" and not pd.api.types.is_numeric_dtype(values):
             raise TaskError(f"{path}: the target {name!r} is not numeric but kind is regression; set `kind:` in task.yaml")
 
@@ -228,7 +247,9 @@ def split_kind(spec: Spec) -> Literal["auto", "stratified", "random", "group", "
     """`auto` is decided by splits.decide, when the data are at hand."""
     word = spec.split.partition(":")[0]
     if word not in ("auto", "stratified", "random", "group", "time", "file"):
-        raise TaskError(f"task.yaml: split {spec.split!r} is not known; use auto, stratified, random, group:COLUMN, time:COLUMN or file:folds.csv")
+        raise TaskError(
+            f"task.yaml: split {spec.split!r} is not known; use auto, stratified, random, group:COLUMN, time:COLUMN or file:folds.csv"
+        )
     return word  # type: ignore[return-value]
 
 

@@ -17,7 +17,9 @@ OVERLAP = 0.05  # an entity column: at most this share of the test's values is k
 Folds = NDArray[np.int64]
 
 
-def decide(train: pd.DataFrame, test: pd.DataFrame, kind: Kind, target: list[str], id_column: str | None, n_folds: int) -> tuple[Split, str]:
+def decide(
+    train: pd.DataFrame, test: pd.DataFrame, kind: Kind, target: list[str], id_column: str | None, n_folds: int
+) -> tuple[Split, str]:
     """What `auto` means for these data, with its reason."""
     if column := time_column(train, test, id_column, target):
         return Split(kind="time", column=column, n_folds=n_folds), f"the test rows lie after the training rows by {column!r}"
@@ -86,8 +88,14 @@ def assign(train: pd.DataFrame, split: Split, kind: Kind, target: list[str], id_
     if split.kind == "group":
         groups = train[str(split.column)].astype(str)
         if groups.nunique() < n:
-            raise TaskError(f"column {split.column!r} has {groups.nunique()} groups, fewer than {n} folds; set a smaller `n_folds:` in task.yaml")
-        splitter: Any = StratifiedGroupKFold(n, shuffle=True, random_state=seed) if kind != "regression" else GroupKFold(n, shuffle=True, random_state=seed)
+            raise TaskError(
+                f"column {split.column!r} has {groups.nunique()} groups, fewer than {n} folds; set a smaller `n_folds:` in task.yaml"
+            )
+        splitter: Any = (
+            StratifiedGroupKFold(n, shuffle=True, random_state=seed)
+            if kind != "regression"
+            else GroupKFold(n, shuffle=True, random_state=seed)
+        )
         return number(splitter.split(train, y, groups), len(train))
     if min(np.bincount(y)) >= n:
         return number(StratifiedKFold(n, shuffle=True, random_state=seed).split(train, y), len(train))
@@ -113,7 +121,9 @@ def number(parts: Any, n_rows: int) -> Folds:
 def blocks(column: pd.Series[Any], n_folds: int) -> Folds:
     """Time: n_folds + 1 blocks in order of time, equal times together; the first is only trained on."""
     parsed = dates(column)
-    order = (pd.to_datetime(column.astype(str), errors="coerce", format="mixed") if parsed is not None else column).rank(method="min", na_option="top")
+    order = (pd.to_datetime(column.astype(str), errors="coerce", format="mixed") if parsed is not None else column).rank(
+        method="min", na_option="top"
+    )
     share = (order - 1) / len(column)
     return np.asarray(np.floor(share * (n_folds + 1)), dtype=np.int64) - 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -13,7 +14,13 @@ from task.types import TaskError
 MAX_UNZIPPED_BYTES = 20 * 2**30
 SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 FORMS = tuple(suffix + form for suffix in SUFFIXES for form in ("", ".gz", ".zip"))
-BINARY = {b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", b"%PDF": "a PDF", b"GIF8": "a GIF picture", b"\x7fELF": "a program"}
+BINARY = {
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"%PDF": "a PDF",
+    b"GIF8": "a GIF picture",
+    b"\x7fELF": "a program",
+}
 
 
 def find_table(folder: Path, *names: str) -> Path | None:
@@ -44,7 +51,7 @@ def parse(path: Path, n_rows: int | None) -> pd.DataFrame:
     if path.suffix == ".zip":
         return from_zip(path, n_rows)
     form = kind(path)
-    compression = "gzip" if path.suffix == ".gz" else None
+    compression: Any = "gzip" if path.suffix == ".gz" else None
     if form == "parquet":
         return pd.read_parquet(path)
     if form in ("json", "jsonl"):
@@ -52,17 +59,19 @@ def parse(path: Path, n_rows: int | None) -> pd.DataFrame:
     return from_text(path, form, n_rows, compression)
 
 
-def from_text(source: Path | io.BytesIO, form: str, n_rows: int | None, compression: str | None = None) -> pd.DataFrame:
-    frame = pd.read_csv(source, sep="\t" if form == "tsv" else ",", nrows=n_rows, compression=compression, low_memory=False)  # type: ignore[call-overload]
+def from_text(source: Path | io.BytesIO, form: str, n_rows: int | None, compression: Any = None) -> pd.DataFrame:
+    frame = pd.read_csv(source, sep="\t" if form == "tsv" else ",", nrows=n_rows, compression=compression, low_memory=False)
     if not len(frame.columns) or any("\x00" in str(column) for column in frame.columns):
         raise ValueError("no columns")
-    return frame  # type: ignore[no-any-return]
+    return frame
 
 
 def from_zip(path: Path, n_rows: int | None) -> pd.DataFrame:
     """The one table inside a zip; names inside are never used as paths, and a bomb is refused by its declared size."""
     with zipfile.ZipFile(path) as archive:
-        inside = [info for info in archive.infolist() if Path(info.filename).suffix in SUFFIXES and not Path(info.filename).name.startswith(".")]
+        inside = [
+            info for info in archive.infolist() if Path(info.filename).suffix in SUFFIXES and not Path(info.filename).name.startswith(".")
+        ]
         if len(inside) != 1:
             raise ValueError(f"{len(inside)} tables inside")
         if inside[0].file_size > MAX_UNZIPPED_BYTES:

@@ -91,7 +91,9 @@ class Paired(TypedDict):
 class Problem(TypedDict):
     """A reason why an attempt is not valid, for people, prompts and the report."""
 
-    code: str  # e.g. missing_file, missing_rows, unknown_ids, duplicate_ids, nan, wrong_columns, not_numeric, constant, leak_audit, leak_copy
+    code: (
+        str  # e.g. missing_file, missing_rows, unknown_ids, duplicate_ids, nan, wrong_columns, not_numeric, constant, leak_audit, leak_copy
+    )
     message: str
 
 

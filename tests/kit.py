@@ -9,7 +9,7 @@ from typing import Any
 
 from graph.events import read
 from graph.settings import Settings
-from reasoner.protocol import Diagnosis, DiagnoseBrief, DraftBrief, Hypothesis, RepairBrief, Review, ReviewBrief, Solution, UpdateBrief
+from reasoner.protocol import DiagnoseBrief, Diagnosis, DraftBrief, Hypothesis, RepairBrief, Review, ReviewBrief, Solution, UpdateBrief
 
 HONEST = '''"""Nearest-neighbour free: a linear score of two columns, noise {noise}."""
 import csv, random

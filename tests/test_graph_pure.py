@@ -31,7 +31,9 @@ def test_first_valid_attempt_is_accepted() -> None:
     assert verdict(grade(), has_best=False) == ("accepted", True)
 
 
-@pytest.mark.parametrize(("d", "expected"), [(0.2, ("accepted", True)), (0.05, ("tie", False)), (-0.05, ("tie", False)), (-0.2, ("rejected", False))])
+@pytest.mark.parametrize(
+    ("d", "expected"), [(0.2, ("accepted", True)), (0.05, ("tie", False)), (-0.05, ("tie", False)), (-0.2, ("rejected", False))]
+)
 def test_measured_difference_decides(d: float, expected: tuple[str, bool]) -> None:
     assert verdict(grade(d)) == expected
 

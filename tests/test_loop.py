@@ -51,7 +51,9 @@ async def test_a_faulty_script_is_recorded_with_its_reason_and_the_run_goes_on(t
 @pytest.mark.slow
 async def test_a_script_that_prints_a_gigabyte_costs_the_host_little(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
-    outcome = await start(str(task), quick(tmp_path, max_repairs=0, run_time_s=60), reasoner=Player([HONEST.format(noise=2), FAULTS["flood"]]))
+    outcome = await start(
+        str(task), quick(tmp_path, max_repairs=0, run_time_s=60), reasoner=Player([HONEST.format(noise=2), FAULTS["flood"]])
+    )
     faulty = events(outcome.folder, "attempt")[1]
     assert faulty["verdict"] == "failed"
     log = outcome.folder / "artifacts" / faulty["log"][:2] / faulty["log"]

@@ -11,8 +11,8 @@ from reasoner.expert.render import describe, render
 from reasoner.expert.spec import Facts, Spec, canonical, parse
 from reasoner.protocol import (
     Brief,
-    Diagnosis,
     DiagnoseBrief,
+    Diagnosis,
     DraftBrief,
     Effect,
     Fact,
@@ -44,7 +44,9 @@ class Expert:
     async def draft(self, brief: DraftBrief) -> Solution:
         facts = facts_of(brief)
         spec = first_spec(facts, brief.stage.trace, len(brief.history))
-        return Solution(script=render(spec, facts, "A first solution with the columns as they are."), summary=describe(canonical(spec, facts), facts))
+        return Solution(
+            script=render(spec, facts, "A first solution with the columns as they are."), summary=describe(canonical(spec, facts), facts)
+        )
 
     async def diagnose(self, brief: DiagnoseBrief) -> Diagnosis:
         facts = facts_of(brief)
@@ -77,7 +79,11 @@ class Expert:
         new = cheaper(spec, brief) if spec is not None and brief.attempt == 1 else safe_spec(facts)
         if new == spec:
             new = safe_spec(facts)
-        return Solution(script=render(new, facts, "A safer form of a script that failed."), summary=describe(canonical(new, facts), facts), hypothesis=brief.hypothesis)
+        return Solution(
+            script=render(new, facts, "A safer form of a script that failed."),
+            summary=describe(canonical(new, facts), facts),
+            hypothesis=brief.hypothesis,
+        )
 
     async def review(self, brief: ReviewBrief) -> Review:
         """Rules read no code; the harness's gates decide."""
@@ -112,7 +118,13 @@ def cheaper(spec: Spec, brief: RepairBrief) -> Spec:
         if spec.second or spec.seeds > 1:
             return spec.but(second=None, seeds=1)
         return spec.but(family="hgb", size=min(spec.size, 0), slow=0, shift=False, chars=False)
-    return spec.but(second=None, categories="frequency" if spec.categories != "frequency" else "onehot", thresholds=False, expectation=False, quantile=False)
+    return spec.but(
+        second=None,
+        categories="frequency" if spec.categories != "frequency" else "onehot",
+        thresholds=False,
+        expectation=False,
+        quantile=False,
+    )
 
 
 # the gradient
@@ -207,7 +219,12 @@ def observations(look: Look) -> list[Observation]:
     said = []
     cv = look.evidence.get("cv", {})
     if cv:
-        said.append(Observation(text=f"{cv.get('metric')} {cv.get('mean'):.5g} ± {cv.get('se', 0):.2g} over {len(cv.get('folds', []))} folds", cites=["cv.mean", "cv.se"]))
+        said.append(
+            Observation(
+                text=f"{cv.get('metric')} {cv.get('mean'):.5g} ± {cv.get('se', 0):.2g} over {len(cv.get('folds', []))} folds",
+                cites=["cv.mean", "cv.se"],
+            )
+        )
     if (gap := moves.overfit(look)) > 0.3:
         said.append(Observation(text=f"{gap:.0%} of the remaining loss is gone on the training part: overfitting", cites=["train.folds"]))
     for index, segment in enumerate(look.evidence.get("segments", [])[:2]):

@@ -41,7 +41,13 @@ def models(spec: Spec, facts: Facts) -> str:
 def columns(family: str, spec: Spec, facts: Facts) -> str:
     """def FAMILY_columns(): the ColumnTransformer in front of a family."""
     dense = family in ("hgb", "lgbm", "extra")
-    scale = "" if dense else ", QuantileTransformer(output_distribution='normal', n_quantiles=200, random_state=0)" if spec.quantile else ", StandardScaler()"
+    scale = (
+        ""
+        if dense
+        else ", QuantileTransformer(output_distribution='normal', n_quantiles=200, random_state=0)"
+        if spec.quantile
+        else ", StandardScaler()"
+    )
     numeric = f"make_pipeline(SimpleImputer(strategy='median'){scale})" if family != "hgb" and family != "lgbm" else "'passthrough'"
     encoder = "OneHotEncoder(handle_unknown='ignore', min_frequency=3, sparse_output=False)"
     if spec.categories == "target":
@@ -74,7 +80,10 @@ def definition(family: str, spec: Spec, facts: Facts) -> str:
 
 
 def boosted_loss(spec: Spec, name: str) -> str:
-    table = {"hgb": {"absolute_error": "loss='absolute_error', ", "poisson": "loss='poisson', "}, "lgbm": {"absolute_error": "objective='mae', ", "poisson": "objective='poisson', "}}
+    table = {
+        "hgb": {"absolute_error": "loss='absolute_error', ", "poisson": "loss='poisson', "},
+        "lgbm": {"absolute_error": "objective='mae', ", "poisson": "objective='poisson', "},
+    }
     return table[name].get(spec.loss or "", "")
 
 

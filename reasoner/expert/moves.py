@@ -89,13 +89,17 @@ def overfit(look: Look) -> float:
     if not folds or value != value:
         return 0.0
     train = sum(folds) / len(folds)
-    if metric in ("roc_auc_score", "average_precision_score", "accuracy_score") and look.facts.metric in ("auc", "average_precision", "accuracy"):
-        return max(0.0, (train - value) / max(1 - value, 1e-6))
+    if metric in ("roc_auc_score", "average_precision_score", "accuracy_score") and look.facts.metric in (
+        "auc",
+        "average_precision",
+        "accuracy",
+    ):
+        return float(max(0.0, (train - value) / max(1 - value, 1e-6)))
     if metric in ("log_loss", "brier_score_loss"):
-        return max(0.0, (value - train) / max(value, 1e-6))
+        return float(max(0.0, (value - train) / max(value, 1e-6)))
     if metric == "r2_score":
         explained = look.get("residuals.explained", 0.0)
-        return max(0.0, (train - explained) / max(1 - explained, 1e-6))
+        return float(max(0.0, (train - explained) / max(1 - explained, 1e-6)))
     return 0.0
 
 
@@ -106,13 +110,20 @@ def capacity_down(look: Look) -> Reason | None:
     if gap < 0.35:
         return None
     small = look.rows < 2500
-    return Reason("the training score is far above the validated one: the model overfits", ("train.folds", "cv.mean"), 1.0 + gap, 0.6 if small else 0.45)
+    return Reason(
+        "the training score is far above the validated one: the model overfits",
+        ("train.folds", "cv.mean"),
+        1.0 + gap,
+        0.6 if small else 0.45,
+    )
 
 
 def capacity_up(look: Look) -> Reason | None:
     if look.spec.size >= 3 or overfit(look) > 0.75 and look.rows < 1000 and not look.spec.group_diff:
         return None
-    return Reason("the model may be too small for the structure that is left", ("train.folds", "cv.mean"), 0.7, 0.35 if look.rows > 400 else 0.2)
+    return Reason(
+        "the model may be too small for the structure that is left", ("train.folds", "cv.mean"), 0.7, 0.35 if look.rows > 400 else 0.2
+    )
 
 
 def log_target(look: Look) -> Reason | None:
@@ -150,7 +161,12 @@ def group_diff(look: Look) -> Reason | None:
     sure = 0.85 if groups[0].get("constant_size") else 0.5
     if size < 2:
         return None
-    return Reason(f"rows come in groups of about {size:.1f} and compete within them, but every row is judged alone", ("cv.scheme", "segments[0]"), 5.0, sure)
+    return Reason(
+        f"rows come in groups of about {size:.1f} and compete within them, but every row is judged alone",
+        ("cv.scheme", "segments[0]"),
+        5.0,
+        sure,
+    )
 
 
 def group_normalise(look: Look) -> Reason | None:
@@ -161,7 +177,12 @@ def group_normalise(look: Look) -> Reason | None:
     per_group = min(rates.values()) * float(groups[0]["mean_size"])
     if abs(per_group - 1) > 0.03:
         return None
-    return Reason("exactly one row of a group is positive, but the predictions of a group need not sum to one", ("classes", "calibration.confidence"), 2.5, 0.8)
+    return Reason(
+        "exactly one row of a group is positive, but the predictions of a group need not sum to one",
+        ("classes", "calibration.confidence"),
+        2.5,
+        0.8,
+    )
 
 
 def detrend(look: Look) -> Reason | None:
@@ -170,7 +191,12 @@ def detrend(look: Look) -> Reason | None:
     bias = abs(look.get("residuals.last_fold_bias"))
     if bias < 0.1 and look.get("residuals.explained", 1.0) > 0.9:
         return None
-    return Reason("the target drifts and trees cannot extrapolate: the latest rows are predicted with a bias", ("residuals.last_fold_bias",), 8.0, 0.85)
+    return Reason(
+        "the target drifts and trees cannot extrapolate: the latest rows are predicted with a bias",
+        ("residuals.last_fold_bias",),
+        8.0,
+        0.85,
+    )
 
 
 def date_parts(look: Look) -> Reason | None:
@@ -183,7 +209,12 @@ def ratios(look: Look) -> Reason | None:
     if len(look.facts.top_numeric) < 2 or look.facts.grid:
         return None
     sure = 0.4 if any(segment["column"] in look.facts.top_numeric for segment in look.evidence.get("segments", [])) else 0.3
-    return Reason("loss concentrates in ranges of the strongest columns: their ratios and products may carry the structure", ("segments[0]",), 1.2, sure)
+    return Reason(
+        "loss concentrates in ranges of the strongest columns: their ratios and products may carry the structure",
+        ("segments[0]",),
+        1.2,
+        sure,
+    )
 
 
 def missing(look: Look) -> Reason | None:
@@ -240,7 +271,12 @@ def family(name: str) -> Callable[[Look], Reason | None]:
 
 def blend(name: str) -> Callable[[Look], Reason | None]:
     def trigger(look: Look) -> Reason | None:
-        if look.spec.second or name == look.spec.family or (look.facts.text and name in ("svm", "knn")) or (name == "svm" and look.rows > 6000):
+        if (
+            look.spec.second
+            or name == look.spec.family
+            or (look.facts.text and name in ("svm", "knn"))
+            or (name == "svm" and look.rows > 6000)
+        ):
             return None
         known = name in look.families
         wanted = look.late or known
@@ -252,7 +288,11 @@ def blend(name: str) -> Callable[[Look], Reason | None]:
 
 
 def bag(look: Look) -> Reason | None:
-    if look.spec.seeds > 1 or look.spec.family in ("linear", "svm", "knn", "extra") and look.spec.second in (None, "linear", "svm", "knn", "extra"):
+    if (
+        look.spec.seeds > 1
+        or look.spec.family in ("linear", "svm", "knn", "extra")
+        and look.spec.second in (None, "linear", "svm", "knn", "extra")
+    ):
         return None
     return Reason("predictions depend on the seed: averaging several lowers the variance", ("cv.se",), 1.2, 0.55 if look.late else 0.4)
 
@@ -268,7 +308,9 @@ def thresholds(look: Look) -> Reason | None:
         return None
     rare = [entry for entry in (look.evidence.get("classes") or {}).values() if entry.get("n", 0) > 0]
     neglected = any(entry["predicted"] < 0.8 * entry["n"] for entry in rare)
-    return Reason("rare classes are predicted too seldom for this metric", ("classes",), 3.0 if neglected else 1.0, 0.7 if neglected else 0.3)
+    return Reason(
+        "rare classes are predicted too seldom for this metric", ("classes",), 3.0 if neglected else 1.0, 0.7 if neglected else 0.3
+    )
 
 
 def balanced(look: Look) -> Reason | None:
@@ -299,7 +341,9 @@ def quantile(look: Look) -> Reason | None:
     if not {look.spec.family, look.spec.second} & {"linear", "svm", "knn"}:
         return None
     skewed = [column["name"] for column in look.profile.get("columns", []) if abs(column.get("skew") or 0.0) > 2]
-    return Reason(f"skewed columns ({', '.join(skewed[:3])}) feed a model that wants even ones", ("segments",), 1.0, 0.4) if skewed else None
+    return (
+        Reason(f"skewed columns ({', '.join(skewed[:3])}) feed a model that wants even ones", ("segments",), 1.0, 0.4) if skewed else None
+    )
 
 
 def chars(look: Look) -> Reason | None:
@@ -325,7 +369,11 @@ def recent(look: Look) -> Reason | None:
 
 
 def loss_of_metric(look: Look) -> Reason | None:
-    return Reason("the metric is the absolute error but the model fits squares", ("cv.metric",), 2.0, 0.7) if look.facts.metric in ("mae", "mape", "smape") else None
+    return (
+        Reason("the metric is the absolute error but the model fits squares", ("cv.metric",), 2.0, 0.7)
+        if look.facts.metric in ("mae", "mape", "smape")
+        else None
+    )
 
 
 def more(field: str, by: int) -> Callable[[Spec], Spec]:
@@ -337,7 +385,9 @@ def put(**changes: Any) -> Callable[[Spec], Spec]:
 
 
 FIXED: list[Move] = [
-    Move("group_diff", "add every column's difference to its group and its rank in the group", "features", put(group_diff=True), group_diff),
+    Move(
+        "group_diff", "add every column's difference to its group and its rank in the group", "features", put(group_diff=True), group_diff
+    ),
     Move("group_normalise", "normalise the probabilities within a group", "workflow", put(group_normalise=True), group_normalise),
     Move("log_target", "fit the logarithm of the target", "model", put(target="log"), log_target),
     Move("sqrt_target", "fit the square root of the target", "model", put(target="sqrt"), sqrt_target),
@@ -364,8 +414,14 @@ FIXED: list[Move] = [
     Move("chars", "add character n-grams", "features", put(chars=True), chars),
     Move("text_stats", "add lengths of the texts", "features", put(text_stats=True), text_stats),
     Move("select", "leave out the weakest third of the columns", "features", put(select=True), select),
-    *(Move(f"family:{name}", f"replace the model by {name}", "model", put(family=name, second=None, size=0, slow=0), family(name)) for name in ("lgbm", "hgb", "extra", "linear", "svm", "knn")),
-    *(Move(f"blend:{name}", f"blend with {name}", "ensemble", put(second=name), blend(name)) for name in ("extra", "lgbm", "hgb", "linear", "svm")),
+    *(
+        Move(f"family:{name}", f"replace the model by {name}", "model", put(family=name, second=None, size=0, slow=0), family(name))
+        for name in ("lgbm", "hgb", "extra", "linear", "svm", "knn")
+    ),
+    *(
+        Move(f"blend:{name}", f"blend with {name}", "ensemble", put(second=name), blend(name))
+        for name in ("extra", "lgbm", "hgb", "linear", "svm")
+    ),
 ]
 
 
@@ -386,7 +442,11 @@ def per_column(look: Look) -> Iterator[Move]:
     for column in look.profile.get("columns", []):
         name, unseen = column["name"], column.get("unseen") or 0.0
         if unseen > 0.5 or ((column.get("drift") or 0.0) > 0.9 and column["kind"] != "date" and name != look.facts.time):
-            what = f"{unseen:.0%} of the test rows have levels of {name!r} that train never saw" if unseen > 0.5 else f"{name!r} lies elsewhere in test"
+            what = (
+                f"{unseen:.0%} of the test rows have levels of {name!r} that train never saw"
+                if unseen > 0.5
+                else f"{name!r} lies elsewhere in test"
+            )
             reason = Reason(what, ("profile.columns",), 1.5, 0.5)
             yield Move(f"drop:{name}", f"leave out {name!r}", "features", lambda s, n=name: s.but(drop=(*s.drop, n)), lambda _, r=reason: r)  # type: ignore[misc]
     for segment in look.evidence.get("segments", []):

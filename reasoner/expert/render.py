@@ -36,7 +36,14 @@ def clean(text: str) -> str:
 
 def describe(spec: Spec, facts: Facts) -> str:
     """One line: what this script is."""
-    names = {"hgb": "gradient boosting", "lgbm": "LightGBM", "extra": "extra trees", "linear": "a linear model", "svm": "a kernel machine", "knn": "nearest neighbours"}
+    names = {
+        "hgb": "gradient boosting",
+        "lgbm": "LightGBM",
+        "extra": "extra trees",
+        "linear": "a linear model",
+        "svm": "a kernel machine",
+        "knn": "nearest neighbours",
+    }
     parts = [names[spec.family] + (f" blended with {names[spec.second]}" if spec.second else "")]
     words = {
         "slow": "slower learning", "date_parts": "date parts", "detrend": "trend and season first", "recent": "recent rows", "ratios": "ratios of columns",
@@ -56,13 +63,15 @@ def describe(spec: Spec, facts: Facts) -> str:
 
 def imports(spec: Spec, facts: Facts) -> str:
     lines = ["import json", "import os", "", "import numpy as np", "import pandas as pd"]
-    return "\n".join(lines + sorted(estimators.imports(spec, facts)) + [f"from sklearn.metrics import {name}" for name in train_metric(facts)[:1]])
+    return "\n".join(
+        lines + sorted(estimators.imports(spec, facts)) + [f"from sklearn.metrics import {name}" for name in train_metric(facts)[:1]]
+    )
 
 
 def load(spec: Spec, facts: Facts) -> str:
     reader, suffix = ("read_parquet", "parquet") if facts.parquet else ("read_csv", "csv")
     target = facts.target[0] if len(facts.target) == 1 else list(facts.target)
-    return f'''
+    return f"""
 ID, TARGET = {facts.id!r}, {target!r}
 N_JOBS = int(os.environ.get("OMP_NUM_THREADS", 1))
 
@@ -70,7 +79,7 @@ train = pd.{reader}("input/train.{suffix}")
 test = pd.{reader}("input/test.{suffix}")
 folds = pd.read_csv("input/folds.csv").set_index(ID)["fold"]
 fold = train[ID].map(folds).to_numpy()
-OUTPUT = list(pd.read_csv("input/sample_submission.csv", nrows=0).columns)'''
+OUTPUT = list(pd.read_csv("input/sample_submission.csv", nrows=0).columns)"""
 
 
 def features(spec: Spec, facts: Facts) -> str:
@@ -91,11 +100,19 @@ def features(spec: Spec, facts: Facts) -> str:
         '    X = data[numeric].astype("float64")',
     ]
     lines += date_lines(spec, facts)
-    lines += ["    X = X.assign(**{f'{c}_missing': data[c].isna().astype(float) for c in test.columns if data[c].isna().any() and c not in UNUSED})"] if spec.missing else []
+    lines += (
+        [
+            "    X = X.assign(**{f'{c}_missing': data[c].isna().astype(float) for c in test.columns if data[c].isna().any() and c not in UNUSED})"
+        ]
+        if spec.missing
+        else []
+    )
     lines += ratio_lines(spec, facts) if spec.ratios else []
     lines += group_lines(facts) if spec.group_diff and facts.group else []
     for name in spec.category_diff:
-        lines += [f"    X = X.join((X[numeric] - X[numeric].groupby(data[{name!r}].astype(str)).transform('mean')).add_suffix({'_vs_' + name!r}))"]
+        lines += [
+            f"    X = X.join((X[numeric] - X[numeric].groupby(data[{name!r}].astype(str)).transform('mean')).add_suffix({'_vs_' + name!r}))"
+        ]
     lines += text_stat_lines(facts) if spec.text_stats else []
     lines += category_lines(spec, categorical)
     lines += [f"    X[{name!r}] = data[{name!r}].fillna('').astype(str)" for name in facts.text if name not in spec.drop]
@@ -118,7 +135,13 @@ def date_lines(spec: Spec, facts: Facts) -> list[str]:
         lines += [f"    when = pd.to_datetime(data[{name!r}].astype(str), errors='coerce', format='mixed')"]
         lines += [f"    X[{name + '_days'!r}] = (when - pd.Timestamp('2000-01-01')).dt.total_seconds() / 86400"]
         if spec.date_parts:
-            parts = {"year": "when.dt.year", "month": "when.dt.month", "dayofyear": "when.dt.dayofyear", "weekday": "when.dt.weekday", "hour": "when.dt.hour"}
+            parts = {
+                "year": "when.dt.year",
+                "month": "when.dt.month",
+                "dayofyear": "when.dt.dayofyear",
+                "weekday": "when.dt.weekday",
+                "hour": "when.dt.hour",
+            }
             lines += [f"    X[{f'{name}_{part}'!r}] = {code}.astype(float)" for part, code in parts.items()]
     return lines
 
@@ -156,7 +179,10 @@ def category_lines(spec: Spec, names: list[str]) -> list[str]:
     if not names:
         return []
     if spec.categories == "frequency":
-        return ["    for c in CATEGORICAL:", "        X[c + '_share'] = data[c].astype(str).map(data[c].astype(str).value_counts(normalize=True))"]
+        return [
+            "    for c in CATEGORICAL:",
+            "        X[c + '_share'] = data[c].astype(str).map(data[c].astype(str).value_counts(normalize=True))",
+        ]
     return [
         "    for c in CATEGORICAL:  # rare levels together, so that every model can hold them",
         "        common = data[c].astype(str).value_counts().index[:200]",
@@ -183,15 +209,30 @@ def fitting(spec: Spec, facts: Facts) -> str:
             "y = train[TARGET].map({label: index for index, label in enumerate(CLASSES)}).to_numpy()",
         ]
     else:
-        forward = {"log": "np.log1p(train[TARGET].to_numpy(dtype=float).clip(min=0))", "sqrt": "np.sqrt(train[TARGET].to_numpy(dtype=float).clip(min=0))"}
+        forward = {
+            "log": "np.log1p(train[TARGET].to_numpy(dtype=float).clip(min=0))",
+            "sqrt": "np.sqrt(train[TARGET].to_numpy(dtype=float).clip(min=0))",
+        }
         target = [f"y = {forward.get(spec.target or '', 'train[TARGET].to_numpy(dtype=float)')}"]
-    body = ["", "", *target, "", "", "def fit_predict(X_fit, y_fit, *others):", '    """Fits every model and seed on (X_fit, y_fit); the mean prediction for each of `others`."""']
+    body = [
+        "",
+        "",
+        *target,
+        "",
+        "",
+        "def fit_predict(X_fit, y_fit, *others):",
+        '    """Fits every model and seed on (X_fit, y_fit); the mean prediction for each of `others`."""',
+    ]
     body += augment_lines() if spec.shift and facts.grid else []
     body += ["    trend = Trend().fit(X_fit, y_fit)", "    y_fit = y_fit - trend.predict(X_fit)"] if spec.detrend else []
-    body += ["    keep = np.arange(len(X_fit)) >= len(X_fit) // 2  # the recent half", "    X_fit, y_fit = X_fit[keep], y_fit[keep]"] if spec.recent else []
+    body += (
+        ["    keep = np.arange(len(X_fit)) >= len(X_fit) // 2  # the recent half", "    X_fit, y_fit = X_fit[keep], y_fit[keep]"]
+        if spec.recent
+        else []
+    )
     body += ["    sums = [0.0] * len(others)", f"    for seed in range({spec.seeds}):", "        for make in MODELS:"]
     fit = "make(seed).fit(X_fit, y_fit)" if not several else "MultiOutputRegressor(make(seed)).fit(X_fit, y_fit)"
-    body += [f"            model = {fit}", f"            sums = [total + predict(model, X_other) for total, X_other in zip(sums, others)]"]
+    body += [f"            model = {fit}", "            sums = [total + predict(model, X_other) for total, X_other in zip(sums, others)]"]
     body += [f"    means = [total / ({spec.seeds} * len(MODELS)) for total in sums]"]
     body += ["    return [mean + trend.predict(X_other) for mean, X_other in zip(means, others)]"] if spec.detrend else ["    return means"]
     shape = "model.predict_proba(X_other)" if facts.classification else "model.predict(X_other)"
@@ -245,7 +286,12 @@ def train_metric(facts: Facts) -> tuple[str, ...]:
     return ()
 
 
-PROBABILITY_NAMES = {"auc": "roc_auc_score", "log_loss": "log_loss", "average_precision": "average_precision_score", "brier": "brier_score_loss"}
+PROBABILITY_NAMES = {
+    "auc": "roc_auc_score",
+    "log_loss": "log_loss",
+    "average_precision": "average_precision_score",
+    "brier": "brier_score_loss",
+}
 
 
 def after(spec: Spec, facts: Facts) -> str:
@@ -269,9 +315,13 @@ def after(spec: Spec, facts: Facts) -> str:
 
 
 def threshold_score(facts: Facts) -> str:
-    return {"accuracy": "accuracy_score(y_true, y_said)", "balanced_accuracy": "balanced_accuracy_score(y_true, y_said)", "mcc": "matthews_corrcoef(y_true, y_said)", "f1": "f1_score(y_true, y_said)", "qwk": "cohen_kappa_score(y_true, y_said, weights='quadratic')"}.get(
-        facts.metric, f"f1_score(y_true, y_said, average='{facts.metric[3:] if facts.metric.startswith('f1_') else 'macro'}')"
-    )
+    return {
+        "accuracy": "accuracy_score(y_true, y_said)",
+        "balanced_accuracy": "balanced_accuracy_score(y_true, y_said)",
+        "mcc": "matthews_corrcoef(y_true, y_said)",
+        "f1": "f1_score(y_true, y_said)",
+        "qwk": "cohen_kappa_score(y_true, y_said, weights='quadratic')",
+    }.get(facts.metric, f"f1_score(y_true, y_said, average='{facts.metric[3:] if facts.metric.startswith('f1_') else 'macro'}')")
 
 
 NORMALISE = '''
@@ -327,10 +377,14 @@ def output(spec: Spec, facts: Facts) -> str:
         columns = "p[:, ORDER]"
     lines = ["", ""]
     if columns == "p[:, ORDER]":
-        lines += ["names = [str(label) for label in CLASSES]  # a column of the sample is a class by its name, by its ending, or by its place"]
+        lines += [
+            "names = [str(label) for label in CLASSES]  # a column of the sample is a class by its name, by its ending, or by its place"
+        ]
         lines += ["ORDER = [next((i for i, n in enumerate(names) if n == c), None) for c in OUTPUT[1:]]"]
         lines += ["if None in ORDER:"]
-        lines += ["    ORDER = [next((i for i in sorted(range(len(names)), key=lambda i: -len(names[i])) if c.endswith(names[i])), None) for c in OUTPUT[1:]]"]
+        lines += [
+            "    ORDER = [next((i for i in sorted(range(len(names)), key=lambda i: -len(names[i])) if c.endswith(names[i])), None) for c in OUTPUT[1:]]"
+        ]
         lines += ["if None in ORDER or len(set(ORDER)) < len(ORDER):", "    ORDER = list(range(len(names)))", ""]
     lines += [
         "",

@@ -1,0 +1,66 @@
+"""`gome init`: writes task.yaml by looking at the data, and says why for every line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from task import splits
+from task.metrics import METRICS
+from task.spec import load_task
+from task.tables import read_table
+from task.types import Task, TaskError
+
+
+def init_task(folder: str, *, force: bool = False) -> tuple[str, list[str]]:
+    """(path of task.yaml, what was chosen and why). Raises TaskError when the data leave something open."""
+    root = Path(folder).expanduser().resolve()
+    path = root / "task.yaml"
+    if path.exists() and not force:
+        raise TaskError(f"{path} exists; edit it, or overwrite it with --force")
+    kept = path.read_text() if path.exists() else None
+    path.unlink(missing_ok=True)
+    try:
+        task = load_task(folder)
+        text, reasons = written(task, root)
+        path.write_text(text)
+    except OSError as error:
+        raise TaskError(f"{path} cannot be written ({error.strerror}); choose a folder that you may write to") from error
+    finally:
+        if kept is not None and not path.exists():
+            path.write_text(kept)
+    return str(path), reasons
+
+
+def written(task: Task, root: Path) -> tuple[str, list[str]]:
+    train, test = read_table(Path(task.train)), read_table(Path(task.test))
+    split, why = splits.decide(train, test, task.kind, task.target, task.id, task.split.n_folds)
+    shown = f"{split.kind}:{split.column}" if split.column else split.kind
+    others = ", ".join(name for name, metric in METRICS.items() if suits(metric.needs, task.kind))
+    lines: list[tuple[str, Any, str]] = [
+        ("name", task.name, "the folder's name"),
+        ("train", relative(task.train, root), f"{len(train)} rows"),
+        ("test", relative(task.test, root), f"{len(test)} rows"),
+        ("sample_submission", relative(task.sample_submission, root), "its columns and ids are the submission's form")
+        if task.sample_submission
+        else ("", None, ""),
+        ("id", task.id, "first column of the sample, or a column of unique values in both tables") if task.id else ("", None, ""),
+        ("target", task.target[0] if len(task.target) == 1 else task.target, "in train but not in test"),
+        ("kind", task.kind, f"{train[task.target[0]].nunique()} distinct values of the target"),
+        ("metric", task.metric, f"named in description.md, or the default of its kind; others: {others}"),
+        ("split", shown, why),
+        ("n_folds", split.n_folds, "folds of the cross-validation"),
+    ]
+    kept = [(key, value, reason) for key, value, reason in lines if key]
+    text = "# Written by `gome init`; change what you know better.\n" + "".join(
+        f"{key}: {value}  # {reason}\n" for key, value, reason in kept
+    )
+    return text, [f"{key}: {value} ({reason.split('; others')[0]})" for key, value, reason in kept]
+
+
+def suits(needs: str, kind: str) -> bool:
+    return (needs == "value") == (kind == "regression") and needs != "ranking"
+
+
+def relative(path: str, root: Path) -> str:
+    return str(Path(path).relative_to(root))

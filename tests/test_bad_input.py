@@ -1,0 +1,96 @@
+"""Bad input: one clear line that names the file and the remedy, exit code 2, nothing spent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from kit import write_task
+from typer.testing import CliRunner
+
+from cli.app import app
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+
+
+def edit(name: str, change: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
+    def spoil(task: Path) -> None:
+        lines = (task / name).read_text().splitlines()
+        (task / name).write_text("\n".join(change(lines)) + "\n")
+
+    return spoil
+
+
+def one_class(lines: list[str]) -> list[str]:
+    return [lines[0], *(line.rsplit(",", 1)[0] + ",1" for line in lines[1:])]
+
+
+def rare_class(lines: list[str]) -> list[str]:
+    return [lines[0], *(line.rsplit(",", 1)[0] + (",1" if index < 3 else ",0") for index, line in enumerate(lines[1:]))]
+
+
+CASES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
+    "no train file": (lambda task: (task / "train.csv").unlink(), ("train.csv", "does not exist", "put the training table")),
+    "target missing": (edit("task.yaml", lambda lines: [*lines[:-1], "target: lable"]), ("train.csv", "'lable'", "set `target:`")),
+    "duplicate ids": (edit("train.csv", lambda lines: [*lines, lines[1]]), ("train.csv", "ids repeat", "own id")),
+    "sample does not match": (
+        edit("sample_submission.csv", lambda lines: lines[:-3]),
+        ("sample_submission.csv", "test.csv", "exactly the test ids"),
+    ),
+    "unknown metric": (
+        edit("task.yaml", lambda lines: ["metric: rocauk" if line.startswith("metric") else line for line in lines]),
+        ("task.yaml", "unknown metric", "did you mean"),
+    ),
+    "a csv that is a png": (lambda task: (task / "train.csv").write_bytes(PNG), ("train.csv", "PNG", "replace it")),
+    "empty train": (edit("train.csv", lambda lines: lines[:1]), ("train.csv", "no rows", "put the labelled")),
+    "one class": (edit("train.csv", one_class), ("train.csv", "one class", "target")),
+    "more folds than the smallest class": (edit("train.csv", rare_class), ("train.csv", "3 rows", "n_folds: 3")),
+    "unknown key": (edit("task.yaml", lambda lines: [*lines, "metrics: auc"]), ("task.yaml", "'metrics'", "did you mean 'metric'")),
+    "not yaml": (lambda task: (task / "task.yaml").write_text("metric: [auc"), ("task.yaml", "not valid YAML", "gome init")),
+    "outside the folder": (
+        edit("task.yaml", lambda lines: ["train: ../../etc/passwd" if line.startswith("train") else line for line in lines]),
+        ("task.yaml", "outside", "move the file"),
+    ),
+}
+
+
+def refuse(task: Path, tmp_path: Path, *more: str) -> str:
+    result = CliRunner().invoke(app, ["run", str(task), "--runs-dir", str(tmp_path / "runs"), "--memory", "off", *more])
+    assert result.exit_code == 2, result.output
+    assert not list((tmp_path / "runs").glob("*/run.json"))
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_task(case: str, tmp_path: Path) -> None:
+    task = write_task(tmp_path / "task")
+    spoil, words = CASES[case]
+    spoil(task)
+    line = refuse(task, tmp_path)
+    assert all(word in line for word in words), line
+
+
+def test_no_such_folder(tmp_path: Path) -> None:
+    assert "is not a folder" in refuse(tmp_path / "nowhere", tmp_path)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder that nobody can write to")
+def test_unwritable_run_folder(tmp_path: Path) -> None:
+    task = write_task(tmp_path / "task")
+    result = CliRunner().invoke(app, ["run", str(task), "--runs-dir", "/proc/self/runs", "--memory", "off"])
+    assert result.exit_code == 2
+    assert "cannot be written" in result.stderr and "--runs-dir" in result.stderr
+
+
+def test_unknown_run_to_resume(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["resume", "nothing", "--runs-dir", str(tmp_path)])
+    assert result.exit_code == 2 and "gome ls" in result.stderr
+
+
+def test_unknown_setting(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["run", str(tmp_path), "--set", "stepz=3"])
+    assert result.exit_code == 2 and "steps" in result.stderr
