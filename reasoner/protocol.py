@@ -124,9 +124,12 @@ class Diagnosis(Frozen):
 class Solution(Frozen):
     """A complete script with the reason for it."""
 
-    script: str
+    script: str = Field(description="may be empty where `ensemble` is given")
     summary: str = Field(description="one line: what this script is")
     hypothesis: Hypothesis | None = None
+    ensemble: list[str] = Field(
+        default_factory=list, description="instead of a script: ids of attempts whose recorded predictions the harness blends"
+    )
     usage: Usage = Usage()
 
 
@@ -201,6 +204,7 @@ class UpdateBrief(Brief):
     evidence: dict[str, Any]
     diagnosis: Diagnosis
     hints: list[Hint] = []
+    members: list[Fact] = Field(default_factory=list, description="attempts of all traces that an ensemble may name, best first; bounded")
 
 
 class RepairBrief(Brief):
