@@ -11,6 +11,7 @@ import signal
 import sys
 import traceback
 import warnings
+from contextlib import suppress
 from typing import Any
 
 from task.types import Prepared, Task, TaskError
@@ -117,9 +118,10 @@ def main() -> None:
     warnings.simplefilter("ignore")
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # stray prints must not enter the protocol
-    for line in sys.stdin:
-        out.write(json.dumps(answer(json.loads(line)), default=str) + "\n")
-        out.flush()
+    with suppress(BrokenPipeError):  # the owner was killed while this answered
+        for line in sys.stdin:
+            out.write(json.dumps(answer(json.loads(line)), default=str) + "\n")
+            out.flush()
 
 
 if __name__ == "__main__":

@@ -21,8 +21,11 @@ async def test_better_scripts_are_accepted_and_the_best_is_handed_over(tmp_path:
     verdicts = [event["verdict"] for event in events(outcome.folder, "attempt")]
     assert verdicts == ["accepted", "accepted", "rejected", "accepted"]
     assert outcome.reason == "budget: steps" and outcome.score is not None and outcome.score > 0.9
-    rows = list(csv.DictReader((outcome.folder / "best" / "submission.csv").open()))
-    assert [row["id"] for row in rows] == [row["id"] for row in csv.DictReader((task / "test.csv").open())]
+    assert ids(outcome.folder / "best" / "submission.csv") == ids(task / "test.csv")
+
+
+def ids(path: Path) -> list[str]:
+    return [row["id"] for row in csv.DictReader(path.read_text().splitlines())]
 
 
 async def test_best_solution_runs_alone(tmp_path: Path) -> None:
