@@ -55,6 +55,11 @@ def load(run_dir: Path | str) -> RunView:
     return fold_all(read_events(path / "events.jsonl" if path.is_dir() else path))
 
 
+def so_far(run_dir: Path | None) -> RunView:
+    """What earlier sessions of a run told, for a listener of its next one; nothing for a new run."""
+    return load(run_dir) if run_dir is not None and (run_dir / "events.jsonl").is_file() else RunView()
+
+
 def state(view: RunView, now: float, alive: bool | None = None) -> str:
     """running | ended's reason | lost. `alive`: whether the run's process is known to live; None: judged by the last event's age."""
     if view.ended is not None:
