@@ -168,6 +168,7 @@ class Fact(Frozen):
     verdict: str = Field(description="accepted | tie | rejected | failed")
     why: str = ""
     fix: str = Field("", description="the fix proposed for a failure")
+    summary: str = Field("", description="one line: what that script was")
 
 
 class Hint(Frozen):
@@ -186,6 +187,14 @@ class Hint(Frozen):
     where: str = Field(description="provenance: run, trace, step, task kind")
 
 
+class Crossover(Frozen):
+    """What a stuck trace may take from another: its best script, and the accepted hypotheses that the own script lacks."""
+
+    partner: str = Field("", description="best script of another trace; may be empty")
+    summary: str = Field("", description="one line: what the partner's script is")
+    lacks: list[Fact] = Field(default_factory=list, description="accepted elsewhere on this task, absent here; surest gain first")
+
+
 class Brief(Frozen):
     """What every verb is told."""
 
@@ -193,7 +202,14 @@ class Brief(Frozen):
     profile: dict[str, Any] = Field(description="task.types.PROFILE")
     resources: Resources
     stage: Stage
-    history: list[Fact] = Field(default_factory=list, description="this trace's attempts, then others' successes; bounded")
+    history: list[Fact] = Field(default_factory=list, description="this trace's attempts, oldest first; bounded")
+    others: list[Fact] = Field(
+        default_factory=list, description="what the other traces measured on this very task, oldest first; bounded, empty without sharing"
+    )
+    calibration: list[str] = Field(
+        default_factory=list, description="how this reasoner's predictions in this run compare with what was measured; a sentence each"
+    )
+    in_flight: list[str] = Field(default_factory=list, description="hypotheses that other traces run at this moment; choose something else")
     seed: int = 0
 
 
@@ -212,6 +228,7 @@ class UpdateBrief(Brief):
     evidence: dict[str, Any]
     diagnosis: Diagnosis
     hints: list[Hint] = []
+    crossover: Crossover | None = Field(None, description="the trace is stuck: combine `script` with what it lacks")
     members: list[Fact] = Field(default_factory=list, description="attempts of all traces that an ensemble may name, best first; bounded")
 
 
