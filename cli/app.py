@@ -46,7 +46,8 @@ def run(
     max_usd: Annotated[float | None, typer.Option(help="Stop when the models have cost this much.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Stop after this many tokens.")] = None,
     sandbox: Annotated[str | None, typer.Option(help="local | e2b | ray. [default: local]")] = None,
-    isolation: Annotated[str | None, typer.Option(help="Tier of the local sandbox: auto | bubblewrap | landlock | none.")] = None,
+    isolation: Annotated[str | None, typer.Option(help="Tier of the local sandbox: auto | bubblewrap | userns | landlock | none.")] = None,
+    network: Annotated[bool, typer.Option("--network", help="Let scripts reach the network.")] = False,
     memory: Annotated[
         str | None, typer.Option(help="Folder of the success memory, http://host:port, or off. [default: ~/.gome/memory]")
     ] = None,
@@ -66,6 +67,7 @@ def run(
         "max_tokens": max_tokens,
         "sandbox": sandbox,
         "isolation": isolation,
+        "network": network or None,
         "memory": memory,
         "runs_dir": runs_dir,
     }

@@ -15,7 +15,7 @@ async def forward(run: Run, name: str, script: str, inputs: dict[str, str], limi
     workspace = run.folder / "work" / name
     await asyncio.to_thread(fresh, workspace)
     settings = run.settings
-    limits = Limits(wall_s=limit_s, memory_bytes=settings.run_memory_bytes, cpus=run.setup["cpus"])
+    limits = Limits(wall_s=limit_s, memory_bytes=settings.run_memory_bytes, cpus=run.setup["cpus"], network=settings.network)
     job = Job(id=name, script=run.artifacts.get(script), workspace=workspace, inputs=inputs, limits=limits)
     try:
         execution = await run.sandbox.run(job)

@@ -54,9 +54,10 @@ class Settings(BaseModel):
     max_failures: int = Field(6, ge=1, description="steps of one trace without a valid script in a row, before the trace is given up")
 
     sandbox: Literal["local", "e2b", "ray"] = Field("local", title="Sandbox", description="where scripts run")
-    isolation: Literal["auto", "bubblewrap", "landlock", "none"] = Field(
-        "auto", title="Isolation", description="tier of the local sandbox; `none` runs scripts with your own rights"
+    isolation: Literal["auto", "bubblewrap", "userns", "landlock", "none"] = Field(
+        "auto", title="Isolation", description="tier of the local sandbox (docs/sandbox.md); `none` runs scripts with your own rights"
     )
+    network: bool = Field(False, title="Network", description="let scripts reach the network; closed unless you ask for it")
     slots: int = Field(0, ge=0, description="scripts that run at one time; 0: as many as traces, at most the cores")
     run_time_s: float = Field(600, gt=0, description="wall limit of one script, seconds")
     run_memory_bytes: int = Field(4 * 2**30, gt=0, description="memory limit of one script, bytes")
