@@ -15,7 +15,8 @@ from sandbox import cgroup, plan, procs, watch
 from sandbox.collect import collect
 from sandbox.cores import cores
 from sandbox.plan import Place
-from sandbox.protocol import End, Execution, Job, SandboxLost
+from sandbox.probe import packages
+from sandbox.protocol import End, Execution, Host, Job, SandboxLost
 from sandbox.running import Running
 from sandbox.tiers import Tier, choose
 from sandbox.users import lease_user
@@ -38,10 +39,9 @@ class Local:
             self.notes.mkdir(parents=True, exist_ok=True)
             reap(self.notes)
 
-    @property
-    def sentence(self) -> str:
-        """For the console: what holds and what does not."""
-        return self.chosen.sentence
+    async def probe(self) -> Host:
+        cores = len(os.sched_getaffinity(0))
+        return Host(packages=packages(), cpus=cores, total_cpus=cores, enforced=self.chosen.enforced, notice=self.chosen.sentence)
 
     async def run(self, job: Job) -> Execution:
         began = time.monotonic()
