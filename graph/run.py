@@ -141,7 +141,7 @@ def n_slots(settings: Settings) -> int:
 def make_sandbox(settings: Settings, folder: Path) -> Sandbox:
     from sandbox.factory import make_sandbox as make
 
-    return make(settings.sandbox, isolation=settings.isolation, network=settings.network, run_dir=folder)
+    return make(settings.sandbox, isolation=settings.isolation, network=settings.network, gpus=settings.gpus, run_dir=folder)
 
 
 def make_reasoner(settings: Settings, tell: Callable[[str], None]) -> Reasoner:

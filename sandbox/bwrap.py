@@ -12,7 +12,6 @@ NETWORK_ETC = ("resolv.conf", "hosts", "nsswitch.conf", "ssl", "ca-certificates"
 WORKSPACE, LAUNCHER, CONFINE = "/job", "/run/gome/launch.py", "/run/gome/confine.py"  # where they appear inside
 NOBODY = 65534
 TMP_BYTES = 512 * 2**20
-GPU_FOLDERS = ("/usr/local/nvidia", "/usr/local/cuda", "/etc/alternatives")
 KEEPER_RIGHTS = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_SETPCAP")
 
 
@@ -59,9 +58,7 @@ def base_arguments(*, network: bool, root: bool, tmp_bytes: int, devices: list[s
     arguments += ["--dev", "/dev", "--perms", "1777", "--size", str(tmp_bytes), "--tmpfs", "/tmp"]
     arguments += ["--perms", "1777", "--size", str(tmp_bytes), "--tmpfs", "/dev/shm"]
     for device in devices:  # only those that the job has leased: CUDA cannot see the others
-        arguments += ["--dev-bind", device, device]
-    for folder in GPU_FOLDERS if gpu else ():
-        arguments += ["--ro-bind-try", folder, folder]
+        arguments += [*open_way(device), "--dev-bind", device, device]
     arguments += ["--ro-bind", "/sys", "/sys"] if gpu else []
     arguments += [*open_way(LAUNCHER), *open_way(CONFINE)]
     for folder in interpreter_folders():  # after /tmp: an environment may lie below it

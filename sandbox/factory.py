@@ -8,8 +8,8 @@ from sandbox.local import make_local
 from sandbox.protocol import Sandbox, SandboxUnavailable
 
 
-def make_sandbox(kind: str, *, isolation: str = "auto", network: bool = False, run_dir: Path | None = None) -> Sandbox:
+def make_sandbox(kind: str, *, isolation: str = "auto", network: bool = False, gpus: str = "none", run_dir: Path | None = None) -> Sandbox:
     """local | e2b | ray. Raises SandboxUnavailable with the remedy."""
     if kind == "local":
-        return make_local(isolation=isolation, network=network, run_dir=run_dir)
+        return make_local(isolation=isolation, network=network, gpus=gpus, run_dir=run_dir)
     raise SandboxUnavailable(f"the {kind} sandbox is not part of this version; use --sandbox local")

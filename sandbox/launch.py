@@ -33,6 +33,7 @@ LOST = 125
 
 def main() -> None:
     spec = json.loads(sys.argv[1])
+    os.set_inheritable(spec["report"], False)
     confine.prctl(confine.PR_SET_DUMPABLE, 0)  # the script may not look into its keeper
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # meant for the script's processes
     try:

@@ -14,6 +14,7 @@ from typing import Any
 from sandbox import cgroup, plan, procs, watch
 from sandbox.collect import collect
 from sandbox.cores import cores
+from sandbox.gpus import Gpu, devices, lease, nodes
 from sandbox.plan import Place
 from sandbox.probe import packages
 from sandbox.protocol import End, Execution, Host, Job, SandboxLost
@@ -22,16 +23,17 @@ from sandbox.tiers import Tier, choose
 from sandbox.users import lease_user
 
 
-def make_local(*, isolation: str = "auto", network: bool = False, run_dir: Path | None = None) -> Local:
+def make_local(*, isolation: str = "auto", network: bool = False, gpus: str = "none", run_dir: Path | None = None) -> Local:
     """The strongest tier that really starts here. Raises SandboxUnavailable with the remedy."""
-    return Local(choose(isolation, network=network), run_dir)
+    return Local(choose(isolation, network=network), run_dir, devices(gpus))
 
 
 class Local:
     """Runs jobs from the thread of the event loop, which must outlive them."""
 
-    def __init__(self, chosen: Tier, run_dir: Path | None) -> None:
+    def __init__(self, chosen: Tier, run_dir: Path | None, found: list[Gpu] | None = None) -> None:
         self.chosen = chosen
+        self.gpus = found or []
         self.tier: str = chosen.name
         self.notes = run_dir / "pids" if run_dir else None
         cgroup.reap()
@@ -41,7 +43,20 @@ class Local:
 
     async def probe(self) -> Host:
         cores = len(os.sched_getaffinity(0))
-        return Host(packages=packages(), cpus=cores, total_cpus=cores, enforced=self.chosen.enforced, notice=self.chosen.sentence)
+        return Host(
+            packages=packages(),
+            cpus=cores,
+            total_cpus=cores,
+            gpus=[gpu.title for gpu in self.gpus],
+            enforced=self.chosen.enforced,
+            notice=self.notice,
+        )
+
+    @property
+    def notice(self) -> str:
+        """For the console: what holds, what does not, and the GPUs."""
+        names = ", ".join(gpu.title for gpu in self.gpus)
+        return self.chosen.sentence + (f" GPUs: {names}; one per running script that speaks of a GPU." if names else "")
 
     async def run(self, job: Job) -> Execution:
         began = time.monotonic()
@@ -70,11 +85,23 @@ class Local:
 
     @asynccontextmanager
     async def _placed(self, job: Job) -> AsyncIterator[Place]:
-        """The job's cores and, run by root, a user of its own."""
+        """The job's GPUs (it waits for them), its cores and, run by root, a user of its own."""
+        async with lease(self.gpus, job.limits.gpus) as gpus:
+            with self._placed_here(job, gpus) as place:
+                yield place
+
+    @contextmanager
+    def _placed_here(self, job: Job, gpus: list[Gpu]) -> Iterator[Place]:
         leased = lease_user() if self.chosen.drops and plan.fits_other_user(self.chosen.name, job) else None
         try:
             with cores(job.limits.cpus) as chosen:
-                yield Place(cores=chosen, uid=leased[0] if leased else None, mark=f"{os.getpid()}-{job.id}-{time.monotonic_ns()}")
+                yield Place(
+                    cores=chosen,
+                    uid=leased[0] if leased else None,
+                    devices=nodes(gpus),
+                    gpu_ids=[gpu.uuid for gpu in gpus],
+                    mark=f"{os.getpid()}-{job.id}-{time.monotonic_ns()}",
+                )
         finally:
             if leased:
                 leased[1].free()

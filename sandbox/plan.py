@@ -121,7 +121,7 @@ def paths(job: Job, place: Place, tier: TierName) -> dict[str, Any]:
     readable = [*bwrap.SYSTEM, *(f"/etc/{name}" for name in bwrap.etc(job.limits.network)), *bwrap.interpreter_folders()]
     readable += ["/proc", "/sys/fs/cgroup", "/sys/devices/system", *job.inputs.values()]  # joblib reads its quota below /sys/fs/cgroup
     if place.gpu_ids:
-        readable += ["/sys", "/usr/local/cuda", "/usr/local/nvidia"]
+        readable += ["/sys"]
     writable = [str(job.workspace), *(f"/dev/{name}" for name in DEVICES), *place.devices]
     return {"readable": readable, "writable": writable, "network": tier == "userns" or job.limits.network}
 
