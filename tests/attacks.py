@@ -471,7 +471,7 @@ DEVICE = """
 import stat
 for path in ("device", "/tmp/device", "/dev/shm/" + MARK + ".device"):
     try:
-        os.mknod(path, stat.S_IFBLK | 0o600, os.makedev(1, 0))
+        os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 3))
         os.close(os.open(path, os.O_RDONLY))
         print("REACHED device node")
     except OSError as error: print(error)
