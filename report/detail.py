@@ -108,8 +108,9 @@ def diagnosis(event: Event, evidence: Mapping[str, Any], profile: Mapping[str, A
 
 def cited(evidence: Mapping[str, Any], path: object) -> str:
     """The value that a path such as `segments[0]` or `cv.mean` names; empty where there is none."""
-    value: Any = evidence
-    for name, index in PART.findall(clean(path, 80)):
+    parts = PART.findall(clean(path, 80))
+    value: Any = evidence if parts else None
+    for name, index in parts:
         if index:
             value = value[int(index)] if isinstance(value, list) and int(index) < len(value) else None
         else:

@@ -49,7 +49,7 @@ def render(
     now = time.time() if now is None else now
     where = state(view, now, alive)
     style, script = part(STYLES), part(SCRIPTS)
-    return template().render(
+    page: str = template().render(
         facts=facts(view, run_dir, where, now),
         style=style,
         script=script,
@@ -58,6 +58,7 @@ def render(
         index=index(view) | {"refresh": refresh_s if where == "running" else 0},
         chunks=chunks(view, details or Details(run_dir)),
     )
+    return page
 
 
 @cache

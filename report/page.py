@@ -54,7 +54,7 @@ def facts(view: RunView, run_dir: Path, state: str, now: float) -> dict[str, Any
         "cost": cost(view),
         "task_rows": task_rows(view, setup),
         "notes": [clean(note, 300) for note in listed(view.profile.get("notes"))],
-        "settings": [(clean(key, 60), short(value)) for key, value in sorted(view.settings.items())],
+        "settings": [(clean(key, 60), "–" if value in (None, [], "") else short(value)) for key, value in sorted(view.settings.items())],
         "environment": environment(view, meta, setup),
         "written": clean(meta.get("created"), 40),
     }
@@ -86,10 +86,10 @@ def sure(view: RunView) -> list[str]:
     best, told = view.best_attempt, []
     if best is None or best.score is None:
         return []
-    if best.score_se:
-        n = words.places(best.score, best.score_se)
-        low, high = best.score - 1.96 * best.score_se, best.score + 1.96 * best.score_se
-        told.append(f"95 % interval {low:.{n}f} to {high:.{n}f}, from {words.plural(len(best.folds), 'fold')}")
+    if best.score_se and best.folds:
+        told.append(
+            f"± is one standard error; {words.plural(len(best.folds), 'fold')} from {score(min(best.folds))} to {score(max(best.folds))}"
+        )
     if view.first is not None and view.first.id != best.id:
         told.append(f"{gain(view.total_gain)} against the first draft ({score(view.first.score)})")
     audit = number((view.final or {}).get("audit"))

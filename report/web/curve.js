@@ -22,18 +22,18 @@ function range(attempts) {
 
 function drawCurve(width) {
   const n = ATTEMPTS.length, narrow = width < 560, height = narrow ? 260 : 350;
-  const box = { left: narrow ? 52 : 64, right: width - (narrow ? 14 : 20), top: 18, bottom: height - 46 };
+  const box = { left: narrow ? 52 : 64, right: width - (narrow ? 14 : 20), top: 38, bottom: height - 46 };
   const x = d3.scaleLinear([0.5, Math.max(n, 8) + 0.5], [box.left, box.right]);
   const y = d3.scaleLinear(range(ATTEMPTS), [box.bottom - 16, box.top]).nice(5);
   const r = n > 600 ? 2.4 : n > 150 ? 3.4 : 4.6;
-  const svg = s("svg", { width, height, role: "group", "aria-label": `Score curve of ${n} attempts; arrow keys walk over them, Enter opens one` });
+  const svg = s("svg", { class: n > 600 ? "dense" : null, width, height, role: "group", "aria-label": `Score curve of ${n} attempts; arrow keys walk over them, Enter opens one` });
   const root = d3.select(svg);
   const left = root.append("g").attr("transform", `translate(${box.left},0)`).attr("aria-hidden", "true");
   left.call(d3.axisLeft(y).ticks(5).tickSize(box.left - box.right).tickPadding(8));
   const bottom = root.append("g").attr("transform", `translate(0,${box.bottom})`).attr("aria-hidden", "true");
   bottom.call(d3.axisBottom(x).ticks(Math.min(n, narrow ? 5 : 10)).tickFormat((v) => (Number.isInteger(v) ? v : "")).tickSize(0).tickPadding(12));
   root.append("text").attr("x", box.right).attr("y", height - 8).attr("text-anchor", "end").text("attempts, in the order they ended");
-  root.append("text").attr("x", box.left - 44).attr("y", 12).text(`${DATA.metric} ${DATA.rising ? "↑" : "↓"}`).attr("visibility", narrow ? "hidden" : "visible");
+  root.append("text").attr("x", 16).attr("y", 20).text(`${DATA.metric} ${DATA.rising ? "↑" : "↓"}`).attr("visibility", narrow ? "hidden" : "visible");
   const clamp = (value) => Math.max(box.top, Math.min(box.bottom - 10, y(value)));
 
   const path = (attempts) => {
@@ -54,6 +54,8 @@ function drawCurve(width) {
   for (const attempt of ATTEMPTS) {
     const failed = attempt.score === undefined;
     const node = point(attempt, x(attempt.order + 1), failed ? box.bottom + 2 : clamp(attempt.score), failed ? Math.min(r, 3.6) : r);
+    if (!failed && y(attempt.score) > box.bottom - 10) node.append(s("path", { class: "off", d: `M-3 ${r + 4}h6l-3 4z` }));
+    if (!failed && y(attempt.score) < box.top) node.append(s("path", { class: "off", d: `M-3 ${-r - 4}h6l-3 -4z` }));
     points.set(attempt.id, node);
     svg.append(node);
   }

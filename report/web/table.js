@@ -9,22 +9,22 @@ function chosen() {
 }
 
 function rowOf(attempt) {
-  return h("tr", {},
-    h("td", {}, h("a", { href: link(attempt) }, attempt.id), attempt.id === DATA.best ? h("span", { class: "star" }, " ★", h("span", { class: "hidden" }, "best")) : null),
-    h("td", {}, verdictOf(attempt.verdict)),
-    h("td", { class: "num" }, score(attempt.score, attempt.se)),
-    h("td", { class: "num wide" }, gain(attempt.gain, attempt.gainSe)),
-    h("td", { class: "wrap" }, attempt.text),
-    h("td", { class: "wide soft" }, attempt.component || attempt.kind),
-    h("td", { class: "num wide" }, duration(attempt.seconds)));
+  return h("tr", { role: "row" },
+    h("td", { role: "cell" }, h("a", { href: link(attempt) }, attempt.id), attempt.id === DATA.best ? h("span", { class: "star" }, " ★", h("span", { class: "hidden" }, "best")) : null),
+    h("td", { role: "cell" }, verdictOf(attempt.verdict)),
+    h("td", { role: "cell", class: "num" }, score(attempt.score, attempt.se)),
+    h("td", { role: "cell", class: "num wide" }, gain(attempt.gain, attempt.gainSe)),
+    h("td", { role: "cell", class: "wrap" }, attempt.text),
+    h("td", { role: "cell", class: "wide soft" }, attempt.component || attempt.kind),
+    h("td", { role: "cell", class: "num wide" }, duration(attempt.seconds)));
 }
 
 function drawTable() {
   const found = chosen(), place = document.getElementById("attempts");
   if (!found.length) return place.replaceChildren(h("p", { class: "soft" }, ATTEMPTS.length ? "No attempt matches." : "No script has been run yet."));
   const titles = [["Attempt", ""], ["Verdict", ""], ["Score", "num"], ["Gain", "num wide"], ["Hypothesis", ""], ["Component", "wide"], ["Time", "num wide"]];
-  const head = h("thead", {}, h("tr", {}, ...titles.map(([title, kind]) => h("th", { scope: "col", class: kind || null }, title))));
-  const table = h("table", { class: "list" }, head, h("tbody", {}, ...found.slice(0, CHOICE.shown).map(rowOf)));
+  const head = h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...titles.map(([title, kind]) => h("th", { scope: "col", role: "columnheader", class: kind || null }, title))));
+  const table = h("table", { class: "list", role: "table" }, head, h("tbody", { role: "rowgroup" }, ...found.slice(0, CHOICE.shown).map(rowOf)));
   const more = found.length > CHOICE.shown && h("button", { type: "button", class: "more", onclick: () => { CHOICE.shown += 5 * PAGE; drawTable(); } }, `Show more of ${found.length.toLocaleString("en")}`);
   return place.replaceChildren(h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of attempts" }, table), more || "");
 }
