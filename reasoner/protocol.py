@@ -14,14 +14,6 @@ Component = Literal["data", "features", "model", "ensemble", "workflow"]
 Size = Literal["small", "medium", "large"]
 
 
-class ReasonerError(Exception):
-    """The reasoner gave no usable answer; the step is recorded as failed and the run goes on."""
-
-
-class ReasonerUnavailable(Exception):
-    """The reasoner cannot work at all (no key, wrong key, endpoint down); the run stops resumable with this message."""
-
-
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -42,6 +34,22 @@ class Usage(Frozen):
             output_tokens=self.output_tokens + other.output_tokens,
             usd=usd,
         )
+
+
+class ReasonerError(Exception):
+    """The reasoner gave no usable answer; the step is recorded as failed and the run goes on. `usage`: what was spent in vain."""
+
+    def __init__(self, text: str, usage: Usage | None = None) -> None:
+        super().__init__(text)
+        self.usage = usage or Usage()
+
+
+class ReasonerUnavailable(Exception):
+    """The reasoner cannot work at all (no key, wrong key, endpoint down); the run stops resumable with this message."""
+
+    def __init__(self, text: str, usage: Usage | None = None) -> None:
+        super().__init__(text)
+        self.usage = usage or Usage()
 
 
 class TaskBrief(Frozen):
