@@ -1,0 +1,1 @@
+"""The chat reasoner: any OpenAI-compatible model behind the reasoner protocol."""
