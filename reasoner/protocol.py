@@ -14,14 +14,6 @@ Component = Literal["data", "features", "model", "ensemble", "workflow"]
 Size = Literal["small", "medium", "large"]
 
 
-class ReasonerError(Exception):
-    """The reasoner gave no usable answer; the step is recorded as failed and the run goes on."""
-
-
-class ReasonerUnavailable(Exception):
-    """The reasoner cannot work at all (no key, wrong key, endpoint down); the run stops resumable with this message."""
-
-
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -42,6 +34,22 @@ class Usage(Frozen):
             output_tokens=self.output_tokens + other.output_tokens,
             usd=usd,
         )
+
+
+class ReasonerError(Exception):
+    """The reasoner gave no usable answer; the step is recorded as failed and the run goes on. `usage`: what was spent in vain."""
+
+    def __init__(self, text: str, usage: Usage | None = None) -> None:
+        super().__init__(text)
+        self.usage = usage or Usage()
+
+
+class ReasonerUnavailable(Exception):
+    """The reasoner cannot work at all (no key, wrong key, endpoint down); the run stops resumable with this message."""
+
+    def __init__(self, text: str, usage: Usage | None = None) -> None:
+        super().__init__(text)
+        self.usage = usage or Usage()
 
 
 class TaskBrief(Frozen):
@@ -175,6 +183,7 @@ class Fact(Frozen):
     cause: str = Field("", description="what a repair found to be the cause of a failure")
     fix: str = Field("", description="the fix proposed for a failure")
     seconds: float | None = None
+    summary: str = Field("", description="one line: what that script was")
 
 
 class Hint(Frozen):
@@ -213,6 +222,14 @@ class Tally(Frozen):
     best_gain: float | None = None
 
 
+class Crossover(Frozen):
+    """What a stuck trace may take from another: its best script, and the accepted hypotheses that the own script lacks."""
+
+    partner: str = Field("", description="best script of another trace; may be empty")
+    summary: str = Field("", description="one line: what the partner's script is")
+    lacks: list[Fact] = Field(default_factory=list, description="accepted elsewhere on this task, absent here; surest gain first")
+
+
 class Brief(Frozen):
     """What every verb is told."""
 
@@ -220,18 +237,22 @@ class Brief(Frozen):
     profile: dict[str, Any] = Field(description="task.types.PROFILE")
     resources: Resources
     stage: Stage
-    history: list[Fact] = Field(default_factory=list, description="this trace's latest attempts, oldest first; bounded")
+    history: list[Fact] = Field(default_factory=list, description="this trace's attempts, oldest first; bounded")
+    others: list[Fact] = Field(
+        default_factory=list, description="what the other traces measured on this very task, oldest first; bounded, empty without sharing"
+    )
+    calibration: list[str] = Field(
+        default_factory=list, description="how this reasoner's predictions in this run compare with what was measured; a sentence each"
+    )
+    in_flight: list[str] = Field(default_factory=list, description="hypotheses that other traces run at this moment; choose something else")
     path: list[Fact] = Field(default_factory=list, description="the accepted attempts that led to the trace's best, oldest first; bounded")
     tally: list[Tally] = Field(default_factory=list, description="all attempts of the trace, counted by component")
-    others: list[Fact] = Field(default_factory=list, description="accepted attempts of the other traces, oldest first; bounded")
-    siblings: list[str] = Field(default_factory=list, description="one line per other trace's present direction, those in flight included")
     preview: str = Field("", description="what lies below input/, in words (task.preview)")
-    calibration: list[str] = Field(default_factory=list, description="facts about the reasoner's own predictions in this run")
     seed: int = 0
 
 
 class DraftBrief(Brief):
-    """A first script; be different from the siblings."""
+    siblings: list[str] = Field(default_factory=list, description="one line per other trace's direction; be different")
 
 
 class DiagnoseBrief(Brief):
@@ -251,7 +272,7 @@ class UpdateBrief(Brief):
     log: str = ""
     quotes: list[Quote] = Field(default_factory=list, description="recorded scripts or changes word for word; bounded")
     may_ask: bool = Field(False, description="an answer may name `take_from` instead of a script, and will be asked again with the quotes")
-    crossover: bool = Field(False, description="combine the script with what the other traces found (`others`) and it lacks")
+    crossover: Crossover | None = Field(None, description="the trace is stuck: combine `script` with what it lacks")
     members: list[Fact] = Field(default_factory=list, description="attempts of all traces that an ensemble may name, best first; bounded")
 
 

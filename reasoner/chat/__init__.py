@@ -1,1 +1,1 @@
-"""The chat reasoner: any OpenAI-compatible model behind the reasoner protocol."""
+"""The reasoner over any OpenAI-compatible endpoint."""

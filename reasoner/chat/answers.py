@@ -143,7 +143,9 @@ class HypothesisAnswer(Answer):
 class DiagnoseAnswer(Answer):
     """Observations -> root causes -> hypotheses."""
 
-    observations: Annotated[list[ObservationAnswer], records("text")] = Field(default_factory=list, description="3-8 facts read from the evidence, most telling first")
+    observations: Annotated[list[ObservationAnswer], records("text")] = Field(
+        default_factory=list, description="3-8 facts read from the evidence, most telling first"
+    )
     causes: Texts = Field(default_factory=list, description="1-4 root causes that explain the observations, most important first")
     hypotheses: Annotated[list[HypothesisAnswer], records("statement")] = Field(
         default_factory=list, description="exactly 3, best first; empty if nothing can be expected to help"
@@ -161,7 +163,9 @@ class UpdateAnswer(Answer):
     action: Action = Field("choose", description="choose: a hypothesis as it is; modify: one, changed; create: one of your own")
     chosen: Text = Field("", description="id of the hypothesis that is chosen or modified; empty for create")
     why: Text = Field("", description="1-3 sentences: why this one now, in the light of memory and history")
-    hypothesis: HypothesisAnswer = Field(description="the hypothesis as it is now acted upon")
+    hypothesis: HypothesisAnswer = Field(
+        default_factory=lambda: HypothesisAnswer(statement=""), description="the hypothesis as it is now acted upon"
+    )
     take_from: Texts = Field(
         default_factory=list, description="attempt ids whose exact scripts you must see first; then leave edits and script empty"
     )
@@ -191,7 +195,7 @@ class ReviewAnswer(Answer):
     leaks: Flag = Field(False, description="a row's own label, or data from its validation fold, reaches the model that predicts it")
 
 
-SCHEMAS: dict[Verb, type[Answer]] = {
+SCHEMAS: dict[str, type[Answer]] = {
     "draft": DraftAnswer,
     "diagnose": DiagnoseAnswer,
     "update": UpdateAnswer,

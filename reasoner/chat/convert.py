@@ -123,7 +123,7 @@ class Citations:
 
 def updated(answer: UpdateAnswer, brief: UpdateBrief) -> Solution:
     acted = chosen(answer, brief)
-    summary = line(answer.summary or acted.statement, 160)
+    summary = line(answer.summary or (acted.statement if acted else "a change of the script"), 160)
     changed = bool(answer.edits or answer.script.strip())
     if answer.ensemble and not changed:
         return Solution(script="", ensemble=blendable(answer.ensemble, brief), summary=summary, hypothesis=acted)
@@ -132,17 +132,23 @@ def updated(answer: UpdateAnswer, brief: UpdateBrief) -> Solution:
     return Solution(script=edited(brief.script, answer.edits, answer.script), summary=summary, hypothesis=acted)
 
 
-def chosen(answer: UpdateAnswer, brief: UpdateBrief) -> Hypothesis:
+def chosen(answer: UpdateAnswer, brief: UpdateBrief) -> Hypothesis | None:
     """The hypothesis acted upon, under the id of the diagnosis where it is one of its own."""
-    cites = Citations(brief)
-    own = {item.id.casefold(): item for item in brief.diagnosis.hypotheses}
-    base = own.get(answer.chosen.strip(" []`'\"").casefold()) if answer.action != "create" else None
-    if base is None and answer.action != "create":
-        base = next((item for item in own.values() if item.statement.casefold() == answer.hypothesis.statement.strip().casefold()), None)
-    if base is not None and answer.action == "choose":
-        return base
-    key = base.id if base else "own-" + hashlib.sha256(answer.hypothesis.statement.encode()).hexdigest()[:8]
-    return hypothesis(answer.hypothesis, key, cites)
+    told = answer.hypothesis.statement.strip()
+    base = named(answer, brief) if answer.action != "create" or not told else None
+    if not told or (base is not None and answer.action == "choose"):
+        return base or next(iter(brief.diagnosis.hypotheses), None)
+    key = base.id if base else "own-" + hashlib.sha256(told.encode()).hexdigest()[:8]
+    return hypothesis(answer.hypothesis, key, Citations(brief))
+
+
+def named(answer: UpdateAnswer, brief: UpdateBrief) -> Hypothesis | None:
+    """The diagnosis's hypothesis that the answer names, by id or by its words."""
+    key, words = answer.chosen.strip(" []`'\"").casefold(), answer.hypothesis.statement.strip().casefold()
+    found = brief.diagnosis.hypotheses
+    return next((item for item in found if item.id.casefold() == key), None) or next(
+        (item for item in found if words and item.statement.casefold() == words), None
+    )
 
 
 def blendable(names: Sequence[str], brief: UpdateBrief) -> list[str]:

@@ -17,6 +17,7 @@ MAX_SCRIPT_CHARS = 400_000
 MAX_LINES = 8_000
 FUZZY_WORK = 60_000  # lines of the script x lines of the search; beyond it only exact lines are compared
 ALIKE = 0.9  # mean likeness of lines from which a place is taken for the one meant
+MAX_LINE = 400
 MARGIN = 0.06  # by which it must exceed every other place
 SHOWN_LINES, SHOWN_CHARS = 12, 1_500
 ELISION = re.compile(
@@ -148,11 +149,13 @@ def likeness(these: Sequence[str], those: Sequence[str]) -> float:
     for one_line, other in zip(these, those, strict=True):
         weight = len(one_line) + len(other)
         total += weight
-        got += weight * (1.0 if one_line == other else ratio(one_line[:400], other[:400]))
+        got += weight * (1.0 if one_line == other else ratio(one_line, other))
     return got / max(total, 1)
 
 
 def ratio(one_line: str, other: str) -> float:
+    if max(len(one_line), len(other)) > MAX_LINE:  # beyond it only equal lines are alike: comparing is quadratic
+        return 0.0
     matcher = difflib.SequenceMatcher(None, one_line, other, autojunk=False)
     return matcher.ratio() if matcher.quick_ratio() > 0.6 else 0.0
 
