@@ -10,13 +10,13 @@ from graph.run import Json, Run
 from sandbox.protocol import Execution, Job, Limits
 
 
-async def forward(run: Run, name: str, script: str, inputs: dict[str, str], limit_s: float) -> Json:
+async def forward(run: Run, name: str, script: str, inputs: dict[str, str], limit_s: float, *, env: dict[str, str] | None = None) -> Json:
     """One execution as JSON: the sandbox's account, with `log` and `files` as artifacts."""
     workspace = run.folder / "work" / name
     await asyncio.to_thread(fresh, workspace)
     settings = run.settings
     limits = Limits(wall_s=limit_s, memory_bytes=settings.run_memory_bytes, cpus=run.setup["cpus"])
-    job = Job(id=name, script=run.artifacts.get(script), workspace=workspace, inputs=inputs, limits=limits)
+    job = Job(id=name, script=run.artifacts.get(script), workspace=workspace, inputs=inputs, limits=limits, env=env or {})
     try:
         execution = await run.sandbox.run(job)
         return await asyncio.to_thread(keep, run, execution)

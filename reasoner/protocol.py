@@ -159,6 +159,9 @@ class Fact(Frozen):
     gain_se: float | None = None
     verdict: str = Field(description="accepted | tie | rejected | failed")
     why: str = ""
+    codes: list[str] = Field(
+        default_factory=list, description="the verdict's reasons for machines, e.g. worse, leak_column, audit_contradicts"
+    )
     fix: str = Field("", description="the fix proposed for a failure")
 
 
