@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 from typing import NamedTuple
 
 from graph.ensemble import members_of
-from graph.forward import forward
+from graph.forward import forward, tell
 from graph.publish import better, place
 from graph.records import best_of_record
 from graph.run import Json, Run
@@ -137,8 +137,7 @@ async def again(run: Run, name: str, script: str, inputs: dict[str, str]) -> Jso
             return await forward(run, f"refit-{name}", script, inputs, max(30.0, run.time_left_s))
 
     kept = await run.once("refit", [name, script], go)
-    shown = {key: kept[key] for key in ("end", "exit_code", "cpu_s", "peak_bytes", "tier")}
-    run.events.emit("execution_finished", key=f"refit:{script[:16]}", seconds=round(kept["wall_s"], 3), **shown)
+    tell(run, f"refit:{script[:16]}", kept)
     return kept
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from graph import audit, budget
 from graph.acceptance import Judgement, Side, doubtful, judge, n_lines
-from graph.forward import forward
+from graph.forward import forward, tell
 from graph.run import Json, Run
 from graph.state import Best
 from task.types import Grade, Paired, Reference
@@ -98,6 +98,5 @@ async def seeded(run: Run, attempt: str, script: str, seed: int, seconds: float)
             return await forward(run, name, script, run.prepared.inputs, limit_s, env={SEED_NAME: str(seed)})
 
     kept = await run.once("seeded", [script, str(seed)], go)
-    shown = {key: kept[key] for key in ("end", "exit_code", "cpu_s", "peak_bytes", "tier")}
-    run.events.emit("execution_finished", key=f"seed{seed}:{script[:16]}", seed=seed, seconds=round(kept["wall_s"], 3), **shown)
+    tell(run, f"seed{seed}:{script[:16]}", kept, seed=seed)
     return kept if kept["end"] == "exit" and kept["exit_code"] == 0 else None

@@ -6,7 +6,7 @@ from typing import Any
 
 from graph.budget import script_limit_s
 from graph.ensemble import blend, members_of
-from graph.forward import forward
+from graph.forward import forward, tell
 from graph.run import Json, Run, open_run
 from graph.state import TraceState, Work
 
@@ -25,8 +25,7 @@ async def execute(state: TraceState) -> dict[str, Any]:
             return await forward(run, name, work["script"], run.prepared.inputs, limit_s)
 
     kept = await run.once("execute", [name, work["script"]], go)
-    shown = {key: kept[key] for key in ("end", "exit_code", "cpu_s", "peak_bytes", "tier")}
-    run.events.emit("execution_finished", key=f"{name}:{work['script'][:12]}", **place, seconds=round(kept["wall_s"], 3), **shown)
+    tell(run, f"{name}:{work['script'][:12]}", kept, **place)
     return {"work": work | {"execution": run.artifacts.put_json(kept)}}
 
 

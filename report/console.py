@@ -16,8 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, Self
 
-from report.events import RunView, fold
+from report.events import so_far
+from report.fold import fold
 from report.summary import headline, summary_lines
+from report.view import RunView
 from report.words import clean, duration, score
 
 if TYPE_CHECKING:
@@ -67,8 +69,8 @@ def make_listener(
 class Quiet:
     """Folds the events and says nothing."""
 
-    def __init__(self) -> None:
-        self.view = RunView()
+    def __init__(self, view: RunView | None = None) -> None:
+        self.view = view or RunView()
 
     def on_event(self, event: Mapping[str, Any]) -> None:
         self.view = fold(self.view, event)
@@ -96,7 +98,7 @@ class PlainLines(Quiet):
     """One short line for each thing worth knowing, for logs and pipes; the summary at the end."""
 
     def __init__(self, run_dir: Path | None, out: IO[str]) -> None:
-        super().__init__()
+        super().__init__(so_far(run_dir))
         self.run_dir, self.out = run_dir, out
 
     def on_event(self, event: Mapping[str, Any]) -> None:

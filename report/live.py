@@ -17,8 +17,10 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from report.events import Line, RunView, Trace, fold
+from report.events import so_far
+from report.fold import fold
 from report.summary import arrow, first_to_best, summary_rows
+from report.view import Line, RunView, Trace
 from report.words import count, duration, gain, money, number, score, spark
 
 COLOURS = {
@@ -33,7 +35,7 @@ class LiveView:
     """A listener that redraws the table four times a second; leaving it prints the summary."""
 
     def __init__(self, run_dir: Path | None, console: Console | None = None, clock: Callable[[], float] = time.time) -> None:
-        self.view, self.run_dir, self.clock = RunView(), run_dir, clock
+        self.view, self.run_dir, self.clock = so_far(run_dir), run_dir, clock
         self.console = console or Console()
         self.lock = threading.Lock()
         self.live = Live(get_renderable=self._draw, console=self.console, refresh_per_second=4, transient=False)

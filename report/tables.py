@@ -12,26 +12,30 @@ from rich.table import Table
 from rich.text import Text
 
 from report.artifacts import read_artifact
-from report.events import Attempt, RunView, state
+from report.events import state
 from report.live import COLOURS, MARKS, summary_panel
 from report.summary import headline, helped_most
+from report.view import Attempt, RunView
 from report.words import ago, clean, duration, gain, score
 
 MAX_DIFF_LINES = 400
 
 
 def runs_table(runs: Iterable[tuple[Path, RunView]], now: float, alive: dict[str, bool] | None = None) -> RenderableType:
-    """Runs with state, best score and age, in the given order. `alive`: run folder's name -> whether its process lives."""
+    """Runs (their names hold the task) with state, best score and age, in the given order; a narrow terminal folds the names.
+
+    `alive`: run folder's name -> whether its process lives.
+    """
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black", pad_edge=False)
-    for name in ("run", "task", "state", "best", "gain", "attempts", "age"):
-        table.add_column(name, justify="right" if name in ("attempts", "gain") else "left", no_wrap=name != "task", overflow="fold")
+    for name in ("run", "state", "best", "gain", "tries", "age"):
+        table.add_column(name, justify="right" if name in ("tries", "gain") else "left", no_wrap=name != "run", overflow="fold")
     for folder, view in runs:
         best = view.best_attempt
         where = state(view, now, (alive or {}).get(folder.name))
         shown = f"{score(best.score, best.score_se)} {view.metric}" if best else "–"
         colour = {"running": "cyan", "error": "red", "lost": "yellow"}.get(where, "")
         age = ago(now - view.last) if view.last else "–"
-        cells = (clean(folder.name, 60), view.task, Text(where, colour), shown, gain(view.total_gain), str(len(view.attempts)), age)
+        cells = (clean(folder.name, 60), Text(where, colour), shown, gain(view.total_gain), str(len(view.attempts)), age)
         table.add_row(*(c if isinstance(c, Text) else Text(c) for c in cells))
     return table if table.row_count else Text("No runs yet. `gome run DIR` starts one.")
 

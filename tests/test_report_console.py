@@ -12,9 +12,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from report.console import make_listener
-from report.events import RunView, fold_all
+from report.fold import fold_all
 from report.live import screen
 from report.tables import run_page, runs_table
+from report.view import RunView
 
 
 def shown(renderable, width: int, *, terminal: bool = False) -> str:
@@ -144,3 +145,15 @@ def test_show_lists_attempts_and_the_diff_of_the_best_against_the_first(tmp_path
 def test_importing_the_console_does_not_load_rich():
     code = "import sys, report.console, report.events; raise SystemExit('rich' in sys.modules or 'jinja2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=30).returncode == 0
+
+
+def test_a_resumed_run_is_summed_up_with_what_its_earlier_session_did(tmp_path: Path):
+    events = made_up(traces=2, steps=4)
+    cut = len(events) // 2
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events[:cut]))
+    out = io.StringIO()
+    with make_listener("plain", run_dir=tmp_path, out=out) as listener:
+        for event in events[cut:]:
+            listener.on_event(event)
+    assert listener.view == fold_all(events)
+    assert listener.view.metric in out.getvalue() and str(listener.view.n_traces) in out.getvalue()
