@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import shutil
 from pathlib import Path
+from typing import Any
 
 from graph.run import Json, Run
 from sandbox.gpus import wants_gpu
 from sandbox.protocol import Execution, Job, Limits
 
 
-async def forward(run: Run, name: str, script: str, inputs: dict[str, str], limit_s: float) -> Json:
+async def forward(run: Run, name: str, script: str, inputs: dict[str, str], limit_s: float, *, env: dict[str, str] | None = None) -> Json:
     """One execution as JSON: the sandbox's account, with `log` and `files` as artifacts."""
     workspace = run.folder / "work" / name
     await asyncio.to_thread(fresh, workspace)
@@ -24,7 +25,7 @@ async def forward(run: Run, name: str, script: str, inputs: dict[str, str], limi
         gpus=1 if run.setup.get("gpus") and wants_gpu(text) else 0,
         network=settings.network,
     )
-    job = Job(id=name, script=text, workspace=workspace, inputs=inputs, limits=limits)
+    job = Job(id=name, script=text, workspace=workspace, inputs=inputs, limits=limits, env=env or {})
     try:
         execution = await run.sandbox.run(job)
         return await asyncio.to_thread(keep, run, execution)
@@ -41,3 +42,10 @@ def fresh(workspace: Path) -> None:
 def keep(run: Run, execution: Execution) -> Json:
     files = {name: run.artifacts.put_file(Path(path)) for name, path in execution.files.items()}
     return execution.model_dump(exclude={"output", "files"}) | {"log": run.artifacts.put(execution.output), "files": files}
+
+
+def tell(run: Run, key: str, kept: Json, **place: Any) -> None:
+    """The event of an execution that ended; a rented sandbox's cost counts as usage."""
+    shown = {name: kept[name] for name in ("end", "exit_code", "cpu_s", "peak_bytes", "tier")}
+    usage = {"usd": kept["usd"]} if kept.get("usd") else {}
+    run.events.emit("execution_finished", key=key, **place, seconds=round(kept["wall_s"], 3), **shown, usage=usage)

@@ -9,7 +9,7 @@ from pathlib import Path
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime", "timezone", "mime.types", "ssl/openssl.cnf", "fonts")
 NETWORK_ETC = ("resolv.conf", "hosts", "nsswitch.conf", "ssl", "ca-certificates", "pki")
-WORKSPACE, LAUNCHER, CONFINE = "/job", "/run/gome/launch.py", "/run/gome/confine.py"  # where they appear inside
+WORKSPACE, KEEPER, CONFINE = "/job", "/run/gome/keeper.py", "/run/gome/confine.py"  # where they appear inside
 NOBODY = 65534
 TMP_BYTES = 512 * 2**20
 KEEPER_RIGHTS = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_SETPCAP")
@@ -37,8 +37,8 @@ def etc(network: bool) -> tuple[str, ...]:
 def base_arguments(*, network: bool, root: bool, tmp_bytes: int, devices: list[str], gpu: bool) -> list[str]:
     """Namespaces and an allow-list of mounts.
 
-    `root`: we are root and the launcher becomes an ordinary user inside. No user namespace is needed then, and files below a folder that
-    only root may enter can still be bound; the launcher keeps the few rights that the change takes, the script none.
+    `root`: we are root and the keeper becomes an ordinary user inside. No user namespace is needed then, and files below a folder that
+    only root may enter can still be bound; the keeper keeps the few rights that the change takes, the script none.
     """
     arguments = ["--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try"]
     arguments += [] if network else ["--unshare-net"]
@@ -60,7 +60,7 @@ def base_arguments(*, network: bool, root: bool, tmp_bytes: int, devices: list[s
     for device in devices:  # only those that the job has leased: CUDA cannot see the others
         arguments += [*open_way(device), "--dev-bind", device, device]
     arguments += ["--ro-bind", "/sys", "/sys"] if gpu else []
-    arguments += [*open_way(LAUNCHER), *open_way(CONFINE)]
+    arguments += [*open_way(KEEPER), *open_way(CONFINE)]
     for folder in interpreter_folders():  # after /tmp: an environment may lie below it
         arguments += [*open_way(folder), "--ro-bind", folder, folder]
     return arguments + ["--proc", "/proc"]

@@ -1,4 +1,4 @@
-"""What is started for a job in each tier: the command line, its environment, and the launcher's orders."""
+"""What is started for a job in each tier: the command line, its environment, and the keeper's orders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sandbox.users import others_enter, others_reach, others_read
 
 TierName = Literal["bubblewrap", "userns", "landlock", "none"]
 HERE = Path(__file__).parent
-LAUNCH, CONFINE = HERE / "launch.py", HERE / "confine.py"
+KEEPER, CONFINE = HERE / "keeper.py", HERE / "confine.py"
 DEVICES = ("null", "zero", "full", "random", "urandom", "shm")
 TMP = ".tmp"  # in the workspace, where there is no /tmp of the job's own
 
@@ -45,14 +45,14 @@ def make(tier: TierName, job: Job, place: Place, command: list[str] | None = Non
     environment = scrubbed(job, place, tmp="/tmp" if tier == "bubblewrap" else f"{inside}/{TMP}")
     spec = orders(tier, job, place, inside, command or [sys.executable, "-s", "solution.py"])
     if tier == "bubblewrap":
-        launcher = [sys.executable, "-I", "-S", bwrap.LAUNCHER, json.dumps(spec)]
-        outer = [shutil.which("bwrap") or "bwrap", *mounts(job, place, environment), *launcher]
+        keeper = [sys.executable, "-I", "-S", bwrap.KEEPER, json.dumps(spec)]
+        outer = [shutil.which("bwrap") or "bwrap", *mounts(job, place, environment), *keeper]
         return Plan(outer, {"PATH": "/usr/bin:/bin", "GOME_JOB": place.mark})
-    return Plan([sys.executable, "-I", "-S", str(LAUNCH), json.dumps(spec)], environment)
+    return Plan([sys.executable, "-I", "-S", str(KEEPER), json.dumps(spec)], environment)
 
 
 def orders(tier: TierName, job: Job, place: Place, workspace: str, command: list[str]) -> dict[str, Any]:
-    """The launcher's spec (`launch.py`)."""
+    """The keeper's spec (`keeper.py`)."""
     confined = tier != "none"
     walled = tier in ("bubblewrap", "userns") or job.limits.network  # no IP beyond the sandbox unless it is allowed
     families = [confine.UNIX, confine.NETLINK, *([confine.INET, confine.INET6] if walled else [])]
@@ -106,7 +106,7 @@ def mounts(job: Job, place: Place, environment: dict[str, str]) -> list[str]:
     arguments = bwrap.base_arguments(
         network=job.limits.network, root=place.uid is not None, tmp_bytes=tmp_bytes(job), devices=place.devices, gpu=bool(place.gpu_ids)
     )
-    arguments += ["--ro-bind", str(LAUNCH), bwrap.LAUNCHER, "--ro-bind", str(CONFINE), bwrap.CONFINE]
+    arguments += ["--ro-bind", str(KEEPER), bwrap.KEEPER, "--ro-bind", str(CONFINE), bwrap.CONFINE]
     arguments += ["--bind", str(job.workspace), bwrap.WORKSPACE]
     for name, source in job.inputs.items():
         arguments += ["--ro-bind", source, f"{bwrap.WORKSPACE}/input/{name}"]
@@ -135,7 +135,7 @@ def covered(job: Job) -> list[str]:
     ]
 
 
-def scrubbed(job: Job, place: Place, *, tmp: str) -> dict[str, str]:
+def scrubbed(job: Job, place: Place = Place(), *, tmp: str = "/tmp") -> dict[str, str]:  # noqa: B008 (frozen)
     """A small environment of our own: no key of the agent's reaches a script; thread pools get the job's cores."""
     threads = str(len(place.cores) or job.limits.cpus)
     pools = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "BLIS", "VECLIB_MAXIMUM")
@@ -150,8 +150,9 @@ def scrubbed(job: Job, place: Place, *, tmp: str) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "MPLBACKEND": "Agg",
         "CUDA_VISIBLE_DEVICES": ",".join(place.gpu_ids),
-        "GOME_JOB": place.mark,
     }
+    if place.mark:
+        fixed["GOME_JOB"] = place.mark
     if place.gpu_ids and (libraries := os.environ.get("LD_LIBRARY_PATH")):
         fixed["LD_LIBRARY_PATH"] = libraries
     return fixed | names | job.env

@@ -282,7 +282,7 @@ for folder in (HOME, os.path.dirname(HOME), WORK + "/..", "/etc", "/usr", syscon
         if not path.startswith(HOME.rsplit("/", 1)[0]) and os.path.realpath(path).startswith(("/etc", "/usr", os.path.realpath(sys.prefix))):
             os.unlink(path)
             print("REACHED", folder)
-for path in ("input/data.csv", "/run/gome/launch.py"):
+for path in ("input/data.csv", "/run/gome/keeper.py"):
     try:
         os.stat(path)
     except OSError:
