@@ -34,7 +34,6 @@ LOST = 125
 def main() -> None:
     spec = json.loads(sys.argv[1])
     os.set_inheritable(spec["report"], False)
-    confine.prctl(confine.PR_SET_DUMPABLE, 0)  # the script may not look into its keeper
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # meant for the script's processes
     try:
         confine.prctl(confine.PR_SET_CHILD_SUBREAPER, 1)
@@ -42,6 +41,7 @@ def main() -> None:
             watch_parent(spec["parent"])
         if spec["namespaces"]:
             enter_namespaces(spec)
+        confine.prctl(confine.PR_SET_DUMPABLE, 0)  # the script may not look into its keeper
         child = os.fork()
         if child == 0:
             become_script(spec)

@@ -326,7 +326,9 @@ for pid in (PID, AGENT, os.getppid()):
 KERNEL_CALLS = """
 tell("unshare(user)", libc.unshare(0x10000000))
 tell("unshare(mount)", libc.unshare(0x20000))
-tell("mount", libc.mount(b"none", b"/tmp", b"tmpfs", 0, b""))
+os.mkdir("here")
+tell("mount", libc.mount(b"none", b"here", b"tmpfs", 0, b"size=4096"))
+libc.umount2(b"here", 2)
 tell("setns", min(0, libc.setns(os.open("/proc/self/ns/net", os.O_RDONLY), 0)) )
 tell("keyctl", libc.syscall(250, 0, -3, 0))
 tell("io_uring_setup", libc.syscall(425, 1, ctypes.create_string_buffer(200)))
