@@ -49,12 +49,12 @@ class Group:
             remove(folder)
 
 
-def make(job: str, memory_bytes: int, processes: int) -> Group | None:
-    """The job's group with its limits, or None where none can be made."""
+def make(mark: str, memory_bytes: int, processes: int) -> Group | None:
+    """The group of a job with its limits, or None where none can be made. The mark begins with our process id, so that it can be reaped."""
     version, parents = places()
     folders: dict[str, Path] = {}
     for controller, parent in parents.items():
-        folder = parent / f"gome-{os.getpid()}-{job}"
+        folder = parent / f"gome-{mark}"
         with suppress(OSError):
             folder.mkdir(exist_ok=True)
             folders[controller] = folder

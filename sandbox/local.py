@@ -120,7 +120,7 @@ class Local:
 
     async def _execute(self, job: Job, place: Place) -> Seen:
         """From start to the last process's end, whatever happens."""
-        group = cgroup.make(job.id, job.limits.memory_bytes, job.limits.processes)
+        group = cgroup.make(place.mark, job.limits.memory_bytes, job.limits.processes)
         (report, writing), (stdout, outer) = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
         made = plan.make(self.chosen.name, job, replace(place, report=writing))
         drain = Drain(stdout, watch.Output(job.limits.output_bytes), job.limits.output_kill_bytes)

@@ -11,8 +11,17 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
+HAS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # not in every kernel
+
+
 def children(pid: int) -> list[int]:
     found: list[int] = []
+    if not HAS_CHILDREN:
+        import psutil
+
+        with suppress(psutil.Error):
+            found = [process.pid for process in psutil.Process(pid).children()]
+        return found
     with suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):
             with suppress(OSError), open(f"/proc/{pid}/task/{thread}/children") as file:
