@@ -63,7 +63,6 @@ class Local:
         return self.chosen.sentence + (f" GPUs: {names}; one per running script that speaks of a GPU." if names else "")
 
     async def run(self, job: Job) -> Execution:
-        began = time.monotonic()
         if self.warm and self.warm.takes(job):
             seen, gpu_ids = await self.warm.run(job), list[str]()
         else:
@@ -73,7 +72,7 @@ class Local:
             end=seen.end,
             exit_code=seen.exit_code,
             signal=seen.signal,
-            wall_s=time.monotonic() - began,
+            wall_s=seen.wall_s,
             cpu_s=round(seen.cpu_s, 3),
             peak_bytes=seen.peak_bytes,
             output=seen.output.text(),

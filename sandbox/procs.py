@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -93,10 +94,11 @@ def marked(mark: str) -> list[int]:
 
 @dataclass
 class Usage:
-    """Peak memory and CPU seconds of a process tree."""
+    """Peak memory and CPU seconds of a process tree, and since when."""
 
     peak_bytes: int = 0
     cpu_s: float = 0.0
+    began: float = field(default_factory=time.monotonic)
 
     def sample(self, pid: int, limit: int) -> bool:
         """Looks once; True when the tree holds more than the limit."""

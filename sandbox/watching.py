@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ class Seen:
     end: End
     exit_code: int | None
     signal: int | None
+    wall_s: float
     cpu_s: float
     peak_bytes: int
     output: watch.Output
@@ -60,7 +62,7 @@ def judge(
         end = "memory"
     code, number = ending(report.get("status"), returncode)
     peak = max(usage.peak_bytes, group.peak_bytes() if group else 0)
-    return Seen(end, code, number, max(usage.cpu_s, float(report.get("cpu_s") or 0)), peak, output)
+    return Seen(end, code, number, time.monotonic() - usage.began, max(usage.cpu_s, float(report.get("cpu_s") or 0)), peak, output)
 
 
 def ending(status: object, returncode: int | None) -> tuple[int | None, int | None]:
