@@ -43,6 +43,7 @@ def run(
         list[str] | None, typer.Option(help="Model of the OpenAI-compatible endpoint, or verb=model; none: the expert.")
     ] = None,
     base_url: Annotated[str | None, typer.Option(help="Endpoint; else OPENAI_BASE_URL.")] = None,
+    fallback: Annotated[str | None, typer.Option(help="Model to ask where the one of a verb fails.")] = None,
     max_usd: Annotated[float | None, typer.Option(help="Stop when the models have cost this much.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Stop after this many tokens.")] = None,
     sandbox: Annotated[str | None, typer.Option(help="local | e2b | ray. [default: local]")] = None,
@@ -62,6 +63,7 @@ def run(
         "seed": seed,
         "model": model,
         "base_url": base_url,
+        "fallback": fallback,
         "max_usd": max_usd,
         "max_tokens": max_tokens,
         "sandbox": sandbox,

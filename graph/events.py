@@ -14,7 +14,8 @@ from typing import Any
 
 from graph.state import Used
 
-THOUGHTS = frozenset({"drafted", "diagnosed", "updated", "repaired", "reviewed", "unanswered"})  # events that cost tokens
+ANSWERED = frozenset({"drafted", "diagnosed", "updated", "repaired", "reviewed"})
+THOUGHTS = ANSWERED | {"unanswered", "checked"}  # events that cost tokens
 Listener = Callable[[dict[str, Any]], None]
 
 
@@ -27,6 +28,7 @@ class Events:
         self._turn = threading.RLock()
         self._keys: set[str] = set()
         self._executions, self._tokens, self._usd = 0, 0, 0.0
+        self.unanswered = 0  # questions in a row that the reasoner gave no usable answer to, in this session
         elapsed = 0.0
         for event in read(path):
             self._count(event)
@@ -48,6 +50,10 @@ class Events:
             self._keys.add(f"{event.get('ev')}:{event['key']}")
         if event.get("ev") == "execution_finished":
             self._executions += 1
+        if event.get("ev") == "unanswered":
+            self.unanswered += 1
+        elif event.get("ev") in ANSWERED or event.get("ev") == "run_resumed":
+            self.unanswered = 0
         if event.get("ev") in THOUGHTS and isinstance(usage := event.get("usage"), dict):
             self._tokens += int(usage.get("input_tokens", 0)) + int(usage.get("output_tokens", 0))
             self._usd += float(usage.get("usd") or 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from graph.briefs import over
 from graph.publish import publish
 from graph.run import Json, Run, open_run
 from graph.state import Best, Trace, TraceState, Work
@@ -17,7 +18,8 @@ async def record(state: TraceState) -> dict[str, Any]:
     announce(run, attempt)
     if attempt["replaces"] and row["best"]:
         await publish(run, row["best"])
-    return {"row": row, "traces": {str(row["trace"]): row}}
+    until = row["step"] if over(run, run.events.used) else state["until"]  # a spent budget ends the visit
+    return {"row": row, "traces": {str(row["trace"]): row}, "until": until}
 
 
 def account(run: Run, row: Trace, work: Work) -> Json:
@@ -56,6 +58,7 @@ def account(run: Run, row: Trace, work: Work) -> Json:
         "replaces": work.get("replaces", False) and "error" not in work,
         "reasons": [work["error"]] if "error" in work else work["reasons"],
         "problems": grade.get("problems", []),
+        "unanswered": "error" in work,
         "seconds": round(execution.get("wall_s", 0.0), 3),
         "usage": work["usage"],
     }
@@ -76,7 +79,8 @@ def advanced(run: Run, row: Trace, attempt: Json, ref: str) -> Trace:
             se=attempt["score_se"],
         )
     new["n_accepted"] = row["n_accepted"] + (attempt["verdict"] == "accepted")
-    new["failures"] = row["failures"] + 1 if attempt["verdict"] == "failed" else 0
+    if not attempt["unanswered"]:
+        new["failures"] = row["failures"] + 1 if attempt["verdict"] == "failed" else 0
     if new["failures"] >= run.settings.max_failures:
         new["status"] = "failed"
     return new

@@ -9,7 +9,7 @@ from typing import Any
 from graph.briefs import base
 from graph.run import Json, Run, open_run
 from graph.state import Trace, TraceState
-from graph.work import add_usage, unanswered
+from graph.work import add_usage, thought, unanswered
 from memory.protocol import Recall
 from reasoner.protocol import Diagnosis, Hint, ReasonerError, UpdateBrief
 
@@ -33,9 +33,9 @@ async def update(state: TraceState) -> dict[str, Any]:
 
     began = time.monotonic()
     try:
-        answer = await run.once("update", [work["attempt"], work["diagnosis"], start["script"], *row["tried"]], think)
+        answer = await thought(run, "update", [work["attempt"], work["diagnosis"], start["script"], *row["tried"]], think)
     except ReasonerError as error:
-        return {"work": unanswered(run, row, work, error)}
+        return {"work": await unanswered(run, row, work, error)}
     place = {"trace": row["trace"], "step": row["step"]}
     run.events.emit("recalled", key=work["attempt"], **place, hints=answer["hints"])
     run.events.emit(
