@@ -15,7 +15,7 @@ from typing import Any
 from graph.state import Used
 
 ANSWERED = frozenset({"drafted", "diagnosed", "updated", "repaired", "reviewed"})
-THOUGHTS = ANSWERED | {"unanswered", "checked"}  # events that cost tokens
+SPENDING = ANSWERED | {"unanswered", "checked", "execution_finished"}  # tokens or money
 Listener = Callable[[dict[str, Any]], None]
 
 
@@ -54,7 +54,7 @@ class Events:
             self.unanswered += 1
         elif event.get("ev") in ANSWERED or event.get("ev") == "run_resumed":
             self.unanswered = 0
-        if event.get("ev") in THOUGHTS and isinstance(usage := event.get("usage"), dict):
+        if event.get("ev") in SPENDING and isinstance(usage := event.get("usage"), dict):
             self._tokens += int(usage.get("input_tokens", 0)) + int(usage.get("output_tokens", 0))
             self._usd += float(usage.get("usd") or 0)
 

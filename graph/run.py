@@ -140,7 +140,9 @@ class Run:
 
 
 def n_slots(settings: Settings) -> int:
-    return settings.slots or max(1, min(settings.traces, os.cpu_count() or 1))
+    """Scripts that run at one time: the cores of this machine bound only what runs on it."""
+    here = os.cpu_count() or 1 if settings.sandbox == "local" else settings.traces
+    return settings.slots or max(1, min(settings.traces, here))
 
 
 def make_sandbox(settings: Settings, folder: Path) -> Sandbox:

@@ -68,9 +68,10 @@ async def start(
         run = open_run(folder)
         run.worker = worker
         spent = await preflight(run, reasoner)
+        await run.sandbox.probe()
     except BaseException:
-        await worker.close()
         await close_run(folder)
+        await worker.close()
         if fresh:
             shutil.rmtree(folder, ignore_errors=True)
         raise

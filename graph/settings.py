@@ -48,7 +48,7 @@ class Settings(BaseModel):
     max_unanswered: int = Field(6, ge=1, description="steps in a row without a usable answer, after which the run pauses, resumable")
     prices: str | None = Field(None, description="YAML file with prices of models; empty: the table that comes with Gome")
     cache: str | None = Field(None, description="folder in which answers are kept and found again, for replays; empty: none")
-    max_usd: float | None = Field(None, gt=0, description="stop when the models' bill reaches this many dollars")
+    max_usd: float | None = Field(None, gt=0, description="stop when models and rented sandboxes have cost this many dollars")
     max_tokens: int | None = Field(None, gt=0, description="stop when the models have read and written this many tokens")
     max_repairs: int = Field(2, ge=0, le=10, description="repairs of a script that failed, before the attempt is given up")
     max_failures: int = Field(6, ge=1, description="steps of one trace without a valid script in a row, before the trace is given up")
@@ -57,8 +57,9 @@ class Settings(BaseModel):
     isolation: Literal["auto", "bubblewrap", "landlock", "none"] = Field(
         "auto", title="Isolation", description="tier of the local sandbox; `none` runs scripts with your own rights"
     )
-    slots: int = Field(0, ge=0, description="scripts that run at one time; 0: as many as traces, at most the cores")
+    slots: int = Field(0, ge=0, description="scripts that run at one time; 0: as many as traces, here at most the cores")
     run_time_s: float = Field(600, gt=0, description="wall limit of one script, seconds")
+    run_cpus: int = Field(0, ge=0, description="cores of one script; 0: what is there, shared out among the slots")
     run_memory_bytes: int = Field(4 * 2**30, gt=0, description="memory limit of one script, bytes")
     gpus: str = Field("auto", description="auto | none | indices such as 0,1")
 
