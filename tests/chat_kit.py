@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 from cli.app import app
 
 KEY = "sk-test-5f0c1e7d9b2a4c68"
-NOISES = (1.0, 0.5, 0.2, 0.1, 0.05)  # of the honest scripts, better and better
 
 
 def verb_of(body: Body) -> str:
@@ -31,17 +30,19 @@ def verb_of(body: Body) -> str:
 
 
 def schema_of(body: Body) -> Any:
+    """What the request asks for: in its form, or spelled out in its messages."""
     if "tools" in body:
         return body["tools"][0]["function"]["parameters"]
     if (form := body.get("response_format") or {}).get("json_schema"):
         return form["json_schema"]["schema"]
-    return str(body["messages"])
+    spelled = [message["content"] for message in body["messages"] if "JSON schema:\n" in message["content"]]
+    return json.loads(spelled[0].rpartition("JSON schema:\n")[2]) if spelled else {}
 
 
 def honest(body: Body, n: int) -> Say:
     """A sound answer to whatever is asked; scripts get better with every answer."""
     verb = verb_of(body)
-    script = HONEST.format(noise=NOISES[min(n // 3, len(NOISES) - 1)])
+    script = HONEST.format(noise=round(3 / (1 + n), 4))
     hypothesis = {"challenge": "predictions are noisy", "statement": f"less noise, {n}", "component": "model", "confidence": 0.7}
     answers: dict[str, Any] = {
         "check": {"answer": 5},

@@ -151,11 +151,11 @@ async def test_a_model_without_json_ends_in_one_error_that_counts_its_tokens() -
 
 
 async def test_code_without_a_fence_is_rescued() -> None:
-    from reasoner.chat.extract import code_of
+    from reasoner.chat.code import extract_code
 
     code = "import csv\nprint(csv.__name__)"
     with Server(script(say(code))) as server:
-        rescued = await ask(server, rescue=lambda text: {"name": code_of(text), "depth": 1})
+        rescued = await ask(server, rescue=lambda text: {"name": extract_code(text), "depth": 1})
     assert rescued.name.strip() == code
 
 
