@@ -103,7 +103,7 @@ async def resume(folder: Path, *, listeners: Sequence[Listener] = (), reasoner: 
 async def drive(folder: Path, *, listeners: Sequence[Listener] = (), spent: Usage | None = None) -> Outcome:
     """Drives the run under its lock. `spent` is what the check of the endpoint has cost."""
     run = open_run(folder)
-    run.events.listeners.extend(listeners)
+    run.events.listeners.extend([page_writer(run), *listeners])
     try:
         with lock(folder):
             if spent and spent.calls:
@@ -113,6 +113,23 @@ async def drive(folder: Path, *, listeners: Sequence[Listener] = (), spent: Usag
             return outcome(run, reason)
     finally:
         await close_run(folder)
+
+
+def page_writer(run: Run) -> Listener:
+    """Writes report.html when a session ends, before the others hear of the end and name it."""
+
+    def on_event(event: dict[str, Any]) -> None:
+        if event["ev"] != "run_ended":
+            return
+        from report.html import write_report
+
+        try:
+            write_report(run.folder, alive=False)
+        except OSError as error:
+            text = f"report.html could not be written ({error.strerror}); make room, then `gome report {run.folder}`"
+            run.events.emit("warning", message=text)
+
+    return on_event
 
 
 async def turn(run: Run, saver: AsyncSqliteSaver) -> str:

@@ -51,9 +51,7 @@ async def unanswered(run: Run, row: Trace, work: Work, error: ReasonerError) -> 
     run.events.emit("unanswered", **place, message=str(error)[:500], usage=error.usage.model_dump())
     n = run.events.unanswered
     if n >= run.settings.max_unanswered:
-        raise ReasonerUnavailable(
-            f"{n} steps in a row got no usable answer, the last one: {error}; another model or --fallback may help"
-        )
+        raise ReasonerUnavailable(f"{n} steps in a row got no usable answer, the last one: {error}; another model or --fallback may help")
     await asyncio.sleep(min(60.0, run.settings.backoff_s * 2 ** (n - 1)))
     return work | {"error": str(error)[:500], "usage": add_usage(work["usage"], error.usage.model_dump())}
 
