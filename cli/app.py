@@ -47,6 +47,7 @@ def run(
     max_usd: Annotated[float | None, typer.Option(help="Stop when the models have cost this much.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Stop after this many tokens.")] = None,
     sandbox: Annotated[str | None, typer.Option(help="local | e2b | ray. [default: local]")] = None,
+    ray_address: Annotated[str | None, typer.Option(help="Ray cluster for --sandbox ray; else RAY_ADDRESS.")] = None,
     isolation: Annotated[str | None, typer.Option(help="Tier of the local sandbox: auto | bubblewrap | landlock | none.")] = None,
     memory: Annotated[
         str | None, typer.Option(help="Folder of the success memory, http://host:port, or off. [default: ~/.gome/memory]")
@@ -67,6 +68,7 @@ def run(
         "max_usd": max_usd,
         "max_tokens": max_tokens,
         "sandbox": sandbox,
+        "ray_address": ray_address,
         "isolation": isolation,
         "memory": memory,
         "runs_dir": runs_dir,
