@@ -45,7 +45,6 @@ def account(run: Run, row: Trace, work: Work) -> Json:
         "reasons": [work["error"]] if "error" in work else work["reasons"],
         "codes": ["unanswered"] if "error" in work else work["codes"],
         "problems": grade.get("problems", []),
-        "unanswered": "error" in work,
         "seconds": round(execution.get("wall_s", 0.0), 3),
         "usage": work["usage"],
     }

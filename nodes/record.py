@@ -30,7 +30,7 @@ def advanced(run: Run, row: Trace, attempt: Json, ref: str) -> Trace:
     if attempt["replaces"]:
         new |= {"diagnosis": None, "tried": [], "best": best_of_record(attempt, ref)}
     new["n_accepted"] = row["n_accepted"] + (attempt["verdict"] == "accepted")
-    if not attempt["unanswered"]:
+    if "unanswered" not in attempt["codes"]:
         new["failures"] = row["failures"] + 1 if attempt["verdict"] == "failed" else 0
     if new["failures"] >= run.settings.max_failures:
         new["status"] = "failed"
