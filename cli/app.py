@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli import memory as memory_commands
+
 if TYPE_CHECKING:
     from graph.session import Outcome
     from graph.settings import Settings
@@ -26,6 +28,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(memory_commands.app, name="memory")
+
 TaskFolder = Annotated[str, typer.Argument(help="Task folder: task.yaml, or train/test/sample_submission tables as they are.")]
 RunName = Annotated[str, typer.Argument(help="Run folder or its name below --runs-dir; empty: the latest.")]
 RunsDir = Annotated[str, typer.Option("--runs-dir", help="Where run folders are.")]
@@ -35,6 +39,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Events as JSON lines on st
 @app.command()
 def run(
     task: TaskFolder,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="gome (as published) | adaptive | tree | mcts | random: several settings at once; others win over it."),
+    ] = None,
     traces: Annotated[int | None, typer.Option(help="Parallel traces. [default: 2]")] = None,
     steps: Annotated[int | None, typer.Option(help="Attempts per trace. [default: 8]")] = None,
     time: Annotated[str | None, typer.Option(help="Wall time of the run: seconds, or 30m, 12h. [default: 1h]")] = None,
@@ -56,6 +64,7 @@ def run(
 ) -> None:
     """Solve a task folder. Ctrl-C once stops and says how to go on."""
     given = {
+        "preset": preset,
         "traces": traces,
         "steps": steps,
         "time_s": seconds(time) if time else None,

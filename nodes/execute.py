@@ -12,6 +12,8 @@ from graph.state import TraceState
 
 async def execute(state: TraceState) -> dict[str, Any]:
     run, row, work = open_run(state["run_dir"]), state["row"], state["work"]
+    if hypothesis := work.get("hypothesis"):
+        run.flying[row["trace"]] = hypothesis["statement"]  # again, for what was chosen before a kill
     name = f"{work['attempt']}r{work['repairs']}"
     place: Json = {"attempt": work["attempt"], "trace": row["trace"], "step": row["step"]}
 

@@ -6,18 +6,26 @@ from typing import Any
 
 from graph.publish import publish
 from graph.run import Json, Run, open_run
+from graph.share import share
 from graph.state import Best, Trace, TraceState, Work
 
 
 async def record(state: TraceState) -> dict[str, Any]:
     run, row, work = open_run(state["run_dir"]), state["row"], state["work"]
-    attempt = account(run, row, work)
+    attempt = account(run, row, work) | {"base": work["base"], "from_best": starts_from_best(row, work)}
     ref = run.artifacts.put_json(attempt)
     row = advanced(run, row, attempt, ref)
     announce(run, attempt)
+    run.flying.pop(row["trace"], None)
+    await share(run, attempt)
     if attempt["replaces"] and row["best"]:
         await publish(run, row["best"])
     return {"row": row, "traces": {str(row["trace"]): row}}
+
+
+def starts_from_best(row: Trace, work: Work) -> bool:
+    """Whether the trace's best is what was changed, so that the paired gain is the hypothesis' own."""
+    return row["best"] is not None and row["best"]["ref"] == work["base"]
 
 
 def account(run: Run, row: Trace, work: Work) -> Json:
@@ -65,6 +73,7 @@ def advanced(run: Run, row: Trace, attempt: Json, ref: str) -> Trace:
     """The trace after this attempt."""
     hypothesis = (attempt["hypothesis"] or {}).get("id")
     new = Trace(**row) | {"head": ref, "step": row["step"] + 1, "tried": [*row["tried"], *([hypothesis] if hypothesis else [])]}
+    new["cross"] = None
     if attempt["replaces"]:
         new |= {"diagnosis": None, "tried": []}
         new["best"] = Best(

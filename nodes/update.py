@@ -11,7 +11,7 @@ from graph.run import Json, Run, open_run
 from graph.state import Trace, TraceState
 from graph.work import add_usage, unanswered
 from memory.protocol import Recall
-from reasoner.protocol import Diagnosis, Hint, ReasonerError, UpdateBrief
+from reasoner.protocol import Crossover, Diagnosis, Hint, ReasonerError, UpdateBrief
 
 N_HINTS, N_WARNINGS = 3, 2
 
@@ -22,18 +22,23 @@ async def update(state: TraceState) -> dict[str, Any]:
     start = run.attempt(work["base"])
     diagnosis = untried(Diagnosis.model_validate(run.artifacts.get_json(work["diagnosis"])), row["tried"])
     script = run.artifacts.get(start["script"])
+    given = run.artifacts.get_json(row["cross"]) if work["mode"] == "crossover" and row["cross"] else {}
+    crossover = Crossover.model_validate(given["crossover"]) if given else None
 
     async def think() -> Json:
-        hints = await recall(run, row, diagnosis)
+        hints = [] if crossover else await recall(run, row, diagnosis)
         evidence = run.artifacts.get_json(start["evidence"])
-        solution = await run.reasoner.update(
-            UpdateBrief(**base(run, row), script=script, evidence=evidence, diagnosis=diagnosis, hints=hints)
-        )
+        common = base(run, row, state["siblings"])  # read last: what others run at this moment is in it
+        brief = UpdateBrief(**common, script=script, evidence=evidence, diagnosis=diagnosis, hints=hints, crossover=crossover)
+        run.flying[row["trace"]] = diagnosis.hypotheses[0].statement
+        solution = await run.reasoner.update(brief)
+        if solution.hypothesis:
+            run.flying[row["trace"]] = solution.hypothesis.statement
         return solution.model_dump() | {"hints": [hint.model_dump() for hint in hints]}
 
     began = time.monotonic()
     try:
-        answer = await run.once("update", [work["attempt"], work["diagnosis"], start["script"], *row["tried"]], think)
+        answer = await run.once("update", [work["attempt"], work["diagnosis"], start["script"], *row["tried"], *state["siblings"]], think)
     except ReasonerError as error:
         return {"work": unanswered(run, row, work, error)}
     place = {"trace": row["trace"], "step": row["step"]}
