@@ -68,7 +68,9 @@ async def start(
         run = open_run(folder)
         run.worker = worker
         await preflight(run, reasoner)
+        await run.sandbox.probe()
     except BaseException:
+        await close_run(folder)
         await worker.close()
         if fresh:
             shutil.rmtree(folder, ignore_errors=True)

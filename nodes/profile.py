@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from graph.run import Json, Run, make_folder, new_folder, open_run
 from graph.settings import Settings
 from graph.state import SCHEMA_VERSION, Input, Used, new_trace
 from reasoner.protocol import TaskBrief
-from sandbox.probe import packages
 from task.types import Prepared
 
 
@@ -54,12 +52,13 @@ async def set_up(run: Run) -> Json:
         n_folds=settings.n_folds,
     )
     found = await run.worker.profile(prepared)
+    host = await run.sandbox.probe()
     return {
         "prepared": prepared.model_dump(),
         "profile": found,
         "brief": brief_of(prepared).model_dump(),
-        "packages": packages(),
-        "cpus": exec_cpus(run, os.cpu_count() or 1),
+        "packages": host.packages,
+        "cpus": exec_cpus(run, host),
         "gpus": [],
         "tier": run.sandbox.tier,
     }
