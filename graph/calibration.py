@@ -166,6 +166,6 @@ def facts(found: Calibration | None) -> list[str]:
 
 
 def verdict(excess: float) -> str:
-    if abs(excess) < 0.1:
+    if abs(excess) <= 0.1 + 1e-9:
         return "about right"
     return "too sure" if excess > 0 else "too modest"

@@ -22,7 +22,7 @@ class Rescue(NamedTuple):
 
 
 def rescue(run: Run, row: Trace, rows: list[Trace], best: Best | None) -> Rescue | None:
-    """None where nothing new is left to start from."""
+    """None where nothing new is left to start from. `rows`: all traces, those that this merge has rescued already as they are now."""
     if best is None:
         return None
     own = row["best"]
@@ -40,7 +40,7 @@ def crossing(run: Run, row: Trace, rows: list[Trace], start: Best) -> Rescue | N
     if not lacks:
         return None
     key = "+".join([start["ref"][:16], *sorted(attempt["id"] for attempt in lacks)])
-    if key in row["rescued"]:
+    if any(key in other["rescued"] for other in rows):  # one trace tries a combination, not each
         return None
     partner = partner_of(run, rows, lacks)
     crossover = Crossover(partner=run.artifacts.get(partner["script"]), summary=partner["summary"], lacks=[fact(item) for item in lacks])
@@ -54,8 +54,8 @@ def lacking(run: Run, row: Trace, rows: list[Trace], start: Best) -> list[Json]:
     chains = {other["trace"]: run.chain(other["head"]) for other in rows}
     known = {attempt["id"]: attempt for chain in chains.values() for attempt in chain}
     path = path_to(known, start["attempt"])
-    held = {words(attempt) for attempt in path}
-    refuted = {words(attempt) for attempt in chains[row["trace"]] if attempt["verdict"] != "accepted"}
+    held = {name for attempt in path for name in (words(attempt), *attempt.get("took", []))}
+    refuted = {words(attempt) for attempt in chains[row["trace"]] if attempt["verdict"] != "accepted"} | in_vain(chains[row["trace"]])
     found = [attempt for attempt in known.values() if gained(attempt) and words(attempt) not in held | refuted]
     once = {words(attempt): attempt for attempt in sorted(found, key=sureness)}
     return sorted(once.values(), key=sureness, reverse=True)[:N_LACKS]
@@ -83,7 +83,24 @@ def sureness(attempt: Json) -> float:
 def words(attempt: Json) -> str:
     """A hypothesis by its move, or by its words."""
     hypothesis = attempt["hypothesis"] or {}
-    return hypothesis.get("move") or " ".join(str(hypothesis.get("statement", "")).lower().split())
+    return hypothesis.get("move") or plain(str(hypothesis.get("statement", "")))
+
+
+def in_vain(chain: list[Json]) -> set[str]:
+    """What crossovers of this trace took over without a gain."""
+    return {name for attempt in chain if attempt["verdict"] != "accepted" for name in attempt.get("took", [])}
+
+
+def took(run: Run, row: Trace, mode: str) -> list[str]:
+    """What a crossover was asked to take over, for its record."""
+    if mode != "crossover" or row["cross"] is None:
+        return []
+    lacks = run.artifacts.get_json(row["cross"])["crossover"]["lacks"]
+    return [item["move"] or plain(item["hypothesis"]) for item in lacks]
+
+
+def plain(statement: str) -> str:
+    return " ".join(statement.lower().split())
 
 
 def partner_of(run: Run, rows: list[Trace], lacks: list[Json]) -> Json:

@@ -20,7 +20,9 @@ async def merge(state: RunState) -> dict[str, Any]:
     shared = sum(measured(attempt) for attempts in fresh.values() for attempt in attempts) if run.settings.memory != "off" else 0
     best = best_of(run, rows)
     actions = [f"{shared} measured hypotheses joined the memory"] if shared else []
-    merged = [met(run, row, rows, fresh[row["trace"]], best, actions) for row in rows]
+    merged = list(rows)
+    for index, row in enumerate(rows):
+        merged[index] = met(run, row, merged, fresh[row["trace"]], best, actions)
     report_calibration(run, state["round"], rows)
     used = run.events.used
     stop = ending(run, merged, best) or over(run, used)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from graph.crossover import took
 from graph.publish import publish
 from graph.run import Json, Run, open_run
 from graph.share import share
@@ -13,6 +14,7 @@ from graph.state import Best, Trace, TraceState, Work
 async def record(state: TraceState) -> dict[str, Any]:
     run, row, work = open_run(state["run_dir"]), state["row"], state["work"]
     attempt = account(run, row, work) | {"base": work["base"], "from_best": starts_from_best(row, work)}
+    attempt["took"] = took(run, row, work["mode"])
     ref = run.artifacts.put_json(attempt)
     row = advanced(run, row, attempt, ref)
     announce(run, attempt)

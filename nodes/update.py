@@ -85,7 +85,7 @@ async def recall(run: Run, row: Trace, diagnosis: Diagnosis) -> list[Hint]:
     strongest = sorted(found.values(), key=lambda item: (-abs(item.weight), item.record.id))
     helped = [item for item in strongest if item.weight > 0][:N_HINTS]
     failed = [item for item in strongest if item.weight <= 0][:N_WARNINGS]
-    return [hint(item) for item in helped + failed]
+    return [hint(item, run.id) for item in helped + failed]
 
 
 def accepted_statements(run: Run, row: Trace) -> list[str]:
@@ -95,7 +95,7 @@ def accepted_statements(run: Run, row: Trace) -> list[str]:
     ]
 
 
-def hint(item: Recall) -> Hint:
+def hint(item: Recall, run_id: str) -> Hint:
     record = item.record
     return Hint(
         id=record.id,
@@ -108,5 +108,6 @@ def hint(item: Recall) -> Hint:
         gain=record.gain,
         gain_se=record.gain_se,
         weight=round(item.weight, 4),
+        attempt=f"t{record.trace}s{record.step}" if record.run == run_id else "",
         where=f"run {record.run}, trace {record.trace}, step {record.step}, {record.task_kind} task, {record.metric}",
     )

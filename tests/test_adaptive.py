@@ -39,7 +39,7 @@ def test_what_was_not_tried_for_long_goes_back_to_its_prior() -> None:
     history = [step(index, "backtrack", -3) for index in range(5)]
     later = history + [step(index, "directed", 3) for index in range(5, 45)]
     fresh = belief("backtrack", view([])).mean
-    assert belief("backtrack", view(history)).mean < belief("backtrack", view(later)).mean == pytest.approx(fresh, rel=0.05)
+    assert belief("backtrack", view(history)).mean < belief("backtrack", view(later)).mean == pytest.approx(fresh, rel=0.15)
 
 
 def test_a_step_that_costs_more_must_bring_more() -> None:
