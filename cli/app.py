@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import memory as memory_commands
+from cli.common import RunName, RunsDir, TaskFolder, complain, find_run, run_folders
+from cli.report import report
 
 if TYPE_CHECKING:
     from graph.session import Outcome
@@ -30,9 +32,6 @@ app = typer.Typer(
 
 app.add_typer(memory_commands.app, name="memory")
 
-TaskFolder = Annotated[str, typer.Argument(help="Task folder: task.yaml, or train/test/sample_submission tables as they are.")]
-RunName = Annotated[str, typer.Argument(help="Run folder or its name below --runs-dir; empty: the latest.")]
-RunsDir = Annotated[str, typer.Option("--runs-dir", help="Where run folders are.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Events as JSON lines on stdout, for machines.")]
 
 
@@ -54,6 +53,7 @@ def run(
     max_usd: Annotated[float | None, typer.Option(help="Stop when the models have cost this much.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Stop after this many tokens.")] = None,
     sandbox: Annotated[str | None, typer.Option(help="local | e2b | ray. [default: local]")] = None,
+    ray_address: Annotated[str | None, typer.Option(help="Ray cluster for --sandbox ray; else RAY_ADDRESS.")] = None,
     isolation: Annotated[str | None, typer.Option(help="Tier of the local sandbox: auto | bubblewrap | landlock | none.")] = None,
     memory: Annotated[
         str | None, typer.Option(help="Folder of the success memory, http://host:port, or off. [default: ~/.gome/memory]")
@@ -74,6 +74,7 @@ def run(
         "max_usd": max_usd,
         "max_tokens": max_tokens,
         "sandbox": sandbox,
+        "ray_address": ray_address,
         "isolation": isolation,
         "memory": memory,
         "runs_dir": runs_dir,
@@ -193,6 +194,10 @@ async def print_scores(task: str, answers: str, submissions: list[str]) -> None:
         await worker.close()
 
 
+# commands with a file of their own
+app.command()(report)
+
+
 # plumbing
 
 
@@ -243,28 +248,3 @@ def seconds(text: str) -> float:
         return float(number) * unit
     except ValueError:
         raise typer.BadParameter(f"--time {text}: expected seconds, or a number with s, m or h") from None
-
-
-def run_folders(runs_dir: str) -> list[Path]:
-    """Run folders, newest first."""
-    root = Path(runs_dir).expanduser()
-    return sorted((path.parent for path in root.glob("*/run.json")), key=lambda folder: folder.name, reverse=True)
-
-
-def find_run(name: str, runs_dir: str) -> Path:
-    """A folder, a name below runs_dir, or the latest run."""
-    if not name:
-        folders = run_folders(runs_dir)
-        if not folders:
-            raise typer.Exit(complain(f"no runs below {runs_dir}; start one with `gome run DIR`"))
-        return folders[0].resolve()
-    for folder in (Path(name).expanduser(), Path(runs_dir).expanduser() / name):
-        if (folder / "run.json").exists():
-            return folder.resolve()
-    raise typer.Exit(complain(f"no run named {name} below {runs_dir}; `gome ls` lists them"))
-
-
-def complain(message: str) -> int:
-    """One sentence on stderr; gives the exit code of bad input."""
-    typer.echo(f"gome: {message}", err=True)
-    return 2

@@ -22,7 +22,8 @@ def fan_out(state: RunState) -> list[Send] | Literal["finalize"]:
 
 
 def visit(state: RunState, row: Trace, siblings: list[str]) -> TraceInput:
-    return TraceInput(run_dir=state["run_dir"], row=row, until=visit_end(state, row["step"]), siblings=siblings)
+    until = visit_end(state, row["step"])
+    return TraceInput(run_dir=state["run_dir"], row=row, until=until, pool=state.get("pool"), siblings=siblings)
 
 
 def visit_end(state: RunState, step: int) -> int:

@@ -46,6 +46,8 @@ class Run:
         self.slots = asyncio.Semaphore(n_slots(self.settings))
         self.publishing = asyncio.Lock()
         self.drafting = asyncio.Lock()
+        self.auditing = asyncio.Lock()
+        self.finishing = False  # the finale may spend its reserve
         self.directions: dict[int, str] = {}
         self.flying: dict[int, str] = {}  # by trace: the hypothesis that it runs at this moment
 
@@ -126,11 +128,15 @@ class Run:
         digest = hashlib.sha256(json.dumps([verb, *parts]).encode()).hexdigest()[:24]
         path = self.folder / "done" / f"{verb}-{digest}.json"
         if path.exists():
-            kept: Json = json.loads(path.read_text())
-            return kept
+            return self.kept(path)
         value = await make()
         path.parent.mkdir(exist_ok=True)
         write_atomic(path, json.dumps(value, default=str))
+        return value
+
+    def kept(self, path: Path) -> Json:
+        """A value that `once` kept."""
+        value: Json = json.loads(path.read_text())
         return value
 
     @property
@@ -147,7 +153,15 @@ def n_slots(settings: Settings) -> int:
 def make_sandbox(settings: Settings, folder: Path) -> Sandbox:
     from sandbox.factory import make_sandbox as make
 
-    return make(settings.sandbox, isolation=settings.isolation, run_dir=folder)
+    return make(
+        settings.sandbox,
+        isolation=settings.isolation,
+        run_dir=folder,
+        e2b_template=settings.e2b_template,
+        e2b_usd_per_hour=settings.e2b_usd_per_hour,
+        e2b_life_s=settings.e2b_life_s,
+        ray_address=settings.ray_address,
+    )
 
 
 def make_reasoner(settings: Settings, tell: Callable[[str], None]) -> Reasoner:

@@ -27,12 +27,12 @@ async def share(run: Run, attempt: Json) -> None:
 def measured(attempt: Json) -> bool:
     """Judged by the paired difference with the solution that was changed, and by that alone.
 
-    A leak was found with hidden rows, of which nothing may enter; a crossover is several hypotheses at once; and what started
+    What was rejected in spite of a gain was found out with hidden rows, of which nothing may enter; a crossover is several hypotheses at once; and what started
     from an earlier solution than the best and lost to the best may still have helped there.
     """
     if not attempt["hypothesis"] or attempt["gain"] is None or attempt["problems"] or attempt["mode"] == "crossover":
         return False
-    return attempt["verdict"] == "accepted" or (attempt["verdict"] == "rejected" and bool(attempt.get("from_best", True)))
+    return attempt["verdict"] == "accepted" or (attempt["verdict"] == "rejected" and attempt["gain"] < 0 and attempt.get("from_best", True))
 
 
 def record_of(run: Run, attempt: Json) -> Record:

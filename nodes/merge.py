@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from graph.briefs import over
+from graph.budget import over
 from graph.calibration import as_event, calibration, predictions
 from graph.crossover import rescue
-from graph.publish import better
+from graph.ensemble import challenge, kept_ids, pooled
+from graph.publish import better, publish
 from graph.run import Json, Run, open_run
 from graph.share import measured
 from graph.state import Best, RunState, Trace
@@ -18,12 +19,18 @@ async def merge(state: RunState) -> dict[str, Any]:
     rows = sorted(state["traces"].values(), key=lambda row: row["trace"])
     fresh = {row["trace"]: run.chain(row["head"], until=row["merged"]) for row in rows}
     shared = sum(measured(attempt) for attempts in fresh.values() for attempt in attempts) if run.settings.memory != "off" else 0
-    best = best_of(run, rows)
+    single = best_of(run, rows)
+    pool = pooled(run, state.get("pool"), list(fresh.values()))
+    ensemble = await blended(run, state, pool, single)
+    best = ensemble or single
     actions = [f"{shared} measured hypotheses joined the memory"] if shared else []
     merged = list(rows)
     for index, row in enumerate(rows):
-        merged[index] = met(run, row, merged, fresh[row["trace"]], best, actions)
+        merged[index] = met(run, row, merged, fresh[row["trace"]], single, actions)
     report_calibration(run, state["round"], rows)
+    if ensemble:
+        actions.append(f"{run.attempt(ensemble['ref'])['summary']} beats the best single solution")
+        await publish(run, ensemble)
     used = run.events.used
     stop = ending(run, merged, best) or over(run, used)
     run.events.emit(
@@ -35,7 +42,24 @@ async def merge(state: RunState) -> dict[str, Any]:
         actions=actions,
         used=used,
     )
-    return {"round": state["round"] + 1, "traces": {str(row["trace"]): row for row in merged}, "best": best, "used": used, "stop": stop}
+    return {
+        "round": state["round"] + 1,
+        "traces": {str(row["trace"]): row for row in merged},
+        "best": best,
+        "ensemble": ensemble,
+        "pool": pool,
+        "used": used,
+        "stop": stop,
+    }
+
+
+async def blended(run: Run, state: RunState, pool: str, single: Best | None) -> Best | None:
+    """The ensemble that beats the best single solution; made anew only when the accepted solutions have changed."""
+    if single is None:
+        return None
+    if kept_ids(run, pool) == kept_ids(run, state.get("pool")):
+        return state.get("ensemble")
+    return await challenge(run, state["round"], pool, single)
 
 
 def best_of(run: Run, rows: list[Trace]) -> Best | None:

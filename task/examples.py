@@ -16,7 +16,6 @@ from task.spec import load_task
 from task.tables import read_table
 from task.types import TaskError
 
-
 TRUTH = "__truth"  # columns of a generated task that hold the best possible prediction
 
 
