@@ -32,7 +32,8 @@ def measured(attempt: Json) -> bool:
     """
     if not attempt["hypothesis"] or attempt["gain"] is None or attempt["problems"] or attempt["mode"] == "crossover":
         return False
-    return attempt["verdict"] == "accepted" or (attempt["verdict"] == "rejected" and attempt["gain"] < 0 and attempt.get("from_best", True))
+    lost = attempt["verdict"] == "rejected" and attempt["gain"] < 0 and attempt.get("from_best", True)
+    return attempt["verdict"] == "accepted" or bool(lost)
 
 
 def record_of(run: Run, attempt: Json) -> Record:
