@@ -216,9 +216,20 @@ def share(value: Any) -> str:
 # attempts and memory
 
 
-def fact_line(fact: Fact) -> str:
-    """`t0s3 features: statement | predicted better/small 60% | measured +0.004 ± 0.001 | accepted: why`."""
-    told = [f"{fact.attempt}{' ' + fact.component if fact.component else ''}: {line(fact.hypothesis, 220)}"]
+def failure_items(evidence: dict[str, Any]) -> list[Item]:
+    """Why an attempt failed, a line each."""
+    given = evidence.get("error")
+    found = [line(f"{given.get('type')}: {given.get('message')}", 400)] if isinstance(given, dict) else []
+    return [Item("failed:", "", text) for text in [*found, *(line(text, 400) for text in evidence.get("problems", [])[:3])]]
+
+
+def fact_line(fact: Fact, *, short: bool = False) -> str:
+    """`t0s3 features: statement | predicted better/small 60% sure | measured +0.004 ± 0.001 | ACCEPTED`; in short without prediction and reasons."""
+    if short:
+        gain = f" {signed(fact.gain)} ± {number(fact.gain_se)}" if fact.gain is not None else ""
+        score = f" (score {number(fact.score)})" if fact.score is not None else ""
+        return f"{line(fact.attempt, 20)} {line(fact.component, 20)}: {line(fact.summary or fact.hypothesis, 120)} | {fact.verdict.upper()}{gain}{score}"
+    told = [f"{line(fact.attempt, 20)}{' ' + line(fact.component, 20) if fact.component else ''}: {line(fact.hypothesis, 220)}"]
     if fact.predicted:
         sure = f" {fact.confidence:.0%} sure" if fact.confidence is not None else ""
         told.append(f"predicted {('worse', 'no change', 'better')[fact.predicted.sign + 1]}/{fact.predicted.size}{sure}")
@@ -226,7 +237,9 @@ def fact_line(fact: Fact) -> str:
         told.append(f"measured {signed(fact.gain)} ± {number(fact.gain_se)}")
     if fact.score is not None:
         told.append(f"score {number(fact.score)}")
-    told.append(f"{fact.verdict.upper()}{': ' + line(fact.why, 200) if fact.why and fact.gain is None else ''}")
+    told.append(
+        f"{fact.verdict.upper()}{': ' + line(fact.why, 200) if fact.why and fact.verdict != 'accepted' and fact.gain is None else ''}"
+    )
     told += [f"cause: {line(fact.cause, 200)}"] if fact.cause else []
     told += [f"fix proposed: {line(fact.fix, 200)}"] if fact.fix else []
     return " | ".join(told)
