@@ -46,6 +46,8 @@ class Run:
         self.slots = asyncio.Semaphore(n_slots(self.settings))
         self.publishing = asyncio.Lock()
         self.drafting = asyncio.Lock()
+        self.auditing = asyncio.Lock()
+        self.finishing = False  # the finale may spend its reserve
         self.directions: dict[int, str] = {}
 
     # services, made when first used
@@ -120,11 +122,15 @@ class Run:
         digest = hashlib.sha256(json.dumps([verb, *parts]).encode()).hexdigest()[:24]
         path = self.folder / "done" / f"{verb}-{digest}.json"
         if path.exists():
-            kept: Json = json.loads(path.read_text())
-            return kept
+            return self.kept(path)
         value = await make()
         path.parent.mkdir(exist_ok=True)
         write_atomic(path, json.dumps(value, default=str))
+        return value
+
+    def kept(self, path: Path) -> Json:
+        """A value that `once` kept."""
+        value: Json = json.loads(path.read_text())
         return value
 
     @property

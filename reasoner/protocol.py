@@ -181,6 +181,9 @@ class Fact(Frozen):
     gain_se: float | None = None
     verdict: str = Field(description="accepted | tie | rejected | failed")
     why: str = ""
+    codes: list[str] = Field(
+        default_factory=list, description="the verdict's reasons for machines, e.g. worse, leak_column, audit_contradicts"
+    )
     cause: str = Field("", description="what a repair found to be the cause of a failure")
     fix: str = Field("", description="the fix proposed for a failure")
     seconds: float | None = None
