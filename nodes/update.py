@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import Any
 
+from graph import quotes
 from graph.briefs import base, fact
 from graph.ensemble import N_SHOWN, entries_of, members_of
 from graph.run import Json, Run, open_run
@@ -29,9 +30,19 @@ async def update(state: TraceState) -> dict[str, Any]:
     async def think() -> Json:
         hints = await recall(run, row, diagnosis)
         evidence = run.artifacts.get_json(start["evidence"])
-        solution = await run.reasoner.update(
-            UpdateBrief(**base(run, row), script=script, evidence=evidence, diagnosis=diagnosis, hints=hints, members=named(run, pool))
+        heads = [row["head"]]
+        brief = UpdateBrief(
+            **base(run, row),
+            script=script,
+            evidence=evidence,
+            log=quotes.log(run, start["log"]),
+            diagnosis=diagnosis,
+            hints=hints,
+            quotes=quotes.changes(run, heads, hints),
+            may_ask=len(quotes.attempts(run, heads)) > 1,
+            members=named(run, pool),
         )
+        solution = await quotes.step(run, brief, heads)
         if solution.ensemble and (missing := unknown(run, pool, solution.ensemble)):
             raise ReasonerError(f"the ensemble names {missing}; it may blend at least two of the attempts in `members`")
         return solution.model_dump() | {"hints": [hint.model_dump() for hint in hints]}
@@ -98,7 +109,7 @@ async def recall(run: Run, row: Trace, diagnosis: Diagnosis) -> list[Hint]:
     strongest = sorted(found.values(), key=lambda item: (-abs(item.weight), item.record.id))
     helped = [item for item in strongest if item.weight > 0][:N_HINTS]
     failed = [item for item in strongest if item.weight <= 0][:N_WARNINGS]
-    return [hint(item) for item in helped + failed]
+    return [hint(run, item) for item in helped + failed]
 
 
 def accepted_statements(run: Run, row: Trace) -> list[str]:
@@ -108,7 +119,7 @@ def accepted_statements(run: Run, row: Trace) -> list[str]:
     ]
 
 
-def hint(item: Recall) -> Hint:
+def hint(run: Run, item: Recall) -> Hint:
     record = item.record
     return Hint(
         id=record.id,
@@ -122,4 +133,5 @@ def hint(item: Recall) -> Hint:
         gain_se=record.gain_se,
         weight=round(item.weight, 4),
         where=f"run {record.run}, trace {record.trace}, step {record.step}, {record.task_kind} task, {record.metric}",
+        attempt=f"t{record.trace}s{record.step}" if record.run == run.id else "",
     )

@@ -52,7 +52,8 @@ def preview(prepared: Prepared) -> str:
 
 
 def bounded(lines: list[str]) -> str:
-    kept, left = [], MAX_CHARS - 60
+    kept: list[str] = []
+    left = MAX_CHARS - 60
     for line in lines:
         left -= len(line) + 1
         if left < 0:
@@ -170,12 +171,9 @@ def text(given: str, kind: str) -> str:
             " | ".join(cell(value) for value in row[:N_CELLS]) + (f" | … {len(row)} in all" if len(row) > N_CELLS else "") for row in rows
         ]
         return "columns " + told[0] + ("; rows " + " / ".join(told[1:]) if told[1:] else "") if told else "empty"
-    if kind in (".json", ".jsonl"):
-        return (
-            shape(json.loads(given.splitlines()[0] if kind == ".jsonl" else given))
-            if len(given) < HEAD_BYTES or kind == ".jsonl"
-            else "JSON"
-        )
+    if kind in (".json", ".jsonl") and given.strip():
+        whole = given.splitlines()[0] if kind == ".jsonl" else given
+        return shape(json.loads(whole)) if len(whole) < HEAD_BYTES else "JSON"
     return "begins " + quoted(" ".join(given.split())[:120]) if given.strip() else "empty"
 
 
@@ -213,7 +211,8 @@ def tar_names(path: Path) -> list[tuple[str, int]]:
 
 def picture(path: Path) -> str:
     """Width x height from the first bytes."""
-    data = path.open("rb").read(HEAD_BYTES)
+    with path.open("rb") as file:
+        data = file.read(HEAD_BYTES)
     if data.startswith(b"\x89PNG"):
         return "{} x {} pixels".format(*struct.unpack(">II", data[16:24]))
     if data.startswith(b"GIF8"):

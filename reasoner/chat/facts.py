@@ -228,7 +228,7 @@ def fact_line(fact: Fact, *, short: bool = False) -> str:
     if short:
         gain = f" {signed(fact.gain)} ± {number(fact.gain_se)}" if fact.gain is not None else ""
         score = f" (score {number(fact.score)})" if fact.score is not None else ""
-        return f"{line(fact.attempt, 20)} {line(fact.component, 20)}: {line(fact.summary or fact.hypothesis, 120)} | {fact.verdict.upper()}{gain}{score}"
+        return f"{line(fact.attempt, 20)} {line(fact.component, 20)}: {line(fact.hypothesis, 120)} | {fact.verdict.upper()}{gain}{score}"
     told = [f"{line(fact.attempt, 20)}{' ' + line(fact.component, 20) if fact.component else ''}: {line(fact.hypothesis, 220)}"]
     if fact.predicted:
         sure = f" {fact.confidence:.0%} sure" if fact.confidence is not None else ""

@@ -15,7 +15,7 @@ from typing import Any
 from reasoner.chat import facts, sections
 from reasoner.chat.answers import SCHEMAS
 from reasoner.chat.sections import BUDGET, cut
-from reasoner.chat.text import code, fenced, line
+from reasoner.chat.text import code, duration, fenced, line, number
 from reasoner.protocol import Brief, DiagnoseBrief, DraftBrief, RepairBrief, ReviewBrief, UpdateBrief
 
 Message = dict[str, str]  # {role, content}
@@ -126,9 +126,9 @@ def update(brief: Brief) -> dict[str, Any]:
             "hints": cut([f"M{index} {facts.hint_line(hint)}" for index, hint in enumerate(brief.hints, 1)], "hints"),
             "quotes": sections.quotes(brief.quotes),
             "crossover": sections.crossover(brief.crossover),
-            "members": cut([facts.fact_line(fact, short=True) for fact in brief.members], "members"),
+            "members": cut([sections.member(fact) for fact in brief.members], "members"),
             "may_ask": brief.may_ask,
-            "seconds": sections.duration(seconds) if isinstance(seconds, (int, float)) else "an unknown time",
+            "seconds": duration(seconds) if isinstance(seconds, (int, float)) else "an unknown time",
         }
     )
 
@@ -165,7 +165,7 @@ def script(text: str, log: str, title: str) -> dict[str, Any]:
 
 
 def best_note(brief: Brief) -> str:
-    return f" (this trace's best so far scores {facts.number(brief.stage.best)})" if brief.stage.best is not None else ""
+    return f" (this trace's best so far scores {number(brief.stage.best)})" if brief.stage.best is not None else ""
 
 
 def items(found: Sequence[facts.Item], section: str) -> str:

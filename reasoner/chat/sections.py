@@ -218,6 +218,10 @@ def quotes(given: Sequence[Quote]) -> list[dict[str, str]]:
     return found
 
 
+def member(fact: Fact) -> str:
+    return f"{line(fact.attempt, 20)}: {line(fact.summary or fact.hypothesis, 160)} | score {number(fact.score)}"
+
+
 def crossover(given: Crossover | None) -> dict[str, str] | None:
     if given is None:
         return None
