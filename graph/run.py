@@ -147,7 +147,17 @@ def n_slots(settings: Settings) -> int:
 def make_sandbox(settings: Settings, folder: Path) -> Sandbox:
     from sandbox.factory import make_sandbox as make
 
-    return make(settings.sandbox, isolation=settings.isolation, run_dir=folder)
+    return make(
+        settings.sandbox,
+        isolation=settings.isolation,
+        network=settings.network,
+        gpus=settings.gpus,
+        run_dir=folder,
+        e2b_template=settings.e2b_template,
+        e2b_usd_per_hour=settings.e2b_usd_per_hour,
+        e2b_life_s=settings.e2b_life_s,
+        ray_address=settings.ray_address,
+    )
 
 
 def make_reasoner(settings: Settings, tell: Callable[[str], None]) -> Reasoner:
