@@ -89,7 +89,11 @@ async def record() -> dict[str, Any]:
         recorder = Recorder()
         outcome = await start(str(root / EXAMPLE), settings, reasoner=recorder)
         setup = json.loads((outcome.folder / "setup.json").read_text().replace(str(root), "/run"))
-        return {"setup": setup, "briefs": {key: recorder.briefs[key] for key in KEPT}, "attempts": attempts(Artifacts(outcome.folder / "artifacts"))}
+        return {
+            "setup": setup,
+            "briefs": {key: recorder.briefs[key] for key in KEPT},
+            "attempts": attempts(Artifacts(outcome.folder / "artifacts")),
+        }
 
 
 def attempts(artifacts: Artifacts) -> list[dict[str, Any]]:

@@ -6,12 +6,13 @@ import difflib
 from collections.abc import Sequence
 
 from graph.run import Json, Run
-from reasoner.protocol import Hint, Quote, ReasonerError, Solution, UpdateBrief
+from reasoner.protocol import Fact, Hint, Quote, ReasonerError, Solution, UpdateBrief
 
 LOOKED_BACK = 300  # attempts of a trace that can be quoted
 N_SCRIPTS, N_CHANGES = 2, 2
 LOG_HEAD, LOG_TAIL = 3_000, 6_000  # characters
 DIFF_LINES = 300
+WORTH_QUOTING = 0.05  # weight of a hint
 
 
 def log(run: Run, ref: str | None) -> str:
@@ -48,10 +49,10 @@ def scripts(run: Run, heads: Sequence[str | None], names: Sequence[str]) -> list
     return [Quote(attempt=one["id"], what="script", text=run.artifacts.get(one["script"]), why=outcome(one)) for one in found]
 
 
-def changes(run: Run, heads: Sequence[str | None], hints: Sequence[Hint]) -> list[Quote]:
-    """The changes behind the strongest successes that the memory recalled from this very run."""
-    known = attempts(run, heads)
-    helped = [hint for hint in hints if hint.kind == "accepted" and hint.weight > 0 and hint.attempt in known]
+def changes(run: Run, heads: Sequence[str | None], hints: Sequence[Hint], path: Sequence[Fact]) -> list[Quote]:
+    """The changes behind the strongest successes that the memory recalled from this very run and the script does not hold yet."""
+    known, own = attempts(run, heads), {fact.attempt for fact in path}
+    helped = [hint for hint in hints if hint.kind == "accepted" and hint.weight >= WORTH_QUOTING and hint.attempt in known.keys() - own]
     found = []
     for hint in helped[:N_CHANGES]:
         attempt = known[hint.attempt]

@@ -30,15 +30,15 @@ async def update(state: TraceState) -> dict[str, Any]:
     async def think() -> Json:
         hints = await recall(run, row, diagnosis)
         evidence = run.artifacts.get_json(start["evidence"])
-        heads = [row["head"]]
+        heads, common = [row["head"]], base(run, row)
         brief = UpdateBrief(
-            **base(run, row),
+            **common,
             script=script,
             evidence=evidence,
             log=quotes.log(run, start["log"]),
             diagnosis=diagnosis,
             hints=hints,
-            quotes=quotes.changes(run, heads, hints),
+            quotes=quotes.changes(run, heads, hints, common["path"]),
             may_ask=len(quotes.attempts(run, heads)) > 1,
             members=named(run, pool),
         )

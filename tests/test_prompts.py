@@ -240,9 +240,9 @@ def test_the_script_comes_with_its_output_the_data_and_the_packages(key: str) ->
 
 
 def test_differences_are_told_with_their_noise_and_the_bar_for_acceptance() -> None:
-    system, user = messages("diagnose", kept("t0s5 diagnose"))
+    system, user = messages("diagnose", kept("t0s5 diagnose").model_copy(update={"accept_z": 1.7}))
     assert re.search(r"measured [+-][\d.e-]+ ± [\d.e-]+", user["content"])
-    assert "better by more than 1 SE" in " ".join(system["content"].split()) and "TIE" in system["content"]
+    assert "better by more than 1.7 SE" in " ".join(system["content"].split()) and "TIE" in system["content"]
 
 
 def test_a_row_of_failures_asks_for_another_approach() -> None:

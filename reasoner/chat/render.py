@@ -51,6 +51,7 @@ def environment() -> Any:
         autoescape=False,  # prompts are plain text; `text` and `facts` bound and fence whatever enters them
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from reasoner.chat import facts
-from reasoner.chat.text import code, duration, fenced, line, n_tokens, number, signed, size
+from reasoner.chat.text import code, duration, fenced, line, n_tokens, noise, number, signed, size
 from reasoner.protocol import Brief, Crossover, Diagnosis, Fact, Hypothesis, Quote, RepairBrief, Resources
 
 BUDGET = {
@@ -136,9 +136,11 @@ GOALS = {
 def stage(brief: Brief) -> dict[str, str]:
     given = brief.stage
     told = [f"Trace {given.trace} of {given.n_traces}, step {given.step}; {given.used:.0%} of the budget is used"]
-    told += [f"{given.steps_left} steps left, this one included"] if given.steps_left is not None else []
+    told += (
+        [f"{given.steps_left} step{'s' if given.steps_left != 1 else ''} left, this one included"] if given.steps_left is not None else []
+    )
     told += [f"{duration(given.time_left_s)} left for the whole run"] if given.time_left_s is not None else []
-    best = f" The trace's best scores {number(given.best)} ± {number(given.best_se)} SE." if given.best is not None else ""
+    best = f" The trace's best scores {number(given.best)} ± {noise(given.best_se)} SE." if given.best is not None else ""
     return {"where": ", ".join(told) + "." + best, "goal": GOALS[given.phase]}
 
 
