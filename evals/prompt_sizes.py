@@ -65,7 +65,7 @@ def advanced(row: Trace, record: dict[str, Any], ref: str) -> Trace:
 def briefs(run: Run, row: Trace) -> dict[str, Brief]:
     """One brief per verb, as the nodes would gather them."""
     assert row["best"] is not None
-    best, latest, common = run.attempt(row["best"]["ref"]), run.attempt(str(row["head"])), base(run, row)
+    best, latest, common = run.attempt(row["best"]["ref"]), run.attempt(str(row["head"])), base(run, row, [])
     script, evidence = run.artifacts.get(best["script"]), run.artifacts.get_json(best["evidence"])
     kept = recorded()["briefs"]["t0s5 update"]
     hints = [Hint.model_validate(hint) for hint in kept["hints"]]

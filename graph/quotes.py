@@ -50,16 +50,25 @@ def scripts(run: Run, heads: Sequence[str | None], names: Sequence[str]) -> list
 
 
 def changes(run: Run, heads: Sequence[str | None], hints: Sequence[Hint], path: Sequence[Fact]) -> list[Quote]:
-    """The changes behind the strongest successes that the memory recalled from this very run and the script does not hold yet."""
+    """The changes behind the strongest successes that the memory recalled and the script does not hold yet."""
     known, own = attempts(run, heads), {fact.attempt for fact in path}
-    helped = [hint for hint in hints if hint.kind == "accepted" and hint.weight >= WORTH_QUOTING and hint.attempt in known.keys() - own]
-    found = []
-    for hint in helped[:N_CHANGES]:
-        attempt = known[hint.attempt]
-        parent = known.get(attempt["parent"] or "")
-        if text := change(run, parent["script"] if parent else None, attempt["script"]):
-            found.append(Quote(attempt=attempt["id"], what="change", text=text, why=f"{attempt['summary'][:160]}; {outcome(attempt)}"))
-    return found
+    helped = [
+        hint for hint in hints if hint.kind == "accepted" and hint.weight >= WORTH_QUOTING and not (hint.attempt and hint.attempt in own)
+    ]
+    found = [quoted(run, known, hint) for hint in helped]
+    return [quote for quote in found if quote.text.strip()][:N_CHANGES]
+
+
+def quoted(run: Run, known: dict[str, Json], hint: Hint) -> Quote:
+    """The change of one hint: from this run's scripts, else as the memory kept it."""
+    attempt = known.get(hint.attempt)
+    if attempt is None:
+        return Quote(
+            attempt=hint.attempt, what="change", text=hint.change, why=f"{hint.hypothesis[:160]}; gain {hint.gain:+.3g}, {hint.where[:120]}"
+        )
+    parent = known.get(attempt["parent"] or "")
+    text = change(run, parent["script"] if parent else None, attempt["script"])
+    return Quote(attempt=attempt["id"], what="change", text=text, why=f"{attempt['summary'][:160]}; {outcome(attempt)}")
 
 
 def outcome(attempt: Json) -> str:

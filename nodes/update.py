@@ -13,7 +13,7 @@ from graph.run import Json, Run, open_run
 from graph.state import Trace, TraceState
 from graph.work import add_usage, unanswered
 from memory.protocol import Recall
-from reasoner.protocol import Diagnosis, Fact, Hint, ReasonerError, UpdateBrief
+from reasoner.protocol import Crossover, Diagnosis, Fact, Hint, ReasonerError, UpdateBrief
 
 N_HINTS, N_WARNINGS = 3, 2
 
@@ -24,13 +24,17 @@ async def update(state: TraceState) -> dict[str, Any]:
     start = run.attempt(work["base"])
     diagnosis = untried(Diagnosis.model_validate(run.artifacts.get_json(work["diagnosis"])), row["tried"])
     script = run.artifacts.get(start["script"])
+    given = run.artifacts.get_json(row["cross"]) if work["mode"] == "crossover" and row["cross"] else {}
+    crossover = Crossover.model_validate(given["crossover"]) if given else None
 
     pool = state.get("pool")
 
     async def think() -> Json:
-        hints = await recall(run, row, diagnosis)
+        hints = [] if crossover else await recall(run, row, diagnosis)
         evidence = run.artifacts.get_json(start["evidence"])
-        heads, common = [row["head"]], base(run, row)
+        common = base(run, row, state["siblings"])  # read last: what others run at this moment is in it
+        run.flying[row["trace"]] = diagnosis.hypotheses[0].statement
+        heads = [row["head"], *(state["siblings"] if run.settings.sharing else [])]
         brief = UpdateBrief(
             **common,
             script=script,
@@ -40,16 +44,19 @@ async def update(state: TraceState) -> dict[str, Any]:
             hints=hints,
             quotes=quotes.changes(run, heads, hints, common["path"]),
             may_ask=len(quotes.attempts(run, heads)) > 1,
+            crossover=crossover,
             members=named(run, pool),
         )
         solution = await quotes.step(run, brief, heads)
+        if solution.hypothesis:
+            run.flying[row["trace"]] = solution.hypothesis.statement
         if solution.ensemble and (missing := unknown(run, pool, solution.ensemble)):
             raise ReasonerError(f"the ensemble names {missing}; it may blend at least two of the attempts in `members`")
         return solution.model_dump() | {"hints": [hint.model_dump() for hint in hints]}
 
     began = time.monotonic()
     try:
-        answer = await run.once("update", [work["attempt"], work["diagnosis"], start["script"], *row["tried"]], think)
+        answer = await run.once("update", [work["attempt"], work["diagnosis"], start["script"], *row["tried"], *state["siblings"]], think)
     except ReasonerError as error:
         return {"work": unanswered(run, row, work, error)}
     place = {"trace": row["trace"], "step": row["step"]}
@@ -109,7 +116,7 @@ async def recall(run: Run, row: Trace, diagnosis: Diagnosis) -> list[Hint]:
     strongest = sorted(found.values(), key=lambda item: (-abs(item.weight), item.record.id))
     helped = [item for item in strongest if item.weight > 0][:N_HINTS]
     failed = [item for item in strongest if item.weight <= 0][:N_WARNINGS]
-    return [hint(run, item) for item in helped + failed]
+    return [hint(item, run.id) for item in helped + failed]
 
 
 def accepted_statements(run: Run, row: Trace) -> list[str]:
@@ -119,7 +126,7 @@ def accepted_statements(run: Run, row: Trace) -> list[str]:
     ]
 
 
-def hint(run: Run, item: Recall) -> Hint:
+def hint(item: Recall, run_id: str) -> Hint:
     record = item.record
     return Hint(
         id=record.id,
@@ -132,6 +139,7 @@ def hint(run: Run, item: Recall) -> Hint:
         gain=record.gain,
         gain_se=record.gain_se,
         weight=round(item.weight, 4),
+        change=record.diff,
+        attempt=f"t{record.trace}s{record.step}" if record.run == run_id else "",
         where=f"run {record.run}, trace {record.trace}, step {record.step}, {record.task_kind} task, {record.metric}",
-        attempt=f"t{record.trace}s{record.step}" if record.run == run.id else "",
     )

@@ -205,6 +205,7 @@ class Hint(Frozen):
     weight: float
     where: str = Field(description="provenance: run, trace, step, task kind")
     attempt: str = Field("", description="the attempt of this very run that it comes from, whose script can be quoted")
+    change: str = Field("", description="the change that was measured, as a unified diff; bounded")
 
 
 class Quote(Frozen):

@@ -214,9 +214,8 @@ def quotes(given: Sequence[Quote]) -> list[dict[str, str]]:
         text = code(quote.text, budget) if quote.what == "script" else fenced(quote.text, budget, "diff")
         left -= n_tokens(text)
         what = "The script" if quote.what == "script" else "The change"
-        found.append(
-            {"title": f"{what} of attempt {line(quote.attempt, 20)}{': ' + line(quote.why, 240) if quote.why else ''}", "text": text}
-        )
+        what += f" of attempt {line(quote.attempt, 20)}" if quote.attempt else " of another run"
+        found.append({"title": f"{what}{': ' + line(quote.why, 240) if quote.why else ''}", "text": text})
     return found
 
 
