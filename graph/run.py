@@ -228,11 +228,21 @@ def make_folder(folder: Path, task: str, settings: Settings) -> None:
             "python": platform.python_version(),
             "platform": platform.platform(),
             "versions": versions(),
+            "prompts": prompts(settings),
             "argv": sys.argv[:1],
         }
         write_atomic(folder / "run.json", json.dumps(meta, indent=2))
     except OSError as error:
         raise TaskError(f"{folder}: the run folder cannot be written ({error.strerror}); choose another place with --runs-dir") from error
+
+
+def prompts(settings: Settings) -> str | None:
+    """Version of the prompts that a model is asked with."""
+    if not settings.model:
+        return None
+    from reasoner.chat.render import prompt_hash
+
+    return prompt_hash()
 
 
 def read_meta(folder: Path) -> Json:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from graph.briefs import base
+from graph import quotes
+from graph.briefs import base, scenario
 from graph.run import Json, Run, open_run
 from graph.state import Trace, TraceState
 from graph.work import add_usage, thought, unanswered
@@ -42,4 +43,12 @@ def brief(run: Run, row: Trace, siblings: list[str], start: Json) -> DiagnoseBri
     latest = run.attempt(row["head"]) if row["head"] else None
     last = run.artifacts.get_json(latest["evidence"]) if latest and latest["id"] != start["id"] and latest["evidence"] else None
     evidence = run.artifacts.get_json(start["evidence"])
-    return DiagnoseBrief(**base(run, row, siblings), script=run.artifacts.get(start["script"]), evidence=evidence, last=last)
+    return DiagnoseBrief(
+        **base(run, row, siblings),
+        script=run.artifacts.get(start["script"]),
+        evidence=evidence,
+        log=quotes.log(run, start["log"]),
+        last=last,
+        last_diff=quotes.change(run, start["script"], latest["script"]) if latest and last else "",
+        scenario=scenario(row),
+    )
