@@ -77,6 +77,7 @@ async def test_ends_are_seen_as_from_a_cold_start(box: Local, tmp_path: Path) ->
     assert (await play(box, tmp_path, "print('again')")).output == "again\n"
 
 
+@pytest.mark.slow
 async def test_libraries_work_after_the_fork(box: Local, tmp_path: Path) -> None:
     script = (
         "import numpy as np, lightgbm, multiprocessing\nfrom sklearn.ensemble import RandomForestClassifier\n"
@@ -101,6 +102,7 @@ async def test_nothing_of_a_script_lives_on(box: Local, tmp_path: Path) -> None:
     assert [p.pid for p in psutil.process_iter(["cmdline"]) if (p.info["cmdline"] or [""])[0] == mark] == []
 
 
+@pytest.mark.slow
 async def test_a_cancelled_script_takes_its_interpreter_along(box: Local, tmp_path: Path) -> None:
     going = asyncio.create_task(play(box, tmp_path, "import time; open('begun', 'w'); time.sleep(300)"))
     while not list(tmp_path.glob(".warm-*/begun")):
