@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli import memory as memory_commands
 from cli.common import RunName, RunsDir, TaskFolder, complain, find_run, run_folders
 from cli.report import report
 
@@ -29,12 +30,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(memory_commands.app, name="memory")
+
 AsJson = Annotated[bool, typer.Option("--json", help="Events as JSON lines on stdout, for machines.")]
 
 
 @app.command()
 def run(
     task: TaskFolder,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="gome (as published) | adaptive | tree | mcts | random: several settings at once; others win over it."),
+    ] = None,
     traces: Annotated[int | None, typer.Option(help="Parallel traces. [default: 2]")] = None,
     steps: Annotated[int | None, typer.Option(help="Attempts per trace. [default: 8]")] = None,
     time: Annotated[str | None, typer.Option(help="Wall time of the run: seconds, or 30m, 12h. [default: 1h]")] = None,
@@ -47,7 +54,11 @@ def run(
     max_tokens: Annotated[int | None, typer.Option(help="Stop after this many tokens.")] = None,
     sandbox: Annotated[str | None, typer.Option(help="local | e2b | ray. [default: local]")] = None,
     ray_address: Annotated[str | None, typer.Option(help="Ray cluster for --sandbox ray; else RAY_ADDRESS.")] = None,
-    isolation: Annotated[str | None, typer.Option(help="Tier of the local sandbox: auto | bubblewrap | landlock | none.")] = None,
+    isolation: Annotated[str | None, typer.Option(help="Tier of the local sandbox: auto | bubblewrap | userns | landlock | none.")] = None,
+    gpus: Annotated[
+        str | None, typer.Option(help="GPUs that scripts may lease: auto | none | indices such as 0,1. [default: auto]")
+    ] = None,
+    network: Annotated[bool, typer.Option("--network", help="Let scripts reach the network.")] = False,
     memory: Annotated[
         str | None, typer.Option(help="Folder of the success memory, http://host:port, or off. [default: ~/.gome/memory]")
     ] = None,
@@ -57,6 +68,7 @@ def run(
 ) -> None:
     """Solve a task folder. Ctrl-C once stops and says how to go on."""
     given = {
+        "preset": preset,
         "traces": traces,
         "steps": steps,
         "time_s": seconds(time) if time else None,
@@ -68,6 +80,8 @@ def run(
         "sandbox": sandbox,
         "ray_address": ray_address,
         "isolation": isolation,
+        "gpus": gpus,
+        "network": network or None,
         "memory": memory,
         "runs_dir": runs_dir,
     }

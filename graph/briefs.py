@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from graph.budget import script_limit_s
+from graph.calibration import Calibration, calibration, facts, predictions
 from graph.run import Json, Run, n_slots
 from graph.state import RunState, Trace
 from reasoner.protocol import Fact, Hypothesis, Resources, Stage
 from sandbox.protocol import Host
 
 N_OWN = 30  # attempts of the trace itself that a brief recalls
-N_OTHERS = 10  # accepted attempts of the other traces
+N_OTHERS = 20  # measured attempts of the other traces
+HISTORY = 200  # attempts of a trace that policy and calibration look back at
 
 
-def base(run: Run, row: Trace) -> dict[str, Any]:
+def base(run: Run, row: Trace, siblings: list[str]) -> dict[str, Any]:
     """The fields that every brief has in common."""
     return {
         "task": run.task_brief,
@@ -22,6 +24,9 @@ def base(run: Run, row: Trace) -> dict[str, Any]:
         "resources": resources(run),
         "stage": stage(run, row),
         "history": history(run, row),
+        "others": others(run, siblings),
+        "calibration": facts(calibrated(run, row, siblings)),
+        "in_flight": in_flight(run, row),
         "seed": run.settings.seed * 1009 + row["trace"],
     }
 
@@ -49,6 +54,32 @@ def history(run: Run, row: Trace) -> list[Fact]:
     return [fact(attempt) for attempt in run.chain(row["head"], limit=N_OWN)]
 
 
+def others(run: Run, siblings: list[str]) -> list[Fact]:
+    """What the other traces had measured at the last merge, oldest first."""
+    if not run.settings.sharing:
+        return []
+    found = [
+        attempt
+        for head in siblings
+        for attempt in run.chain(head, limit=N_OTHERS)
+        if attempt["hypothesis"] and attempt["score"] is not None
+    ]
+    return [fact(attempt) for attempt in sorted(found, key=lambda attempt: (attempt["step"], attempt["trace"]))[-N_OTHERS:]]
+
+
+def in_flight(run: Run, row: Trace) -> list[str]:
+    """Hypotheses that the other traces run at this moment."""
+    if not run.settings.sharing:
+        return []
+    return [statement for trace, statement in sorted(run.flying.items()) if trace != row["trace"]]
+
+
+def calibrated(run: Run, row: Trace, siblings: list[str]) -> Calibration | None:
+    """The reasoner's record in this run, over all traces that share what they measure."""
+    heads = [row["head"], *(siblings if run.settings.sharing else [])]
+    return calibration([found for head in heads for found in predictions(run.chain(head, limit=HISTORY))])
+
+
 def fact(attempt: Json) -> Fact:
     hypothesis = Hypothesis.model_validate(attempt["hypothesis"]) if attempt.get("hypothesis") else None
     return Fact(
@@ -66,6 +97,7 @@ def fact(attempt: Json) -> Fact:
         gain_se=attempt["gain_se"],
         verdict=attempt["verdict"],
         why="; ".join(attempt["reasons"])[:400],
+        summary=attempt["summary"][:300],
         codes=attempt.get("codes", []),
     )
 

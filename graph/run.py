@@ -49,6 +49,7 @@ class Run:
         self.auditing = asyncio.Lock()
         self.finishing = False  # the finale may spend its reserve
         self.directions: dict[int, str] = {}
+        self.flying: dict[int, str] = {}  # by trace: the hypothesis that it runs at this moment
 
     # services, made when first used
 
@@ -66,7 +67,12 @@ class Run:
 
         settings = self.settings
         return open_memory(
-            settings.memory, run=self.id, evaluation=settings.evaluation, on_warning=lambda text: self.events.emit("warning", message=text)
+            settings.memory,
+            run=self.id,
+            embedding=settings.embedding,
+            ranking=settings.ranking,
+            evaluation=settings.evaluation,
+            on_warning=lambda text: self.events.emit("warning", message=text),
         )
 
     async def close(self) -> None:
@@ -150,6 +156,8 @@ def make_sandbox(settings: Settings, folder: Path) -> Sandbox:
     return make(
         settings.sandbox,
         isolation=settings.isolation,
+        network=settings.network,
+        gpus=settings.gpus,
         run_dir=folder,
         e2b_template=settings.e2b_template,
         e2b_usd_per_hour=settings.e2b_usd_per_hour,

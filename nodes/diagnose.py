@@ -14,16 +14,16 @@ from reasoner.protocol import DiagnoseBrief, ReasonerError
 
 async def diagnose(state: TraceState) -> dict[str, Any]:
     run, row, work = open_run(state["run_dir"]), state["row"], state["work"]
-    ref = work["base"]
+    ref, siblings = work["base"], state["siblings"]
     assert ref is not None  # routes.selected
     base_attempt = run.attempt(ref)
 
     async def think() -> Json:
-        return (await run.reasoner.diagnose(brief(run, row, base_attempt))).model_dump()
+        return (await run.reasoner.diagnose(brief(run, row, siblings, base_attempt))).model_dump()
 
     began = time.monotonic()
     try:
-        found = await run.once("diagnose", [work["attempt"], str(row["head"]), ref], think)
+        found = await run.once("diagnose", [work["attempt"], str(row["head"]), ref, *siblings], think)
     except ReasonerError as error:
         return {"work": unanswered(run, row, work, error)}
     seconds = round(time.monotonic() - began, 3)
@@ -38,8 +38,8 @@ async def diagnose(state: TraceState) -> dict[str, Any]:
     return {"work": work, "row": row | {"diagnosis": diagnosis, "tried": []} if of_best else row}
 
 
-def brief(run: Run, row: Trace, start: Json) -> DiagnoseBrief:
+def brief(run: Run, row: Trace, siblings: list[str], start: Json) -> DiagnoseBrief:
     latest = run.attempt(row["head"]) if row["head"] else None
     last = run.artifacts.get_json(latest["evidence"]) if latest and latest["id"] != start["id"] and latest["evidence"] else None
     evidence = run.artifacts.get_json(start["evidence"])
-    return DiagnoseBrief(**base(run, row), script=run.artifacts.get(start["script"]), evidence=evidence, last=last)
+    return DiagnoseBrief(**base(run, row, siblings), script=run.artifacts.get(start["script"]), evidence=evidence, last=last)

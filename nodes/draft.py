@@ -18,7 +18,7 @@ async def draft(state: TraceState) -> dict[str, Any]:
 
     async def think() -> Json:
         siblings = [line for other, line in sorted(run.directions.items()) if other != trace]
-        solution = await run.reasoner.draft(DraftBrief(**base(run, row), siblings=siblings))
+        solution = await run.reasoner.draft(DraftBrief(**base(run, row, state["siblings"]), siblings=siblings))
         return solution.model_dump()
 
     began = time.monotonic()

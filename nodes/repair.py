@@ -21,7 +21,7 @@ async def repair(state: TraceState) -> dict[str, Any]:
 
     async def think() -> Json:
         brief = RepairBrief(
-            **base(run, row),
+            **base(run, row, state["siblings"]),
             script=run.artifacts.get(work["script"]),
             evidence=grade["evidence"],
             problems=work["reasons"],
