@@ -93,7 +93,7 @@ def list_runs(runs_dir: RunsDir = "runs") -> None:
 
     from rich.console import Console
 
-    from graph.session import driven
+    from graph.lock import driven
     from report.events import load
     from report.tables import runs_table
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from graph.hints import hints_for
 from graph.run import Json, Run, n_slots
 from graph.state import RunState, Trace, Used
 from reasoner.protocol import Fact, Hypothesis, Resources, Stage
@@ -20,6 +21,7 @@ def base(run: Run, row: Trace) -> dict[str, Any]:
         "resources": resources(run),
         "stage": stage(run, row),
         "history": history(run, row),
+        "said": hints_for(run.folder, row["trace"]),
         "seed": run.settings.seed * 1009 + row["trace"],
     }
 

@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 import shutil
 import signal
-import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.errors import GraphDrained
 from langgraph.runtime import RunControl
+from langgraph.types import Command
 
 from graph.build import build_graph
-from graph.events import Listener
+from graph.checkpoints import Saver, check_url, open_checkpoints, thread_id
+from graph.events import Listener, read
+from graph.faults import corrupt, saving
+from graph.lock import lock, release
 from graph.publish import published
-from graph.run import Run, RunError, close_run, make_folder, new_folder, open_run, read_meta
+from graph.recover import Damaged, from_last_round, set_aside, settle, standing, warn
+from graph.run import Json, Run, close_run, make_folder, new_folder, open_run, read_meta
 from graph.settings import Settings
+from graph.steering import Answer, Question
 from reasoner.protocol import Reasoner
 from task.client import TaskWorker
 
+Ask = Callable[[Question], Answer | None]  # None: no answer now; the run waits for one
 DRAIN_S = 2.0  # after a first interrupt: nodes may finish; then the running scripts are ended
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a session came to. `reason`: budget: …, converged, target, no valid script, or interrupted."""
+    """What a session came to. `reason`: budget: …, converged, target, no valid script, interrupted, or waiting for an answer."""
 
     run: str
     folder: Path
@@ -47,18 +50,31 @@ class Outcome:
     def interrupted(self) -> bool:
         return self.reason == "interrupted"
 
+    @property
+    def waiting(self) -> bool:
+        return self.reason == "waiting"
+
     def _repr_html_(self) -> str:
         score = "no valid script" if self.score is None else f"{self.metric} <b>{self.score:.5g}</b> ± {self.score_se or 0:.2g}"
         return f"<p>Gome run <code>{self.run}</code>: {score} ({self.reason})<br>submission: <code>{self.submission}</code></p>"
 
 
 async def start(
-    task: str, settings: Settings, *, folder: Path | None = None, listeners: Sequence[Listener] = (), reasoner: Reasoner | None = None
+    task: str,
+    settings: Settings,
+    *,
+    folder: Path | None = None,
+    listeners: Sequence[Listener] = (),
+    reasoner: Reasoner | None = None,
+    ask: Ask | None = None,
+    config: Json | None = None,
 ) -> Outcome:
     """A new run. Checks the task and the sandbox before anything is spent; raises TaskError, SandboxUnavailable, ReasonerUnavailable.
 
-    `reasoner` takes the place of the one that the settings name (a resume needs it again).
+    `reasoner` takes the place of the one that the settings name (a resume needs it again). `ask` puts a question of the
+    run (settings.steer) to a person. `config`: callbacks, tags and metadata as LangChain takes them.
     """
+    check_url(settings.checkpoint)
     worker = TaskWorker()
     folder = folder or new_folder(settings, task)
     fresh = not folder.exists()
@@ -71,9 +87,10 @@ async def start(
     except BaseException:
         await worker.close()
         if fresh:
+            release(folder)
             shutil.rmtree(folder, ignore_errors=True)
         raise
-    return await drive(folder, listeners=listeners)
+    return await drive(folder, listeners=listeners, ask=ask, config=config, checkpoint=settings.checkpoint)
 
 
 async def preflight(run: Run, reasoner: Reasoner | None = None) -> None:
@@ -86,46 +103,116 @@ async def preflight(run: Run, reasoner: Reasoner | None = None) -> None:
         await check()
 
 
-async def resume(folder: Path, *, listeners: Sequence[Listener] = (), reasoner: Reasoner | None = None) -> Outcome:
-    """Goes on with a run where its last session left it; a run that has ended just tells its outcome."""
+async def resume(
+    folder: Path,
+    *,
+    listeners: Sequence[Listener] = (),
+    reasoner: Reasoner | None = None,
+    ask: Ask | None = None,
+    config: Json | None = None,
+    checkpoint: str = "",
+) -> Outcome:
+    """Goes on with a run where its last session left it; a run that has ended just tells its outcome.
+
+    `checkpoint`: the run's Postgres address again where it needs its password.
+    """
     read_meta(folder)
-    run = open_run(folder)
-    await preflight(run, reasoner)
-    run.events.emit("run_resumed", run=run.id)
-    return await drive(folder, listeners=listeners)
+    with saving(folder):
+        run = open_run(folder)
+        await preflight(run, reasoner)
+        run.events.emit("run_resumed", run=run.id, after=last_word(run))
+    return await drive(folder, listeners=listeners, ask=ask, config=config, checkpoint=check_url(checkpoint))
 
 
-async def drive(folder: Path, *, listeners: Sequence[Listener] = ()) -> Outcome:
+def last_word(run: Run) -> str:
+    """How the session before this one ended."""
+    latest = ""
+    for event in read(run.events.path):
+        latest = str(event.get("reason", "")) if event.get("ev") == "run_ended" else ""
+    return latest or "killed: the last session ended without a word (kill -9, no memory left, or power); nothing finished is run again"
+
+
+async def drive(
+    folder: Path, *, listeners: Sequence[Listener] = (), ask: Ask | None = None, config: Json | None = None, checkpoint: str = ""
+) -> Outcome:
     run = open_run(folder)
     run.events.listeners.extend(listeners)
     try:
-        with lock(folder):
-            async with checkpoints(folder) as saver:
-                reason = await turn(run, saver)
+        with lock(folder), saving(folder):
+            reason = await recovered(run, ask, config or {}, checkpoint or run.settings.checkpoint)
             return outcome(run, reason)
     finally:
         await close_run(folder)
 
 
-async def turn(run: Run, saver: AsyncSqliteSaver) -> str:
+async def recovered(run: Run, ask: Ask | None, config: Json, url: str) -> str:
+    """A turn from the checkpoints, or where they cannot be used from the last whole round."""
+    try:
+        async with open_checkpoints(run.folder, url) as saver:
+            return await turn(run, saver, ask, config)
+    except (Damaged, sqlite3.DatabaseError) as error:
+        if url or not isinstance(error, Damaged) and not corrupt(error):
+            raise
+        kept = set_aside(run.folder / "checkpoints.sqlite")
+        warn(
+            run, f"{error}; kept as {kept.name if kept else 'nothing'}, the run goes on from its last merge and runs nothing finished again"
+        )
+    async with open_checkpoints(run.folder, url) as saver:
+        return await turn(run, saver, ask, config)
+
+
+async def turn(run: Run, saver: Saver, ask: Ask | None, extra: Json) -> str:
     """Invokes the graph from where its checkpoint stands."""
     graph = build_graph(saver)
-    config: Any = {"configurable": {"thread_id": thread_id(run.id)}, "recursion_limit": 1_000_000}
-    snapshot = await graph.aget_state(config)
-    if snapshot.values and not snapshot.next:
-        return str(snapshot.values.get("stop") or "converged")
-    given: Any = None if snapshot.next else {"task": run.task_path, "run_dir": str(run.folder)}
+    config: Any = {**extra, "configurable": {"thread_id": thread_id(run.id)}, "recursion_limit": 1_000_000}
+    stand = await standing(run, graph, config)
+    if stand and not stand.unfinished:
+        return str(stand.state.get("stop") or "converged")
+    given: Any = None
+    if not stand and not await from_last_round(run, graph, config):
+        given = {"task": run.task_path, "run_dir": str(run.folder)}
+    if given is None:
+        state: Any = (await graph.aget_state(config)).values
+        await settle(run, state)
+    return await conversation(run, graph, config, given, ask)
+
+
+async def conversation(run: Run, graph: Any, config: Any, given: Any, ask: Ask | None) -> str:
+    """The graph until its end, with a person's answers where it asks."""
+    while True:
+        values = await invoked(run, graph, config, given)
+        if values is None:
+            return ended(run, "interrupted")
+        asked = values.get("__interrupt__")
+        if not asked:
+            return str(values.get("stop") or "converged")
+        if ask is None:
+            return ended(run, "waiting")
+        with run.events.paused():
+            answer = ask(Question.model_validate(asked[0].value))
+        if answer is None:
+            return ended(run, "waiting")
+        given = Command(resume=answer.model_dump())
+
+
+def ended(run: Run, reason: str) -> str:
+    """This session ends; the run does not."""
+    run.events.emit("run_ended", reason=reason, best=published(run.folder / "best"), seconds=round(run.events.elapsed, 1))
+    return reason
+
+
+async def invoked(run: Run, graph: Any, config: Any, given: Any) -> Json | None:
+    """The graph's values, or None when a signal ended it."""
     control = RunControl()
     going = asyncio.ensure_future(graph.ainvoke(given, config, context=run.settings, durability="sync", control=control))
     with interruptible(going, control):
         try:
-            values = await going
+            values: Json = await going
         except (GraphDrained, asyncio.CancelledError):
             if not control.drain_requested:
                 raise
-            run.events.emit("run_ended", reason="interrupted", best=published(run.folder / "best"), seconds=round(run.events.elapsed, 1))
-            return "interrupted"
-    return str(values.get("stop") or "converged")
+            return None
+    return values
 
 
 @contextmanager
@@ -166,47 +253,3 @@ def outcome(run: Run, reason: str) -> Outcome:
         submission=folder / "submission.csv" if best else None,
         solution=folder / "solution.py" if best else None,
     )
-
-
-def thread_id(run: str) -> str:
-    """The run's thread in LangGraph: a UUID, as its server wants."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"gome:{run}"))
-
-
-@asynccontextmanager
-async def checkpoints(folder: Path) -> AsyncIterator[AsyncSqliteSaver]:
-    """The run's checkpoints: WAL (a kill loses nothing) and a serialiser that builds no classes from stored rows."""
-    import aiosqlite
-
-    path = folder / "checkpoints.sqlite"
-    async with aiosqlite.connect(path, timeout=60) as connection:
-        os.chmod(path, 0o600)
-        await connection.execute("PRAGMA journal_mode=WAL")
-        await connection.execute("PRAGMA synchronous=NORMAL")
-        yield AsyncSqliteSaver(connection, serde=JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None))
-
-
-def driven(folder: Path) -> bool:
-    """Whether a process drives this run now."""
-    try:
-        with lock(folder):
-            return False
-    except RunError:
-        return True
-
-
-@contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """One process drives a run at a time; the lock goes with the process."""
-    with (folder / "run.lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.seek(0)
-            raise RunError(
-                f"{folder} is being driven by another process ({file.read().strip() or 'unknown'}); wait for it or end it"
-            ) from error
-        file.truncate(0)
-        file.write(f"pid {os.getpid()}")
-        file.flush()
-        yield

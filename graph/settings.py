@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
 
 class Settings(BaseModel):
@@ -52,8 +53,28 @@ class Settings(BaseModel):
     target: float | None = Field(None, description="stop when the best score reaches this value")
     finalize_share: float = Field(0.1, ge=0, le=0.5, description="share of the time kept for the final refit")
 
+    steer: Literal["never", "stuck", "each"] = Field(
+        "never", title="Steer", description="when the run asks a person after a merge: never, when a trace is stuck, or each time; it waits"
+    )
+    checkpoint: str = Field(
+        "", title="Checkpoint", description="postgresql://user@host:port/database; empty: SQLite in the run folder. Passwords are not kept"
+    )
+
     memory: str = Field(
         "~/.gome/memory", title="Memory", description="folder of the success memory, http://host:port of a Chroma server, or off"
     )
     evaluation: bool = Field(False, description="ignore what the memory knows of this very task from earlier runs")
     runs_dir: str = Field("runs", description="where run folders are made")
+
+    @field_serializer("checkpoint")
+    def _without_password(self, url: str) -> str:
+        """What is written into run.json and events never holds the password."""
+        return without_password(url)
+
+
+def without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    place = f"{parts.username or ''}@{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
+    return parts._replace(netloc=place).geturl()

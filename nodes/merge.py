@@ -47,7 +47,7 @@ def met(run: Run, row: Trace, fresh: list[Json], best: Best | None, actions: lis
     """The trace after the meeting: counted, ended, or restarted from the run's best."""
     accepted = any(attempt["verdict"] == "accepted" for attempt in fresh)
     new = Trace(**row) | {"merged": row["head"], "stagnant": 0 if accepted else row["stagnant"] + 1}
-    stuck = row["status"] == "done" or new["stagnant"] >= run.settings.patience
+    stuck = (row["status"] == "done" or new["stagnant"] >= run.settings.patience) and row["status"] != "dropped" and not row.get("pinned")
     if stuck and best and row["step"] < run.settings.steps and best["script"] not in (script_of(row), row["rescued"]):
         actions.append(f"trace {row['trace']} was stuck and goes on from {best['attempt']}")
         new |= {"status": "running", "best": best, "rescued": best["script"], "stagnant": 0, "diagnosis": None, "tried": []}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from graph.policy import POLICIES, View
+from graph.policy import POLICIES, Choice, View
 from graph.run import Run, open_run
 from graph.state import Trace, TraceState, Work
 from graph.work import begin
@@ -16,7 +16,8 @@ HISTORY = 200  # attempts that a policy looks back at
 async def select(state: TraceState) -> dict[str, Any]:
     run, row = open_run(state["run_dir"]), state["row"]
     rng = random.Random(f"{run.settings.seed}/{row['trace']}/{row['step']}")
-    choice = POLICIES[run.settings.policy](view(run, row), rng)
+    told = row.get("told") if row["best"] else None
+    choice = chosen(row) if told else POLICIES[run.settings.policy](view(run, row), rng)
     base = run.attempt(choice.base) if choice.base else None
     work = begin(row, choice, base["id"] if base else None)
     if base and choice.mode == "broaden" and row["diagnosis"]:
@@ -25,7 +26,14 @@ async def select(state: TraceState) -> dict[str, Any]:
         work |= Work(
             script=base["script"], grade=base["grade"], execution=base["execution"], reasons=base["reasons"], hypothesis=base["hypothesis"]
         )
+    if told:
+        return {"work": work | {"diagnosis": told}, "row": row | {"told": None}}
     return {"work": work}
+
+
+def chosen(row: Trace) -> Choice:
+    """A person's choice goes before the policy's, once."""
+    return Choice("broaden", row["best"]["ref"] if row["best"] else None, "chosen by a person")
 
 
 def view(run: Run, row: Trace) -> View:

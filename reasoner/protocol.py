@@ -186,6 +186,9 @@ class Brief(Frozen):
     resources: Resources
     stage: Stage
     history: list[Fact] = Field(default_factory=list, description="this trace's attempts, then others' successes; bounded")
+    said: list[str] = Field(
+        default_factory=list, description="hints of the person who watches the run, in their words, oldest first; bounded"
+    )
     seed: int = 0
 
 
