@@ -1,7 +1,7 @@
 """Commands of `gome`. Each imports what it needs when it runs, so that `gome --help` stays fast.
 
 Exit codes: 0 a valid submission was written; 1 the run ended without one; 2 bad input or something missing here, nothing was
-spent; 130 interrupted, `gome resume` goes on.
+spent; 3 the run waits for a person's answer; 130 interrupted, `gome resume` goes on.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from cli.hint import hint
 
 if TYPE_CHECKING:
     from graph.session import Outcome
@@ -50,6 +52,8 @@ def run(
     memory: Annotated[
         str | None, typer.Option(help="Folder of the success memory, http://host:port, or off. [default: ~/.gome/memory]")
     ] = None,
+    steer: Annotated[str | None, typer.Option(help="Ask you after a merge: each | stuck | never. [default: never]")] = None,
+    checkpoint: Annotated[str | None, typer.Option(help="postgresql://user@host/database; else SQLite in the run folder.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Any other setting as name=value (docs/settings.md).")] = None,
     runs_dir: RunsDir = "runs",
     json: AsJson = False,
@@ -67,6 +71,8 @@ def run(
         "sandbox": sandbox,
         "isolation": isolation,
         "memory": memory,
+        "steer": steer,
+        "checkpoint": checkpoint,
         "runs_dir": runs_dir,
     }
     from graph.run import new_folder
@@ -74,16 +80,25 @@ def run(
 
     chosen = make_settings({key: value for key, value in given.items() if value is not None}, settings or [])
     folder = new_folder(chosen, task)
-    watch(lambda listener: start(task, chosen, folder=folder, listeners=[listener]), json, folder)
+    watch(lambda listener, ask: start(task, chosen, folder=folder, listeners=[listener], ask=ask), json, folder)
 
 
 @app.command()
-def resume(name: RunName = "", runs_dir: RunsDir = "runs", json: AsJson = False) -> None:
-    """Go on with an interrupted or killed run, from where it stood."""
+def resume(
+    name: RunName = "",
+    answer: Annotated[str | None, typer.Option(help="Answer to a waiting run as JSON (docs/long-runs.md), where no terminal asks.")] = None,
+    repair: Annotated[bool, typer.Option(help="Go back to the last round whose files are whole.")] = False,
+    checkpoint: Annotated[str, typer.Option(help="The run's Postgres address again, where it needs its password.")] = "",
+    runs_dir: RunsDir = "runs",
+    json: AsJson = False,
+) -> None:
+    """Go on with an interrupted, killed or waiting run, from where it stood."""
+    from cli.steer import once
     from graph.session import resume as again
 
     folder = find_run(name, runs_dir)
-    watch(lambda listener: again(folder, listeners=[listener]), json, folder)
+    given = once(answer) if answer else None
+    watch(lambda listener, ask: again(folder, listeners=[listener], ask=given or ask, checkpoint=checkpoint, repair=repair), json, folder)
 
 
 @app.command("ls")
@@ -184,15 +199,22 @@ async def print_scores(task: str, answers: str, submissions: list[str]) -> None:
         await worker.close()
 
 
+app.command()(hint)
+
+
 # plumbing
 
 
-def watch(make: Callable[[Any], Coroutine[Any, Any, Outcome]], json: bool, folder: Path) -> None:
+def watch(make: Callable[[Any, Any], Coroutine[Any, Any, Outcome]], json: bool, folder: Path) -> None:
     """Runs a session under a live view and ends with its exit code."""
+    from cli.steer import make_ask
     from report.console import make_listener
 
     with make_listener("json" if json else "live", run_dir=folder) as listener:
-        outcome = asyncio.run(guarded(make(listener.on_event)))
+        outcome = asyncio.run(guarded(make(listener.on_event, make_ask(listener))))
+    if outcome.waiting:
+        typer.echo(f"The run waits for your answer: gome resume {folder} (in a terminal, or with --answer JSON)", err=True)
+        raise typer.Exit(3)
     raise typer.Exit(130 if outcome.interrupted else 0 if outcome.submission else 1)
 
 

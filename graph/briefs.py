@@ -8,6 +8,7 @@ from graph.hints import hints_for
 from graph.run import Json, Run, n_slots
 from graph.state import RunState, Trace, Used
 from reasoner.protocol import Fact, Hypothesis, Resources, Stage
+from sandbox.protocol import Host
 
 N_OWN = 30  # attempts of the trace itself that a brief recalls
 N_OTHERS = 10  # accepted attempts of the other traces
@@ -89,9 +90,10 @@ def over(run: Run, used: Used) -> str:
     return ""
 
 
-def exec_cpus(run: Run, cores: int) -> int:
+def exec_cpus(run: Run, host: Host) -> int:
     """Cores of one script when all slots are busy."""
-    return max(1, cores // n_slots(run.settings))
+    shared = host.cpus if host.total_cpus is None else host.total_cpus // n_slots(run.settings)
+    return run.settings.run_cpus or max(1, min(host.cpus, shared))
 
 
 def summary_line(state: RunState) -> str:

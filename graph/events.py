@@ -17,7 +17,7 @@ from typing import Any
 
 from graph.state import Used
 
-THOUGHTS = frozenset({"drafted", "diagnosed", "updated", "repaired", "reviewed", "unanswered"})  # events that cost tokens
+SPENDING = frozenset({"drafted", "diagnosed", "updated", "repaired", "reviewed", "unanswered", "execution_finished"})  # tokens or money
 Listener = Callable[[dict[str, Any]], None]
 
 
@@ -81,7 +81,7 @@ class Events:
             self._keys.add(f"{event.get('ev')}:{event['key']}")
         if event.get("ev") == "execution_finished":
             self._executions += 1
-        if event.get("ev") in THOUGHTS and isinstance(usage := event.get("usage"), dict):
+        if event.get("ev") in SPENDING and isinstance(usage := event.get("usage"), dict):
             self._tokens += int(amount(usage.get("input_tokens")) + amount(usage.get("output_tokens")))
             self._usd += amount(usage.get("usd"))
 

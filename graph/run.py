@@ -55,7 +55,7 @@ class Run:
 
     @cached_property
     def reasoner(self) -> Reasoner:
-        return make_reasoner(self.settings)
+        return make_reasoner(self.settings, lambda text: self.events.emit("warning", message=text))
 
     @cached_property
     def memory(self) -> Memory:
@@ -143,7 +143,9 @@ class Run:
 
 
 def n_slots(settings: Settings) -> int:
-    return settings.slots or max(1, min(settings.traces, os.cpu_count() or 1))
+    """Scripts that run at one time: the cores of this machine bound only what runs on it."""
+    here = os.cpu_count() or 1 if settings.sandbox == "local" else settings.traces
+    return settings.slots or max(1, min(settings.traces, here))
 
 
 def make_sandbox(settings: Settings, folder: Path) -> Sandbox:
@@ -152,15 +154,15 @@ def make_sandbox(settings: Settings, folder: Path) -> Sandbox:
     return make(settings.sandbox, isolation=settings.isolation, run_dir=folder)
 
 
-def make_reasoner(settings: Settings) -> Reasoner:
+def make_reasoner(settings: Settings, tell: Callable[[str], None]) -> Reasoner:
     if not settings.model:
         from reasoner.expert.engine import Expert
 
         return Expert(seed=settings.seed)
-    from reasoner.chat.endpoint import from_env
-    from reasoner.chat.engine import Chat
+    from reasoner.chat.engine import make
+    from reasoner.chat.options import Options
 
-    return Chat(from_env(settings.model, base_url=settings.base_url, seed=settings.seed))
+    return make(Options.model_validate(settings.model_dump(include=set(Options.model_fields))), tell)
 
 
 def stream(event: Json) -> None:

@@ -20,9 +20,10 @@ from graph.build import build_graph
 from graph.checkpoints import Saver, check_url, open_checkpoints, thread_id
 from graph.events import Listener, read
 from graph.faults import corrupt, saving
-from graph.lock import lock, release
+from graph.lock import hold, lock
 from graph.publish import published
 from graph.recover import Damaged, from_last_round, set_aside, settle, standing, warn
+from graph.repair import repair as repaired
 from graph.run import Json, Run, close_run, make_folder, new_folder, open_run, read_meta
 from graph.settings import Settings
 from graph.steering import Answer, Question
@@ -84,10 +85,11 @@ async def start(
         run = open_run(folder)
         run.worker = worker
         await preflight(run, reasoner)
+        await run.sandbox.probe()
     except BaseException:
+        await close_run(folder)
         await worker.close()
         if fresh:
-            release(folder)
             shutil.rmtree(folder, ignore_errors=True)
         raise
     return await drive(folder, listeners=listeners, ask=ask, config=config, checkpoint=settings.checkpoint)
@@ -111,16 +113,21 @@ async def resume(
     ask: Ask | None = None,
     config: Json | None = None,
     checkpoint: str = "",
+    repair: bool = False,
 ) -> Outcome:
     """Goes on with a run where its last session left it; a run that has ended just tells its outcome.
 
-    `checkpoint`: the run's Postgres address again where it needs its password.
+    `checkpoint`: the run's Postgres address again where it needs its password. `repair`: back to the last round whose files are whole.
     """
     read_meta(folder)
     with saving(folder):
+        hold(folder)
+        done = repaired(folder) if repair else ""
         run = open_run(folder)
         await preflight(run, reasoner)
         run.events.emit("run_resumed", run=run.id, after=last_word(run))
+        if done:
+            warn(run, done)
     return await drive(folder, listeners=listeners, ask=ask, config=config, checkpoint=check_url(checkpoint))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer
@@ -30,7 +30,26 @@ class Settings(BaseModel):
         "`verb=model` serves one verb (draft, diagnose, update, repair, review)",
     )
     base_url: str | None = Field(None, title="Endpoint", description="base URL of the endpoint; empty: OPENAI_BASE_URL or OpenAI's own")
-    max_usd: float | None = Field(None, gt=0, description="stop when the models' bill reaches this many dollars")
+    key_env: str = Field(
+        "OPENAI_API_KEY", pattern=r"^[A-Z_][A-Z0-9_]{0,63}$", description="name of the environment variable that holds the API key"
+    )
+    fallback: str | None = Field(None, title="Fallback", description="model that is asked where the one of a verb fails")
+    temperature: float | None = Field(None, ge=0, le=2, description="sent only if given; newer models refuse it")
+    reasoning_effort: str | None = Field(
+        None, max_length=20, description="sent only if given: minimal, low, medium, high, as the model knows"
+    )
+    max_output_tokens: int | None = Field(None, ge=256, description="limit of one answer, sent only if given")
+    extra_body: dict[str, Any] = Field(
+        default_factory=dict, description='more fields of a request, as JSON, for servers that want them: {"provider": {"sort": "price"}}'
+    )
+    stream: bool = Field(True, description="receive answers as a stream, which keeps proxies from cutting long ones")
+    answer_time_s: float = Field(600, gt=0, description="limit of one answer, seconds")
+    retries: int = Field(6, ge=0, le=100, description="times that a failing endpoint is asked again, with growing pauses")
+    backoff_s: float = Field(2.0, ge=0, le=60, description="first pause before asking again, seconds; it doubles each time, up to a minute")
+    max_unanswered: int = Field(6, ge=1, description="steps in a row without a usable answer, after which the run pauses, resumable")
+    prices: str | None = Field(None, description="YAML file with prices of models; empty: the table that comes with Gome")
+    cache: str | None = Field(None, description="folder in which answers are kept and found again, for replays; empty: none")
+    max_usd: float | None = Field(None, gt=0, description="stop when models and rented sandboxes have cost this many dollars")
     max_tokens: int | None = Field(None, gt=0, description="stop when the models have read and written this many tokens")
     max_repairs: int = Field(2, ge=0, le=10, description="repairs of a script that failed, before the attempt is given up")
     max_failures: int = Field(6, ge=1, description="steps of one trace without a valid script in a row, before the trace is given up")
@@ -39,8 +58,9 @@ class Settings(BaseModel):
     isolation: Literal["auto", "bubblewrap", "landlock", "none"] = Field(
         "auto", title="Isolation", description="tier of the local sandbox; `none` runs scripts with your own rights"
     )
-    slots: int = Field(0, ge=0, description="scripts that run at one time; 0: as many as traces, at most the cores")
+    slots: int = Field(0, ge=0, description="scripts that run at one time; 0: as many as traces, here at most the cores")
     run_time_s: float = Field(600, gt=0, description="wall limit of one script, seconds")
+    run_cpus: int = Field(0, ge=0, description="cores of one script; 0: what is there, shared out among the slots")
     run_memory_bytes: int = Field(4 * 2**30, gt=0, description="memory limit of one script, bytes")
     gpus: str = Field("auto", description="auto | none | indices such as 0,1")
 

@@ -22,6 +22,11 @@ async def execute(state: TraceState) -> dict[str, Any]:
             return await forward(run, name, work["script"], run.prepared.inputs, limit_s)
 
     kept = await run.once("execute", [name, work["script"]], go)
-    shown = {key: kept[key] for key in ("end", "exit_code", "cpu_s", "peak_bytes", "tier")}
+    shown = {key: kept[key] for key in ("end", "exit_code", "cpu_s", "peak_bytes", "tier")} | {"usage": rent(kept)}
     run.events.emit("execution_finished", key=f"{name}:{work['script'][:12]}", **place, seconds=round(kept["wall_s"], 3), **shown)
     return {"work": work | {"execution": run.artifacts.put_json(kept)}}
+
+
+def rent(kept: Json) -> Json:
+    """What a rented sandbox cost, as usage; empty where nothing was rented."""
+    return {"usd": kept["usd"]} if kept.get("usd") else {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +15,6 @@ from graph.run import Json, Run, make_folder, new_folder, open_run
 from graph.settings import Settings
 from graph.state import SCHEMA_VERSION, Input, RunState, Used, new_trace
 from reasoner.protocol import TaskBrief
-from sandbox.probe import packages
 from task.types import Prepared
 
 
@@ -59,13 +57,14 @@ async def set_up(run: Run) -> Json:
         n_folds=settings.n_folds,
     )
     found = await run.worker.profile(prepared)
+    host = await run.sandbox.probe()
     return {
         "root": str(run.folder),
         "prepared": prepared.model_dump(),
         "profile": found,
         "brief": brief_of(prepared).model_dump(),
-        "packages": packages(),
-        "cpus": exec_cpus(run, os.cpu_count() or 1),
+        "packages": host.packages,
+        "cpus": exec_cpus(run, host),
         "gpus": [],
         "tier": run.sandbox.tier,
     }

@@ -14,14 +14,6 @@ Component = Literal["data", "features", "model", "ensemble", "workflow"]
 Size = Literal["small", "medium", "large"]
 
 
-class ReasonerError(Exception):
-    """The reasoner gave no usable answer; the step is recorded as failed and the run goes on."""
-
-
-class ReasonerUnavailable(Exception):
-    """The reasoner cannot work at all (no key, wrong key, endpoint down); the run stops resumable with this message."""
-
-
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -42,6 +34,22 @@ class Usage(Frozen):
             output_tokens=self.output_tokens + other.output_tokens,
             usd=usd,
         )
+
+
+class ReasonerError(Exception):
+    """The reasoner gave no usable answer; the step is recorded as failed and the run goes on. `usage`: what was spent in vain."""
+
+    def __init__(self, text: str, usage: Usage | None = None) -> None:
+        super().__init__(text)
+        self.usage = usage or Usage()
+
+
+class ReasonerUnavailable(Exception):
+    """The reasoner cannot work at all (no key, wrong key, endpoint down); the run stops resumable with this message."""
+
+    def __init__(self, text: str, usage: Usage | None = None) -> None:
+        super().__init__(text)
+        self.usage = usage or Usage()
 
 
 class TaskBrief(Frozen):
@@ -160,6 +168,7 @@ class Fact(Frozen):
     verdict: str = Field(description="accepted | tie | rejected | failed")
     why: str = ""
     fix: str = Field("", description="the fix proposed for a failure")
+    summary: str = Field("", description="one line: what that script was")
 
 
 class Hint(Frozen):
@@ -178,6 +187,14 @@ class Hint(Frozen):
     where: str = Field(description="provenance: run, trace, step, task kind")
 
 
+class Crossover(Frozen):
+    """What a stuck trace may take from another: its best script, and the accepted hypotheses that the own script lacks."""
+
+    partner: str = Field("", description="best script of another trace; may be empty")
+    summary: str = Field("", description="one line: what the partner's script is")
+    lacks: list[Fact] = Field(default_factory=list, description="accepted elsewhere on this task, absent here; surest gain first")
+
+
 class Brief(Frozen):
     """What every verb is told."""
 
@@ -185,7 +202,14 @@ class Brief(Frozen):
     profile: dict[str, Any] = Field(description="task.types.PROFILE")
     resources: Resources
     stage: Stage
-    history: list[Fact] = Field(default_factory=list, description="this trace's attempts, then others' successes; bounded")
+    history: list[Fact] = Field(default_factory=list, description="this trace's attempts, oldest first; bounded")
+    others: list[Fact] = Field(
+        default_factory=list, description="what the other traces measured on this very task, oldest first; bounded, empty without sharing"
+    )
+    calibration: list[str] = Field(
+        default_factory=list, description="how this reasoner's predictions in this run compare with what was measured; a sentence each"
+    )
+    in_flight: list[str] = Field(default_factory=list, description="hypotheses that other traces run at this moment; choose something else")
     said: list[str] = Field(
         default_factory=list, description="hints of the person who watches the run, in their words, oldest first; bounded"
     )
@@ -207,6 +231,7 @@ class UpdateBrief(Brief):
     evidence: dict[str, Any]
     diagnosis: Diagnosis
     hints: list[Hint] = []
+    crossover: Crossover | None = Field(None, description="the trace is stuck: combine `script` with what it lacks")
     members: list[Fact] = Field(default_factory=list, description="attempts of all traces that an ensemble may name, best first; bounded")
 
 

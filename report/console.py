@@ -16,8 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, Self
 
-from report.events import RunView, fold, so_far
+from report.events import so_far
+from report.fold import fold
 from report.summary import headline, summary_lines
+from report.view import RunView
 from report.words import clean, duration, score
 
 if TYPE_CHECKING:

@@ -17,8 +17,10 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from report.events import Line, RunView, Trace, fold, so_far
+from report.events import so_far
+from report.fold import fold
 from report.summary import arrow, first_to_best, summary_rows
+from report.view import Line, RunView, Trace
 from report.words import count, duration, gain, money, number, score, spark
 
 COLOURS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from report.events import Attempt, RunView
+from report.view import Attempt, RunView
 from report.words import clean, count, duration, gain, money, plural, score
 
 ENDINGS = {

@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from report.artifacts import read_artifact
-from report.events import Attempt, RunView, state
+from report.events import state
 from report.live import COLOURS, MARKS, summary_panel
 from report.summary import headline, helped_most
+from report.view import Attempt, RunView
 from report.words import ago, clean, duration, gain, score
 
 MAX_DIFF_LINES = 400

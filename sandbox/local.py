@@ -17,7 +17,8 @@ import psutil
 
 from sandbox import bwrap, watch
 from sandbox.collect import collect
-from sandbox.protocol import End, Execution, Job, SandboxLost, SandboxUnavailable
+from sandbox.probe import packages
+from sandbox.protocol import End, Execution, Host, Job, SandboxLost, SandboxUnavailable
 
 LAUNCH = Path(__file__).with_name("launch.py")
 ENFORCED = {
@@ -50,6 +51,10 @@ class Local:
         if self.pids:
             self.pids.mkdir(parents=True, exist_ok=True)
             reap(self.pids)
+
+    async def probe(self) -> Host:
+        cores = os.cpu_count() or 1
+        return Host(packages=packages(), cpus=cores, total_cpus=cores)
 
     async def run(self, job: Job) -> Execution:
         lay_out(job, isolated=self.tier == "bubblewrap")

@@ -67,16 +67,30 @@ class Execution(BaseModel):
     tier: str = Field(description="what isolated it, e.g. bubblewrap")
     enforced: list[str] = Field(default_factory=list)
     gpu_ids: list[str] = Field(default_factory=list)
+    usd: float = Field(0, description="what a rented sandbox cost since it was last charged; 0: not rented")
 
     @property
     def ok(self) -> bool:
         return self.end == "exit" and self.exit_code == 0
 
 
+class Host(BaseModel):
+    """What scripts find where they run."""
+
+    model_config = ConfigDict(frozen=True)
+    packages: dict[str, str] = Field(description="useful packages that scripts can import: name -> version")
+    cpus: int = Field(description="cores of the largest machine there")
+    total_cpus: int | None = Field(None, description="cores that all scripts share; None: every script has a machine of its own")
+
+
 class Sandbox(Protocol):
     """Where scripts run. Cancelling the awaiting task kills the script's whole process tree."""
 
     tier: str
+
+    async def probe(self) -> Host:
+        """What is there, found out by really starting it. Raises SandboxUnavailable with the remedy."""
+        ...
 
     async def run(self, job: Job) -> Execution: ...
 

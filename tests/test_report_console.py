@@ -12,9 +12,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from report.console import make_listener
-from report.events import RunView, fold_all
+from report.fold import fold_all
 from report.live import screen
 from report.tables import run_page, runs_table
+from report.view import RunView
 
 
 def shown(renderable, width: int, *, terminal: bool = False) -> str:

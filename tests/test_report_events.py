@@ -8,7 +8,9 @@ import pytest
 from report_stream import HOSTILE, made_up
 
 from report import words
-from report.events import RunView, Tail, attempt_of, fold, fold_all, load, read_events, state
+from report.events import Tail, load, read_events, state
+from report.fold import attempt_of, fold, fold_all
+from report.view import RunView
 
 
 def test_a_whole_run_folds_to_its_facts():

@@ -1,0 +1,1 @@
+"""The reasoner over any OpenAI-compatible endpoint."""

@@ -1,0 +1,170 @@
+"""Chat: the reasoner over an OpenAI-compatible endpoint.  One model per verb, a fallback behind each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, Field
+
+from reasoner.chat.address import Address
+from reasoner.chat.answers import SCHEMAS, to_diagnosis, to_review, to_solution
+from reasoner.chat.cache import Exchanges
+from reasoner.chat.edits import EditError
+from reasoner.chat.endpoint import Endpoint
+from reasoner.chat.extract import code_of, syntax_error
+from reasoner.chat.faults import Fault
+from reasoner.chat.options import Options, models_by_verb
+from reasoner.chat.patience import Tell, ends_the_run
+from reasoner.chat.prices import Prices, price_of
+from reasoner.chat.render import messages
+from reasoner.chat.structured import Asker, Misfit, Question, Unusable
+from reasoner.protocol import (
+    Brief,
+    DiagnoseBrief,
+    Diagnosis,
+    DraftBrief,
+    ReasonerError,
+    ReasonerUnavailable,
+    RepairBrief,
+    Review,
+    ReviewBrief,
+    Solution,
+    UpdateBrief,
+    Usage,
+)
+
+T = TypeVar("T")
+SCRIPTED = ("draft", "update", "repair")
+
+
+class Ping(BaseModel):
+    """The tiny question of `check`."""
+
+    answer: int = Field(description="the sum")
+
+
+class Chat:
+    """Who thinks is a model elsewhere. Made by `endpoint.from_env`'s caller through `make`."""
+
+    def __init__(self, address: Address, options: Options, prices: Prices, kept: Exchanges, tell: Tell) -> None:
+        self.options = options
+        by_verb = models_by_verb(options)
+        names = list(dict.fromkeys([*by_verb.values(), *([options.fallback] if options.fallback else [])]))
+        self.askers = {name: Asker(Endpoint(address, name, options, price_of(name, prices)), kept, tell) for name in names}
+        self.by_verb = by_verb
+        self.tell = tell
+        self.name = ", ".join(dict.fromkeys(by_verb.values()))
+
+    async def draft(self, brief: DraftBrief) -> Solution:
+        return await self._script("draft", brief)
+
+    async def update(self, brief: UpdateBrief) -> Solution:
+        return await self._script("update", brief)
+
+    async def repair(self, brief: RepairBrief) -> Solution:
+        return await self._script("repair", brief)
+
+    async def diagnose(self, brief: DiagnoseBrief) -> Diagnosis:
+        value, usage = await self._ask("diagnose", brief, lambda answer: to_diagnosis(answer, brief))
+        return value.model_copy(update={"usage": usage})
+
+    async def review(self, brief: ReviewBrief) -> Review:
+        value, usage = await self._ask("review", brief, lambda answer: to_review(answer, brief))
+        return value.model_copy(update={"usage": usage})
+
+    async def check(self) -> Usage:
+        """One tiny structured question to each model: key, model name and form of the answer are found good, or not, at once.
+
+        Raises ReasonerUnavailable.
+        """
+        spent = Usage()
+        text = 'Add 2 and 3. Answer with one JSON object, such as {"answer": 7}.'
+        for asker in self.askers.values():
+            if self.options.max_usd and asker.endpoint.price is None:
+                raise ReasonerUnavailable(unpriced(asker.endpoint.model))
+            question = Question([{"role": "user", "content": text}], Ping, lambda answer: answer, salt="check")
+            try:
+                spent += (await asker.ask(question))[1]
+            except Fault as fault:
+                raise ReasonerUnavailable(str(fault)) from fault
+            except Unusable as error:
+                raise ReasonerUnavailable(f"{error}; a model that cannot answer in JSON cannot drive a run, choose another") from error
+        return spent
+
+    async def close(self) -> None:
+        for asker in self.askers.values():
+            await asker.endpoint.close()
+
+    async def _script(self, verb: str, brief: Brief) -> Solution:
+        def accept(answer: BaseModel) -> Solution:
+            try:
+                solution = to_solution(verb, answer, brief)
+            except EditError as error:
+                raise Misfit(str(error)) from error
+            if solution.script and (wrong := syntax_error(solution.script)):
+                raise Misfit(f"The script is not valid Python: {wrong}.")
+            return solution
+
+        value, usage = await self._ask(verb, brief, accept)
+        return value.model_copy(update={"usage": usage})
+
+    async def _ask(self, verb: str, brief: Brief, accept: Callable[[BaseModel], T]) -> tuple[T, Usage]:
+        """The verb's model, then the fallback. Raises ReasonerError (with `usage`) or ReasonerUnavailable."""
+        rescue = script_in if verb in SCRIPTED else lambda text: None
+        question = Question(messages(verb, brief), SCHEMAS[verb], accept, salt(verb, brief), rescue)
+        spent = Usage()
+        failures: list[Exception] = []
+        for model in dict.fromkeys([self.by_verb[verb], *([self.options.fallback] if self.options.fallback else [])]):
+            if failures:
+                self.tell(f"{failures[-1]}; asking {model} instead")
+            try:
+                value, usage = await self.askers[model].ask(question)
+                return value, spent + usage
+            except (Fault, Unusable) as error:
+                spent += error.usage
+                failures.append(error)
+        raise verdict(verb, failures, spent)
+
+
+def verdict(verb: str, failures: list[Exception], spent: Usage) -> Exception:
+    """What the failure of every model means for the run."""
+    text = f"{verb}: " + "; ".join(str(failure) for failure in failures)
+    if all(isinstance(failure, Fault) and ends_the_run(failure) for failure in failures):
+        return ReasonerUnavailable("; ".join(str(failure) for failure in failures), spent)
+    return ReasonerError(text, spent)
+
+
+def salt(verb: str, brief: Brief) -> str:
+    """Where in a run a question is asked; the same prompt elsewhere is another question."""
+    return f"{verb} t{brief.stage.trace}s{brief.stage.step} seed {brief.seed}"
+
+
+def script_in(text: str) -> dict[str, Any] | None:
+    """The answer of a model that wrote its script without JSON around it."""
+    code = code_of(text)
+    return {"summary": summary_of(code), "script": code} if code else None
+
+
+def summary_of(code: str) -> str:
+    first = next((line.strip(" \"'#") for line in code.splitlines() if line.strip(" \"'#")), "a script")
+    return first[:200]
+
+
+def unpriced(model: str) -> str:
+    return f"--max-usd: no price is known for {model}; give one with `--set prices=FILE` (docs/models.md), or cap with --max-tokens"
+
+
+def make(options: Options, tell: Tell) -> Chat:
+    """The reasoner of these options. Raises ReasonerUnavailable with the remedy; nothing is sent yet."""
+    from pathlib import Path
+
+    from reasoner.chat.address import address
+    from reasoner.chat.cache import Folder, Nowhere
+    from reasoner.chat.prices import load_prices
+
+    kept = Folder(Path(options.cache).expanduser()) if options.cache else Nowhere()
+    try:
+        return Chat(address(options.base_url, options.key_env), options, load_prices(options.prices), kept, tell)
+    except ValueError as error:
+        raise ReasonerUnavailable(str(error)) from error
