@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.common import RunName, RunsDir, TaskFolder, complain, find_run, run_folders
 from cli.hint import hint
+from cli.report import report
 
 if TYPE_CHECKING:
     from graph.session import Outcome
@@ -28,9 +30,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-TaskFolder = Annotated[str, typer.Argument(help="Task folder: task.yaml, or train/test/sample_submission tables as they are.")]
-RunName = Annotated[str, typer.Argument(help="Run folder or its name below --runs-dir; empty: the latest.")]
-RunsDir = Annotated[str, typer.Option("--runs-dir", help="Where run folders are.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Events as JSON lines on stdout, for machines.")]
 
 
@@ -199,7 +198,9 @@ async def print_scores(task: str, answers: str, submissions: list[str]) -> None:
         await worker.close()
 
 
+# commands with a file of their own
 app.command()(hint)
+app.command()(report)
 
 
 # plumbing
@@ -256,28 +257,3 @@ def seconds(text: str) -> float:
         return float(number) * unit
     except ValueError:
         raise typer.BadParameter(f"--time {text}: expected seconds, or a number with s, m or h") from None
-
-
-def run_folders(runs_dir: str) -> list[Path]:
-    """Run folders, newest first."""
-    root = Path(runs_dir).expanduser()
-    return sorted((path.parent for path in root.glob("*/run.json")), key=lambda folder: folder.name, reverse=True)
-
-
-def find_run(name: str, runs_dir: str) -> Path:
-    """A folder, a name below runs_dir, or the latest run."""
-    if not name:
-        folders = run_folders(runs_dir)
-        if not folders:
-            raise typer.Exit(complain(f"no runs below {runs_dir}; start one with `gome run DIR`"))
-        return folders[0].resolve()
-    for folder in (Path(name).expanduser(), Path(runs_dir).expanduser() / name):
-        if (folder / "run.json").exists():
-            return folder.resolve()
-    raise typer.Exit(complain(f"no run named {name} below {runs_dir}; `gome ls` lists them"))
-
-
-def complain(message: str) -> int:
-    """One sentence on stderr; gives the exit code of bad input."""
-    typer.echo(f"gome: {message}", err=True)
-    return 2

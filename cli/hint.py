@@ -6,15 +6,16 @@ from typing import Annotated
 
 import typer
 
+from cli.common import RunName, RunsDir, complain, find_run
+
 
 def hint(
-    name: Annotated[str, typer.Argument(help="Run folder or its name below --runs-dir.")],
+    name: RunName,
     text: Annotated[str, typer.Argument(help="What to try or to avoid, in a sentence or two.")],
     trace: Annotated[int | None, typer.Option(help="Only for this trace; else for all.")] = None,
-    runs_dir: Annotated[str, typer.Option("--runs-dir", help="Where run folders are.")] = "runs",
+    runs_dir: RunsDir = "runs",
 ) -> None:
     """Tell a running run something; the next diagnosis and update quote it as your words. The run does not stop."""
-    from cli.app import complain, find_run
     from graph.faults import saving
     from graph.hints import HintError, add_hint
     from graph.lock import RunError

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from graph.budget import script_limit_s
 from graph.hints import hints_for
 from graph.run import Json, Run, n_slots
-from graph.state import RunState, Trace, Used
+from graph.state import RunState, Trace
 from reasoner.protocol import Fact, Hypothesis, Resources, Stage
 from sandbox.protocol import Host
 
@@ -38,14 +39,6 @@ def resources(run: Run) -> Resources:
     )
 
 
-def script_limit_s(run: Run) -> float:
-    """Wall limit of the next script: the setting, or what is left of the run less the reserve for finalize."""
-    settings = run.settings
-    left = run.time_left_s - settings.finalize_share * settings.time_s
-    own = run.prepared.task.run_time_s or settings.run_time_s
-    return max(5.0, min(own, left))
-
-
 def stage(run: Run, row: Trace) -> Stage:
     settings = run.settings
     used = min(1.0, max(row["step"] / settings.steps, run.events.elapsed / settings.time_s))
@@ -75,19 +68,8 @@ def fact(attempt: Json) -> Fact:
         gain_se=attempt["gain_se"],
         verdict=attempt["verdict"],
         why="; ".join(attempt["reasons"])[:400],
+        codes=attempt.get("codes", []),
     )
-
-
-def over(run: Run, used: Used) -> str:
-    """Why the budget is spent, or empty. Decided where the state is written, so that routes stay pure."""
-    settings = run.settings
-    if used["time_s"] >= settings.time_s * (1 - settings.finalize_share):
-        return "budget: time"
-    if settings.max_tokens and used["tokens"] >= settings.max_tokens:
-        return "budget: tokens"
-    if settings.max_usd and used["usd"] >= settings.max_usd:
-        return "budget: money"
-    return ""
 
 
 def exec_cpus(run: Run, host: Host) -> int:

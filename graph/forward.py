@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import shutil
 from pathlib import Path
+from typing import Any
 
 from graph.run import Json, Run
 from sandbox.protocol import Execution, Job, Limits
 
 
-async def forward(run: Run, name: str, script: str, inputs: dict[str, str], limit_s: float) -> Json:
+async def forward(run: Run, name: str, script: str, inputs: dict[str, str], limit_s: float, *, env: dict[str, str] | None = None) -> Json:
     """One execution as JSON: the sandbox's account, with `log` and `files` as artifacts."""
     workspace = run.folder / "work" / name
     await asyncio.to_thread(fresh, workspace)
     settings = run.settings
     limits = Limits(wall_s=limit_s, memory_bytes=settings.run_memory_bytes, cpus=run.setup["cpus"])
-    job = Job(id=name, script=run.artifacts.get(script), workspace=workspace, inputs=inputs, limits=limits)
+    job = Job(id=name, script=run.artifacts.get(script), workspace=workspace, inputs=inputs, limits=limits, env=env or {})
     try:
         execution = await run.sandbox.run(job)
         return await asyncio.to_thread(keep, run, execution)
@@ -33,3 +34,10 @@ def fresh(workspace: Path) -> None:
 def keep(run: Run, execution: Execution) -> Json:
     files = {name: run.artifacts.put_file(Path(path)) for name, path in execution.files.items()}
     return execution.model_dump(exclude={"output", "files"}) | {"log": run.artifacts.put(execution.output), "files": files}
+
+
+def tell(run: Run, key: str, kept: Json, **place: Any) -> None:
+    """The event of an execution that ended; a rented sandbox's cost counts as usage."""
+    shown = {name: kept[name] for name in ("end", "exit_code", "cpu_s", "peak_bytes", "tier")}
+    usage = {"usd": kept["usd"]} if kept.get("usd") else {}
+    run.events.emit("execution_finished", key=key, **place, seconds=round(kept["wall_s"], 3), **shown, usage=usage)

@@ -24,7 +24,7 @@ async def open_postgres(url: str, thread: str) -> AsyncIterator[Any]:
     except ImportError as error:
         raise RunError("--checkpoint postgresql://… needs the extra `postgres`: pip install 'gome[postgres]'") from error
 
-    class PostgresSaver(AsyncPostgresSaver):
+    class PostgresSaver(AsyncPostgresSaver):  # type: ignore[misc]  # the extra may not be installed
         """Forgets all but the latest checkpoints now and then; earlier rounds are in rounds.jsonl."""
 
         puts = 0
@@ -32,7 +32,7 @@ async def open_postgres(url: str, thread: str) -> AsyncIterator[Any]:
         async def aput(
             self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
         ) -> RunnableConfig:
-            saved = await super().aput(config, checkpoint, metadata, new_versions)
+            saved: RunnableConfig = await super().aput(config, checkpoint, metadata, new_versions)
             if config["configurable"].get("checkpoint_ns", "") == "":
                 self.puts += 1
                 if self.puts % EVERY == 0:

@@ -29,7 +29,7 @@ async def publish(run: Run, best: Best, *, force: bool = False) -> None:
         if not force and not better(run.prepared.task.direction, best["score"], known):
             return
         attempt = run.attempt(best["ref"])
-        await place(run, folder, run.artifacts.get(best["script"]), run.artifacts.path(attempt["submission"]), run.prepared.inputs)
+        await place(run, folder, attempt, run.artifacts.path(attempt["submission"]), run.prepared.inputs)
         write_atomic(folder / "best.json", json.dumps({**best, "refit": False}, indent=2))
 
 
@@ -41,14 +41,32 @@ def published(folder: Path) -> Json | None:
     return value
 
 
-async def place(run: Run, folder: Path, script: str, submission: Path, inputs: dict[str, str]) -> dict[str, str]:
-    """Writes the files, each atomically; gives their hashes. input/ is linked so that solution.py runs alone."""
+async def place(run: Run, folder: Path, attempt: Json, submission: Path, inputs: dict[str, str]) -> dict[str, str]:
+    """Writes the files, each atomically; gives their hashes. input/ is linked so that solution.py runs alone.
+
+    An ensemble's solution.py is a driver; its members' scripts lie in members/NAME/.
+    """
     draft = folder / ".submission.csv"
     await run.worker.final_submission(run.prepared, str(submission), str(draft))
     draft.replace(folder / "submission.csv")
-    write_atomic(folder / "solution.py", script)
+    place_members(run, folder, attempt["members"])
+    write_atomic(folder / "solution.py", run.artifacts.get(attempt["script"]))
     link_inputs(folder / "input", inputs)
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("solution.py", "submission.csv")}
+    return hashed(folder)
+
+
+def hashed(folder: Path) -> dict[str, str]:
+    """sha256 of every file that is handed over."""
+    files = [folder / "solution.py", folder / "submission.csv", *sorted(folder.glob("members/*/solution.py"))]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def place_members(run: Run, folder: Path, members: Json) -> None:
+    """The scripts that an ensemble's driver runs; none for a single solution. Members of a former best go."""
+    shutil.rmtree(folder / "members", ignore_errors=True)
+    for name, member in members.items():
+        (folder / "members" / name).mkdir(parents=True)
+        write_atomic(folder / "members" / name / "solution.py", run.artifacts.get(member["script"]))
 
 
 def link_inputs(folder: Path, inputs: dict[str, str]) -> None:

@@ -17,7 +17,10 @@ def fan_out(state: RunState) -> list[Send] | Literal["finalize"]:
     if state.get("stop") or not live:
         return "finalize"
     rows = sorted(live, key=lambda row: row["trace"])
-    return [Send("trace", TraceInput(run_dir=state["run_dir"], row=row, until=visit_end(state, row["step"]))) for row in rows]
+    return [
+        Send("trace", TraceInput(run_dir=state["run_dir"], row=row, until=visit_end(state, row["step"]), pool=state.get("pool")))
+        for row in rows
+    ]
 
 
 def visit_end(state: RunState, step: int) -> int:

@@ -46,6 +46,8 @@ class Run:
         self.drafting = asyncio.Lock()
         self.loop = asyncio.get_running_loop()
         self.events.listeners.append(stream)
+        self.auditing = asyncio.Lock()
+        self.finishing = False  # the finale may spend its reserve
 
     # services, made when first used
 
@@ -130,11 +132,15 @@ class Run:
         digest = hashlib.sha256(json.dumps([verb, *parts]).encode()).hexdigest()[:24]
         path = self.folder / "done" / f"{verb}-{digest}.json"
         if path.exists():
-            kept: Json = json.loads(path.read_text())
-            return kept
+            return self.kept(path)
         value = await make()
         path.parent.mkdir(exist_ok=True)
         write_atomic(path, json.dumps(value, default=str))
+        return value
+
+    def kept(self, path: Path) -> Json:
+        """A value that `once` kept."""
+        value: Json = json.loads(path.read_text())
         return value
 
     @property

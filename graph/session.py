@@ -143,13 +143,30 @@ async def drive(
     folder: Path, *, listeners: Sequence[Listener] = (), ask: Ask | None = None, config: Json | None = None, checkpoint: str = ""
 ) -> Outcome:
     run = open_run(folder)
-    run.events.listeners.extend(listeners)
+    run.events.listeners.extend([page_writer(run), *listeners])
     try:
         with lock(folder), saving(folder):
             reason = await recovered(run, ask, config or {}, checkpoint or run.settings.checkpoint)
             return outcome(run, reason)
     finally:
         await close_run(folder)
+
+
+def page_writer(run: Run) -> Listener:
+    """Writes report.html when a session ends, before the others hear of the end and name it."""
+
+    def on_event(event: dict[str, Any]) -> None:
+        if event["ev"] != "run_ended":
+            return
+        from report.html import write_report
+
+        try:
+            write_report(run.folder, alive=False)
+        except OSError as error:
+            text = f"report.html could not be written ({error.strerror}); make room, then `gome report {run.folder}`"
+            run.events.emit("warning", message=text)
+
+    return on_event
 
 
 async def recovered(run: Run, ask: Ask | None, config: Json, url: str) -> str:

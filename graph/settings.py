@@ -64,14 +64,30 @@ class Settings(BaseModel):
     run_memory_bytes: int = Field(4 * 2**30, gt=0, description="memory limit of one script, bytes")
     gpus: str = Field("auto", description="auto | none | indices such as 0,1")
 
+    draft_share: float = Field(0.1, ge=0, le=0.9, description="at most this share of the budget goes into first drafts")
+    max_executions: int | None = Field(None, ge=1, description="stop when so many scripts have been run, those of the finale included")
+
     accept_z: float = Field(
-        1.0, ge=0, description="an attempt is accepted when its paired improvement exceeds this many standard errors (docs/design.md)"
+        1.28, ge=0, description="an attempt is accepted when its paired improvement exceeds this many standard errors (docs/design.md)"
+    )
+    confirm: bool = Field(
+        True, description="a difference that is in doubt is measured again under another seed (scripts that read GOME_SEED)"
     )
     audit: bool = Field(True, description="hold back hidden audit rows when there are enough training rows")
+    audit_bits: int = Field(
+        20, ge=0, description="answers that the audit rows give during a run, one bit each; then they are asked no more"
+    )
     n_folds: int | None = Field(None, ge=2, le=20, description="folds; empty: as the task says, else 5")
     patience: int = Field(3, ge=1, description="merges without an accepted attempt after which a trace counts as stuck and is rescued")
     target: float | None = Field(None, description="stop when the best score reaches this value")
-    finalize_share: float = Field(0.1, ge=0, le=0.5, description="share of the time kept for the final refit")
+    finalize_share: float = Field(0.1, ge=0, le=0.5, description="share of time and executions kept for the finale")
+    top_k: int = Field(3, ge=1, le=20, description="solutions that the finale compares, the best of every leading trace among them")
+    final_seeds: int = Field(3, ge=1, le=20, description="seeds under which it runs each of them")
+    caution: float = Field(1.0, ge=0, description="the finale chooses by mean score less this many standard errors over seeds")
+
+    ensemble: bool = Field(
+        True, title="Ensemble", description="blend the accepted solutions of all traces at every merge; a candidate for the best"
+    )
 
     steer: Literal["never", "stuck", "each"] = Field(
         "never", title="Steer", description="when the run asks a person after a merge: never, when a trace is stuck, or each time; it waits"

@@ -58,7 +58,7 @@ class Work(TypedDict, total=False):
     """The attempt being made in a trace."""
 
     attempt: str
-    kind: str  # draft | update | repair
+    kind: str  # draft | update | repair | ensemble
     mode: str  # graph.policy.Mode
     why: str  # of the mode
     base: str | None  # artifact: record of the attempt that it starts from
@@ -72,7 +72,10 @@ class Work(TypedDict, total=False):
     grade: str  # artifact
     verdict: Verdict
     replaces: bool
+    validity: bool  # it removes a flaw of the data, so its score is not compared
+    ensemble: list[str]  # ids of the attempts that it blends
     reasons: list[str]
+    codes: list[str]  # the reasons for machines
     usage: dict[str, Any]
     error: str  # the reasoner gave nothing usable
     failed: dict[str, Any]  # problems of the script that a repair answers
@@ -103,6 +106,8 @@ class RunState(TypedDict, total=False):
     merge_every: int
     traces: Annotated[dict[str, Trace], by_key]
     best: Best | None
+    ensemble: Best | None  # of the attempts in `pool`, where it beats the best single one
+    pool: str | None  # artifact: attempts that may be blended
     used: Used
     stop: str  # why the loop ended; empty while it goes on
     submission: str  # path, once finalized
@@ -114,6 +119,7 @@ class TraceInput(TypedDict):
     run_dir: str
     row: Trace
     until: int  # step at which it comes back to the merge
+    pool: str | None
 
 
 class TraceState(TraceInput, total=False):

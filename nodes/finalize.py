@@ -1,19 +1,22 @@
-"""finalize: the best solution is run once more on all rows, audit included, and its submission checked and handed over."""
+"""finalize: the leading solutions under several seeds, the best of them once more on all rows, its submission checked and handed over."""
 
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from graph.artifacts import write_atomic
-from graph.forward import forward
-from graph.publish import place, publish
+from graph.audit import account
+from graph.finale import Contender, chosen, contest, ensemble_wins, leading, refit, shown
+from graph.publish import hashed, publish
 from graph.run import Json, Run, open_run
 from graph.state import Best, RunState
 
 ENDS = {
     "budget: steps": "every trace has made its steps",
     "budget: time": "the time is used up",
+    "budget: executions": "the executions are used up",
     "budget: tokens": "the tokens are used up",
     "budget: money": "the money is used up",
     "target": "the target is reached",
@@ -29,20 +32,12 @@ async def finalize(state: RunState) -> dict[str, Any]:
         message = "no script gave a valid result; `gome show` lists what went wrong"
         run.events.emit("run_ended", key="end", reason="error", best=None, seconds=run.events.elapsed, message=message)
         return {"stop": reason, "submission": ""}
+    run.finishing = True
+    await publish(run, best, force=True)
+    best, facts = await choice(run, state)
     await publish(run, best, force=True)
     hashes = await refit(run, best)
-    folder = run.folder / "best"
-    run.events.emit(
-        "finalized",
-        key="final",
-        attempt=best["attempt"],
-        score=best["score"],
-        score_se=best["se"],
-        submission=str(folder / "submission.csv"),
-        solution=str(folder / "solution.py"),
-        refit=bool(hashes),
-        sha256=hashes,
-    )
+    hand_over(run, best, bool(hashes), facts, hashes or hashed(run.folder / "best"))
     run.events.emit(
         "run_ended",
         key="end",
@@ -51,27 +46,44 @@ async def finalize(state: RunState) -> dict[str, Any]:
         seconds=round(run.events.elapsed, 1),
         message=ENDS.get(reason, reason),
     )
-    return {"stop": reason, "submission": str(folder / "submission.csv")}
+    return {"stop": reason, "submission": str(run.folder / "best" / "submission.csv"), "best": best}
 
 
-async def refit(run: Run, best: Best) -> dict[str, str]:
-    """Trains the chosen script on every labelled row. Where nothing was held back, or it fails, the audited run's files stay."""
-    if run.prepared.n_audit == 0:
-        return {}
-    full = await run.worker.prepare_refit(run.prepared, str(run.folder / "refit"))
+async def choice(run: Run, state: RunState) -> tuple[Best, Json]:
+    """What is handed over, and the facts of the contest for events and report."""
+    records = leading(run, state)
+    run.events.emit("finalizing", key="final", candidates=[{"attempt": record["id"], "score": record["score"]} for record in records])
+    contenders = await contest(run, records)
+    single, n_level = await chosen(run, contenders)
+    ensemble = state.get("ensemble")
+    wins = await ensemble_wins(run, ensemble, single)
+    best = ensemble if wins and ensemble else single.best
+    facts = {
+        "candidates": shown(contenders),
+        "chosen": single.record["id"],
+        "level": n_level,
+        "ensemble": {"attempt": ensemble["attempt"], "score": ensemble["score"], "wins": wins} if ensemble else None,
+        "audit": account(run, more=math.log2(n_level)),
+    }
+    return best, facts | {"score_seeds": mean_of(single) if not wins else None}
 
-    async def go() -> Json:
-        return await forward(run, "refit", best["script"], full.inputs, max(30.0, run.time_left_s))
 
-    kept = await run.once("refit", [best["attempt"], best["script"]], go)
-    submission = kept["files"].get("submission.csv")
-    problems = await run.worker.check_submission(full, str(run.artifacts.path(submission))) if submission else [{"message": "none written"}]
-    if problems:
-        run.events.emit(
-            "warning", key="refit", message=f"the refit on all rows gave no valid submission ({problems[0]['message']}); kept the former"
-        )
-        return {}
+def mean_of(single: Contender) -> Json:
+    return {"mean": single.mean, "se": single.se, "n": len(single.scores)}
+
+
+def hand_over(run: Run, best: Best, refitted: bool, facts: Json, hashes: dict[str, str]) -> None:
     folder = run.folder / "best"
-    hashes = await place(run, folder, run.artifacts.get(best["script"]), run.artifacts.path(submission), full.inputs)
-    write_atomic(folder / "best.json", json.dumps({**best, "refit": True}, indent=2))
-    return hashes
+    write_atomic(folder / "best.json", json.dumps({**best, "refit": refitted, "sha256": hashes}, indent=2))
+    run.events.emit(
+        "finalized",
+        key="final",
+        attempt=best["attempt"],
+        score=best["score"],
+        score_se=best["se"],
+        submission=str(folder / "submission.csv"),
+        solution=str(folder / "solution.py"),
+        refit=refitted,
+        sha256=hashes,
+        **facts,
+    )

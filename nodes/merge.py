@@ -6,8 +6,9 @@ import asyncio
 import time
 from typing import Any
 
-from graph.briefs import over
-from graph.publish import better
+from graph.budget import over
+from graph.ensemble import challenge, kept_ids, pooled
+from graph.publish import better, publish
 from graph.run import Json, Run, open_run
 from graph.state import Best, RunState, Trace
 from memory.protocol import Record
@@ -18,9 +19,15 @@ async def merge(state: RunState) -> dict[str, Any]:
     rows = sorted(state["traces"].values(), key=lambda row: row["trace"])
     fresh = {row["trace"]: run.chain(row["head"], until=row["merged"]) for row in rows}
     shared = await share(run, [attempt for attempts in fresh.values() for attempt in attempts])
-    best = best_of(run, rows)
+    single = best_of(run, rows)
+    pool = pooled(run, state.get("pool"), list(fresh.values()))
+    ensemble = await blended(run, state, pool, single)
+    best = ensemble or single
     actions = [f"{shared} measured hypotheses joined the memory"] if shared else []
-    merged = [met(run, row, fresh[row["trace"]], best, actions) for row in rows]
+    merged = [met(run, row, fresh[row["trace"]], single, actions) for row in rows]
+    if ensemble:
+        actions.append(f"{run.attempt(ensemble['ref'])['summary']} beats the best single solution")
+        await publish(run, ensemble)
     used = run.events.used
     stop = ending(run, merged, best) or over(run, used)
     run.events.emit(
@@ -32,7 +39,24 @@ async def merge(state: RunState) -> dict[str, Any]:
         actions=actions,
         used=used,
     )
-    return {"round": state["round"] + 1, "traces": {str(row["trace"]): row for row in merged}, "best": best, "used": used, "stop": stop}
+    return {
+        "round": state["round"] + 1,
+        "traces": {str(row["trace"]): row for row in merged},
+        "best": best,
+        "ensemble": ensemble,
+        "pool": pool,
+        "used": used,
+        "stop": stop,
+    }
+
+
+async def blended(run: Run, state: RunState, pool: str, single: Best | None) -> Best | None:
+    """The ensemble that beats the best single solution; made anew only when the accepted solutions have changed."""
+    if single is None:
+        return None
+    if kept_ids(run, pool) == kept_ids(run, state.get("pool")):
+        return state.get("ensemble")
+    return await challenge(run, state["round"], pool, single)
 
 
 def best_of(run: Run, rows: list[Trace]) -> Best | None:

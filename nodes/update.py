@@ -6,12 +6,13 @@ import asyncio
 import time
 from typing import Any
 
-from graph.briefs import base
+from graph.briefs import base, fact
+from graph.ensemble import N_SHOWN, entries_of, members_of
 from graph.run import Json, Run, open_run
 from graph.state import Trace, TraceState
 from graph.work import add_usage, unanswered
 from memory.protocol import Recall
-from reasoner.protocol import Diagnosis, Hint, ReasonerError, UpdateBrief
+from reasoner.protocol import Diagnosis, Fact, Hint, ReasonerError, UpdateBrief
 
 N_HINTS, N_WARNINGS = 3, 2
 
@@ -23,12 +24,16 @@ async def update(state: TraceState) -> dict[str, Any]:
     diagnosis = untried(Diagnosis.model_validate(run.artifacts.get_json(work["diagnosis"])), row["tried"])
     script = run.artifacts.get(start["script"])
 
+    pool = state.get("pool")
+
     async def think() -> Json:
         hints = await recall(run, row, diagnosis)
         evidence = run.artifacts.get_json(start["evidence"])
         solution = await run.reasoner.update(
-            UpdateBrief(**base(run, row), script=script, evidence=evidence, diagnosis=diagnosis, hints=hints)
+            UpdateBrief(**base(run, row), script=script, evidence=evidence, diagnosis=diagnosis, hints=hints, members=named(run, pool))
         )
+        if solution.ensemble and (missing := unknown(run, pool, solution.ensemble)):
+            raise ReasonerError(f"the ensemble names {missing}; it may blend at least two of the attempts in `members`")
         return solution.model_dump() | {"hints": [hint.model_dump() for hint in hints]}
 
     began = time.monotonic()
@@ -53,11 +58,24 @@ async def update(state: TraceState) -> dict[str, Any]:
         "work": work
         | {
             "script": run.artifacts.put(answer["script"]),
+            "kind": "ensemble" if answer["ensemble"] else work["kind"],
+            "ensemble": answer["ensemble"],
             "summary": answer["summary"],
             "hypothesis": answer["hypothesis"],
             "usage": add_usage(work["usage"], answer["usage"]),
         }
     }
+
+
+def named(run: Run, pool: str | None) -> list[Fact]:
+    """The attempts of all traces that an ensemble may name, best first."""
+    return [fact(run.attempt(entry["ref"])) for entry in entries_of(run, pool)[:N_SHOWN]] if run.settings.ensemble else []
+
+
+def unknown(run: Run, pool: str | None, ids: list[str]) -> str:
+    """What is wrong with an ensemble's members, or empty."""
+    known = {member["id"] for member in members_of(run, pool, ids)}
+    return "" if len(known) > 1 and known == set(ids) else f"{', '.join(ids)[:200]}, of which {len(known)} can be blended"
 
 
 def untried(diagnosis: Diagnosis, tried: list[str]) -> Diagnosis:

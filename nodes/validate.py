@@ -1,48 +1,51 @@
-"""validate: checks on the loss.  Format, then leakage, then the comparison with the trace's best under noise."""
+"""validate: checks on the loss.  Format, then leakage, then the comparison with the trace's best under noise, then the audit."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from graph.acceptance import judge
+from graph.budget import drafting_spent
 from graph.run import Json, Run, open_run
-from graph.state import Best, TraceState, Work
-from task.types import Grade
+from graph.state import TraceState, Work
+from graph.trial import Entry, judged
+
+MENDABLE = ("leak_column", "leak_id", "leak_duplicates", "leak_encoding")  # leaks that name what to change
 
 
 async def validate(state: TraceState) -> dict[str, Any]:
     run, row, work = open_run(state["run_dir"]), state["row"], state["work"]
-    execution = run.artifacts.get_json(work["execution"])
-    grade = await grading(run, execution, row["best"])
-    best_seconds = run.attempt(row["best"]["ref"])["seconds"] if row["best"] else None
-    judgement = judge(
-        grade,
-        z=run.settings.accept_z,
-        has_best=row["best"] is not None,
-        validity=removes_flaw(run, work),
-        seconds=execution["wall_s"],
-        best_seconds=best_seconds,
+    validity = removes_flaw(run, work)
+    entry = entry_of(work, run.artifacts.get_json(work["execution"]), validity)
+    grade, judgement = await judged(run, entry, row["best"])
+    ensemble = work["kind"] == "ensemble"
+    found = Work(
+        grade=run.artifacts.put_json(grade),
+        verdict=judgement.verdict,
+        replaces=judgement.replaces and not ensemble,  # an ensemble is no script to go on from; the merge makes it the run's best
+        validity=validity and judgement.replaces,
+        reasons=judgement.texts,
+        codes=judgement.codes,
     )
-    repairable = judgement.verdict == "failed" and work["repairs"] < run.settings.max_repairs
-    return {
-        "work": work
-        | {
-            "grade": run.artifacts.put_json(grade),
-            "verdict": judgement.verdict,
-            "replaces": judgement.replaces,
-            "reasons": judgement.reasons,
-            "failed": {"problems": judgement.reasons} if repairable else {},
-        }
-    }
+    mend = judgement.verdict == "failed" or any(code in MENDABLE for code in judgement.codes)
+    found["failed"] = {"problems": judgement.texts} if mend and repairable(run, work) else {}
+    return {"work": work | found}
 
 
-async def grading(run: Run, execution: Json, best: Best | None) -> Grade:
-    """The harness's own score of the files, paired with the best's predictions on the same rows."""
-    files = {name: str(run.artifacts.path(ref)) for name, ref in execution["files"].items()}
-    references = {"best": str(run.artifacts.path(run.attempt(best["ref"])["oof"]))} if best else {}
-    account = {key: value for key, value in execution.items() if key not in ("files", "log")}
-    account |= {"output": run.artifacts.get(execution["log"]), "limit_mb": run.settings.run_memory_bytes / 2**20}
-    return await run.worker.grade(run.prepared, files, references, account, seed=run.settings.seed)
+def entry_of(work: Work, execution: Json, validity: bool) -> Entry:
+    return Entry(
+        attempt=f"{work['attempt']}r{work['repairs']}",
+        script=work["script"],
+        execution=execution,
+        seconds=execution.get("member_s") or execution["wall_s"],
+        validity=validity,
+        repeatable=work["kind"] != "ensemble",
+    )
+
+
+def repairable(run: Run, work: Work) -> bool:
+    if work["kind"] == "ensemble" or work["repairs"] >= run.settings.max_repairs:
+        return False
+    return not (work["kind"] == "draft" and work["repairs"] and drafting_spent(run, run.events.used))
 
 
 def removes_flaw(run: Run, work: Work) -> bool:

@@ -80,13 +80,17 @@ class Resources(Frozen):
 
 
 class Stage(Frozen):
-    """Where the run stands in its budget."""
+    """Where the run stands in its budget, and what there is to beat."""
 
     phase: Literal["draft", "improve", "ensemble"]
     used: float = Field(description="share of the budget used, 0..1")
     step: int
     trace: int
     n_traces: int
+    steps_left: int | None = Field(None, description="attempts that the trace may still make, this one included")
+    time_left_s: float | None = Field(None, description="of the whole run, the reserve for the final fit taken off")
+    best: float | None = Field(None, description="score of the trace's best")
+    best_se: float | None = None
 
 
 class Effect(Frozen):
@@ -126,6 +130,9 @@ class Diagnosis(Frozen):
     observations: list[Observation] = []
     causes: list[str] = []
     hypotheses: list[Hypothesis] = Field(default_factory=list, description="best first; empty: nothing is expected to help")
+    notes: list[str] = Field(
+        default_factory=list, description="what was corrected in the answer, e.g. citations of evidence that is not there"
+    )
     usage: Usage = Usage()
 
 
@@ -138,6 +145,12 @@ class Solution(Frozen):
     ensemble: list[str] = Field(
         default_factory=list, description="instead of a script: ids of attempts whose recorded predictions the harness blends"
     )
+    take_from: list[str] = Field(
+        default_factory=list, description="instead of a script: ids of attempts whose exact scripts the next brief shall quote"
+    )
+    cause: str = Field("", description="repair: why the script failed")
+    fix: str = Field("", description="repair: what was changed against it")
+    notes: list[str] = Field(default_factory=list, description="what was corrected in the answer")
     usage: Usage = Usage()
 
 
@@ -167,7 +180,12 @@ class Fact(Frozen):
     gain_se: float | None = None
     verdict: str = Field(description="accepted | tie | rejected | failed")
     why: str = ""
+    codes: list[str] = Field(
+        default_factory=list, description="the verdict's reasons for machines, e.g. worse, leak_column, audit_contradicts"
+    )
+    cause: str = Field("", description="what a repair found to be the cause of a failure")
     fix: str = Field("", description="the fix proposed for a failure")
+    seconds: float | None = None
     summary: str = Field("", description="one line: what that script was")
 
 
@@ -185,6 +203,26 @@ class Hint(Frozen):
     gain_se: float
     weight: float
     where: str = Field(description="provenance: run, trace, step, task kind")
+    attempt: str = Field("", description="the attempt of this very run that it comes from, whose script can be quoted")
+
+
+class Quote(Frozen):
+    """A recorded script, or the change that made it, word for word."""
+
+    attempt: str
+    what: Literal["script", "change"]
+    text: str
+    why: str = Field("", description="why it is shown, and what became of it")
+
+
+class Tally(Frozen):
+    """How the trace's attempts on one component went, over its whole history."""
+
+    component: str
+    tried: int
+    accepted: int
+    failed: int
+    best_gain: float | None = None
 
 
 class Crossover(Frozen):
@@ -210,6 +248,9 @@ class Brief(Frozen):
         default_factory=list, description="how this reasoner's predictions in this run compare with what was measured; a sentence each"
     )
     in_flight: list[str] = Field(default_factory=list, description="hypotheses that other traces run at this moment; choose something else")
+    path: list[Fact] = Field(default_factory=list, description="the accepted attempts that led to the trace's best, oldest first; bounded")
+    tally: list[Tally] = Field(default_factory=list, description="all attempts of the trace, counted by component")
+    preview: str = Field("", description="what lies below input/, in words (task.preview)")
     said: list[str] = Field(
         default_factory=list, description="hints of the person who watches the run, in their words, oldest first; bounded"
     )
@@ -221,9 +262,12 @@ class DraftBrief(Brief):
 
 
 class DiagnoseBrief(Brief):
-    script: str = Field(description="the trace's best script")
+    script: str = Field(description="the script to be improved, mostly the trace's best")
     evidence: dict[str, Any] = Field(description="task.types.EVIDENCE, of that script")
+    log: str = Field("", description="what that script printed, bounded")
     last: dict[str, Any] | None = Field(None, description="evidence of the latest attempt, if it was not the best")
+    last_diff: str = Field("", description="what the latest attempt had changed, as a unified diff")
+    scenario: int = Field(1, ge=0, le=3, description="3: look at task and data alone; 0: at the evidence alone (see graph.briefs.scenario)")
 
 
 class UpdateBrief(Brief):
@@ -231,6 +275,9 @@ class UpdateBrief(Brief):
     evidence: dict[str, Any]
     diagnosis: Diagnosis
     hints: list[Hint] = []
+    log: str = ""
+    quotes: list[Quote] = Field(default_factory=list, description="recorded scripts or changes word for word; bounded")
+    may_ask: bool = Field(False, description="an answer may name `take_from` instead of a script, and will be asked again with the quotes")
     crossover: Crossover | None = Field(None, description="the trace is stuck: combine `script` with what it lacks")
     members: list[Fact] = Field(default_factory=list, description="attempts of all traces that an ensemble may name, best first; bounded")
 
@@ -240,6 +287,8 @@ class RepairBrief(Brief):
     evidence: dict[str, Any] = Field(description="holds `error` and/or `problems`")
     problems: list[str] = Field(default_factory=list, description="why the harness refused it, a sentence each")
     attempt: int = Field(1, description="which repair this is, from 1")
+    log: str = ""
+    earlier: list[str] = Field(default_factory=list, description="cause and fix of the repairs of this attempt before, which did not help")
     hypothesis: Hypothesis | None = None
 
 

@@ -108,10 +108,14 @@ def _wrote(activity: str) -> Callable[[RunView, Event], RunView]:
 
     def handle(view: RunView, event: Event) -> RunView:
         text = clean(event.get("summary"))
-        hypothesis = clean(_dict(event.get("hypothesis")).get("statement")) or text
-        view = _trace(_spend(view, event, activity), event, activity="waiting", hypothesis=hypothesis)
+        hypothesis = _dict(event.get("hypothesis"))
+        statement = clean(hypothesis.get("statement")) or text
+        view = _trace(_spend(view, event, activity), event, activity="waiting", hypothesis=statement)
         attempt = _id(event.get("attempt"))
-        return replace(view, summaries={**view.summaries, attempt: text}) if attempt else view
+        if attempt is None:
+            return view
+        chosen = {**view.hypotheses, attempt: hypothesis} if hypothesis else view.hypotheses
+        return replace(view, summaries={**view.summaries, attempt: text}, hypotheses=chosen)
 
     return handle
 
@@ -159,7 +163,8 @@ def attempt_of(event: Event, order: int) -> Attempt:
     return Attempt(
         id=_id(event.get("id")) or f"attempt-{order}", order=order, t=number(event.get("t")) or 0.0,
         trace=whole(event.get("trace"), -1), step=whole(event.get("step")), parent=_id(event.get("parent")),
-        kind=clean(event.get("kind"), 20), hypothesis=clean(event.get("hypothesis"), 2000), component=clean(event.get("component"), 20),
+        kind=clean(event.get("kind"), 20), mode=clean(event.get("mode"), 20), why=clean(event.get("why"), 300),
+        repairs=whole(event.get("repairs")), hypothesis=clean(event.get("hypothesis"), 2000), component=clean(event.get("component"), 20),
         move=clean(event.get("move"), 200), sign=None if sign is None else int(sign), size=clean(predicted.get("size"), 20),
         folds=tuple(v for f in folds[:100] if (v := number(f)) is not None) if isinstance(folds, list) else (),
         verdict=verdict if isinstance(verdict, str) and verdict in VERDICTS else "failed",

@@ -17,11 +17,12 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from report.budget import budgets, left_s
 from report.events import so_far
 from report.fold import fold
 from report.summary import arrow, first_to_best, summary_rows
 from report.view import Line, RunView, Trace
-from report.words import count, duration, gain, money, number, score, spark
+from report.words import duration, gain, score, spark
 
 COLOURS = {
     "accepted": "green", "tie": "yellow", "rejected": "bright_black", "failed": "red", "warning": "yellow", "merged": "cyan",
@@ -83,7 +84,8 @@ def _title(view: RunView, now: float, width: int) -> Table:
     where = " · ".join(part for part in (view.reasoner, view.sandbox) if part)
     if where and width >= 60:
         title.append(f"  {where}", "bright_black")
-    grid.add_row(title, Text(duration(view.elapsed(now)), "bright_black"))
+    left = left_s(view, now)
+    grid.add_row(title, Text(duration(view.elapsed(now)) if left is None else f"at most {duration(float(int(left)))} left", "bright_black"))
     return grid
 
 
@@ -145,30 +147,15 @@ def bar(share: float, width: int) -> Text:
     return Text.assemble(("━" * full, "yellow" if share > 0.8 else "green"), ("━" * (width - full), "bright_black"))
 
 
-def budgets(view: RunView, now: float) -> list[tuple[str, float, float | None, str]]:
-    """(name, used, limit or None, text) of time, steps, tokens and money; unused ones without a limit are left out."""
-    elapsed, step = view.elapsed(now), max((t.step for t in view.traces.values()), default=0)
-    left = "" if view.time_s is None or view.ended else f", {duration(max(0.0, view.time_s - elapsed))} left"
-    limit = "" if view.time_s is None else f" / {duration(view.time_s)}"
-    rows: list[tuple[str, float, float | None, str]] = [("time", elapsed, view.time_s, duration(elapsed) + limit + left)]
-    rows.append(("steps", step, view.steps, f"{step} / {view.steps}" if view.steps else f"{step}"))
-    tokens, usd = number(view.settings.get("max_tokens")), number(view.settings.get("max_usd"))
-    if view.usage.tokens or tokens:
-        rows.append(("tokens", view.usage.tokens, tokens, count(view.usage.tokens) + (f" / {count(tokens)}" if tokens else "")))
-    if view.usage.usd is not None or usd:
-        rows.append(("money", view.usage.usd or 0.0, usd, money(view.usage.usd or 0.0) + (f" / {money(usd)}" if usd else "")))
-    return rows
-
-
 def _budget(view: RunView, now: float, width: int) -> Table:
     rows = budgets(view, now)
     per_line = 4 if width >= WIDE else 2
     grid = Table.grid(padding=(0, 1), expand=False)
     for start in range(0, len(rows), per_line):
         cells: list[Text] = []
-        for name, amount, limit, text in rows[start : start + per_line]:
-            cells += [Text(name, "bright_black"), bar(amount / limit, 8) if limit else Text("")]
-            cells += [Text(text + "  ", no_wrap=True)]
+        for row in rows[start : start + per_line]:
+            cells += [Text(row.name, "bright_black"), bar(row.used / row.limit, 8) if row.limit else Text("")]
+            cells += [Text(row.text + "  ", no_wrap=True)]
         grid.add_row(*cells)
     return grid
 

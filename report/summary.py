@@ -31,9 +31,20 @@ def headline(view: RunView) -> str:
 
 
 def most_helpful(view: RunView) -> Attempt | None:
-    """The accepted change with the largest gain over its parent; None where nothing improved on a parent."""
+    """The accepted change with the largest gain over its parent, on the way to the best where there is one; None: nothing improved."""
     gains = [a for a in view.attempts.values() if a.verdict == "accepted" and a.parent and a.kind != "refit" and (a.gain or 0) > 0]
-    return max(gains, key=lambda a: a.gain or 0.0, default=None)
+    way = lineage(view)
+    return max([a for a in gains if a.id in way] or gains, key=lambda a: a.gain or 0.0, default=None)
+
+
+def lineage(view: RunView) -> set[str]:
+    """The best attempt and those that it came from."""
+    way: set[str] = set()
+    attempt = view.best_attempt
+    while attempt is not None and attempt.id not in way:
+        way.add(attempt.id)
+        attempt = view.attempts.get(attempt.parent or "")
+    return way
 
 
 def helped_most(view: RunView) -> str:

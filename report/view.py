@@ -40,6 +40,9 @@ class Attempt:
     step: int
     parent: str | None
     kind: str
+    mode: str
+    why: str
+    repairs: int
     hypothesis: str
     component: str
     move: str
@@ -128,6 +131,7 @@ class RunView:
     diagnoses: Mapping[tuple[int, int], Event] = field(default_factory=dict)
     recalls: Mapping[tuple[int, int], tuple[Event, ...]] = field(default_factory=dict)
     summaries: Mapping[str, str] = field(default_factory=dict)
+    hypotheses: Mapping[str, Event] = field(default_factory=dict)
     executions: Mapping[str, Event] = field(default_factory=dict)
     merges: tuple[Merge, ...] = ()
     best: str | None = None

@@ -13,17 +13,23 @@ MINUS = "−"
 def clean(value: object, limit: int = 400, *, lines: bool = False) -> str:
     """Text without escape sequences, control or direction-changing characters, at most `limit` characters long."""
     text = str(value or "")[: 4 * limit + 64]
-    kept = "".join(_keep(char, lines) for char in text)
+    kept = text.translate(_LINES if lines else _WORDS)
     if not lines:
         kept = " ".join(kept.split())
     return kept if len(kept) <= limit and len(text) < 4 * limit + 64 else kept[: max(limit - 1, 0)].rstrip() + "…"
 
 
-def _keep(char: str, lines: bool) -> str:
-    if char in "\n\t":
-        return char if lines else " "
-    kind = unicodedata.category(char)
-    return "" if kind in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") else char
+class _Kept(dict[int, str]):
+    """A table for str.translate that learns each character as it comes; as large as what texts really hold."""
+
+    def __missing__(self, code: int) -> str:
+        kind = unicodedata.category(chr(code))
+        self[code] = "" if kind in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") else chr(code)
+        return self[code]
+
+
+_LINES = _Kept({ord("\n"): "\n", ord("\t"): "\t"})
+_WORDS = _Kept({ord("\n"): " ", ord("\t"): " "})
 
 
 def number(value: object) -> float | None:

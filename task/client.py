@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from typing import Any, cast
 
-from task.types import Grade, Prepared, Problem, Task, TaskError
+from task.types import Blend, Grade, Paired, Prepared, Problem, Reference, Task, TaskError
 
 MAX_LINE_BYTES = 256 * 2**20
 CALL_TIMEOUT_S = 900.0
@@ -106,16 +106,34 @@ class TaskWorker:
         return cast(dict[str, Any], await self.call("profile", prepared=prepared.model_dump()))
 
     async def grade(
-        self, prepared: Prepared, files: dict[str, str], references: dict[str, str], execution: dict[str, Any] | None, *, seed: int = 0
+        self,
+        prepared: Prepared,
+        files: dict[str, str],
+        references: dict[str, Reference],
+        execution: dict[str, Any] | None,
+        *,
+        seed: int = 0,
     ) -> Grade:
         given = {"prepared": prepared.model_dump(), "files": files, "references": references, "execution": execution, "seed": seed}
         return cast(Grade, await self.call("grade", **given))
+
+    async def compare_files(self, prepared: Prepared, new: list[str], old: list[str], *, seed: int = 0) -> Paired | None:
+        return cast(Paired | None, await self.call("compare_files", prepared=prepared.model_dump(), new=new, old=old, seed=seed))
 
     async def check_submission(self, prepared: Prepared, path: str) -> list[Problem]:
         return cast(list[Problem], await self.call("check_submission", prepared=prepared.model_dump(), path=path))
 
     async def final_submission(self, prepared: Prepared, source: str, out: str) -> None:
         await self.call("final_submission", prepared=prepared.model_dump(), source=source, out=out)
+
+    async def blend(self, prepared: Prepared, members: dict[str, dict[str, str]], out: str) -> Blend:
+        return cast(Blend, await self.call("blend", prepared=prepared.model_dump(), members=members, out=out))
+
+    async def mix(self, prepared: Prepared, submissions: dict[str, str], weights: dict[str, float], out: str) -> None:
+        await self.call("mix", prepared=prepared.model_dump(), submissions=submissions, weights=weights, out=out)
+
+    async def blend_driver(self, blend: Blend) -> str:
+        return str(await self.call("blend_driver", weights=blend["weights"], method=blend["method"], classes=blend["classes"]))
 
     async def list_examples(self) -> dict[str, str]:
         return cast(dict[str, str], await self.call("list_examples"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,16 +33,17 @@ def score_of(known: Truth, p: Array) -> Score:
     return Score(value=known.metric.score(y, p), se=spread, folds=[float(value) for value in folds], n=len(y))
 
 
-def paired(known: Truth, new: Array, old: Array, seed: int) -> Paired:
-    """Improvement of `new` over `old` on the validated rows; positive = better. Rows of one group count as one."""
-    metric, y = known.metric, known.y
+def paired(metric: Metric, y: Array, new: Sequence[Array], old: Sequence[Array], clusters: Array | None, seed: int) -> Paired:
+    """Improvement of `new` over `old` on the same rows; positive = better. Rows of one group count as one.
+
+    Each side is one or more sets of predictions of the same pipeline under several seeds; their mean difference is judged.
+    """
     sign = 1.0 if metric.direction == "max" else -1.0
-    d = sign * (metric.score(y, new) - metric.score(y, old))
-    clusters = known.clusters
+    d = sign * float(np.mean([metric.score(y, p) for p in new]) - np.mean([metric.score(y, p) for p in old]))
     if metric.row_loss is not None:
         se = row_error(metric, y, new, old, d, clusters)
         return finish(d, se, "rows", len(y))
-    replicates = bootstrap(metric, y, new, old, clusters, seed)
+    replicates = np.mean([bootstrap(metric, y, p, q, clusters, seed) for p in new for q in old], axis=0)
     return finish(d, float(np.std(replicates, ddof=1)), "bootstrap", len(y))
 
 
@@ -50,10 +52,11 @@ def finish(d: float, se: float, method: Any, n: int) -> Paired:
     return Paired(d=float(d), se=float(se), p_improved=p, method=method, n=n)
 
 
-def row_error(metric: Metric, y: Array, new: Array, old: Array, d: float, clusters: Array | None) -> float:
+def row_error(metric: Metric, y: Array, new: Sequence[Array], old: Sequence[Array], d: float, clusters: Array | None) -> float:
     """Standard error of d from the rows' losses, carried to the metric's units by the ratio of the two differences."""
     assert metric.row_loss is not None
-    one, two = metric.row_loss(y, new), metric.row_loss(y, old)
+    one = np.mean([metric.row_loss(y, p) for p in new], axis=0)
+    two = np.mean([metric.row_loss(y, p) for p in old], axis=0)
     delta = two - one
     mean = float(delta.mean())
     se = cluster_error(delta, clusters)

@@ -16,6 +16,8 @@ from task.spec import load_task
 from task.tables import read_table
 from task.types import TaskError
 
+TRUTH = "__truth"  # columns of a generated task that hold the best possible prediction
+
 
 @dataclass(frozen=True)
 class Example:
@@ -192,9 +194,12 @@ def write_example(name: str, folder: str, *, seed: int = 0) -> None:
     """The task into `folder`, the answers into `folder`-private/answers.csv. Raises TaskError for an unknown name."""
     if name not in EXAMPLES:
         raise TaskError(f"no example {name!r}; there are {', '.join(EXAMPLES)}")
-    example = EXAMPLES[name]
-    frame, test = example.make(np.random.default_rng(seed + 1))
-    place = Path(folder)
+    write_task(EXAMPLES[name], name, Path(folder), np.random.default_rng(seed + 1))
+
+
+def write_task(example: Example, name: str, place: Path, rng: np.random.Generator) -> None:
+    """The task into `place`, the answers beside it; columns that begin with TRUTH go with the answers only. Raises TaskError."""
+    frame, test = example.make(rng)
     private = place.with_name(place.name + "-private")
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -202,10 +207,12 @@ def write_example(name: str, folder: str, *, seed: int = 0) -> None:
     except OSError as error:
         raise TaskError(f"{place} cannot be written ({error.strerror}); choose another folder") from error
     private.chmod(0o700)
-    train, held = frame[~test], frame[test]
+    truth = [column for column in frame if str(column).startswith(TRUTH)]
+    held = frame[test]
+    held[["id", example.target, *truth]].to_csv(private / "answers.csv", index=False)
+    train, held = frame[~test].drop(columns=truth), held.drop(columns=truth)
     train.to_csv(place / "train.csv", index=False)
     held.drop(columns=example.target).to_csv(place / "test.csv", index=False)
-    held[["id", example.target]].to_csv(private / "answers.csv", index=False)
     know_nothing(train, held, example).to_csv(place / "sample_submission.csv", index=False)
     (place / "description.md").write_text(f"# {name}\n\n{example.text}\n")
     (place / "task.yaml").write_text(

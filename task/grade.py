@@ -10,19 +10,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from task import compare, evidence
+from task import audit, compare, evidence
+from task.leaks import leaks
 from task.predictions import Refused, Truth, problem, read_predictions, truth_of
-from task.types import Grade, Prepared, Problem, Score
+from task.types import Grade, Paired, Prepared, Problem, Reference
 
 Array = NDArray[Any]
-LEAK_Z = 3.0  # out-of-fold better than the audit rows by this many standard errors
-LEAK_SHARE = 0.1  # and by this share of the distance between the audit's score and a know-nothing submission
 
 
 def grade(
-    prepared: Prepared, files: dict[str, str], references: dict[str, str], execution: dict[str, Any] | None, *, seed: int = 0
+    prepared: Prepared, files: dict[str, str], references: dict[str, Reference], execution: dict[str, Any] | None, *, seed: int = 0
 ) -> Grade:
-    """`files`: name -> path of what the script left; `references`: name -> oof.csv of earlier attempts to compare with."""
+    """`files`: name -> path of what the script left; `references`: name -> files of earlier attempts to compare with."""
     known = truth_of(prepared)
     account = execution or {}
     found = evidence.of_execution(account, files.get("evidence.json"))
@@ -35,26 +34,39 @@ def grade(
     except Refused as refusal:
         return refused([refusal.problem], found)
     score = compare.score_of(known, oof)
-    audit, gap_z, leak = audited(known, test, score, seed)
+    problems = leaks(known, oof)
     found |= evidence.of_predictions(known, oof, test, score)
-    comparisons = {name: compare.paired(known, oof, reference(known, path), seed) for name, path in references.items()}
-    if comparisons:
-        found["paired"] = {name: {key: item[key] for key in ("d", "se", "p_improved")} for name, item in comparisons.items()}
-    problems = [leak] if leak else []
+    paired = {name: against(known, [oof], [reference(known, item["oof"])], seed) for name, item in references.items()}
+    if paired:
+        found["paired"] = {name: {key: item[key] for key in ("d", "se", "p_improved")} for name, item in paired.items()}
+    if problems:
+        found["problems"] = problems
     return Grade(
         ok=not problems,
         problems=problems,
         score=score,
-        audit=audit,
-        audit_gap_z=gap_z,
-        paired=comparisons,
+        **audit.of(known, test, score, references, seed),
+        paired=paired,
         evidence=evidence.cleaned(found),
     )
 
 
+def against(known: Truth, new: list[Array], old: list[Array], seed: int) -> Paired:
+    return compare.paired(known.metric, known.y, new, old, known.clusters, seed)
+
+
+def compare_files(prepared: Prepared, new: list[str], old: list[str], *, seed: int = 0) -> Paired | None:
+    """The paired difference between oof files of two pipelines, each under one or more seeds; None where one cannot be read."""
+    known = truth_of(prepared)
+    try:
+        return against(known, [reference(known, path) for path in new], [reference(known, path) for path in old], seed)
+    except (Refused, OSError, ValueError):
+        return None
+
+
 def refused(problems: list[Problem], found: dict[str, Any]) -> Grade:
-    found = found | {"problems": [item["message"] for item in problems]}
-    return Grade(ok=False, problems=problems, score=None, audit=None, audit_gap_z=None, paired={}, evidence=evidence.cleaned(found))
+    found = found | {"problems": problems}
+    return Grade(ok=False, problems=problems, score=None, **audit.NOTHING, paired={}, evidence=evidence.cleaned(found))
 
 
 def failed(account: dict[str, Any]) -> Problem | None:
@@ -123,32 +135,6 @@ def _reference(private: str, prepared_json: str, path: str) -> Array:
     """An earlier attempt's predictions; artifacts never change, so they are read once."""
     known = truth_of(Prepared.model_validate_json(prepared_json))
     return read_predictions(known, path, "oof.csv", list(known.validated["_id"]))
-
-
-def audited(known: Truth, test: Array, score: Score, seed: int) -> tuple[Score | None, float | None, Problem | None]:
-    """The audit rows' score from submission.csv, how far out-of-fold exceeds it, and a leak if it does so beyond noise."""
-    if known.audit.empty:
-        return None, None, None
-    position = {key: index for index, key in enumerate(known.test_ids)}
-    p = test[[position[key] for key in known.audit["_id"]]]
-    y, metric = known.encode(known.audit), known.metric
-    try:
-        value = metric.score(y, p)
-    except ValueError:
-        return None, None, None
-    se = compare.standard_error(metric, y, p, seed)
-    sign = 1.0 if metric.direction == "max" else -1.0
-    gap = sign * (score["value"] - value)
-    noise = float(np.hypot(se, score["se"]))
-    z = gap / noise if noise > 0 else 0.0
-    audit = Score(value=value, se=se, folds=[], n=len(y))
-    material = gap > LEAK_SHARE * abs(value) or (metric.name == "auc" and gap > LEAK_SHARE * max(1 - value, 0.05))
-    if known.prepared.task.split.kind == "time" or z <= LEAK_Z or not material:
-        return audit, z, None
-    message = (
-        "out-of-fold predictions look far better than predictions of held-back rows: something of the label leaks into training features"
-    )
-    return audit, z, problem("leak_audit", message)
 
 
 def check_submission(prepared: Prepared, path: str) -> list[Problem]:

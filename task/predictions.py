@@ -21,9 +21,9 @@ Array = NDArray[Any]
 MAX_BYTES_PER_ROW = 20_000
 
 
-@dataclass
+@dataclass(eq=False)
 class Truth:
-    """Labels of a prepared task, in one fixed order of rows; loaded once per worker."""
+    """Labels of a prepared task, in one fixed order of rows; loaded once per worker, and the same only as itself."""
 
     prepared: Prepared
     metric: Metric
@@ -49,6 +49,11 @@ class Truth:
         if split.kind != "group" or split.column not in self.features:
             return None
         return np.asarray(pd.factorize(self.features[split.column].astype(str))[0])
+
+    @cached_property
+    def twins(self) -> Array | None:
+        """Which validated rows repeat another training row, where test rows repeat none; None where there are no such rows."""
+        return np.asarray(self.validated["twin"], dtype=bool) if "twin" in self.validated and self.validated["twin"].any() else None
 
     @cached_property
     def test_ids(self) -> list[str]:

@@ -13,6 +13,7 @@ import pandas as pd
 from task import splits
 from task.metrics import get_metric
 from task.tables import read_table, write_table
+from task.twins import twin_groups
 from task.types import Prepared, Split, Task, TaskError
 
 AUDIT_ROWS = 2000  # fewer training rows than this: no audit, every row is needed
@@ -28,14 +29,16 @@ def prepare(task: Task, public: str, private: str, *, seed: int, audit: bool, n_
     split = settle(task, train, test, n_folds)
     task = task.model_copy(update={"split": split})
     columns, labels = submission_columns(task, train, id_column)
-    held = audit_rows(train, task, seed) if audit and len(train) >= AUDIT_ROWS else np.zeros(len(train), dtype=bool)
+    twins = twin_groups(train, test, [id_column, *task.target])
+    held = audit_rows(train, task, seed, twins) if audit and len(train) >= AUDIT_ROWS else np.zeros(len(train), dtype=bool)
     shown = train[~held].reset_index(drop=True)
-    folds = splits.assign(shown, split, task.kind, task.target, id_column, seed)
+    kept = None if twins is None else twins[~held]
+    folds = splits.assign(shown, split, task.kind, task.target, id_column, seed, together=kept)
     public_test, audit_ids = mixed(train[held], test, task, id_column, seed)
     write_public(Path(public), task, shown, public_test, folds, columns, labels)
     secret = Path(private)
     secret.mkdir(parents=True, exist_ok=True)
-    keep_labels(secret, shown, train[held], audit_ids, folds, task, id_column)
+    keep_labels(secret, shown, train[held], audit_ids, folds, task, id_column, kept)
     (secret / "meta.json").write_text(
         json.dumps({"labels": labels, "test_ids": [str(key) for key in test[id_column]], "id_from_rows": task.id is None})
     )
@@ -59,7 +62,8 @@ def prepare_refit(prepared: Prepared, public: str) -> Prepared:
     task = prepared.task
     train, test = tables(task)
     columns, labels = submission_columns(task, train, prepared.id)
-    folds = splits.assign(train, task.split, task.kind, task.target, prepared.id, prepared.seed)
+    twins = twin_groups(train, test, [prepared.id, *task.target])
+    folds = splits.assign(train, task.split, task.kind, task.target, prepared.id, prepared.seed, together=twins)
     write_public(Path(public), task, train, test, folds, columns, labels)
     changes = {"public": public, "inputs": inputs_of(task, Path(public)), "n_train": len(train), "n_test": len(test), "n_audit": 0}
     return prepared.model_copy(update=changes)
@@ -121,8 +125,8 @@ def matched(names: list[str], classes: list[str], task: Task) -> list[str]:
     return [str(c) for c in by_ending] if len(set(by_ending)) == len(classes) and None not in by_ending else classes
 
 
-def audit_rows(train: pd.DataFrame, task: Task, seed: int) -> Any:
-    """Which training rows are held back: the last ones in time, whole groups, or a stratified draw."""
+def audit_rows(train: pd.DataFrame, task: Task, seed: int, twins: Any = None) -> Any:
+    """Which training rows are held back: the last ones in time, whole groups (or sets of twins), or a stratified draw."""
     n = min(AUDIT_MAX, int(len(train) * AUDIT_SHARE))
     rng = np.random.default_rng(seed + 7919)
     held = np.zeros(len(train), dtype=bool)
@@ -130,8 +134,8 @@ def audit_rows(train: pd.DataFrame, task: Task, seed: int) -> Any:
     if split.kind == "time":
         order = splits.blocks(train[str(split.column)], len(train) - 1)
         held[np.argsort(order, kind="stable")[-n:]] = True
-    elif split.kind == "group":
-        groups = train[str(split.column)].astype(str)
+    elif split.kind == "group" or twins is not None:
+        groups = train[str(split.column)].astype(str) if split.kind == "group" else pd.Series(twins, index=train.index)
         chosen = rng.permutation(groups.unique())
         sizes = groups.value_counts()[chosen].cumsum()
         held = groups.isin(chosen[: max(1, int((sizes <= n).sum()))]).to_numpy()
@@ -147,7 +151,7 @@ def mixed(audit: pd.DataFrame, test: pd.DataFrame, task: Task, id_column: str, s
     """Test with the audit rows among its own, without labels; and the ids that the audit rows go by."""
     if audit.empty:
         return test, []
-    rows = audit.drop(columns=task.target)
+    rows = dressed(audit.drop(columns=task.target), test, seed)
     taken = set(test[id_column])
     ids = list(rows[id_column])
     if taken & set(ids) or task.id is None:
@@ -157,6 +161,16 @@ def mixed(audit: pd.DataFrame, test: pd.DataFrame, task: Task, id_column: str, s
         return pd.concat([rows, test], ignore_index=True)[list(test.columns)], ids
     together = pd.concat([test, rows], ignore_index=True)[list(test.columns)]
     return together.sample(frac=1, random_state=seed).reset_index(drop=True), ids
+
+
+def dressed(rows: pd.DataFrame, test: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Audit rows as test rows look: a column that test has empty or constant is so here too, else it would tell audit rows apart."""
+    rng, changes = np.random.default_rng(seed + 11), {}
+    for name in rows.columns.intersection(test.columns):
+        other = test[name]
+        if len(other) and (other.nunique() <= 1 or other.isna().mean() > 0.95) and rows[name].nunique() > 1:
+            changes[name] = pd.Series(rng.choice(other.to_numpy(), len(rows)), index=rows.index)
+    return rows.assign(**changes)
 
 
 def fresh_ids(known: pd.Series[Any], n: int, seed: int) -> list[Any]:
@@ -200,11 +214,19 @@ def sample(task: Task, train: pd.DataFrame, test: pd.DataFrame, columns: list[st
 
 
 def keep_labels(
-    folder: Path, shown: pd.DataFrame, audit: pd.DataFrame, audit_ids: list[Any], folds: splits.Folds, task: Task, id_column: str
+    folder: Path,
+    shown: pd.DataFrame,
+    audit: pd.DataFrame,
+    audit_ids: list[Any],
+    folds: splits.Folds,
+    task: Task,
+    id_column: str,
+    twins: Any = None,
 ) -> None:
-    """labels.parquet: id, fold (-2 for audit rows), targets."""
-    train_part = shown[[id_column, *task.target]].assign(fold=folds)
-    audit_part = audit[[id_column, *task.target]].assign(fold=-2)
+    """labels.parquet: id, fold (-2 for audit rows), twin (repeats another training row), targets."""
+    repeated = pd.Series(twins).duplicated(keep=False).to_numpy() if twins is not None else np.zeros(len(shown), dtype=bool)
+    train_part = shown[[id_column, *task.target]].assign(fold=folds, twin=repeated)
+    audit_part = audit[[id_column, *task.target]].assign(fold=-2, twin=False)
     audit_part[id_column] = audit_ids
     frame = pd.concat([train_part, audit_part], ignore_index=True) if len(audit) else train_part
     frame[id_column] = frame[id_column].astype(str)

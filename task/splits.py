@@ -77,16 +77,18 @@ def dates(values: pd.Series[Any]) -> pd.Series[Any] | None:
     return parsed.dropna() if parsed.notna().mean() > 0.95 else None
 
 
-def assign(train: pd.DataFrame, split: Split, kind: Kind, target: list[str], id_column: str, seed: int) -> Folds:
-    """Fold of every training row; -1 is never validated."""
+def assign(
+    train: pd.DataFrame, split: Split, kind: Kind, target: list[str], id_column: str, seed: int, *, together: NDArray[Any] | None = None
+) -> Folds:
+    """Fold of every training row; -1 is never validated. Rows with the same number in `together` share a fold, where rows are exchangeable."""
     n = split.n_folds
     if split.kind == "file":
         return from_file(train, str(split.column), id_column)
     if split.kind == "time":
         return blocks(train[str(split.column)], n)
     y = classes(train, kind, target)
-    if split.kind == "group":
-        groups = train[str(split.column)].astype(str)
+    if split.kind == "group" or together is not None:
+        groups = train[str(split.column)].astype(str) if split.kind == "group" else pd.Series(together, index=train.index)
         if groups.nunique() < n:
             raise TaskError(
                 f"column {split.column!r} has {groups.nunique()} groups, fewer than {n} folds; set a smaller `n_folds:` in task.yaml"

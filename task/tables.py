@@ -93,7 +93,10 @@ def kind(path: Path) -> str:
 
 def foreign(path: Path) -> str | None:
     """What a file really is when it is no table at all, by its first bytes."""
-    head = path.open("rb").read(512) if path.suffix not in (".gz", ".zip", ".parquet") else b""
+    head = b""
+    if path.suffix not in (".gz", ".zip", ".parquet"):
+        with path.open("rb") as file:
+            head = file.read(512)
     for magic, what in BINARY.items():
         if head.startswith(magic):
             return what

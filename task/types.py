@@ -105,8 +105,29 @@ class Grade(TypedDict):
     score: Score | None
     audit: Score | None
     audit_gap_z: float | None  # (oof - audit) in standard errors, positive = oof looks better than the audit rows
+    audit_leak: Problem | None  # what the audit rows say of leaks; asked for by graph.audit alone
+    audit_paired: dict[str, Paired]  # differences on the audit rows, by the reference's name
     paired: dict[str, Paired]  # by the reference's name: parent, best
     evidence: dict[str, Any]  # see EVIDENCE
+
+
+class Reference(TypedDict, total=False):
+    """Paths of an earlier attempt's files, to compare with."""
+
+    oof: str
+    submission: str
+
+
+class Blend(TypedDict):
+    """An ensemble's weights and the files that they give."""
+
+    weights: dict[str, float]  # member's attempt id -> weight, summing to 1
+    method: str  # mean | rank | ordinal | vote
+    classes: list[str]  # labels, where labels are blended
+    oof: str  # path; every fold blended by weights chosen on the other folds
+    submission: str  # path; blended by weights chosen on all folds
+    refused: dict[str, str]  # member -> why it could not take part
+    seconds: float
 
 
 EVIDENCE = """Keys of the evidence, all optional; every reader skips what is missing.

@@ -49,10 +49,16 @@ def profile(prepared: Json) -> Json:
     return look(Prepared.model_validate(prepared))
 
 
-def grade(prepared: Json, files: dict[str, str], references: dict[str, str], execution: Json | None, seed: int = 0) -> Any:
+def grade(prepared: Json, files: dict[str, str], references: dict[str, Any], execution: Json | None, seed: int = 0) -> Any:
     from task.grade import grade as judge
 
     return judge(Prepared.model_validate(prepared), files, references, execution, seed=seed)
+
+
+def compare_files(prepared: Json, new: list[str], old: list[str], seed: int = 0) -> Any:
+    from task.grade import compare_files as judge
+
+    return judge(Prepared.model_validate(prepared), new, old, seed=seed)
 
 
 def check_submission(prepared: Json, path: str) -> Any:
@@ -65,6 +71,24 @@ def final_submission(prepared: Json, source: str, out: str) -> None:
     from task.prepare import final_submission as write
 
     write(Prepared.model_validate(prepared), source, out)
+
+
+def blend(prepared: Json, members: dict[str, dict[str, str]], out: str) -> Any:
+    from task.blend import blend as make
+
+    return make(Prepared.model_validate(prepared), members, out)
+
+
+def mix(prepared: Json, submissions: dict[str, str], weights: dict[str, float], out: str) -> None:
+    from task.blend import mix as make
+
+    make(Prepared.model_validate(prepared), submissions, weights, out)
+
+
+def blend_driver(weights: dict[str, float], method: str, classes: list[str]) -> str:
+    from task.blend import driver
+
+    return driver(weights, method, classes)
 
 
 def list_examples() -> dict[str, str]:
@@ -94,8 +118,12 @@ CALLS = {
         prepare_refit,
         profile,
         grade,
+        compare_files,
         check_submission,
         final_submission,
+        blend,
+        mix,
+        blend_driver,
         list_examples,
         write_example,
         score_private,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from graph.acceptance import judge
+from graph.acceptance import Side, audited, judge
 from graph.artifacts import ArtifactError, Artifacts
 from graph.events import Events, read
 from graph.routes import diagnosed, fan_out, judged, recorded, selected, thought
@@ -21,9 +21,9 @@ def grade(d: float | None = None, se: float = 0.1, problems: tuple[str, ...] = (
 
 
 def verdict(given: Any, **changes: Any) -> tuple[str, bool]:
-    arguments: dict[str, Any] = {"z": 1.0, "has_best": True, "validity": False, "seconds": 1.0, "best_seconds": 1.0} | changes
+    arguments: dict[str, Any] = {"z": 1.0, "has_best": True, "new": Side(1.0, 100), "best": Side(1.0, 100)} | changes
     judgement = judge(given, **arguments)
-    assert judgement.reasons
+    assert all(reason["code"] and reason["message"] for reason in judgement.reasons) and judgement.reasons
     return judgement.verdict, judgement.replaces
 
 
@@ -43,7 +43,25 @@ def test_identical_predictions_are_a_tie_even_without_noise() -> None:
 
 
 def test_a_tie_is_won_by_the_much_faster_script() -> None:
-    assert verdict(grade(0.0), seconds=1.0, best_seconds=10.0) == ("tie", True)
+    assert verdict(grade(0.0), best=Side(10.0, 100)) == ("tie", True)
+
+
+def test_a_tie_is_won_by_the_much_simpler_script() -> None:
+    assert verdict(grade(0.0), new=Side(1.0, 70)) == ("tie", True)
+    assert verdict(grade(0.0), new=Side(1.0, 90)) == ("tie", False)
+
+
+def test_a_difference_over_several_seeds_replaces_the_one_in_doubt() -> None:
+    again: Any = {"d": 0.01, "se": 0.1, "p_improved": 0.54, "method": "rows", "n": 100}
+    assert verdict(grade(0.2), again=again) == ("tie", False)
+
+
+def test_the_audit_takes_an_acceptance_back_only_beyond_noise_or_for_a_leak() -> None:
+    accepted = judge(grade(0.5), z=1.0, has_best=True, new=Side(1, 1), best=Side(1, 1))
+    paired: Any = {"d": -0.1, "se": 0.1, "p_improved": 0.2, "method": "rows", "n": 100}
+    assert audited(accepted, None, paired) == accepted
+    assert audited(accepted, None, paired | {"d": -0.3}).codes == ["audit_contradicts"]
+    assert audited(accepted, {"code": "leak_audit", "message": "leaks"}, None).verdict == "rejected"
 
 
 def test_leaks_are_rejected_and_broken_files_fail_whatever_the_score() -> None:

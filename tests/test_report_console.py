@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from report_stream import made_up
 from rich.cells import cell_len
 from rich.console import Console
 
+from evals.made_up import made_up
 from report.console import make_listener
 from report.fold import fold_all
 from report.live import screen

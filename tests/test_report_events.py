@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 import pytest
-from report_stream import HOSTILE, made_up
 
+from evals.made_up import HOSTILE, made_up
 from report import words
 from report.events import Tail, load, read_events, state
 from report.fold import attempt_of, fold, fold_all

@@ -1,82 +1,204 @@
-"""What a model must answer at each verb, and how that becomes the protocol's records."""
+"""What a model may answer, per verb: flat schemas that any server's structured output can hold.
+
+Answers are read leniently (a word for a list, `80%` for 0.8) and converted strictly (`convert`).
+"""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+import json
+import re
+from typing import Annotated, Any, Literal, get_args
 
-from reasoner.chat.edits import Edit, EditError, apply
-from reasoner.protocol import Brief, Diagnosis, Effect, Hypothesis, Observation, RepairBrief, Review, Solution, UpdateBrief
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from reasoner.protocol import Component, Size
 
-class DraftAnswer(BaseModel):
-    summary: str = Field(min_length=1, description="one line: what this script is")
-    script: str = Field(min_length=1, description="the complete Python file")
-
-
-class HypothesisAnswer(BaseModel):
-    challenge: str
-    statement: str
-    component: str = Field(pattern="^(data|features|model|ensemble|workflow)$")
-    plan: str = ""
-    effect: Effect = Effect()
-    confidence: float = Field(0.5, ge=0, le=1)
+Verb = Literal["draft", "diagnose", "update", "repair", "review"]
+VERBS: tuple[Verb, ...] = get_args(Verb)
 
 
-class DiagnoseAnswer(BaseModel):
-    observations: list[Observation] = []
-    causes: list[str] = []
-    hypotheses: list[HypothesisAnswer] = Field(max_length=5)
+# reading: what models write for what was asked
 
 
-class ChangeAnswer(BaseModel):
-    """update and repair: edits against the given script, or a whole one."""
-
-    summary: str = Field(min_length=1)
-    hypothesis: str = Field("", description="id of the hypothesis that this follows")
-    edits: list[Edit] = []
-    script: str = Field("", description="the complete file, where edits would not do")
-
-
-class ReviewAnswer(BaseModel):
-    aligned: bool
-    leaks: bool
-    reasons: list[str] = []
+def as_text(value: Any) -> str:
+    if isinstance(value, list):
+        return "\n".join(as_text(item) for item in value[:40])
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return "" if value is None else str(value)
 
 
-SCHEMAS: dict[str, type[BaseModel]] = {
+def as_list(value: Any) -> Any:
+    if value is None or value == "":
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def records(key: str) -> BeforeValidator:
+    """A list of objects, though a model wrote one alone, a mapping of them, or plain texts for their main key."""
+
+    def read(value: Any) -> Any:
+        if isinstance(value, dict) and key not in value and all(isinstance(item, dict) for item in value.values()):
+            value = list(value.values())
+        value = as_list(value)
+        return [{key: item} if isinstance(item, str) else item for item in value] if isinstance(value, list) else value
+
+    return BeforeValidator(read)
+
+
+def as_share(value: Any) -> float:
+    """0.8, "0.8", "80%", 80 and "high" are shares."""
+    words = {"low": 0.3, "medium": 0.5, "moderate": 0.5, "high": 0.8}
+    text = str(value).strip().lower()
+    if text in words:
+        return words[text]
+    match = re.search(r"-?\d+(?:\.\d+)?", text)
+    number = float(match.group()) if match else 0.5
+    number = number / 100 if "%" in text or number > 1 else number
+    return min(0.99, max(0.01, number))
+
+
+def as_flag(value: Any) -> Any:
+    return value.strip().lower() in ("true", "yes", "1") if isinstance(value, str) else value
+
+
+def one_of(*options: str, default: str, **also: str) -> BeforeValidator:
+    """The option that a word means; the default for what nobody offered."""
+
+    def choose(value: Any) -> str:
+        text = as_text(value).strip().lower()
+        return next((option for option in options if option == text), None) or next(
+            (option for word, option in [*also.items(), *((o, o) for o in options)] if word in text), default
+        )
+
+    return BeforeValidator(choose)
+
+
+Text = Annotated[str, BeforeValidator(as_text)]
+Texts = Annotated[list[Text], BeforeValidator(as_list)]
+Share = Annotated[float, BeforeValidator(as_share)]
+Flag = Annotated[bool, BeforeValidator(as_flag)]
+Part = Annotated[
+    Component,
+    one_of("data", "features", "model", "ensemble", "workflow", default="model", feature="features", blend="ensemble", stack="ensemble"),
+]
+Sign = Annotated[Literal["better", "none", "worse"], one_of("better", "none", "worse", default="better", neutral="none", zero="none")]
+Magnitude = Annotated[Size, one_of("small", "medium", "large", default="small", big="large", moderate="medium")]
+Cost = Annotated[Literal["low", "medium", "high"], one_of("low", "medium", "high", default="medium")]
+Action = Annotated[
+    Literal["choose", "modify", "create"], one_of("choose", "modify", "create", default="choose", new="create", adapt="modify")
+]
+
+
+class Answer(BaseModel):
+    """Its JSON schema is what strict servers want: no references, no defaults, every field required, nothing else allowed."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        raw = super().model_json_schema(*args, **kwargs)
+        return {"title": cls.__name__, **strict(raw, raw.get("$defs", {}))}
+
+
+def strict(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" in node:
+        inner = strict(defs[node["$ref"].rpartition("/")[2]], defs)
+        return inner | ({"description": node["description"]} if "description" in node else {})
+    kept: dict[str, Any] = {key: node[key] for key in ("type", "description", "enum") if key in node}
+    if node.get("type") == "object":
+        properties = {name: strict(value, defs) for name, value in node["properties"].items()}
+        return kept | {"properties": properties, "required": list(properties), "additionalProperties": False}
+    return kept | {"items": strict(node["items"], defs)} if node.get("type") == "array" else kept
+
+
+class DraftAnswer(Answer):
+    """A first script."""
+
+    approach: Text = Field(
+        "", description="2-5 sentences: what in the data decided the choices, and how this differs from the sibling traces"
+    )
+    summary: Text = Field("", description="one line, at most 15 words: what the script is")
+    script: Text = Field("", description="the complete Python file")
+
+
+class ObservationAnswer(Answer):
+    text: Text = Field(description="one fact, with its numbers")
+    cites: Texts = Field(default_factory=list, description="ids of the evidence that shows it, e.g. E3")
+
+
+class HypothesisAnswer(Answer):
+    challenge: Text = Field("", description="the root cause that it answers, one sentence")
+    statement: Text = Field(description="what to change and why it should help, at most two sentences")
+    component: Part = Field("model", description="what it changes")
+    plan: Text = Field("", description="the edit, concretely: which lines, which values")
+    expected: Sign = Field("better", description="predicted sign of the change of the score")
+    size: Magnitude = Field("small", description="predicted size: small 1-2 SE, medium 2-5 SE, large more")
+    confidence: Share = Field(0.5, description="probability, 0.01-0.99, that the measured change has the predicted sign beyond 1 SE")
+    cost: Cost = Field("medium", description="extra running time: low, medium or high")
+    refuted_by: Text = Field("", description="the measured result that would show that it is wrong")
+    cites: Texts = Field(default_factory=list, description="ids of the evidence that it rests on")
+
+
+class DiagnoseAnswer(Answer):
+    """Observations -> root causes -> hypotheses."""
+
+    observations: Annotated[list[ObservationAnswer], records("text")] = Field(
+        default_factory=list, description="3-8 facts read from the evidence, most telling first"
+    )
+    causes: Texts = Field(default_factory=list, description="1-4 root causes that explain the observations, most important first")
+    hypotheses: Annotated[list[HypothesisAnswer], records("statement")] = Field(
+        default_factory=list, description="exactly 3, best first; empty if nothing can be expected to help"
+    )
+
+
+class EditAnswer(Answer):
+    search: Text = Field(description="consecutive lines of the script, copied exactly, enough of them to fit one place alone")
+    replace: Text = Field("", description="the lines to put in their place")
+
+
+class UpdateAnswer(Answer):
+    """One hypothesis, turned into a change of the script."""
+
+    action: Action = Field("choose", description="choose: a hypothesis as it is; modify: one, changed; create: one of your own")
+    chosen: Text = Field("", description="id of the hypothesis that is chosen or modified; empty for create")
+    why: Text = Field("", description="1-3 sentences: why this one now, in the light of memory and history")
+    hypothesis: HypothesisAnswer = Field(
+        default_factory=lambda: HypothesisAnswer(statement=""), description="the hypothesis as it is now acted upon"
+    )
+    take_from: Texts = Field(
+        default_factory=list, description="attempt ids whose exact scripts you must see first; then leave edits and script empty"
+    )
+    ensemble: Texts = Field(
+        default_factory=list, description="ids of attempts to blend instead of a script; then leave edits and script empty"
+    )
+    edits: Annotated[list[EditAnswer], records("search")] = Field(default_factory=list, description="search/replace edits of the script")
+    script: Text = Field("", description="empty, or the whole new file where edits would touch most lines")
+    summary: Text = Field("", description="one line, at most 15 words: what the script now is")
+
+
+class RepairAnswer(Answer):
+    """Why a script failed, and the mended script."""
+
+    cause: Text = Field("", description="one or two sentences: why it failed, from the evidence")
+    fix: Text = Field("", description="one sentence: what is changed against it")
+    edits: Annotated[list[EditAnswer], records("search")] = Field(default_factory=list, description="search/replace edits of the script")
+    script: Text = Field("", description="empty, or the whole new file where edits would touch most lines")
+    summary: Text = Field("", description="one line, at most 15 words: what the script is")
+
+
+class ReviewAnswer(Answer):
+    """A judgement of the code alone."""
+
+    reasons: Texts = Field(default_factory=list, description="one sentence per finding, each quoting the line it rests on")
+    aligned: Flag = Field(True, description="the predictions are what the task's metric is computed from, on the fixed folds")
+    leaks: Flag = Field(False, description="a row's own label, or data from its validation fold, reaches the model that predicts it")
+
+
+SCHEMAS: dict[str, type[Answer]] = {
     "draft": DraftAnswer,
     "diagnose": DiagnoseAnswer,
-    "update": ChangeAnswer,
-    "repair": ChangeAnswer,
+    "update": UpdateAnswer,
+    "repair": RepairAnswer,
     "review": ReviewAnswer,
 }
-
-
-def to_solution(verb: str, answer: BaseModel, brief: Brief) -> Solution:
-    """The script that an answer means. Raises EditError where its edits do not fit."""
-    if isinstance(answer, DraftAnswer):
-        return Solution(script=answer.script, summary=answer.summary)
-    assert isinstance(answer, ChangeAnswer) and isinstance(brief, UpdateBrief | RepairBrief)
-    script = answer.script or apply(brief.script, answer.edits)
-    if script == brief.script:
-        raise EditError("the answer changes nothing; give edits, or the whole script")
-    return Solution(script=script, summary=answer.summary, hypothesis=chosen(answer, brief))
-
-
-def chosen(answer: ChangeAnswer, brief: UpdateBrief | RepairBrief) -> Hypothesis | None:
-    if isinstance(brief, RepairBrief):
-        return brief.hypothesis
-    named = [hypothesis for hypothesis in brief.diagnosis.hypotheses if hypothesis.id == answer.hypothesis]
-    return next(iter(named or brief.diagnosis.hypotheses), None)
-
-
-def to_diagnosis(answer: BaseModel, brief: Brief) -> Diagnosis:
-    assert isinstance(answer, DiagnoseAnswer)
-    place = f"t{brief.stage.trace}s{brief.stage.step}"
-    hypotheses = [Hypothesis(id=f"{place}h{number}", **one.model_dump()) for number, one in enumerate(answer.hypotheses, 1)]
-    return Diagnosis(observations=answer.observations, causes=answer.causes, hypotheses=hypotheses)
-
-
-def to_review(answer: BaseModel, brief: Brief) -> Review:
-    assert isinstance(answer, ReviewAnswer)
-    return Review.model_validate(answer.model_dump())

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, Field
 
 from reasoner.chat.address import Address
-from reasoner.chat.answers import SCHEMAS, to_diagnosis, to_review, to_solution
+from reasoner.chat.answers import SCHEMAS
 from reasoner.chat.cache import Exchanges
-from reasoner.chat.edits import EditError
+from reasoner.chat.code import from_text
+from reasoner.chat.convert import to_diagnosis, to_review, to_solution
+from reasoner.chat.edits import AnswerError
 from reasoner.chat.endpoint import Endpoint
-from reasoner.chat.extract import code_of, syntax_error
 from reasoner.chat.faults import Fault
 from reasoner.chat.options import Options, models_by_verb
 from reasoner.chat.patience import Tell, ends_the_run
@@ -97,22 +98,13 @@ class Chat:
             await asker.endpoint.close()
 
     async def _script(self, verb: str, brief: Brief) -> Solution:
-        def accept(answer: BaseModel) -> Solution:
-            try:
-                solution = to_solution(verb, answer, brief)
-            except EditError as error:
-                raise Misfit(str(error)) from error
-            if solution.script and (wrong := syntax_error(solution.script)):
-                raise Misfit(f"The script is not valid Python: {wrong}.")
-            return solution
-
-        value, usage = await self._ask(verb, brief, accept)
+        value, usage = await self._ask(verb, brief, lambda answer: to_solution(answer, brief))
         return value.model_copy(update={"usage": usage})
 
     async def _ask(self, verb: str, brief: Brief, accept: Callable[[BaseModel], T]) -> tuple[T, Usage]:
         """The verb's model, then the fallback. Raises ReasonerError (with `usage`) or ReasonerUnavailable."""
-        rescue = script_in if verb in SCRIPTED else lambda text: None
-        question = Question(messages(verb, brief), SCHEMAS[verb], accept, salt(verb, brief), rescue)
+        rescue = from_text if verb in SCRIPTED else lambda text: None
+        question = Question(messages(verb, brief), SCHEMAS[verb], fitting(accept), salt(verb, brief), rescue)
         spent = Usage()
         failures: list[Exception] = []
         for model in dict.fromkeys([self.by_verb[verb], *([self.options.fallback] if self.options.fallback else [])]):
@@ -140,15 +132,16 @@ def salt(verb: str, brief: Brief) -> str:
     return f"{verb} t{brief.stage.trace}s{brief.stage.step} seed {brief.seed}"
 
 
-def script_in(text: str) -> dict[str, Any] | None:
-    """The answer of a model that wrote its script without JSON around it."""
-    code = code_of(text)
-    return {"summary": summary_of(code), "script": code} if code else None
+def fitting(accept: Callable[[BaseModel], T]) -> Callable[[BaseModel], T]:
+    """`accept`, whose complaint goes back to the model."""
 
+    def take(answer: BaseModel) -> T:
+        try:
+            return accept(answer)
+        except AnswerError as error:
+            raise Misfit(str(error)) from error
 
-def summary_of(code: str) -> str:
-    first = next((line.strip(" \"'#") for line in code.splitlines() if line.strip(" \"'#")), "a script")
-    return first[:200]
+    return take
 
 
 def unpriced(model: str) -> str:

@@ -70,16 +70,22 @@ def imports(spec: Spec, facts: Facts) -> str:
 
 def load(spec: Spec, facts: Facts) -> str:
     reader, suffix = ("read_parquet", "parquet") if facts.parquet else ("read_csv", "csv")
+    seed = '\nSEED = int(os.environ.get("GOME_SEED", 0))' if stochastic(spec) else ""
     target = facts.target[0] if len(facts.target) == 1 else list(facts.target)
     return f"""
 ID, TARGET = {facts.id!r}, {target!r}
-N_JOBS = int(os.environ.get("OMP_NUM_THREADS", 1))
+N_JOBS = int(os.environ.get("OMP_NUM_THREADS", 1)){seed}
 
 train = pd.{reader}("input/train.{suffix}")
 test = pd.{reader}("input/test.{suffix}")
 folds = pd.read_csv("input/folds.csv").set_index(ID)["fold"]
 fold = train[ID].map(folds).to_numpy()
 OUTPUT = list(pd.read_csv("input/sample_submission.csv", nrows=0).columns)"""
+
+
+def stochastic(spec: Spec) -> bool:
+    """Whether another seed gives other predictions; where none does, the script has no use for one."""
+    return spec.seeds > 1 or bool({"lgbm", "extra", "svm"} & {spec.family, spec.second})
 
 
 def features(spec: Spec, facts: Facts) -> str:
@@ -230,7 +236,8 @@ def fitting(spec: Spec, facts: Facts) -> str:
         if spec.recent
         else []
     )
-    body += ["    sums = [0.0] * len(others)", f"    for seed in range({spec.seeds}):", "        for make in MODELS:"]
+    seeds = f"range(1000 * SEED, 1000 * SEED + {spec.seeds})" if stochastic(spec) else f"range({spec.seeds})"
+    body += ["    sums = [0.0] * len(others)", f"    for seed in {seeds}:", "        for make in MODELS:"]
     fit = "make(seed).fit(X_fit, y_fit)" if not several else "MultiOutputRegressor(make(seed)).fit(X_fit, y_fit)"
     body += [f"            model = {fit}", "            sums = [total + predict(model, X_other) for total, X_other in zip(sums, others)]"]
     body += [f"    means = [total / ({spec.seeds} * len(MODELS)) for total in sums]"]

@@ -1,0 +1,129 @@
+"""Tables and figure of the crossover study, from the runs that `python -m evals.study crossover` recorded.
+
+python -m evals.crossover [--runs ~/.cache/gome/evals/crossover.jsonl] [--out docs/results]
+
+Score of a run: its private score, 0 the default script, 1 the reference, clipped to [-1, 1.3]; a run without a submission is -1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from evals import suites
+from evals.provenance import provenance
+from evals.statistics import Interval, Scores, difference, mean, table
+from evals.study import SKILLS, STRATEGIES
+
+Rows = list[dict[str, Any]]
+Cells = dict[tuple[str, float], Scores]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=Path("~/.cache/gome/evals/crossover.jsonl").expanduser())
+    parser.add_argument("--out", type=Path, default=Path("docs/results"))
+    options = parser.parse_args()
+    rows = [json.loads(line) for line in options.runs.read_text().splitlines()]
+    text = page(rows)
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "crossover.md").write_text(text)
+    figure(by_cell(rows), options.out / "crossover.png")
+    print(text)
+
+
+def score(row: dict[str, Any]) -> float:
+    return suites.normalised(row["private"], suites.references()[row["task"]])
+
+
+def by_cell(rows: Rows, only: frozenset[str] | None = None) -> Cells:
+    """(strategy, q) -> task -> seed -> normalised score; random drafts are the same at every skill."""
+    grouped: dict[tuple[str, float], Rows] = defaultdict(list)
+    for row in rows:
+        if only is None or row["task"] in only:
+            for q in SKILLS if row["strategy"] == "random" else (row["q"],):
+                grouped[row["strategy"], q].append(row)
+    return {key: table(found, score) for key, found in grouped.items()}
+
+
+def page(rows: Rows) -> str:
+    tasks = sorted({row["task"] for row in rows})
+    seeds = {row["seed"] for row in rows}
+    flawed = frozenset(suites.SUITES["flawed"])
+    parts = [
+        "# The crossover: does the gradient beat the tree, and from which skill on?\n",
+        f"{len(rows)} runs: {len(tasks)} tasks ({', '.join(tasks)}), {len(seeds)} seeds, {max(row['attempts'] for row in rows)} executed scripts a run, "
+        "one trace. The reasoner is the expert behind a dial of skill q (evals/skill.py): every hypothesis is, with probability 1 - q, replaced "
+        "by a wrong idea, half of which change nothing. All strategies use the same nodes, the same reasoner, acceptance by paired score.\n",
+        "0 is the default script, 1 the reference (the law itself on generated tasks). Mean over tasks and seeds, 95 % bootstrap interval.\n",
+        skill_table(by_cell(rows)),
+        "\n## Differences\n",
+        differences(by_cell(rows), "all tasks"),
+        differences(by_cell(rows, frozenset(tasks) - flawed), "clean tasks"),
+        differences(by_cell(rows, flawed), "flawed tasks (a leak, new groups, the future)"),
+        "\n![Score against skill](crossover.png)\n",
+        improvement(rows),
+        "\n" + provenance("python -m evals.study crossover && python -m evals.crossover"),
+    ]
+    return "\n".join(parts)
+
+
+def skill_table(cells: Cells) -> str:
+    lines = ["| strategy | " + " | ".join(f"q = {q:g}" for q in SKILLS) + " |", "|---" * (len(SKILLS) + 1) + "|"]
+    for strategy in STRATEGIES:
+        shown = [mean(cells[strategy, q]).plain if (strategy, q) in cells else "" for q in SKILLS]
+        lines.append(f"| {strategy} | " + " | ".join(shown) + " |")
+    return "\n".join(lines)
+
+
+def differences(cells: Cells, name: str) -> str:
+    def row(label: str, one: str, two: str) -> str:
+        shown = [str(difference(cells[one, q], cells[two, q])) if (one, q) in cells and (two, q) in cells else "" for q in SKILLS]
+        return f"| {label} | " + " | ".join(shown) + " |"
+
+    head = [f"\n**{name}**\n", "| | " + " | ".join(f"q = {q:g}" for q in SKILLS) + " |", "|---" * (len(SKILLS) + 1) + "|"]
+    pairs = [("gome", "tree"), ("gome", "mcts"), ("adaptive", "gome"), ("adaptive", "tree")]
+    return "\n".join(head + [row(f"{one} - {two}", one, two) for one, two in pairs])
+
+
+def improvement(rows: Rows) -> str:
+    """Share of steps after a draft that were accepted."""
+    lines = [
+        "\n## Steps that improve\n",
+        "| strategy | " + " | ".join(f"q = {q:g}" for q in SKILLS) + " |",
+        "|---" * (len(SKILLS) + 1) + "|",
+    ]
+    for strategy in STRATEGIES[:-1]:
+        rates = [[row["improvement_rate"] for row in rows if (row["strategy"], row["q"]) == (strategy, q)] for q in SKILLS]
+        lines.append(f"| {strategy} | " + " | ".join(f"{sum(rate) / len(rate):.0%}" if rate else "" for rate in rates) + " |")
+    return "\n".join(lines)
+
+
+def figure(cells: Cells, path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    colours = {"gome": "#2563eb", "adaptive": "#059669", "tree": "#d97706", "mcts": "#9333ea", "random": "#6b7280"}
+    plot, axes = plt.subplots(figsize=(7, 4.2), dpi=110)
+    for strategy in STRATEGIES:
+        found: list[tuple[float, Interval]] = [(q, mean(cells[strategy, q])) for q in SKILLS if (strategy, q) in cells]
+        if not found:
+            continue
+        xs = [q for q, _ in found]
+        axes.plot(xs, [interval.mean for _, interval in found], marker="o", label=strategy, color=colours[strategy])
+        axes.fill_between(xs, [i.low for _, i in found], [i.high for _, i in found], color=colours[strategy], alpha=0.12, linewidth=0)
+    axes.set_xlabel("skill of the reasoner, q")
+    axes.set_ylabel("private score (0 default script, 1 reference)")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    plot.tight_layout()
+    plot.savefig(path)
+
+
+if __name__ == "__main__":
+    main()

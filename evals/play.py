@@ -1,0 +1,119 @@
+"""One run of an eval: the loop's own graph and nodes on a prepared task, with recorded executions, without checkpoints.
+
+Preparing and profiling a task is done once and shared by all of its runs, so folds and audit rows are the same for every strategy
+and seed (paired); seeds vary the reasoner's luck, the policies' draws and every tie-break.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evals import suites
+from evals.recorded import Recorded
+from graph.artifacts import write_atomic
+from graph.build import build_graph
+from graph.events import read
+from graph.run import close_run, make_folder, open_run
+from graph.settings import Settings
+from nodes.profile import set_up
+from reasoner.protocol import Reasoner
+from sandbox.factory import make_sandbox
+from sandbox.protocol import Sandbox
+from task.client import TaskWorker
+
+FOLDS_SEED = 0
+
+
+class Shared(TaskWorker):
+    """A task worker that outlives the runs that use it."""
+
+    async def close(self) -> None:
+        """Stays; `end` ends it."""
+
+    async def end(self) -> None:
+        await super().close()
+
+
+@dataclass
+class Bench:
+    """What the runs of one process share."""
+
+    root: Path
+    worker: Shared
+    sandbox: Recorded
+
+    def task(self, name: str) -> Path:
+        place = self.root / "tasks" / name
+        suites.write(name, place)
+        return place
+
+    async def template(self, name: str) -> dict[str, Any]:
+        """The prepared and profiled task."""
+        folder = self.root / "templates" / name
+        if not (folder / "setup.json").exists():
+            make_folder(folder, str(self.task(name)), Settings(seed=FOLDS_SEED, memory="off"))
+            run = open_run(folder)
+            run.worker, run.sandbox = self.worker, self.sandbox
+            write_atomic(folder / "setup.json", json.dumps(await set_up(run)))
+            await close_run(folder)
+        value: dict[str, Any] = json.loads((folder / "setup.json").read_text())
+        return value
+
+    async def private(self, name: str, submission: Path) -> float | None:
+        """Score on the private answers; None without a submission."""
+        if not submission.exists():
+            return None
+        task = self.task(name)
+        answers = task.with_name(task.name + "-private") / "answers.csv"
+        return await self.worker.score_private(str(task), str(answers), str(submission))
+
+
+def open_bench(root: Path, inner: Sandbox | None = None) -> Bench:
+    root.mkdir(parents=True, exist_ok=True)
+    return Bench(root, Shared(), Recorded(inner or make_sandbox("local"), root / "recorded"))
+
+
+async def play(
+    bench: Bench, name: str, settings: Settings, reasoner: Reasoner | None, run_name: str, *, keep: bool = False
+) -> dict[str, Any]:
+    """Runs the loop once; the run's account as one flat record. The run folder goes unless `keep`."""
+    setup = await bench.template(name)
+    folder = bench.root / "runs" / run_name
+    shutil.rmtree(folder, ignore_errors=True)
+    make_folder(folder, str(bench.task(name)), settings)
+    write_atomic(folder / "setup.json", json.dumps(setup))
+    run = open_run(folder)
+    run.worker, run.sandbox = bench.worker, bench.sandbox
+    if reasoner is not None:
+        run.reasoner = reasoner
+    config: Any = {"recursion_limit": 100_000}
+    try:
+        await build_graph().ainvoke({"task": run.task_path, "run_dir": str(folder)}, config, context=settings)
+    finally:
+        await close_run(folder)
+    account = await told(bench, name, folder)
+    if not keep:
+        shutil.rmtree(folder, ignore_errors=True)
+    return account
+
+
+async def told(bench: Bench, name: str, folder: Path) -> dict[str, Any]:
+    attempts = [event for event in read(folder / "events.jsonl") if event["ev"] == "attempt"]
+    later = [attempt for attempt in attempts if attempt["parent"] is not None]
+    accepted = [attempt for attempt in later if attempt["verdict"] == "accepted"]
+    final = folder / "best" / "submission.csv"
+    best = json.loads((folder / "best" / "best.json").read_text()) if (folder / "best" / "best.json").exists() else {}
+    return {
+        "task": name,
+        "private": await bench.private(name, final),
+        "cv": best.get("score"),
+        "attempts": len(attempts),
+        "failed": sum(attempt["verdict"] == "failed" for attempt in attempts),
+        "accepted": len(accepted),
+        "improvement_rate": len(accepted) / len(later) if later else 0.0,
+        "seconds": sum(attempt.get("seconds") or 0.0 for attempt in attempts),
+    }

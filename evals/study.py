@@ -1,0 +1,155 @@
+"""Runs a plan of many small runs, several processes at a time; every finished cell is a line of the results file, so it can go on.
+
+python -m evals.study PLAN [--tasks crossover] [--seeds 10] [--budget 12] [--jobs 2] [--out FILE] [--root ~/.cache/gome/evals]
+
+Plans: crossover (skill x strategy), conditions (what makes a crossover appear), ablation (diagnosis, memory, traces, audit, ensemble).
+A cell is (task, strategy, condition, q, seed). Every strategy has the same budget of executed scripts; drafts and failures count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import multiprocessing
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from evals import suites
+from evals.play import Bench, open_bench, play
+from evals.skill import Degraded
+from graph.settings import Settings
+
+SKILLS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+STRATEGIES = ("gome", "adaptive", "tree", "mcts", "random")
+QUIET = {"memory": "off", "max_repairs": 0, "patience": 1000, "time_s": 3600, "run_time_s": 120, "max_failures": 1000}
+
+
+class Cell(NamedTuple):
+    """One run of a plan. `inert`: share of wrong ideas that change nothing; `changes`: settings of a condition."""
+
+    task: str
+    strategy: str
+    condition: str
+    q: float
+    seed: int
+    inert: float = 0.5
+    blind: bool = False
+    traces: int = 1
+    changes: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def key(self) -> str:
+        return f"{self.task}-{self.strategy}-{self.condition}-{self.q}-{self.seed}"
+
+
+def crossover(tasks: list[str], seeds: range) -> Iterator[Cell]:
+    for task, q, strategy, seed in itertools.product(tasks, SKILLS, STRATEGIES, seeds):
+        if strategy != "random" or q == SKILLS[0]:  # drafts alone: the dial does not touch it
+            yield Cell(task, strategy, "plain", q, seed)
+
+
+def conditions(tasks: list[str], seeds: range) -> Iterator[Cell]:
+    """The combinations of offline studies: inert share, evidence hidden from the tree."""
+    for task, q, seed in itertools.product(tasks, (0.0, 0.5, 1.0), seeds):
+        for inert in (0.0, 0.9):
+            for strategy in ("gome", "tree"):
+                yield Cell(task, strategy, f"inert {inert}", q, seed, inert=inert)
+        yield Cell(task, "tree", "blind", q, seed, blind=True)
+
+
+def ablation(tasks: list[str], seeds: range) -> Iterator[Cell]:
+    """One part of the method taken away at a time, at the expert's own skill, four traces."""
+    for task, seed in itertools.product(tasks, seeds):
+        full: dict[str, Any] = {"traces": 4}
+        yield Cell(task, "gome", "full", 1.0, seed, **full)
+        yield Cell(task, "gome", "no diagnosis", 1.0, seed, blind=True, **full)
+        yield Cell(task, "gome", "no memory", 1.0, seed, changes=(("memory", "off"),), **full)
+        yield Cell(task, "gome", "one trace", 1.0, seed, traces=1)
+        yield Cell(task, "gome", "no audit", 1.0, seed, changes=(("audit", False),), **full)
+        yield Cell(task, "gome", "no ensemble", 1.0, seed, changes=(("ensemble", False),), **full)
+
+
+PLANS = {"crossover": crossover, "conditions": conditions, "ablation": ablation}
+
+
+async def run_cell(bench: Bench, cell: Cell, budget: int) -> dict[str, Any]:
+    given = QUIET | dict(cell.changes)
+    steps = max(1, budget // cell.traces)
+    settings = Settings.model_validate(given | {"policy": cell.strategy, "seed": cell.seed, "traces": cell.traces, "steps": steps})
+    reasoner = Degraded(cell.q, cell.seed, inert=cell.inert, blind=cell.blind)
+    began = time.monotonic()
+    account = await play(bench, cell.task, settings, reasoner, cell.key.replace(" ", "_"))
+    return {**cell._asdict(), **account, "key": cell.key, "wall": round(time.monotonic() - began, 2)}
+
+
+async def work(cells: list[Cell], root: Path, out: Path, budget: int) -> None:
+    bench = open_bench(root)
+    try:
+        for cell in cells:
+            line = json.dumps(await run_cell(bench, cell, budget))
+            with out.open("a") as file:
+                file.write(line + "\n")
+    finally:
+        await bench.worker.end()
+
+
+def labour(cells: list[Cell], root: Path, out: Path, budget: int) -> None:
+    asyncio.run(work(cells, root, out, budget))
+
+
+def done(out: Path) -> set[str]:
+    return {json.loads(line)["key"] for line in out.read_text().splitlines()} if out.exists() else set()
+
+
+def prepare(tasks: Iterable[str], root: Path) -> None:
+    """Templates first, so that no two processes make the same one."""
+
+    async def make() -> None:
+        bench = open_bench(root)
+        for name in tasks:
+            await bench.template(name)
+        await bench.worker.end()
+
+    asyncio.run(make())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("plan", choices=PLANS)
+    parser.add_argument("--tasks", default="crossover")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--budget", type=int, default=12, help="executed scripts of a run")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--root", type=Path, default=Path("~/.cache/gome/evals").expanduser())
+    options = parser.parse_args()
+    out = options.out or options.root / f"{options.plan}.jsonl"
+    tasks = suites.names(options.tasks)
+    prepare(tasks, options.root)
+    already = done(out)
+    cells = [cell for cell in PLANS[options.plan](tasks, range(options.seeds)) if cell.key not in already]
+    print(f"{len(cells)} runs to do, {len(already)} done; results in {out}", flush=True)
+    follow(cells, options, out)
+
+
+def follow(cells: list[Cell], options: argparse.Namespace, out: Path) -> None:
+    """Starts the processes and says every half minute how far they are."""
+    context = multiprocessing.get_context("spawn")
+    shares = [cells[index :: options.jobs] for index in range(options.jobs)]
+    workers = [context.Process(target=labour, args=(share, options.root, out, options.budget)) for share in shares if share]
+    before = len(done(out))
+    for worker in workers:
+        worker.start()
+    while any(worker.is_alive() for worker in workers):
+        time.sleep(1 if len(cells) < 20 else 30)
+        print(f"  {len(done(out)) - before} of {len(cells)}", flush=True)
+    if any(worker.exitcode for worker in workers):
+        raise SystemExit("a process of the study failed; its error stands above, and the same command goes on from here")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+// Each attempt a point in the order of their ends; the best so far of the run with its error, and of every trace.
+function steps(attempts) {
+  const found = [];
+  for (const attempt of attempts) {
+    if (attempt.verdict !== "accepted" || attempt.score === undefined) continue;
+    if (!found.length || better(attempt.score, found[found.length - 1].score)) found.push(attempt);
+  }
+  return found;
+}
+
+// The scale follows the bulk of the scores: a hopeless attempt is drawn at the edge rather than flattening all others.
+function range(attempts) {
+  const scores = attempts.filter((a) => a.score !== undefined).map((a) => a.score).sort((a, b) => a - b);
+  if (!scores.length) return [0, 1];
+  const best = DATA.rising ? scores[scores.length - 1] : scores[0];
+  const ends = steps(attempts).map((a) => a.score);
+  const far = d3.quantileSorted(scores, DATA.rising ? 0.1 : 0.9);
+  const worst = DATA.rising ? Math.min(far, ...ends) : Math.max(far, ...ends);
+  const room = Math.abs(best - worst) * 0.08 || Math.abs(best) * 0.05 || 1;
+  return [Math.min(best, worst) - room, Math.max(best, worst) + room];
+}
+
+function drawCurve(width) {
+  const n = ATTEMPTS.length, narrow = width < 560, height = narrow ? 260 : 350;
+  const box = { left: narrow ? 52 : 64, right: width - (narrow ? 14 : 20), top: 38, bottom: height - 46 };
+  const x = d3.scaleLinear([0.5, Math.max(n, 8) + 0.5], [box.left, box.right]);
+  const y = d3.scaleLinear(range(ATTEMPTS), [box.bottom - 16, box.top]).nice(5);
+  const r = n > 600 ? 2.4 : n > 150 ? 3.4 : 4.6;
+  const svg = s("svg", { class: n > 600 ? "dense" : null, width, height, role: "group", "aria-label": `Score curve of ${n} attempts; arrow keys walk over them, Enter opens one` });
+  const root = d3.select(svg);
+  const left = root.append("g").attr("transform", `translate(${box.left},0)`).attr("aria-hidden", "true");
+  left.call(d3.axisLeft(y).ticks(5).tickSize(box.left - box.right).tickPadding(8));
+  const bottom = root.append("g").attr("transform", `translate(0,${box.bottom})`).attr("aria-hidden", "true");
+  bottom.call(d3.axisBottom(x).ticks(Math.min(n, narrow ? 5 : 10)).tickFormat((v) => (Number.isInteger(v) ? v : "")).tickSize(0).tickPadding(12));
+  root.append("text").attr("x", box.right).attr("y", height - 8).attr("text-anchor", "end").text("attempts, in the order they ended");
+  root.append("text").attr("x", 16).attr("y", 20).text(`${DATA.metric} ${DATA.rising ? "↑" : "↓"}`).attr("visibility", narrow ? "hidden" : "visible");
+  const clamp = (value) => Math.max(box.top, Math.min(box.bottom - 10, y(value)));
+
+  const path = (attempts) => {
+    const found = steps(attempts);
+    return found.length ? [...found.map((a) => [x(a.order + 1), clamp(a.score), a.se || 0, a.score]), [x(n) + 6, clamp(found[found.length - 1].score), found[found.length - 1].se || 0, found[found.length - 1].score]] : [];
+  };
+  const line = d3.line().curve(d3.curveStepAfter);
+  const lanes = [...new Set(ATTEMPTS.map((a) => a.trace))];
+  if (lanes.length > 1 && lanes.length <= 24) {
+    for (const lane of lanes) root.append("path").attr("class", "trace-line").attr("d", line(path(ATTEMPTS.filter((a) => a.trace === lane))) || "");
+  }
+  const best = path(ATTEMPTS);
+  const band = d3.area().curve(d3.curveStepAfter).x((p) => p[0]).y0((p) => clamp(p[3] - p[2])).y1((p) => clamp(p[3] + p[2]));
+  root.append("path").attr("class", "band").attr("d", band(best) || "");
+  root.append("path").attr("class", "best-line").attr("d", line(best) || "");
+
+  const points = new Map();
+  for (const attempt of ATTEMPTS) {
+    const failed = attempt.score === undefined;
+    const node = point(attempt, x(attempt.order + 1), failed ? box.bottom + 2 : clamp(attempt.score), failed ? Math.min(r, 3.6) : r);
+    if (!failed && y(attempt.score) > box.bottom - 10) node.append(s("path", { class: "off", d: `M-3 ${r + 4}h6l-3 4z` }));
+    if (!failed && y(attempt.score) < box.top) node.append(s("path", { class: "off", d: `M-3 ${-r - 4}h6l-3 -4z` }));
+    points.set(attempt.id, node);
+    svg.append(node);
+  }
+  for (const [id, value] of Object.entries(DATA.audit)) {
+    const attempt = BY_ID.get(id);
+    if (attempt) svg.append(s("path", { class: "mark audit", transform: `translate(${x(attempt.order + 1)},${clamp(value)})`, d: "M0 -7L7 0L0 7L-7 0Z" }, s("title", {}, `audit ${score(value)}`)));
+  }
+  walk(svg, points, (attempt, key) => {
+    const move = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[key];
+    return move && ATTEMPTS[attempt.order + move]?.id;
+  });
+  return svg;
+}
+
+function drawLegend() {
+  const entry = (picture, text) => h("span", {}, sample(picture), text);
+  const present = VERDICTS.filter((v) => ATTEMPTS.some((a) => a.verdict === v));
+  const swatch = (kind) => s("path", { class: `swatch ${kind}`, d: "M-7 0H7" });
+  document.getElementById("legend").append(
+    ...present.map((v) => entry(mark(v, 4.2), v)), entry(swatch("best"), "best so far ± its error"),
+    ...(new Set(ATTEMPTS.map((a) => a.trace)).size > 1 ? [entry(swatch("trace"), "best of a trace")] : []),
+    ...(Object.keys(DATA.audit).length ? [entry(s("path", { class: "mark audit", d: "M0 -6L6 0L0 6L-6 0Z" }), "audit")] : []),
+  );
+}
