@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.common import RunName, RunsDir, TaskFolder, complain, find_run, run_folders
+from cli.fork import export, fork, import_
 from cli.hint import hint
 from cli.report import report
+from cli.studio import studio
 
 if TYPE_CHECKING:
     from graph.session import Outcome
@@ -199,7 +201,11 @@ async def print_scores(task: str, answers: str, submissions: list[str]) -> None:
 
 
 # commands with a file of their own
+app.command()(fork)
+app.command()(export)
+app.command("import")(import_)
 app.command()(hint)
+app.command()(studio)
 app.command()(report)
 
 
@@ -232,18 +238,26 @@ async def guarded(going: Coroutine[Any, Any, Any]) -> Any:
         raise typer.Exit(complain(str(error))) from None
 
 
-def make_settings(given: dict[str, Any], pairs: list[str]) -> Settings:
-    from pydantic import ValidationError
-
+def pairs_of(pairs: list[str]) -> dict[str, Any]:
+    """`name=value` of --set as settings."""
     from graph.settings import Settings
 
+    given: dict[str, Any] = {}
     for pair in pairs:
         name, found, value = pair.partition("=")
         if not found or name not in Settings.model_fields:
             raise typer.BadParameter(f"--set {pair}: expected name=value with a name of {', '.join(sorted(Settings.model_fields))}")
         given[name] = None if value in ("", "none") and name != "gpus" and name != "isolation" else value
+    return given
+
+
+def make_settings(given: dict[str, Any], pairs: list[str]) -> Settings:
+    from pydantic import ValidationError
+
+    from graph.settings import Settings
+
     try:
-        return Settings.model_validate(given)
+        return Settings.model_validate(given | pairs_of(pairs))
     except ValidationError as error:
         first = error.errors()[0]
         raise typer.BadParameter(f"{first['loc'][0] if first['loc'] else 'settings'}: {first['msg']} (got {first['input']!r})") from None

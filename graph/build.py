@@ -25,6 +25,8 @@ from nodes.update import update
 from nodes.validate import validate
 from sandbox.protocol import SandboxLost
 
+DESCRIPTION = "ML-engineering agent: drafts, runs, diagnoses and updates training scripts in parallel traces that meet at a merge"
+MANY = 1_000_000  # super-steps: the budgets in the settings end a run, not a count
 Compiled = CompiledStateGraph[Any, Any, Any, Any]
 
 
@@ -70,7 +72,7 @@ def run_graph() -> StateGraph[Any, Any, Any, Any]:
 
 def build_graph(checkpointer: Any = None) -> Compiled:
     """The compiled graph. Give a checkpointer to make its runs resumable; Studio brings its own."""
-    return run_graph().compile(checkpointer=checkpointer, name="gome")
+    return run_graph().compile(checkpointer=checkpointer, name="gome").with_config(recursion_limit=MANY)
 
 
 graph = build_graph()

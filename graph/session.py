@@ -169,6 +169,20 @@ def page_writer(run: Run) -> Listener:
     return on_event
 
 
+async def seat(folder: Path) -> None:
+    """The run's thread made ready for another driver of the graph (a server): checked, and back in its place where that was lost."""
+    read_meta(folder)
+    try:
+        with lock(folder), saving(folder):
+            run = open_run(folder)
+            async with open_checkpoints(folder) as saver:
+                graph, config = build_graph(saver), {"configurable": {"thread_id": thread_id(run.id)}}
+                if not await standing(run, graph, config):
+                    await from_last_round(run, graph, config)
+    finally:
+        await close_run(folder)
+
+
 async def recovered(run: Run, ask: Ask | None, config: Json, url: str) -> str:
     """A turn from the checkpoints, or where they cannot be used from the last whole round."""
     try:
@@ -188,7 +202,7 @@ async def recovered(run: Run, ask: Ask | None, config: Json, url: str) -> str:
 async def turn(run: Run, saver: Saver, ask: Ask | None, extra: Json) -> str:
     """Invokes the graph from where its checkpoint stands."""
     graph = build_graph(saver)
-    config: Any = {**extra, "configurable": {"thread_id": thread_id(run.id)}, "recursion_limit": 1_000_000}
+    config: Any = {**extra, "configurable": {"thread_id": thread_id(run.id)}}
     stand = await standing(run, graph, config)
     if stand and not stand.unfinished:
         return str(stand.state.get("stop") or "converged")
