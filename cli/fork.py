@@ -18,7 +18,7 @@ def fork(
     runs_dir: RunsDir = "runs",
 ) -> None:
     """A new run that begins where another stood after some step. With nothing changed it repeats the original exactly."""
-    from cli.app import pairs_of
+    from cli.config import changes_of
     from graph.faults import saving
     from graph.fork import fork as make
     from graph.run import RunError
@@ -26,7 +26,7 @@ def fork(
     folder = find_run(name, runs_dir)
     try:
         with saving(folder):
-            new = make(folder, at, pairs_of(settings or []), fresh=fresh)
+            new = make(folder, at, changes_of(settings or []), fresh=fresh)
     except RunError as error:
         raise typer.Exit(complain(str(error))) from None
     typer.echo(f"{new.name}: forked from {folder.name}.\nNext: gome resume {new}")

@@ -17,7 +17,8 @@ from typing import Any
 
 from graph.state import Used
 
-SPENDING = frozenset({"drafted", "diagnosed", "updated", "repaired", "reviewed", "unanswered", "execution_finished"})  # tokens or money
+SCRIPTED = frozenset({"drafted", "updated", "repaired"})
+SPENDING = SCRIPTED | {"diagnosed", "reviewed", "unanswered", "checked", "execution_finished"}  # tokens or money
 Listener = Callable[[dict[str, Any]], None]
 
 
@@ -32,6 +33,7 @@ class Events:
         self._executions, self._tokens, self._usd = 0, 0, 0.0
         self._bytes, self._digest = 0, hashlib.sha256()
         self.at_least = Used(time_s=0.0, executions=0, tokens=0, usd=0.0)
+        self.unanswered = 0  # steps in a row that the reasoner gave no script for, in this session
         elapsed = 0.0
         close_last_line(path)
         for line in lines(path):
@@ -81,6 +83,10 @@ class Events:
             self._keys.add(f"{event.get('ev')}:{event['key']}")
         if event.get("ev") == "execution_finished":
             self._executions += 1
+        if event.get("ev") == "unanswered":
+            self.unanswered += 1
+        elif event.get("ev") in SCRIPTED or event.get("ev") == "run_resumed":
+            self.unanswered = 0
         if event.get("ev") in SPENDING and isinstance(usage := event.get("usage"), dict):
             self._tokens += int(amount(usage.get("input_tokens")) + amount(usage.get("output_tokens")))
             self._usd += amount(usage.get("usd"))

@@ -50,10 +50,11 @@ async def standing(run: Run, graph: Any, config: Any) -> Stand | None:
 def checked(run: Run, values: Json) -> RunState:
     """The stored state, typed. A row that was changed by hand is refused here, before any of it is used."""
     version = values.get("schema_version")
-    if not isinstance(version, int) or version > SCHEMA_VERSION:
+    if version != SCHEMA_VERSION:
+        age = "an older" if isinstance(version, int) and version < SCHEMA_VERSION else "a newer"
         raise RunError(
-            f"{run.folder} was written by a newer Gome (state version {version!r}, this one reads up to {SCHEMA_VERSION}); "
-            "resume it with that version"
+            f"{run.folder} was written by {age} Gome (its state has version {version!r}, this one reads {SCHEMA_VERSION}); "
+            "resume it with that one, or start a new run"
         )
     try:
         return TypeAdapter(RunState).validate_python(values)

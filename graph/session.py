@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import signal
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,18 +18,18 @@ from graph.build import build_graph
 from graph.checkpoints import Saver, check_url, open_checkpoints, thread_id
 from graph.events import Listener, read
 from graph.faults import corrupt, saving
-from graph.lock import hold, lock
+from graph.lock import hold, lock, release
 from graph.publish import published
 from graph.recover import Damaged, from_last_round, set_aside, settle, standing, warn
 from graph.repair import repair as repaired
 from graph.run import Json, Run, close_run, make_folder, new_folder, open_run, read_meta
 from graph.settings import Settings
+from graph.signals import interruptible
 from graph.steering import Answer, Question
-from reasoner.protocol import Reasoner
+from reasoner.protocol import Reasoner, ReasonerUnavailable, Usage
 from task.client import TaskWorker
 
 Ask = Callable[[Question], Answer | None]  # None: no answer now; the run waits for one
-DRAIN_S = 2.0  # after a first interrupt: nodes may finish; then the running scripts are ended
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ async def start(
         make_folder(folder, task, settings)
         run = open_run(folder)
         run.worker = worker
-        await preflight(run, reasoner)
+        spent = await preflight(run, reasoner)
         await run.sandbox.probe()
     except BaseException:
         await close_run(folder)
@@ -92,17 +90,16 @@ async def start(
         if fresh:
             shutil.rmtree(folder, ignore_errors=True)
         raise
-    return await drive(folder, listeners=listeners, ask=ask, config=config, checkpoint=settings.checkpoint)
+    return await drive(folder, listeners=listeners, ask=ask, config=config, checkpoint=settings.checkpoint, spent=spent)
 
 
-async def preflight(run: Run, reasoner: Reasoner | None = None) -> None:
-    """Touches what the run cannot do without, so that a missing sandbox or key is told at once."""
+async def preflight(run: Run, reasoner: Reasoner | None = None) -> Usage:
+    """Touches what the run cannot do without, so that a missing sandbox or key is told at once; what that cost."""
     if reasoner is not None:
         run.reasoner = reasoner
     _ = run.sandbox
     check = getattr(run.reasoner, "check", None)
-    if check is not None:
-        await check()
+    return await check() if check is not None else Usage()
 
 
 async def resume(
@@ -120,15 +117,20 @@ async def resume(
     `checkpoint`: the run's Postgres address again where it needs its password. `repair`: back to the last round whose files are whole.
     """
     read_meta(folder)
-    with saving(folder):
-        hold(folder)
-        done = repaired(folder) if repair else ""
-        run = open_run(folder)
-        await preflight(run, reasoner)
-        run.events.emit("run_resumed", run=run.id, after=last_word(run))
-        if done:
-            warn(run, done)
-    return await drive(folder, listeners=listeners, ask=ask, config=config, checkpoint=check_url(checkpoint))
+    try:
+        with saving(folder):
+            hold(folder)
+            done = repaired(folder) if repair else ""
+            run = open_run(folder)
+            spent = await preflight(run, reasoner)
+            run.events.emit("run_resumed", run=run.id, after=last_word(run))
+            if done:
+                warn(run, done)
+    except BaseException:
+        await close_run(folder)
+        release(folder)
+        raise
+    return await drive(folder, listeners=listeners, ask=ask, config=config, checkpoint=check_url(checkpoint), spent=spent)
 
 
 def last_word(run: Run) -> str:
@@ -140,12 +142,21 @@ def last_word(run: Run) -> str:
 
 
 async def drive(
-    folder: Path, *, listeners: Sequence[Listener] = (), ask: Ask | None = None, config: Json | None = None, checkpoint: str = ""
+    folder: Path,
+    *,
+    listeners: Sequence[Listener] = (),
+    ask: Ask | None = None,
+    config: Json | None = None,
+    checkpoint: str = "",
+    spent: Usage | None = None,
 ) -> Outcome:
+    """Drives the run under its lock. `spent` is what the check of the endpoint has cost."""
     run = open_run(folder)
     run.events.listeners.extend([page_writer(run), *listeners])
     try:
         with lock(folder), saving(folder):
+            if spent and spent.calls:
+                run.events.emit("checked", usage=spent.model_dump())
             reason = await recovered(run, ask, config or {}, checkpoint or run.settings.checkpoint)
             return outcome(run, reason)
     finally:
@@ -220,23 +231,17 @@ async def conversation(run: Run, graph: Any, config: Any, given: Any, ask: Ask |
     while True:
         values = await invoked(run, graph, config, given)
         if values is None:
-            return ended(run, "interrupted")
+            return stopped(run, "interrupted")
         asked = values.get("__interrupt__")
         if not asked:
             return str(values.get("stop") or "converged")
         if ask is None:
-            return ended(run, "waiting")
+            return stopped(run, "waiting")
         with run.events.paused():
             answer = ask(Question.model_validate(asked[0].value))
         if answer is None:
-            return ended(run, "waiting")
+            return stopped(run, "waiting")
         given = Command(resume=answer.model_dump())
-
-
-def ended(run: Run, reason: str) -> str:
-    """This session ends; the run does not."""
-    run.events.emit("run_ended", reason=reason, best=published(run.folder / "best"), seconds=round(run.events.elapsed, 1))
-    return reason
 
 
 async def invoked(run: Run, graph: Any, config: Any, given: Any) -> Json | None:
@@ -250,32 +255,16 @@ async def invoked(run: Run, graph: Any, config: Any, given: Any) -> Json | None:
             if not control.drain_requested:
                 raise
             return None
+        except ReasonerUnavailable as error:
+            stopped(run, "paused", message=str(error))
+            raise ReasonerUnavailable(f"{error}. The run is paused; `gome resume {run.id}` goes on") from error
     return values
 
 
-@contextmanager
-def interruptible(going: asyncio.Future[Any], control: RunControl) -> Iterator[None]:
-    """Ctrl-C or SIGTERM: nothing new begins; after a moment the running scripts are ended. A second one ends them at once."""
-    loop = asyncio.get_running_loop()
-
-    def ask(name: str) -> None:
-        if control.drain_requested:
-            going.cancel()
-            return
-        control.request_drain(name)
-        loop.call_later(DRAIN_S, going.cancel)
-
-    signals = (signal.SIGINT, signal.SIGTERM)
-    installed = []
-    for number in signals:
-        with suppress(ValueError, RuntimeError):  # not in the main thread: the caller's own handling stands
-            loop.add_signal_handler(number, ask, number.name)
-            installed.append(number)
-    try:
-        yield
-    finally:
-        for number in installed:
-            loop.remove_signal_handler(number)
+def stopped(run: Run, reason: str, **more: str) -> str:
+    """The last event of a session whose run can go on."""
+    run.events.emit("run_ended", reason=reason, best=published(run.folder / "best"), seconds=round(run.events.elapsed, 1), **more)
+    return reason
 
 
 def outcome(run: Run, reason: str) -> Outcome:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from graph.sqlite import SqliteSaver, open_sqlite
 
-WHERE = "GOME_CHECKPOINTS"  # environment: the file; `gome studio RUN` names the run's own
+WHERE = "STUDIO_CHECKPOINTS"  # environment: the file; `gome studio RUN` names the run's own
 PLACE = "~/.gome/studio"
 KEEP = 5000  # outer steps whose history Studio can go back to
 
