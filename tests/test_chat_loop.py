@@ -18,6 +18,8 @@ from kit import events, write_task
 from openai_server import Body, Say, Server, fail, say
 from test_chat_run import the_run, tokens
 
+pytestmark = pytest.mark.timeout(900)  # each is a process with pandas in it; a busy machine is slow
+
 SCRIPTS = {path.stem.removeprefix("modechoice_"): path.read_text() for path in (Path(__file__).parent / "scripts").glob("modechoice_*.py")}
 UPDATES = ("linear", "neighbours", "relative", "linear", "relative")
 CRASH = "raise MemoryError('too many neighbours')  # writes neither oof.csv nor submission.csv\n"
