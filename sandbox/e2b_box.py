@@ -266,6 +266,7 @@ class Box:
             files=files,
             refused={name: why[:200] for name, why in report.refused.items() if name in job.collect},
             tier="e2b",
+            where=self.vm.sandbox_id,
             enforced=ENFORCED + more,
             usd=self.charge(),
         )

@@ -26,5 +26,7 @@ def make_sandbox(
 
         return make_e2b(run_dir=run_dir, template=e2b_template, usd_per_hour=e2b_usd_per_hour, life_s=e2b_life_s)
     if kind == "ray":
-        raise SandboxUnavailable("the ray sandbox is not part of this version; use --sandbox local or e2b")
+        from sandbox.ray import make_ray
+
+        return make_ray(address=ray_address, isolation=isolation)
     raise SandboxUnavailable(f"there is no {kind} sandbox; use --sandbox local, e2b or ray")
