@@ -22,11 +22,11 @@ CANCEL_GRACE_S = 5
 LOOK_S, PATIENCE_S = 15, 120  # how often, how long a job may find no node that is large enough (a cluster may be growing)
 
 
-def make_ray(*, address: str | None, isolation: str) -> Ray:
+def make_ray(*, address: str | None, isolation: str, network: bool = False, gpus: bool = False) -> Ray:
     """Raises SandboxUnavailable when the extra is missing. The cluster is reached at first use."""
     if importlib.util.find_spec("ray") is None:
         raise SandboxUnavailable("the ray sandbox needs the extra `ray`: uv sync --extra ray, or pip install 'gome[ray]'")
-    return Ray(address or os.environ.get("RAY_ADDRESS") or "auto", isolation)
+    return Ray(address or os.environ.get("RAY_ADDRESS") or "auto", isolation, network=network, gpus=gpus)
 
 
 class Ray:
@@ -34,8 +34,8 @@ class Ray:
 
     tier = "ray"
 
-    def __init__(self, address: str, isolation: str) -> None:
-        self.address, self.isolation = address, isolation
+    def __init__(self, address: str, isolation: str, *, network: bool = False, gpus: bool = False) -> None:
+        self.address, self.isolation, self.network, self.gpus = address, isolation, network, gpus
         self.shelf = Shelf()
         self.parts: dict[str, list[Any]] = {}
         self._sending = asyncio.Lock()
@@ -43,12 +43,19 @@ class Ray:
 
     async def probe(self) -> Host:
         await self._connect()
-        answer = await self._outcome(
-            self._task(survey, Job(id="probe", script="", workspace=Path())).remote(code_version(), self.isolation), None
-        )
+        task = self._task(survey, Job(id="probe", script="", workspace=Path()))
+        answer = await self._outcome(task.remote(code_version(), self.isolation, self.network), None)
         self.tier = f"ray/{answer['tier']}"
-        cores = [int(node["Resources"].get("CPU", 0)) for node in await asyncio.to_thread(nodes)]
-        return Host(packages=answer["packages"], cpus=max(cores, default=1), total_cpus=sum(cores))
+        there = await asyncio.to_thread(nodes)
+        cores, gpus = amounts(there, "CPU"), amounts(there, "GPU")
+        return Host(
+            packages=answer["packages"],
+            cpus=max(cores, default=1),
+            total_cpus=sum(cores),
+            gpus=["GPU of the Ray cluster"] * sum(gpus) if self.gpus else [],
+            enforced=answer["enforced"],
+            notice=f"{answer['sentence']} On a Ray cluster of {len(there)} nodes with {sum(cores)} cores and {sum(gpus)} GPUs.",
+        )
 
     async def run(self, job: Job) -> Execution:
         await self._connect()
@@ -136,7 +143,16 @@ def join(address: str) -> bool:
         raise SandboxUnavailable(
             f"no Ray cluster answers at {address} ({one_line(error)}); start one with `ray start --head`, or name it with --ray-address host:6379"
         ) from error
+    keep_quiet()
     return True
+
+
+def keep_quiet() -> None:
+    """Ray prints what it hears of dying workers to stdout, where `--json` writes events; such a task is tried again anyway."""
+    from ray._private import worker
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *_, **__: None
 
 
 def put(parcel: Parcel) -> list[Any]:
@@ -163,6 +179,10 @@ def nodes() -> list[dict[str, Any]]:
     import ray
 
     return [node for node in ray.nodes() if node["Alive"]]
+
+
+def amounts(there: list[dict[str, Any]], name: str) -> list[int]:
+    return [int(node["Resources"].get(name, 0)) for node in there]
 
 
 def fits(job: Job | None) -> bool:

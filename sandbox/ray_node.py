@@ -31,11 +31,12 @@ def code_version() -> str:
     return total.hexdigest()[:12]
 
 
-def survey(version: str, isolation: str) -> dict[str, Any]:
+def survey(version: str, isolation: str, network: bool) -> dict[str, Any]:
     """What scripts find on this node, and whether they can be isolated here."""
     with told() as answer:
         same_code(version)
-        answer |= {"tier": make_local(isolation=isolation).tier, "packages": packages()}
+        chosen = make_local(isolation=isolation, network=network).chosen
+        answer |= {"tier": chosen.name, "enforced": chosen.enforced, "sentence": chosen.sentence, "packages": packages()}
     return answer
 
 
@@ -45,11 +46,12 @@ def run_job(
     """{execution, files} or {unavailable} or {lost}. `chunks`: hash -> references of a parcel's parts, fetched only when missing here."""
     with told() as answer:
         same_code(version)
-        sandbox = make_local(isolation=isolation)
+        limits = job["limits"]  # of the GPUs, those that Ray leased to this task are visible
+        sandbox = make_local(isolation=isolation, network=limits["network"], gpus="auto" if limits["gpus"] else "none")
         root = cache()
         paths = {name: place(root, digest, is_folder, chunks[digest]) for name, digest, is_folder in inputs}
         with tempfile.TemporaryDirectory(prefix="job-", dir=root / "jobs", ignore_cleanup_errors=True) as workspace:
-            mine = Job.model_validate(job | {"workspace": workspace, "inputs": paths, "env": job["env"] | devices(job)})
+            mine = Job.model_validate(job | {"workspace": workspace, "inputs": paths})
             execution = asyncio.run(sandbox.run(mine))
             answer |= {"execution": execution.model_dump() | {"where": here()}, "files": contents(execution)}
     return answer
@@ -77,12 +79,6 @@ def told() -> Iterator[dict[str, Any]]:
 def same_code(version: str) -> None:
     if version != code_version():
         raise SandboxUnavailable("another version of Gome is installed there; install the same one on every node")
-
-
-def devices(job: dict[str, Any]) -> dict[str, str]:
-    """The GPUs that Ray leased to this task."""
-    leased = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    return {"CUDA_VISIBLE_DEVICES": leased} if job["limits"]["gpus"] and leased else {}
 
 
 def contents(execution: Execution) -> dict[str, bytes]:
