@@ -6,7 +6,6 @@ from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import RetryPolicy
 
 from graph.routes import diagnosed, fan_out, judged, recorded, selected, thought
 from graph.settings import Settings
@@ -22,7 +21,6 @@ from nodes.repair import repair
 from nodes.select import select
 from nodes.update import update
 from nodes.validate import validate
-from sandbox.protocol import SandboxLost
 
 Compiled = CompiledStateGraph[Any, Any, Any, Any]
 
@@ -34,7 +32,7 @@ def trace_graph() -> Compiled:
     trace.add_node(draft)
     trace.add_node(diagnose)
     trace.add_node(update)
-    trace.add_node(execute, retry_policy=RetryPolicy(max_attempts=3, retry_on=SandboxLost))
+    trace.add_node(execute)
     trace.add_node(validate)
     trace.add_node(repair)
     trace.add_node(record)

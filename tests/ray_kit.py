@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -16,14 +16,14 @@ MISSING = "Ray is not installed: uv sync --extra ray (make nightly does)"
 
 
 @contextmanager
-def cluster(folder: Path, sizes: tuple[int, ...] = (2, 2)) -> Iterator[Any]:
-    """A head without cores and one node per size; this process has joined it. Ray's files go below `folder`."""
+def cluster(sizes: tuple[int, ...] = (2, 2)) -> Iterator[Any]:
+    """A head without cores and one node per size; this process has joined it. Ray's files go into a folder of its own."""
     ray = pytest.importorskip("ray", reason=MISSING)
     from ray.cluster_utils import Cluster
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(folder))
-        patch.setenv("TMPDIR", str(folder))
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", folder)
+        patch.setenv("TMPDIR", folder)  # short: a socket's path may have 107 characters
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         try:

@@ -33,8 +33,8 @@ def marked(test: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with cluster(tmp_path_factory.mktemp("ray")) as running:
+def made() -> Iterator[Any]:
+    with cluster() as running:
         yield running
 
 

@@ -65,8 +65,8 @@ async def test_e2b(case: Case, e2b: Sandbox, cloud: FakeE2B | None, tmp_path: Pa
 
 
 @pytest.fixture(scope="module")
-def ray_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with cluster(tmp_path_factory.mktemp("ray")) as made:
+def ray_address() -> Iterator[str]:
+    with cluster() as made:
         yield made.address
 
 
