@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
 
 SEARCH = {"traces": 1, "memory": "off", "sharing": False, "patience": 1_000}  # a tree searches alone, without momentum and without rescue
 PRESETS: dict[str, dict[str, Any]] = {
@@ -112,6 +113,13 @@ class Settings(BaseModel):
         True, title="Ensemble", description="blend the accepted solutions of all traces at every merge; a candidate for the best"
     )
 
+    steer: Literal["never", "stuck", "each"] = Field(
+        "never", title="Steer", description="when the run asks a person after a merge: never, when a trace is stuck, or each time; it waits"
+    )
+    checkpoint: str = Field(
+        "", title="Checkpoint", description="postgresql://user@host:port/database; empty: SQLite in the run folder. Passwords are not kept"
+    )
+
     memory: str = Field(
         "~/.gome/memory", title="Memory", description="folder of the success memory, http://host:port of a Chroma server, or off"
     )
@@ -132,3 +140,16 @@ class Settings(BaseModel):
     def resolve(cls, given: Any) -> Any:
         """What the preset says, where nothing else was given: run.json holds the resolved values."""
         return {**PRESETS.get(given.get("preset") or "", {}), **given} if isinstance(given, dict) else given
+
+    @field_serializer("checkpoint")
+    def _without_password(self, url: str) -> str:
+        """What is written into run.json and events never holds the password."""
+        return without_password(url)
+
+
+def without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    place = f"{parts.username or ''}@{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
+    return parts._replace(netloc=place).geturl()
