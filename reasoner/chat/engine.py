@@ -85,6 +85,7 @@ class Chat:
         for asker in self.askers.values():
             if self.options.max_usd and asker.endpoint.price is None:
                 raise ReasonerUnavailable(unpriced(asker.endpoint.model))
+        for asker in self.askers.values():
             question = Question([{"role": "user", "content": text}], Ping, lambda answer: answer, salt="check")
             try:
                 spent += (await asker.ask(question))[1]
