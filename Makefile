@@ -5,7 +5,7 @@ UV = .tools/bin/uv
 PY = $(VENV)/bin/python
 EXAMPLE = modechoice
 
-.PHONY: run test check bench eval nightly format clean
+.PHONY: run test check bench bench-report eval nightly format clean
 .DEFAULT_GOAL := run
 
 $(UV):
@@ -41,6 +41,9 @@ format: $(VENV)/.synced-dev
 
 bench: $(VENV)/.synced  ## overhead per step and memory of the main process
 	$(PY) -m evals.bench
+
+bench-report: $(VENV)/.synced-dev  ## size of report.html with 2,000 attempts, time to first paint in Chromium
+	$(PY) -m evals.bench_report
 
 eval: $(VENV)/.synced  ## the examples over three seeds, private scores
 	$(PY) -m evals.examples

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SEARCH = {"traces": 1, "memory": "off", "sharing": False, "patience": 1_000}  # a tree searches alone, without momentum and without rescue
+PRESETS: dict[str, dict[str, Any]] = {
+    "gome": {"policy": "gome", "ranking": "paper", "traces": 4},
+    "adaptive": {"policy": "adaptive", "ranking": "momentum"},
+    "tree": {"policy": "tree", **SEARCH},
+    "mcts": {"policy": "mcts", **SEARCH},
+    "random": {"policy": "random", **SEARCH},
+}
 
 
 class Settings(BaseModel):
@@ -12,6 +21,12 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    preset: Literal["", "gome", "adaptive", "tree", "mcts", "random"] = Field(
+        "",
+        title="Preset",
+        description="several settings at once, each of which may still be given: `gome` as published, `adaptive`, "
+        "`tree` (AIDE's greedy search), `mcts` (UCT), `random` (best of N drafts)",
+    )
     traces: int = Field(2, ge=1, le=64, title="Traces", description="parallel traces, each with its own best solution and history")
     steps: int = Field(8, ge=1, le=100_000, title="Steps", description="attempts per trace, the draft included, repairs not")
     time_s: float = Field(3600, gt=0, title="Time", description="wall time of the whole run in seconds, resumes included")
@@ -54,8 +69,17 @@ class Settings(BaseModel):
     max_failures: int = Field(6, ge=1, description="steps of one trace without a valid script in a row, before the trace is given up")
 
     sandbox: Literal["local", "e2b", "ray"] = Field("local", title="Sandbox", description="where scripts run")
-    isolation: Literal["auto", "bubblewrap", "landlock", "none"] = Field(
-        "auto", title="Isolation", description="tier of the local sandbox; `none` runs scripts with your own rights"
+    isolation: Literal["auto", "bubblewrap", "userns", "landlock", "none"] = Field(
+        "auto", title="Isolation", description="tier of the local sandbox (docs/sandbox.md); `none` runs scripts with your own rights"
+    )
+    network: bool = Field(False, title="Network", description="let scripts reach the network; closed unless you ask for it")
+    e2b_template: str | None = Field(None, description="E2B template; empty: E2B's code interpreter (scikit-learn, no boosting libraries)")
+    e2b_usd_per_hour: float = Field(
+        0.1332, ge=0, description="price of one running E2B sandbox; the default is that of 2 cores and 2 GiB (docs/sandbox-backends.md)"
+    )
+    e2b_life_s: int = Field(3600, ge=60, description="longest life of one E2B sandbox in your plan, seconds; 86400 on Pro")
+    ray_address: str | None = Field(
+        None, description="head of the Ray cluster, host:port or ray://host:port; empty: RAY_ADDRESS, else this machine's"
     )
     slots: int = Field(0, ge=0, description="scripts that run at one time; 0: as many as traces, here at most the cores")
     run_time_s: float = Field(600, gt=0, description="wall limit of one script, seconds")
@@ -91,5 +115,20 @@ class Settings(BaseModel):
     memory: str = Field(
         "~/.gome/memory", title="Memory", description="folder of the success memory, http://host:port of a Chroma server, or off"
     )
+    embedding: str = Field(
+        "lexical",
+        pattern=r"^(lexical|openai:[^@\s]+(@https?://\S+)?)$",
+        description="of the memory's texts: lexical (offline), or openai:MODEL[@BASE_URL]; records of two embeddings are never compared",
+    )
+    ranking: Literal["momentum", "similarity", "paper"] = Field(
+        "momentum", description="of recalled records: momentum (docs/memory.md), plain similarity, or the published formula"
+    )
+    sharing: bool = Field(True, description="traces are told what the others measured and run on this task, also with the memory off")
     evaluation: bool = Field(False, description="ignore what the memory knows of this very task from earlier runs")
     runs_dir: str = Field("runs", description="where run folders are made")
+
+    @model_validator(mode="before")
+    @classmethod
+    def resolve(cls, given: Any) -> Any:
+        """What the preset says, where nothing else was given: run.json holds the resolved values."""
+        return {**PRESETS.get(given.get("preset") or "", {}), **given} if isinstance(given, dict) else given

@@ -56,15 +56,18 @@ async def set_up(run: Run) -> Json:
     return {
         "prepared": prepared.model_dump(),
         "profile": found,
-        "brief": brief_of(prepared).model_dump(),
+        "preview": await run.worker.preview(prepared),
+        "brief": brief_of(prepared, found.get("prediction", "")).model_dump(),
         "packages": host.packages,
         "cpus": exec_cpus(run, host),
-        "gpus": [],
+        "gpus": host.gpus,
         "tier": run.sandbox.tier,
+        "enforced": host.enforced,
+        "notice": host.notice,
     }
 
 
-def brief_of(prepared: Prepared) -> TaskBrief:
+def brief_of(prepared: Prepared, prediction: str) -> TaskBrief:
     task = prepared.task
     return TaskBrief(
         name=task.name,
@@ -75,6 +78,7 @@ def brief_of(prepared: Prepared) -> TaskBrief:
         id=prepared.id,
         target=task.target,
         columns=prepared.columns,
+        prediction=prediction,
         split=task.split.model_dump(),
         inputs=sorted(prepared.inputs),
         n_train=prepared.n_train,
@@ -83,7 +87,7 @@ def brief_of(prepared: Prepared) -> TaskBrief:
 
 
 def announce(run: Run) -> None:
-    """The run's first two events."""
+    """The run's first events."""
     settings, prepared = run.settings, run.prepared
     run.events.emit(
         "run_started",
@@ -101,6 +105,8 @@ def announce(run: Run) -> None:
         settings=settings.model_dump(),
         schema=1,
     )
+    where = {key: run.setup.get(key) for key in ("tier", "enforced", "notice", "gpus", "cpus")}
+    run.events.emit("sandbox", key="sandbox", **where)
     run.events.emit(
         "profile",
         key="profile",

@@ -242,9 +242,24 @@ def _finalized(view: RunView, event: Event) -> RunView:
     return _say(view, event, "finalized", f"submission {clean(event.get('submission'))}")
 
 
+def _checked(view: RunView, event: Event) -> RunView:
+    return _spend(view, event, "check")
+
+
+def _unanswered(view: RunView, event: Event) -> RunView:
+    trace = whole(event.get("trace")) if number(event.get("trace")) is not None else None
+    return _say(_spend(view, event, "unanswered"), event, "unanswered", clean(event.get("message")), trace)
+
+
 def _warned(view: RunView, event: Event) -> RunView:
     text = clean(event.get("message"), 1000)
     return _say(replace(view, warnings=(*view.warnings[-199:], text)), event, "warning", text)
+
+
+def _isolated(view: RunView, event: Event) -> RunView:
+    text = clean(event.get("notice"), 1000).removeprefix("Sandbox: ")
+    view = replace(view, isolation={k: v for k, v in event.items() if k not in ("t", "ev")})
+    return _say(view, event, "sandbox", text) if text else view
 
 
 def _ended(view: RunView, event: Event) -> RunView:
@@ -259,6 +274,7 @@ HANDLERS: dict[str, Callable[[RunView, Event], RunView]] = {
     "run_started": _started,
     "run_resumed": _resumed,
     "profile": _profiled,
+    "sandbox": _isolated,
     "drafted": _wrote("draft"),
     "updated": _wrote("update"),
     "repaired": _wrote("repair"),
@@ -271,6 +287,8 @@ HANDLERS: dict[str, Callable[[RunView, Event], RunView]] = {
     "merged": _merged,
     "finalizing": _finalizing,
     "finalized": _finalized,
+    "checked": _checked,
+    "unanswered": _unanswered,
     "warning": _warned,
     "run_ended": _ended,
 }

@@ -8,8 +8,25 @@ from sandbox.local import make_local
 from sandbox.protocol import Sandbox, SandboxUnavailable
 
 
-def make_sandbox(kind: str, *, isolation: str = "auto", run_dir: Path | None = None) -> Sandbox:
-    """local | e2b | ray. Raises SandboxUnavailable with the remedy."""
+def make_sandbox(
+    kind: str,
+    *,
+    isolation: str = "auto",
+    network: bool = False,
+    gpus: str = "none",
+    run_dir: Path | None = None,
+    e2b_template: str | None = None,
+    e2b_usd_per_hour: float = 0,
+    e2b_life_s: int = 3600,
+    ray_address: str | None = None,
+) -> Sandbox:
+    """local | e2b | ray. Raises SandboxUnavailable with the remedy. A backend's own libraries load with it."""
     if kind == "local":
-        return make_local(isolation=isolation, run_dir=run_dir)
-    raise SandboxUnavailable(f"the {kind} sandbox is not part of this version; use --sandbox local")
+        return make_local(isolation=isolation, network=network, gpus=gpus, run_dir=run_dir)
+    if kind == "e2b":
+        from sandbox.e2b import make_e2b
+
+        return make_e2b(run_dir=run_dir, template=e2b_template, usd_per_hour=e2b_usd_per_hour, life_s=e2b_life_s)
+    if kind == "ray":
+        raise SandboxUnavailable("the ray sandbox is not part of this version; use --sandbox local or e2b")
+    raise SandboxUnavailable(f"there is no {kind} sandbox; use --sandbox local, e2b or ray")

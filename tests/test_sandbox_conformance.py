@@ -1,0 +1,78 @@
+"""One suite, every backend: the local sandbox in the tier that starts here, E2B against its fake or a real service, Ray.
+
+GOME_TEST_E2B=real runs the E2B cases against the service that E2B_API_KEY (E2B_DOMAIN, E2B_API_URL, E2B_SANDBOX_URL) points at;
+GOME_TEST_E2B_TEMPLATE names the template. A real service costs money: about 40 sandbox starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from e2b_kit import REAL, TEMPLATE
+from fake_e2b import FakeE2B
+from sandbox_suite import CASES, Case, Play, player
+
+from sandbox.factory import make_sandbox
+from sandbox.protocol import Sandbox, SandboxUnavailable
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeE2B | None]:
+    if REAL:
+        yield None
+        return
+    with FakeE2B(tmp_path_factory.mktemp("e2b")) as fake, pytest.MonkeyPatch.context() as patch:
+        for name, value in fake.environment.items():
+            patch.setenv(name, value)
+        yield fake
+
+
+@pytest.fixture
+async def local(tmp_path: Path) -> AsyncIterator[Sandbox]:
+    try:
+        sandbox = make_sandbox("local", run_dir=tmp_path / "run")
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))
+    yield sandbox
+    await sandbox.close()
+
+
+@pytest.fixture
+async def e2b(tmp_path: Path, cloud: FakeE2B | None) -> AsyncIterator[Sandbox]:
+    sandbox = make_sandbox("e2b", run_dir=tmp_path, e2b_template=TEMPLATE)
+    yield sandbox
+    await sandbox.close()
+    if cloud:
+        assert cloud.rented == {}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+async def test_local(case: Case, local: Sandbox, tmp_path: Path) -> None:
+    await case(fresh(local, tmp_path), tmp_path)
+    await nothing_lives_in(tmp_path)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+async def test_e2b(case: Case, e2b: Sandbox, cloud: FakeE2B | None, tmp_path: Path) -> None:
+    await case(fresh(e2b, tmp_path), tmp_path)
+    if cloud:
+        assert cloud.alive() == []
+
+
+def fresh(sandbox: Sandbox, tmp_path: Path) -> Play:
+    folder = tmp_path / "jobs"
+    folder.mkdir()
+    return player(sandbox, folder)
+
+
+async def nothing_lives_in(folder: Path) -> None:
+    """No process has its home below the folder; the kernel takes a moment to take killed ones away."""
+    for _ in range(50):
+        if not (left := [p.pid for p in psutil.process_iter(["cwd"]) if str(p.info["cwd"] or "").startswith(str(folder))]):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"still alive: {left}")
