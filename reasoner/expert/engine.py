@@ -83,7 +83,7 @@ class Expert:
     async def repair(self, brief: RepairBrief) -> Solution:
         facts = facts_of(brief)
         spec = parse(brief.script)
-        new = cheaper(spec, brief) if spec is not None and brief.attempt == 1 else safe_spec(facts)
+        new = mended(spec, brief) if spec is not None and brief.attempt == 1 else safe_spec(facts).but(drop=tuple(leaking(brief)))
         if new == spec:
             new = safe_spec(facts)
         return Solution(
@@ -115,6 +115,18 @@ def first_spec(facts: Facts, trace: int, earlier: int) -> Spec:
 def safe_spec(facts: Facts) -> Spec:
     """As little as can fail."""
     return Spec(family="linear" if facts.text else "hgb", size=-1, categories="frequency" if facts.categorical else "native")
+
+
+def mended(spec: Spec, brief: RepairBrief) -> Spec:
+    """Without the columns that the harness found leaking, or cheaper and plainer where the script failed."""
+    names = [name for name in leaking(brief) if name not in spec.drop]
+    return spec.but(drop=(*spec.drop, *names)) if names else cheaper(spec, brief)
+
+
+def leaking(brief: RepairBrief) -> list[str]:
+    """Columns that the harness's gates name."""
+    found = brief.evidence.get("problems", [])
+    return [str(item["about"]) for item in found if isinstance(item, dict) and item.get("code") == "leak_column" and item.get("about")]
 
 
 def cheaper(spec: Spec, brief: RepairBrief) -> Spec:
