@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-SEARCH = {"traces": 1, "memory": "off", "sharing": False, "patience": 1_000}  # a tree searches alone, without momentum and without rescue
+SEARCH = {"traces": 1, "memory": "off", "sharing": False, "patience": 1_000, "ensemble": False}  # a tree searches alone
 PRESETS: dict[str, dict[str, Any]] = {
-    "gome": {"policy": "gome", "ranking": "paper", "traces": 4},
+    "gome": {"policy": "gome", "ranking": "paper", "traces": 4, "ensemble": False},
     "adaptive": {"policy": "adaptive", "ranking": "momentum"},
     "tree": {"policy": "tree", **SEARCH},
     "mcts": {"policy": "mcts", **SEARCH},
