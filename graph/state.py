@@ -76,6 +76,9 @@ class Work(TypedDict, total=False):
     codes: list[str]  # the reasons for machines
     usage: dict[str, Any]
     error: str  # the reasoner gave nothing usable
+    cause: str  # of the last failure, as its repair saw it
+    fix: str  # what that repair changed
+    mended: list[str]  # cause -> fix of every repair of the attempt
     failed: dict[str, Any]  # problems of the script that a repair answers
 
 

@@ -6,11 +6,12 @@ import asyncio
 import time
 from typing import Any
 
+from graph import quotes
 from graph.briefs import base, fact
 from graph.ensemble import N_SHOWN, entries_of, members_of
 from graph.run import Json, Run, open_run
 from graph.state import Trace, TraceState
-from graph.work import add_usage, unanswered
+from graph.work import add_usage, thought, unanswered
 from memory.protocol import Recall
 from reasoner.protocol import Crossover, Diagnosis, Fact, Hint, ReasonerError, UpdateBrief
 
@@ -31,10 +32,22 @@ async def update(state: TraceState) -> dict[str, Any]:
     async def think() -> Json:
         hints = [] if crossover else await recall(run, row, diagnosis)
         evidence = run.artifacts.get_json(start["evidence"])
-        given = {"evidence": evidence, "diagnosis": diagnosis, "hints": hints, "crossover": crossover, "members": named(run, pool)}
         common = base(run, row, state["siblings"])  # read last: what others run at this moment is in it
         run.flying[row["trace"]] = diagnosis.hypotheses[0].statement
-        solution = await run.reasoner.update(UpdateBrief(**common, script=script, **given))
+        heads = [row["head"], *(state["siblings"] if run.settings.sharing else [])]
+        brief = UpdateBrief(
+            **common,
+            script=script,
+            evidence=evidence,
+            log=quotes.log(run, start["log"]),
+            diagnosis=diagnosis,
+            hints=hints,
+            quotes=quotes.changes(run, heads, hints, common["path"]),
+            may_ask=len(quotes.attempts(run, heads)) > 1,
+            crossover=crossover,
+            members=named(run, pool),
+        )
+        solution = await quotes.step(run, brief, heads)
         if solution.hypothesis:
             run.flying[row["trace"]] = solution.hypothesis.statement
         if solution.ensemble and (missing := unknown(run, pool, solution.ensemble)):
@@ -43,9 +56,11 @@ async def update(state: TraceState) -> dict[str, Any]:
 
     began = time.monotonic()
     try:
-        answer = await run.once("update", [work["attempt"], work["diagnosis"], start["script"], *row["tried"], *state["siblings"]], think)
+        answer = await thought(
+            run, "update", [work["attempt"], work["diagnosis"], start["script"], *row["tried"], *state["siblings"]], think
+        )
     except ReasonerError as error:
-        return {"work": unanswered(run, row, work, error)}
+        return {"work": await unanswered(run, row, work, error)}
     place = {"trace": row["trace"], "step": row["step"]}
     run.events.emit("recalled", key=work["attempt"], **place, hints=answer["hints"])
     run.events.emit(
@@ -126,6 +141,7 @@ def hint(item: Recall, run_id: str) -> Hint:
         gain=record.gain,
         gain_se=record.gain_se,
         weight=round(item.weight, 4),
+        change=record.diff,
         attempt=f"t{record.trace}s{record.step}" if record.run == run_id else "",
         where=f"run {record.run}, trace {record.trace}, step {record.step}, {record.task_kind} task, {record.metric}",
     )
