@@ -39,8 +39,9 @@ format: $(VENV)/.synced-dev
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: $(VENV)/.synced  ## overhead per step and memory of the main process
+bench: $(VENV)/.synced  ## overhead per step, memory of the main process, cost of the sandbox
 	$(PY) -m evals.bench
+	$(PY) -m evals.bench_sandbox
 
 bench-report: $(VENV)/.synced-dev  ## size of report.html with 2,000 attempts, time to first paint in Chromium
 	$(PY) -m evals.bench_report

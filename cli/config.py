@@ -81,6 +81,13 @@ def make_settings(given: dict[str, Any], pairs: list[str], task: str = "") -> Se
         raise wrong(f"{where}: {first['msg']}{shown}") from None
 
 
+def changes_of(pairs: list[str]) -> dict[str, Any]:
+    """`name=value` of --set alone, read as a run's settings are."""
+    from graph.settings import Settings
+
+    return {name: plain(name, value, where) for name, (value, where) in from_pairs(pairs, Settings.model_fields).items()}
+
+
 def wrong(text: str) -> typer.Exit:
     return typer.Exit(complain(text))
 

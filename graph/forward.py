@@ -25,7 +25,7 @@ async def forward(run: Run, name: str, script: str, inputs: dict[str, str], limi
         gpus=1 if run.setup.get("gpus") and wants_gpu(text) else 0,
         network=settings.network,
     )
-    job = Job(id=name, script=text, workspace=workspace, inputs=inputs, limits=limits, env=env or {})
+    job = Job(id=name, script=text, workspace=workspace, inputs=inputs, limits=limits, env=env or {}, warm=name.partition("s")[0])
     try:
         execution = await run.sandbox.run(job)
         return await asyncio.to_thread(keep, run, execution)

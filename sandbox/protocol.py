@@ -44,6 +44,7 @@ class Job(BaseModel):
     inputs: dict[str, str] = Field(default_factory=dict, description="name below input/ -> host path")
     limits: Limits = Limits()
     env: dict[str, str] = Field(default_factory=dict, description="added to the scrubbed environment")
+    warm: str = Field("", description="trace whose warm interpreter may run it, where the sandbox keeps one; empty: a cold start")
     collect: list[str] = Field(
         default_factory=lambda: ["oof.csv", "submission.csv", "evidence.json"],
         description="files wanted back; only regular files, never links, stay in the workspace",
