@@ -26,7 +26,8 @@ run: $(VENV)/.synced  ## solve a real example: from a first draft to a better su
 test: $(VENV)/.synced-dev  ## the tests, without the slow ones
 	$(PY) -m pytest -q -m "not slow"
 
-nightly: $(VENV)/.synced-dev  ## all tests
+nightly: $(VENV)/.synced-dev  ## all tests, with Ray
+	$(UV) sync --locked --quiet --extra ray
 	$(PY) -m pytest -q
 
 check: $(VENV)/.synced-dev  ## style, types, import floors

@@ -67,6 +67,7 @@ class Execution(BaseModel):
     refused: dict[str, str] = Field(default_factory=dict, description="name -> why it was not collected")
     tier: str = Field(description="what isolated it, e.g. bubblewrap")
     enforced: list[str] = Field(default_factory=list)
+    where: str = Field("", description="the machine it ran on, where that is not this one")
     gpu_ids: list[str] = Field(default_factory=list)
     usd: float = Field(0, description="what a rented sandbox cost since it was last charged; 0: not rented")
 
