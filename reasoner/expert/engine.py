@@ -35,6 +35,8 @@ TABU_STEPS = 6  # a move that failed rests for so many steps
 WORTH = 0.12  # effect x confidence below which nothing is expected to help
 SIBLING_STEPS = 5  # a move that failed another trace with the same family rests for so many steps here too
 SIBLING_GAIN, SIBLING_LOSS = 0.8, 0.6  # what a measurement of another trace counts
+CLEAR_HARM = -3.0  # standard errors
+BOOSTED = {"hgb", "lgbm"}
 SURE_MOMENTUM = 1.6  # factor of a hypothesis that memory speaks for with full weight
 
 
@@ -48,9 +50,11 @@ class Expert:
 
     async def draft(self, brief: DraftBrief) -> Solution:
         facts = facts_of(brief)
-        spec = first_spec(facts, brief.stage.trace, len(brief.history))
+        spec = first_spec(facts, brief.stage.trace, len(brief.history)).but(drop=suspected(brief))
+        left = f" without {', '.join(spec.drop)} ({brief.profile['leaks'][0]['reason']})" if spec.drop else ""
         return Solution(
-            script=render(spec, facts, "A first solution with the columns as they are."), summary=describe(canonical(spec, facts), facts)
+            script=render(spec, facts, f"A first solution with the columns as they are{left}."),
+            summary=describe(canonical(spec, facts), facts),
         )
 
     async def diagnose(self, brief: DiagnoseBrief) -> Diagnosis:
@@ -83,9 +87,10 @@ class Expert:
     async def repair(self, brief: RepairBrief) -> Solution:
         facts = facts_of(brief)
         spec = parse(brief.script)
-        new = mended(spec, brief) if spec is not None and brief.attempt == 1 else safe_spec(facts).but(drop=tuple(leaking(brief)))
+        new = mended(spec, brief) if spec is not None and (brief.attempt == 1 or condemned(brief)) else safe_spec(facts)
         if new == spec:
             new = safe_spec(facts)
+        new = new.but(drop=tuple(sorted({*new.drop, *suspected(brief), *condemned(brief)})))
         return Solution(
             script=render(new, facts, "A safer form of a script that failed."),
             summary=describe(canonical(new, facts), facts),
@@ -117,20 +122,21 @@ def safe_spec(facts: Facts) -> Spec:
     return Spec(family="linear" if facts.text else "hgb", size=-1, categories="frequency" if facts.categorical else "native")
 
 
+def suspected(brief: Brief) -> tuple[str, ...]:
+    """Columns that the profile shows to give the target away: no honest script uses them."""
+    return tuple(str(leak["column"]) for leak in brief.profile.get("leaks", []))
+
+
+def condemned(brief: RepairBrief) -> tuple[str, ...]:
+    """Columns on which, as the harness says, the predictions of the failed script rest although they give the label away."""
+    said = " ".join(text for text in brief.problems if "gives the label away" in text)
+    return tuple(str(column["name"]) for column in brief.profile.get("columns", []) if f"the column {column['name']!r}" in said)
+
+
 def mended(spec: Spec, brief: RepairBrief) -> Spec:
-    """Without the columns that the harness found leaking, or cheaper and plainer where the script failed."""
-    names = [name for name in leaking(brief) if name not in spec.drop]
-    return spec.but(drop=(*spec.drop, *names)) if names else cheaper(spec, brief)
-
-
-def leaking(brief: RepairBrief) -> list[str]:
-    """Columns that the harness's gates name."""
-    found = brief.evidence.get("problems", [])
-    return [str(item["about"]) for item in found if isinstance(item, dict) and item.get("code") == "leak_column" and item.get("about")]
-
-
-def cheaper(spec: Spec, brief: RepairBrief) -> Spec:
     """What the error's kind asks for."""
+    if names := condemned(brief):
+        return spec.but(drop=(*spec.drop, *names))
     error = brief.evidence.get("error") or {}
     end = str(error.get("end", ""))
     if end in ("timeout", "memory") or any("time limit" in text or "memory limit" in text for text in brief.problems):
@@ -190,10 +196,17 @@ def tabu(history: list[Fact]) -> set[str]:
 
 
 def siblings_tabu(brief: Brief, family: str) -> set[str]:
-    """Moves that lately did not help another trace with the same kind of model."""
+    """Moves that lately did not help another trace with the same kind of model, or clearly harmed with any."""
     since = brief.stage.step - SIBLING_STEPS
     late = [fact for fact in brief.others if fact.step >= since and fact.move and fact.verdict != "accepted"]
-    return {str(fact.move) for fact in late if family_in(fact.summary) in (family, None)}
+    return {str(fact.move) for fact in late if speaks_for(fact, family)}
+
+
+def speaks_for(fact: Fact, family: str) -> bool:
+    """Whether a failure elsewhere would be one here: another family's script, or a blend with it, hardly depends on ours."""
+    theirs = family_in(fact.summary)
+    alike = theirs in (family, None) or {theirs, family} <= BOOSTED
+    return alike or str(fact.move).startswith(("family:", "blend:")) or sureness(fact) <= CLEAR_HARM
 
 
 def siblings_record(move: Move, others: list[Fact]) -> float:
