@@ -6,7 +6,6 @@ from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import RetryPolicy
 
 from graph.routes import diagnosed, fan_out, judged, recorded, selected, thought
 from graph.settings import Settings
@@ -23,7 +22,6 @@ from nodes.select import select
 from nodes.steer import steer
 from nodes.update import update
 from nodes.validate import validate
-from sandbox.protocol import SandboxLost
 
 DESCRIPTION = "ML-engineering agent: drafts, runs, diagnoses and updates training scripts in parallel traces that meet at a merge"
 MANY = 1_000_000  # super-steps: the budgets in the settings end a run, not a count
@@ -37,7 +35,7 @@ def trace_graph() -> Compiled:
     trace.add_node(draft)
     trace.add_node(diagnose)
     trace.add_node(update)
-    trace.add_node(execute, retry_policy=RetryPolicy(max_attempts=3, retry_on=SandboxLost))
+    trace.add_node(execute)
     trace.add_node(validate)
     trace.add_node(repair)
     trace.add_node(record)

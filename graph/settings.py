@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
 
-SEARCH = {"traces": 1, "memory": "off", "sharing": False, "patience": 1_000}  # a tree searches alone, without momentum and without rescue
+SEARCH = {"traces": 1, "memory": "off", "sharing": False, "patience": 1_000, "ensemble": False}  # a tree searches alone
 PRESETS: dict[str, dict[str, Any]] = {
-    "gome": {"policy": "gome", "ranking": "paper", "traces": 4},
+    "gome": {"policy": "gome", "ranking": "paper", "traces": 4, "ensemble": False},
     "adaptive": {"policy": "adaptive", "ranking": "momentum"},
     "tree": {"policy": "tree", **SEARCH},
     "mcts": {"policy": "mcts", **SEARCH},
@@ -87,6 +87,10 @@ class Settings(BaseModel):
     run_cpus: int = Field(0, ge=0, description="cores of one script; 0: what is there, shared out among the slots")
     run_memory_bytes: int = Field(4 * 2**30, gt=0, description="memory limit of one script, bytes")
     gpus: str = Field("auto", description="auto | none | indices such as 0,1")
+    warm_start: bool = Field(
+        False,
+        description="one interpreter per trace that has imported pandas, scikit-learn and lightgbm already (docs/sandbox.md); for short scripts",
+    )
 
     draft_share: float = Field(0.1, ge=0, le=0.9, description="at most this share of the budget goes into first drafts")
     max_executions: int | None = Field(None, ge=1, description="stop when so many scripts have been run, those of the finale included")

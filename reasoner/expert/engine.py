@@ -35,6 +35,8 @@ TABU_STEPS = 6  # a move that failed rests for so many steps
 WORTH = 0.12  # effect x confidence below which nothing is expected to help
 SIBLING_STEPS = 5  # a move that failed another trace with the same family rests for so many steps here too
 SIBLING_GAIN, SIBLING_LOSS = 0.8, 0.6  # what a measurement of another trace counts
+CLEAR_HARM = -3.0  # standard errors
+BOOSTED = {"hgb", "lgbm"}
 SURE_MOMENTUM = 1.6  # factor of a hypothesis that memory speaks for with full weight
 
 
@@ -194,10 +196,17 @@ def tabu(history: list[Fact]) -> set[str]:
 
 
 def siblings_tabu(brief: Brief, family: str) -> set[str]:
-    """Moves that lately did not help another trace with the same kind of model."""
+    """Moves that lately did not help another trace with the same kind of model, or clearly harmed with any."""
     since = brief.stage.step - SIBLING_STEPS
     late = [fact for fact in brief.others if fact.step >= since and fact.move and fact.verdict != "accepted"]
-    return {str(fact.move) for fact in late if family_in(fact.summary) in (family, None)}
+    return {str(fact.move) for fact in late if speaks_for(fact, family)}
+
+
+def speaks_for(fact: Fact, family: str) -> bool:
+    """Whether a failure elsewhere would be one here: another family's script, or a blend with it, hardly depends on ours."""
+    theirs = family_in(fact.summary)
+    alike = theirs in (family, None) or {theirs, family} <= BOOSTED
+    return alike or str(fact.move).startswith(("family:", "blend:")) or sureness(fact) <= CLEAR_HARM
 
 
 def siblings_record(move: Move, others: list[Fact]) -> float:
