@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reasoner.expert.engine import choose, siblings_record, siblings_tabu
+from reasoner.expert.momentum import choose, siblings_record, siblings_tabu
 from reasoner.expert.moves import FIXED
 from reasoner.protocol import Brief, Fact, Hypothesis, Resources, Stage, TaskBrief
 
