@@ -103,7 +103,7 @@ class Chat:
 
     async def _ask(self, verb: str, brief: Brief, accept: Callable[[BaseModel], T]) -> tuple[T, Usage]:
         """The verb's model, then the fallback. Raises ReasonerError (with `usage`) or ReasonerUnavailable."""
-        rescue = from_text if verb in SCRIPTED else lambda text: None
+        rescue = from_text if verb in SCRIPTED else lambda text, given: given
         question = Question(messages(verb, brief), SCHEMAS[verb], fitting(accept), salt(verb, brief), rescue)
         spent = Usage()
         failures: list[Exception] = []
