@@ -1,7 +1,7 @@
 """Commands of `gome`. Each imports what it needs when it runs, so that `gome --help` stays fast.
 
-Exit codes: 0 a valid submission was written; 1 the run ended without one; 2 bad input or something missing here, nothing was
-spent; 130 interrupted, `gome resume` goes on.
+Exit codes: 0 a valid submission was written; 1 the run ended without one; 2 bad input or something missing here (a run that had
+begun is paused, `gome resume` goes on); 130 interrupted, `gome resume` goes on.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import typer
 
 from cli import memory as memory_commands
 from cli.common import RunName, RunsDir, TaskFolder, complain, find_run, run_folders
+from cli.config import make_settings
+from cli.doctor import doctor
 from cli.report import report
 
 if TYPE_CHECKING:
     from graph.session import Outcome
-    from graph.settings import Settings
 
 app = typer.Typer(
     help="Gome writes, runs, diagnoses and improves training scripts for your task until the budget is spent.\n\n"
@@ -50,6 +51,7 @@ def run(
         list[str] | None, typer.Option(help="Model of the OpenAI-compatible endpoint, or verb=model; none: the expert.")
     ] = None,
     base_url: Annotated[str | None, typer.Option(help="Endpoint; else OPENAI_BASE_URL.")] = None,
+    fallback: Annotated[str | None, typer.Option(help="Model to ask where the one of a verb fails.")] = None,
     max_usd: Annotated[float | None, typer.Option(help="Stop when the models have cost this much.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Stop after this many tokens.")] = None,
     sandbox: Annotated[str | None, typer.Option(help="local | e2b | ray. [default: local]")] = None,
@@ -62,7 +64,7 @@ def run(
     memory: Annotated[
         str | None, typer.Option(help="Folder of the success memory, http://host:port, or off. [default: ~/.gome/memory]")
     ] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Any other setting as name=value (docs/settings.md).")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Any other setting as name=value.")] = None,
     runs_dir: RunsDir = "runs",
     json: AsJson = False,
 ) -> None:
@@ -71,10 +73,11 @@ def run(
         "preset": preset,
         "traces": traces,
         "steps": steps,
-        "time_s": seconds(time) if time else None,
+        "time_s": time,
         "seed": seed,
         "model": model,
         "base_url": base_url,
+        "fallback": fallback,
         "max_usd": max_usd,
         "max_tokens": max_tokens,
         "sandbox": sandbox,
@@ -88,7 +91,7 @@ def run(
     from graph.run import new_folder
     from graph.session import start
 
-    chosen = make_settings({key: value for key, value in given.items() if value is not None}, settings or [])
+    chosen = make_settings({key: value for key, value in given.items() if value is not None}, settings or [], task)
     folder = new_folder(chosen, task)
     watch(lambda listener: start(task, chosen, folder=folder, listeners=[listener]), json, folder)
 
@@ -202,6 +205,7 @@ async def print_scores(task: str, answers: str, submissions: list[str]) -> None:
 
 # commands with a file of their own
 app.command()(report)
+app.command()(doctor)
 
 
 # plumbing
@@ -227,30 +231,3 @@ async def guarded(going: Coroutine[Any, Any, Any]) -> Any:
         return await going
     except (TaskError, RunError, SandboxUnavailable, ReasonerUnavailable) as error:
         raise typer.Exit(complain(str(error))) from None
-
-
-def make_settings(given: dict[str, Any], pairs: list[str]) -> Settings:
-    from pydantic import ValidationError
-
-    from graph.settings import Settings
-
-    for pair in pairs:
-        name, found, value = pair.partition("=")
-        if not found or name not in Settings.model_fields:
-            raise typer.BadParameter(f"--set {pair}: expected name=value with a name of {', '.join(sorted(Settings.model_fields))}")
-        given[name] = None if value in ("", "none") and name != "gpus" and name != "isolation" else value
-    try:
-        return Settings.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise typer.BadParameter(f"{first['loc'][0] if first['loc'] else 'settings'}: {first['msg']} (got {first['input']!r})") from None
-
-
-def seconds(text: str) -> float:
-    """`90`, `90s`, `30m`, `12h`."""
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
-    try:
-        return float(number) * unit
-    except ValueError:
-        raise typer.BadParameter(f"--time {text}: expected seconds, or a number with s, m or h") from None

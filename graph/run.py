@@ -10,6 +10,7 @@ import platform
 import secrets
 import sys
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from graph.artifacts import Artifacts, cached_json, write_atomic
 from graph.events import Events
 from graph.settings import Settings
 from memory.protocol import Memory
+from reasoner.chat.address import public_url
 from reasoner.protocol import Reasoner, TaskBrief
 from sandbox.protocol import Sandbox
 from task.client import TaskWorker
@@ -49,6 +51,7 @@ class Run:
         self.auditing = asyncio.Lock()
         self.finishing = False  # the finale may spend its reserve
         self.directions: dict[int, str] = {}
+        self.busy: Counter[str] = Counter()  # verbs at work now
         self.flying: dict[int, str] = {}  # by trace: the hypothesis that it runs at this moment
 
     # services, made when first used
@@ -129,7 +132,11 @@ class Run:
         path = self.folder / "done" / f"{verb}-{digest}.json"
         if path.exists():
             return self.kept(path)
-        value = await make()
+        self.busy[verb] += 1
+        try:
+            value = await make()
+        finally:
+            self.busy[verb] -= 1
         path.parent.mkdir(exist_ok=True)
         write_atomic(path, json.dumps(value, default=str))
         return value
@@ -211,6 +218,7 @@ def make_folder(folder: Path, task: str, settings: Settings) -> None:
         for name in ("artifacts", "public", "private", "work", "best"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / "private").chmod(0o700)
+        settings = settings.model_copy(update={"base_url": public_url(settings.base_url)})
         meta = {
             "schema": 1,
             "run": folder.name,

@@ -9,7 +9,7 @@ from graph import quotes
 from graph.briefs import base, scenario
 from graph.run import Json, Run, open_run
 from graph.state import Trace, TraceState
-from graph.work import add_usage, unanswered
+from graph.work import add_usage, thought, unanswered
 from reasoner.protocol import DiagnoseBrief, ReasonerError
 
 
@@ -24,9 +24,9 @@ async def diagnose(state: TraceState) -> dict[str, Any]:
 
     began = time.monotonic()
     try:
-        found = await run.once("diagnose", [work["attempt"], str(row["head"]), ref, *siblings], think)
+        found = await thought(run, "diagnose", [work["attempt"], str(row["head"]), ref, *siblings], think)
     except ReasonerError as error:
-        return {"work": unanswered(run, row, work, error)}
+        return {"work": await unanswered(run, row, work, error)}
     seconds = round(time.monotonic() - began, 3)
     shown = {key: found[key] for key in ("observations", "causes", "hypotheses", "usage")}
     run.events.emit("diagnosed", key=work["attempt"], trace=row["trace"], step=row["step"], seconds=seconds, **shown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from graph.budget import over
 from graph.crossover import took
 from graph.publish import publish
 from graph.records import account, announce, best_of_record
@@ -23,7 +24,8 @@ async def record(state: TraceState) -> dict[str, Any]:
     await share(run, attempt)
     if attempt["replaces"] and row["best"]:
         await publish(run, row["best"])
-    return {"row": row, "traces": {str(row["trace"]): row}}
+    until = row["step"] if over(run, run.events.used) else state["until"]  # a spent budget ends the visit
+    return {"row": row, "traces": {str(row["trace"]): row}, "until": until}
 
 
 def starts_from_best(row: Trace, work: Work) -> bool:
@@ -39,7 +41,8 @@ def advanced(run: Run, row: Trace, attempt: Json, ref: str) -> Trace:
     if attempt["replaces"]:
         new |= {"diagnosis": None, "tried": [], "best": best_of_record(attempt, ref)}
     new["n_accepted"] = row["n_accepted"] + (attempt["verdict"] == "accepted")
-    new["failures"] = row["failures"] + 1 if attempt["verdict"] == "failed" else 0
+    if "unanswered" not in attempt["codes"]:
+        new["failures"] = row["failures"] + 1 if attempt["verdict"] == "failed" else 0
     if new["failures"] >= run.settings.max_failures:
         new["status"] = "failed"
     return new

@@ -9,7 +9,7 @@ from graph import quotes
 from graph.briefs import base
 from graph.run import Json, open_run
 from graph.state import TraceState
-from graph.work import add_usage, unanswered
+from graph.work import add_usage, thought, unanswered
 from reasoner.protocol import Hypothesis, ReasonerError, RepairBrief
 
 
@@ -35,9 +35,9 @@ async def repair(state: TraceState) -> dict[str, Any]:
 
     began = time.monotonic()
     try:
-        answer = await run.once("repair", [f"{work['attempt']}r{number}", work["script"], work["execution"]], think)
+        answer = await thought(run, "repair", [f"{work['attempt']}r{number}", work["script"], work["execution"]], think)
     except ReasonerError as error:
-        return {"work": unanswered(run, row, work, error)}
+        return {"work": await unanswered(run, row, work, error)}
     run.events.emit(
         "repaired",
         key=f"{work['attempt']}r{number}",

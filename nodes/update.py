@@ -11,7 +11,7 @@ from graph.briefs import base, fact
 from graph.ensemble import N_SHOWN, entries_of, members_of
 from graph.run import Json, Run, open_run
 from graph.state import Trace, TraceState
-from graph.work import add_usage, unanswered
+from graph.work import add_usage, thought, unanswered
 from memory.protocol import Recall
 from reasoner.protocol import Crossover, Diagnosis, Fact, Hint, ReasonerError, UpdateBrief
 
@@ -56,9 +56,11 @@ async def update(state: TraceState) -> dict[str, Any]:
 
     began = time.monotonic()
     try:
-        answer = await run.once("update", [work["attempt"], work["diagnosis"], start["script"], *row["tried"], *state["siblings"]], think)
+        answer = await thought(
+            run, "update", [work["attempt"], work["diagnosis"], start["script"], *row["tried"], *state["siblings"]], think
+        )
     except ReasonerError as error:
-        return {"work": unanswered(run, row, work, error)}
+        return {"work": await unanswered(run, row, work, error)}
     place = {"trace": row["trace"], "step": row["step"]}
     run.events.emit("recalled", key=work["attempt"], **place, hints=answer["hints"])
     run.events.emit(
