@@ -19,6 +19,7 @@ from reasoner.protocol import (
     Hypothesis,
     RepairBrief,
     Resources,
+    ReviewBrief,
     Solution,
     Stage,
     TaskBrief,
@@ -181,9 +182,13 @@ def test_a_draft_is_checked() -> None:
         to_solution(SCHEMAS["draft"].model_validate({}), DraftBrief(**BASE))
 
 
-def test_a_review_is_read() -> None:
-    found = to_review(SCHEMAS["review"].model_validate({"aligned": "yes", "leaks": "true", "reasons": "line 3"}), DIAGNOSE)
-    assert found.aligned and found.leaks and found.reasons == ["line 3"]
+def test_a_review_keeps_only_findings_that_quote_the_script() -> None:
+    brief = ReviewBrief(**BASE, script=SCRIPT)
+    quoting, vague = "`open('oof.csv',  'w')` is written before the fit", "the encoder sees `all.fit(train, y)`"
+    found = to_review(SCHEMAS["review"].model_validate({"aligned": "yes", "leaks": "true", "reasons": [quoting, vague]}), brief)
+    assert found.aligned and found.leaks and found.reasons == [" ".join(quoting.split())]
+    made_up = to_review(SCHEMAS["review"].model_validate({"aligned": False, "leaks": True, "reasons": vague}), brief)
+    assert made_up.aligned and not made_up.leaks and not made_up.reasons
 
 
 def test_hostile_answers_are_bounded() -> None:

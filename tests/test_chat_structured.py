@@ -55,7 +55,7 @@ async def ask(server: Server, *, told: Told | None = None, accept: Any = None, r
         [{"role": "system", "content": "You plan."}, {"role": "user", "content": "Plan a model."}],
         Plan,
         accept or (lambda plan: plan),
-        rescue=rescue or (lambda text: None),
+        rescue=rescue or (lambda text, given: given),
     )
     usage = None
     try:
@@ -155,7 +155,7 @@ async def test_code_without_a_fence_is_rescued() -> None:
 
     code = "import csv\nprint(csv.__name__)"
     with Server(script(say(code))) as server:
-        rescued = await ask(server, rescue=lambda text: {"name": extract_code(text), "depth": 1})
+        rescued = await ask(server, rescue=lambda text, given: given or {"name": extract_code(text), "depth": 1})
     assert rescued.name.strip() == code
 
 
