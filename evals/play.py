@@ -6,6 +6,7 @@ and seed (paired); seeds vary the reasoner's luck, the policies' draws and every
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 
 from evals import suites
 from evals.recorded import Recorded
+from evals.warm import Warm
 from graph.artifacts import write_atomic
 from graph.build import build_graph
 from graph.events import read
@@ -21,7 +23,6 @@ from graph.run import close_run, make_folder, open_run
 from graph.settings import Settings
 from nodes.profile import set_up
 from reasoner.protocol import Reasoner
-from sandbox.factory import make_sandbox
 from sandbox.protocol import Sandbox
 from task.client import TaskWorker
 
@@ -29,13 +30,45 @@ FOLDS_SEED = 0
 
 
 class Shared(TaskWorker):
-    """A task worker that outlives the runs that use it."""
+    """A task worker that outlives the runs that use it and grades the same files against the same best once."""
+
+    def __init__(self, store: Path) -> None:
+        super().__init__()
+        self.store = store
+
+    async def call(self, name: str, /, **arguments: Any) -> Any:
+        if name != "grade":
+            return await super().call(name, **arguments)
+        place = self.store / f"{grade_key(arguments)}.json"
+        if place.exists():
+            return json.loads(place.read_text())
+        grade = await super().call(name, **arguments)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(place, json.dumps(grade))
+        return grade
 
     async def close(self) -> None:
         """Stays; `end` ends it."""
 
     async def end(self) -> None:
         await super().close()
+
+
+def grade_key(arguments: dict[str, Any]) -> str:
+    """What a grade depends on: the task, the files by the content that names them, the script's end."""
+    account = arguments.get("execution") or {}
+    others = {key: by_content(value) for key, value in arguments.items() if key not in ("execution", "prepared")}
+    parts = [arguments["prepared"]["task"]["name"], others, account.get("end"), account.get("exit_code")]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def by_content(value: Any) -> Any:
+    """Paths in the artifact store as the hashes that they end in, so that they are the same in every run."""
+    if isinstance(value, dict):
+        return {key: by_content(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [by_content(item) for item in value]
+    return Path(value).name if isinstance(value, str) else value
 
 
 @dataclass
@@ -74,7 +107,7 @@ class Bench:
 
 def open_bench(root: Path, inner: Sandbox | None = None) -> Bench:
     root.mkdir(parents=True, exist_ok=True)
-    return Bench(root, Shared(), Recorded(inner or make_sandbox("local"), root / "recorded"))
+    return Bench(root, Shared(root / "grades"), Recorded(inner or Warm(), root / "recorded"))
 
 
 async def play(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
 
 SEARCH = {"traces": 1, "memory": "off", "sharing": False, "patience": 1_000}  # a tree searches alone, without momentum and without rescue
 PRESETS: dict[str, dict[str, Any]] = {
@@ -92,6 +93,10 @@ class Settings(BaseModel):
     run_cpus: int = Field(0, ge=0, description="cores of one script; 0: what is there, shared out among the slots")
     run_memory_bytes: int = Field(4 * 2**30, gt=0, description="memory limit of one script, bytes")
     gpus: str = Field("auto", description="auto | none | indices such as 0,1")
+    warm_start: bool = Field(
+        False,
+        description="one interpreter per trace that has imported pandas, scikit-learn and lightgbm already (docs/sandbox.md); for short scripts",
+    )
 
     draft_share: float = Field(0.1, ge=0, le=0.9, description="at most this share of the budget goes into first drafts")
     max_executions: int | None = Field(None, ge=1, description="stop when so many scripts have been run, those of the finale included")
@@ -118,6 +123,13 @@ class Settings(BaseModel):
         True, title="Ensemble", description="blend the accepted solutions of all traces at every merge; a candidate for the best"
     )
 
+    steer: Literal["never", "stuck", "each"] = Field(
+        "never", title="Steer", description="when the run asks a person after a merge: never, when a trace is stuck, or each time; it waits"
+    )
+    checkpoint: str = Field(
+        "", title="Checkpoint", description="postgresql://user@host:port/database; empty: SQLite in the run folder. Passwords are not kept"
+    )
+
     memory: str = Field(
         "~/.gome/memory", title="Memory", description="folder of the success memory, http://host:port of a Chroma server, or off"
     )
@@ -138,3 +150,16 @@ class Settings(BaseModel):
     def resolve(cls, given: Any) -> Any:
         """What the preset says, where nothing else was given: run.json holds the resolved values."""
         return {**PRESETS.get(given.get("preset") or "", {}), **given} if isinstance(given, dict) else given
+
+    @field_serializer("checkpoint")
+    def _without_password(self, url: str) -> str:
+        """What is written into run.json and events never holds the password."""
+        return without_password(url)
+
+
+def without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    place = f"{parts.username or ''}@{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
+    return parts._replace(netloc=place).geturl()

@@ -12,11 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from report.artifacts import read_artifact
+from report.costs import costs_table
 from report.events import state
 from report.live import COLOURS, MARKS, summary_panel
 from report.summary import headline, helped_most
 from report.view import Attempt, RunView
-from report.words import ago, clean, duration, gain, score
+from report.words import ago, clean, count, duration, gain, score
 
 MAX_DIFF_LINES = 400
 
@@ -43,6 +44,8 @@ def runs_table(runs: Iterable[tuple[Path, RunView]], now: float, alive: dict[str
 def run_page(view: RunView, run_dir: Path, *, diff: bool = True, last: int = 50) -> RenderableType:
     """Everything `gome show` prints: headline, attempts, best, and the diff of the best against the first."""
     parts: list[RenderableType] = [Text(headline(view), "bold"), Text(helped_most(view)), Text(), attempts_table(view, last)]
+    if (costs := costs_table(view)) is not None:
+        parts += [Text(), costs]
     if view.ended is not None:
         parts += [Text(), summary_panel(view, run_dir)]
     if diff and (changed := best_diff(view, run_dir)):
@@ -53,8 +56,9 @@ def run_page(view: RunView, run_dir: Path, *, diff: bool = True, last: int = 50)
 def attempts_table(view: RunView, last: int = 50) -> Table:
     """The last attempts, one a row: where, verdict, score, gain over the parent, seconds, hypothesis."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bright_black", pad_edge=False, expand=True)
-    for name in ("t", "step", "kind", "verdict", "score", "gain", "time"):
-        table.add_column(name, justify="right" if name in ("t", "step", "time") else "left", no_wrap=True)
+    tokens = ("tokens",) if view.usage.tokens else ()
+    for name in ("t", "step", "kind", "verdict", "score", "gain", "time", *tokens):
+        table.add_column(name, justify="right" if name in ("t", "step", "time", "tokens") else "left", no_wrap=True)
     table.add_column("hypothesis", ratio=1, overflow="fold")
     for attempt in list(view.attempts.values())[-last:]:
         table.add_row(*_cells(view, attempt))
@@ -69,7 +73,8 @@ def _cells(view: RunView, attempt: Attempt) -> tuple[Text, ...]:
     verdict = Text(f"{MARKS.get(attempt.verdict, '')} {attempt.verdict}{best}", colour)
     trace = str(attempt.trace) if attempt.trace >= 0 else "–"
     result = Text(score(attempt.score)), Text(gain(attempt.gain, attempt.gain_se))
-    return Text(trace), Text(str(attempt.step)), Text(attempt.kind), verdict, *result, Text(duration(attempt.seconds)), Text(text)
+    tokens = (Text(count(attempt.usage.tokens)),) if view.usage.tokens else ()
+    return Text(trace), Text(str(attempt.step)), Text(attempt.kind), verdict, *result, Text(duration(attempt.seconds)), *tokens, Text(text)
 
 
 def best_diff(view: RunView, run_dir: Path) -> str:

@@ -10,6 +10,10 @@ from chat_kit import KEY, QUICK, at_home, gome, honest, one_line, verb_of
 from kit import events, write_task
 from openai_server import Body, Say, Server, fail, say
 
+from report.words import money
+
+pytestmark = pytest.mark.timeout(900)  # each is a process with pandas in it; a busy machine is slow
+
 
 def the_run(tmp_path: Path) -> Path:
     (folder,) = [path.parent for path in (tmp_path / "runs").glob("*/run.json")]
@@ -125,6 +129,7 @@ def test_ten_bad_answers_never_end_a_run(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(verdicts) == 6 and "accepted" in verdicts[3:]
 
 
+@pytest.mark.slow
 def test_a_fallback_takes_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_task(tmp_path / "task")
 
@@ -139,6 +144,7 @@ def test_a_fallback_takes_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert tokens(the_run(tmp_path)) == server.tokens
 
 
+@pytest.mark.slow
 def test_verbs_have_models_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_task(tmp_path / "task")
     with Server(honest) as server:
@@ -195,6 +201,9 @@ def test_caps_hold_over_a_resume(cap: tuple[str, str], tmp_path: Path, monkeypat
         assert end["message"] in ("the tokens are used up", "the money is used up")
         assert used["tokens"] == tokens(folder) == server.tokens
         assert used["usd"] == pytest.approx((server.input_tokens + 2 * server.output_tokens) / 1e6)
+    shown = gome("show").output
+    assert all(word in shown for word in ("check", "draft", "diagnose", "update", "trace 0", "in all"))
+    assert money(used["usd"]) in shown
 
 
 def test_a_money_cap_wants_a_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

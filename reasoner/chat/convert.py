@@ -217,6 +217,7 @@ def edited(script: str, edits: Sequence[EditAnswer], full: str) -> str:
 
 def whole(text: str) -> str:
     """A script as it was meant, though a model put fences or prose into the field."""
-    if text.lstrip().startswith(("```", "~~~")) or check_script(text):
+    fenced = "```" in text or "~~~" in text
+    if fenced and (text.lstrip().startswith(("```", "~~~")) or check_script(text)):
         return extract_code(text) or text
     return text if text.endswith("\n") else text + "\n"

@@ -91,6 +91,7 @@ def common(brief: Brief) -> dict[str, Any]:
         "stuck": sections.stuck(brief),
         "others": cut([facts.fact_line(fact) for fact in brief.others], "others", keep="end"),
         "in_flight": cut([line(text, 200) for text in brief.in_flight], "in_flight"),
+        "said": cut([line(text, 400) for text in brief.said], "said", keep="end"),
         "calibration": cut([line(text, 240) for text in brief.calibration], "calibration"),
     }
 

@@ -19,6 +19,7 @@ BUDGET = {
     "history": 2200,
     "others": 900,
     "in_flight": 300,
+    "said": 500,
     "siblings": 400,
     "calibration": 300,
     "script": 10_000,

@@ -18,7 +18,7 @@ from reasoner.chat import forms
 from reasoner.chat.cache import Exchanges
 from reasoner.chat.endpoint import Endpoint, Message, Reply
 from reasoner.chat.extract import json_of, spoken
-from reasoner.chat.faults import Fault, Refused
+from reasoner.chat.faults import Fault, Refused, TooLong
 from reasoner.chat.patience import Tell, converse
 from reasoner.protocol import Usage
 
@@ -153,7 +153,7 @@ class Talk(Generic[T]):
 
 def speaks_of_form(fault: Refused) -> bool:
     """Whether the endpoint complains of the form of the answer, or may (a bare `bad request` often means just that)."""
-    return fault.parameter in (None, "response_format", "tools", "tool_choice")
+    return not isinstance(fault, TooLong) and fault.parameter in (None, "response_format", "tools", "tool_choice")
 
 
 def again(problem: str) -> Message:

@@ -48,9 +48,11 @@ class Expert:
 
     async def draft(self, brief: DraftBrief) -> Solution:
         facts = facts_of(brief)
-        spec = first_spec(facts, brief.stage.trace, len(brief.history))
+        spec = first_spec(facts, brief.stage.trace, len(brief.history)).but(drop=suspected(brief))
+        left = f" without {', '.join(spec.drop)} ({brief.profile['leaks'][0]['reason']})" if spec.drop else ""
         return Solution(
-            script=render(spec, facts, "A first solution with the columns as they are."), summary=describe(canonical(spec, facts), facts)
+            script=render(spec, facts, f"A first solution with the columns as they are{left}."),
+            summary=describe(canonical(spec, facts), facts),
         )
 
     async def diagnose(self, brief: DiagnoseBrief) -> Diagnosis:
@@ -83,9 +85,10 @@ class Expert:
     async def repair(self, brief: RepairBrief) -> Solution:
         facts = facts_of(brief)
         spec = parse(brief.script)
-        new = cheaper(spec, brief) if spec is not None and brief.attempt == 1 else safe_spec(facts)
+        new = mended(spec, brief) if spec is not None and (brief.attempt == 1 or condemned(brief)) else safe_spec(facts)
         if new == spec:
             new = safe_spec(facts)
+        new = new.but(drop=tuple(sorted({*new.drop, *suspected(brief), *condemned(brief)})))
         return Solution(
             script=render(new, facts, "A safer form of a script that failed."),
             summary=describe(canonical(new, facts), facts),
@@ -117,8 +120,21 @@ def safe_spec(facts: Facts) -> Spec:
     return Spec(family="linear" if facts.text else "hgb", size=-1, categories="frequency" if facts.categorical else "native")
 
 
-def cheaper(spec: Spec, brief: RepairBrief) -> Spec:
+def suspected(brief: Brief) -> tuple[str, ...]:
+    """Columns that the profile shows to give the target away: no honest script uses them."""
+    return tuple(str(leak["column"]) for leak in brief.profile.get("leaks", []))
+
+
+def condemned(brief: RepairBrief) -> tuple[str, ...]:
+    """Columns on which, as the harness says, the predictions of the failed script rest although they give the label away."""
+    said = " ".join(text for text in brief.problems if "gives the label away" in text)
+    return tuple(str(column["name"]) for column in brief.profile.get("columns", []) if f"the column {column['name']!r}" in said)
+
+
+def mended(spec: Spec, brief: RepairBrief) -> Spec:
     """What the error's kind asks for."""
+    if names := condemned(brief):
+        return spec.but(drop=(*spec.drop, *names))
     error = brief.evidence.get("error") or {}
     end = str(error.get("end", ""))
     if end in ("timeout", "memory") or any("time limit" in text or "memory limit" in text for text in brief.problems):
