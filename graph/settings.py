@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
 
-SEARCH = {"traces": 1, "memory": "off", "sharing": False, "patience": 1_000}  # a tree searches alone, without momentum and without rescue
+SEARCH = {"traces": 1, "memory": "off", "sharing": False, "patience": 1_000, "ensemble": False}  # a tree searches alone
 PRESETS: dict[str, dict[str, Any]] = {
-    "gome": {"policy": "gome", "ranking": "paper", "traces": 4},
+    "gome": {"policy": "gome", "ranking": "paper", "traces": 4, "ensemble": False},
     "adaptive": {"policy": "adaptive", "ranking": "momentum"},
     "tree": {"policy": "tree", **SEARCH},
     "mcts": {"policy": "mcts", **SEARCH},
@@ -102,7 +102,7 @@ class Settings(BaseModel):
     max_executions: int | None = Field(None, ge=1, description="stop when so many scripts have been run, those of the finale included")
 
     accept_z: float = Field(
-        1.28, ge=0, description="an attempt is accepted when its paired improvement exceeds this many standard errors (docs/design.md)"
+        1.2, ge=0, description="an attempt is accepted when its paired improvement exceeds this many standard errors (docs/design.md)"
     )
     confirm: bool = Field(
         True, description="a difference that is in doubt is measured again under another seed (scripts that read GOME_SEED)"
