@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from report.artifacts import read_artifact
+from report.calibration import calibrate
 from report.costs import costs_table
 from report.events import state
 from report.live import COLOURS, MARKS, summary_panel
@@ -44,6 +45,8 @@ def runs_table(runs: Iterable[tuple[Path, RunView]], now: float, alive: dict[str
 def run_page(view: RunView, run_dir: Path, *, diff: bool = True, last: int = 50) -> RenderableType:
     """Everything `gome show` prints: headline, attempts, best, and the diff of the best against the first."""
     parts: list[RenderableType] = [Text(headline(view), "bold"), Text(helped_most(view)), Text(), attempts_table(view, last)]
+    if told := predictions(view):
+        parts += [Text(), Text(told)]
     if (costs := costs_table(view)) is not None:
         parts += [Text(), costs]
     if view.ended is not None:
@@ -51,6 +54,18 @@ def run_page(view: RunView, run_dir: Path, *, diff: bool = True, last: int = 50)
     if diff and (changed := best_diff(view, run_dir)):
         parts += [Text(), Text("best against first", "bold"), Syntax(changed, "diff", background_color="default", word_wrap=True)]
     return Group(*parts)
+
+
+def predictions(view: RunView) -> str:
+    """`Predictions: 5 of 12 hypotheses helped, Brier score 0.21; by component: …; by stated confidence: …`; empty before the first."""
+    found = calibrate(view)
+    if not found.n:
+        return ""
+    parts = [f"Predictions: {found.hits} of {found.n} measured hypotheses helped"]
+    parts[0] += f", Brier score {found.brier:.2f} (0 is perfect, .25 is guessing)" if found.brier is not None else ""
+    for name, rows in (("component", found.by_component), ("stated confidence", found.by_confidence)):
+        parts += [f"by {name}: " + ", ".join(f"{clean(row.name, 40)} {row.hits} of {row.n}" for row in rows)] if rows else []
+    return "\n  ".join(parts)
 
 
 def attempts_table(view: RunView, last: int = 50) -> Table:
