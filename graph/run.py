@@ -175,6 +175,7 @@ def make_sandbox(settings: Settings, folder: Path) -> Sandbox:
         isolation=settings.isolation,
         network=settings.network,
         gpus=settings.gpus,
+        warm=settings.warm_start,
         run_dir=folder,
         e2b_template=settings.e2b_template,
         e2b_usd_per_hour=settings.e2b_usd_per_hour,
