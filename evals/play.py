@@ -21,6 +21,7 @@ from graph.build import build_graph
 from graph.events import read
 from graph.run import close_run, make_folder, open_run
 from graph.settings import Settings
+from memory.protocol import Memory
 from nodes.profile import set_up
 from reasoner.protocol import Reasoner
 from sandbox.protocol import Sandbox
@@ -78,6 +79,7 @@ class Bench:
     root: Path
     worker: Shared
     sandbox: Recorded
+    settings: Settings = Settings(seed=FOLDS_SEED, memory="off")  # of the prepared task
 
     def task(self, name: str) -> Path:
         place = self.root / "tasks" / name
@@ -88,7 +90,7 @@ class Bench:
         """The prepared and profiled task."""
         folder = self.root / "templates" / name
         if not (folder / "setup.json").exists():
-            make_folder(folder, str(self.task(name)), Settings(seed=FOLDS_SEED, memory="off"))
+            make_folder(folder, str(self.task(name)), self.settings)
             run = open_run(folder)
             run.worker, run.sandbox = self.worker, self.sandbox
             write_atomic(folder / "setup.json", json.dumps(await set_up(run)))
@@ -111,7 +113,14 @@ def open_bench(root: Path, inner: Sandbox | None = None) -> Bench:
 
 
 async def play(
-    bench: Bench, name: str, settings: Settings, reasoner: Reasoner | None, run_name: str, *, keep: bool = False
+    bench: Bench,
+    name: str,
+    settings: Settings,
+    reasoner: Reasoner | None,
+    run_name: str,
+    *,
+    keep: bool = False,
+    memory: Memory | None = None,
 ) -> dict[str, Any]:
     """Runs the loop once; the run's account as one flat record. The run folder goes unless `keep`."""
     setup = await bench.template(name)
@@ -123,6 +132,8 @@ async def play(
     run.worker, run.sandbox = bench.worker, bench.sandbox
     if reasoner is not None:
         run.reasoner = reasoner
+    if memory is not None:
+        run.memory = memory
     config: Any = {"recursion_limit": 100_000}
     try:
         await build_graph().ainvoke({"task": run.task_path, "run_dir": str(folder)}, config, context=settings)
@@ -148,5 +159,16 @@ async def told(bench: Bench, name: str, folder: Path) -> dict[str, Any]:
         "failed": sum(attempt["verdict"] == "failed" for attempt in attempts),
         "accepted": len(accepted),
         "improvement_rate": len(accepted) / len(later) if later else 0.0,
+        "best_so_far": best_so_far(folder, attempts),
         "seconds": sum(attempt.get("seconds") or 0.0 for attempt in attempts),
     }
+
+
+def best_so_far(folder: Path, attempts: list[dict[str, Any]]) -> list[float | None]:
+    """After every attempt the score of the best that was accepted, with higher = better."""
+    sign = 1 if json.loads((folder / "setup.json").read_text())["prepared"]["task"]["direction"] == "max" else -1
+    curve: list[float | None] = []
+    for attempt in attempts:
+        taken = attempt["score"] is not None and (attempt["verdict"] == "accepted" or not curve)
+        curve.append(sign * attempt["score"] if taken else curve[-1] if curve else None)
+    return curve

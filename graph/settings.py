@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
 
-SEARCH = {"traces": 1, "memory": "off", "sharing": False, "patience": 1_000}  # a tree searches alone, without momentum and without rescue
+SEARCH = {"traces": 1, "memory": "off", "sharing": False, "patience": 1_000, "ensemble": False}  # a tree searches alone
 PRESETS: dict[str, dict[str, Any]] = {
-    "gome": {"policy": "gome", "ranking": "paper", "traces": 4},
+    "gome": {"policy": "gome", "ranking": "paper", "traces": 4, "ensemble": False},
     "adaptive": {"policy": "adaptive", "ranking": "momentum"},
     "tree": {"policy": "tree", **SEARCH},
     "mcts": {"policy": "mcts", **SEARCH},
@@ -66,6 +66,12 @@ class Settings(BaseModel):
     cache: str | None = Field(None, description="folder in which answers are kept and found again, for replays; empty: none")
     max_usd: float | None = Field(None, gt=0, description="stop when models and rented sandboxes have cost this many dollars")
     max_tokens: int | None = Field(None, gt=0, description="stop when the models have read and written this many tokens")
+    review: bool = Field(
+        True,
+        title="Review",
+        description="a model reads every script that would become a trace's best, for leaks and for evaluation alone; "
+        "what it can quote from the code goes back once for repair where no audit rows can measure it, and is noted otherwise",
+    )
     max_repairs: int = Field(2, ge=0, le=10, description="repairs of a script that failed, before the attempt is given up")
     max_failures: int = Field(6, ge=1, description="steps of one trace without a valid script in a row, before the trace is given up")
 
@@ -96,7 +102,7 @@ class Settings(BaseModel):
     max_executions: int | None = Field(None, ge=1, description="stop when so many scripts have been run, those of the finale included")
 
     accept_z: float = Field(
-        1.28, ge=0, description="an attempt is accepted when its paired improvement exceeds this many standard errors (docs/design.md)"
+        1.2, ge=0, description="an attempt is accepted when its paired improvement exceeds this many standard errors (docs/design.md)"
     )
     confirm: bool = Field(
         True, description="a difference that is in doubt is measured again under another seed (scripts that read GOME_SEED)"
