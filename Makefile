@@ -5,7 +5,7 @@ UV = .tools/bin/uv
 PY = $(VENV)/bin/python
 EXAMPLE = modechoice
 
-.PHONY: studio run test check bench bench-report eval nightly format clean
+.PHONY: studio run test check bench bench-report eval eval-examples nightly format clean
 .DEFAULT_GOAL := run
 
 $(UV):
@@ -20,11 +20,15 @@ $(VENV)/.synced-dev: $(UV) pyproject.toml uv.lock
 	$(UV) sync --locked --quiet
 	touch $@ $(VENV)/.synced
 
+$(VENV)/.synced-evals: $(UV) pyproject.toml uv.lock
+	$(UV) sync --locked --inexact --quiet --no-dev --group evals
+	touch $@
+
 run: $(VENV)/.synced  ## solve a real example: from a first draft to a better submission
 	$(PY) -m evals.demo $(EXAMPLE)
 
 test: $(VENV)/.synced-dev  ## the tests, without the slow ones
-	$(PY) -m pytest -q -m "not slow"
+	$(PY) -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 nightly: $(VENV)/.synced-dev  ## all tests, with Ray
 	$(UV) sync --locked --quiet --extra ray
@@ -47,7 +51,10 @@ bench: $(VENV)/.synced  ## overhead per step, memory of the main process, cost o
 bench-report: $(VENV)/.synced-dev  ## size of report.html with 2,000 attempts, time to first paint in Chromium
 	$(PY) -m evals.bench_report
 
-eval: $(VENV)/.synced  ## the examples over three seeds, private scores
+eval: $(VENV)/.synced-evals  ## ten minutes of the crossover study: a table and a figure
+	$(PY) -m evals.smoke
+
+eval-examples: $(VENV)/.synced  ## the examples over three seeds, private scores of first draft and final submission
 	$(PY) -m evals.examples
 
 studio: $(VENV)/.synced  ## LangGraph Studio's server on this machine's runs (docs/studio.md)

@@ -71,20 +71,20 @@ def page(rows: Rows) -> str:
     return "\n".join(parts)
 
 
-def skill_table(cells: Cells) -> str:
-    lines = ["| strategy | " + " | ".join(f"q = {q:g}" for q in SKILLS) + " |", "|---" * (len(SKILLS) + 1) + "|"]
+def skill_table(cells: Cells, skills: tuple[float, ...] = SKILLS) -> str:
+    lines = ["| strategy | " + " | ".join(f"q = {q:g}" for q in skills) + " |", "|---" * (len(skills) + 1) + "|"]
     for strategy in STRATEGIES:
-        shown = [mean(cells[strategy, q]).plain if (strategy, q) in cells else "" for q in SKILLS]
+        shown = [mean(cells[strategy, q]).plain if (strategy, q) in cells else "" for q in skills]
         lines.append(f"| {strategy} | " + " | ".join(shown) + " |")
     return "\n".join(lines)
 
 
-def differences(cells: Cells, name: str) -> str:
+def differences(cells: Cells, name: str, skills: tuple[float, ...] = SKILLS) -> str:
     def row(label: str, one: str, two: str) -> str:
-        shown = [str(difference(cells[one, q], cells[two, q])) if (one, q) in cells and (two, q) in cells else "" for q in SKILLS]
+        shown = [str(difference(cells[one, q], cells[two, q])) if (one, q) in cells and (two, q) in cells else "" for q in skills]
         return f"| {label} | " + " | ".join(shown) + " |"
 
-    head = [f"\n**{name}**\n", "| | " + " | ".join(f"q = {q:g}" for q in SKILLS) + " |", "|---" * (len(SKILLS) + 1) + "|"]
+    head = [f"\n**{name}**\n", "| | " + " | ".join(f"q = {q:g}" for q in skills) + " |", "|---" * (len(skills) + 1) + "|"]
     pairs = [("gome", "tree"), ("gome", "mcts"), ("adaptive", "gome"), ("adaptive", "tree")]
     return "\n".join(head + [row(f"{one} - {two}", one, two) for one, two in pairs])
 
