@@ -47,7 +47,11 @@ def run(
     max_tokens: Annotated[int | None, typer.Option(help="Stop after this many tokens.")] = None,
     sandbox: Annotated[str | None, typer.Option(help="local | e2b | ray. [default: local]")] = None,
     ray_address: Annotated[str | None, typer.Option(help="Ray cluster for --sandbox ray; else RAY_ADDRESS.")] = None,
-    isolation: Annotated[str | None, typer.Option(help="Tier of the local sandbox: auto | bubblewrap | landlock | none.")] = None,
+    isolation: Annotated[str | None, typer.Option(help="Tier of the local sandbox: auto | bubblewrap | userns | landlock | none.")] = None,
+    gpus: Annotated[
+        str | None, typer.Option(help="GPUs that scripts may lease: auto | none | indices such as 0,1. [default: auto]")
+    ] = None,
+    network: Annotated[bool, typer.Option("--network", help="Let scripts reach the network.")] = False,
     memory: Annotated[
         str | None, typer.Option(help="Folder of the success memory, http://host:port, or off. [default: ~/.gome/memory]")
     ] = None,
@@ -68,6 +72,8 @@ def run(
         "sandbox": sandbox,
         "ray_address": ray_address,
         "isolation": isolation,
+        "gpus": gpus,
+        "network": network or None,
         "memory": memory,
         "runs_dir": runs_dir,
     }

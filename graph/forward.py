@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from graph.run import Json, Run
+from sandbox.gpus import wants_gpu
 from sandbox.protocol import Execution, Job, Limits
 
 
@@ -16,8 +17,15 @@ async def forward(run: Run, name: str, script: str, inputs: dict[str, str], limi
     workspace = run.folder / "work" / name
     await asyncio.to_thread(fresh, workspace)
     settings = run.settings
-    limits = Limits(wall_s=limit_s, memory_bytes=settings.run_memory_bytes, cpus=run.setup["cpus"])
-    job = Job(id=name, script=run.artifacts.get(script), workspace=workspace, inputs=inputs, limits=limits, env=env or {})
+    text = run.artifacts.get(script)
+    limits = Limits(
+        wall_s=limit_s,
+        memory_bytes=settings.run_memory_bytes,
+        cpus=run.setup["cpus"],
+        gpus=1 if run.setup.get("gpus") and wants_gpu(text) else 0,
+        network=settings.network,
+    )
+    job = Job(id=name, script=text, workspace=workspace, inputs=inputs, limits=limits, env=env or {})
     try:
         execution = await run.sandbox.run(job)
         return await asyncio.to_thread(keep, run, execution)

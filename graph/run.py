@@ -150,6 +150,8 @@ def make_sandbox(settings: Settings, folder: Path) -> Sandbox:
     return make(
         settings.sandbox,
         isolation=settings.isolation,
+        network=settings.network,
+        gpus=settings.gpus,
         run_dir=folder,
         e2b_template=settings.e2b_template,
         e2b_usd_per_hour=settings.e2b_usd_per_hour,

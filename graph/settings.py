@@ -54,9 +54,10 @@ class Settings(BaseModel):
     max_failures: int = Field(6, ge=1, description="steps of one trace without a valid script in a row, before the trace is given up")
 
     sandbox: Literal["local", "e2b", "ray"] = Field("local", title="Sandbox", description="where scripts run")
-    isolation: Literal["auto", "bubblewrap", "landlock", "none"] = Field(
-        "auto", title="Isolation", description="tier of the local sandbox; `none` runs scripts with your own rights"
+    isolation: Literal["auto", "bubblewrap", "userns", "landlock", "none"] = Field(
+        "auto", title="Isolation", description="tier of the local sandbox (docs/sandbox.md); `none` runs scripts with your own rights"
     )
+    network: bool = Field(False, title="Network", description="let scripts reach the network; closed unless you ask for it")
     e2b_template: str | None = Field(None, description="E2B template; empty: E2B's code interpreter (scikit-learn, no boosting libraries)")
     e2b_usd_per_hour: float = Field(
         0.1332, ge=0, description="price of one running E2B sandbox; the default is that of 2 cores and 2 GiB (docs/sandbox-backends.md)"

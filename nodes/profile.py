@@ -59,8 +59,10 @@ async def set_up(run: Run) -> Json:
         "brief": brief_of(prepared).model_dump(),
         "packages": host.packages,
         "cpus": exec_cpus(run, host),
-        "gpus": [],
+        "gpus": host.gpus,
         "tier": run.sandbox.tier,
+        "enforced": host.enforced,
+        "notice": host.notice,
     }
 
 
@@ -83,7 +85,7 @@ def brief_of(prepared: Prepared) -> TaskBrief:
 
 
 def announce(run: Run) -> None:
-    """The run's first two events."""
+    """The run's first events."""
     settings, prepared = run.settings, run.prepared
     run.events.emit(
         "run_started",
@@ -101,6 +103,8 @@ def announce(run: Run) -> None:
         settings=settings.model_dump(),
         schema=1,
     )
+    where = {key: run.setup.get(key) for key in ("tier", "enforced", "notice", "gpus", "cpus")}
+    run.events.emit("sandbox", key="sandbox", **where)
     run.events.emit(
         "profile",
         key="profile",

@@ -119,7 +119,9 @@ def plain_lines(view: RunView, event: Mapping[str, Any]) -> list[str]:
         return [f"{_where(event)}  diagnosed  {_first_hypothesis(event)}"]
     if kind == "execution_started":
         return [f"{_where(event)}  running    limit {duration(view.traces[int(event['trace'])].limit_s)}"] if _traced(view, event) else []
-    if kind in ("attempt", "merged", "warning", "finalizing", "finalized", "run_resumed"):
+    if kind == "sandbox" and not event.get("notice"):
+        return []
+    if kind in ("sandbox", "attempt", "merged", "warning", "finalizing", "finalized", "run_resumed"):
         return [_told(view, event, line.kind, line.text) for line in view.lines[-_n_lines(event) :]] if _n_lines(event) else []
     return []
 

@@ -247,6 +247,12 @@ def _warned(view: RunView, event: Event) -> RunView:
     return _say(replace(view, warnings=(*view.warnings[-199:], text)), event, "warning", text)
 
 
+def _isolated(view: RunView, event: Event) -> RunView:
+    text = clean(event.get("notice"), 1000).removeprefix("Sandbox: ")
+    view = replace(view, isolation={k: v for k, v in event.items() if k not in ("t", "ev")})
+    return _say(view, event, "sandbox", text) if text else view
+
+
 def _ended(view: RunView, event: Event) -> RunView:
     traces = {i: replace(t, activity="", since=None) for i, t in view.traces.items()}
     best = _id(_dict(event.get("best")).get("attempt"))
@@ -259,6 +265,7 @@ HANDLERS: dict[str, Callable[[RunView, Event], RunView]] = {
     "run_started": _started,
     "run_resumed": _resumed,
     "profile": _profiled,
+    "sandbox": _isolated,
     "drafted": _wrote("draft"),
     "updated": _wrote("update"),
     "repaired": _wrote("repair"),

@@ -118,6 +118,7 @@ class RunView:
     memory: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     profile: Mapping[str, Any] = field(default_factory=dict)
+    isolation: Mapping[str, Any] = field(default_factory=dict)
     started: float | None = None
     last: float | None = None
     active_s: float = 0.0

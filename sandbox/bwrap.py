@@ -1,19 +1,18 @@
-"""The bubblewrap tier: its command line, and whether it starts here."""
+"""The bubblewrap tier: its command line."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import sys
-from functools import lru_cache
 from pathlib import Path
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime", "timezone", "mime.types", "ssl/openssl.cnf", "fonts")
+NETWORK_ETC = ("resolv.conf", "hosts", "nsswitch.conf", "ssl", "ca-certificates", "pki")
+WORKSPACE, KEEPER, CONFINE = "/job", "/run/gome/keeper.py", "/run/gome/confine.py"  # where they appear inside
 NOBODY = 65534
-WORKSPACE, LAUNCHER = "/job", "/run/launch.py"  # where they appear inside
 TMP_BYTES = 512 * 2**20
+KEEPER_RIGHTS = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_SETPCAP")
 
 
 def interpreter_folders() -> list[str]:
@@ -31,43 +30,47 @@ def interpreter_folders() -> list[str]:
     return kept
 
 
-def base_arguments(*, network: bool = False, uid: int = NOBODY) -> list[str]:
-    """Namespaces, an allow-list of mounts, no capabilities; /proc and / read-only (a root process could write /proc/sys otherwise)."""
-    arguments = ["--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try"]
+def etc(network: bool) -> tuple[str, ...]:
+    return ETC + (NETWORK_ETC if network else ())
+
+
+def base_arguments(*, network: bool, root: bool, tmp_bytes: int, devices: list[str], gpu: bool) -> list[str]:
+    """Namespaces and an allow-list of mounts.
+
+    `root`: we are root and the keeper becomes an ordinary user inside. No user namespace is needed then, and files below a folder that
+    only root may enter can still be bound; the keeper keeps the few rights that the change takes, the script none.
+    """
+    arguments = ["--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try"]
     arguments += [] if network else ["--unshare-net"]
-    arguments += ["--uid", str(uid), "--gid", str(uid), "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"]
+    arguments += ["--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"]
+    if root:
+        arguments += [word for right in KEEPER_RIGHTS for word in ("--cap-add", right)]
+    else:
+        uid = str(os.getuid() or NOBODY)
+        arguments += ["--unshare-user", "--uid", uid, "--gid", uid]
     for folder in SYSTEM:
         if os.path.islink(folder):
             arguments += ["--symlink", os.readlink(folder), folder]
         elif os.path.isdir(folder):
             arguments += ["--ro-bind", folder, folder]
-    for name in ETC:
+    for name in etc(network):
         arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    if network:
-        for name in ("resolv.conf", "hosts", "nsswitch.conf", "ssl"):
-            arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    arguments += ["--dev", "/dev", "--size", str(TMP_BYTES), "--tmpfs", "/tmp", "--size", str(TMP_BYTES), "--tmpfs", "/dev/shm"]
+    arguments += ["--dev", "/dev", "--perms", "1777", "--size", str(tmp_bytes), "--tmpfs", "/tmp"]
+    arguments += ["--perms", "1777", "--size", str(tmp_bytes), "--tmpfs", "/dev/shm"]
+    for device in devices:  # only those that the job has leased: CUDA cannot see the others
+        arguments += [*open_way(device), "--dev-bind", device, device]
+    arguments += ["--ro-bind", "/sys", "/sys"] if gpu else []
+    arguments += [*open_way(KEEPER), *open_way(CONFINE)]
     for folder in interpreter_folders():  # after /tmp: an environment may lie below it
-        arguments += ["--ro-bind", folder, folder]
+        arguments += [*open_way(folder), "--ro-bind", folder, folder]
     return arguments + ["--proc", "/proc"]
 
 
+def open_way(path: str) -> list[str]:
+    """The folders above a mount, made so that an ordinary user may enter them (bubblewrap's own are for the owner only)."""
+    return [word for folder in list(Path(path).parents)[-2::-1] for word in ("--perms", "0755", "--dir", str(folder))]
+
+
 def sealed() -> list[str]:
-    """After every mount: nothing but the workspace, /tmp and /dev/shm can be written."""
+    """After every mount: nothing but the workspace, /tmp and /dev/shm can be written (root could write /proc/sys otherwise)."""
     return ["--remount-ro", "/proc", "--remount-ro", "/"]
-
-
-@lru_cache(maxsize=1)
-def why_not() -> str | None:
-    """None when bubblewrap starts here with the real flags and the real interpreter; else why it does not."""
-    program = shutil.which("bwrap")
-    if program is None:
-        return "bubblewrap is not installed"
-    probe = [program, *base_arguments(), *sealed(), sys.executable, "-I", "-S", "-c", "print('ok')"]
-    try:
-        done = subprocess.run(probe, capture_output=True, text=True, timeout=30, check=False, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"bubblewrap does not start ({error})"
-    if done.returncode == 0 and done.stdout.strip() == "ok":
-        return None
-    return f"bubblewrap does not start here ({done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode})"

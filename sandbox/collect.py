@@ -24,23 +24,28 @@ def collect(workspace: Path, names: list[str], *, max_bytes: int = MAX_FILE_BYTE
 
 def check(workspace: Path, name: str, max_bytes: int) -> str | None:
     """None: fine; empty: not there; else why it is refused."""
-    if os.path.isabs(name) or ".." in Path(name).parts:
+    parts = Path(name).parts
+    if not parts or os.path.isabs(name) or ".." in parts or "\0" in name:
         return "not a name inside the workspace"
-    folder = workspace
-    for part in Path(name).parts[:-1]:
-        folder = folder / part
-        if folder.is_symlink():
-            return "behind a link"
+    handles = [os.open(workspace, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)]
     try:
-        handle = os.open(workspace / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        for part in parts[:-1]:
+            handles.append(os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=handles[-1]))
+        handles.append(os.open(parts[-1], os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=handles[-1]))
+        return verdict(os.fstat(handles[-1]), max_bytes)
     except FileNotFoundError:
         return ""
     except OSError as error:
-        return f"not a plain file ({error.strerror})"
-    try:
-        info = os.fstat(handle)
+        return "behind a link" if len(handles) < len(parts) else f"not a plain file ({error.strerror})"
     finally:
-        os.close(handle)
+        for handle in handles:
+            os.close(handle)
+
+
+def verdict(info: os.stat_result, max_bytes: int) -> str | None:
+    """The file is never opened for that: a FIFO would block, a device could act."""
+    if stat.S_ISLNK(info.st_mode):
+        return "a link"
     if not stat.S_ISREG(info.st_mode):
         return "not a regular file"
     if info.st_nlink != 1:

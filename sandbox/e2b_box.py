@@ -17,9 +17,9 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError
 
 from sandbox.e2b_errors import PAUSES_S, again, gone, mapped
-from sandbox.local import scrubbed
 from sandbox.output import readable
 from sandbox.parcels import Parcel
+from sandbox.plan import scrubbed
 from sandbox.protocol import End, Execution, Host, Job, SandboxLost, SandboxUnavailable
 
 INSIDE = ("__init__", "collect", "output", "probe", "launch", "inside")  # our modules that run in the sandbox

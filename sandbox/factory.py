@@ -12,6 +12,8 @@ def make_sandbox(
     kind: str,
     *,
     isolation: str = "auto",
+    network: bool = False,
+    gpus: str = "none",
     run_dir: Path | None = None,
     e2b_template: str | None = None,
     e2b_usd_per_hour: float = 0,
@@ -20,7 +22,7 @@ def make_sandbox(
 ) -> Sandbox:
     """local | e2b | ray. Raises SandboxUnavailable with the remedy. A backend's own libraries load with it."""
     if kind == "local":
-        return make_local(isolation=isolation, run_dir=run_dir)
+        return make_local(isolation=isolation, network=network, gpus=gpus, run_dir=run_dir)
     if kind == "e2b":
         from sandbox.e2b import make_e2b
 

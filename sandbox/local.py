@@ -1,243 +1,227 @@
-"""The local sandbox: every script a process tree of its own, in bubblewrap or, if the user insists, with the user's own rights."""
+"""The local sandbox: every script a process tree of its own, isolated as strongly as this machine allows (docs/sandbox.md)."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import signal
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-import psutil
-
-from sandbox import bwrap, watch
+from sandbox import cgroup, plan, procs, watch
 from sandbox.collect import collect
+from sandbox.cores import cores
+from sandbox.gpus import Gpu, devices, lease, nodes
+from sandbox.plan import Place
 from sandbox.probe import packages
-from sandbox.protocol import End, Execution, Host, Job, SandboxLost, SandboxUnavailable
-
-LAUNCH = Path(__file__).with_name("launch.py")
-ENFORCED = {
-    "bubblewrap": ["files", "network", "processes", "memory (watchdog)", "disk (watchdog)", "output", "time"],
-    "none": ["memory (watchdog)", "disk (watchdog)", "output", "time"],
-}
-REMEDY = (
-    "scripts would run with your rights, see your keys' files and the network. "
-    "Install bubblewrap (`apt install bubblewrap`; in Docker also --security-opt seccomp=unconfined), use --sandbox e2b, "
-    "or accept the risk with --isolation none"
-)
+from sandbox.protocol import End, Execution, Host, Job, SandboxLost
+from sandbox.running import Running
+from sandbox.tiers import Tier, choose
+from sandbox.users import lease_user
 
 
-def make_local(*, isolation: str = "auto", run_dir: Path | None = None) -> Local:
+def make_local(*, isolation: str = "auto", network: bool = False, gpus: str = "none", run_dir: Path | None = None) -> Local:
     """The strongest tier that really starts here. Raises SandboxUnavailable with the remedy."""
-    if isolation == "none":
-        return Local("none", run_dir)
-    why = bwrap.why_not()
-    if why is None:
-        return Local("bubblewrap", run_dir)
-    raise SandboxUnavailable(f"no isolation: {why}; {REMEDY}")
+    return Local(choose(isolation, network=network), run_dir, devices(gpus))
 
 
 class Local:
-    """Runs jobs as asyncio subprocesses; must be used from the thread that outlives them (PDEATHSIG is per thread)."""
+    """Runs jobs from the thread of the event loop, which must outlive them."""
 
-    def __init__(self, tier: Literal["bubblewrap", "none"], run_dir: Path | None) -> None:
-        self.tier: str = tier
-        self.pids = run_dir / "pids" if run_dir else None
-        if self.pids:
-            self.pids.mkdir(parents=True, exist_ok=True)
-            reap(self.pids)
+    def __init__(self, chosen: Tier, run_dir: Path | None, found: list[Gpu] | None = None) -> None:
+        self.chosen = chosen
+        self.gpus = found or []
+        self.tier: str = chosen.name
+        self.notes = run_dir / "pids" if run_dir else None
+        cgroup.reap()
+        if self.notes:
+            self.notes.mkdir(parents=True, exist_ok=True)
+            reap(self.notes)
 
     async def probe(self) -> Host:
-        cores = os.cpu_count() or 1
-        return Host(packages=packages(), cpus=cores, total_cpus=cores)
+        cores = len(os.sched_getaffinity(0))
+        return Host(
+            packages=packages(),
+            cpus=cores,
+            total_cpus=cores,
+            gpus=[gpu.title for gpu in self.gpus],
+            enforced=self.chosen.enforced,
+            notice=self.notice,
+        )
+
+    @property
+    def notice(self) -> str:
+        """For the console: what holds, what does not, and the GPUs."""
+        names = ", ".join(gpu.title for gpu in self.gpus)
+        return self.chosen.sentence + (f" GPUs: {names}; one per running script that speaks of a GPU." if names else "")
 
     async def run(self, job: Job) -> Execution:
-        lay_out(job, isolated=self.tier == "bubblewrap")
         began = time.monotonic()
-        process = await self._spawn(job)
-        usage, output = watch.Usage(), watch.Output(job.limits.output_bytes)
-        with self._noted(job.id, process.pid):
-            try:
-                end = await self._watched(process, job, usage, output)
-            finally:
-                await kill(process)
-        code = process.returncode
-        if self.tier == "bubblewrap" and end == "exit" and code == 1 and output.text().startswith("bwrap: "):
-            raise SandboxLost(f"bubblewrap could not set up the job: {output.text().splitlines()[0]}")
+        async with self._placed(job) as place:
+            plan.lay_out(job, self.chosen.name, place.uid)
+            seen = await self._execute(job, place)
         files, refused = collect(job.workspace, job.collect)
-        number = -code if code is not None and code < 0 else code - 128 if code is not None and code > 128 else None
         return Execution(
-            end=end,
-            exit_code=code if number is None else None,
-            signal=number,
+            end=seen.end,
+            exit_code=seen.exit_code,
+            signal=seen.signal,
             wall_s=time.monotonic() - began,
-            cpu_s=round(usage.cpu_s, 3),
-            peak_bytes=usage.peak_bytes,
-            output=output.text(),
-            output_dropped_bytes=output.dropped,
+            cpu_s=round(seen.cpu_s, 3),
+            peak_bytes=seen.peak_bytes,
+            output=seen.output.text(),
+            output_dropped_bytes=seen.output.dropped,
             files=files,
             refused=refused,
             tier=self.tier,
-            enforced=ENFORCED[self.tier],
+            enforced=self.chosen.enforced,
+            gpu_ids=place.gpu_ids,
         )
 
     async def close(self) -> None:
         """Nothing outlives its job."""
 
-    async def _spawn(self, job: Job) -> asyncio.subprocess.Process:
-        limits = job.limits
-        inner = [sys.executable, "-I", bwrap.LAUNCHER if self.tier == "bubblewrap" else str(LAUNCH)]
-        inner += [str(limits.memory_bytes), str(limits.disk_bytes), str(limits.processes), "solution.py"]
-        environment = scrubbed(job)
-        command = inner
-        if self.tier == "bubblewrap":
-            command = [shutil.which("bwrap") or "bwrap", *self._mounts(job, environment), *inner]
-            environment = {"PATH": "/usr/bin:/bin"}
-        return await asyncio.create_subprocess_exec(
-            *command,
-            cwd=job.workspace,
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
-
-    def _mounts(self, job: Job, environment: dict[str, str]) -> list[str]:
-        arguments = bwrap.base_arguments(network=job.limits.network, uid=os.getuid() or bwrap.NOBODY)
-        arguments += ["--ro-bind", str(LAUNCH), bwrap.LAUNCHER, "--bind", str(job.workspace), bwrap.WORKSPACE]
-        for name, source in job.inputs.items():
-            arguments += ["--ro-bind", source, f"{bwrap.WORKSPACE}/input/{name}"]
-        arguments += bwrap.sealed() + ["--chdir", bwrap.WORKSPACE]
-        for name, value in environment.items():
-            arguments += ["--setenv", name, value]
-        return arguments
-
-    async def _watched(self, process: asyncio.subprocess.Process, job: Job, usage: watch.Usage, output: watch.Output) -> End:
-        """The first of: the script's exit, a limit, the time."""
-        assert process.stdout
-        limits = job.limits
-        watchers: list[asyncio.Task[End | None]] = [
-            asyncio.create_task(watch.drain(process.stdout, output, limits.output_kill_bytes)),
-            asyncio.create_task(watch.memory(process.pid, usage, limits.memory_bytes)),
-            asyncio.create_task(watch.disk(job.workspace, limits.disk_bytes)),
-        ]
-        reader, waiter = watchers[0], asyncio.create_task(exited(process))
-        pending: set[asyncio.Task[End | None]] = {*watchers, waiter}
-        deadline = time.monotonic() + limits.wall_s
-        end: End | None = None
-        try:
-            while end is None and pending:
-                done, pending = await asyncio.wait(
-                    pending, timeout=max(0, deadline - time.monotonic()), return_when=asyncio.FIRST_COMPLETED
-                )
-                if not done:
-                    end = "timeout"
-                    await terminate(process, limits.grace_s)
-                end = end or next((task.result() for task in done if task.result() is not None), None)
-            usage.sample(process.pid)
-            await kill(process)
-            with suppress(TimeoutError):  # what was printed last; a leftover child may hold the pipe open
-                await asyncio.wait_for(asyncio.shield(reader), 0.5)
-            return end or "exit"
-        finally:
-            for task in (*watchers, waiter):
-                task.cancel()
-            await asyncio.gather(*watchers, waiter, return_exceptions=True)
+    @asynccontextmanager
+    async def _placed(self, job: Job) -> AsyncIterator[Place]:
+        """The job's GPUs (it waits for them), its cores and, run by root, a user of its own."""
+        async with lease(self.gpus, job.limits.gpus) as gpus:
+            with self._placed_here(job, gpus) as place:
+                yield place
 
     @contextmanager
-    def _noted(self, job: str, pid: int) -> Iterator[None]:
-        """A pid file while the job runs, so that a later session can end what this one left."""
-        if self.pids is None:
+    def _placed_here(self, job: Job, gpus: list[Gpu]) -> Iterator[Place]:
+        leased = lease_user() if self.chosen.drops and plan.fits_other_user(self.chosen.name, job) else None
+        try:
+            with cores(job.limits.cpus) as chosen:
+                yield Place(
+                    cores=chosen,
+                    uid=leased[0] if leased else None,
+                    devices=nodes(gpus),
+                    gpu_ids=[gpu.uuid for gpu in gpus],
+                    mark=f"{os.getpid()}-{job.id}-{time.monotonic_ns()}",
+                )
+        finally:
+            if leased:
+                leased[1].free()
+
+    async def _execute(self, job: Job, place: Place) -> Seen:
+        """From start to the last process's end, whatever happens."""
+        limits = job.limits
+        group = cgroup.make(job.id, limits.memory_bytes, limits.processes)
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        made = plan.make(self.chosen.name, job, Place(**{**vars(place), "report": writing}))
+        command = group.entering(made.command) if group else made.command
+        output = watch.Output(limits.output_bytes)
+        running = Running(plan.Plan(command, made.environment), str(job.workspace), (reading, writing), output, limits.output_kill_bytes)
+        usage = procs.Usage()
+        sweeps = self.chosen.name != "bubblewrap"
+        try:
+            with self._noted(job.id, running.pid, place.mark):
+                try:
+                    end = await watched(running, job, usage, group)
+                finally:
+                    running.kill(sweeps=sweeps)
+                await running.finish()
+            report = running.report()
+            if not report and sweeps:
+                await asyncio.to_thread(end_marked, place.mark)  # the script ended its own keeper
+            return judge(end, running, report, usage, group)
+        finally:
+            running.close()
+            if group:
+                await asyncio.to_thread(group.close)
+
+    @contextmanager
+    def _noted(self, job: str, pid: int, mark: str) -> Iterator[None]:
+        """A note while the job runs, so that a later session can end what this one left."""
+        if self.notes is None:
             yield
             return
-        note = self.pids / job
-        with suppress(psutil.Error):
-            note.write_text(f"{pid} {psutil.Process(pid).create_time()}")
+        note = self.notes / job
+        note.write_text(f"{pid} {procs.started(pid)} {mark}")
         try:
             yield
         finally:
             note.unlink(missing_ok=True)
 
 
-def lay_out(job: Job, *, isolated: bool) -> None:
-    """Script and input/ in a fresh workspace."""
-    (job.workspace / "solution.py").write_text(job.script)
-    folder = job.workspace / "input"
-    folder.mkdir()
-    for name, source in job.inputs.items():
-        if Path(name).name != name or name in ("", ".", ".."):
-            raise SandboxLost(f"input name {name!r} is not a plain file name")
-        if not isolated:
-            os.symlink(source, folder / name)
-        elif os.path.isdir(source):
-            (folder / name).mkdir()
-        else:
-            (folder / name).touch()
+@dataclass(frozen=True)
+class Seen:
+    """How a job ended, before its files are looked at."""
+
+    end: End
+    exit_code: int | None
+    signal: int | None
+    cpu_s: float
+    peak_bytes: int
+    output: watch.Output
 
 
-def scrubbed(job: Job) -> dict[str, str]:
-    """A small environment of our own: no key of the agent's reaches a script; thread pools get the job's cores."""
-    threads = str(job.limits.cpus)
-    pools = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "BLIS", "VECLIB_MAXIMUM")
-    names = {f"{pool}_NUM_THREADS": threads for pool in pools} | {"POLARS_MAX_THREADS": threads, "LOKY_MAX_CPU_COUNT": threads}
-    fixed = {
-        "PATH": os.path.dirname(sys.executable) + ":/usr/bin:/bin",
-        "HOME": "/tmp",
-        "TMPDIR": "/tmp",
-        "LANG": "C.UTF-8",
-        "PYTHONHASHSEED": "0",
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "MPLBACKEND": "Agg",
-    }
-    return fixed | names | job.env
+async def watched(running: Running, job: Job, usage: procs.Usage, group: cgroup.Group | None) -> End:
+    """The first of: the script's exit, a limit, the time."""
+    limits = job.limits
+    killed = group.killed_for_memory if group else lambda: False
+    watchers: list[asyncio.Task[End]] = [
+        asyncio.create_task(watch.memory(running.pid, usage, limits.memory_bytes, killed)),
+        asyncio.create_task(watch.disk(job.workspace, limits.disk_bytes)),
+    ]
+    try:
+        waiting: list[asyncio.Future[End]] = [running.ended, running.flooded, *watchers]
+        done, _ = await asyncio.wait(waiting, timeout=limits.wall_s, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            await running.terminate(limits.grace_s)
+            return "timeout"
+        return next((task.result() for task in (running.flooded, *watchers) if task in done), "exit")
+    finally:
+        for task in watchers:
+            task.cancel()
+        await asyncio.gather(*watchers, return_exceptions=True)
 
 
-async def exited(process: asyncio.subprocess.Process) -> End:
-    await process.wait()
-    return "exit"
+def judge(end: End, running: Running, report: dict[str, Any], usage: procs.Usage, group: cgroup.Group | None) -> Seen:
+    """Exit code or signal. Raises SandboxLost when the sandbox failed before the script began."""
+    if "error" in report:
+        raise SandboxLost(f"the sandbox could not set up the job: {report['error']}")
+    first = (running.output.text().splitlines() or [""])[0]
+    if not report and end == "exit" and running.process.returncode == 1 and first.startswith("bwrap: "):
+        raise SandboxLost(f"bubblewrap could not set up the job: {first}")
+    if not report and end == "exit" and running.process.returncode == 125 and not first:
+        raise SandboxLost("the job could not enter its control group")
+    if end == "exit" and group and group.killed_for_memory():
+        end = "memory"
+    code, number = ending(report.get("status"), running.process.returncode)
+    peak = max(usage.peak_bytes, group.peak_bytes() if group else 0)
+    return Seen(end, code, number, max(usage.cpu_s, float(report.get("cpu_s") or 0)), peak, running.output)
 
 
-async def terminate(process: asyncio.subprocess.Process, grace_s: float) -> None:
-    """SIGTERM to the script's tree, then time to end by itself."""
-    if process.returncode is not None:
-        return
-    with suppress(psutil.Error):
-        for child in psutil.Process(process.pid).children(recursive=True):
-            with suppress(psutil.Error):
-                child.send_signal(signal.SIGTERM)
-    with suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), grace_s)
+def ending(status: object, returncode: int | None) -> tuple[int | None, int | None]:
+    """(exit code, signal): as the keeper saw it, else as its own end tells."""
+    if isinstance(status, int):
+        return (None, os.WTERMSIG(status)) if os.WIFSIGNALED(status) else (os.WEXITSTATUS(status), None)
+    if returncode is None or 0 <= returncode <= 128:
+        return returncode, None
+    return None, -returncode if returncode < 0 else returncode - 128
 
 
-async def kill(process: asyncio.subprocess.Process) -> None:
-    """SIGKILL to the process group and every descendant. In bubblewrap the PID namespace ends with its first process."""
-    descendants: list[psutil.Process] = []
-    with suppress(psutil.Error):
-        descendants = psutil.Process(process.pid).children(recursive=True)
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    for child in descendants:
-        with suppress(psutil.Error):
-            child.kill()
-    if process.returncode is None:
-        await process.wait()
+def end_marked(mark: str) -> None:
+    """Kills every process that was started with the mark in its environment."""
+    for _ in range(100):
+        left = procs.marked(mark)
+        for pid in left:
+            procs.kill_tree(pid)
+        if not left:
+            return
+        time.sleep(0.01)
 
 
 def reap(folder: Path) -> None:
     """Ends what a killed session left running."""
     for note in folder.iterdir():
-        with suppress(OSError, ValueError, psutil.Error):
-            pid, created = note.read_text().split()
-            process = psutil.Process(int(pid))
-            if abs(process.create_time() - float(created)) < 0.01:
-                for child in [*process.children(recursive=True), process]:
-                    with suppress(psutil.Error):
-                        child.kill()
+        with suppress(OSError, ValueError):
+            pid, began, mark = note.read_text().split()
+            if procs.started(int(pid)) == int(began) != 0:
+                procs.kill_tree(int(pid))
+            end_marked(mark)
         note.unlink(missing_ok=True)

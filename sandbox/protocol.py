@@ -81,6 +81,9 @@ class Host(BaseModel):
     packages: dict[str, str] = Field(description="useful packages that scripts can import: name -> version")
     cpus: int = Field(description="cores of the largest machine there")
     total_cpus: int | None = Field(None, description="cores that all scripts share; None: every script has a machine of its own")
+    gpus: list[str] = Field(default_factory=list, description="names of the GPUs that scripts may lease")
+    enforced: list[str] = Field(default_factory=list, description="what every script is held to there")
+    notice: str = Field("", description="one sentence for the person: how strongly scripts are isolated, and what is not stopped")
 
 
 class Sandbox(Protocol):

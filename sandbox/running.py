@@ -1,0 +1,126 @@
+"""A started job seen from the event loop: its end, its output, its keeper's report.  One thread, no helper that could expire.
+
+The kernel sends the parent-death signal when the *thread* that started a process ends, so jobs are started from the loop's own thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from typing import Any
+
+from sandbox import procs
+from sandbox.plan import Plan
+from sandbox.protocol import End
+from sandbox.watch import Output
+
+CHUNK = 64 * 1024
+MAX_REPORT = 4096
+
+
+class Running:
+    """Popen, its pidfd and the read ends of its pipes, all watched by the running loop."""
+
+    def __init__(self, plan: Plan, cwd: str, report: tuple[int, int], output: Output, flood_bytes: int) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.output, self.flood_bytes = output, flood_bytes
+        self.flooded: asyncio.Future[End] = self.loop.create_future()
+        self.drained: asyncio.Future[None] = self.loop.create_future()
+        self.ended: asyncio.Future[End] = self.loop.create_future()
+        self.report_end, inner = report
+        self.stdout, outer = os.pipe2(os.O_CLOEXEC)
+        try:
+            self.process = subprocess.Popen(
+                plan.command,
+                cwd=cwd,
+                env=plan.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=outer,
+                stderr=outer,
+                pass_fds=(inner,),
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(self.stdout)
+            os.close(self.report_end)
+            raise
+        finally:
+            os.close(outer)
+            os.close(inner)
+        self.pid = self.process.pid
+        self.pidfd = os.pidfd_open(self.pid)
+        os.set_blocking(self.stdout, False)
+        self.loop.add_reader(self.stdout, self._read)
+        self.loop.add_reader(self.pidfd, self._exited)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self.stdout, CHUNK)
+        except BlockingIOError:
+            return
+        self.output.add(data)
+        if self.output.n_total > self.flood_bytes and not self.flooded.done():
+            self.flooded.set_result("output")
+        if not data:
+            self._close_stdout()
+
+    def _close_stdout(self) -> None:
+        if not self.drained.done():
+            self.loop.remove_reader(self.stdout)
+            os.close(self.stdout)
+            self.drained.set_result(None)
+
+    def _exited(self) -> None:
+        self.loop.remove_reader(self.pidfd)
+        self.process.wait()
+        if not self.ended.done():
+            self.ended.set_result("exit")
+
+    async def terminate(self, grace_s: float) -> None:
+        """SIGTERM to everything below; the keeper ignores it. Then time to end by itself."""
+        procs.signal_all(procs.tree(self.pid)[1:], signal.SIGTERM)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self.ended), grace_s)
+
+    def kill(self, *, sweeps: bool) -> None:
+        """Begins the end of the tree; does not wait. A keeper without a PID namespace is asked to sweep, for it knows all that it adopted."""
+        if self.process.returncode is not None:
+            return
+        if sweeps:
+            procs.signal_all(procs.tree(self.pid)[1:], signal.SIGSTOP)
+            self.process.send_signal(signal.SIGHUP)
+        else:
+            self.process.kill()
+
+    async def finish(self) -> None:
+        """Waits for the end that `kill` began, and for what was printed last."""
+        try:
+            await asyncio.wait_for(asyncio.shield(self.ended), 5)
+        except TimeoutError:
+            procs.kill_tree(self.pid)
+            await self.ended
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self.drained), 0.5)
+
+    def close(self) -> None:
+        """Frees the descriptors; what still lives is killed."""
+        if self.process.returncode is None:
+            procs.kill_tree(self.pid)
+            self.process.wait()
+        self.loop.remove_reader(self.pidfd)
+        self._close_stdout()
+        os.close(self.pidfd)
+        os.close(self.report_end)
+
+    def report(self) -> dict[str, Any]:
+        """What the keeper wrote: {"status", "cpu_s"} or {"error"}; empty when it was killed before."""
+        os.set_blocking(self.report_end, False)
+        with suppress(BlockingIOError, ValueError):
+            value = json.loads(os.read(self.report_end, MAX_REPORT).split(b"\n")[0] or b"{}")
+            if isinstance(value, dict):
+                return value
+        return {}

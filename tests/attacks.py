@@ -1,0 +1,576 @@
+"""What a hostile script tries, row by row, and how the host tells whether it got through (docs/sandbox.md has the outcome per tier).
+
+A row is judged by what the host sees: its bait was read, a socket of its was reached, a process outlived the job.  What a script says of
+itself counts only against it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sandbox.protocol import Execution, Job, Limits, Sandbox
+
+MIB = 2**20
+
+
+class Bait:
+    """Secrets, listeners and a process that a script must not reach; all of it open to the user who runs the agent."""
+
+    def __init__(self, folder: Path) -> None:
+        self.secret = f"sk-bait-{secrets.token_hex(12)}"
+        self.mark = f"gome-bait-{secrets.token_hex(6)}"  # in the command line of what attacks leave running
+        self.folder = folder
+        self.home = folder / "home"
+        for name in (".ssh/id_rsa", ".aws/credentials", "private/labels.csv"):
+            path = self.home / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(self.secret)
+        self.data = folder / "data.csv"
+        self.data.write_text("a,b\n1,2\n")
+        os.environ["OPENAI_API_KEY"] = self.secret
+        self.tcp = listener(socket.AF_INET, ("127.0.0.1", 0))
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind(("127.0.0.1", 0))
+        self.udp.setblocking(False)
+        self.abstract = listener(socket.AF_UNIX, f"\0{self.mark}")
+        self.path = listener(socket.AF_UNIX, str(self.home / "docker.sock"))
+        self.agent = subprocess.Popen(["/bin/sleep", "3000"], env={"OPENAI_API_KEY": self.secret})
+
+    def __enter__(self) -> Bait:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in (self.tcp, self.udp, self.abstract, self.path):
+            one.close()
+        self.agent.kill()
+        self.agent.wait()
+        os.environ.pop("OPENAI_API_KEY", None)
+
+    def environment(self, workspace: Path) -> dict[str, str]:
+        """What attacks are told, so that none fails for want of an address."""
+        return {
+            "BAIT_HOME": str(self.home), "BAIT_MARK": self.mark, "BAIT_PID": str(self.agent.pid), "BAIT_WORK": str(workspace),
+            "BAIT_TCP": str(self.tcp.getsockname()[1]), "BAIT_UDP": str(self.udp.getsockname()[1]), "BAIT_AGENT": str(os.getpid()),
+        }  # fmt: skip
+
+    def survivors(self, patience_s: float = 2.0) -> int:
+        """Processes left behind by a script; they are ended here."""
+        deadline = time.monotonic() + patience_s
+        while (left := self.marked()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        return len(left)
+
+    def marked(self) -> list[int]:
+        found = []
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                line = Path(f"/proc/{name}/cmdline").read_bytes()
+            except OSError:
+                continue
+            if line.startswith(self.mark.encode()):
+                found.append(int(name))
+        return found
+
+
+def listener(family: int, address: Any) -> socket.socket:
+    handle = socket.socket(family, socket.SOCK_STREAM)
+    handle.bind(address)
+    handle.listen()
+    handle.setblocking(False)
+    return handle
+
+
+Judge = Callable[[Execution, Bait], str]  # empty: stopped, else what was reached
+
+
+def reached(handle: socket.socket) -> bool:
+    try:
+        if handle.type == socket.SOCK_DGRAM:
+            return bool(handle.recv(100))
+        handle.accept()[0].close()
+    except BlockingIOError:
+        return False
+    return True
+
+
+def silent(execution: Execution, bait: Bait) -> str:
+    """The secret is not in the output and the script claims nothing."""
+    if bait.secret in execution.output:
+        return "the secret was read"
+    return "; ".join(line.removeprefix("REACHED ") for line in execution.output.splitlines() if line.startswith("REACHED "))[:200]
+
+
+def socket_quiet(name: str) -> Judge:
+    return lambda execution, bait: "the host was reached" if reached(getattr(bait, name)) else ""
+
+
+def alive(execution: Execution, bait: Bait) -> str:
+    return "the process outside was ended" if bait.agent.poll() is not None else silent(execution, bait)
+
+
+def none_left(execution: Execution, bait: Bait) -> str:
+    left = bait.survivors()
+    return f"{left} processes left" if left else ""
+
+
+def timed(execution: Execution, bait: Bait) -> str:
+    """Ended by the time limit of 2 s with a grace of 1 s, less than 1 s late, nothing left."""
+    if execution.end != "timeout":
+        return f"end {execution.end}: {execution.output[-200:]}"
+    late = execution.wall_s - 3.0
+    slack = 1.0 + 2.0 * (os.getloadavg()[0] / (os.cpu_count() or 1) > 1.5)  # a busy machine cannot keep time
+    return f"{late:.1f} s late" if late > slack else none_left(execution, bait)
+
+
+def memory_held(execution: Execution, bait: Bait) -> str:
+    """256 MiB are allowed."""
+    if "ALLOCATED" in execution.output:
+        return "it all fitted"
+    peak = (execution.peak_bytes or 0) / MIB
+    return f"{peak:.0f} MiB held" if peak > 600 else none_left(execution, bait)
+
+
+def ended(*ends: str) -> Judge:
+    return lambda execution, bait: "" if execution.end in ends else f"end {execution.end}: {execution.output[-200:]}"
+
+
+def untouched(execution: Execution, bait: Bait) -> str:
+    written = [str(path) for path in bait.folder.rglob("planted*")] + [str(path) for path in Path("/dev/shm").glob(f"{bait.mark}*.planted")]
+    if bait.data.read_text() != "a,b\n1,2\n":
+        written.append("input data")
+    return f"written: {', '.join(written)}" if written else silent(execution, bait)
+
+
+def mode_kept(execution: Execution, bait: Bait) -> str:
+    path = bait.home / "private/labels.csv"
+    mode = path.stat().st_mode & 0o777
+    path.chmod(0o644)
+    return "" if mode == 0o644 else f"mode changed to {mode:o}"
+
+
+def refused(execution: Execution, bait: Bait) -> str:
+    """Nothing that is not a plain file of the script's own was collected."""
+    if execution.files:
+        return f"collected: {', '.join(sorted(execution.files))}"
+    return "" if execution.refused else f"nothing was tried: {execution.output[-200:]}"
+
+
+def fork_capped(execution: Execution, bait: Bait) -> str:
+    n = next((int(line.split()[1]) for line in execution.output.splitlines() if line.startswith("FORKED")), -1)
+    left = none_left(execution, bait)
+    return left or ("" if 0 <= n <= 80 else f"{n} processes with a limit of 64" if n >= 0 else f"no count: {execution.output[-200:]}")
+
+
+def exits(code: int | None, number: int | None) -> Judge:
+    def judge(execution: Execution, bait: Bait) -> str:
+        got = (execution.end, execution.exit_code, execution.signal)
+        return "" if got == ("exit", code, number) else f"seen as {got}"
+
+    return judge
+
+
+def output_bounded(execution: Execution, bait: Bait) -> str:
+    kept = len(execution.output.encode())
+    whole = execution.output.startswith("BEGIN") and execution.output.rstrip().endswith("THE END")
+    return "" if kept < 1.2 * MIB and whole else f"{kept} bytes kept, head and tail {'there' if whole else 'lost'}"
+
+
+def not_forged(execution: Execution, bait: Bait) -> str:
+    return "" if execution.cpu_s is not None and execution.cpu_s < 1000 else "the keeper's report was forged"
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One row. `open_in`: tiers of which we know, and say, that they do not stop it."""
+
+    name: str
+    title: str
+    script: str
+    judge: Judge
+    limits: dict[str, Any] = field(default_factory=dict)
+    collect: tuple[str, ...] = ()
+    slow: bool = False
+    open_in: tuple[str, ...] = ()
+
+
+HEAD = """
+import os, sys, socket, time, signal, ctypes
+HOME, MARK, PID, WORK, AGENT = (os.environ["BAIT_" + name] for name in ("HOME", "MARK", "PID", "WORK", "AGENT"))
+def show(path):
+    try:
+        with open(path, "rb") as file:
+            print(path, file.read(100000))
+    except (OSError, ValueError) as error:
+        print(path, type(error).__name__, error)
+def attempt(name, act):
+    try:
+        act()
+    except (OSError, ValueError) as error:
+        print(name, type(error).__name__, error)
+    else:
+        print("REACHED", name)
+def tell(name, result):
+    print("REACHED " + name if result >= 0 else name + " refused")
+libc = ctypes.CDLL(None, use_errno=True)
+"""
+SLEEPER = """
+def sleeper(setsid=True):
+    if os.fork() == 0:
+        if setsid: os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.execv("/bin/sleep", [MARK, "300"])
+"""
+ENVIRON = "import os\nprint(dict(os.environ))"
+PROC = """
+for pid in [PID, AGENT, "1", str(os.getppid())]:
+    for name in ("environ", "cmdline", "auxv"):
+        show(f"/proc/{pid}/{name}") if name != "cmdline" else None
+    for name in ("cwd", "root", "exe"):
+        attempt(f"/proc/{pid}/{name}/" + HOME, lambda: print(open(f"/proc/{pid}/{name}{HOME}/.ssh/id_rsa").read()))
+    try:
+        for line in open(f"/proc/{pid}/maps"):
+            start, end = (int(x, 16) for x in line.split()[0].split("-"))
+            if "rw" in line and end - start < 1 << 24:
+                with open(f"/proc/{pid}/mem", "rb") as file:
+                    file.seek(start)
+                    data = file.read(end - start)
+                    where = data.find(b"sk-bait-")
+                    if where >= 0: print(data[where:where + 40])
+    except (OSError, ValueError) as error:
+        print("mem", error)
+    try:
+        for fd in os.listdir(f"/proc/{pid}/fd"): print(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    except OSError as error:
+        print("fd", error)
+"""
+FILES = """
+names = [HOME + "/.ssh/id_rsa", HOME + "/.aws/credentials", HOME + "/private/labels.csv"]
+for name in names:
+    show(name)
+    show("../" * 30 + name)
+    for root in ("/proc/1/root", "/proc/self/root", "/proc/self/cwd/../../../../../.."): show(root + name)
+    attempt("link", lambda: os.symlink(name, "link" + str(names.index(name))))
+    show("link" + str(names.index(name)))
+"""
+SHADOW = """
+try:
+    if ":" in open("/etc/shadow").read(): print("REACHED /etc/shadow")
+except OSError as error: print(error)
+"""
+WRITE = """
+import sysconfig
+for folder in (HOME, os.path.dirname(HOME), WORK + "/..", "/etc", "/usr", sysconfig.get_path("purelib"), sys.prefix):
+    path = os.path.join(folder, "planted-" + MARK)
+    try:
+        open(path, "w").write("x")
+    except OSError as error:
+        print(path, error)
+    else:
+        print(path, "written")
+        if not path.startswith(HOME.rsplit("/", 1)[0]) and os.path.realpath(path).startswith(("/etc", "/usr", os.path.realpath(sys.prefix))):
+            os.unlink(path)
+            print("REACHED", folder)
+for path in ("input/data.csv", "/run/gome/keeper.py"):
+    try:
+        os.stat(path)
+    except OSError:
+        continue
+    for mode in ("r+", "a"):
+        attempt("write " + path, lambda: open(path, mode))
+"""
+CHMOD = """
+try: os.chmod(HOME + "/private/labels.csv", 0o600)
+except OSError as error: print(error)
+"""
+KERNEL = """
+import glob
+for path in ["/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/sys/vm/overcommit_memory"]:
+    attempt("open for writing " + path, lambda: os.close(os.open(path, os.O_WRONLY)))
+for path in glob.glob("/sys/fs/cgroup/*/cgroup.procs") + glob.glob("/sys/fs/cgroup/*/*/memory.limit_in_bytes") + glob.glob("/sys/fs/cgroup/*/release_agent"):
+    attempt("open for writing " + path, lambda: os.close(os.open(path, os.O_WRONLY)))
+"""
+TCP = 'socket.create_connection(("127.0.0.1", int(os.environ["BAIT_TCP"])), 2).sendall(b"x")'
+UDP = 'socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", int(os.environ["BAIT_UDP"])))'
+ABSTRACT = 's = socket.socket(socket.AF_UNIX)\ns.settimeout(2)\ns.connect("\\0" + MARK)'
+UNIX_PATH = 's = socket.socket(socket.AF_UNIX)\ns.settimeout(2)\ns.connect(HOME + "/docker.sock")'
+VSOCK = """
+for family, name in ((40, "vsock"), (17, "packet"), (38, "alg"), (31, "bluetooth")):
+    attempt("socket " + name, lambda: socket.socket(family, socket.SOCK_STREAM if family != 38 else socket.SOCK_SEQPACKET).close())
+"""
+SIGNALS = """
+for pid in (PID, AGENT):
+    attempt("signal " + pid, lambda: os.kill(int(pid), 0))
+try: os.kill(int(PID), 9)
+except OSError as error: print(error)
+"""
+TRACE = """
+for pid in (PID, AGENT, os.getppid()):
+    tell("ptrace %s" % pid, libc.ptrace(0x4206, int(pid), 0, 0))  # PTRACE_SEIZE: ATTACH would stop the agent where nothing stops us
+    buffer = ctypes.create_string_buffer(8)
+    class Part(ctypes.Structure): _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
+    part = Part(ctypes.addressof(buffer), 8)
+    tell("process_vm_readv %s" % pid, libc.process_vm_readv(int(pid), ctypes.byref(part), 1, ctypes.byref(part), 1, 0))
+"""
+KERNEL_CALLS = """
+tell("unshare(user)", libc.unshare(0x10000000))
+tell("unshare(mount)", libc.unshare(0x20000))
+os.mkdir("here")
+tell("mount", libc.mount(b"none", b"here", b"tmpfs", 0, b"size=4096"))
+libc.umount2(b"here", 2)
+tell("setns", min(0, libc.setns(os.open("/proc/self/ns/net", os.O_RDONLY), 0)) )
+tell("keyctl", libc.syscall(250, 0, -3, 0))
+tell("io_uring_setup", libc.syscall(425, 1, ctypes.create_string_buffer(200)))
+tell("bpf", libc.syscall(321, 0, ctypes.create_string_buffer(200), 200))
+tell("perf_event_open", libc.syscall(298, ctypes.create_string_buffer(200), 0, -1, -1, 0))
+tell("userfaultfd", libc.syscall(323, 0))
+tell("chroot", libc.chroot(b"/"))
+tell("clone3", min(0, libc.syscall(435, ctypes.create_string_buffer(88), 88)))
+pid = libc.syscall(56, 0x10000000 | 17, 0, 0, 0, 0)
+if pid == 0: os._exit(0)
+tell("clone(user)", pid)
+"""
+TERMINAL = """
+import fcntl
+for fd in (0, 1, 2):
+    attempt("TIOCSTI", lambda: fcntl.ioctl(fd, 0x5412, b"x"))
+attempt("/dev/tty", lambda: open("/dev/tty", "w").write("x"))
+"""
+HOG = "x = bytearray(3 << 30)\nfor i in range(0, len(x), 4096): x[i] = 1\nprint('ALLOCATED')"
+SHARED_HOG = """
+import mmap
+held = []
+for _ in range(48):  # shared memory: RLIMIT_DATA does not see it
+    part = mmap.mmap(-1, 64 << 20)
+    for i in range(0, len(part), 4096): part[i] = 1
+    held.append(part)
+print('ALLOCATED')
+"""
+TREE_HOG = (
+    SLEEPER
+    + """
+for _ in range(5):
+    if os.fork() == 0:
+        x = bytearray(120 << 20)
+        for i in range(0, len(x), 4096): x[i] = 1
+        time.sleep(20)
+        os._exit(0)
+sleeper()
+for _ in range(5):
+    try: os.wait()
+    except ChildProcessError: pass
+print('ALLOCATED')
+"""
+)
+SHM = """
+try:
+    for number in range(8):
+        with open(f"/dev/shm/{MARK}{number}.planted", "wb") as file:
+            for _ in range(64): file.write(bytes(1 << 20))
+    print("REACHED 512 MiB of shared memory beside a limit of 256 MiB")
+except OSError as error:
+    print(error)
+"""
+FORKS_THEN_SLEEP = SLEEPER + "for _ in range(200): sleeper()\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(1)"
+FORKS_THEN_EXIT = SLEEPER + "for _ in range(200): sleeper()"
+FORK_CAP = (
+    SLEEPER
+    + """
+n = 0
+try:
+    for _ in range(300):
+        sleeper(); n += 1
+except OSError as error:
+    print(error)
+print("FORKED", n)
+"""
+)
+DAEMON = (
+    SLEEPER
+    + """
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        for fd in range(3): os.close(fd)
+        sleeper()
+        os._exit(0)
+    os._exit(0)
+os.wait()
+"""
+)
+KEEPER = (
+    SLEEPER
+    + """
+sleeper()
+for _ in range(100):
+    try: os.kill(os.getppid(), signal.SIGKILL)
+    except OSError as error: print(error); break
+    time.sleep(0.01)
+"""
+)
+FORGE = """
+import glob
+fake = b'{"status": 0, "cpu_s": 99999}\\n'
+for fd in range(3, 64):
+    try: os.write(fd, fake)
+    except OSError: pass
+for pid in (os.getpid(), os.getppid(), 1, 2, int(AGENT)):
+    for path in glob.glob(f"/proc/{pid}/fd/*"):
+        if path.rsplit("/", 1)[1] not in "012" or pid != os.getpid():
+            try: os.write(os.open(path, os.O_WRONLY | os.O_NONBLOCK), fake)
+            except OSError: pass
+sys.exit(5)
+"""
+FLOOD = "import sys\nprint('BEGIN')\nline = 'x' * 65535 + '\\n'\nfor _ in range({n}): sys.stdout.write(line)\nprint('THE END')"
+ENDLESS = "import sys\nline = 'x' * 65535 + '\\n'\nwhile True: sys.stdout.write(line)"
+MANY_FILES = """
+for number in range(300):
+    with open(f"part{number}", "wb") as file:
+        for _ in range(10): file.write(bytes(1 << 20))
+    time.sleep(0.02)
+print("REACHED 3 GiB in files")
+"""
+BIG_FILE = """
+try:
+    with open("big", "wb") as file:
+        for _ in range(400): file.write(bytes(1 << 20))
+    print("REACHED a file of 400 MiB with a limit of 64 MiB")
+except OSError as error:
+    print(error)
+    os.unlink("big")
+"""
+STUBBORN = """
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP): signal.signal(number, signal.SIG_IGN)
+while True: time.sleep(1)
+"""
+ARTIFACTS = """
+os.mkdir("real"); open("real/f", "w").write("x")
+for name, target in (("link", HOME + "/private/labels.csv"), ("dir", HOME + "/private"), ("zero", "/dev/zero"), ("env", "/proc/self/environ")):
+    os.symlink(target, name)
+os.mkfifo("fifo")
+with open("sparse", "wb") as file:
+    try: file.truncate(1100 << 20)
+    except OSError as error: print(error)
+s = socket.socket(socket.AF_UNIX); s.bind("sock")
+open("twice", "w").write("x"); os.link("twice", "hard")
+"""
+HARD_LINK = """
+for source in (HOME + "/private/labels.csv", os.path.realpath("input/data.csv"), "input/data.csv"):
+    if not os.path.islink(source): attempt("hard link to " + source, lambda: os.link(source, "linked-" + str(len(source))))
+"""
+DEVICE = """
+import stat
+for path in ("device", "/tmp/device", "/dev/shm/" + MARK + ".device"):
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+        os.close(os.open(path, os.O_RDONLY))
+        print("REACHED device node")
+    except OSError as error: print(error)
+"""
+LOOPBACK = """
+a = socket.socket(); a.bind(("127.0.0.1", 0)); a.listen()
+b = socket.create_connection(a.getsockname(), 2)
+print("own loopback works")
+"""
+ROOT = """
+if os.getuid() == 0: print("REACHED user id 0")
+caps = [line for line in open("/proc/self/status") if line.startswith(("CapEff", "CapPrm", "CapBnd", "NoNewPrivs", "Seccomp:"))]
+print(caps)
+if any(int(line.split()[1], 16) for line in caps[:2]) : print("REACHED capabilities")
+if "NoNewPrivs:\\t1\\n" not in caps: print("REACHED new privileges")
+"""
+
+WEAK = ("userns", "landlock", "none")
+QUICK_TIME = {"wall_s": 20, "grace_s": 1}
+SHORT = {"wall_s": 2, "grace_s": 1}
+
+ATTACKS = [
+    Attack("environment", "the agent's API key in the environment", ENVIRON, silent),
+    Attack("proc", "the key through /proc/PID (environ, mem, root, cwd, fd) of the agent", HEAD + PROC, lambda e, b: silent(e, b) if b.secret in e.output else "", open_in=("none",)),
+    Attack("files", "~/.ssh, ~/.aws, private labels (absolute, ../, /proc/1/root, through a link)", HEAD + FILES, lambda e, b: "the secret was read" if b.secret in e.output else "", open_in=("none",)),
+    Attack("shadow", "/etc/shadow", HEAD + SHADOW, silent, open_in=("none",)),
+    Attack("write", "write outside, into the inputs, the environment, /etc, /usr", HEAD + WRITE, untouched, open_in=("none",)),
+    Attack("chmod", "change the mode of a file outside", HEAD + CHMOD, mode_kept, open_in=WEAK),
+    Attack("kernel-files", "write /proc/sys (core_pattern), sysrq, control group limits", HEAD + KERNEL, silent, open_in=("none",)),
+    Attack("rights", "keep capabilities, or gain privileges by a set-user-id program", HEAD + ROOT.split("\n", 2)[2], silent, open_in=("none",)),
+    Attack("tcp", "TCP to the host's loopback", HEAD + TCP, socket_quiet("tcp"), open_in=("none",)),
+    Attack("udp", "UDP to the host's loopback", HEAD + UDP, socket_quiet("udp"), open_in=("none",)),
+    Attack("abstract", "an abstract Unix socket of the host", HEAD + ABSTRACT, socket_quiet("abstract"), open_in=("none",)),
+    Attack("unix", "a Unix socket by path (docker.sock)", HEAD + UNIX_PATH, socket_quiet("path"), open_in=WEAK),
+    Attack("families", "other socket families (vsock, packet, crypto)", HEAD + VSOCK, silent, open_in=("none",)),
+    Attack("signal", "signal or end the agent", HEAD + SIGNALS, alive, open_in=("none",)),
+    Attack("ptrace", "trace or read the agent's memory", HEAD + TRACE, silent, open_in=("none",)),
+    Attack("calls", "nested namespaces, mount, keyctl, io_uring, bpf, perf, userfaultfd", HEAD + KERNEL_CALLS, silent, open_in=("none",)),
+    Attack("terminal", "push keys into the agent's terminal", HEAD + TERMINAL, silent),
+    Attack("hog", "one process allocates 3 GiB with a limit of 256 MiB", HOG, memory_held, {**QUICK_TIME, "memory_bytes": 256 * MIB}),
+    Attack("shared-hog", "the same in shared mappings, which RLIMIT_DATA does not see", SHARED_HOG, memory_held, {**QUICK_TIME, "memory_bytes": 256 * MIB}),
+    Attack("tree-hog", "5 children with 120 MiB each and a limit of 256 MiB", HEAD + TREE_HOG, memory_held, {**QUICK_TIME, "memory_bytes": 256 * MIB}),
+    Attack("shm", "fill /dev/shm", HEAD + SHM, untouched, {"memory_bytes": 256 * MIB, "disk_bytes": 128 * MIB}, open_in=("landlock", "none")),
+    Attack("forks-timeout", "200 forks, own sessions, SIGTERM ignored, until the time limit", HEAD + FORKS_THEN_SLEEP, timed, SHORT),
+    Attack("forks-exit", "200 forks, the script exits at once", HEAD + FORKS_THEN_EXIT, none_left),
+    Attack("fork-cap", "300 forks with a limit of 64", HEAD + FORK_CAP, fork_capped, {"processes": 64}),
+    Attack("daemon", "a daemon by double fork", HEAD + DAEMON, none_left),
+    Attack("keeper", "the script kills its keeper and leaves a child", HEAD + KEEPER, none_left),
+    Attack("forge", "forge the keeper's report", HEAD + FORGE, lambda e, b: not_forged(e, b) or exits(5, None)(e, b), open_in=("none",)),
+    Attack("output", "64 MiB on stdout: head and tail kept", FLOOD.format(n=1024), output_bounded),
+    Attack("output-1g", "1 GiB on stdout: head and tail kept, the host grows by less than 30 MB", FLOOD.format(n=16384), output_bounded, {"wall_s": 120}, slow=True),
+    Attack("flood", "endless output", ENDLESS, ended("output"), {"output_kill_bytes": 64 * MIB, "wall_s": 60}),
+    Attack("disk", "300 files of 10 MiB with a limit of 256 MiB", HEAD + MANY_FILES, ended("disk"), {"disk_bytes": 256 * MIB, "wall_s": 120}, slow=True),
+    Attack("file-size", "one file of 400 MiB with a limit of 64 MiB", HEAD + BIG_FILE, silent, {"disk_bytes": 64 * MIB}),
+    Attack("stubborn", "SIGTERM, SIGINT and SIGHUP ignored", HEAD + STUBBORN, timed, SHORT),
+    Attack("exit", "os._exit(3)", "import os\nos._exit(3)", exits(3, None)),
+    Attack("crash", "a segmentation fault", "import ctypes\nctypes.string_at(0)", exits(None, signal.SIGSEGV)),
+    Attack("artifacts", "artifacts that are links, FIFO, device, socket, /proc file, 1.1 GiB sparse, outside", HEAD + ARTIFACTS, refused,
+           {"disk_bytes": 4096 * MIB}, ("link", "dir/labels.csv", "zero", "env", "fifo", "sock", "sparse", "hard", "../data.csv", "/etc/passwd")),
+    Attack("hard-link", "hard links to labels and inputs", HEAD + HARD_LINK, silent, open_in=("none",)),
+    Attack("device", "a device node", HEAD + DEVICE, silent, open_in=("none",)),
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    name: str
+    verdict: str  # stopped | reached | lost
+    detail: str
+    end: str
+    seconds: float
+
+
+async def play(attack: Attack, sandbox: Sandbox, bait: Bait) -> Outcome:
+    """One attack in a fresh workspace."""
+    workspace = bait.folder / f"{sandbox.tier}-{attack.name}-{secrets.token_hex(3)}"
+    workspace.mkdir(mode=0o755)
+    job = Job(
+        id=attack.name,
+        script=attack.script,
+        workspace=workspace,
+        inputs={"data.csv": str(bait.data)},
+        limits=Limits.model_validate({"wall_s": 30, "memory_bytes": 1024 * MIB, **attack.limits}),
+        env=bait.environment(workspace),
+        collect=list(attack.collect),
+    )
+    execution = await sandbox.run(job)
+    detail = attack.judge(execution, bait)
+    tidy(bait)
+    return Outcome(attack.name, "reached" if detail else "stopped", detail, execution.end, round(execution.wall_s, 2))
+
+
+def tidy(bait: Bait) -> None:
+    """What an attack that got through has left must not spoil the next row."""
+    bait.survivors(0)
+    bait.data.write_text("a,b\n1,2\n")
+    for path in [*bait.folder.rglob("planted*"), *Path("/dev/shm").glob(f"{bait.mark}*")]:
+        path.unlink(missing_ok=True)
+    if bait.agent.poll() is not None:
+        bait.agent = subprocess.Popen(["/bin/sleep", "3000"], env={"OPENAI_API_KEY": bait.secret})

@@ -1,0 +1,154 @@
+"""The attack list of tests/attacks.py in every tier that starts here; rows that a tier is known not to stop are named there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from attacks import ATTACKS, Attack, Bait, Outcome, play
+
+from sandbox.local import Local
+from sandbox.tiers import probe
+
+TIERS = ("bubblewrap", "userns", "landlock")
+
+
+@pytest.fixture(scope="module")
+def bait() -> Iterator[Bait]:
+    with tempfile.TemporaryDirectory(prefix="gome-attacks-", dir="/var/tmp", ignore_cleanup_errors=True) as folder:
+        os.chmod(folder, 0o755)  # open to all: isolation must not rest on file modes
+        with Bait(Path(folder)) as bait:
+            yield bait
+
+
+async def outcome(attack: Attack, tier: str, bait: Bait) -> Outcome:
+    chosen, why = probe(tier)  # type: ignore[arg-type]
+    if chosen is None:
+        pytest.skip(f"{tier} does not start here: {why}")
+    return await play(attack, Local(chosen, None), bait)
+
+
+@pytest.mark.parametrize("attack", [attack for attack in ATTACKS if not attack.slow], ids=lambda attack: attack.name)
+async def test_bubblewrap_stops_it(attack: Attack, bait: Bait) -> None:
+    assert (await outcome(attack, "bubblewrap", bait)).detail == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+async def test_every_tier_stops_what_it_says(attack: Attack, tier: str, bait: Bait) -> None:
+    found = await outcome(attack, tier, bait)
+    assert found.verdict == ("reached" if tier in attack.open_in else "stopped"), found.detail
+
+
+@pytest.mark.parametrize("tier", TIERS[1:])
+@pytest.mark.parametrize("name", ["proc", "files", "tcp", "signal", "calls", "tree-hog", "forks-exit", "keeper"])
+async def test_weaker_tiers_hold_what_matters_most(name: str, tier: str, bait: Bait) -> None:
+    attack = next(attack for attack in ATTACKS if attack.name == name)
+    assert (await outcome(attack, tier, bait)).detail == ""
+
+
+@pytest.mark.parametrize("name", ["files", "tcp", "unix", "abstract", "signal", "hard-link"])
+async def test_the_attacks_are_real(name: str, bait: Bait) -> None:
+    """Without isolation they get through: a row that is stopped is not stopped by its own faults."""
+    from sandbox.tiers import choose
+
+    attack = next(attack for attack in ATTACKS if attack.name == name)
+    assert (await play(attack, Local(choose("none"), None), bait)).verdict == "reached"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can play as another user")
+def test_an_ordinary_user_is_as_safe() -> None:
+    from evals.attacks import play_as_user
+
+    found = play_as_user(["--tiers", ",".join(TIERS)])
+    if not found:
+        pytest.skip("no interpreter that an ordinary user could reach")
+    known = {attack.name: attack.open_in for attack in ATTACKS}
+    wrong = [
+        f"{tier} {name}: {outcome['detail']}"
+        for tier, outcomes in found.items()
+        for name, outcome in outcomes.items()
+        if outcome["verdict"] != ("reached" if tier in known[name] else "stopped")
+    ]
+    assert found["bubblewrap"] and wrong == []
+
+
+AGENT = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from sandbox.local import make_local
+from sandbox.protocol import Job, Limits
+SCRIPT = '''
+import os, signal, time
+for _ in range({children}):
+    if os.fork() == 0:
+        os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.execv("/bin/sleep", [{mark!r}, "300"])
+time.sleep(300)
+'''
+async def main():
+    box = make_local(isolation={tier!r}, run_dir=Path({folder!r}))
+    jobs = []
+    for name in ("t0s0", "t1s0"):
+        (Path({folder!r}) / name).mkdir()
+        jobs.append(box.run(Job(id=name, script=SCRIPT, workspace=Path({folder!r}) / name, limits=Limits(wall_s=200))))
+    await asyncio.gather(*jobs)
+asyncio.run(main())
+"""
+
+
+def with_mark(mark: str) -> list[int]:
+    return [process.pid for process in psutil.process_iter(["cmdline"]) if (process.info["cmdline"] or [""])[0] == mark]
+
+
+def kill_agent(tier: str, children: int) -> int:
+    """How many of the processes of two jobs live on, 2 s after their agent was killed."""
+    chosen, why = probe(tier)  # type: ignore[arg-type]
+    if tier != "none" and chosen is None:
+        pytest.skip(f"{tier} does not start here: {why}")
+    mark = f"gome-left-{os.urandom(6).hex()}"
+    with tempfile.TemporaryDirectory(prefix="gome-killed-", dir="/var/tmp") as folder:
+        os.chmod(folder, 0o755)
+        code = AGENT.format(tests=str(Path(__file__).parent), folder=folder, tier=tier, mark=mark, children=children)
+        agent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1])
+        deadline = time.monotonic() + 120
+        while len(with_mark(mark)) < 2 * children:
+            assert time.monotonic() < deadline and agent.poll() is None
+            time.sleep(0.1)
+        agent.send_signal(signal.SIGKILL)
+        agent.wait()
+        time.sleep(2)
+        left = with_mark(mark)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        return len(left)
+
+
+@pytest.mark.parametrize("tier", [*TIERS, "none"])
+def test_nothing_outlives_an_agent_killed_with_9(tier: str) -> None:
+    assert kill_agent(tier, children=20) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tier", [*TIERS, "none"])
+def test_two_traces_of_200_children_die_with_the_agent(tier: str) -> None:
+    assert kill_agent(tier, children=200) == 0
+
+
+def test_the_page_holds_a_row_for_every_attack() -> None:
+    page = (Path(__file__).parents[1] / "docs/sandbox.md").read_text()
+    assert [attack.title for attack in ATTACKS if f"| {attack.title} |" not in page] == []
