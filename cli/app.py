@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.common import RunName, RunsDir, TaskFolder, complain, find_run, run_folders
+from cli.clean import clean
+from cli.common import RunName, RunsDir, TaskFolder, find_run, guarded, run_folders
+from cli.init import init
 from cli.report import report
 
 if TYPE_CHECKING:
@@ -148,29 +150,6 @@ async def write_example(name: str, folder: str) -> None:
 
 
 @app.command()
-def init(
-    folder: Annotated[str, typer.Argument(help="Folder with your training and test tables.")],
-    force: Annotated[bool, typer.Option(help="Overwrite an existing task.yaml.")] = False,
-) -> None:
-    """Look at a folder of data and write the task.yaml that says what to predict and how it is scored."""
-    asyncio.run(guarded(write_task_yaml(folder, force)))
-
-
-async def write_task_yaml(folder: str, force: bool) -> None:
-    from task.client import TaskWorker
-
-    worker = TaskWorker()
-    try:
-        path, reasons = await worker.init_task(folder, force=force)
-        typer.echo(f"{path} written.")
-        for reason in reasons:
-            typer.echo(f"  - {reason}")
-        typer.echo(f"Next: look it over, then gome run {folder}")
-    finally:
-        await worker.close()
-
-
-@app.command()
 def score(
     task: TaskFolder,
     answers: Annotated[str, typer.Argument(help="CSV with the true labels of the test rows.")],
@@ -193,7 +172,9 @@ async def print_scores(task: str, answers: str, submissions: list[str]) -> None:
 
 
 # commands with a file of their own
+app.command()(init)
 app.command()(report)
+app.command()(clean)
 
 
 # plumbing
@@ -206,19 +187,6 @@ def watch(make: Callable[[Any], Coroutine[Any, Any, Outcome]], json: bool, folde
     with make_listener("json" if json else "live", run_dir=folder) as listener:
         outcome = asyncio.run(guarded(make(listener.on_event)))
     raise typer.Exit(130 if outcome.interrupted else 0 if outcome.submission else 1)
-
-
-async def guarded(going: Coroutine[Any, Any, Any]) -> Any:
-    """Known failures end with one sentence on stderr and exit code 2; anything else is a bug and keeps its traceback."""
-    from graph.run import RunError
-    from reasoner.protocol import ReasonerUnavailable
-    from sandbox.protocol import SandboxUnavailable
-    from task.types import TaskError
-
-    try:
-        return await going
-    except (TaskError, RunError, SandboxUnavailable, ReasonerUnavailable) as error:
-        raise typer.Exit(complain(str(error))) from None
 
 
 def make_settings(given: dict[str, Any], pairs: list[str]) -> Settings:

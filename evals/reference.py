@@ -1,7 +1,7 @@
 """`make reference`: the pages of docs/ that are written by the code itself: settings, task.yaml, commands.
 
-    python -m evals.reference            # writes them
-    python -m evals.reference --check    # exit code 1 where one is out of date
+python -m evals.reference            # writes them
+python -m evals.reference --check    # exit code 1 where one is out of date
 """
 
 from __future__ import annotations
@@ -68,7 +68,10 @@ Tables may be csv, tsv, json, jsonl or parquet, also as .gz or .zip.
 def commands_page() -> str:
     group: Any = typer.main.get_command(app)
     context = typer.Context(group, info_name="gome")
-    parts = [MADE + "# Commands\n", "Exit codes of `gome run` and `gome resume`: 0 a valid submission was written, 1 the run ended without one,"]
+    parts = [
+        MADE + "# Commands\n",
+        "Exit codes of `gome run` and `gome resume`: 0 a valid submission was written, 1 the run ended without one,",
+    ]
     parts[1] += "\n2 bad input or something missing here (nothing was spent), 130 interrupted.\n\n"
     parts[1] += "`gome --install-completion` teaches your shell to complete commands and options.\n"
     for name in group.list_commands(context):
@@ -82,7 +85,9 @@ def command(found: Any, name: str) -> str:
     inner = getattr(found, "commands", None)
     if inner:
         return "\n".join([f"## {name}\n", one_line(found.help) + "\n", *(command(c, f"{name} {n}") for n, c in inner.items())])
-    rows = [f"| {described(p, context)} | {cell(getattr(p, 'help', None) or '')} |" for p in found.params if not getattr(p, "hidden", False)]
+    rows = [
+        f"| {described(p, context)} | {cell(getattr(p, 'help', None) or '')} |" for p in found.params if not getattr(p, "hidden", False)
+    ]
     rows = [row for row in rows if "`--help`" not in row]
     listed = ["| argument or option | what |", "|---|---|", *rows, ""] if rows else []
     return "\n".join([f"## {name}\n", one_line(found.help) + "\n", *listed])
@@ -95,7 +100,10 @@ def described(parameter: Any, context: click.Context) -> str:
 
 
 def table(model: type[BaseModel]) -> str:
-    rows = [f"| `{name}` | {cell(kind(field))} | {default(field)} | {cell(field.description or '')} |" for name, field in model.model_fields.items()]
+    rows = [
+        f"| `{name}` | {cell(kind(field))} | {default(field)} | {cell(field.description or '')} |"
+        for name, field in model.model_fields.items()
+    ]
     return "\n".join(["| name | value | default | what |", "|---|---|---|---|", *rows, ""])
 
 

@@ -150,7 +150,8 @@ def find_id(spec: Spec, train: pd.DataFrame, test: pd.DataFrame, sample: pd.Data
         return spec.id
     if sample is not None and str(sample.columns[0]) in train.columns and str(sample.columns[0]) in test.columns:
         return str(sample.columns[0])
-    for name in ("id", "Id", "ID", "row_id", "index"):
+    known = [str(column) for column in train.columns if re.search(r"(_id|Id|ID)$", str(column))]
+    for name in ("id", "Id", "ID", "row_id", "index", *known):
         if name in train.columns and name in test.columns and train[name].is_unique and test[name].is_unique:
             return name
     return None
@@ -169,7 +170,7 @@ def find_target(
     found = named or (absent if len(absent) == 1 else [])
     if not found:
         told = f"columns absent from test: {', '.join(absent)}" if absent else "no column of train is absent from test"
-        raise TaskError(f"{path}: the target cannot be seen ({told}); set `target:` in task.yaml")
+        raise TaskError(f"{path}: the target cannot be seen ({told}); set `target:` in task.yaml, or `gome init FOLDER --target NAME`")
     return found
 
 
