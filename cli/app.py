@@ -1,7 +1,7 @@
 """Commands of `gome`. Each imports what it needs when it runs, so that `gome --help` stays fast.
 
-Exit codes: 0 a valid submission was written; 1 the run ended without one; 2 bad input or something missing here, nothing was
-spent; 130 interrupted, `gome resume` goes on.
+Exit codes: 0 a valid submission was written; 1 the run ended without one; 2 bad input or something missing here (a run that had
+begun is paused, `gome resume` goes on); 130 interrupted, `gome resume` goes on.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli import memory as memory_commands
 from cli.clean import clean
 from cli.common import RunName, RunsDir, TaskFolder, find_run, guarded, run_folders
+from cli.config import make_settings
+from cli.doctor import doctor
 from cli.init import init
 from cli.report import report
 
 if TYPE_CHECKING:
     from graph.session import Outcome
-    from graph.settings import Settings
 
 app = typer.Typer(
     help="Gome writes, runs, diagnoses and improves training scripts for your task until the budget is spent.\n\n"
@@ -31,12 +33,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(memory_commands.app, name="memory")
+
 AsJson = Annotated[bool, typer.Option("--json", help="Events as JSON lines on stdout, for machines.")]
 
 
 @app.command()
 def run(
     task: TaskFolder,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="gome (as published) | adaptive | tree | mcts | random: several settings at once; others win over it."),
+    ] = None,
     traces: Annotated[int | None, typer.Option(help="Parallel traces. [default: 2]")] = None,
     steps: Annotated[int | None, typer.Option(help="Attempts per trace. [default: 8]")] = None,
     time: Annotated[str | None, typer.Option(help="Wall time of the run: seconds, or 30m, 12h. [default: 1h]")] = None,
@@ -45,6 +53,7 @@ def run(
         list[str] | None, typer.Option(help="Model of the OpenAI-compatible endpoint, or verb=model; none: the expert.")
     ] = None,
     base_url: Annotated[str | None, typer.Option(help="Endpoint; else OPENAI_BASE_URL.")] = None,
+    fallback: Annotated[str | None, typer.Option(help="Model to ask where the one of a verb fails.")] = None,
     max_usd: Annotated[float | None, typer.Option(help="Stop when the models have cost this much.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Stop after this many tokens.")] = None,
     sandbox: Annotated[str | None, typer.Option(help="local | e2b | ray. [default: local]")] = None,
@@ -57,18 +66,20 @@ def run(
     memory: Annotated[
         str | None, typer.Option(help="Folder of the success memory, http://host:port, or off. [default: ~/.gome/memory]")
     ] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Any other setting as name=value (docs/settings.md).")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Any other setting as name=value.")] = None,
     runs_dir: RunsDir = "runs",
     json: AsJson = False,
 ) -> None:
     """Solve a task folder. Ctrl-C once stops and says how to go on."""
     given = {
+        "preset": preset,
         "traces": traces,
         "steps": steps,
-        "time_s": seconds(time) if time else None,
+        "time_s": time,
         "seed": seed,
         "model": model,
         "base_url": base_url,
+        "fallback": fallback,
         "max_usd": max_usd,
         "max_tokens": max_tokens,
         "sandbox": sandbox,
@@ -82,7 +93,7 @@ def run(
     from graph.run import new_folder
     from graph.session import start
 
-    chosen = make_settings({key: value for key, value in given.items() if value is not None}, settings or [])
+    chosen = make_settings({key: value for key, value in given.items() if value is not None}, settings or [], task)
     folder = new_folder(chosen, task)
     watch(lambda listener: start(task, chosen, folder=folder, listeners=[listener]), json, folder)
 
@@ -174,6 +185,7 @@ async def print_scores(task: str, answers: str, submissions: list[str]) -> None:
 # commands with a file of their own
 app.command()(init)
 app.command()(report)
+app.command()(doctor)
 app.command()(clean)
 
 
@@ -187,30 +199,3 @@ def watch(make: Callable[[Any], Coroutine[Any, Any, Outcome]], json: bool, folde
     with make_listener("json" if json else "live", run_dir=folder) as listener:
         outcome = asyncio.run(guarded(make(listener.on_event)))
     raise typer.Exit(130 if outcome.interrupted else 0 if outcome.submission else 1)
-
-
-def make_settings(given: dict[str, Any], pairs: list[str]) -> Settings:
-    from pydantic import ValidationError
-
-    from graph.settings import Settings
-
-    for pair in pairs:
-        name, found, value = pair.partition("=")
-        if not found or name not in Settings.model_fields:
-            raise typer.BadParameter(f"--set {pair}: expected name=value with a name of {', '.join(sorted(Settings.model_fields))}")
-        given[name] = None if value in ("", "none") and name != "gpus" and name != "isolation" else value
-    try:
-        return Settings.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise typer.BadParameter(f"{first['loc'][0] if first['loc'] else 'settings'}: {first['msg']} (got {first['input']!r})") from None
-
-
-def seconds(text: str) -> float:
-    """`90`, `90s`, `30m`, `12h`."""
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
-    try:
-        return float(number) * unit
-    except ValueError:
-        raise typer.BadParameter(f"--time {text}: expected seconds, or a number with s, m or h") from None

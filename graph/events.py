@@ -14,7 +14,8 @@ from typing import Any
 
 from graph.state import Used
 
-SPENDING = frozenset({"drafted", "diagnosed", "updated", "repaired", "reviewed", "unanswered", "execution_finished"})  # tokens or money
+SCRIPTED = frozenset({"drafted", "updated", "repaired"})
+SPENDING = SCRIPTED | {"diagnosed", "reviewed", "unanswered", "checked", "execution_finished"}  # tokens or money
 Listener = Callable[[dict[str, Any]], None]
 
 
@@ -27,6 +28,7 @@ class Events:
         self._turn = threading.RLock()
         self._keys: set[str] = set()
         self._executions, self._tokens, self._usd = 0, 0, 0.0
+        self.unanswered = 0  # steps in a row that the reasoner gave no script for, in this session
         elapsed = 0.0
         for event in read(path):
             self._count(event)
@@ -48,6 +50,10 @@ class Events:
             self._keys.add(f"{event.get('ev')}:{event['key']}")
         if event.get("ev") == "execution_finished":
             self._executions += 1
+        if event.get("ev") == "unanswered":
+            self.unanswered += 1
+        elif event.get("ev") in SCRIPTED or event.get("ev") == "run_resumed":
+            self.unanswered = 0
         if event.get("ev") in SPENDING and isinstance(usage := event.get("usage"), dict):
             self._tokens += int(usage.get("input_tokens", 0)) + int(usage.get("output_tokens", 0))
             self._usd += float(usage.get("usd") or 0)

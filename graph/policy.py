@@ -1,26 +1,25 @@
 """Policies: which step a trace takes next, and from which solution.  Pure functions of the trace's attempts.
 
 `gome` follows the gradient from the trace's best (arXiv 2603.01692); `tree` is AIDE's greedy search, `mcts` UCT over attempts,
-`random` best of N drafts; `adaptive` measures inside the run which kind of step pays (docs/design.md).  All run on the same nodes.
+`random` best of N drafts; `adaptive` (graph/adaptive.py) measures inside the run which kind of step pays.  All run on the same nodes.
+A policy takes all chance from the generator that it is given, which is seeded by run, trace and step: a resume chooses the same.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, Protocol
 
 Attempt = dict[str, Any]  # an attempt's record (nodes/record.py) with its own hash as `ref`
-Mode = Literal["draft", "directed", "broaden", "backtrack", "debug"]
+Mode = Literal["draft", "directed", "broaden", "backtrack", "debug", "crossover"]
 
 N_DRAFTS = 5  # tree and mcts: drafts before the first improvement (AIDE's num_drafts)
 P_DEBUG = 0.5  # tree: chance to repair a failed leaf (AIDE's debug_prob)
 MAX_DEBUG_DEPTH = 3
 UCT_C = 0.25  # exploration on min-max normalised scores (AIRA's setting)
 N_CHILDREN = 5
-DISCOUNT = 0.9  # adaptive: what an older step's result still counts
-PRIOR = {"directed": (1.0, 1.0), "broaden": (1.0, 2.0), "backtrack": (0.5, 2.0), "draft": (0.5, 2.5)}
 
 
 class Choice(NamedTuple):
@@ -38,9 +37,14 @@ class View(NamedTuple):
     best: str | None  # ref of the trace's best
     open_hypotheses: int  # of the last diagnosis of the best, not tried yet
     direction: Literal["max", "min"]
+    tried: int = 0  # hypotheses of that diagnosis that were run
+    others: Sequence[Attempt] = ()  # of the other traces, as of the last merge
 
 
-Policy = Callable[[View, random.Random], Choice]
+class Policy(Protocol):
+    """Which step next, from which solution."""
+
+    def __call__(self, view: View, rng: random.Random) -> Choice: ...
 
 
 def gome(view: View, rng: random.Random) -> Choice:
@@ -68,9 +72,10 @@ def tree(view: View, rng: random.Random) -> Choice:
 
 def mcts(view: View, rng: random.Random) -> Choice:
     """UCT: walk down by value plus exploration, grow a child where there is room."""
+    known = {attempt["id"] for attempt in view.attempts}
     children: dict[str | None, list[Attempt]] = {}
-    for attempt in view.attempts:
-        children.setdefault(attempt["parent"], []).append(attempt)
+    for attempt in view.attempts:  # what grew from another trace's solution stands below the root
+        children.setdefault(attempt["parent"] if attempt["parent"] in known else None, []).append(attempt)
     value = normalised(view)
     node: Attempt | None = None
     while len(grown := children.get(node["id"] if node else None, [])) >= N_CHILDREN:
@@ -83,63 +88,7 @@ def mcts(view: View, rng: random.Random) -> Choice:
     return Choice("directed", node["ref"], f"grow {node['id']}")
 
 
-def adaptive(view: View, rng: random.Random) -> Choice:
-    """Discounted Thompson sampling over the kinds of step: improvement per second, prior in favour of the gradient."""
-    if view.best is None:
-        return Choice("draft", None, "no valid script yet")
-    arms = ["directed"]
-    arms += ["broaden"] if view.open_hypotheses else []
-    bases = earlier_bests(view)
-    arms += ["backtrack"] if bases else []
-    arms += ["draft"] if len(view.attempts) >= 3 else []
-    cost = mean_costs(view.attempts)
-    draws = {arm: rng.betavariate(*posterior(arm, view.attempts)) / cost.get(arm, cost["all"]) for arm in arms}
-    mode = max(arms, key=lambda arm: draws[arm])
-    why = ", ".join(f"{arm} {success_rate(arm, view.attempts):.2f}" for arm in arms)
-    base = {"directed": view.best, "broaden": view.best, "backtrack": rng.choice(bases) if bases else None, "draft": None}[mode]
-    return Choice(mode, base, f"estimated chance to improve: {why}")  # type: ignore[arg-type]
-
-
-POLICIES: dict[str, Policy] = {"gome": gome, "adaptive": adaptive, "tree": tree, "mcts": mcts, "random": random_drafts}
-
-
 # what the policies compute with
-
-
-def posterior(arm: str, attempts: Sequence[Attempt]) -> tuple[float, float]:
-    """Beta parameters of the chance that a step of this kind is accepted; older results count less."""
-    won, lost = PRIOR[arm]
-    weight = 1.0
-    for attempt in reversed(attempts):
-        if attempt.get("mode") != arm or attempt["gain"] is None and attempt["verdict"] == "accepted":
-            continue
-        if attempt["verdict"] == "accepted":
-            won += weight
-        else:
-            lost += weight
-        weight *= DISCOUNT
-    return won, lost
-
-
-def success_rate(arm: str, attempts: Sequence[Attempt]) -> float:
-    won, lost = posterior(arm, attempts)
-    return won / (won + lost)
-
-
-def mean_costs(attempts: Sequence[Attempt]) -> dict[str, float]:
-    """Mean seconds of a step by kind, shrunk towards the mean of all."""
-    seconds = [max(attempt["seconds"], 0.1) for attempt in attempts] or [1.0]
-    overall = sum(seconds) / len(seconds)
-    costs = {"all": overall}
-    for arm in PRIOR:
-        own = [max(attempt["seconds"], 0.1) for attempt in attempts if attempt.get("mode") == arm]
-        costs[arm] = (sum(own) + 2 * overall) / (len(own) + 2)
-    return costs
-
-
-def earlier_bests(view: View) -> list[str]:
-    """Accepted solutions of the past that are not the present best."""
-    return [attempt["ref"] for attempt in view.attempts if attempt["replaces"] and attempt["ref"] != view.best][-3:]
 
 
 def debuggable(attempts: Sequence[Attempt]) -> list[Attempt]:

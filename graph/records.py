@@ -44,6 +44,8 @@ def account(run: Run, row: Trace, work: Work) -> Json:
         "validity": work.get("validity", False) and "error" not in work,
         "reasons": [work["error"]] if "error" in work else work["reasons"],
         "codes": ["unanswered"] if "error" in work else work["codes"],
+        "cause": work.get("cause", ""),
+        "fix": work.get("fix", ""),
         "problems": grade.get("problems", []),
         "seconds": round(execution.get("wall_s", 0.0), 3),
         "usage": work["usage"],

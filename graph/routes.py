@@ -6,7 +6,7 @@ from typing import Literal
 
 from langgraph.types import Send
 
-from graph.state import RunState, TraceInput, TraceState
+from graph.state import RunState, Trace, TraceInput, TraceState
 
 End = Literal["__end__"]
 
@@ -17,10 +17,13 @@ def fan_out(state: RunState) -> list[Send] | Literal["finalize"]:
     if state.get("stop") or not live:
         return "finalize"
     rows = sorted(live, key=lambda row: row["trace"])
-    return [
-        Send("trace", TraceInput(run_dir=state["run_dir"], row=row, until=visit_end(state, row["step"]), pool=state.get("pool")))
-        for row in rows
-    ]
+    heads = {row["trace"]: row["head"] for row in state["traces"].values() if row["head"]}
+    return [Send("trace", visit(state, row, [head for trace, head in sorted(heads.items()) if trace != row["trace"]])) for row in rows]
+
+
+def visit(state: RunState, row: Trace, siblings: list[str]) -> TraceInput:
+    until = visit_end(state, row["step"])
+    return TraceInput(run_dir=state["run_dir"], row=row, until=until, pool=state.get("pool"), siblings=siblings)
 
 
 def visit_end(state: RunState, step: int) -> int:
@@ -28,13 +31,13 @@ def visit_end(state: RunState, step: int) -> int:
 
 
 def selected(state: TraceState) -> Literal["draft", "diagnose", "update", "repair"]:
-    """The policy's mode: from nothing, along a gradient, another hypothesis of the last one, or a failed script again."""
+    """The policy's mode: from nothing, along a gradient, another hypothesis of the last one, a crossover, or a failed script again."""
     mode = state["work"]["mode"]
     if mode == "draft":
         return "draft"
     if mode == "debug":
         return "repair"
-    return "update" if mode == "broaden" and state["work"].get("diagnosis") else "diagnose"
+    return "update" if mode in ("broaden", "crossover") and state["work"].get("diagnosis") else "diagnose"
 
 
 def thought(state: TraceState) -> Literal["execute", "record"]:

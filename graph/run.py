@@ -10,6 +10,7 @@ import platform
 import secrets
 import sys
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from graph.artifacts import Artifacts, cached_json, write_atomic
 from graph.events import Events
 from graph.settings import Settings
 from memory.protocol import Memory
+from reasoner.chat.address import public_url
 from reasoner.protocol import Reasoner, TaskBrief
 from sandbox.protocol import Sandbox
 from task.client import TaskWorker
@@ -49,6 +51,8 @@ class Run:
         self.auditing = asyncio.Lock()
         self.finishing = False  # the finale may spend its reserve
         self.directions: dict[int, str] = {}
+        self.busy: Counter[str] = Counter()  # verbs at work now
+        self.flying: dict[int, str] = {}  # by trace: the hypothesis that it runs at this moment
 
     # services, made when first used
 
@@ -66,7 +70,12 @@ class Run:
 
         settings = self.settings
         return open_memory(
-            settings.memory, run=self.id, evaluation=settings.evaluation, on_warning=lambda text: self.events.emit("warning", message=text)
+            settings.memory,
+            run=self.id,
+            embedding=settings.embedding,
+            ranking=settings.ranking,
+            evaluation=settings.evaluation,
+            on_warning=lambda text: self.events.emit("warning", message=text),
         )
 
     async def close(self) -> None:
@@ -123,7 +132,11 @@ class Run:
         path = self.folder / "done" / f"{verb}-{digest}.json"
         if path.exists():
             return self.kept(path)
-        value = await make()
+        self.busy[verb] += 1
+        try:
+            value = await make()
+        finally:
+            self.busy[verb] -= 1
         path.parent.mkdir(exist_ok=True)
         write_atomic(path, json.dumps(value, default=str))
         return value
@@ -205,6 +218,7 @@ def make_folder(folder: Path, task: str, settings: Settings) -> None:
         for name in ("artifacts", "public", "private", "work", "best"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / "private").chmod(0o700)
+        settings = settings.model_copy(update={"base_url": public_url(settings.base_url)})
         meta = {
             "schema": 1,
             "run": folder.name,
@@ -214,11 +228,21 @@ def make_folder(folder: Path, task: str, settings: Settings) -> None:
             "python": platform.python_version(),
             "platform": platform.platform(),
             "versions": versions(),
+            "prompts": prompts(settings),
             "argv": sys.argv[:1],
         }
         write_atomic(folder / "run.json", json.dumps(meta, indent=2))
     except OSError as error:
         raise TaskError(f"{folder}: the run folder cannot be written ({error.strerror}); choose another place with --runs-dir") from error
+
+
+def prompts(settings: Settings) -> str | None:
+    """Version of the prompts that a model is asked with."""
+    if not settings.model:
+        return None
+    from reasoner.chat.render import prompt_hash
+
+    return prompt_hash()
 
 
 def read_meta(folder: Path) -> Json:

@@ -24,7 +24,7 @@ from graph.events import Listener
 from graph.publish import published
 from graph.run import Run, RunError, close_run, make_folder, new_folder, open_run, read_meta
 from graph.settings import Settings
-from reasoner.protocol import Reasoner
+from reasoner.protocol import Reasoner, ReasonerUnavailable, Usage
 from task.client import TaskWorker
 
 DRAIN_S = 2.0  # after a first interrupt: nodes may finish; then the running scripts are ended
@@ -67,7 +67,7 @@ async def start(
         make_folder(folder, task, settings)
         run = open_run(folder)
         run.worker = worker
-        await preflight(run, reasoner)
+        spent = await preflight(run, reasoner)
         await run.sandbox.probe()
     except BaseException:
         await close_run(folder)
@@ -75,33 +75,39 @@ async def start(
         if fresh:
             shutil.rmtree(folder, ignore_errors=True)
         raise
-    return await drive(folder, listeners=listeners)
+    return await drive(folder, listeners=listeners, spent=spent)
 
 
-async def preflight(run: Run, reasoner: Reasoner | None = None) -> None:
-    """Touches what the run cannot do without, so that a missing sandbox or key is told at once."""
+async def preflight(run: Run, reasoner: Reasoner | None = None) -> Usage:
+    """Touches what the run cannot do without, so that a missing sandbox or key is told at once; what that cost."""
     if reasoner is not None:
         run.reasoner = reasoner
     _ = run.sandbox
     check = getattr(run.reasoner, "check", None)
-    if check is not None:
-        await check()
+    return await check() if check is not None else Usage()
 
 
 async def resume(folder: Path, *, listeners: Sequence[Listener] = (), reasoner: Reasoner | None = None) -> Outcome:
     """Goes on with a run where its last session left it; a run that has ended just tells its outcome."""
     read_meta(folder)
     run = open_run(folder)
-    await preflight(run, reasoner)
+    try:
+        spent = await preflight(run, reasoner)
+    except BaseException:
+        await close_run(folder)
+        raise
     run.events.emit("run_resumed", run=run.id)
-    return await drive(folder, listeners=listeners)
+    return await drive(folder, listeners=listeners, spent=spent)
 
 
-async def drive(folder: Path, *, listeners: Sequence[Listener] = ()) -> Outcome:
+async def drive(folder: Path, *, listeners: Sequence[Listener] = (), spent: Usage | None = None) -> Outcome:
+    """Drives the run under its lock. `spent` is what the check of the endpoint has cost."""
     run = open_run(folder)
     run.events.listeners.extend([page_writer(run), *listeners])
     try:
         with lock(folder):
+            if spent and spent.calls:
+                run.events.emit("checked", usage=spent.model_dump())
             async with checkpoints(folder) as saver:
                 reason = await turn(run, saver)
             return outcome(run, reason)
@@ -142,9 +148,17 @@ async def turn(run: Run, saver: AsyncSqliteSaver) -> str:
         except (GraphDrained, asyncio.CancelledError):
             if not control.drain_requested:
                 raise
-            run.events.emit("run_ended", reason="interrupted", best=published(run.folder / "best"), seconds=round(run.events.elapsed, 1))
+            stopped(run, "interrupted")
             return "interrupted"
+        except ReasonerUnavailable as error:
+            stopped(run, "paused", message=str(error))
+            raise ReasonerUnavailable(f"{error}. The run is paused; `gome resume {run.id}` goes on") from error
     return str(values.get("stop") or "converged")
+
+
+def stopped(run: Run, reason: str, **more: str) -> None:
+    """The last event of a session whose run can go on."""
+    run.events.emit("run_ended", reason=reason, best=published(run.folder / "best"), seconds=round(run.events.elapsed, 1), **more)
 
 
 @contextmanager

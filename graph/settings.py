@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SEARCH = {"traces": 1, "memory": "off", "sharing": False, "patience": 1_000}  # a tree searches alone, without momentum and without rescue
+PRESETS: dict[str, dict[str, Any]] = {
+    "gome": {"policy": "gome", "ranking": "paper", "traces": 4},
+    "adaptive": {"policy": "adaptive", "ranking": "momentum"},
+    "tree": {"policy": "tree", **SEARCH},
+    "mcts": {"policy": "mcts", **SEARCH},
+    "random": {"policy": "random", **SEARCH},
+}
 
 
 class Settings(BaseModel):
@@ -12,6 +21,12 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    preset: Literal["", "gome", "adaptive", "tree", "mcts", "random"] = Field(
+        "",
+        title="Preset",
+        description="several settings at once, each of which may still be given: `gome` as published, `adaptive`, "
+        "`tree` (AIDE's greedy search), `mcts` (UCT), `random` (best of N drafts)",
+    )
     traces: int = Field(2, ge=1, le=64, title="Traces", description="parallel traces, each with its own best solution and history")
     steps: int = Field(8, ge=1, le=100_000, title="Steps", description="attempts per trace, the draft included, repairs not")
     time_s: float = Field(3600, gt=0, title="Time", description="wall time of the whole run in seconds, resumes included")
@@ -100,5 +115,20 @@ class Settings(BaseModel):
     memory: str = Field(
         "~/.gome/memory", title="Memory", description="folder of the success memory, http://host:port of a Chroma server, or off"
     )
+    embedding: str = Field(
+        "lexical",
+        pattern=r"^(lexical|openai:[^@\s]+(@https?://\S+)?)$",
+        description="of the memory's texts: lexical (offline), or openai:MODEL[@BASE_URL]; records of two embeddings are never compared",
+    )
+    ranking: Literal["momentum", "similarity", "paper"] = Field(
+        "momentum", description="of recalled records: momentum (docs/memory.md), plain similarity, or the published formula"
+    )
+    sharing: bool = Field(True, description="traces are told what the others measured and run on this task, also with the memory off")
     evaluation: bool = Field(False, description="ignore what the memory knows of this very task from earlier runs")
     runs_dir: str = Field("runs", description="where run folders are made")
+
+    @model_validator(mode="before")
+    @classmethod
+    def resolve(cls, given: Any) -> Any:
+        """What the preset says, where nothing else was given: run.json holds the resolved values."""
+        return {**PRESETS.get(given.get("preset") or "", {}), **given} if isinstance(given, dict) else given

@@ -46,7 +46,8 @@ class Trace(TypedDict):
     n_accepted: int
     stagnant: int  # merges since the last accepted attempt
     failures: int  # steps in a row without a valid script
-    rescued: str | None  # script that the trace was last restarted from
+    rescued: list[str]  # what the trace was restarted from, so that no restart is made twice
+    cross: str | None  # artifact: what its next step is to combine (graph.crossover)
     diagnosis: str | None  # artifact: the last diagnosis of the trace's best
     tried: list[str]  # ids of its hypotheses that were run
 
@@ -75,6 +76,9 @@ class Work(TypedDict, total=False):
     codes: list[str]  # the reasons for machines
     usage: dict[str, Any]
     error: str  # the reasoner gave nothing usable
+    cause: str  # of the last failure, as its repair saw it
+    fix: str  # what that repair changed
+    mended: list[str]  # cause -> fix of every repair of the attempt
     failed: dict[str, Any]  # problems of the script that a repair answers
 
 
@@ -116,6 +120,7 @@ class TraceInput(TypedDict):
     run_dir: str
     row: Trace
     until: int  # step at which it comes back to the merge
+    siblings: list[str]  # heads of the other traces at the last merge
     pool: str | None
 
 
@@ -143,7 +148,8 @@ def new_trace(index: int) -> Trace:
         n_accepted=0,
         stagnant=0,
         failures=0,
-        rescued=None,
+        rescued=[],
+        cross=None,
         diagnosis=None,
         tried=[],
     )

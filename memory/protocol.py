@@ -24,7 +24,9 @@ class Record(BaseModel):
     gain: float = Field(description="paired improvement d in metric units, positive = better")
     gain_se: float
     script_ref: str = Field("", description="artifact of the resulting script")
-    diff_ref: str = ""
+    diff_ref: str = Field("", description="artifact of the change as a unified diff, in the run's folder")
+    diff: str = Field("", description="the same change, bounded, so that other hosts see it")
+    left: float | None = Field(None, description="share of the loss that the change left; None where the metric has no perfect value")
     run: str = ""
     trace: int = 0
     step: int = 0

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memory.protocol import Recall, Record
+from memory.trust import trust
 
 Ranking = Literal["momentum", "similarity", "paper"]
 Floats = NDArray[np.float64]
@@ -35,6 +36,13 @@ def noise_gain(record: Record) -> float:
     """y = tanh(gain / 4 se) in [-1, 1]; refuted records never vote for, accepted never against."""
     y = math.tanh(record.gain / (4 * max(record.gain_se, 1e-12)))
     return min(y, 0.0) if record.kind == "refuted" else max(y, 0.0)
+
+
+def omega(record: Record, task_hash: str) -> float:
+    """Weight of a record as evidence: from this task's data, from other data, or none while it is quarantined."""
+    if trust(record) == "quarantined":
+        return 0.0
+    return SAME_TASK if record.task_hash == task_hash else OTHER_TASK
 
 
 def near(cosine: Floats, floor: float) -> Floats:
@@ -70,8 +78,16 @@ def paper_logits(similarity: Floats, delta: Floats, length: int, *, alpha: float
     return np.clip(logits, -PAPER_CLAMP, PAPER_CLAMP)
 
 
-def choose(records: Sequence[Record], similarity: Floats, weight: Floats, m: Floats | None, k: int, least: float = 0.0) -> list[Recall]:
-    """The k best accepted records of positive weight and a cosine above `least`, best first, then
+def choose(
+    records: Sequence[Record],
+    similarity: Floats,
+    weight: Floats,
+    m: Floats | None,
+    k: int,
+    least: float = 0.0,
+    sure: Sequence[bool] | None = None,
+) -> list[Recall]:
+    """The k best accepted records of positive weight and a cosine above `least` that are `sure`, best first, then
     up to N_AVOID warnings (m < AVOID_BELOW, worst first).
 
     One hypothesis in the same words is shown once, be it a hint or a warning.
@@ -81,6 +97,7 @@ def choose(records: Sequence[Record], similarity: Floats, weight: Floats, m: Flo
         Recall(record=records[i], similarity=float(similarity[i]), weight=float(weight[i]))
         for i in np.argsort(-weight, kind="stable")
         if records[i].kind == "accepted" and weight[i] > 0 and similarity[i] > least and (m is None or m[i] >= AVOID_BELOW)
+        if sure is None or sure[i]
     ]
     chosen = _first_of_each(hints, k, seen)
     if m is None:

@@ -19,6 +19,8 @@ from memory.protocol import Record
 
 TEXT_CHARS = 2_000
 """Kept of each free text (challenge, hypothesis, context)."""
+DIFF_CHARS = 6_000
+"""Kept of the change itself."""
 NAME_CHARS = 200
 """Kept of each short field (names, references)."""
 LINE_BYTES = 64_000
@@ -42,6 +44,14 @@ def plain(text: str, limit: int) -> str:
     if not text.replace("\n", "").isprintable():
         text = "".join(_visible(c) for c in text)
     return _SPACE.sub(" ", unicodedata.normalize("NFC", text)).strip()[:limit].rstrip()
+
+
+def code(text: str, limit: int) -> str:
+    """Program text as bounded data: as `plain`, with its indentation; cut at a line's end, and said so."""
+    kept = unicodedata.normalize("NFC", "".join(_visible(c) for c in text[: 4 * limit].expandtabs(4)))
+    if len(kept) <= limit:
+        return kept.rstrip()
+    return kept[: kept.rfind("\n", 0, limit) + 1] + "… cut here"
 
 
 def word(text: str) -> str:
@@ -78,7 +88,9 @@ def clean(record: Record) -> Record:
         raise RecordError(f"component {names['component']!r} is none of {', '.join(COMPONENTS)}")
     move = word(record.move) or None if record.move else None
     created = _utc(names.pop("created"))
-    bounded = record.model_copy(update={**texts, **names, "move": move, "created": created, "id": ""})
+    bounded = record.model_copy(
+        update={**texts, **names, "diff": code(record.diff, DIFF_CHARS), "move": move, "created": created, "id": ""}
+    )
     return bounded.model_copy(update={"id": record_id(bounded)})
 
 
@@ -98,6 +110,8 @@ def _check_numbers(record: Record) -> None:
             raise RecordError(f"{name} is not a finite number")
     if record.gain_se < 0:
         raise RecordError("gain_se is negative")
+    if record.left is not None and not (math.isfinite(record.left) and record.left >= 0):
+        raise RecordError("left is not a share")
     for name, count in (("trace", record.trace), ("step", record.step)):
         if not 0 <= count <= MAX_COUNT:
             raise RecordError(f"{name} is out of bounds")

@@ -18,6 +18,7 @@ from memory.index import IndexUnavailable, Near, Scan
 from memory.journal import JournalError
 from memory.protocol import Recall, Record
 from memory.records import TEXT_CHARS, RecordError, clean, indexed_text, plain
+from memory.trust import confirmed
 
 FETCH = 50
 """Asked of the index at a time; filters are applied here, since a filter inside Chroma is a thousand times slower."""
@@ -114,21 +115,22 @@ class SuccessMemory:
         records = [near.record for near in found]
         similarity = np.array([near.similarity for near in found], dtype=np.float64)
         least = rank.LEAST * self.embedding.floor
+        sure = confirmed(records, [rank.words(record) for record in records])
         if self.ranking == "similarity":
-            return rank.choose(records, similarity, similarity, None, k, least)
+            return rank.choose(records, similarity, similarity, None, k, least, sure)
         if self.ranking == "paper":
             delta = np.array([record.gain for record in records])
             weight = rank.paper_logits(similarity, delta, len(applied))
             return rank.choose(records, similarity, weight, None, k)
         weight, m = self._momentum(records, similarity, vectors[1], task_hash, applied)
-        return rank.choose(records, similarity, weight, m, k, least)
+        return rank.choose(records, similarity, weight, m, k, least, sure)
 
     def _momentum(
         self, records: Sequence[Record], similarity: rank.Floats, challenge: Vectors, task_hash: str, applied: tuple[str, ...]
     ) -> tuple[rank.Floats, rank.Floats]:
         hypotheses = self._embed([record.hypothesis for record in records])
         challenges = self._embed([record.challenge or record.hypothesis for record in records])
-        omega = np.array([rank.SAME_TASK if record.task_hash == task_hash else rank.OTHER_TASK for record in records])
+        omega = np.array([rank.omega(record, task_hash) for record in records])
         y = np.array([rank.noise_gain(record) for record in records])
         floor = self.embedding.floor
         m = rank.vote(y, rank.near(_cosines(hypotheses, hypotheses), floor), omega * rank.alike(_cosines(challenges, challenge)))

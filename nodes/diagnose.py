@@ -5,27 +5,28 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from graph.briefs import base
+from graph import quotes
+from graph.briefs import base, scenario
 from graph.run import Json, Run, open_run
 from graph.state import Trace, TraceState
-from graph.work import add_usage, unanswered
+from graph.work import add_usage, thought, unanswered
 from reasoner.protocol import DiagnoseBrief, ReasonerError
 
 
 async def diagnose(state: TraceState) -> dict[str, Any]:
     run, row, work = open_run(state["run_dir"]), state["row"], state["work"]
-    ref = work["base"]
+    ref, siblings = work["base"], state["siblings"]
     assert ref is not None  # routes.selected
     base_attempt = run.attempt(ref)
 
     async def think() -> Json:
-        return (await run.reasoner.diagnose(brief(run, row, base_attempt))).model_dump()
+        return (await run.reasoner.diagnose(brief(run, row, siblings, base_attempt))).model_dump()
 
     began = time.monotonic()
     try:
-        found = await run.once("diagnose", [work["attempt"], str(row["head"]), ref], think)
+        found = await thought(run, "diagnose", [work["attempt"], str(row["head"]), ref, *siblings], think)
     except ReasonerError as error:
-        return {"work": unanswered(run, row, work, error)}
+        return {"work": await unanswered(run, row, work, error)}
     seconds = round(time.monotonic() - began, 3)
     shown = {key: found[key] for key in ("observations", "causes", "hypotheses", "usage")}
     run.events.emit("diagnosed", key=work["attempt"], trace=row["trace"], step=row["step"], seconds=seconds, **shown)
@@ -38,8 +39,16 @@ async def diagnose(state: TraceState) -> dict[str, Any]:
     return {"work": work, "row": row | {"diagnosis": diagnosis, "tried": []} if of_best else row}
 
 
-def brief(run: Run, row: Trace, start: Json) -> DiagnoseBrief:
+def brief(run: Run, row: Trace, siblings: list[str], start: Json) -> DiagnoseBrief:
     latest = run.attempt(row["head"]) if row["head"] else None
     last = run.artifacts.get_json(latest["evidence"]) if latest and latest["id"] != start["id"] and latest["evidence"] else None
     evidence = run.artifacts.get_json(start["evidence"])
-    return DiagnoseBrief(**base(run, row), script=run.artifacts.get(start["script"]), evidence=evidence, last=last)
+    return DiagnoseBrief(
+        **base(run, row, siblings),
+        script=run.artifacts.get(start["script"]),
+        evidence=evidence,
+        log=quotes.log(run, start["log"]),
+        last=last,
+        last_diff=quotes.change(run, start["script"], latest["script"]) if latest and last else "",
+        scenario=scenario(row),
+    )

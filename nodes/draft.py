@@ -8,7 +8,7 @@ from typing import Any
 from graph.briefs import base
 from graph.run import Json, open_run
 from graph.state import TraceState
-from graph.work import unanswered
+from graph.work import thought, unanswered
 from reasoner.protocol import DraftBrief, ReasonerError
 
 
@@ -18,16 +18,16 @@ async def draft(state: TraceState) -> dict[str, Any]:
 
     async def think() -> Json:
         siblings = [line for other, line in sorted(run.directions.items()) if other != trace]
-        solution = await run.reasoner.draft(DraftBrief(**base(run, row), siblings=siblings))
+        solution = await run.reasoner.draft(DraftBrief(**base(run, row, state["siblings"]), siblings=siblings))
         return solution.model_dump()
 
     began = time.monotonic()
     try:
         async with run.drafting:  # one after the other, so that each can be told to differ from those before it
-            answer = await run.once("draft", [work["attempt"], str(row["head"])], think)
+            answer = await thought(run, "draft", [work["attempt"], str(row["head"])], think)
             run.directions[trace] = answer["summary"]
     except ReasonerError as error:
-        return {"work": unanswered(run, row, work, error)}
+        return {"work": await unanswered(run, row, work, error)}
     seconds = round(time.monotonic() - began, 3)
     run.events.emit(
         "drafted",

@@ -13,6 +13,8 @@ from graph.state import TraceState, Work
 
 async def execute(state: TraceState) -> dict[str, Any]:
     run, row, work = open_run(state["run_dir"]), state["row"], state["work"]
+    if hypothesis := work.get("hypothesis"):
+        run.flying[row["trace"]] = hypothesis["statement"]  # again, for what was chosen before a kill
     name = f"{work['attempt']}r{work['repairs']}"
     if work.get("ensemble"):
         return {"work": work | await blended(run, name, state)}

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from typing import Any
 
 from graph.budget import over
+from graph.calibration import as_event, calibration, predictions
+from graph.crossover import rescue
 from graph.ensemble import challenge, kept_ids, pooled
 from graph.publish import better, publish
 from graph.run import Json, Run, open_run
+from graph.share import measured
 from graph.state import Best, RunState, Trace
-from memory.protocol import Record
 
 
 async def merge(state: RunState) -> dict[str, Any]:
     run = open_run(state["run_dir"])
     rows = sorted(state["traces"].values(), key=lambda row: row["trace"])
     fresh = {row["trace"]: run.chain(row["head"], until=row["merged"]) for row in rows}
-    shared = await share(run, [attempt for attempts in fresh.values() for attempt in attempts])
+    shared = sum(measured(attempt) for attempts in fresh.values() for attempt in attempts) if run.settings.memory != "off" else 0
     single = best_of(run, rows)
     pool = pooled(run, state.get("pool"), list(fresh.values()))
     ensemble = await blended(run, state, pool, single)
     best = ensemble or single
     actions = [f"{shared} measured hypotheses joined the memory"] if shared else []
-    merged = [met(run, row, fresh[row["trace"]], single, actions) for row in rows]
+    merged = list(rows)
+    for index, row in enumerate(rows):
+        merged[index] = met(run, row, merged, fresh[row["trace"]], single, actions)
+    report_calibration(run, state["round"], rows)
     if ensemble:
         actions.append(f"{run.attempt(ensemble['ref'])['summary']} beats the best single solution")
         await publish(run, ensemble)
@@ -67,21 +70,25 @@ def best_of(run: Run, rows: list[Trace]) -> Best | None:
     return best
 
 
-def met(run: Run, row: Trace, fresh: list[Json], best: Best | None, actions: list[str]) -> Trace:
-    """The trace after the meeting: counted, ended, or restarted from the run's best."""
+def met(run: Run, row: Trace, rows: list[Trace], fresh: list[Json], best: Best | None, actions: list[str]) -> Trace:
+    """The trace after the meeting: counted, ended, or rescued."""
     accepted = any(attempt["verdict"] == "accepted" for attempt in fresh)
     new = Trace(**row) | {"merged": row["head"], "stagnant": 0 if accepted else row["stagnant"] + 1}
     stuck = row["status"] == "done" or new["stagnant"] >= run.settings.patience
-    if stuck and best and row["step"] < run.settings.steps and best["script"] not in (script_of(row), row["rescued"]):
-        actions.append(f"trace {row['trace']} was stuck and goes on from {best['attempt']}")
-        new |= {"status": "running", "best": best, "rescued": best["script"], "stagnant": 0, "diagnosis": None, "tried": []}
+    if stuck and row["step"] < run.settings.steps and (saved := rescue(run, row, rows, best)):
+        actions.append(f"trace {row['trace']} was stuck and {saved.why}")
+        new |= {"status": "running", "best": saved.start, "stagnant": 0, "diagnosis": None, "tried": []}
+        new |= {"cross": saved.cross, "rescued": [*row["rescued"], saved.key, saved.start["ref"]]}
     elif new["status"] == "running" and row["step"] >= run.settings.steps:
         new["status"] = "done"
     return new
 
 
-def script_of(row: Trace) -> str | None:
-    return row["best"]["script"] if row["best"] else None
+def report_calibration(run: Run, number: int, rows: list[Trace]) -> None:
+    """How the reasoner's predictions fared so far, over all traces."""
+    found = calibration([item for row in rows for item in predictions(run.chain(row["head"]))])
+    if found is not None:
+        run.events.emit("calibration", key=str(number), **as_event(found, run.reasoner.name))
 
 
 def ending(run: Run, rows: list[Trace], best: Best | None) -> str:
@@ -105,39 +112,3 @@ def standing(row: Trace) -> Json:
         "attempts": row["step"],
         "accepted": row["n_accepted"],
     }
-
-
-async def share(run: Run, attempts: list[Json]) -> int:
-    """Accepted hypotheses enter the memory as successes, measurably worse ones as refuted; crashes and ties do not."""
-    records = [record_of(run, attempt) for attempt in attempts if measured(attempt)]
-    for record in records:
-        await asyncio.to_thread(run.memory.record, record)
-    return len(records)
-
-
-def measured(attempt: Json) -> bool:
-    return bool(attempt["hypothesis"]) and attempt["gain"] is not None and attempt["verdict"] in ("accepted", "rejected")
-
-
-def record_of(run: Run, attempt: Json) -> Record:
-    hypothesis = attempt["hypothesis"]
-    task = run.prepared.task
-    return Record(
-        kind="accepted" if attempt["verdict"] == "accepted" else "refuted",
-        challenge=hypothesis["challenge"],
-        hypothesis=hypothesis["statement"],
-        component=hypothesis["component"],
-        move=hypothesis["move"],
-        context="; ".join(run.setup["profile"].get("notes", [])[:4]),
-        task_hash=run.prepared.data_hash,
-        task_kind=task.kind,
-        metric=task.metric,
-        gain=attempt["gain"],
-        gain_se=attempt["gain_se"],
-        script_ref=attempt["script"],
-        run=run.id,
-        trace=attempt["trace"],
-        step=attempt["step"],
-        reasoner=run.reasoner.name,
-        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    )

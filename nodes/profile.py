@@ -56,7 +56,8 @@ async def set_up(run: Run) -> Json:
     return {
         "prepared": prepared.model_dump(),
         "profile": found,
-        "brief": brief_of(prepared).model_dump(),
+        "preview": await run.worker.preview(prepared),
+        "brief": brief_of(prepared, found.get("prediction", "")).model_dump(),
         "packages": host.packages,
         "cpus": exec_cpus(run, host),
         "gpus": host.gpus,
@@ -66,7 +67,7 @@ async def set_up(run: Run) -> Json:
     }
 
 
-def brief_of(prepared: Prepared) -> TaskBrief:
+def brief_of(prepared: Prepared, prediction: str) -> TaskBrief:
     task = prepared.task
     return TaskBrief(
         name=task.name,
@@ -77,6 +78,7 @@ def brief_of(prepared: Prepared) -> TaskBrief:
         id=prepared.id,
         target=task.target,
         columns=prepared.columns,
+        prediction=prediction,
         split=task.split.model_dump(),
         inputs=sorted(prepared.inputs),
         n_train=prepared.n_train,

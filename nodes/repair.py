@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from graph import quotes
 from graph.briefs import base
 from graph.run import Json, open_run
 from graph.state import TraceState
-from graph.work import add_usage, unanswered
+from graph.work import add_usage, thought, unanswered
 from reasoner.protocol import Hypothesis, ReasonerError, RepairBrief
 
 
@@ -21,20 +22,22 @@ async def repair(state: TraceState) -> dict[str, Any]:
 
     async def think() -> Json:
         brief = RepairBrief(
-            **base(run, row),
+            **base(run, row, state["siblings"]),
             script=run.artifacts.get(work["script"]),
             evidence=grade["evidence"],
             problems=work["reasons"],
             attempt=number,
+            log=quotes.log(run, run.artifacts.get_json(work["execution"])["log"]),
+            earlier=work.get("mended", []),
             hypothesis=hypothesis,
         )
         return (await run.reasoner.repair(brief)).model_dump()
 
     began = time.monotonic()
     try:
-        answer = await run.once("repair", [f"{work['attempt']}r{number}", work["script"], work["execution"]], think)
+        answer = await thought(run, "repair", [f"{work['attempt']}r{number}", work["script"], work["execution"]], think)
     except ReasonerError as error:
-        return {"work": unanswered(run, row, work, error)}
+        return {"work": await unanswered(run, row, work, error)}
     run.events.emit(
         "repaired",
         key=f"{work['attempt']}r{number}",
@@ -48,4 +51,5 @@ async def repair(state: TraceState) -> dict[str, Any]:
         usage=answer["usage"],
     )
     usage = add_usage(work["usage"], answer["usage"])
-    return {"work": work | {"script": run.artifacts.put(answer["script"]), "summary": answer["summary"], "usage": usage}}
+    told = {"cause": answer["cause"], "fix": answer["fix"], "mended": [*work.get("mended", []), f"{answer['cause']} -> {answer['fix']}"]}
+    return {"work": work | told | {"script": run.artifacts.put(answer["script"]), "summary": answer["summary"], "usage": usage}}

@@ -5,22 +5,24 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from graph.policy import POLICIES, View
+from graph.briefs import HISTORY
+from graph.policies import POLICIES
+from graph.policy import Choice, View
 from graph.run import Run, open_run
 from graph.state import Trace, TraceState, Work
 from graph.work import begin
-
-HISTORY = 200  # attempts that a policy looks back at
 
 
 async def select(state: TraceState) -> dict[str, Any]:
     run, row = open_run(state["run_dir"]), state["row"]
     rng = random.Random(f"{run.settings.seed}/{row['trace']}/{row['step']}")
-    choice = POLICIES[run.settings.policy](view(run, row), rng)
+    choice = crossing(row) or POLICIES[run.settings.policy](view(run, row, state["siblings"]), rng)
     base = run.attempt(choice.base) if choice.base else None
     work = begin(row, choice, base["id"] if base else None)
     if base and choice.mode == "broaden" and row["diagnosis"]:
         work["diagnosis"] = row["diagnosis"]
+    if choice.mode == "crossover":
+        work["diagnosis"] = run.artifacts.put_json(run.artifacts.get_json(str(row["cross"]))["diagnosis"])
     if base and choice.mode == "debug":
         work |= Work(
             script=base["script"], grade=base["grade"], execution=base["execution"], reasons=base["reasons"], hypothesis=base["hypothesis"]
@@ -28,12 +30,22 @@ async def select(state: TraceState) -> dict[str, Any]:
     return {"work": work}
 
 
-def view(run: Run, row: Trace) -> View:
+def crossing(row: Trace) -> Choice | None:
+    """What the merge asked of a rescued trace comes before any policy."""
+    if row["cross"] is None or row["best"] is None:
+        return None
+    return Choice("crossover", row["best"]["ref"], "stuck: combine the best with what the other traces proved")
+
+
+def view(run: Run, row: Trace, siblings: list[str]) -> View:
+    shared = siblings if run.settings.sharing else []
     return View(
         attempts=run.chain(row["head"], limit=HISTORY),
         best=row["best"]["ref"] if row["best"] else None,
         open_hypotheses=n_open(run, row),
         direction=run.prepared.task.direction,
+        tried=len(row["tried"]),
+        others=[attempt for head in shared for attempt in run.chain(head, limit=HISTORY)],
     )
 
 

@@ -6,13 +6,14 @@ import asyncio
 import time
 from typing import Any
 
+from graph import quotes
 from graph.briefs import base, fact
 from graph.ensemble import N_SHOWN, entries_of, members_of
 from graph.run import Json, Run, open_run
 from graph.state import Trace, TraceState
-from graph.work import add_usage, unanswered
+from graph.work import add_usage, thought, unanswered
 from memory.protocol import Recall
-from reasoner.protocol import Diagnosis, Fact, Hint, ReasonerError, UpdateBrief
+from reasoner.protocol import Crossover, Diagnosis, Fact, Hint, ReasonerError, UpdateBrief
 
 N_HINTS, N_WARNINGS = 3, 2
 
@@ -23,24 +24,43 @@ async def update(state: TraceState) -> dict[str, Any]:
     start = run.attempt(work["base"])
     diagnosis = untried(Diagnosis.model_validate(run.artifacts.get_json(work["diagnosis"])), row["tried"])
     script = run.artifacts.get(start["script"])
+    given = run.artifacts.get_json(row["cross"]) if work["mode"] == "crossover" and row["cross"] else {}
+    crossover = Crossover.model_validate(given["crossover"]) if given else None
 
     pool = state.get("pool")
 
     async def think() -> Json:
-        hints = await recall(run, row, diagnosis)
+        hints = [] if crossover else await recall(run, row, diagnosis)
         evidence = run.artifacts.get_json(start["evidence"])
-        solution = await run.reasoner.update(
-            UpdateBrief(**base(run, row), script=script, evidence=evidence, diagnosis=diagnosis, hints=hints, members=named(run, pool))
+        common = base(run, row, state["siblings"])  # read last: what others run at this moment is in it
+        run.flying[row["trace"]] = diagnosis.hypotheses[0].statement
+        heads = [row["head"], *(state["siblings"] if run.settings.sharing else [])]
+        brief = UpdateBrief(
+            **common,
+            script=script,
+            evidence=evidence,
+            log=quotes.log(run, start["log"]),
+            diagnosis=diagnosis,
+            hints=hints,
+            quotes=quotes.changes(run, heads, hints, common["path"]),
+            may_ask=len(quotes.attempts(run, heads)) > 1,
+            crossover=crossover,
+            members=named(run, pool),
         )
+        solution = await quotes.step(run, brief, heads)
+        if solution.hypothesis:
+            run.flying[row["trace"]] = solution.hypothesis.statement
         if solution.ensemble and (missing := unknown(run, pool, solution.ensemble)):
             raise ReasonerError(f"the ensemble names {missing}; it may blend at least two of the attempts in `members`")
         return solution.model_dump() | {"hints": [hint.model_dump() for hint in hints]}
 
     began = time.monotonic()
     try:
-        answer = await run.once("update", [work["attempt"], work["diagnosis"], start["script"], *row["tried"]], think)
+        answer = await thought(
+            run, "update", [work["attempt"], work["diagnosis"], start["script"], *row["tried"], *state["siblings"]], think
+        )
     except ReasonerError as error:
-        return {"work": unanswered(run, row, work, error)}
+        return {"work": await unanswered(run, row, work, error)}
     place = {"trace": row["trace"], "step": row["step"]}
     run.events.emit("recalled", key=work["attempt"], **place, hints=answer["hints"])
     run.events.emit(
@@ -98,7 +118,7 @@ async def recall(run: Run, row: Trace, diagnosis: Diagnosis) -> list[Hint]:
     strongest = sorted(found.values(), key=lambda item: (-abs(item.weight), item.record.id))
     helped = [item for item in strongest if item.weight > 0][:N_HINTS]
     failed = [item for item in strongest if item.weight <= 0][:N_WARNINGS]
-    return [hint(item) for item in helped + failed]
+    return [hint(item, run.id) for item in helped + failed]
 
 
 def accepted_statements(run: Run, row: Trace) -> list[str]:
@@ -108,7 +128,7 @@ def accepted_statements(run: Run, row: Trace) -> list[str]:
     ]
 
 
-def hint(item: Recall) -> Hint:
+def hint(item: Recall, run_id: str) -> Hint:
     record = item.record
     return Hint(
         id=record.id,
@@ -121,5 +141,7 @@ def hint(item: Recall) -> Hint:
         gain=record.gain,
         gain_se=record.gain_se,
         weight=round(item.weight, 4),
+        change=record.diff,
+        attempt=f"t{record.trace}s{record.step}" if record.run == run_id else "",
         where=f"run {record.run}, trace {record.trace}, step {record.step}, {record.task_kind} task, {record.metric}",
     )

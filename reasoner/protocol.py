@@ -63,6 +63,7 @@ class TaskBrief(Frozen):
     id: str
     target: list[str]
     columns: list[str] = Field(description="columns of submission.csv and oof.csv, the id first")
+    prediction: str = Field("", description="probability | label | value | ranking: what the metric is computed from")
     split: dict[str, Any] = Field(description="{kind, column, n_folds}")
     inputs: list[str] = Field(description="names below input/")
     n_train: int
@@ -204,6 +205,7 @@ class Hint(Frozen):
     weight: float
     where: str = Field(description="provenance: run, trace, step, task kind")
     attempt: str = Field("", description="the attempt of this very run that it comes from, whose script can be quoted")
+    change: str = Field("", description="the change that was measured, as a unified diff; bounded")
 
 
 class Quote(Frozen):
@@ -250,6 +252,7 @@ class Brief(Frozen):
     in_flight: list[str] = Field(default_factory=list, description="hypotheses that other traces run at this moment; choose something else")
     path: list[Fact] = Field(default_factory=list, description="the accepted attempts that led to the trace's best, oldest first; bounded")
     tally: list[Tally] = Field(default_factory=list, description="all attempts of the trace, counted by component")
+    accept_z: float = Field(1.0, description="standard errors by which a change must be better to be accepted")
     preview: str = Field("", description="what lies below input/, in words (task.preview)")
     seed: int = 0
 

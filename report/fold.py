@@ -242,6 +242,15 @@ def _finalized(view: RunView, event: Event) -> RunView:
     return _say(view, event, "finalized", f"submission {clean(event.get('submission'))}")
 
 
+def _checked(view: RunView, event: Event) -> RunView:
+    return _spend(view, event, "check")
+
+
+def _unanswered(view: RunView, event: Event) -> RunView:
+    trace = whole(event.get("trace")) if number(event.get("trace")) is not None else None
+    return _say(_spend(view, event, "unanswered"), event, "unanswered", clean(event.get("message")), trace)
+
+
 def _warned(view: RunView, event: Event) -> RunView:
     text = clean(event.get("message"), 1000)
     return _say(replace(view, warnings=(*view.warnings[-199:], text)), event, "warning", text)
@@ -278,6 +287,8 @@ HANDLERS: dict[str, Callable[[RunView, Event], RunView]] = {
     "merged": _merged,
     "finalizing": _finalizing,
     "finalized": _finalized,
+    "checked": _checked,
+    "unanswered": _unanswered,
     "warning": _warned,
     "run_ended": _ended,
 }

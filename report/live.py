@@ -25,10 +25,10 @@ from report.view import Line, RunView, Trace
 from report.words import duration, gain, score, spark
 
 COLOURS = {
-    "accepted": "green", "tie": "yellow", "rejected": "bright_black", "failed": "red", "warning": "yellow", "merged": "cyan",
+    "accepted": "green", "tie": "yellow", "rejected": "bright_black", "failed": "red", "warning": "yellow", "unanswered": "yellow", "merged": "cyan",
     "finalized": "green", "ended": "bold",
 }  # fmt: skip
-MARKS = {"accepted": "✓", "tie": "≈", "rejected": "·", "failed": "✗", "warning": "!", "merged": "⇄", "finalized": "★"}
+MARKS = {"accepted": "✓", "tie": "≈", "rejected": "·", "failed": "✗", "warning": "!", "unanswered": "?", "merged": "⇄", "finalized": "★"}
 WIDE = 110
 
 

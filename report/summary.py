@@ -14,9 +14,10 @@ ENDINGS = {
     "target": "The target score is reached.",
     "stopped": "Stopped; it can go on where it was.",
     "interrupted": "Interrupted; it can go on where it was.",
+    "paused": "Paused: the reasoner cannot work; the run can go on once that is remedied.",
     "error": "Stopped by an error; it can go on once that is remedied.",
 }
-RESUMABLE = ("stopped", "interrupted", "error")
+RESUMABLE = ("stopped", "interrupted", "paused", "error")
 
 
 def arrow(view: RunView) -> str:

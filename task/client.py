@@ -107,6 +107,9 @@ class TaskWorker:
     async def profile(self, prepared: Prepared) -> dict[str, Any]:
         return cast(dict[str, Any], await self.call("profile", prepared=prepared.model_dump()))
 
+    async def preview(self, prepared: Prepared) -> str:
+        return str(await self.call("preview", prepared=prepared.model_dump()))
+
     async def grade(
         self,
         prepared: Prepared,

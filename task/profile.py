@@ -13,7 +13,7 @@ from scipy import stats
 
 from task import splits
 from task.evidence import cleaned
-from task.metrics import auc
+from task.metrics import auc, get_metric
 from task.types import Prepared
 
 Array = NDArray[Any]
@@ -35,6 +35,7 @@ def profile(prepared: Prepared) -> dict[str, Any]:
         "rows": rows,
         "n_columns": len(names),
         "target": target(y, task.target[0], task.kind),
+        "prediction": get_metric(task.metric, task.direction).needs,
         "columns": described,
         "groups": groups(train, test, prepared, names),
         "time": times(train, test, prepared),

@@ -153,6 +153,7 @@ PROFILE = """Keys of the data profile, computed once per task by the harness.
 
 rows          {train, test}
 target        {name, kind, n_classes, rates: {label: share}, skew, zero_share, min, max, nonnegative, integer}
+prediction    probability | label | value | ranking: what the metric is computed from
 columns       [{name, kind: numeric|categorical|text|date|id|constant, dtype, missing, missing_test, n_unique, examples,
                 min, max, mean, skew, strength (|2AUC-1| or |Spearman| of this column alone against the target, 0..1),
                 missing_strength (same for its missingness), drift (0..1: |2AUC-1| of telling train from test by it),

@@ -49,6 +49,12 @@ def profile(prepared: Json) -> Json:
     return look(Prepared.model_validate(prepared))
 
 
+def preview(prepared: Json) -> str:
+    from task.preview import preview as look
+
+    return look(Prepared.model_validate(prepared))
+
+
 def grade(prepared: Json, files: dict[str, str], references: dict[str, Any], execution: Json | None, seed: int = 0) -> Any:
     from task.grade import grade as judge
 
@@ -117,6 +123,7 @@ CALLS = {
         prepare,
         prepare_refit,
         profile,
+        preview,
         grade,
         compare_files,
         check_submission,

@@ -134,7 +134,9 @@ class HypothesisAnswer(Answer):
     plan: Text = Field("", description="the edit, concretely: which lines, which values")
     expected: Sign = Field("better", description="predicted sign of the change of the score")
     size: Magnitude = Field("small", description="predicted size: small 1-2 SE, medium 2-5 SE, large more")
-    confidence: Share = Field(0.5, description="probability, 0.01-0.99, that the measured change has the predicted sign beyond 1 SE")
+    confidence: Share = Field(
+        0.5, description="probability, 0.01-0.99, that the measured change has the predicted sign beyond the bar of acceptance"
+    )
     cost: Cost = Field("medium", description="extra running time: low, medium or high")
     refuted_by: Text = Field("", description="the measured result that would show that it is wrong")
     cites: Texts = Field(default_factory=list, description="ids of the evidence that it rests on")

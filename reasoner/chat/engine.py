@@ -15,6 +15,7 @@ from reasoner.chat.convert import to_diagnosis, to_review, to_solution
 from reasoner.chat.edits import AnswerError
 from reasoner.chat.endpoint import Endpoint
 from reasoner.chat.faults import Fault
+from reasoner.chat.forms import known_form
 from reasoner.chat.options import Options, models_by_verb
 from reasoner.chat.patience import Tell, ends_the_run
 from reasoner.chat.prices import Prices, price_of
@@ -46,7 +47,7 @@ class Ping(BaseModel):
 
 
 class Chat:
-    """Who thinks is a model elsewhere. Made by `endpoint.from_env`'s caller through `make`."""
+    """Who thinks is a model elsewhere; see `make`."""
 
     def __init__(self, address: Address, options: Options, prices: Prices, kept: Exchanges, tell: Tell) -> None:
         self.options = options
@@ -92,6 +93,10 @@ class Chat:
             except Unusable as error:
                 raise ReasonerUnavailable(f"{error}; a model that cannot answer in JSON cannot drive a run, choose another") from error
         return spent
+
+    def forms(self) -> list[str]:
+        """The forms of answer in use, by model."""
+        return list(dict.fromkeys(known_form(asker.endpoint) for asker in self.askers.values()))
 
     async def close(self) -> None:
         for asker in self.askers.values():

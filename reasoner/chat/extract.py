@@ -1,11 +1,9 @@
-"""JSON and code out of what a model wrote: fences, prose around it, thinking aloud before it."""
+"""JSON out of what a model wrote: fences, prose around it, thinking aloud before it."""
 
 from __future__ import annotations
 
-import ast
 import json
 import re
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -59,36 +57,3 @@ def objects(text: str) -> Iterator[dict[str, Any]]:
             if isinstance(value, dict):
                 yield value
         place = text.find("{", max(end, place + 1))
-
-
-def code_of(text: str) -> str | None:
-    """A Python script in the text: the longest fenced block that compiles, else the whole text if it is a script itself."""
-    said = spoken(text)
-    blocks = sorted((body for name, body in FENCE.findall(said) if name.lower() in ("", "python", "py", "python3")), key=len, reverse=True)
-    return next((body.strip() + "\n" for body in (*blocks, said) if is_script(body)), None)
-
-
-def is_script(text: str) -> bool:
-    """Whether the text is a Python file that does something: it compiles and imports or defines."""
-    if syntax_error(text):
-        return False
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tree = ast.parse(text)
-    return any(isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef) for node in tree.body)
-
-
-def syntax_error(script: str) -> str:
-    """Why the script does not compile, with the line; empty when it does. Nothing is run."""
-    if len(script) > MAX_CHARS:
-        return f"the script has {len(script)} characters; at most {MAX_CHARS} are taken"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compile(script, "solution.py", "exec", dont_inherit=True)
-    except SyntaxError as error:
-        line = (error.text or "").strip()[:200]
-        return f"{type(error).__name__} in line {error.lineno}: {error.msg}" + (f": `{line}`" if line else "")
-    except (ValueError, RecursionError, MemoryError) as error:
-        return f"{type(error).__name__}: {error or 'nested too deeply'}"
-    return ""

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from reasoner.chat.text import line, number, signed
+from reasoner.chat.text import line, noise, number, signed
 from reasoner.protocol import Brief, DiagnoseBrief, Fact, Hint, UpdateBrief
 
 N_CLASSES, N_FOLDS, N_COLUMNS = 12, 10, 60
@@ -52,7 +52,8 @@ def evidence_items(evidence: dict[str, Any], prefix: str = "E") -> list[Item]:
 
 
 def _evidence(evidence: dict[str, Any]) -> Found:
-    for key, value in evidence.items():
+    order = list(READERS)  # the score first, then what explains it; what nobody knows comes last
+    for key, value in sorted(evidence.items(), key=lambda item: order.index(item[0]) if item[0] in READERS else len(order)):
         reader = READERS.get(key)
         if reader is not None and value:
             yield from reader(value)
@@ -79,7 +80,7 @@ def _cv(cv: dict[str, Any]) -> Found:
     better = "higher" if cv.get("direction") == "max" else "lower"
     yield (
         "cv.mean",
-        f"score by the harness: {line(cv.get('metric'), 80)} {number(cv.get('mean'))} ± {number(cv.get('se'))} SE ({better} is better)",
+        f"score by the harness: {line(cv.get('metric'), 80)} {number(cv.get('mean'))} ± {noise(cv.get('se'))} SE ({better} is better)",
     )
     if cv.get("folds"):
         yield "cv.folds", f"per fold ({line(cv.get('scheme'), 60)}): {folds(cv['folds'])}"
@@ -94,7 +95,7 @@ def _train(train: dict[str, Any]) -> Found:
 def _paired(paired: dict[str, Any]) -> Found:
     for name, item in paired.items():
         if isinstance(item, dict) and item.get("d") is not None:
-            told = f"{signed(item['d'])} ± {number(item.get('se'))} SE, p(improved) {number(item.get('p_improved'))}"
+            told = f"{signed(item['d'])} ± {noise(item.get('se'))} SE, p(improved) {number(item.get('p_improved'))}"
             yield (
                 f"paired.{name}",
                 f"paired on the same rows against the {'best before it' if name == 'best' else line(name, 40)}: {told} (positive is better)",
@@ -216,25 +217,43 @@ def share(value: Any) -> str:
 # attempts and memory
 
 
-def fact_line(fact: Fact) -> str:
-    """`t0s3 features: statement | predicted better/small 60% | measured +0.004 ± 0.001 | accepted: why`."""
-    told = [f"{fact.attempt}{' ' + fact.component if fact.component else ''}: {line(fact.hypothesis, 220)}"]
+def failure_items(evidence: dict[str, Any]) -> list[Item]:
+    """Why an attempt failed, a line each."""
+    given = evidence.get("error")
+    found = [line(f"{given.get('type')}: {given.get('message')}", 400)] if isinstance(given, dict) else []
+    return [Item("failed:", "", text) for text in [*found, *(line(text, 400) for text in evidence.get("problems", [])[:3])]]
+
+
+def fact_line(fact: Fact, *, short: bool = False) -> str:
+    """`t0s3 features: statement | predicted better/small 60% sure | measured +0.004 ± 0.001 | ACCEPTED`; in short without prediction and reasons."""
+    if short:
+        gain = f" {signed(fact.gain)} ± {noise(fact.gain_se)}" if fact.gain is not None else ""
+        score = f" (score {number(fact.score)})" if fact.score is not None else ""
+        return f"{place(fact)}: {line(fact.hypothesis, 120)} | {fact.verdict.upper()}{gain}{score}"
+    told = [f"{place(fact)}: {line(fact.hypothesis, 220)}"]
     if fact.predicted:
         sure = f" {fact.confidence:.0%} sure" if fact.confidence is not None else ""
         told.append(f"predicted {('worse', 'no change', 'better')[fact.predicted.sign + 1]}/{fact.predicted.size}{sure}")
     if fact.gain is not None:
-        told.append(f"measured {signed(fact.gain)} ± {number(fact.gain_se)}")
+        told.append(f"measured {signed(fact.gain)} ± {noise(fact.gain_se)}")
     if fact.score is not None:
         told.append(f"score {number(fact.score)}")
-    told.append(f"{fact.verdict.upper()}{': ' + line(fact.why, 200) if fact.why and fact.gain is None else ''}")
-    told += [f"cause: {line(fact.cause, 200)}"] if fact.cause else []
-    told += [f"fix proposed: {line(fact.fix, 200)}"] if fact.fix else []
+    told.append(
+        f"{fact.verdict.upper()}{': ' + line(fact.why, 200) if fact.why and fact.verdict != 'accepted' and fact.gain is None else ''}"
+    )
+    if fact.cause or fact.fix:
+        mended = "" if fact.verdict == "failed" else "it crashed at first and was repaired, "
+        told.append(f"{mended}cause: {line(fact.cause, 200)} | {'fix proposed' if not mended else 'fix'}: {line(fact.fix, 200)}")
     return " | ".join(told)
+
+
+def place(fact: Fact) -> str:
+    return f"{line(fact.attempt, 20)} {line(fact.component, 20)}".strip()
 
 
 def hint_line(hint: Hint) -> str:
     helped = "HELPED" if hint.kind == "accepted" else "DID NOT HELP"
-    told = f"{helped} ({signed(hint.gain)} ± {number(hint.gain_se)} SE, weight {hint.weight:+.2f}) {line(hint.component, 20)}: {line(hint.hypothesis, 260)}"
+    told = f"{helped} ({signed(hint.gain)} ± {noise(hint.gain_se)} SE, weight {hint.weight:+.2f}) {line(hint.component, 20)}: {line(hint.hypothesis, 260)}"
     against = f" | against: {line(hint.challenge, 160)}" if hint.challenge else ""
     where = f" | from {line(hint.where, 120)}" + (f", attempt {hint.attempt}" if hint.attempt else "")
     return told + against + where

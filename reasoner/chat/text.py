@@ -61,6 +61,11 @@ def number(value: object) -> str:
     return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
+def noise(value: object) -> str:
+    """A standard error: two digits say enough."""
+    return f"{value:.2g}" if isinstance(value, float) else number(value)
+
+
 def signed(value: float) -> str:
     return f"{value:+.3g}"
 

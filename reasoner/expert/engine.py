@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 
 from reasoner.expert import moves
+from reasoner.expert.cross import combine, sureness
 from reasoner.expert.facts import facts_of
 from reasoner.expert.moves import Look, Move, Reason
-from reasoner.expert.render import describe, render
+from reasoner.expert.render import describe, family_in, render
 from reasoner.expert.spec import Facts, Spec, canonical, parse
 from reasoner.protocol import (
     Brief,
@@ -19,6 +21,7 @@ from reasoner.protocol import (
     Hint,
     Hypothesis,
     Observation,
+    ReasonerError,
     RepairBrief,
     Review,
     ReviewBrief,
@@ -30,6 +33,8 @@ from reasoner.protocol import (
 N_HYPOTHESES = 5
 TABU_STEPS = 6  # a move that failed rests for so many steps
 WORTH = 0.12  # effect x confidence below which nothing is expected to help
+SIBLING_STEPS = 5  # a move that failed another trace with the same family rests for so many steps here too
+SIBLING_GAIN, SIBLING_LOSS = 0.8, 0.6  # what a measurement of another trace counts
 SURE_MOMENTUM = 1.6  # factor of a hypothesis that memory speaks for with full weight
 
 
@@ -54,7 +59,7 @@ class Expert:
         if spec is None:  # another's script: the expert never patches free text, it offers its own
             return Diagnosis(hypotheses=[fresh(brief)])
         look = look_of(brief, spec, facts, brief.evidence)
-        ranked = rank(list(moves.applicable(look)), brief, self.seed)
+        ranked = rank(list(moves.applicable(look)), brief, look.spec.family, self.seed)
         return Diagnosis(
             observations=observations(look),
             causes=list(dict.fromkeys(reason.challenge for _, reason, _ in ranked[:3])),
@@ -64,7 +69,9 @@ class Expert:
     async def update(self, brief: UpdateBrief) -> Solution:
         facts = facts_of(brief)
         spec = parse(brief.script)
-        chosen = choose(brief.diagnosis.hypotheses, brief.hints)
+        if spec is not None and brief.crossover is not None:
+            return crossed(brief, spec, facts)
+        chosen = choose(brief.diagnosis.hypotheses, brief.hints, brief.in_flight)
         if spec is None or chosen is None:
             spec = first_spec(facts, brief.stage.trace, 0)
             return Solution(script=render(spec, facts), summary=describe(spec, facts), hypothesis=chosen)
@@ -146,14 +153,15 @@ def tried_families(history: list[Fact]) -> list[str]:
     return [fact.move.partition(":")[2] for fact in history if fact.move and fact.move.startswith("family:")]
 
 
-def rank(found: list[tuple[Move, Reason]], brief: Brief, seed: int) -> list[tuple[Move, Reason, float]]:
+def rank(found: list[tuple[Move, Reason]], brief: Brief, family: str, seed: int) -> list[tuple[Move, Reason, float]]:
     """By expected effect x confidence, with failed moves at rest and a small difference between traces."""
-    resting = tabu(brief.history)
+    resting = tabu(brief.history) | siblings_tabu(brief, family)
     scored = []
     for move, reason in found:
         if move.name in resting:
             continue
-        worth = reason.effect * reason.confidence * own_record(move, brief.history) * jitter(seed, brief.stage.trace, move.name)
+        record = own_record(move, brief.history) * siblings_record(move, brief.others)
+        worth = reason.effect * reason.confidence * record * jitter(seed, brief.stage.trace, move.name)
         scored.append((move, reason, worth))
     return sorted(scored, key=lambda item: (-item[2], item[0].name))
 
@@ -167,6 +175,22 @@ def tabu(history: list[Fact]) -> set[str]:
         elif fact.move and fact.verdict != "accepted":
             resting.add(fact.move)
     return resting
+
+
+def siblings_tabu(brief: Brief, family: str) -> set[str]:
+    """Moves that lately did not help another trace with the same kind of model."""
+    since = brief.stage.step - SIBLING_STEPS
+    late = [fact for fact in brief.others if fact.step >= since and fact.move and fact.verdict != "accepted"]
+    return {str(fact.move) for fact in late if family_in(fact.summary) in (family, None)}
+
+
+def siblings_record(move: Move, others: list[Fact]) -> float:
+    """What the other traces measured of this very move on this very task, however different their model."""
+    factor = 1.0
+    for fact in others:
+        if fact.move == move.name:
+            factor *= 1 + SIBLING_GAIN * math.tanh(sureness(fact) / 4) if fact.verdict == "accepted" else SIBLING_LOSS
+    return factor
 
 
 def own_record(move: Move, history: list[Fact]) -> float:
@@ -238,15 +262,28 @@ def observations(look: Look) -> list[Observation]:
     return said
 
 
+def crossed(brief: UpdateBrief, spec: Spec, facts: Facts) -> Solution:
+    """The best script with what the other traces proved; a combination that changes nothing is not worth a run."""
+    assert brief.crossover is not None
+    look = look_of(brief, spec, facts, brief.evidence)
+    new, taken = combine(look, brief.crossover, brief.history)
+    if new == look.spec:
+        raise ReasonerError("nothing of what the other traces proved fits into this script")
+    proposed = brief.diagnosis.hypotheses[0]
+    hypothesis = proposed.model_copy(update={"statement": f"take over from other traces: {'; '.join(taken)}"})
+    return Solution(script=render(new, facts, f"Changed: {hypothesis.statement}."), summary=describe(new, facts), hypothesis=hypothesis)
+
+
 # the step with momentum
 
 
-def choose(hypotheses: list[Hypothesis], hints: list[Hint]) -> Hypothesis | None:
-    """The strongest hypothesis once memory has spoken for or against it."""
+def choose(hypotheses: list[Hypothesis], hints: list[Hint], in_flight: list[str]) -> Hypothesis | None:
+    """The strongest hypothesis once memory has spoken for or against it, and not one that another trace runs at this moment."""
     if not hypotheses:
         return None
     order = {item.id: index for index, item in enumerate(hypotheses)}
-    return max(hypotheses, key=lambda item: (worth(item) * momentum(item, hints), -order[item.id]))
+    free = [item for item in hypotheses if item.statement not in in_flight] or hypotheses
+    return max(free, key=lambda item: (worth(item) * momentum(item, hints), -order[item.id]))
 
 
 def worth(item: Hypothesis) -> float:

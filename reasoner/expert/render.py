@@ -34,17 +34,24 @@ def clean(text: str) -> str:
     return text.replace("\\", "/").replace('"""', "'''")[:600]
 
 
+NAMES = {
+    "hgb": "gradient boosting",
+    "lgbm": "LightGBM",
+    "extra": "extra trees",
+    "linear": "a linear model",
+    "svm": "a kernel machine",
+    "knn": "nearest neighbours",
+}
+
+
+def family_in(summary: str) -> str | None:
+    """The family of the script that `describe` put into this line; None for other words."""
+    return next((family for family, name in NAMES.items() if f" by {name}" in summary), None)
+
+
 def describe(spec: Spec, facts: Facts) -> str:
     """One line: what this script is."""
-    names = {
-        "hgb": "gradient boosting",
-        "lgbm": "LightGBM",
-        "extra": "extra trees",
-        "linear": "a linear model",
-        "svm": "a kernel machine",
-        "knn": "nearest neighbours",
-    }
-    parts = [names[spec.family] + (f" blended with {names[spec.second]}" if spec.second else "")]
+    parts = [NAMES[spec.family] + (f" blended with {NAMES[spec.second]}" if spec.second else "")]
     words = {
         "slow": "slower learning", "date_parts": "date parts", "detrend": "trend and season first", "recent": "recent rows", "ratios": "ratios of columns",
         "missing": "missingness indicators", "group_diff": "differences within the group", "group_normalise": "predictions normalised in the group",

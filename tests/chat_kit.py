@@ -1,0 +1,78 @@
+"""What the tests of the chat reasoner share: an endpoint that answers each verb, a run through the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from kit import HONEST
+from openai_server import Body, Say, say
+from typer.testing import CliRunner
+
+from cli.app import app
+
+KEY = "sk-test-5f0c1e7d9b2a4c68"
+
+
+def verb_of(body: Body) -> str:
+    """The verb of a request, told by the schema that it asks for."""
+    schema = json.dumps(schema_of(body))
+    if '"hypotheses"' in schema:
+        return "diagnose"
+    if '"edits"' in schema:
+        return "repair" if '"cause"' in schema else "update"
+    if '"aligned"' in schema:
+        return "review"
+    return "draft" if '"script"' in schema else "check"
+
+
+def schema_of(body: Body) -> Any:
+    """What the request asks for: in its form, or spelled out in its messages."""
+    if "tools" in body:
+        return body["tools"][0]["function"]["parameters"]
+    if (form := body.get("response_format") or {}).get("json_schema"):
+        return form["json_schema"]["schema"]
+    spelled = [message["content"] for message in body["messages"] if "JSON schema:\n" in message["content"]]
+    return json.loads(spelled[0].rpartition("JSON schema:\n")[2]) if spelled else {}
+
+
+def honest(body: Body, n: int) -> Say:
+    """A sound answer to whatever is asked; scripts get better with every answer."""
+    verb = verb_of(body)
+    script = HONEST.format(noise=round(3 / (1 + n), 4))
+    hypothesis = {"challenge": "predictions are noisy", "statement": f"less noise, {n}", "component": "model", "confidence": 0.7}
+    answers: dict[str, Any] = {
+        "check": {"answer": 5},
+        "draft": {"summary": f"linear score, {n}", "script": script},
+        "diagnose": {"observations": [], "causes": ["noise"], "hypotheses": [hypothesis]},
+        "update": {"summary": f"less noise, {n}", "hypothesis": hypothesis, "edits": [], "script": script},
+        "repair": {"summary": "mended", "cause": "a bug", "fix": "none", "edits": [], "script": script},
+        "review": {"aligned": True, "leaks": False, "reasons": []},
+    }
+    return say(answers[verb])
+
+
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str = "", key: str = KEY) -> None:
+    """A user's environment of one's own: key, endpoint, caches, current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name, value in {"OPENAI_API_KEY": key, "OPENAI_BASE_URL": url}.items():
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
+
+
+def gome(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+QUICK = ("--traces", "1", "--steps", "2", "--time", "120", "--memory", "off", "--set", "backoff_s=0.01", "--set", "retries=1")
+
+
+def one_line(result: Result) -> str:
+    """What stderr says: one line, with the exit code of something missing."""
+    assert result.exit_code == 2, (result.output, result.exception)
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, lines
+    return str(lines[0])

@@ -1,0 +1,83 @@
+"""The trust policy: what it believes, and what it does with reasoners of known skill."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from sampler_kit import attempt, shares, view
+
+from graph.adaptive import MAX_WIDTH, adaptive, belief, earlier_bests, width
+
+Json = dict[str, Any]
+
+
+def step(index: int, mode: str, z: float | None, **changes: Any) -> Json:
+    """A measured step: z standard errors of improvement, accepted above 1."""
+    verdict = "failed" if z is None else "accepted" if z > 1 else "rejected" if z < -1 else "tie"
+    return attempt(index, mode=mode, verdict=verdict, gain=z, gain_se=None if z is None else 1.0, **changes)
+
+
+def test_it_follows_a_good_gradient_and_leaves_a_useless_one() -> None:
+    directed = {skill: shares(skill, seeds=20)["directed"] for skill in (0.0, 0.5, 1.0)}
+    assert directed[0.0] < 0.5 < 0.6 < directed[0.5] < directed[1.0]
+    assert directed[1.0] > 0.9
+
+
+def test_a_larger_improvement_counts_more_than_a_small_one_and_a_crash_counts_as_none() -> None:
+    small, large, none = (belief("directed", view([step(1, "directed", z)])).mean for z in (1.1, 6.0, None))
+    assert large > small > 0.5 > none
+
+
+def test_older_results_count_less() -> None:
+    lost, won = step(1, "directed", -3), step(2, "directed", 3)
+    assert belief("directed", view([lost] * 5 + [won] * 5)).mean > belief("directed", view([won] * 5 + [lost] * 5)).mean
+
+
+def test_what_was_not_tried_for_long_goes_back_to_its_prior() -> None:
+    history = [step(index, "backtrack", -3) for index in range(5)]
+    later = history + [step(index, "directed", 3) for index in range(5, 45)]
+    fresh = belief("backtrack", view([])).mean
+    assert belief("backtrack", view(history)).mean < belief("backtrack", view(later)).mean == pytest.approx(fresh, rel=0.15)
+
+
+def test_a_step_that_costs_more_must_bring_more() -> None:
+    dear = [step(index, "directed", 2, seconds=60.0) for index in range(6)]
+    cheap = [step(index, "broaden", 2, seconds=1.0) for index in range(6, 12)]
+    known = view([attempt(0, verdict="accepted", gain=None), *dear, *cheap, *[step(index, "directed", 0) for index in range(12, 15)]])
+    known = known._replace(best="ref0", open_hypotheses=2, tried=1)
+    modes = [adaptive(known, random.Random(seed)).mode for seed in range(200)]
+    assert modes.count("broaden") > 150
+
+
+def test_a_diagnosis_is_tried_wider_after_misses_and_narrow_again_after_a_hit() -> None:
+    missed = [step(index, "directed", 0) for index in range(8)]
+    assert [width(missed[:n]) for n in (0, 1, 2, 8)] == [1, 2, 3, MAX_WIDTH]
+    assert width([*missed, step(9, "directed", 3)]) == 1
+
+
+def test_another_hypothesis_is_tried_only_within_the_width() -> None:
+    history = [attempt(0, verdict="accepted", gain=None, replaces=True), step(1, "directed", 0)]
+    for tried, allowed in ((0, False), (1, True), (2, False)):
+        known = view(history)._replace(best="ref0", open_hypotheses=4, tried=tried)
+        modes = {adaptive(known, random.Random(seed)).mode for seed in range(100)}
+        assert ("broaden" in modes) is allowed
+
+
+def test_an_earlier_solution_that_led_nowhere_twice_is_left_alone() -> None:
+    history = [attempt(0, replaces=True), attempt(1, replaces=True), attempt(2, replaces=True)]
+    vain = [step(index, "backtrack", -2, parent="t0s0") for index in (3, 4)]
+    assert earlier_bests(view(history)._replace(best="ref2")) == ["ref0", "ref1"]
+    assert earlier_bests(view(history + vain)._replace(best="ref2")) == ["ref1"]
+
+
+def predicted(index: int, helped: bool) -> Json:
+    hypothesis = {"id": f"h{index}", "component": "model", "confidence": 0.8, "effect": {"sign": 1, "size": "small"}}
+    return step(index, "directed", 3 if helped else -3, hypothesis=hypothesis, trace=1)
+
+
+def test_how_predictions_fared_in_other_traces_moves_the_prior() -> None:
+    good, bad = ([predicted(index, helped) for index in range(8)] for helped in (True, False))
+    means = [belief("directed", view([])._replace(others=others)).mean for others in (bad, [], good)]
+    assert means == sorted(means) and means[0] < 0.25 < 0.75 < means[2]
