@@ -5,7 +5,7 @@ UV = .tools/bin/uv
 PY = $(VENV)/bin/python
 EXAMPLE = modechoice
 
-.PHONY: run test check bench bench-report eval nightly format clean
+.PHONY: run test check bench bench-report eval nightly docs reference pictures format clean
 .DEFAULT_GOAL := run
 
 $(UV):
@@ -47,6 +47,15 @@ bench-report: $(VENV)/.synced-dev  ## size of report.html with 2,000 attempts, t
 
 eval: $(VENV)/.synced  ## the examples over three seeds, private scores
 	$(PY) -m evals.examples
+
+docs: $(UV)  ## the documentation into site/, without network
+	$(UV) run --locked --quiet --only-group docs mkdocs build --strict --quiet
+
+reference: $(VENV)/.synced-dev  ## the pages of docs/ that are written by the code
+	$(PY) -m evals.reference
+
+pictures: $(VENV)/.synced-dev  ## docs/pictures from a real run in headless Chromium
+	$(PY) -m evals.pictures
 
 clean:
 	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache
