@@ -26,7 +26,8 @@ run: $(VENV)/.synced  ## solve a real example: from a first draft to a better su
 test: $(VENV)/.synced-dev  ## the tests, without the slow ones
 	$(PY) -m pytest -q -m "not slow"
 
-nightly: $(VENV)/.synced-dev  ## all tests
+nightly: $(VENV)/.synced-dev  ## all tests, with Ray
+	$(UV) sync --locked --quiet --extra ray
 	$(PY) -m pytest -q
 
 check: $(VENV)/.synced-dev  ## style, types, import floors
@@ -39,8 +40,9 @@ format: $(VENV)/.synced-dev
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: $(VENV)/.synced  ## overhead per step and memory of the main process
+bench: $(VENV)/.synced  ## overhead per step, memory of the main process, cost of the sandbox
 	$(PY) -m evals.bench
+	$(PY) -m evals.bench_sandbox
 
 bench-report: $(VENV)/.synced-dev  ## size of report.html with 2,000 attempts, time to first paint in Chromium
 	$(PY) -m evals.bench_report

@@ -1,7 +1,7 @@
 """Commands of `gome`. Each imports what it needs when it runs, so that `gome --help` stays fast.
 
 Exit codes: 0 a valid submission was written; 1 the run ended without one; 2 bad input or something missing here (a run that had
-begun is paused, `gome resume` goes on); 130 interrupted, `gome resume` goes on.
+begun is paused, `gome resume` goes on); 3 the run waits for a person's answer; 130 interrupted, `gome resume` goes on.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from cli.clean import clean
 from cli.common import RunName, RunsDir, TaskFolder, find_run, guarded, run_folders
 from cli.config import make_settings
 from cli.doctor import doctor
+from cli.fork import export, fork, import_
+from cli.hint import hint
 from cli.init import init
 from cli.report import report
+from cli.studio import studio
 
 if TYPE_CHECKING:
     from graph.session import Outcome
@@ -66,6 +69,8 @@ def run(
     memory: Annotated[
         str | None, typer.Option(help="Folder of the success memory, http://host:port, or off. [default: ~/.gome/memory]")
     ] = None,
+    steer: Annotated[str | None, typer.Option(help="Ask you after a merge: each | stuck | never. [default: never]")] = None,
+    checkpoint: Annotated[str | None, typer.Option(help="postgresql://user@host/database; else SQLite in the run folder.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Any other setting as name=value.")] = None,
     runs_dir: RunsDir = "runs",
     json: AsJson = False,
@@ -88,6 +93,8 @@ def run(
         "gpus": gpus,
         "network": network or None,
         "memory": memory,
+        "steer": steer,
+        "checkpoint": checkpoint,
         "runs_dir": runs_dir,
     }
     from graph.run import new_folder
@@ -95,16 +102,25 @@ def run(
 
     chosen = make_settings({key: value for key, value in given.items() if value is not None}, settings or [], task)
     folder = new_folder(chosen, task)
-    watch(lambda listener: start(task, chosen, folder=folder, listeners=[listener]), json, folder)
+    watch(lambda listener, ask: start(task, chosen, folder=folder, listeners=[listener], ask=ask), json, folder)
 
 
 @app.command()
-def resume(name: RunName = "", runs_dir: RunsDir = "runs", json: AsJson = False) -> None:
-    """Go on with an interrupted or killed run, from where it stood."""
+def resume(
+    name: RunName = "",
+    answer: Annotated[str | None, typer.Option(help="Answer to a waiting run as JSON (docs/long-runs.md), where no terminal asks.")] = None,
+    repair: Annotated[bool, typer.Option(help="Go back to the last round whose files are whole.")] = False,
+    checkpoint: Annotated[str, typer.Option(help="The run's Postgres address again, where it needs its password.")] = "",
+    runs_dir: RunsDir = "runs",
+    json: AsJson = False,
+) -> None:
+    """Go on with an interrupted, killed or waiting run, from where it stood."""
+    from cli.steer import once
     from graph.session import resume as again
 
     folder = find_run(name, runs_dir)
-    watch(lambda listener: again(folder, listeners=[listener]), json, folder)
+    given = once(answer) if answer else None
+    watch(lambda listener, ask: again(folder, listeners=[listener], ask=given or ask, checkpoint=checkpoint, repair=repair), json, folder)
 
 
 @app.command("ls")
@@ -114,7 +130,7 @@ def list_runs(runs_dir: RunsDir = "runs") -> None:
 
     from rich.console import Console
 
-    from graph.session import driven
+    from graph.lock import driven
     from report.events import load
     from report.tables import runs_table
 
@@ -184,6 +200,11 @@ async def print_scores(task: str, answers: str, submissions: list[str]) -> None:
 
 # commands with a file of their own
 app.command()(init)
+app.command()(fork)
+app.command()(export)
+app.command("import")(import_)
+app.command()(hint)
+app.command()(studio)
 app.command()(report)
 app.command()(doctor)
 app.command()(clean)
@@ -192,10 +213,14 @@ app.command()(clean)
 # plumbing
 
 
-def watch(make: Callable[[Any], Coroutine[Any, Any, Outcome]], json: bool, folder: Path) -> None:
+def watch(make: Callable[[Any, Any], Coroutine[Any, Any, Outcome]], json: bool, folder: Path) -> None:
     """Runs a session under a live view and ends with its exit code."""
+    from cli.steer import make_ask
     from report.console import make_listener
 
     with make_listener("json" if json else "live", run_dir=folder) as listener:
-        outcome = asyncio.run(guarded(make(listener.on_event)))
+        outcome = asyncio.run(guarded(make(listener.on_event, make_ask(listener))))
+    if outcome.waiting:
+        typer.echo(f"The run waits for your answer: gome resume {folder} (in a terminal, or with --answer JSON)", err=True)
+        raise typer.Exit(3)
     raise typer.Exit(130 if outcome.interrupted else 0 if outcome.submission else 1)

@@ -39,7 +39,7 @@ def clean(
 
 def kept(folder: Path) -> str:
     """Why a run's work folder stays, or empty."""
-    from graph.session import driven
+    from graph.lock import driven
     from report.events import load
     from report.summary import RESUMABLE
 

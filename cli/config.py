@@ -81,6 +81,13 @@ def make_settings(given: dict[str, Any], pairs: list[str], task: str = "") -> Se
         raise wrong(f"{where}: {first['msg']}{shown}") from None
 
 
+def changes_of(pairs: list[str]) -> dict[str, Any]:
+    """`name=value` of --set alone, read as a run's settings are."""
+    from graph.settings import Settings
+
+    return {name: plain(name, value, where) for name, (value, where) in from_pairs(pairs, Settings.model_fields).items()}
+
+
 def wrong(text: str) -> typer.Exit:
     return typer.Exit(complain(text))
 
@@ -100,14 +107,16 @@ def from_pairs(pairs: Iterable[str], names: Iterable[str]) -> Sourced:
 
 
 def from_environment(names: Iterable[str]) -> Sourced:
-    """GOME_STEPS=12, GOME_MODEL=gpt-5,diagnose=o3."""
+    """GOME_STEPS=12, GOME_MODEL=gpt-5,diagnose=o3. Other variables of that prefix (GOME_HOME) are not ours, unless one looks misspelt."""
     found: Sourced = {}
     for variable in sorted(os.environ):
         if not variable.startswith(PREFIX):
             continue
         name = variable.removeprefix(PREFIX).lower()
         if name not in names:
-            raise wrong(f"{variable} in the environment: no such setting{meant(name, names)}; unset it")
+            if near := meant(name, names, cutoff=0.75):
+                raise wrong(f"{variable} in the environment: no such setting{near}")
+            continue
         found[name] = (os.environ[variable], variable)
     return found
 
@@ -147,8 +156,8 @@ def read(path: Path, names: Iterable[str]) -> Sourced:
     return {name: (value, f"{path}: {name}") for name, value in table.items()}
 
 
-def meant(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(names), n=1)
+def meant(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
+    near = difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)
     return f", did you mean `{near[0]}`?" if near else ""
 
 

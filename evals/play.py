@@ -6,6 +6,7 @@ and seed (paired); seeds vary the reasoner's luck, the policies' draws and every
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -14,14 +15,15 @@ from typing import Any
 
 from evals import suites
 from evals.recorded import Recorded
+from evals.warm import Warm
 from graph.artifacts import write_atomic
 from graph.build import build_graph
 from graph.events import read
 from graph.run import close_run, make_folder, open_run
 from graph.settings import Settings
+from memory.protocol import Memory
 from nodes.profile import set_up
 from reasoner.protocol import Reasoner
-from sandbox.factory import make_sandbox
 from sandbox.protocol import Sandbox
 from task.client import TaskWorker
 
@@ -29,13 +31,45 @@ FOLDS_SEED = 0
 
 
 class Shared(TaskWorker):
-    """A task worker that outlives the runs that use it."""
+    """A task worker that outlives the runs that use it and grades the same files against the same best once."""
+
+    def __init__(self, store: Path) -> None:
+        super().__init__()
+        self.store = store
+
+    async def call(self, name: str, /, **arguments: Any) -> Any:
+        if name != "grade":
+            return await super().call(name, **arguments)
+        place = self.store / f"{grade_key(arguments)}.json"
+        if place.exists():
+            return json.loads(place.read_text())
+        grade = await super().call(name, **arguments)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(place, json.dumps(grade))
+        return grade
 
     async def close(self) -> None:
         """Stays; `end` ends it."""
 
     async def end(self) -> None:
         await super().close()
+
+
+def grade_key(arguments: dict[str, Any]) -> str:
+    """What a grade depends on: the task, the files by the content that names them, the script's end."""
+    account = arguments.get("execution") or {}
+    others = {key: by_content(value) for key, value in arguments.items() if key not in ("execution", "prepared")}
+    parts = [arguments["prepared"]["task"]["name"], others, account.get("end"), account.get("exit_code")]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def by_content(value: Any) -> Any:
+    """Paths in the artifact store as the hashes that they end in, so that they are the same in every run."""
+    if isinstance(value, dict):
+        return {key: by_content(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [by_content(item) for item in value]
+    return Path(value).name if isinstance(value, str) else value
 
 
 @dataclass
@@ -45,6 +79,7 @@ class Bench:
     root: Path
     worker: Shared
     sandbox: Recorded
+    settings: Settings = Settings(seed=FOLDS_SEED, memory="off")  # of the prepared task
 
     def task(self, name: str) -> Path:
         place = self.root / "tasks" / name
@@ -55,7 +90,7 @@ class Bench:
         """The prepared and profiled task."""
         folder = self.root / "templates" / name
         if not (folder / "setup.json").exists():
-            make_folder(folder, str(self.task(name)), Settings(seed=FOLDS_SEED, memory="off"))
+            make_folder(folder, str(self.task(name)), self.settings)
             run = open_run(folder)
             run.worker, run.sandbox = self.worker, self.sandbox
             write_atomic(folder / "setup.json", json.dumps(await set_up(run)))
@@ -74,11 +109,18 @@ class Bench:
 
 def open_bench(root: Path, inner: Sandbox | None = None) -> Bench:
     root.mkdir(parents=True, exist_ok=True)
-    return Bench(root, Shared(), Recorded(inner or make_sandbox("local"), root / "recorded"))
+    return Bench(root, Shared(root / "grades"), Recorded(inner or Warm(), root / "recorded"))
 
 
 async def play(
-    bench: Bench, name: str, settings: Settings, reasoner: Reasoner | None, run_name: str, *, keep: bool = False
+    bench: Bench,
+    name: str,
+    settings: Settings,
+    reasoner: Reasoner | None,
+    run_name: str,
+    *,
+    keep: bool = False,
+    memory: Memory | None = None,
 ) -> dict[str, Any]:
     """Runs the loop once; the run's account as one flat record. The run folder goes unless `keep`."""
     setup = await bench.template(name)
@@ -90,6 +132,8 @@ async def play(
     run.worker, run.sandbox = bench.worker, bench.sandbox
     if reasoner is not None:
         run.reasoner = reasoner
+    if memory is not None:
+        run.memory = memory
     config: Any = {"recursion_limit": 100_000}
     try:
         await build_graph().ainvoke({"task": run.task_path, "run_dir": str(folder)}, config, context=settings)
@@ -115,5 +159,16 @@ async def told(bench: Bench, name: str, folder: Path) -> dict[str, Any]:
         "failed": sum(attempt["verdict"] == "failed" for attempt in attempts),
         "accepted": len(accepted),
         "improvement_rate": len(accepted) / len(later) if later else 0.0,
+        "best_so_far": best_so_far(folder, attempts),
         "seconds": sum(attempt.get("seconds") or 0.0 for attempt in attempts),
     }
+
+
+def best_so_far(folder: Path, attempts: list[dict[str, Any]]) -> list[float | None]:
+    """After every attempt the score of the best that was accepted, with higher = better."""
+    sign = 1 if json.loads((folder / "setup.json").read_text())["prepared"]["task"]["direction"] == "max" else -1
+    curve: list[float | None] = []
+    for attempt in attempts:
+        taken = attempt["score"] is not None and (attempt["verdict"] == "accepted" or not curve)
+        curve.append(sign * attempt["score"] if taken else curve[-1] if curve else None)
+    return curve

@@ -25,7 +25,11 @@ from graph.settings import Settings
 
 SKILLS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 STRATEGIES = ("gome", "adaptive", "tree", "mcts", "random")
-QUIET = {"memory": "off", "max_repairs": 0, "patience": 1000, "time_s": 3600, "run_time_s": 120, "max_failures": 1000}
+QUIET = {
+    "memory": "off", "patience": 1000, "time_s": 3600, "run_time_s": 120, "max_failures": 1000,
+    "confirm": False, "ensemble": False, "top_k": 1, "final_seeds": 1,
+}  # fmt: skip
+"""What every strategy of the crossover goes without, so that a step is one executed script."""
 
 
 class Cell(NamedTuple):
@@ -64,13 +68,13 @@ def conditions(tasks: list[str], seeds: range) -> Iterator[Cell]:
 def ablation(tasks: list[str], seeds: range) -> Iterator[Cell]:
     """One part of the method taken away at a time, at the expert's own skill, four traces."""
     for task, seed in itertools.product(tasks, seeds):
-        full: dict[str, Any] = {"traces": 4}
+        whole = (("memory", "@own"), ("confirm", True), ("ensemble", True), ("top_k", 3), ("final_seeds", 2), ("patience", 3))
+        full: dict[str, Any] = {"traces": 4, "changes": whole}
         yield Cell(task, "gome", "full", 1.0, seed, **full)
         yield Cell(task, "gome", "no diagnosis", 1.0, seed, blind=True, **full)
-        yield Cell(task, "gome", "no memory", 1.0, seed, changes=(("memory", "off"),), **full)
-        yield Cell(task, "gome", "one trace", 1.0, seed, traces=1)
-        yield Cell(task, "gome", "no audit", 1.0, seed, changes=(("audit", False),), **full)
-        yield Cell(task, "gome", "no ensemble", 1.0, seed, changes=(("ensemble", False),), **full)
+        yield Cell(task, "gome", "one trace", 1.0, seed, traces=1, changes=whole)
+        for name, change in (("memory", ("memory", "off")), ("ensemble", ("ensemble", False)), ("second seed", ("confirm", False))):
+            yield Cell(task, "gome", f"no {name}", 1.0, seed, traces=4, changes=(*whole, change))
 
 
 PLANS = {"crossover": crossover, "conditions": conditions, "ablation": ablation}
@@ -78,8 +82,10 @@ PLANS = {"crossover": crossover, "conditions": conditions, "ablation": ablation}
 
 async def run_cell(bench: Bench, cell: Cell, budget: int) -> dict[str, Any]:
     given = QUIET | dict(cell.changes)
-    steps = max(1, budget // cell.traces)
-    settings = Settings.model_validate(given | {"policy": cell.strategy, "seed": cell.seed, "traces": cell.traces, "steps": steps})
+    if given["memory"] == "@own":  # shared by the run's traces, not between runs
+        given["memory"] = str(bench.root / "runs" / f"{cell.key}-memory".replace(" ", "_"))
+    spend = {"steps": budget, "max_executions": budget + 1}  # repairs are executions too; the last one is the final refit
+    settings = Settings.model_validate(given | spend | {"policy": cell.strategy, "seed": cell.seed, "traces": cell.traces})
     reasoner = Degraded(cell.q, cell.seed, inert=cell.inert, blind=cell.blind)
     began = time.monotonic()
     account = await play(bench, cell.task, settings, reasoner, cell.key.replace(" ", "_"))

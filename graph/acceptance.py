@@ -14,7 +14,7 @@ MUCH_FASTER = 0.7  # a tie is won by a script that needs at most this share of t
 MUCH_SIMPLER = 0.8  # or by one that has at most this share of its lines
 AS_GOOD = 0.4  # and that is at least this probably an improvement
 CONTRADICTED_Z = 2.0  # the audit rows block an acceptance that they contradict by this many standard errors
-DOUBT = (0.5, 2.0)  # between so many standard errors a difference is measured again with another seed
+DOUBT = (0.7, 3.0)  # between so many standard errors a difference is measured again with another seed
 
 
 class Side(NamedTuple):

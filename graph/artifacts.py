@@ -43,11 +43,9 @@ class Artifacts:
         try:
             raw = path.read_bytes()
         except OSError as error:
-            raise ArtifactError(
-                f"{path}: cannot be read ({error.strerror}); the run folder is damaged, resume from a copy of it"
-            ) from error
+            raise ArtifactError(f"{path}: cannot be read ({error.strerror}); repair the run") from error
         if hashlib.sha256(raw).hexdigest() != ref:
-            raise ArtifactError(f"{path}: its content does not match its name; the run folder is damaged, resume from a copy of it")
+            raise ArtifactError(f"{path}: its content does not match its name; repair the run")
         return raw.decode()
 
     def get_json(self, ref: str) -> Any:

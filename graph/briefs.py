@@ -6,6 +6,7 @@ from typing import Any
 
 from graph.budget import script_limit_s
 from graph.calibration import Calibration, calibration, facts, predictions
+from graph.hints import hints_for
 from graph.run import Json, Run, n_slots
 from graph.state import RunState, Trace
 from reasoner.protocol import Fact, Hypothesis, Resources, Stage, Tally
@@ -33,6 +34,7 @@ def base(run: Run, row: Trace, siblings: list[str]) -> dict[str, Any]:
         "others": others(run, siblings),
         "calibration": facts(calibrated(run, row, siblings)),
         "in_flight": in_flight(run, row),
+        "said": hints_for(run.folder, row["trace"]),
         "seed": run.settings.seed * 1009 + row["trace"],
     }
 

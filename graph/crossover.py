@@ -50,12 +50,13 @@ def crossing(run: Run, row: Trace, rows: list[Trace], start: Best) -> Rescue | N
 
 
 def lacking(run: Run, row: Trace, rows: list[Trace], start: Best) -> list[Json]:
-    """Accepted for a measured gain in some trace, not on the path to `start`, not refuted by this trace; surest first."""
+    """Accepted for a measured gain in some trace, not on the path to `start`, not tried in vain on that path or by this trace; surest first."""
     chains = {other["trace"]: run.chain(other["head"]) for other in rows}
     known = {attempt["id"]: attempt for chain in chains.values() for attempt in chain}
     path = path_to(known, start["attempt"])
     held = {name for attempt in path for name in (words(attempt), *attempt.get("took", []))}
-    refuted = {words(attempt) for attempt in chains[row["trace"]] if attempt["verdict"] != "accepted"} | in_vain(chains[row["trace"]])
+    places = {attempt["id"] for attempt in path}
+    refuted = in_vain([*chains[row["trace"]], *(attempt for attempt in known.values() if attempt["parent"] in places)])
     found = [attempt for attempt in known.values() if gained(attempt) and words(attempt) not in held | refuted]
     once = {words(attempt): attempt for attempt in sorted(found, key=sureness)}
     return sorted(once.values(), key=sureness, reverse=True)[:N_LACKS]
@@ -86,9 +87,10 @@ def words(attempt: Json) -> str:
     return hypothesis.get("move") or plain(str(hypothesis.get("statement", "")))
 
 
-def in_vain(chain: list[Json]) -> set[str]:
-    """What crossovers of this trace took over without a gain."""
-    return {name for attempt in chain if attempt["verdict"] != "accepted" for name in attempt.get("took", [])}
+def in_vain(attempts: list[Json]) -> set[str]:
+    """What was tried without a gain, by itself or in a crossover."""
+    lost = [attempt for attempt in attempts if attempt["verdict"] != "accepted"]
+    return {name for attempt in lost for name in (words(attempt), *attempt.get("took", []))}
 
 
 def took(run: Run, row: Trace, mode: str) -> list[str]:

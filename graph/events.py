@@ -5,10 +5,13 @@ An event with a key is written once however often its node runs again after a cr
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +31,17 @@ class Events:
         self._turn = threading.RLock()
         self._keys: set[str] = set()
         self._executions, self._tokens, self._usd = 0, 0, 0.0
+        self._bytes, self._digest = 0, hashlib.sha256()
+        self.at_least = Used(time_s=0.0, executions=0, tokens=0, usd=0.0)
         self.unanswered = 0  # steps in a row that the reasoner gave no script for, in this session
         elapsed = 0.0
-        for event in read(path):
-            self._count(event)
-            elapsed = max(elapsed, float(event.get("elapsed", 0)))
         close_last_line(path)
+        for line in lines(path):
+            self._bytes += len(line)
+            self._digest.update(line)
+            if (event := parse(line)) is not None:
+                self._count(event)
+                elapsed = max(elapsed, amount(event.get("elapsed")))
         self._began = time.monotonic() - elapsed
 
     @property
@@ -43,7 +51,32 @@ class Events:
     @property
     def used(self) -> Used:
         """What the run has spent, resumes included."""
-        return Used(time_s=self.elapsed, executions=self._executions, tokens=self._tokens, usd=self._usd)
+        known = self.at_least
+        return Used(
+            time_s=self.elapsed,
+            executions=max(known["executions"], self._executions),
+            tokens=max(known["tokens"], self._tokens),
+            usd=max(known["usd"], self._usd),
+        )
+
+    @property
+    def mark(self) -> tuple[int, str]:
+        """How long the file is and the hash of it."""
+        return self._bytes, self._digest.hexdigest()
+
+    def spent(self, used: Used) -> None:
+        """The run has spent at least this much: what a checkpoint knows of events that were lost."""
+        self.at_least = used
+        self._began = min(self._began, time.monotonic() - used["time_s"])
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Time in here is not the run's: it waits for a person."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._began += time.monotonic() - began
 
     def _count(self, event: dict[str, Any]) -> None:
         if event.get("key"):
@@ -55,8 +88,8 @@ class Events:
         elif event.get("ev") in SCRIPTED or event.get("ev") == "run_resumed":
             self.unanswered = 0
         if event.get("ev") in SPENDING and isinstance(usage := event.get("usage"), dict):
-            self._tokens += int(usage.get("input_tokens", 0)) + int(usage.get("output_tokens", 0))
-            self._usd += float(usage.get("usd") or 0)
+            self._tokens += int(amount(usage.get("input_tokens")) + amount(usage.get("output_tokens")))
+            self._usd += amount(usage.get("usd"))
 
     def emit(self, ev: str, *, key: str = "", **data: Any) -> None:
         if key and f"{ev}:{key}" in self._keys:
@@ -65,21 +98,45 @@ class Events:
         if key:
             event["key"] = key
         self._count(event)
+        line = (json.dumps(event, default=str) + "\n").encode()
         with self._turn:  # warnings come from the memory's threads too
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(event, default=str) + "\n")
+            with self.path.open("ab") as file:
+                file.write(line)
+            self._bytes += len(line)
+            self._digest.update(line)
             for listener in self.listeners:
                 listener(event)
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
     """The events of a file, in order; lines that a kill cut short are passed over."""
-    if not path.exists():
-        return
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if (event := parse(line)) is not None:
-                yield event
+    for line in lines(path):
+        if (event := parse(line)) is not None:
+            yield event
+
+
+def lines(path: Path) -> Iterator[bytes]:
+    if path.exists():
+        with path.open("rb") as file:
+            yield from file
+
+
+def is_prefix(path: Path, size: int, sha256: str) -> bool:
+    """Whether the file's first `size` bytes are still those that had this hash."""
+    digest, left = hashlib.sha256(), size
+    for line in lines(path):
+        if left <= 0:
+            break
+        digest.update(line[:left])
+        left -= len(line)
+    return left <= 0 and digest.hexdigest() == sha256
+
+
+def amount(value: object) -> float:
+    """A count of seconds, tokens or dollars as a file tells it: finite and not negative, else 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        return 0.0
+    return float(value)
 
 
 def close_last_line(path: Path) -> None:
@@ -92,7 +149,7 @@ def close_last_line(path: Path) -> None:
             file.write(b"\n")
 
 
-def parse(line: str) -> dict[str, Any] | None:
+def parse(line: str | bytes) -> dict[str, Any] | None:
     """One event, or None for a line that a kill cut short."""
     try:
         event = json.loads(line)

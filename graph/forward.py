@@ -9,11 +9,28 @@ from typing import Any
 
 from graph.run import Json, Run
 from sandbox.gpus import wants_gpu
-from sandbox.protocol import Execution, Job, Limits
+from sandbox.protocol import Execution, Job, Limits, SandboxLost, SandboxUnavailable
+
+TRIES, PAUSE_S = 3, 1.0
 
 
 async def forward(run: Run, name: str, script: str, inputs: dict[str, str], limit_s: float, *, env: dict[str, str] | None = None) -> Json:
-    """One execution as JSON: the sandbox's account, with `log` and `files` as artifacts."""
+    """One execution as JSON: the sandbox's account, with `log` and `files` as artifacts.
+
+    A sandbox that broke is no failure of the script: it runs again. Raises SandboxUnavailable when that happens `TRIES` times.
+    """
+    for count in range(1, TRIES + 1):
+        try:
+            return await run_once(run, name, script, inputs, limit_s, env or {})
+        except SandboxLost as error:
+            if count == TRIES:
+                raise SandboxUnavailable(f"the sandbox broke {TRIES} times in a row ({error}); `gome resume` goes on from here") from error
+            run.events.emit("warning", message=f"{name}: {error}; the script runs again")
+        await asyncio.sleep(PAUSE_S * count)
+    raise AssertionError("unreachable")
+
+
+async def run_once(run: Run, name: str, script: str, inputs: dict[str, str], limit_s: float, env: dict[str, str]) -> Json:
     workspace = run.folder / "work" / name
     await asyncio.to_thread(fresh, workspace)
     settings = run.settings
@@ -25,7 +42,7 @@ async def forward(run: Run, name: str, script: str, inputs: dict[str, str], limi
         gpus=1 if run.setup.get("gpus") and wants_gpu(text) else 0,
         network=settings.network,
     )
-    job = Job(id=name, script=text, workspace=workspace, inputs=inputs, limits=limits, env=env or {})
+    job = Job(id=name, script=text, workspace=workspace, inputs=inputs, limits=limits, env=env, warm=name.partition("s")[0])
     try:
         execution = await run.sandbox.run(job)
         return await asyncio.to_thread(keep, run, execution)

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from graph.artifacts import Artifacts, cached_json, write_atomic
-from graph.events import Events
+from graph.events import Events, read
+from graph.lock import RunError as RunError
+from graph.lock import hold, release
 from graph.settings import Settings
 from memory.protocol import Memory
 from reasoner.chat.address import public_url
@@ -27,10 +29,6 @@ from task.client import TaskWorker
 from task.types import Prepared, TaskError
 
 Json = dict[str, Any]
-
-
-class RunError(Exception):
-    """A run folder that cannot be used; the message names it and the remedy."""
 
 
 class Run:
@@ -48,9 +46,10 @@ class Run:
         self.slots = asyncio.Semaphore(n_slots(self.settings))
         self.publishing = asyncio.Lock()
         self.drafting = asyncio.Lock()
+        self.loop = asyncio.get_running_loop()
+        self.events.listeners.append(stream)
         self.auditing = asyncio.Lock()
         self.finishing = False  # the finale may spend its reserve
-        self.directions: dict[int, str] = {}
         self.busy: Counter[str] = Counter()  # verbs at work now
         self.flying: dict[int, str] = {}  # by trace: the hypothesis that it runs at this moment
 
@@ -89,6 +88,16 @@ class Run:
         if "memory" in made:
             await asyncio.to_thread(self.memory.close)
 
+    def change(self, **values: Any) -> None:
+        """New values of settings, kept in run.json for every later session."""
+        self.settings = Settings.model_validate(self.settings.model_dump() | values)
+        write_meta(self.folder, read_meta(self.folder) | {"settings": self.settings.model_dump()})
+
+    @cached_property
+    def directions(self) -> dict[int, str]:
+        """One line per trace: what it drafted last; later drafts are told to differ."""
+        return {event["trace"]: str(event.get("summary")) for event in read(self.events.path) if event.get("ev") == "drafted"}
+
     # what the profile node found out
 
     @cached_property
@@ -98,7 +107,8 @@ class Run:
             value: Json = json.loads((self.folder / "setup.json").read_text())
         except (OSError, ValueError) as error:
             raise RunError(f"{self.folder}/setup.json cannot be read ({error}); start the run anew") from error
-        return value
+        root = value.get("root")
+        return value if root in (None, str(self.folder)) else rerooted(value, {root: str(self.folder)})
 
     @cached_property
     def prepared(self) -> Prepared:
@@ -165,6 +175,7 @@ def make_sandbox(settings: Settings, folder: Path) -> Sandbox:
         isolation=settings.isolation,
         network=settings.network,
         gpus=settings.gpus,
+        warm=settings.warm_start,
         run_dir=folder,
         e2b_template=settings.e2b_template,
         e2b_usd_per_hour=settings.e2b_usd_per_hour,
@@ -184,15 +195,29 @@ def make_reasoner(settings: Settings, tell: Callable[[str], None]) -> Reasoner:
     return make(Options.model_validate(settings.model_dump(include=set(Options.model_fields))), tell)
 
 
+def stream(event: Json) -> None:
+    """Every event also flows into the graph's `custom` stream, for Studio and for whoever embeds the graph."""
+    from langgraph.config import get_stream_writer
+
+    try:
+        writer = get_stream_writer()
+    except (RuntimeError, KeyError):  # not inside a node: a warning from a thread, or the session itself
+        return
+    writer(event)
+
+
 # opening and making run folders
 
 _open: dict[tuple[str, int], Run] = {}
 
 
 def open_run(folder: str | Path) -> Run:
-    """The run of this folder in this event loop; opened at first use."""
+    """The run of this folder in this event loop; opened at first use. This process then holds the run's lock."""
     key = (str(Path(folder).resolve()), id(asyncio.get_running_loop()))
+    for other in [other for other, run in _open.items() if run.loop.is_closed()]:  # its services died with their loop
+        del _open[other]
     if key not in _open:
+        hold(Path(key[0]))
         _open[key] = Run(Path(key[0]))
     return _open[key]
 
@@ -201,6 +226,8 @@ async def close_run(folder: str | Path) -> None:
     key = (str(Path(folder).resolve()), id(asyncio.get_running_loop()))
     if run := _open.pop(key, None):
         await run.close()
+        if not any(path == key[0] for path, _ in _open):
+            release(Path(key[0]))
 
 
 def new_folder(settings: Settings, task: str) -> Path:
@@ -231,7 +258,7 @@ def make_folder(folder: Path, task: str, settings: Settings) -> None:
             "prompts": prompts(settings),
             "argv": sys.argv[:1],
         }
-        write_atomic(folder / "run.json", json.dumps(meta, indent=2))
+        write_meta(folder, meta)
     except OSError as error:
         raise TaskError(f"{folder}: the run folder cannot be written ({error.strerror}); choose another place with --runs-dir") from error
 
@@ -243,6 +270,23 @@ def prompts(settings: Settings) -> str | None:
     from reasoner.chat.render import prompt_hash
 
     return prompt_hash()
+
+
+def write_meta(folder: Path, meta: Json) -> None:
+    write_atomic(folder / "run.json", json.dumps(meta, indent=2))
+
+
+def rerooted(value: Any, moved: dict[str, str]) -> Any:
+    """The same JSON with every path below an old folder put below the new one."""
+    if isinstance(value, dict):
+        return {key: rerooted(each, moved) for key, each in value.items()}
+    if isinstance(value, list):
+        return [rerooted(each, moved) for each in value]
+    if isinstance(value, str):
+        for old, new in moved.items():
+            if value == old or value.startswith(old + "/"):
+                return new + value[len(old) :]
+    return value
 
 
 def read_meta(folder: Path) -> Json:

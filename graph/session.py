@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 import shutil
-import signal
-import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+import sqlite3
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.errors import GraphDrained
 from langgraph.runtime import RunControl
+from langgraph.types import Command
 
 from graph.build import build_graph
-from graph.events import Listener
+from graph.checkpoints import Saver, check_url, open_checkpoints, thread_id
+from graph.events import Listener, read
+from graph.faults import corrupt, saving
+from graph.lock import hold, lock, release
 from graph.publish import published
-from graph.run import Run, RunError, close_run, make_folder, new_folder, open_run, read_meta
+from graph.recover import Damaged, from_last_round, set_aside, settle, standing, warn
+from graph.repair import repair as repaired
+from graph.run import Json, Run, close_run, make_folder, new_folder, open_run, read_meta
 from graph.settings import Settings
+from graph.signals import interruptible
+from graph.steering import Answer, Question
 from reasoner.protocol import Reasoner, ReasonerUnavailable, Usage
 from task.client import TaskWorker
 
-DRAIN_S = 2.0  # after a first interrupt: nodes may finish; then the running scripts are ended
+Ask = Callable[[Question], Answer | None]  # None: no answer now; the run waits for one
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a session came to. `reason`: budget: …, converged, target, no valid script, or interrupted."""
+    """What a session came to. `reason`: budget: …, converged, target, no valid script, interrupted, or waiting for an answer."""
 
     run: str
     folder: Path
@@ -47,18 +49,31 @@ class Outcome:
     def interrupted(self) -> bool:
         return self.reason == "interrupted"
 
+    @property
+    def waiting(self) -> bool:
+        return self.reason == "waiting"
+
     def _repr_html_(self) -> str:
         score = "no valid script" if self.score is None else f"{self.metric} <b>{self.score:.5g}</b> ± {self.score_se or 0:.2g}"
         return f"<p>Gome run <code>{self.run}</code>: {score} ({self.reason})<br>submission: <code>{self.submission}</code></p>"
 
 
 async def start(
-    task: str, settings: Settings, *, folder: Path | None = None, listeners: Sequence[Listener] = (), reasoner: Reasoner | None = None
+    task: str,
+    settings: Settings,
+    *,
+    folder: Path | None = None,
+    listeners: Sequence[Listener] = (),
+    reasoner: Reasoner | None = None,
+    ask: Ask | None = None,
+    config: Json | None = None,
 ) -> Outcome:
     """A new run. Checks the task and the sandbox before anything is spent; raises TaskError, SandboxUnavailable, ReasonerUnavailable.
 
-    `reasoner` takes the place of the one that the settings name (a resume needs it again).
+    `reasoner` takes the place of the one that the settings name (a resume needs it again). `ask` puts a question of the
+    run (settings.steer) to a person. `config`: callbacks, tags and metadata as LangChain takes them.
     """
+    check_url(settings.checkpoint)
     worker = TaskWorker()
     folder = folder or new_folder(settings, task)
     fresh = not folder.exists()
@@ -75,7 +90,7 @@ async def start(
         if fresh:
             shutil.rmtree(folder, ignore_errors=True)
         raise
-    return await drive(folder, listeners=listeners, spent=spent)
+    return await drive(folder, listeners=listeners, ask=ask, config=config, checkpoint=settings.checkpoint, spent=spent)
 
 
 async def preflight(run: Run, reasoner: Reasoner | None = None) -> Usage:
@@ -87,29 +102,62 @@ async def preflight(run: Run, reasoner: Reasoner | None = None) -> Usage:
     return await check() if check is not None else Usage()
 
 
-async def resume(folder: Path, *, listeners: Sequence[Listener] = (), reasoner: Reasoner | None = None) -> Outcome:
-    """Goes on with a run where its last session left it; a run that has ended just tells its outcome."""
+async def resume(
+    folder: Path,
+    *,
+    listeners: Sequence[Listener] = (),
+    reasoner: Reasoner | None = None,
+    ask: Ask | None = None,
+    config: Json | None = None,
+    checkpoint: str = "",
+    repair: bool = False,
+) -> Outcome:
+    """Goes on with a run where its last session left it; a run that has ended just tells its outcome.
+
+    `checkpoint`: the run's Postgres address again where it needs its password. `repair`: back to the last round whose files are whole.
+    """
     read_meta(folder)
-    run = open_run(folder)
     try:
-        spent = await preflight(run, reasoner)
+        with saving(folder):
+            hold(folder)
+            done = repaired(folder) if repair else ""
+            run = open_run(folder)
+            spent = await preflight(run, reasoner)
+            run.events.emit("run_resumed", run=run.id, after=last_word(run))
+            if done:
+                warn(run, done)
     except BaseException:
         await close_run(folder)
+        release(folder)
         raise
-    run.events.emit("run_resumed", run=run.id)
-    return await drive(folder, listeners=listeners, spent=spent)
+    return await drive(folder, listeners=listeners, ask=ask, config=config, checkpoint=check_url(checkpoint), spent=spent)
 
 
-async def drive(folder: Path, *, listeners: Sequence[Listener] = (), spent: Usage | None = None) -> Outcome:
+def last_word(run: Run) -> str:
+    """How the session before this one ended."""
+    latest = ""
+    for event in read(run.events.path):
+        latest = str(event.get("reason", "")) if event.get("ev") == "run_ended" else ""
+    return latest or "killed: the last session ended without a word (kill -9, no memory left, or power); nothing finished is run again"
+
+
+async def drive(
+    folder: Path,
+    *,
+    listeners: Sequence[Listener] = (),
+    ask: Ask | None = None,
+    config: Json | None = None,
+    checkpoint: str = "",
+    spent: Usage | None = None,
+) -> Outcome:
     """Drives the run under its lock. `spent` is what the check of the endpoint has cost."""
     run = open_run(folder)
     run.events.listeners.extend([page_writer(run), *listeners])
     try:
-        with lock(folder):
+        with lock(folder), saving(folder):
             if spent and spent.calls:
                 run.events.emit("checked", usage=spent.model_dump())
-            async with checkpoints(folder) as saver:
-                reason = await turn(run, saver)
+            reason = await recovered(run, ask, config or {}, checkpoint or run.settings.checkpoint)
             return outcome(run, reason)
     finally:
         await close_run(folder)
@@ -132,58 +180,91 @@ def page_writer(run: Run) -> Listener:
     return on_event
 
 
-async def turn(run: Run, saver: AsyncSqliteSaver) -> str:
+async def seat(folder: Path) -> None:
+    """The run's thread made ready for another driver of the graph (a server): checked, and back in its place where that was lost."""
+    read_meta(folder)
+    try:
+        with lock(folder), saving(folder):
+            run = open_run(folder)
+            async with open_checkpoints(folder) as saver:
+                graph, config = build_graph(saver), {"configurable": {"thread_id": thread_id(run.id)}}
+                if not await standing(run, graph, config):
+                    await from_last_round(run, graph, config)
+    finally:
+        await close_run(folder)
+
+
+async def recovered(run: Run, ask: Ask | None, config: Json, url: str) -> str:
+    """A turn from the checkpoints, or where they cannot be used from the last whole round."""
+    try:
+        async with open_checkpoints(run.folder, url) as saver:
+            return await turn(run, saver, ask, config)
+    except (Damaged, sqlite3.DatabaseError) as error:
+        if url or not isinstance(error, Damaged) and not corrupt(error):
+            raise
+        kept = set_aside(run.folder / "checkpoints.sqlite")
+        warn(
+            run, f"{error}; kept as {kept.name if kept else 'nothing'}, the run goes on from its last merge and runs nothing finished again"
+        )
+    async with open_checkpoints(run.folder, url) as saver:
+        return await turn(run, saver, ask, config)
+
+
+async def turn(run: Run, saver: Saver, ask: Ask | None, extra: Json) -> str:
     """Invokes the graph from where its checkpoint stands."""
     graph = build_graph(saver)
-    config: Any = {"configurable": {"thread_id": thread_id(run.id)}, "recursion_limit": 1_000_000}
-    snapshot = await graph.aget_state(config)
-    if snapshot.values and not snapshot.next:
-        return str(snapshot.values.get("stop") or "converged")
-    given: Any = None if snapshot.next else {"task": run.task_path, "run_dir": str(run.folder)}
+    config: Any = {**extra, "configurable": {"thread_id": thread_id(run.id)}}
+    stand = await standing(run, graph, config)
+    if stand and not stand.unfinished:
+        return str(stand.state.get("stop") or "converged")
+    given: Any = None
+    if not stand and not await from_last_round(run, graph, config):
+        given = {"task": run.task_path, "run_dir": str(run.folder)}
+    if given is None:
+        state: Any = (await graph.aget_state(config)).values
+        await settle(run, state)
+    return await conversation(run, graph, config, given, ask)
+
+
+async def conversation(run: Run, graph: Any, config: Any, given: Any, ask: Ask | None) -> str:
+    """The graph until its end, with a person's answers where it asks."""
+    while True:
+        values = await invoked(run, graph, config, given)
+        if values is None:
+            return stopped(run, "interrupted")
+        asked = values.get("__interrupt__")
+        if not asked:
+            return str(values.get("stop") or "converged")
+        if ask is None:
+            return stopped(run, "waiting")
+        with run.events.paused():
+            answer = ask(Question.model_validate(asked[0].value))
+        if answer is None:
+            return stopped(run, "waiting")
+        given = Command(resume=answer.model_dump())
+
+
+async def invoked(run: Run, graph: Any, config: Any, given: Any) -> Json | None:
+    """The graph's values, or None when a signal ended it."""
     control = RunControl()
     going = asyncio.ensure_future(graph.ainvoke(given, config, context=run.settings, durability="sync", control=control))
     with interruptible(going, control):
         try:
-            values = await going
+            values: Json = await going
         except (GraphDrained, asyncio.CancelledError):
             if not control.drain_requested:
                 raise
-            stopped(run, "interrupted")
-            return "interrupted"
+            return None
         except ReasonerUnavailable as error:
             stopped(run, "paused", message=str(error))
             raise ReasonerUnavailable(f"{error}. The run is paused; `gome resume {run.id}` goes on") from error
-    return str(values.get("stop") or "converged")
+    return values
 
 
-def stopped(run: Run, reason: str, **more: str) -> None:
+def stopped(run: Run, reason: str, **more: str) -> str:
     """The last event of a session whose run can go on."""
     run.events.emit("run_ended", reason=reason, best=published(run.folder / "best"), seconds=round(run.events.elapsed, 1), **more)
-
-
-@contextmanager
-def interruptible(going: asyncio.Future[Any], control: RunControl) -> Iterator[None]:
-    """Ctrl-C or SIGTERM: nothing new begins; after a moment the running scripts are ended. A second one ends them at once."""
-    loop = asyncio.get_running_loop()
-
-    def ask(name: str) -> None:
-        if control.drain_requested:
-            going.cancel()
-            return
-        control.request_drain(name)
-        loop.call_later(DRAIN_S, going.cancel)
-
-    signals = (signal.SIGINT, signal.SIGTERM)
-    installed = []
-    for number in signals:
-        with suppress(ValueError, RuntimeError):  # not in the main thread: the caller's own handling stands
-            loop.add_signal_handler(number, ask, number.name)
-            installed.append(number)
-    try:
-        yield
-    finally:
-        for number in installed:
-            loop.remove_signal_handler(number)
+    return reason
 
 
 def outcome(run: Run, reason: str) -> Outcome:
@@ -199,47 +280,3 @@ def outcome(run: Run, reason: str) -> Outcome:
         submission=folder / "submission.csv" if best else None,
         solution=folder / "solution.py" if best else None,
     )
-
-
-def thread_id(run: str) -> str:
-    """The run's thread in LangGraph: a UUID, as its server wants."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"gome:{run}"))
-
-
-@asynccontextmanager
-async def checkpoints(folder: Path) -> AsyncIterator[AsyncSqliteSaver]:
-    """The run's checkpoints: WAL (a kill loses nothing) and a serialiser that builds no classes from stored rows."""
-    import aiosqlite
-
-    path = folder / "checkpoints.sqlite"
-    async with aiosqlite.connect(path, timeout=60) as connection:
-        os.chmod(path, 0o600)
-        await connection.execute("PRAGMA journal_mode=WAL")
-        await connection.execute("PRAGMA synchronous=NORMAL")
-        yield AsyncSqliteSaver(connection, serde=JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None))
-
-
-def driven(folder: Path) -> bool:
-    """Whether a process drives this run now."""
-    try:
-        with lock(folder):
-            return False
-    except RunError:
-        return True
-
-
-@contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """One process drives a run at a time; the lock goes with the process."""
-    with (folder / "run.lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.seek(0)
-            raise RunError(
-                f"{folder} is being driven by another process ({file.read().strip() or 'unknown'}); wait for it or end it"
-            ) from error
-        file.truncate(0)
-        file.write(f"pid {os.getpid()}")
-        file.flush()
-        yield

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
 
-SEARCH = {"traces": 1, "memory": "off", "sharing": False, "patience": 1_000}  # a tree searches alone, without momentum and without rescue
+SEARCH = {"traces": 1, "memory": "off", "sharing": False, "patience": 1_000, "ensemble": False}  # a tree searches alone
 PRESETS: dict[str, dict[str, Any]] = {
-    "gome": {"policy": "gome", "ranking": "paper", "traces": 4},
+    "gome": {"policy": "gome", "ranking": "paper", "traces": 4, "ensemble": False},
     "adaptive": {"policy": "adaptive", "ranking": "momentum"},
     "tree": {"policy": "tree", **SEARCH},
     "mcts": {"policy": "mcts", **SEARCH},
@@ -65,6 +66,12 @@ class Settings(BaseModel):
     cache: str | None = Field(None, description="folder in which answers are kept and found again, for replays; empty: none")
     max_usd: float | None = Field(None, gt=0, description="stop when models and rented sandboxes have cost this many dollars")
     max_tokens: int | None = Field(None, gt=0, description="stop when the models have read and written this many tokens")
+    review: bool = Field(
+        True,
+        title="Review",
+        description="a model reads every script that would become a trace's best, for leaks and for evaluation alone; "
+        "what it can quote from the code goes back once for repair where no audit rows can measure it, and is noted otherwise",
+    )
     max_repairs: int = Field(2, ge=0, le=10, description="repairs of a script that failed, before the attempt is given up")
     max_failures: int = Field(6, ge=1, description="steps of one trace without a valid script in a row, before the trace is given up")
 
@@ -86,12 +93,16 @@ class Settings(BaseModel):
     run_cpus: int = Field(0, ge=0, description="cores of one script; 0: what is there, shared out among the slots")
     run_memory_bytes: int = Field(4 * 2**30, gt=0, description="memory limit of one script, bytes")
     gpus: str = Field("auto", description="auto | none | indices such as 0,1")
+    warm_start: bool = Field(
+        False,
+        description="one interpreter per trace that has imported pandas, scikit-learn and lightgbm already (docs/sandbox.md); for short scripts",
+    )
 
     draft_share: float = Field(0.1, ge=0, le=0.9, description="at most this share of the budget goes into first drafts")
     max_executions: int | None = Field(None, ge=1, description="stop when so many scripts have been run, those of the finale included")
 
     accept_z: float = Field(
-        1.28, ge=0, description="an attempt is accepted when its paired improvement exceeds this many standard errors (docs/design.md)"
+        1.2, ge=0, description="an attempt is accepted when its paired improvement exceeds this many standard errors (docs/design.md)"
     )
     confirm: bool = Field(
         True, description="a difference that is in doubt is measured again under another seed (scripts that read GOME_SEED)"
@@ -110,6 +121,13 @@ class Settings(BaseModel):
 
     ensemble: bool = Field(
         True, title="Ensemble", description="blend the accepted solutions of all traces at every merge; a candidate for the best"
+    )
+
+    steer: Literal["never", "stuck", "each"] = Field(
+        "never", title="Steer", description="when the run asks a person after a merge: never, when a trace is stuck, or each time; it waits"
+    )
+    checkpoint: str = Field(
+        "", title="Checkpoint", description="postgresql://user@host:port/database; empty: SQLite in the run folder. Passwords are not kept"
     )
 
     memory: str = Field(
@@ -132,3 +150,16 @@ class Settings(BaseModel):
     def resolve(cls, given: Any) -> Any:
         """What the preset says, where nothing else was given: run.json holds the resolved values."""
         return {**PRESETS.get(given.get("preset") or "", {}), **given} if isinstance(given, dict) else given
+
+    @field_serializer("checkpoint")
+    def _without_password(self, url: str) -> str:
+        """What is written into run.json and events never holds the password."""
+        return without_password(url)
+
+
+def without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    place = f"{parts.username or ''}@{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
+    return parts._replace(netloc=place).geturl()

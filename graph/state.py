@@ -6,13 +6,14 @@ So the state stays small however long a run is, and a checkpoint of long ago sti
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import BaseModel, Field
+from typing_extensions import TypedDict  # pydantic checks stored states and wants this one below Python 3.12
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-Status = Literal["running", "done", "failed"]
+Status = Literal["running", "done", "failed", "dropped"]
 Verdict = Literal["accepted", "tie", "rejected", "failed"]
 
 
@@ -50,6 +51,8 @@ class Trace(TypedDict):
     cross: str | None  # artifact: what its next step is to combine (graph.crossover)
     diagnosis: str | None  # artifact: the last diagnosis of the trace's best
     tried: list[str]  # ids of its hypotheses that were run
+    told: NotRequired[str | None]  # artifact: the diagnosis that a person chose for the next step
+    pinned: NotRequired[bool]  # by a person: never restarted from another trace's best
 
 
 class Work(TypedDict, total=False):
@@ -76,6 +79,8 @@ class Work(TypedDict, total=False):
     codes: list[str]  # the reasons for machines
     usage: dict[str, Any]
     error: str  # the reasoner gave nothing usable
+    review: bool  # the script is to be read before it is recorded
+    reviewed: bool  # and was
     cause: str  # of the last failure, as its repair saw it
     fix: str  # what that repair changed
     mended: list[str]  # cause -> fix of every repair of the attempt

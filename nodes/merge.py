@@ -75,6 +75,7 @@ def met(run: Run, row: Trace, rows: list[Trace], fresh: list[Json], best: Best |
     accepted = any(attempt["verdict"] == "accepted" for attempt in fresh)
     new = Trace(**row) | {"merged": row["head"], "stagnant": 0 if accepted else row["stagnant"] + 1}
     stuck = row["status"] == "done" or new["stagnant"] >= run.settings.patience
+    stuck = stuck and row["status"] != "dropped" and not row.get("pinned")
     if stuck and row["step"] < run.settings.steps and (saved := rescue(run, row, rows, best)):
         actions.append(f"trace {row['trace']} was stuck and {saved.why}")
         new |= {"status": "running", "best": saved.start, "stagnant": 0, "diagnosis": None, "tried": []}

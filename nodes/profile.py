@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from langgraph.runtime import Runtime
 
 from graph.artifacts import write_atomic
 from graph.briefs import exec_cpus
+from graph.rounds import keep_round, last_round
 from graph.run import Json, Run, make_folder, new_folder, open_run
 from graph.settings import Settings
-from graph.state import SCHEMA_VERSION, Input, Used, new_trace
+from graph.state import SCHEMA_VERSION, Input, RunState, Used, new_trace
 from reasoner.protocol import TaskBrief
 from task.types import Prepared
 
@@ -22,10 +23,12 @@ async def profile(state: Input, runtime: Runtime[Settings]) -> dict[str, Any]:
     folder = Path(state.run_dir).expanduser().resolve() if state.run_dir else new_folder(settings, state.task)
     make_folder(folder, state.task, settings)
     run = open_run(folder)
+    if known := last_round(folder):  # the folder is a run already: it goes on
+        return {**known.state, "run_dir": str(folder)}
     if not (folder / "setup.json").exists():
         write_atomic(folder / "setup.json", json.dumps(await set_up(run)))
     announce(run)
-    return {
+    first = {
         "schema_version": SCHEMA_VERSION,
         "run_dir": str(folder),
         "task": run.task_path,
@@ -37,6 +40,8 @@ async def profile(state: Input, runtime: Runtime[Settings]) -> dict[str, Any]:
         "used": Used(**run.events.used),
         "stop": "",
     }
+    keep_round(folder, cast(RunState, first), run.events)
+    return first
 
 
 async def set_up(run: Run) -> Json:
@@ -54,6 +59,7 @@ async def set_up(run: Run) -> Json:
     found = await run.worker.profile(prepared)
     host = await run.sandbox.probe()
     return {
+        "root": str(run.folder),
         "prepared": prepared.model_dump(),
         "profile": found,
         "preview": await run.worker.preview(prepared),

@@ -16,7 +16,8 @@ from graph.work import begin
 async def select(state: TraceState) -> dict[str, Any]:
     run, row = open_run(state["run_dir"]), state["row"]
     rng = random.Random(f"{run.settings.seed}/{row['trace']}/{row['step']}")
-    choice = crossing(row) or POLICIES[run.settings.policy](view(run, row, state["siblings"]), rng)
+    told = row.get("told") if row["best"] else None
+    choice = (chosen(row) if told else crossing(row)) or POLICIES[run.settings.policy](view(run, row, state["siblings"]), rng)
     base = run.attempt(choice.base) if choice.base else None
     work = begin(row, choice, base["id"] if base else None)
     if base and choice.mode == "broaden" and row["diagnosis"]:
@@ -27,7 +28,14 @@ async def select(state: TraceState) -> dict[str, Any]:
         work |= Work(
             script=base["script"], grade=base["grade"], execution=base["execution"], reasons=base["reasons"], hypothesis=base["hypothesis"]
         )
+    if told:
+        return {"work": work | {"diagnosis": told}, "row": row | {"told": None}}
     return {"work": work}
+
+
+def chosen(row: Trace) -> Choice:
+    """A person's choice goes before the policy's, once."""
+    return Choice("broaden", row["best"]["ref"] if row["best"] else None, "chosen by a person")
 
 
 def crossing(row: Trace) -> Choice | None:

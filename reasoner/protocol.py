@@ -254,6 +254,9 @@ class Brief(Frozen):
     tally: list[Tally] = Field(default_factory=list, description="all attempts of the trace, counted by component")
     accept_z: float = Field(1.0, description="standard errors by which a change must be better to be accepted")
     preview: str = Field("", description="what lies below input/, in words (task.preview)")
+    said: list[str] = Field(
+        default_factory=list, description="hints of the person who watches the run, in their words, oldest first; bounded"
+    )
     seed: int = 0
 
 

@@ -241,7 +241,14 @@ def task_rows(view: RunView, setup: dict[str, Any]) -> Rows:
 
 def environment(view: RunView, meta: dict[str, Any], setup: dict[str, Any]) -> Rows:
     """Sandbox tier, reasoner, machine and versions."""
-    rows: Rows = [("sandbox tier", view.sandbox or clean(setup.get("tier"), 40)), ("reasoner", view.reasoner), ("memory", view.memory)]
+    held = setup.get("enforced")
+    rows: Rows = [
+        ("sandbox tier", view.sandbox or clean(setup.get("tier"), 40)),
+        ("scripts are held to", ", ".join(clean(one, 40) for one in held[:20]) if isinstance(held, list) else ""),
+        ("sandbox", clean(setup.get("notice"), 1000).removeprefix("Sandbox: ")),
+        ("reasoner", view.reasoner),
+        ("memory", view.memory),
+    ]
     if number(setup.get("cpus")):
         rows.append(("cores for a script", short(setup.get("cpus"))))
     rows.append(("GPUs", short(setup.get("gpus")) or "none"))

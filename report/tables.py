@@ -12,11 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from report.artifacts import read_artifact
+from report.calibration import calibrate
+from report.costs import costs_table
 from report.events import state
 from report.live import COLOURS, MARKS, summary_panel
 from report.summary import headline, helped_most
 from report.view import Attempt, RunView
-from report.words import ago, clean, duration, gain, score
+from report.words import ago, clean, count, duration, gain, score
 
 MAX_DIFF_LINES = 400
 
@@ -43,6 +45,10 @@ def runs_table(runs: Iterable[tuple[Path, RunView]], now: float, alive: dict[str
 def run_page(view: RunView, run_dir: Path, *, diff: bool = True, last: int = 50) -> RenderableType:
     """Everything `gome show` prints: headline, attempts, best, and the diff of the best against the first."""
     parts: list[RenderableType] = [Text(headline(view), "bold"), Text(helped_most(view)), Text(), attempts_table(view, last)]
+    if told := predictions(view):
+        parts += [Text(), Text(told)]
+    if (costs := costs_table(view)) is not None:
+        parts += [Text(), costs]
     if view.ended is not None:
         parts += [Text(), summary_panel(view, run_dir)]
     if diff and (changed := best_diff(view, run_dir)):
@@ -50,11 +56,24 @@ def run_page(view: RunView, run_dir: Path, *, diff: bool = True, last: int = 50)
     return Group(*parts)
 
 
+def predictions(view: RunView) -> str:
+    """`Predictions: 5 of 12 hypotheses helped, Brier score 0.21; by component: …; by stated confidence: …`; empty before the first."""
+    found = calibrate(view)
+    if not found.n:
+        return ""
+    parts = [f"Predictions: {found.hits} of {found.n} measured hypotheses helped"]
+    parts[0] += f", Brier score {found.brier:.2f} (0 is perfect, .25 is guessing)" if found.brier is not None else ""
+    for name, rows in (("component", found.by_component), ("stated confidence", found.by_confidence)):
+        parts += [f"by {name}: " + ", ".join(f"{clean(row.name, 40)} {row.hits} of {row.n}" for row in rows)] if rows else []
+    return "\n  ".join(parts)
+
+
 def attempts_table(view: RunView, last: int = 50) -> Table:
     """The last attempts, one a row: where, verdict, score, gain over the parent, seconds, hypothesis."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bright_black", pad_edge=False, expand=True)
-    for name in ("t", "step", "kind", "verdict", "score", "gain", "time"):
-        table.add_column(name, justify="right" if name in ("t", "step", "time") else "left", no_wrap=True)
+    tokens = ("tokens",) if view.usage.tokens else ()
+    for name in ("t", "step", "kind", "verdict", "score", "gain", "time", *tokens):
+        table.add_column(name, justify="right" if name in ("t", "step", "time", "tokens") else "left", no_wrap=True)
     table.add_column("hypothesis", ratio=1, overflow="fold")
     for attempt in list(view.attempts.values())[-last:]:
         table.add_row(*_cells(view, attempt))
@@ -69,7 +88,8 @@ def _cells(view: RunView, attempt: Attempt) -> tuple[Text, ...]:
     verdict = Text(f"{MARKS.get(attempt.verdict, '')} {attempt.verdict}{best}", colour)
     trace = str(attempt.trace) if attempt.trace >= 0 else "–"
     result = Text(score(attempt.score)), Text(gain(attempt.gain, attempt.gain_se))
-    return Text(trace), Text(str(attempt.step)), Text(attempt.kind), verdict, *result, Text(duration(attempt.seconds)), Text(text)
+    tokens = (Text(count(attempt.usage.tokens)),) if view.usage.tokens else ()
+    return Text(trace), Text(str(attempt.step)), Text(attempt.kind), verdict, *result, Text(duration(attempt.seconds)), *tokens, Text(text)
 
 
 def best_diff(view: RunView, run_dir: Path) -> str:

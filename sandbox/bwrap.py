@@ -9,7 +9,7 @@ from pathlib import Path
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime", "timezone", "mime.types", "ssl/openssl.cnf", "fonts")
 NETWORK_ETC = ("resolv.conf", "hosts", "nsswitch.conf", "ssl", "ca-certificates", "pki")
-WORKSPACE, KEEPER, CONFINE = "/job", "/run/gome/keeper.py", "/run/gome/confine.py"  # where they appear inside
+WORKSPACE, OURS = "/job", "/run/gome"  # where they appear inside
 NOBODY = 65534
 TMP_BYTES = 512 * 2**20
 KEEPER_RIGHTS = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_SETPCAP")
@@ -60,7 +60,7 @@ def base_arguments(*, network: bool, root: bool, tmp_bytes: int, devices: list[s
     for device in devices:  # only those that the job has leased: CUDA cannot see the others
         arguments += [*open_way(device), "--dev-bind", device, device]
     arguments += ["--ro-bind", "/sys", "/sys"] if gpu else []
-    arguments += [*open_way(KEEPER), *open_way(CONFINE)]
+    arguments += open_way(f"{OURS}/keeper.py")
     for folder in interpreter_folders():  # after /tmp: an environment may lie below it
         arguments += [*open_way(folder), "--ro-bind", folder, folder]
     return arguments + ["--proc", "/proc"]

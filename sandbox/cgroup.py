@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from sandbox.plan import Plan
+
 ROOT = Path("/sys/fs/cgroup")
 ENTER = 'n=$1; shift; while [ "$n" -gt 0 ]; do echo $$ > "$1/cgroup.procs" || exit 125; shift; n=$((n-1)); done; exec "$@"'
 
@@ -25,10 +27,10 @@ class Group:
     folders: dict[str, Path]
     version: int
 
-    def entering(self, command: list[str]) -> list[str]:
-        """The command, moved into the group before its first fork."""
+    def enter(self, made: Plan) -> Plan:
+        """The plan, moved into the group before its first fork."""
         places = list(dict.fromkeys(str(folder) for folder in self.folders.values()))
-        return ["/bin/sh", "-c", ENTER, "sh", str(len(places)), *places, *command]
+        return Plan(["/bin/sh", "-c", ENTER, "sh", str(len(places)), *places, *made.command], made.environment)
 
     def killed_for_memory(self) -> bool:
         """Whether the kernel ended a process of the job for its memory (version 1 ends just one and lets the job run on)."""
@@ -47,12 +49,12 @@ class Group:
             remove(folder)
 
 
-def make(job: str, memory_bytes: int, processes: int) -> Group | None:
-    """The job's group with its limits, or None where none can be made."""
+def make(mark: str, memory_bytes: int, processes: int) -> Group | None:
+    """The group of a job with its limits, or None where none can be made. The mark begins with our process id, so that it can be reaped."""
     version, parents = places()
     folders: dict[str, Path] = {}
     for controller, parent in parents.items():
-        folder = parent / f"gome-{os.getpid()}-{job}"
+        folder = parent / f"gome-{mark}"
         with suppress(OSError):
             folder.mkdir(exist_ok=True)
             folders[controller] = folder

@@ -19,12 +19,12 @@ from sandbox.parcels import Shelf
 from sandbox.protocol import Execution, Host, Job, SandboxLost, SandboxUnavailable
 
 
-def make_e2b(*, run_dir: Path | None, template: str | None, usd_per_hour: float, life_s: int) -> E2B:
+def make_e2b(*, run_dir: Path | None, template: str | None, usd_per_hour: float, life_s: int, network: bool = False) -> E2B:
     """Needs E2B_API_KEY. Nothing is started yet."""
     if not os.environ.get("E2B_API_KEY") and not debugging():
         raise SandboxUnavailable(f"the e2b sandbox needs a key: {KEY_REMEDY}")
     run = run_dir.name if run_dir else f"pid-{os.getpid()}"
-    return E2B(Plan(run=run, template=template, usd_per_s=usd_per_hour / 3600, life_s=life_s))
+    return E2B(Plan(run=run, template=template, usd_per_s=usd_per_hour / 3600, life_s=life_s, network=network))
 
 
 def debugging() -> bool:
@@ -44,7 +44,7 @@ class E2B:
         self._clean: asyncio.Task[None] | None = None
 
     async def probe(self) -> Host:
-        box = await self._take(0, network=False)
+        box = await self._take(0, network=self.plan.network)
         self.idle.append(box)
         return box.host
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import shlex
 import time
@@ -17,17 +16,18 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError
 
 from sandbox.e2b_errors import PAUSES_S, again, gone, mapped
+from sandbox.e2b_files import Files
 from sandbox.output import readable
 from sandbox.parcels import Parcel
 from sandbox.plan import scrubbed
 from sandbox.protocol import End, Execution, Host, Job, SandboxLost, SandboxUnavailable
 
-INSIDE = ("__init__", "collect", "output", "probe", "launch", "inside")  # our modules that run in the sandbox
+INSIDE = ("__init__", "collect", "output", "probe", "inside")  # our modules that run in the sandbox
 HOME = "${GOME_HOME:-/opt/gome}"  # a template may put the work elsewhere
 LEASE_S = 600  # a sandbox whose owner was killed ends by itself after this
 SLACK_S = 120  # beyond the script's own limit, before its supervisor counts as lost
 ENFORCED = ["files (micro-VM)", "processes", "memory (watchdog)", "disk (watchdog)", "output", "time"]
-TRANSFER_BYTES_S = 256 * 1024  # slower than this, a transfer counts as stuck
+NOTICE = "Sandbox: E2B micro-VMs (nothing of this machine is within reach of a script; running sandboxes cost money)."
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Box:
     def __init__(self, vm: Any, plan: Plan) -> None:
         self.vm, self.plan, self.home = vm, plan, ""
         self.host = Host(packages={}, cpus=1)
-        self.present: set[str] = set()
+        self.files = Files(vm.files)
         self.sound = True  # nothing in it could be tampered with so far
         self.began = self.charged = time.monotonic()
 
@@ -102,9 +102,10 @@ class Box:
         self.home = home.rstrip("/")
         source = Path(__file__).parent
         texts = {f"sandbox/{name}.py": (source / f"{name}.py").read_bytes() for name in INSIDE}
-        await self._write({f"{self.home}/inside/{name}": text for name, text in texts.items()})
+        await self.files.write({f"{self.home}/inside/{name}": text for name, text in texts.items()})
         found = json.loads(await self._ask(f"exec {self._python('survey')}"))
-        self.host = Host(packages={str(k): str(v) for k, v in found["packages"].items()}, cpus=int(found["cpus"]))
+        found_packages = {str(name): str(version) for name, version in found["packages"].items()}
+        self.host = Host(packages=found_packages, cpus=int(found["cpus"]), enforced=enforced(self.plan.network), notice=NOTICE)
 
     async def run(self, job: Job, parcels: list[Parcel]) -> Execution:
         """Raises SandboxLost when the sandbox broke; then it must be killed."""
@@ -112,15 +113,15 @@ class Box:
         async with self.kept_alive():
             with mapped("data could not be sent to the E2B sandbox"):
                 for parcel in parcels:
-                    await self._send(parcel)
-                await self._write({f"{folder}/spec.json": json.dumps(spec_of(job, parcels)).encode()})
+                    await self.files.send(parcel, f"{self.home}/data")
+                await self.files.write({f"{folder}/spec.json": json.dumps(spec_of(job, parcels)).encode()})
             limit_s = job.limits.wall_s + job.limits.grace_s + SLACK_S
             with mapped("the E2B sandbox broke while the script ran"):
                 async with asyncio.timeout(limit_s):
                     await self._supervised(folder, limit_s)
             with mapped("results could not be fetched from the E2B sandbox"):
                 report, output = await self._results(folder)
-                files = await self._fetch(job, f"{folder}/work", report)
+                files = await self.files.fetch(job, f"{folder}/work", report.files)
                 with suppress(Exception):  # its disk is the only loss
                     await self.vm.files.remove(folder, user="root")
         self.sound = report.unprivileged
@@ -139,45 +140,6 @@ class Box:
     async def _ask(self, command: str) -> str:
         done = await again(lambda: self.vm.commands.run(command, user="root", timeout=60))
         return str(done.stdout)
-
-    async def _write(self, texts: dict[str, bytes]) -> None:
-        entries = [{"path": path, "data": data} for path, data in texts.items()]
-        await again(lambda: self.vm.files.write_files(entries, user="root"))
-
-    async def _send(self, parcel: Parcel) -> None:
-        """Under its hash, whole or not at all; a template may hold it already."""
-        path = f"{self.home}/data/{parcel.sha256}"
-        if parcel.sha256 in self.present or await again(lambda: self._has(path, parcel.n_bytes)):
-            self.present.add(parcel.sha256)
-            return
-        part = f"{path}.{uuid.uuid4().hex[:8]}.part"
-
-        async def upload() -> None:
-            async with asyncio.timeout(60 + parcel.n_bytes / TRANSFER_BYTES_S):
-                with parcel.path.open("rb") as file:
-                    await self.vm.files.write(part, file, user="root")
-
-        await again(upload)
-        await again(lambda: self._place(part, path, parcel.n_bytes))
-        self.present.add(parcel.sha256)
-
-    async def _has(self, path: str, n_bytes: int) -> bool:
-        from e2b.exceptions import NotFoundException
-
-        try:
-            return int((await self.vm.files.get_info(path, user="root")).size) == n_bytes
-        except NotFoundException:
-            return False
-
-    async def _place(self, part: str, path: str, n_bytes: int) -> None:
-        """A repeated rename finds that the first one worked."""
-        from e2b.exceptions import NotFoundException
-
-        try:
-            await self.vm.files.rename(part, path, user="root")
-        except NotFoundException:
-            if not await self._has(path, n_bytes):
-                raise
 
     async def _supervised(self, folder: str, limit_s: float) -> None:
         """Until our supervisor in the sandbox has ended. A dropped stream changes nothing in there: we connect again."""
@@ -215,45 +177,15 @@ class Box:
         from e2b.exceptions import NotFoundException
 
         try:
-            text = bytes(await self._read(f"{folder}/result.json"))
-            return Report.model_validate_json(text), bytes(await self._read(f"{folder}/output.log"))
+            text = bytes(await self.files.read(f"{folder}/result.json"))
+            return Report.model_validate_json(text), bytes(await self.files.read(f"{folder}/output.log"))
         except NotFoundException:
-            log = readable(bytes(await self._read(f"{folder}/supervisor.log")))[-300:]
+            log = readable(bytes(await self.files.read(f"{folder}/supervisor.log")))[-300:]
             raise SandboxLost(f"the E2B sandbox's supervisor ended without a result ({log.strip() or 'it said nothing'})") from None
         except ValidationError as error:
             raise SandboxLost(f"the E2B sandbox's result is malformed ({error.error_count()} fields)") from error
 
-    async def _read(self, path: str) -> bytearray:
-        data: bytearray = await again(lambda: self.vm.files.read(path, format="bytes", user="root"))
-        return data
-
-    async def _fetch(self, job: Job, place: str, report: Report) -> dict[str, str]:
-        """Only names that were asked for, only as large as told, checked by hash."""
-        files = {}
-        for name in job.collect:
-            if name in report.files:
-                size, digest = report.files[name]
-                target = job.workspace / name
-                await again(lambda: self._download(f"{place}/{name}", target, size, digest))  # noqa: B023 - awaited at once
-                files[name] = str(target)
-        return files
-
-    async def _download(self, path: str, target: Path, size: int, digest: str) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        total, n_bytes = hashlib.sha256(), 0
-        async with asyncio.timeout(60 + size / TRANSFER_BYTES_S):
-            with target.open("wb") as file:
-                async for chunk in await self.vm.files.read(path, format="stream", user="root"):
-                    n_bytes += len(chunk)
-                    if n_bytes > size:
-                        break
-                    total.update(chunk)
-                    file.write(chunk)
-        if n_bytes != size or total.hexdigest() != digest:
-            raise OSError(f"{path} came back damaged ({n_bytes} of {size} bytes)")
-
     def _execution(self, job: Job, report: Report, output: bytes, files: dict[str, str]) -> Execution:
-        more = (["network"] if not job.limits.network else []) + (["unprivileged user"] if report.unprivileged else [])
         return Execution(
             end=report.end,
             exit_code=report.code if report.code >= 0 else None,
@@ -266,9 +198,14 @@ class Box:
             files=files,
             refused={name: why[:200] for name, why in report.refused.items() if name in job.collect},
             tier="e2b",
-            enforced=ENFORCED + more,
+            where=self.vm.sandbox_id,
+            enforced=enforced(job.limits.network) + (["unprivileged user"] if report.unprivileged else []),
             usd=self.charge(),
         )
+
+
+def enforced(network: bool) -> list[str]:
+    return ENFORCED + ([] if network else ["network"])
 
 
 def ended(error: Exception) -> bool:

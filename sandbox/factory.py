@@ -14,6 +14,7 @@ def make_sandbox(
     isolation: str = "auto",
     network: bool = False,
     gpus: str = "none",
+    warm: bool = False,
     run_dir: Path | None = None,
     e2b_template: str | None = None,
     e2b_usd_per_hour: float = 0,
@@ -22,11 +23,13 @@ def make_sandbox(
 ) -> Sandbox:
     """local | e2b | ray. Raises SandboxUnavailable with the remedy. A backend's own libraries load with it."""
     if kind == "local":
-        return make_local(isolation=isolation, network=network, gpus=gpus, run_dir=run_dir)
+        return make_local(isolation=isolation, network=network, gpus=gpus, warm=warm, run_dir=run_dir)
     if kind == "e2b":
         from sandbox.e2b import make_e2b
 
-        return make_e2b(run_dir=run_dir, template=e2b_template, usd_per_hour=e2b_usd_per_hour, life_s=e2b_life_s)
+        return make_e2b(run_dir=run_dir, template=e2b_template, usd_per_hour=e2b_usd_per_hour, life_s=e2b_life_s, network=network)
     if kind == "ray":
-        raise SandboxUnavailable("the ray sandbox is not part of this version; use --sandbox local or e2b")
+        from sandbox.ray import make_ray
+
+        return make_ray(address=ray_address, isolation=isolation, network=network, gpus=gpus != "none")
     raise SandboxUnavailable(f"there is no {kind} sandbox; use --sandbox local, e2b or ray")

@@ -121,9 +121,8 @@ def unpacked(archive: Path) -> Path:
 
 def start(folder: Path, spec: dict[str, Any], unprivileged: bool) -> subprocess.Popen[bytes]:
     limits = spec["limits"]
-    launch = str(Path(__file__).with_name("launch.py"))
     memory = min(limits["memory_bytes"], os.sysconf("SC_PHYS_PAGES") * resource.getpagesize())
-    command = [sys.executable, "-I", launch, str(memory), str(limits["disk_bytes"]), str(limits["processes"]), "solution.py"]
+    command = [sys.executable, "-s", "solution.py"]
     own = {
         "PATH": os.path.dirname(sys.executable) + ":/usr/local/bin:/usr/bin:/bin",
         "HOME": str(folder / "tmp"),
@@ -134,7 +133,12 @@ def start(folder: Path, spec: dict[str, Any], unprivileged: bool) -> subprocess.
         with suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("1000")
         LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        bound(resource.RLIMIT_DATA, memory)  # a clean MemoryError; never RLIMIT_AS, which breaks torch
+        bound(resource.RLIMIT_FSIZE, limits["disk_bytes"])
+        bound(resource.RLIMIT_CORE, 0)
+        bound(resource.RLIMIT_NOFILE, 4096)
         if unprivileged:
+            bound(resource.RLIMIT_NPROC, limits["processes"])
             os.setgroups([])
             os.setgid(UNPRIVILEGED)
             os.setuid(UNPRIVILEGED)
@@ -149,6 +153,13 @@ def start(folder: Path, spec: dict[str, Any], unprivileged: bool) -> subprocess.
         start_new_session=True,
         preexec_fn=before,
     )
+
+
+def bound(kind: int, value: int) -> None:
+    """Soft and hard limit, never above what is allowed already."""
+    hard = resource.getrlimit(kind)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (value, value))
 
 
 class Watch:

@@ -7,9 +7,8 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from sandbox import cgroup, plan, procs, watch
 from sandbox.collect import collect
@@ -17,23 +16,28 @@ from sandbox.cores import cores
 from sandbox.gpus import Gpu, devices, lease, nodes
 from sandbox.plan import Place
 from sandbox.probe import packages
-from sandbox.protocol import End, Execution, Host, Job, SandboxLost
-from sandbox.running import Running
+from sandbox.protocol import Execution, Host, Job
+from sandbox.running import Drain, Running, read_report
 from sandbox.tiers import Tier, choose
 from sandbox.users import lease_user
+from sandbox.warm import Warm
+from sandbox.watching import Seen, judge, watched
 
 
-def make_local(*, isolation: str = "auto", network: bool = False, gpus: str = "none", run_dir: Path | None = None) -> Local:
+def make_local(
+    *, isolation: str = "auto", network: bool = False, gpus: str = "none", warm: bool = False, run_dir: Path | None = None
+) -> Local:
     """The strongest tier that really starts here. Raises SandboxUnavailable with the remedy."""
-    return Local(choose(isolation, network=network), run_dir, devices(gpus))
+    return Local(choose(isolation, network=network), run_dir, devices(gpus), warm=warm)
 
 
 class Local:
     """Runs jobs from the thread of the event loop, which must outlive them."""
 
-    def __init__(self, chosen: Tier, run_dir: Path | None, found: list[Gpu] | None = None) -> None:
+    def __init__(self, chosen: Tier, run_dir: Path | None, found: list[Gpu] | None = None, *, warm: bool = False) -> None:
         self.chosen = chosen
         self.gpus = found or []
+        self.warm = Warm(chosen) if warm and chosen.name == "bubblewrap" else None
         self.tier: str = chosen.name
         self.notes = run_dir / "pids" if run_dir else None
         cgroup.reap()
@@ -59,16 +63,16 @@ class Local:
         return self.chosen.sentence + (f" GPUs: {names}; one per running script that speaks of a GPU." if names else "")
 
     async def run(self, job: Job) -> Execution:
-        began = time.monotonic()
-        async with self._placed(job) as place:
-            plan.lay_out(job, self.chosen.name, place.uid)
-            seen = await self._execute(job, place)
+        if self.warm and self.warm.takes(job):
+            seen, gpu_ids = await self.warm.run(job), list[str]()
+        else:
+            seen, gpu_ids = await self._cold(job)
         files, refused = collect(job.workspace, job.collect)
         return Execution(
             end=seen.end,
             exit_code=seen.exit_code,
             signal=seen.signal,
-            wall_s=time.monotonic() - began,
+            wall_s=seen.wall_s,
             cpu_s=round(seen.cpu_s, 3),
             peak_bytes=seen.peak_bytes,
             output=seen.output.text(),
@@ -77,11 +81,18 @@ class Local:
             refused=refused,
             tier=self.tier,
             enforced=self.chosen.enforced,
-            gpu_ids=place.gpu_ids,
+            gpu_ids=gpu_ids,
         )
 
+    async def _cold(self, job: Job) -> tuple[Seen, list[str]]:
+        async with self._placed(job) as place:
+            plan.lay_out(job, self.chosen.name, place.uid)
+            return await self._execute(job, place), place.gpu_ids
+
     async def close(self) -> None:
-        """Nothing outlives its job."""
+        """Ends the warm interpreters; nothing else outlives its job."""
+        if self.warm:
+            await self.warm.close()
 
     @asynccontextmanager
     async def _placed(self, job: Job) -> AsyncIterator[Place]:
@@ -108,101 +119,46 @@ class Local:
 
     async def _execute(self, job: Job, place: Place) -> Seen:
         """From start to the last process's end, whatever happens."""
-        limits = job.limits
-        group = cgroup.make(job.id, limits.memory_bytes, limits.processes)
-        reading, writing = os.pipe2(os.O_CLOEXEC)
-        made = plan.make(self.chosen.name, job, Place(**{**vars(place), "report": writing}))
-        command = group.entering(made.command) if group else made.command
-        output = watch.Output(limits.output_bytes)
-        running = Running(plan.Plan(command, made.environment), str(job.workspace), (reading, writing), output, limits.output_kill_bytes)
-        usage = procs.Usage()
-        sweeps = self.chosen.name != "bubblewrap"
+        group = cgroup.make(place.mark, job.limits.memory_bytes, job.limits.processes)
+        (report, writing), (stdout, outer) = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
+        made = plan.make(self.chosen.name, job, replace(place, report=writing))
+        drain = Drain(stdout, watch.Output(job.limits.output_bytes), job.limits.output_kill_bytes)
+        sweeps, usage = self.chosen.name != "bubblewrap", procs.Usage()
+        running = None
         try:
-            with self._noted(job.id, running.pid, place.mark):
+            running = Running(group.enter(made) if group else made, str(job.workspace), (writing,), outer)
+            with noted(self.notes, job.id, running.pid, place.mark):
                 try:
-                    end = await watched(running, job, usage, group)
+                    end = await watched(running.pid, running.ended, drain, job, usage, group)
                 finally:
                     running.kill(sweeps=sweeps)
                 await running.finish()
-            report = running.report()
-            if not report and sweeps:
+            await drain.rest()
+            told = read_report(report)
+            if not told and sweeps:
                 await asyncio.to_thread(end_marked, place.mark)  # the script ended its own keeper
-            return judge(end, running, report, usage, group)
+            return judge(end, running.process.returncode, drain.output, told, usage, group)
         finally:
-            running.close()
+            if running:
+                running.close()
+            drain.close()
+            os.close(report)
             if group:
                 await asyncio.to_thread(group.close)
 
-    @contextmanager
-    def _noted(self, job: str, pid: int, mark: str) -> Iterator[None]:
-        """A note while the job runs, so that a later session can end what this one left."""
-        if self.notes is None:
-            yield
-            return
-        note = self.notes / job
-        note.write_text(f"{pid} {procs.started(pid)} {mark}")
-        try:
-            yield
-        finally:
-            note.unlink(missing_ok=True)
 
-
-@dataclass(frozen=True)
-class Seen:
-    """How a job ended, before its files are looked at."""
-
-    end: End
-    exit_code: int | None
-    signal: int | None
-    cpu_s: float
-    peak_bytes: int
-    output: watch.Output
-
-
-async def watched(running: Running, job: Job, usage: procs.Usage, group: cgroup.Group | None) -> End:
-    """The first of: the script's exit, a limit, the time."""
-    limits = job.limits
-    killed = group.killed_for_memory if group else lambda: False
-    watchers: list[asyncio.Task[End]] = [
-        asyncio.create_task(watch.memory(running.pid, usage, limits.memory_bytes, killed)),
-        asyncio.create_task(watch.disk(job.workspace, limits.disk_bytes)),
-    ]
+@contextmanager
+def noted(folder: Path | None, job: str, pid: int, mark: str) -> Iterator[None]:
+    """A note while the job runs, so that a later session can end what this one left."""
+    if folder is None:
+        yield
+        return
+    note = folder / job
+    note.write_text(f"{pid} {procs.started(pid)} {mark}")
     try:
-        waiting: list[asyncio.Future[End]] = [running.ended, running.flooded, *watchers]
-        done, _ = await asyncio.wait(waiting, timeout=limits.wall_s, return_when=asyncio.FIRST_COMPLETED)
-        if not done:
-            await running.terminate(limits.grace_s)
-            return "timeout"
-        return next((task.result() for task in (running.flooded, *watchers) if task in done), "exit")
+        yield
     finally:
-        for task in watchers:
-            task.cancel()
-        await asyncio.gather(*watchers, return_exceptions=True)
-
-
-def judge(end: End, running: Running, report: dict[str, Any], usage: procs.Usage, group: cgroup.Group | None) -> Seen:
-    """Exit code or signal. Raises SandboxLost when the sandbox failed before the script began."""
-    if "error" in report:
-        raise SandboxLost(f"the sandbox could not set up the job: {report['error']}")
-    first = (running.output.text().splitlines() or [""])[0]
-    if not report and end == "exit" and running.process.returncode == 1 and first.startswith("bwrap: "):
-        raise SandboxLost(f"bubblewrap could not set up the job: {first}")
-    if not report and end == "exit" and running.process.returncode == 125 and not first:
-        raise SandboxLost("the job could not enter its control group")
-    if end == "exit" and group and group.killed_for_memory():
-        end = "memory"
-    code, number = ending(report.get("status"), running.process.returncode)
-    peak = max(usage.peak_bytes, group.peak_bytes() if group else 0)
-    return Seen(end, code, number, max(usage.cpu_s, float(report.get("cpu_s") or 0)), peak, running.output)
-
-
-def ending(status: object, returncode: int | None) -> tuple[int | None, int | None]:
-    """(exit code, signal): as the keeper saw it, else as its own end tells."""
-    if isinstance(status, int):
-        return (None, os.WTERMSIG(status)) if os.WIFSIGNALED(status) else (os.WEXITSTATUS(status), None)
-    if returncode is None or 0 <= returncode <= 128:
-        return returncode, None
-    return None, -returncode if returncode < 0 else returncode - 128
+        note.unlink(missing_ok=True)
 
 
 def end_marked(mark: str) -> None:

@@ -16,7 +16,7 @@ from sandbox.users import others_enter, others_reach, others_read
 
 TierName = Literal["bubblewrap", "userns", "landlock", "none"]
 HERE = Path(__file__).parent
-KEEPER, CONFINE = HERE / "keeper.py", HERE / "confine.py"
+KEEPER, CONFINE, ZYGOTE = HERE / "keeper.py", HERE / "confine.py", HERE / "zygote.py"
 DEVICES = ("null", "zero", "full", "random", "urandom", "shm")
 TMP = ".tmp"  # in the workspace, where there is no /tmp of the job's own
 
@@ -43,12 +43,16 @@ def make(tier: TierName, job: Job, place: Place, command: list[str] | None = Non
     """`command` stands for `python solution.py` in probes and in the warm interpreter."""
     inside = bwrap.WORKSPACE if tier == "bubblewrap" else str(job.workspace)
     environment = scrubbed(job, place, tmp="/tmp" if tier == "bubblewrap" else f"{inside}/{TMP}")
-    spec = orders(tier, job, place, inside, command or [sys.executable, "-s", "solution.py"])
+    spec = orders(tier, job, place, inside, command or python("-s", "solution.py"))
     if tier == "bubblewrap":
-        keeper = [sys.executable, "-I", "-S", bwrap.KEEPER, json.dumps(spec)]
+        keeper = [sys.executable, "-I", "-S", f"{bwrap.OURS}/{KEEPER.name}", json.dumps(spec)]
         outer = [shutil.which("bwrap") or "bwrap", *mounts(job, place, environment), *keeper]
         return Plan(outer, {"PATH": "/usr/bin:/bin", "GOME_JOB": place.mark})
     return Plan([sys.executable, "-I", "-S", str(KEEPER), json.dumps(spec)], environment)
+
+
+def python(*words: str) -> list[str]:
+    return [sys.executable, *words]
 
 
 def orders(tier: TierName, job: Job, place: Place, workspace: str, command: list[str]) -> dict[str, Any]:
@@ -106,7 +110,8 @@ def mounts(job: Job, place: Place, environment: dict[str, str]) -> list[str]:
     arguments = bwrap.base_arguments(
         network=job.limits.network, root=place.uid is not None, tmp_bytes=tmp_bytes(job), devices=place.devices, gpu=bool(place.gpu_ids)
     )
-    arguments += ["--ro-bind", str(KEEPER), bwrap.KEEPER, "--ro-bind", str(CONFINE), bwrap.CONFINE]
+    for path in (KEEPER, CONFINE, ZYGOTE):
+        arguments += ["--ro-bind", str(path), f"{bwrap.OURS}/{path.name}"]
     arguments += ["--bind", str(job.workspace), bwrap.WORKSPACE]
     for name, source in job.inputs.items():
         arguments += ["--ro-bind", source, f"{bwrap.WORKSPACE}/input/{name}"]

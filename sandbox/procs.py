@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
+HAS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # not in every kernel
+
+
 def children(pid: int) -> list[int]:
     found: list[int] = []
+    if not HAS_CHILDREN:
+        import psutil
+
+        with suppress(psutil.Error):
+            found = [process.pid for process in psutil.Process(pid).children()]
+        return found
     with suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):
             with suppress(OSError), open(f"/proc/{pid}/task/{thread}/children") as file:
@@ -84,10 +94,11 @@ def marked(mark: str) -> list[int]:
 
 @dataclass
 class Usage:
-    """Peak memory and CPU seconds of a process tree."""
+    """Peak memory and CPU seconds of a process tree, and since when."""
 
     peak_bytes: int = 0
     cpu_s: float = 0.0
+    began: float = field(default_factory=time.monotonic)
 
     def sample(self, pid: int, limit: int) -> bool:
         """Looks once; True when the tree holds more than the limit."""

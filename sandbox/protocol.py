@@ -44,6 +44,7 @@ class Job(BaseModel):
     inputs: dict[str, str] = Field(default_factory=dict, description="name below input/ -> host path")
     limits: Limits = Limits()
     env: dict[str, str] = Field(default_factory=dict, description="added to the scrubbed environment")
+    warm: str = Field("", description="trace whose warm interpreter may run it, where the sandbox keeps one; empty: a cold start")
     collect: list[str] = Field(
         default_factory=lambda: ["oof.csv", "submission.csv", "evidence.json"],
         description="files wanted back; only regular files, never links, stay in the workspace",
@@ -66,6 +67,7 @@ class Execution(BaseModel):
     refused: dict[str, str] = Field(default_factory=dict, description="name -> why it was not collected")
     tier: str = Field(description="what isolated it, e.g. bubblewrap")
     enforced: list[str] = Field(default_factory=list)
+    where: str = Field("", description="the machine it ran on, where that is not this one")
     gpu_ids: list[str] = Field(default_factory=list)
     usd: float = Field(0, description="what a rented sandbox cost since it was last charged; 0: not rented")
 

@@ -22,17 +22,46 @@ CHUNK = 64 * 1024
 MAX_REPORT = 4096
 
 
-class Running:
-    """Popen, its pidfd and the read ends of its pipes, all watched by the running loop."""
+class Drain:
+    """The read end of a job's output: bounded in memory, ended by a flood."""
 
-    def __init__(self, plan: Plan, cwd: str, report: tuple[int, int], output: Output, flood_bytes: int) -> None:
+    def __init__(self, handle: int, output: Output, flood_bytes: int) -> None:
         self.loop = asyncio.get_running_loop()
-        self.output, self.flood_bytes = output, flood_bytes
+        self.handle, self.output, self.flood_bytes = handle, output, flood_bytes
         self.flooded: asyncio.Future[End] = self.loop.create_future()
         self.drained: asyncio.Future[None] = self.loop.create_future()
+        os.set_blocking(handle, False)
+        self.loop.add_reader(handle, self._read)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self.handle, CHUNK)
+        except BlockingIOError:
+            return
+        self.output.add(data)
+        if self.output.n_total > self.flood_bytes and not self.flooded.done():
+            self.flooded.set_result("output")
+        if not data:
+            self.close()
+
+    def close(self) -> None:
+        if not self.drained.done():
+            self.loop.remove_reader(self.handle)
+            os.close(self.handle)
+            self.drained.set_result(None)
+
+    async def rest(self) -> None:
+        """What was printed last; a leftover may hold the pipe open."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self.drained), 0.5)
+
+
+class Running:
+    """Popen and its pidfd, watched by the running loop; output goes to `outer`, which is closed here."""
+
+    def __init__(self, plan: Plan, cwd: str, pass_fds: tuple[int, ...], outer: int) -> None:
+        self.loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[End] = self.loop.create_future()
-        self.report_end, inner = report
-        self.stdout, outer = os.pipe2(os.O_CLOEXEC)
         try:
             self.process = subprocess.Popen(
                 plan.command,
@@ -41,50 +70,21 @@ class Running:
                 stdin=subprocess.DEVNULL,
                 stdout=outer,
                 stderr=outer,
-                pass_fds=(inner,),
+                pass_fds=pass_fds,
                 start_new_session=True,
             )
-        except BaseException:
-            os.close(self.stdout)
-            os.close(self.report_end)
-            raise
         finally:
-            os.close(outer)
-            os.close(inner)
+            for handle in (outer, *pass_fds):
+                os.close(handle)
         self.pid = self.process.pid
         self.pidfd = os.pidfd_open(self.pid)
-        os.set_blocking(self.stdout, False)
-        self.loop.add_reader(self.stdout, self._read)
         self.loop.add_reader(self.pidfd, self._exited)
-
-    def _read(self) -> None:
-        try:
-            data = os.read(self.stdout, CHUNK)
-        except BlockingIOError:
-            return
-        self.output.add(data)
-        if self.output.n_total > self.flood_bytes and not self.flooded.done():
-            self.flooded.set_result("output")
-        if not data:
-            self._close_stdout()
-
-    def _close_stdout(self) -> None:
-        if not self.drained.done():
-            self.loop.remove_reader(self.stdout)
-            os.close(self.stdout)
-            self.drained.set_result(None)
 
     def _exited(self) -> None:
         self.loop.remove_reader(self.pidfd)
         self.process.wait()
         if not self.ended.done():
             self.ended.set_result("exit")
-
-    async def terminate(self, grace_s: float) -> None:
-        """SIGTERM to everything below; the keeper ignores it. Then time to end by itself."""
-        procs.signal_all(procs.tree(self.pid)[1:], signal.SIGTERM)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self.ended), grace_s)
 
     def kill(self, *, sweeps: bool) -> None:
         """Begins the end of the tree; does not wait. A keeper without a PID namespace is asked to sweep, for it knows all that it adopted."""
@@ -97,30 +97,34 @@ class Running:
             self.process.kill()
 
     async def finish(self) -> None:
-        """Waits for the end that `kill` began, and for what was printed last."""
+        """Waits for the end that `kill` began."""
         try:
             await asyncio.wait_for(asyncio.shield(self.ended), 5)
         except TimeoutError:
             procs.kill_tree(self.pid)
             await self.ended
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self.drained), 0.5)
 
     def close(self) -> None:
-        """Frees the descriptors; what still lives is killed."""
+        """Frees the descriptor; what still lives is killed."""
         if self.process.returncode is None:
             procs.kill_tree(self.pid)
             self.process.wait()
         self.loop.remove_reader(self.pidfd)
-        self._close_stdout()
         os.close(self.pidfd)
-        os.close(self.report_end)
 
-    def report(self) -> dict[str, Any]:
-        """What the keeper wrote: {"status", "cpu_s"} or {"error"}; empty when it was killed before."""
-        os.set_blocking(self.report_end, False)
-        with suppress(BlockingIOError, ValueError):
-            value = json.loads(os.read(self.report_end, MAX_REPORT).split(b"\n")[0] or b"{}")
-            if isinstance(value, dict):
-                return value
-        return {}
+
+async def terminate(pid: int, ended: asyncio.Future[End], grace_s: float) -> None:
+    """SIGTERM to everything below; the keeper ignores it. Then time to end by itself."""
+    procs.signal_all(procs.tree(pid)[1:], signal.SIGTERM)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(ended), grace_s)
+
+
+def read_report(handle: int) -> dict[str, Any]:
+    """What the keeper wrote: {"status", "cpu_s"} or {"error"}; empty when it was killed before."""
+    os.set_blocking(handle, False)
+    with suppress(BlockingIOError, ValueError):
+        value = json.loads(os.read(handle, MAX_REPORT).split(b"\n")[0] or b"{}")
+        if isinstance(value, dict):
+            return value
+    return {}

@@ -42,9 +42,16 @@ def paired(metric: Metric, y: Array, new: Sequence[Array], old: Sequence[Array],
     d = sign * float(np.mean([metric.score(y, p) for p in new]) - np.mean([metric.score(y, p) for p in old]))
     if metric.row_loss is not None:
         se = row_error(metric, y, new, old, d, clusters)
-        return finish(d, se, "rows", len(y))
+        return finish(d, float(np.hypot(se, seed_error(metric, y, new, old))), "rows", len(y))
     replicates = np.mean([bootstrap(metric, y, p, q, clusters, seed) for p in new for q in old], axis=0)
-    return finish(d, float(np.std(replicates, ddof=1)), "bootstrap", len(y))
+    se = float(np.std(replicates, ddof=1))
+    return finish(d, float(np.hypot(se, seed_error(metric, y, new, old))), "bootstrap", len(y))
+
+
+def seed_error(metric: Metric, y: Array, new: Sequence[Array], old: Sequence[Array]) -> float:
+    """What the spread over seeds adds to the standard error; half of it, for the rows' part holds the rest (docs/decisions)."""
+    variance = sum(float(np.var([metric.score(y, p) for p in side], ddof=1)) / len(side) for side in (new, old) if len(side) > 1)
+    return float(np.sqrt(variance / 2))
 
 
 def finish(d: float, se: float, method: Any, n: int) -> Paired:

@@ -45,9 +45,8 @@ def from_suspects(known: Truth, signal: Array) -> Iterator[Problem]:
         if reaches(known, signal, suspect) or follows(known, signal, suspect):
             what = "the id" if suspect.code == "leak_id" else "the column"
             remedy = "leave it and everything made of it out"
-            yield problem(
-                suspect.code, f"the predictions rest on {what} {suspect.name!r}, which gives the label away: {suspect.reason}; {remedy}"
-            )
+            message = f"the predictions rest on {what} {suspect.name!r}, which gives the label away: {suspect.reason}; {remedy}"
+            yield problem(suspect.code, message, suspect.name)
 
 
 def reaches(known: Truth, signal: Array, suspect: Suspect) -> bool:
@@ -139,6 +138,7 @@ def from_peers(known: Truth, signal: Array) -> Iterator[Problem]:
                 "leak_encoding",
                 f"the predictions know the labels of validated rows through the levels of {name!r}: an encoding of {name!r} by the target "
                 "was made on all training rows; make it inside every fold, from the rows that the fold trains on",
+                name,
             )
 
 

@@ -111,8 +111,8 @@ def truth_of(prepared: Prepared) -> Truth:
     return truth(prepared.private, prepared.model_dump_json())
 
 
-def problem(code: str, message: str) -> Problem:
-    return Problem(code=code, message=message)
+def problem(code: str, message: str, about: str = "") -> Problem:
+    return Problem(code=code, message=message, about=about) if about else Problem(code=code, message=message)
 
 
 class Refused(Exception):

@@ -6,7 +6,7 @@ No heavy library is imported.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -89,12 +89,11 @@ class Paired(TypedDict):
 
 
 class Problem(TypedDict):
-    """A reason why an attempt is not valid, for people, prompts and the report."""
+    """A reason for a verdict: for machines, and for people, prompts and the report."""
 
-    code: (
-        str  # e.g. missing_file, missing_rows, unknown_ids, duplicate_ids, nan, wrong_columns, not_numeric, constant, leak_audit, leak_copy
-    )
+    code: str  # e.g. missing_file, missing_rows, nan, wrong_columns, constant, leak_column, leak_id, leak_encoding, leak_audit, worse
     message: str
+    about: NotRequired[str]  # the column that it is about
 
 
 class Grade(TypedDict):

@@ -6,16 +6,19 @@ itself counts only against it.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from sandbox.protocol import Execution, Job, Limits, Sandbox
 
@@ -29,6 +32,7 @@ class Bait:
         self.secret = f"sk-bait-{secrets.token_hex(12)}"
         self.mark = f"gome-bait-{secrets.token_hex(6)}"  # in the command line of what attacks leave running
         self.folder = folder
+        self.growth = 0  # of the agent's memory during the latest attack, bytes
         self.home = folder / "home"
         for name in (".ssh/id_rsa", ".aws/credentials", "private/labels.csv"):
             path = self.home / name
@@ -181,6 +185,8 @@ def exits(code: int | None, number: int | None) -> Judge:
 
 
 def output_bounded(execution: Execution, bait: Bait) -> str:
+    if bait.growth > 30e6:
+        return f"the host grew by {bait.growth / 1e6:.0f} MB"
     kept = len(execution.output.encode())
     whole = execution.output.startswith("BEGIN") and execution.output.rstrip().endswith("THE END")
     return "" if kept < 1.2 * MIB and whole else f"{kept} bytes kept, head and tail {'there' if whole else 'lost'}"
@@ -560,10 +566,21 @@ async def play(attack: Attack, sandbox: Sandbox, bait: Bait) -> Outcome:
         env=bait.environment(workspace),
         collect=list(attack.collect),
     )
-    execution = await sandbox.run(job)
+    execution = await watched(sandbox.run(job), bait)
     detail = attack.judge(execution, bait)
     tidy(bait)
     return Outcome(attack.name, "reached" if detail else "stopped", detail, execution.end, round(execution.wall_s, 2))
+
+
+async def watched(going: Coroutine[Any, Any, Execution], bait: Bait) -> Execution:
+    """Meanwhile the agent's own memory is looked at."""
+    task = asyncio.ensure_future(going)
+    before = peak = psutil.Process().memory_info().rss
+    while not task.done():
+        await asyncio.wait([task], timeout=0.05)
+        peak = max(peak, psutil.Process().memory_info().rss)
+    bait.growth = peak - before
+    return task.result()
 
 
 def tidy(bait: Bait) -> None:

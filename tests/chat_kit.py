@@ -67,7 +67,8 @@ def gome(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
 
 
-QUICK = ("--traces", "1", "--steps", "2", "--time", "120", "--memory", "off", "--set", "backoff_s=0.01", "--set", "retries=1")
+QUICK = ("--traces", "1", "--steps", "2", "--time", "600", "--memory", "off")
+QUICK += tuple(word for one in ("backoff_s=0.01", "retries=1", "top_k=1", "final_seeds=1", "confirm=false") for word in ("--set", one))
 
 
 def one_line(result: Result) -> str:

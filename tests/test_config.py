@@ -76,6 +76,9 @@ def test_a_task_folder_cannot_move_key_isolation_or_places(text: str, here: Path
 
 
 def test_a_misspelt_variable_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for other in ("GOME_HOME", "GOME_LEASES", "GOME_JOB"):  # of other uses
+        monkeypatch.setenv(other, "x")
+    assert make_settings({}, [], "task").model == []
     monkeypatch.setenv("GOME_MODLE", "gpt-5")
     line = refused(capsys)
     assert "GOME_MODLE" in line and "did you mean `model`" in line

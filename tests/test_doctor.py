@@ -9,6 +9,8 @@ import pytest
 from chat_kit import KEY, at_home, gome, honest
 from openai_server import Server, fail
 
+pytestmark = pytest.mark.timeout(900)  # each is a process with pandas in it; a busy machine is slow
+
 
 def test_a_healthy_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Server(honest) as server:

@@ -248,10 +248,10 @@ async def test_data_goes_up_once_per_sandbox(cloud: FakeE2B, tmp_path: Path) -> 
     box = sandbox.idle[0]
     shipped = await asyncio.to_thread(sandbox.shelf.parcels, {"a.csv": str(tmp_path / "a.csv"), "b.csv": str(tmp_path / "b.csv")})
     for parcel in shipped:
-        await box._send(parcel)
+        await box.files.send(parcel, f"{box.home}/data")
     assert cloud.calls["POST /filesystem.Filesystem/Move"] == 1, "the same content under two names travels once"
-    box.present.clear()  # as after a template that holds the data already
-    await box._send(shipped[0])
+    box.files.present.clear()  # as after a template that holds the data already
+    await box.files.send(shipped[0], f"{box.home}/data")
     assert cloud.calls["POST /filesystem.Filesystem/Move"] == 1
     await sandbox.close()
 

@@ -103,8 +103,8 @@ async def test_traces_share_measured_hypotheses_through_the_memory(tmp_path: Pat
 
 
 async def test_a_run_is_driven_by_one_process_at_a_time(tmp_path: Path) -> None:
+    from graph.lock import lock
     from graph.run import RunError
-    from graph.session import lock
 
     with lock(tmp_path), pytest.raises(RunError, match="driven by another process"), lock(tmp_path):
         pass

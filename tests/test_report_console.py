@@ -137,6 +137,7 @@ def test_show_lists_attempts_and_the_diff_of_the_best_against_the_first(tmp_path
 
     text = shown(run_page(load(tmp_path), tmp_path), 120)
     assert "What helped most" in text
+    assert "measured hypotheses helped, Brier score" in text and "by component: " in text
     assert "KeyError: 'city'" in text
     assert "+++ best" in text
     assert "\x1b" not in text

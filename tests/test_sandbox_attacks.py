@@ -16,7 +16,7 @@ import pytest
 from attacks import ATTACKS, Attack, Bait, Outcome, play
 
 from sandbox.local import Local
-from sandbox.tiers import probe
+from sandbox.tiers import choose, probe
 
 TIERS = ("bubblewrap", "userns", "landlock")
 
@@ -59,8 +59,6 @@ async def test_weaker_tiers_hold_what_matters_most(name: str, tier: str, bait: B
 @pytest.mark.parametrize("name", ["files", "tcp", "unix", "abstract", "signal", "hard-link"])
 async def test_the_attacks_are_real(name: str, bait: Bait) -> None:
     """Without isolation they get through: a row that is stopped is not stopped by its own faults."""
-    from sandbox.tiers import choose
-
     attack = next(attack for attack in ATTACKS if attack.name == name)
     assert (await play(attack, Local(choose("none"), None), bait)).verdict == "reached"
 
@@ -152,3 +150,35 @@ def test_two_traces_of_200_children_die_with_the_agent(tier: str) -> None:
 def test_the_page_holds_a_row_for_every_attack() -> None:
     page = (Path(__file__).parents[1] / "docs/sandbox.md").read_text()
     assert [attack.title for attack in ATTACKS if f"| {attack.title} |" not in page] == []
+
+
+ORPHANS = """
+import os, signal, time
+for _ in range(5):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.execv("/bin/sleep", [os.environ["MARK"], "300"])
+        os._exit(0)
+open("begun", "w").close()
+time.sleep(300)
+"""
+
+
+async def test_a_resumed_run_ends_what_a_killed_one_left(tmp_path: Path) -> None:
+    """Where no PID namespace holds the tree together, and agent and keeper were killed at one stroke."""
+    mark = f"gome-left-{os.urandom(6).hex()}"
+    code = AGENT.replace("SCRIPT = ", "UNUSED = ").format(tests="", folder=str(tmp_path), tier="none", mark=mark, children=0)
+    code = code.replace("script=SCRIPT", f"env={{'MARK': {mark!r}}}, script={ORPHANS!r}")
+    agent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1])
+    while len(with_mark(mark)) < 10:
+        assert agent.poll() is None
+        time.sleep(0.1)
+    for keeper in psutil.Process(agent.pid).children():
+        keeper.kill()
+        agent.send_signal(signal.SIGKILL)
+    agent.wait()
+    assert len(with_mark(mark)) == 10
+    Local(choose("none"), tmp_path)
+    time.sleep(0.3)
+    assert with_mark(mark) == [] and list((tmp_path / "pids").iterdir()) == []

@@ -14,6 +14,7 @@ import psutil
 import pytest
 from e2b_kit import REAL, TEMPLATE
 from fake_e2b import FakeE2B
+from ray_kit import cluster, wait_for, workers_of
 from sandbox_suite import CASES, Case, Play, player
 
 from sandbox.factory import make_sandbox
@@ -61,6 +62,24 @@ async def test_e2b(case: Case, e2b: Sandbox, cloud: FakeE2B | None, tmp_path: Pa
     await case(fresh(e2b, tmp_path), tmp_path)
     if cloud:
         assert cloud.alive() == []
+
+
+@pytest.fixture(scope="module")
+def ray_address() -> Iterator[str]:
+    with cluster() as made:
+        yield made.address
+
+
+@pytest.mark.slow
+@pytest.mark.enable_socket
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+async def test_ray(case: Case, ray_address: str, tmp_path: Path) -> None:
+    sandbox = make_sandbox("ray", ray_address=ray_address)
+    await case(fresh(sandbox, tmp_path), tmp_path)
+    await sandbox.close()
+    assert await asyncio.to_thread(wait_for, lambda: not workers_of("solution.py"))
 
 
 def fresh(sandbox: Sandbox, tmp_path: Path) -> Play:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import math
 
 from reasoner.expert import moves
-from reasoner.expert.cross import combine, sureness
+from reasoner.expert.cross import combine
 from reasoner.expert.facts import facts_of
+from reasoner.expert.momentum import choose, siblings_record, siblings_tabu
 from reasoner.expert.moves import Look, Move, Reason
-from reasoner.expert.render import describe, family_in, render
+from reasoner.expert.render import describe, render
 from reasoner.expert.spec import Facts, Spec, canonical, parse
 from reasoner.protocol import (
     Brief,
@@ -18,7 +18,6 @@ from reasoner.protocol import (
     DraftBrief,
     Effect,
     Fact,
-    Hint,
     Hypothesis,
     Observation,
     ReasonerError,
@@ -33,9 +32,6 @@ from reasoner.protocol import (
 N_HYPOTHESES = 5
 TABU_STEPS = 6  # a move that failed rests for so many steps
 WORTH = 0.12  # effect x confidence below which nothing is expected to help
-SIBLING_STEPS = 5  # a move that failed another trace with the same family rests for so many steps here too
-SIBLING_GAIN, SIBLING_LOSS = 0.8, 0.6  # what a measurement of another trace counts
-SURE_MOMENTUM = 1.6  # factor of a hypothesis that memory speaks for with full weight
 
 
 class Expert:
@@ -48,9 +44,11 @@ class Expert:
 
     async def draft(self, brief: DraftBrief) -> Solution:
         facts = facts_of(brief)
-        spec = first_spec(facts, brief.stage.trace, len(brief.history))
+        spec = first_spec(facts, brief.stage.trace, len(brief.history)).but(drop=suspected(brief))
+        left = f" without {', '.join(spec.drop)} ({brief.profile['leaks'][0]['reason']})" if spec.drop else ""
         return Solution(
-            script=render(spec, facts, "A first solution with the columns as they are."), summary=describe(canonical(spec, facts), facts)
+            script=render(spec, facts, f"A first solution with the columns as they are{left}."),
+            summary=describe(canonical(spec, facts), facts),
         )
 
     async def diagnose(self, brief: DiagnoseBrief) -> Diagnosis:
@@ -83,9 +81,10 @@ class Expert:
     async def repair(self, brief: RepairBrief) -> Solution:
         facts = facts_of(brief)
         spec = parse(brief.script)
-        new = cheaper(spec, brief) if spec is not None and brief.attempt == 1 else safe_spec(facts)
+        new = mended(spec, brief) if spec is not None and (brief.attempt == 1 or condemned(brief)) else safe_spec(facts)
         if new == spec:
             new = safe_spec(facts)
+        new = new.but(drop=tuple(sorted({*new.drop, *suspected(brief), *condemned(brief)})))
         return Solution(
             script=render(new, facts, "A safer form of a script that failed."),
             summary=describe(canonical(new, facts), facts),
@@ -117,8 +116,21 @@ def safe_spec(facts: Facts) -> Spec:
     return Spec(family="linear" if facts.text else "hgb", size=-1, categories="frequency" if facts.categorical else "native")
 
 
-def cheaper(spec: Spec, brief: RepairBrief) -> Spec:
+def suspected(brief: Brief) -> tuple[str, ...]:
+    """Columns that the profile shows to give the target away: no honest script uses them."""
+    return tuple(str(leak["column"]) for leak in brief.profile.get("leaks", []))
+
+
+def condemned(brief: RepairBrief) -> tuple[str, ...]:
+    """Columns on which, as the harness says, the predictions of the failed script rest although they give the label away."""
+    said = " ".join(text for text in brief.problems if "gives the label away" in text)
+    return tuple(str(column["name"]) for column in brief.profile.get("columns", []) if f"the column {column['name']!r}" in said)
+
+
+def mended(spec: Spec, brief: RepairBrief) -> Spec:
     """What the error's kind asks for."""
+    if names := condemned(brief):
+        return spec.but(drop=(*spec.drop, *names))
     error = brief.evidence.get("error") or {}
     end = str(error.get("end", ""))
     if end in ("timeout", "memory") or any("time limit" in text or "memory limit" in text for text in brief.problems):
@@ -175,22 +187,6 @@ def tabu(history: list[Fact]) -> set[str]:
         elif fact.move and fact.verdict != "accepted":
             resting.add(fact.move)
     return resting
-
-
-def siblings_tabu(brief: Brief, family: str) -> set[str]:
-    """Moves that lately did not help another trace with the same kind of model."""
-    since = brief.stage.step - SIBLING_STEPS
-    late = [fact for fact in brief.others if fact.step >= since and fact.move and fact.verdict != "accepted"]
-    return {str(fact.move) for fact in late if family_in(fact.summary) in (family, None)}
-
-
-def siblings_record(move: Move, others: list[Fact]) -> float:
-    """What the other traces measured of this very move on this very task, however different their model."""
-    factor = 1.0
-    for fact in others:
-        if fact.move == move.name:
-            factor *= 1 + SIBLING_GAIN * math.tanh(sureness(fact) / 4) if fact.verdict == "accepted" else SIBLING_LOSS
-    return factor
 
 
 def own_record(move: Move, history: list[Fact]) -> float:
@@ -272,29 +268,3 @@ def crossed(brief: UpdateBrief, spec: Spec, facts: Facts) -> Solution:
     proposed = brief.diagnosis.hypotheses[0]
     hypothesis = proposed.model_copy(update={"statement": f"take over from other traces: {'; '.join(taken)}"})
     return Solution(script=render(new, facts, f"Changed: {hypothesis.statement}."), summary=describe(new, facts), hypothesis=hypothesis)
-
-
-# the step with momentum
-
-
-def choose(hypotheses: list[Hypothesis], hints: list[Hint], in_flight: list[str]) -> Hypothesis | None:
-    """The strongest hypothesis once memory has spoken for or against it, and not one that another trace runs at this moment."""
-    if not hypotheses:
-        return None
-    order = {item.id: index for index, item in enumerate(hypotheses)}
-    free = [item for item in hypotheses if item.statement not in in_flight] or hypotheses
-    return max(free, key=lambda item: (worth(item) * momentum(item, hints), -order[item.id]))
-
-
-def worth(item: Hypothesis) -> float:
-    return {"small": 0.8, "medium": 2.0, "large": 5.0}[item.effect.size] * item.confidence * item.effect.sign
-
-
-def momentum(item: Hypothesis, hints: list[Hint]) -> float:
-    """What recalled records say of this very move: above 1 it helped in like conditions, below 1 it did not."""
-    factor = 1.0
-    for hint in hints:
-        if hint.move == item.move and item.move:
-            weight = min(1.0, abs(hint.weight))
-            factor *= SURE_MOMENTUM**weight if hint.weight > 0 and hint.kind == "accepted" else (1 / SURE_MOMENTUM) ** weight
-    return factor

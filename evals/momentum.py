@@ -1,0 +1,209 @@
+"""What the success memory brings: off, plain similarity, the published formula, momentum; the same reasoner, tasks, folds and luck.
+
+python -m evals.momentum teach     # runs on every task that fill the memory (other seeds than those measured)
+python -m evals.momentum run       # task x seed x arm; goes on where it stopped
+python -m evals.momentum page      # docs/results/momentum.md from what was run
+
+The memory of a measured run holds what was learnt on the OTHER tasks (evaluation mode) and what the run itself records. The reasoner is
+the expert behind the dial of evals/skill.py, so that there is something to learn: at skill q a share 1 - q of its hypotheses is wrong.
+Executions are real and recorded by script and data (evals/recorded.py). Scores are cross-validated on fixed folds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from evals import suites
+from evals.forked import Forked
+from evals.play import Bench, Shared, play
+from evals.provenance import provenance
+from evals.recorded import Recorded
+from evals.skill import Degraded
+from evals.statistics import Interval, Scores, difference, mean, table
+from graph.settings import Settings
+from memory.backend import Backend, Folder
+from memory.embed import Cached, Lexical, Vectors
+from memory.index import Near
+from memory.journal import JournalError
+from memory.store import SuccessMemory
+
+ARMS = ("off", "similarity", "paper", "momentum")
+SKILLS = (0.5, 1.0)
+TEACH_SEEDS = (1001, 1002)
+FEW: dict[str, Any] = {
+    "traces": 1, "max_repairs": 0, "patience": 1000, "time_s": 36_000, "run_time_s": 60, "max_failures": 1000, "sharing": False,
+    "ensemble": False, "confirm": False, "audit": False, "top_k": 1, "final_seeds": 1, "evaluation": True, "n_folds": 3,
+}  # fmt: skip
+
+
+class Frozen:
+    """The taught memory: recalled from, never written to. A run's own records stay with the run."""
+
+    def __init__(self, inner: Backend) -> None:
+        self.inner = inner
+
+    def put(self, records: Any) -> None:
+        raise JournalError("the taught memory is read only")
+
+    def nearest(self, vector: Vectors, k: int) -> list[Near]:
+        return self.inner.nearest(vector, k)
+
+    def close(self) -> None:
+        """Belongs to all runs."""
+
+
+def place(root: Path, q: float) -> Path:
+    return root / f"taught-{q}"
+
+
+async def teach(bench: Bench, options: argparse.Namespace) -> None:
+    for q, seed, task in itertools.product(options.q, TEACH_SEEDS, suites.names(options.tasks)):
+        settings = settings_of(seed, "momentum", options.steps + 2, str(place(options.root, q)))
+        name = f"teach-{q}-{seed}-{task}"
+        if (options.root / "marks" / name).exists():
+            continue
+        account = await play(bench, task, settings, Degraded(q, seed), name)
+        (options.root / "marks").mkdir(exist_ok=True)
+        (options.root / "marks" / name).touch()
+        print(f"{name}: {account['accepted']} accepted of {account['attempts']}", flush=True)
+
+
+def settings_of(seed: int, arm: str, steps: int, memory: str) -> Settings:
+    where = {"memory": "off"} if arm == "off" else {"memory": memory, "ranking": arm}
+    return Settings.model_validate(FEW | where | {"seed": seed, "steps": steps})
+
+
+def cells(options: argparse.Namespace) -> Iterator[tuple[float, int, str, str]]:
+    yield from itertools.product(options.q, range(options.seeds), suites.names(options.tasks), ARMS)
+
+
+async def measure(bench: Bench, options: argparse.Namespace) -> None:
+    done = {json.loads(line)["key"] for line in options.out.read_text().splitlines()} if options.out.exists() else set()
+    embedding = Cached(Lexical())
+    taught = {q: Frozen(Folder(place(options.root, q), embedding, print)) for q in options.q}
+    for q, seed, task, arm in cells(options):
+        key = f"{task}-{q}-{seed}-{arm}"
+        if key in done:
+            continue
+        memory = recalling(taught[q], embedding, key, arm) if arm != "off" else None
+        began = time.monotonic()
+        settings = settings_of(seed, arm, options.steps, str(place(options.root, q)))
+        account = await play(bench, task, settings, Degraded(q, seed), key, memory=memory)
+        row = {"key": key, "task": task, "q": q, "seed": seed, "arm": arm, **account, "wall": round(time.monotonic() - began, 2)}
+        with options.out.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(f"{key}: {account['accepted']} of {account['attempts']} in {row['wall']} s; {bench.sandbox.n_run} scripts run", flush=True)
+    for frozen in taught.values():
+        frozen.inner.close()
+
+
+def recalling(taught: Frozen, embedding: Cached, run: str, arm: Any) -> SuccessMemory:
+    return SuccessMemory(backend=taught, embedding=embedding, run=run, ranking=arm, evaluation=True)
+
+
+# the page
+
+
+def page(rows: list[dict[str, Any]]) -> str:
+    tasks, seeds = sorted({row["task"] for row in rows}), sorted({row["seed"] for row in rows})
+    scale = scales(rows)
+    parts = [
+        "# Momentum: what the success memory brings\n",
+        f"{len(rows)} runs: {len(tasks)} tasks ({', '.join(tasks)}), seeds {seeds[0]} to {seeds[-1]}, one trace of {max(r['attempts'] for r in rows)} attempts. "
+        "Folds are fixed for each task; seeds vary the reasoner's luck and are the same for all arms (paired). `off` recalls nothing; the other "
+        "arms recall what was learnt on the other tasks and in the run itself, ranked by plain similarity, the published formula, or momentum.\n",
+        "- *steps that improve*: share of steps after the draft that were accepted beyond noise.\n"
+        "- *gain per step*: mean over the run of the best score so far, 0 the draft, 1 the best that any run of this task reached.\n",
+        "Mean over tasks and seeds with 95 % bootstrap intervals (tasks and seeds resampled).\n",
+    ]
+    for q in sorted({row["q"] for row in rows}):
+        found = [row for row in rows if row["q"] == q]
+        parts += [f"\n## Skill {q:g}\n", *tables(found, scale)]
+    return "\n".join(
+        [*parts, "\n" + provenance("python -m evals.momentum teach && python -m evals.momentum run && python -m evals.momentum page")]
+    )
+
+
+def tables(rows: list[dict[str, Any]], scale: dict[str, tuple[float, float]]) -> list[str]:
+    rate = {arm: table([r for r in rows if r["arm"] == arm], lambda r: float(r["improvement_rate"])) for arm in ARMS}
+    gain = {arm: table([r for r in rows if r["arm"] == arm], lambda r: curve(r, scale)) for arm in ARMS}
+    lines = [
+        "| arm | runs | steps that improve | gain per step | steps that improve, against off | gain per step, against off |",
+        "|---" * 6 + "|",
+    ]
+    for arm in ARMS:
+        n = sum(len(by_seed) for by_seed in rate[arm].values())
+        against = [fine(difference(values[arm], values["off"])) if arm != "off" else "" for values in (rate, gain)]
+        lines.append(f"| {arm} | {n} | {mean(rate[arm]).plain} | {mean(gain[arm]).plain} | {' | '.join(against)} |")
+    pairs = [fine(difference(values["momentum"], values["similarity"])) for values in (rate, gain)]
+    return [*lines, f"\nMomentum against plain similarity: steps that improve {pairs[0]}, gain per step {pairs[1]}.", by_task(gain)]
+
+
+def fine(interval: Interval) -> str:
+    return f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+
+
+def by_task(gain: dict[str, Scores]) -> str:
+    lines = ["\n| gain per step by task | " + " | ".join(ARMS) + " |", "|---" * (len(ARMS) + 1) + "|"]
+    for task in sorted(gain["off"]):
+        shown = [f"{sum(gain[arm].get(task, {0: 0.0}).values()) / max(1, len(gain[arm].get(task, {0: 0.0}))):.2f}" for arm in ARMS]
+        lines.append(f"| {task} | " + " | ".join(shown) + " |")
+    return "\n".join(lines)
+
+
+def scales(rows: list[dict[str, Any]]) -> dict[str, tuple[float, float]]:
+    """Per task the worst draft and the best score that any run reached, with higher = better."""
+    found: dict[str, tuple[float, float]] = {}
+    for row in rows:
+        signed = [value for value in row["best_so_far"] if value is not None]
+        low, high = found.get(row["task"], (signed[0], signed[-1]))
+        found[row["task"]] = (min(low, signed[0]), max(high, *signed))
+    return found
+
+
+def curve(row: dict[str, Any], scale: dict[str, tuple[float, float]]) -> float:
+    low, high = scale[row["task"]]
+    values = [value for value in row["best_so_far"] if value is not None][1:]
+    return sum((value - low) / max(high - low, 1e-12) for value in values) / max(1, len(values))
+
+
+async def amain(options: argparse.Namespace) -> None:
+    options.root.mkdir(parents=True, exist_ok=True)
+    inner = Forked()
+    bench = Bench(options.root, Shared(), Recorded(inner, options.root / "recorded"), settings_of(0, "off", 1, "off"))
+    try:
+        await (teach if options.verb == "teach" else measure)(bench, options)
+    finally:
+        await bench.worker.end()
+        await inner.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=("teach", "run", "page"))
+    parser.add_argument("--tasks", default="modechoice,randhie,fair,co2,breast_cancer,diabetes,anes96,rare_class")
+    parser.add_argument("--q", type=float, nargs="+", default=list(SKILLS), help="skills of the reasoner")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--root", type=Path, default=Path("~/.cache/gome/evals/momentum").expanduser())
+    parser.add_argument("--page", type=Path, default=Path("docs/results/momentum.md"))
+    options = parser.parse_args()
+    options.out = options.root / "runs.jsonl"
+    if options.verb != "page":
+        return asyncio.run(amain(options))
+    text = page([json.loads(line) for line in options.out.read_text().splitlines()])
+    options.page.parent.mkdir(parents=True, exist_ok=True)
+    options.page.write_text(text)
+    print(text)
+    return None
+
+
+if __name__ == "__main__":
+    main()

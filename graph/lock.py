@@ -1,0 +1,75 @@
+"""run.lock: one process drives a run at a time.  The lock goes with the process, however that ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+
+class RunError(Exception):
+    """A run folder that cannot be used; the message names it and the remedy."""
+
+
+_held: dict[str, IO[str]] = {}
+_driving: set[str] = set()
+
+
+def hold(folder: Path) -> None:
+    """Takes the run's lock for this process, until `release` or its end. Raises RunError where another process has it."""
+    key = str(folder.resolve())
+    if key in _held:
+        return
+    try:
+        file = (folder / "run.lock").open("a+")
+    except OSError as error:
+        raise RunError(
+            f"{folder}: the run folder cannot be written ({error.strerror}); make it writable, or copy it to a place that is"
+        ) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        owner = file.read(200).strip() or "unknown"
+        file.close()
+        raise RunError(f"{folder} is being driven by another process ({owner}); wait for it or end it") from error
+    with suppress(OSError):  # a full disk: the lock holds without the owner's name
+        file.truncate(0)
+        file.write(f"pid {os.getpid()}")
+        file.flush()
+    _held[key] = file
+
+
+def release(folder: Path) -> None:
+    if file := _held.pop(str(folder.resolve()), None):
+        file.close()
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Drives the run alone, also within this process."""
+    key = str(folder.resolve())
+    if key in _driving:
+        raise RunError(f"{folder} is being driven by another process (this very one, pid {os.getpid()}); wait for it or end it")
+    hold(folder)
+    _driving.add(key)
+    try:
+        yield
+    finally:
+        _driving.discard(key)
+        release(folder)
+
+
+def driven(folder: Path) -> bool:
+    """Whether a process drives this run now."""
+    try:
+        with (folder / "run.lock").open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False

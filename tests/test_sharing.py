@@ -1,0 +1,44 @@
+"""What one trace measures another recalls at once, with the change itself and the conditions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kit import HONEST, Player, events, quick, write_task
+
+from graph.session import start
+from memory.manage import ls
+from reasoner.protocol import Solution, UpdateBrief
+
+
+class Listener(Player):
+    """Keeps the briefs of its updates."""
+
+    def __init__(self, scripts: list[str]) -> None:
+        super().__init__(scripts)
+        self.briefs: list[UpdateBrief] = []
+
+    async def update(self, brief: UpdateBrief) -> Solution:
+        self.briefs.append(brief)
+        return await super().update(brief)
+
+
+async def test_a_trace_recalls_what_another_measured_before_they_ever_met(tmp_path: Path) -> None:
+    task = write_task(tmp_path / "task")
+    memory = str(tmp_path / "memory")
+    player = Listener([HONEST.format(noise=noise) for noise in (3, 1, 0.5, 0.3, 0.2)])
+    outcome = await start(str(task), quick(tmp_path, traces=2, steps=5, merge_every=5, memory=memory, time_s=600), reasoner=player)
+    assert len(events(outcome.folder, "merged")) == 1
+    seen = {(event["trace"], hint["where"].split(", ")[1]) for event in events(outcome.folder, "recalled") for hint in event["hints"]}
+    assert (0, "trace 1") in seen or (1, "trace 0") in seen
+    record = ls(memory)[0]
+    assert "training rows" in record.context and "\n+" in record.diff and "random.gauss" in record.diff
+    last = player.briefs[-1]
+    assert any("measured hypotheses" in line for line in last.calibration)
+
+
+async def test_nothing_is_shared_where_sharing_and_memory_are_off(tmp_path: Path) -> None:
+    task = write_task(tmp_path / "task")
+    player = Listener([HONEST.format(noise=noise) for noise in (3, 1, 0.5)])
+    await start(str(task), quick(tmp_path, traces=2, sharing=False, time_s=600), reasoner=player)
+    assert player.briefs and all(not (brief.others or brief.in_flight or brief.hints) for brief in player.briefs)

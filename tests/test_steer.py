@@ -1,0 +1,202 @@
+"""Steering: the run asks a person between two rounds only where that was wanted, and does what they answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kit import HONEST, Player, events, quick, write_task
+from longrun_kit import attempts, scripts
+from pydantic import ValidationError
+from typer.testing import CliRunner
+
+from cli.app import app
+from cli.steer import answer_of, conversation
+from graph.hints import HintError, add_hint, hints_for
+from graph.run import read_meta
+from graph.session import resume, start
+from graph.steering import Answer, Budget, Choose, Proposal, Question
+from reasoner.protocol import DiagnoseBrief, Diagnosis, Hypothesis, Solution, UpdateBrief
+
+
+class Listening(Player):
+    """Remembers what it was told, and proposes two hypotheses at a time."""
+
+    def __init__(self) -> None:
+        super().__init__(scripts())
+        self.said: list[list[str]] = []
+        self.asked: list[str] = []
+
+    async def diagnose(self, brief: DiagnoseBrief) -> Diagnosis:
+        self.said.append(brief.said)
+        step = brief.stage.step
+        ideas = [Hypothesis(id=f"h{step}{letter}", challenge="noise", statement=f"idea {letter}", component="model") for letter in "ab"]
+        return Diagnosis(hypotheses=ideas)
+
+    async def update(self, brief: UpdateBrief) -> Solution:
+        hypothesis = brief.diagnosis.hypotheses[0]
+        self.asked.append(hypothesis.statement)
+        return Solution(script=self.scripts[brief.stage.step], summary=hypothesis.statement, hypothesis=hypothesis)
+
+
+def asker(*answers: Answer | None) -> tuple[list[Question], Any]:
+    asked: list[Question] = []
+    left = list(answers)
+
+    def ask(question: Question) -> Answer | None:
+        asked.append(question)
+        return left.pop(0) if left else Answer()
+
+    return asked, ask
+
+
+async def test_an_unattended_run_never_waits(tmp_path: Path) -> None:
+    asked, ask = asker()
+    done = await start(str(write_task(tmp_path / "task")), quick(tmp_path, steps=2), reasoner=Listening(), ask=ask)
+    assert done.reason == "budget: steps" and asked == []
+
+
+async def test_what_a_person_answers_is_done(tmp_path: Path) -> None:
+    player = Listening()
+    asked, ask = asker(
+        Answer(),
+        Answer(choose=[Choose(trace=0, hypothesis="h1b", statement="idea b, but on logs")], hint="the target is skewed"),
+        Answer(budget=Budget(steps=5)),
+        Answer(choose=[Choose(trace=0, statement="my own idea")]),
+    )
+    settings = quick(tmp_path, steps=4, steer="each")
+    done = await start(str(write_task(tmp_path / "task")), settings, reasoner=player, ask=ask)
+    assert [question.round for question in asked] == [1, 2, 3, 4]
+    assert [each.hypothesis for each in asked[1].proposals] == ["h1b"]  # h1a was run
+    assert player.asked == ["idea a", "idea b, but on logs", "idea a", "my own idea"]
+    assert player.said[-1] == ["the target is skewed"]
+    assert len(attempts(done.folder)) == 5 and read_meta(done.folder)["settings"]["steps"] == 5
+    assert attempts(done.folder)["t0s2"]["why"] == "chosen by a person"
+
+
+async def test_dropping_a_trace_and_stopping(tmp_path: Path) -> None:
+    asked, ask = asker(Answer(drop=[1], pin=[0]), Answer(stop=True))
+    settings = quick(tmp_path, traces=2, steps=6, steer="each")
+    done = await start(str(write_task(tmp_path / "task")), settings, reasoner=Listening(), ask=ask)
+    assert sorted(attempts(done.folder)) == ["t0s0", "t0s1", "t1s0"]
+    assert [row["trace"] for row in asked[1].standings] == [0] and asked[1].standings[0]["pinned"]
+    assert done.reason == "stopped by you" and done.submission is not None
+
+
+async def test_a_run_without_a_person_waits_resumable_and_repeats_nothing(tmp_path: Path) -> None:
+    player = Listening()
+    settings = quick(tmp_path, steps=2, steer="each")
+    waiting = await start(str(write_task(tmp_path / "task")), settings, reasoner=player)
+    assert waiting.waiting and len(attempts(waiting.folder)) == 1
+    asked, ask = asker(Answer())
+    done = await resume(waiting.folder, reasoner=player, ask=ask)
+    assert done.reason == "budget: steps" and len(events(done.folder, "execution_started")) == 2 + bool(
+        events(done.folder, "finalized")[0]["refit"]
+    )
+
+
+async def test_stuck_asks_before_the_rescue(tmp_path: Path) -> None:
+    player = Listening()
+    player.scripts = [HONEST.format(noise=0.1)] + [HONEST.format(noise=9)] * 5
+    asked, ask = asker()
+    settings = quick(tmp_path, steps=4, steer="stuck", patience=3)
+    await start(str(write_task(tmp_path / "task")), settings, reasoner=player, ask=ask)
+    assert [question.round for question in asked] == [3] and "gained nothing for 2 rounds" in asked[0].why
+
+
+# the terminal
+
+QUESTION = Question(
+    round=3,
+    why="trace 0 has gained nothing for 2 rounds",
+    metric="auc",
+    best={"attempt": "t0s1", "trace": 0, "score": 0.91, "se": 0.01},
+    standings=[{"trace": 0, "step": 3, "score": 0.91, "best": "t0s1", "accepted": 1, "stagnant": 2, "pinned": False}],
+    proposals=[Proposal(trace=0, hypothesis="h1", statement="use logs\x1b[2J", component="features", confidence=0.6)],
+    used={"time_s": 60.0, "executions": 4},
+    limits={"time_s": 3600.0},
+)
+
+
+@pytest.mark.parametrize(
+    ("lines", "wanted"),
+    [
+        ([], Answer()),
+        (["try 0 h1"], Answer(choose=[Choose(trace=0, hypothesis="h1")])),
+        (["try 0 h1: in my words"], Answer(choose=[Choose(trace=0, hypothesis="h1", statement="in my words")])),
+        (["try 0: my own: idea"], Answer(choose=[Choose(trace=0, statement="my own: idea")])),
+        (["hint one", "hint two"], Answer(hint="one two")),
+        (["steps 12", "time 2h"], Answer(budget=Budget(steps=12, time_s=7200))),
+        (["pin 0", "drop 0", "stop"], Answer(pin=[0], drop=[0], stop=True)),
+    ],
+)
+def test_lines_become_an_answer(lines: list[str], wanted: Answer) -> None:
+    said: list[str] = []
+    given = iter([*lines, ""])
+    assert conversation(QUESTION, lambda _: next(given), said.append) == wanted
+    assert "\x1b" not in said[0] and "use logs" in said[0]
+
+
+@pytest.mark.parametrize("line", ["foo", "try 7 h1", "try 0 h9", "try 0", "steps many", "steps 0", "time soon", "pin x", "hint"])
+def test_a_line_that_cannot_be_read_is_said_again(line: str) -> None:
+    said: list[str] = []
+    given = iter([line, "hint kept", ""])
+    answer = conversation(QUESTION, lambda _: next(given), said.append)
+    assert len(said) == 2 and answer == Answer(hint="kept")
+
+
+def test_control_c_leaves_the_question_open() -> None:
+    def interrupt(_: str) -> str:
+        raise KeyboardInterrupt
+
+    assert conversation(QUESTION, interrupt, lambda _: None) is None
+
+
+def test_answers_by_api_are_checked() -> None:
+    for wrong in ({"stopp": True}, {"hint": "x" * 5000}, {"budget": {"steps": 0}}, {"choose": [{"trace": -1}]}):
+        with pytest.raises(ValidationError):
+            Answer.model_validate(wrong)
+    assert answer_of([], QUESTION) == Answer()
+
+
+# hints to a running run
+
+
+def test_hints_are_bounded_cleaned_and_addressed(tmp_path: Path) -> None:
+    add_hint(tmp_path, "  try\x1b[31m logs\n now ")
+    add_hint(tmp_path, "only for one", trace=1)
+    kept = (tmp_path / "hints.jsonl").read_text()
+    (tmp_path / "hints.jsonl").write_text(kept + '{"text": "cut by a ki')
+    add_hint(tmp_path, "after the cut")
+    assert hints_for(tmp_path, 0) == ["try [31m logs now", "after the cut"]
+    assert hints_for(tmp_path, 1) == ["try [31m logs now", "only for one", "after the cut"]
+    for index in range(20):
+        add_hint(tmp_path, f"hint {index}")
+    assert len(hints_for(tmp_path, 0)) == 8
+    with pytest.raises(HintError, match="1000 are read"):
+        add_hint(tmp_path, "x" * 1001)
+
+
+def test_the_hint_command_says_what_the_run_will_read(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "one"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text("{}")
+    done = CliRunner().invoke(app, ["hint", "one", "mind the skew", "--trace", "1", "--runs-dir", str(tmp_path / "runs")])
+    assert done.exit_code == 0 and "mind the skew" in done.stdout
+    assert json.loads((run / "hints.jsonl").read_text())["trace"] == 1
+    assert CliRunner().invoke(app, ["hint", "one", "  ", "--runs-dir", str(tmp_path / "runs")]).exit_code == 2
+
+
+async def test_a_hint_reaches_the_next_brief_of_a_running_run(tmp_path: Path) -> None:
+    player = Listening()
+
+    def listener(event: dict[str, Any]) -> None:
+        if event["ev"] == "attempt" and event["id"] == "t0s1":
+            add_hint(tmp_path / "run", "prefer small models")
+
+    done = await start(
+        str(write_task(tmp_path / "task")), quick(tmp_path, steps=3), folder=tmp_path / "run", reasoner=player, listeners=[listener]
+    )
+    assert done.reason == "budget: steps" and player.said == [[], ["prefer small models"]]
