@@ -5,7 +5,7 @@ UV = .tools/bin/uv
 PY = $(VENV)/bin/python
 EXAMPLE = modechoice
 
-.PHONY: run test check bench bench-report eval nightly docs reference pictures format clean
+.PHONY: studio run test check bench bench-report eval nightly docs reference pictures format clean
 .DEFAULT_GOAL := run
 
 $(UV):
@@ -58,6 +58,10 @@ reference: $(VENV)/.synced-dev  ## the pages of docs/ that are written by the co
 
 pictures: $(VENV)/.synced-dev  ## docs/pictures from a real run in headless Chromium
 	$(PY) -m evals.pictures
+
+studio: $(VENV)/.synced  ## LangGraph Studio's server on this machine's runs (docs/studio.md)
+	$(UV) sync --locked --inexact --quiet --no-dev --extra studio
+	$(PY) -m gome studio
 
 clean:
 	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache

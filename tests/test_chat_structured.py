@@ -248,7 +248,7 @@ async def test_retry_after_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
 
     async def sleep(seconds: float) -> None:
-        waited.append(seconds)
+        waited.extend([seconds] if seconds else [])
 
     monkeypatch.setattr("reasoner.chat.patience.asyncio.sleep", sleep)
     told = Told()

@@ -101,7 +101,7 @@ async def test_edits_that_never_fit_end_in_an_error_that_counts_its_tokens() -> 
 
 async def test_diagnosis_and_review() -> None:
     found = {"observations": [{"text": "old people are hard", "cites": ["E9"]}], "causes": ["few"], "hypotheses": [HYPOTHESIS]}
-    judged = {"reasons": ["fit on all rows"], "aligned": True, "leaks": True}
+    judged = {"reasons": ["`depth = 3` was chosen on all rows"], "aligned": True, "leaks": True}
     with Server(script(say(found))) as server:
         diagnosis = await asked(server, lambda reasoner: reasoner.diagnose(DIAGNOSE))
     assert [hypothesis.statement for hypothesis in diagnosis.hypotheses] == ["deeper trees"]

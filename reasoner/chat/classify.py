@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from email.utils import parsedate_to_datetime
@@ -99,6 +100,8 @@ def reason(error: BaseException, endpoint: Endpoint) -> str:
     """The innermost cause: `Connection refused` rather than `Connection error`."""
     while error.__cause__ is not None or error.__context__ is not None:
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    if isinstance(error, OSError) and (error.errno or 0) > 0:
+        return os.strerror(error.errno or 0)
     return masked(str(error) or type(error).__name__, endpoint.address.secrets)[:160]
 
 
