@@ -5,7 +5,7 @@ UV = .tools/bin/uv
 PY = $(VENV)/bin/python
 EXAMPLE = modechoice
 
-.PHONY: run test check bench bench-report eval nightly format clean
+.PHONY: studio run test check bench bench-report eval nightly format clean
 .DEFAULT_GOAL := run
 
 $(UV):
@@ -49,6 +49,10 @@ bench-report: $(VENV)/.synced-dev  ## size of report.html with 2,000 attempts, t
 
 eval: $(VENV)/.synced  ## the examples over three seeds, private scores
 	$(PY) -m evals.examples
+
+studio: $(VENV)/.synced  ## LangGraph Studio's server on this machine's runs (docs/studio.md)
+	$(UV) sync --locked --inexact --quiet --no-dev --extra studio
+	$(PY) -m gome studio
 
 clean:
 	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache

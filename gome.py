@@ -28,26 +28,29 @@ def build_graph(checkpointer: Any = None) -> Compiled:
     return build(checkpointer)
 
 
-async def asolve(task: str, **settings: Any) -> Outcome:
-    """Solves a task folder; `settings` are the fields of graph.settings.Settings. Raises TaskError, SandboxUnavailable, ReasonerUnavailable."""
+async def asolve(task: str, *, config: dict[str, Any] | None = None, **settings: Any) -> Outcome:
+    """Solves a task folder; `settings` are the fields of graph.settings.Settings. Raises TaskError, SandboxUnavailable, ReasonerUnavailable.
+
+    `config`: {"callbacks": …, "tags": …, "metadata": …} as LangChain takes them; LangSmith needs only its environment variables.
+    """
     from graph.session import start
     from graph.settings import Settings
 
-    return await start(str(task), Settings(**settings))
+    return await start(str(task), Settings(**settings), config=config)
 
 
-def solve(task: str, **settings: Any) -> Outcome:
+def solve(task: str, *, config: dict[str, Any] | None = None, **settings: Any) -> Outcome:
     """`asolve` for synchronous callers; works inside a notebook's running loop too."""
     import asyncio
 
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(asolve(task, **settings))
+        return asyncio.run(asolve(task, config=config, **settings))
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(max_workers=1) as pool:
-        return pool.submit(asyncio.run, asolve(task, **settings)).result()
+        return pool.submit(asyncio.run, asolve(task, config=config, **settings)).result()
 
 
 def main() -> None:

@@ -93,15 +93,27 @@ def copy(folder: Path) -> None:
     subprocess.run(["chmod", "-R", "a+rX", str(folder)], check=True)
 
 
-def table(columns: dict[str, dict[str, dict[str, Any]]]) -> str:
-    """Rows: attacks; columns: tier and user."""
+def table(columns: dict[str, dict[str, dict[str, Any]]], before: dict[str, dict[str, str]]) -> str:
+    """Rows: attacks; columns: tier and user. What was not played now keeps the outcome that stands there."""
     from attacks import ATTACKS
 
-    lines = ["| attack | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
+    names = sorted({*columns, *(name for row in before.values() for name in row)}, key=lambda name: TIERS.index(name.split(",")[0]))
+    lines = ["| attack | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
     for attack in ATTACKS:
-        cells = [column.get(attack.name) for column in columns.values()]
-        lines.append(f"| {attack.title} | " + " | ".join(cell["verdict"] if cell else "not played" for cell in cells) + " |")
+        kept = before.get(attack.title, {})
+        played = {name: outcomes[attack.name]["verdict"] for name, outcomes in columns.items() if attack.name in outcomes}
+        lines.append(f"| {attack.title} | " + " | ".join(played.get(name) or kept.get(name) or "not played" for name in names) + " |")
     return "\n".join(lines)
+
+
+def standing() -> dict[str, dict[str, str]]:
+    """The table of the page: title -> column -> outcome."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (ROOT / "docs/sandbox.md").read_text().partition(BEGIN)[2].partition(END)[0].splitlines()
+        if line.startswith("| ")
+    ]
+    return {row[0]: dict(zip(rows[0][1:], row[1:], strict=True)) for row in rows[1:]}
 
 
 def write(text: str) -> None:
@@ -127,10 +139,9 @@ def main() -> None:
     if os.getuid() == 0:
         given = ["--tiers", options.tiers, "--only", options.only, *(["--quick"] if options.quick else [])]
         columns |= {f"{tier}, user": outcomes for tier, outcomes in play_as_user(given).items()}
-    columns = dict(sorted(columns.items(), key=lambda pair: TIERS.index(pair[0].split(",")[0])))
-    print(table(columns))
+    print(table(columns, {}))
     if options.write:
-        write(table(columns))
+        write(table(columns, standing()))
 
 
 if __name__ == "__main__":

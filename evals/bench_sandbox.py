@@ -78,19 +78,27 @@ async def flood(folder: Path) -> None:
     print(f"1 GiB of output: {len(done.output) / 2**20:.1f} MiB kept, the host grew by {(peak - before) / 1e6:.1f} MB, {done.wall_s:.1f} s")
 
 
-async def bench(runs: int) -> None:
+PARTS = ("start-up", "imports", "flood")
+
+
+async def bench(runs: int, parts: list[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="gome-bench-", dir="/var/tmp") as temporary:
         os.chmod(temporary, 0o755)
         folder = Path(temporary)
-        await start_up(folder, runs)
-        await imports(folder, max(3, runs // 2))
-        await flood(folder)
+        if "start-up" in parts:
+            await start_up(folder, runs)
+        if "imports" in parts:
+            await imports(folder, max(3, runs // 2))
+        if "flood" in parts:
+            await flood(folder)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=20)
-    asyncio.run(bench(parser.parse_args().runs))
+    parser.add_argument("--only", choices=PARTS, nargs="*", default=list(PARTS))
+    options = parser.parse_args()
+    asyncio.run(bench(options.runs, options.only))
 
 
 if __name__ == "__main__":

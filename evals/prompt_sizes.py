@@ -5,6 +5,7 @@ python -m evals.prompt_sizes       # tokens by verb at steps 1, 50 and 300
 
 from __future__ import annotations
 
+import asyncio
 import json
 import tempfile
 from pathlib import Path
@@ -25,6 +26,10 @@ STEPS = (1, 50, 300)
 
 def sizes(steps: tuple[int, ...] = STEPS) -> dict[str, list[int]]:
     """verb -> tokens (about) of system and user message at each of these steps."""
+    return asyncio.run(measured(steps))
+
+
+async def measured(steps: tuple[int, ...]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     with tempfile.TemporaryDirectory() as place:
         run = long_run(Path(place))

@@ -7,7 +7,7 @@ from typing import Any
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from graph.routes import diagnosed, fan_out, judged, recorded, selected, thought
+from graph.routes import diagnosed, fan_out, judged, recorded, reviewed, selected, thought
 from graph.settings import Settings
 from graph.state import Input, RunState, TraceInput, TraceOutput, TraceState
 from nodes.diagnose import diagnose
@@ -18,6 +18,7 @@ from nodes.merge import merge
 from nodes.profile import profile
 from nodes.record import record
 from nodes.repair import repair
+from nodes.review import review
 from nodes.select import select
 from nodes.steer import steer
 from nodes.update import update
@@ -37,6 +38,7 @@ def trace_graph() -> Compiled:
     trace.add_node(update)
     trace.add_node(execute)
     trace.add_node(validate)
+    trace.add_node(review)
     trace.add_node(repair)
     trace.add_node(record)
     trace.add_edge(START, "select")
@@ -45,7 +47,8 @@ def trace_graph() -> Compiled:
     trace.add_conditional_edges("diagnose", diagnosed, ["update", "record", END])
     trace.add_conditional_edges("update", thought, ["execute", "record"])
     trace.add_edge("execute", "validate")
-    trace.add_conditional_edges("validate", judged, ["repair", "record"])
+    trace.add_conditional_edges("validate", judged, ["repair", "review", "record"])
+    trace.add_conditional_edges("review", reviewed, ["repair", "record"])
     trace.add_conditional_edges("repair", thought, ["execute", "record"])
     trace.add_conditional_edges("record", recorded, ["select", END])
     return trace.compile(name="trace")

@@ -17,7 +17,7 @@ from graph.events import Events, parse
 from graph.hints import NAME as HINTS
 from graph.hints import hints_until
 from graph.rounds import NAME, Round, keep_round, opened, read_rounds
-from graph.run import Json, RunError, read_meta, write_meta
+from graph.run import Json, RunError, read_meta, rerooted, write_meta
 from graph.settings import Settings
 from graph.state import RunState, new_trace
 
@@ -40,7 +40,8 @@ def fork(folder: Path, at: int | None, changes: Json, *, fresh: bool = False) ->
     origin = {"run": meta["run"], "at": known.step, "round": known.number, "changes": changes}
     events.emit("forked", key="fork", **origin)
     write_rounds(folder, new, known, moved(known.state, new, settings), events)
-    write_meta(new, meta | {"run": name, "parent": origin, "created": now(), "settings": settings.model_dump()})
+    task = rerooted(meta["task"], {str(folder): str(new)})
+    write_meta(new, meta | {"task": task, "run": name, "parent": origin, "created": now(), "settings": settings.model_dump()})
     return new
 
 
@@ -72,7 +73,7 @@ def round_at(folder: Path, at: int | None) -> Round:
 
 def carry(folder: Path, new: Path, *, kept: bool) -> None:
     """What never changes is shared by hard links where the disk allows it, else copied."""
-    for name in ("artifacts", "public", "private", *(["done"] if kept else [])):
+    for name in ("artifacts", "public", "private", "task", *(["done"] if kept else [])):
         if (folder / name).is_dir():
             shutil.copytree(folder / name, new / name, copy_function=link, symlinks=True)
     if not kept and (folder / "done").is_dir():  # what the audit rows have told stays told

@@ -40,7 +40,7 @@ async def open_postgres(url: str, thread: str) -> AsyncIterator[Any]:
             return saved
 
     try:
-        connection = await AsyncConnection.connect(url, autocommit=True, prepare_threshold=0, row_factory=dict_row)
+        connection = await AsyncConnection.connect(url, autocommit=True, prepare_threshold=0, row_factory=dict_row, client_encoding="utf8")
     except Error as error:
         raise RunError(unreachable(url, error)) from error
     async with connection:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import sqlite3
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+from langgraph.checkpoint.serde.event_hooks import register_serde_event_listener
 from pydantic import TypeAdapter, ValidationError
 
 from graph.events import is_prefix
@@ -36,9 +39,12 @@ async def standing(run: Run, graph: Any, config: Any) -> Stand | None:
     Raises RunError for a state that Gome did not write or that a newer Gome wrote, Damaged where nothing can be read.
     """
     try:
-        snapshot = await graph.aget_state(config)
+        with blocked_types() as blocked:
+            snapshot = await graph.aget_state(config, subgraphs=True)
     except (sqlite3.DatabaseError, ValueError, TypeError, KeyError) as error:
         raise Damaged(f"checkpoints.sqlite is damaged ({error})") from error
+    if blocked:
+        raise foreign(run, f"it asks to build {blocked[0]}")
     if not snapshot.values:
         return None
     state = checked(run, snapshot.values)
@@ -61,10 +67,25 @@ def checked(run: Run, values: Json) -> RunState:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise RunError(
-            f"{run.folder}/checkpoints.sqlite holds a state that Gome did not write ({where}: {first['msg']}); nothing of it was used. "
-            "Delete the file to go on from the last merge (rounds.jsonl), or restore a copy"
-        ) from None
+        raise foreign(run, f"{where}: {first['msg']}") from None
+
+
+def foreign(run: Run, why: str) -> RunError:
+    return RunError(
+        f"{run.folder}/checkpoints.sqlite holds a state that Gome did not write ({why}); nothing of it was used. "
+        "Delete the file to go on from the last merge (rounds.jsonl), or restore a copy"
+    )
+
+
+@contextmanager
+def blocked_types() -> Iterator[list[str]]:
+    """The classes and functions that stored rows ask for meanwhile; the serialiser builds none of them, and we want to know."""
+    found: list[str] = []
+    forget = register_serde_event_listener(lambda event: found.append(f"{event['module']}.{event['name']}"[:100]))
+    try:
+        yield found
+    finally:
+        forget()
 
 
 def in_future(checkpoint: str) -> bool:

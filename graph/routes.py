@@ -52,8 +52,15 @@ def diagnosed(state: TraceState) -> Literal["update", "record", "__end__"]:
     return "update" if state["row"]["status"] == "running" else "__end__"
 
 
-def judged(state: TraceState) -> Literal["repair", "record"]:
-    """A failed script is repaired while it has repairs left."""
+def judged(state: TraceState) -> Literal["repair", "review", "record"]:
+    """A failed script is repaired while it has repairs left; one that would become the best is read first."""
+    if state["work"].get("failed"):
+        return "repair"
+    return "review" if state["work"].get("review") else "record"
+
+
+def reviewed(state: TraceState) -> Literal["repair", "record"]:
+    """A finding that the code bears out goes back for repair."""
     return "repair" if state["work"].get("failed") else "record"
 
 

@@ -66,6 +66,12 @@ class Settings(BaseModel):
     cache: str | None = Field(None, description="folder in which answers are kept and found again, for replays; empty: none")
     max_usd: float | None = Field(None, gt=0, description="stop when models and rented sandboxes have cost this many dollars")
     max_tokens: int | None = Field(None, gt=0, description="stop when the models have read and written this many tokens")
+    review: bool = Field(
+        True,
+        title="Review",
+        description="a model reads every script that would become a trace's best, for leaks and for evaluation alone; "
+        "what it can quote from the code goes back once for repair where no audit rows can measure it, and is noted otherwise",
+    )
     max_repairs: int = Field(2, ge=0, le=10, description="repairs of a script that failed, before the attempt is given up")
     max_failures: int = Field(6, ge=1, description="steps of one trace without a valid script in a row, before the trace is given up")
 

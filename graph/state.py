@@ -79,6 +79,8 @@ class Work(TypedDict, total=False):
     codes: list[str]  # the reasons for machines
     usage: dict[str, Any]
     error: str  # the reasoner gave nothing usable
+    review: bool  # the script is to be read before it is recorded
+    reviewed: bool  # and was
     cause: str  # of the last failure, as its repair saw it
     fix: str  # what that repair changed
     mended: list[str]  # cause -> fix of every repair of the attempt

@@ -19,7 +19,7 @@ from task.types import Prepared
 
 
 async def profile(state: Input, runtime: Runtime[Settings]) -> dict[str, Any]:
-    settings = Settings.model_validate(runtime.context or {})
+    settings = settings_of(runtime.context)
     folder = Path(state.run_dir).expanduser().resolve() if state.run_dir else new_folder(settings, state.task)
     make_folder(folder, state.task, settings)
     run = open_run(folder)
@@ -42,6 +42,16 @@ async def profile(state: Input, runtime: Runtime[Settings]) -> dict[str, Any]:
     }
     keep_round(folder, cast(RunState, first), run.events)
     return first
+
+
+def settings_of(context: object) -> Settings:
+    """The graph's context; where Gome is a node of someone else's graph, what that graph's context holds as `gome`."""
+    if context is None or isinstance(context, Settings):
+        return context or Settings()
+    if isinstance(context, dict):
+        return Settings.model_validate(context.get("gome", context))
+    given = getattr(context, "gome", None)
+    return given if isinstance(given, Settings) else Settings.model_validate(given or {})
 
 
 async def set_up(run: Run) -> Json:

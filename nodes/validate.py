@@ -28,7 +28,13 @@ async def validate(state: TraceState) -> dict[str, Any]:
     )
     mend = judgement.verdict == "failed" or any(code in MENDABLE for code in judgement.codes)
     found["failed"] = {"problems": judgement.texts} if mend and repairable(run, work) else {}
+    found["review"] = judgement.replaces and not found["failed"] and readable(run, work)
     return {"work": work | found}
+
+
+def readable(run: Run, work: Work) -> bool:
+    """Whether a model is to read the script; rules (the expert) read no code, and a repaired script is not read twice."""
+    return run.settings.review and run.reasoner.name != "expert" and work["kind"] != "ensemble" and not work.get("reviewed")
 
 
 def entry_of(work: Work, execution: Json, validity: bool) -> Entry:

@@ -51,6 +51,7 @@ def run_job(
         root = cache()
         paths = {name: place(root, digest, is_folder, chunks[digest]) for name, digest, is_folder in inputs}
         with tempfile.TemporaryDirectory(prefix="job-", dir=root / "jobs", ignore_cleanup_errors=True) as workspace:
+            os.chmod(workspace, 0o755)  # the job may be another user; nobody else passes the folder above
             mine = Job.model_validate(job | {"workspace": workspace, "inputs": paths})
             execution = asyncio.run(sandbox.run(mine))
             answer |= {"execution": execution.model_dump() | {"where": here()}, "files": contents(execution)}

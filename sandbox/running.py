@@ -6,6 +6,7 @@ The kernel sends the parent-death signal when the *thread* that started a proces
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ from sandbox.plan import Plan
 from sandbox.protocol import End
 from sandbox.watch import Output
 
-CHUNK = 64 * 1024
+CHUNK = 2**20  # of the pipe and of a read: on a busy machine each turn between writer and reader costs a scheduler's round
 MAX_REPORT = 4096
 
 
@@ -30,6 +31,8 @@ class Drain:
         self.handle, self.output, self.flood_bytes = handle, output, flood_bytes
         self.flooded: asyncio.Future[End] = self.loop.create_future()
         self.drained: asyncio.Future[None] = self.loop.create_future()
+        with suppress(OSError):  # a user may hold so many pipe pages and no more
+            fcntl.fcntl(handle, fcntl.F_SETPIPE_SZ, CHUNK)
         os.set_blocking(handle, False)
         self.loop.add_reader(handle, self._read)
 

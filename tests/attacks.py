@@ -370,7 +370,7 @@ for _ in range(5):
     if os.fork() == 0:
         x = bytearray(120 << 20)
         for i in range(0, len(x), 4096): x[i] = 1
-        time.sleep(20)
+        time.sleep(5)
         os._exit(0)
 sleeper()
 for _ in range(5):
@@ -498,7 +498,6 @@ if "NoNewPrivs:\\t1\\n" not in caps: print("REACHED new privileges")
 """
 
 WEAK = ("userns", "landlock", "none")
-QUICK_TIME = {"wall_s": 20, "grace_s": 1}
 SHORT = {"wall_s": 2, "grace_s": 1}
 
 ATTACKS = [
@@ -519,9 +518,9 @@ ATTACKS = [
     Attack("ptrace", "trace or read the agent's memory", HEAD + TRACE, silent, open_in=("none",)),
     Attack("calls", "nested namespaces, mount, keyctl, io_uring, bpf, perf, userfaultfd", HEAD + KERNEL_CALLS, silent, open_in=("none",)),
     Attack("terminal", "push keys into the agent's terminal", HEAD + TERMINAL, silent),
-    Attack("hog", "one process allocates 3 GiB with a limit of 256 MiB", HOG, memory_held, {**QUICK_TIME, "memory_bytes": 256 * MIB}),
-    Attack("shared-hog", "the same in shared mappings, which RLIMIT_DATA does not see", SHARED_HOG, memory_held, {**QUICK_TIME, "memory_bytes": 256 * MIB}),
-    Attack("tree-hog", "5 children with 120 MiB each and a limit of 256 MiB", HEAD + TREE_HOG, memory_held, {**QUICK_TIME, "memory_bytes": 256 * MIB}),
+    Attack("hog", "one process allocates 3 GiB with a limit of 256 MiB", HOG, memory_held, {"memory_bytes": 256 * MIB}),
+    Attack("shared-hog", "the same in shared mappings, which RLIMIT_DATA does not see", SHARED_HOG, memory_held, {"memory_bytes": 256 * MIB}),
+    Attack("tree-hog", "5 children with 120 MiB each and a limit of 256 MiB", HEAD + TREE_HOG, memory_held, {"memory_bytes": 256 * MIB}),
     Attack("shm", "fill /dev/shm", HEAD + SHM, untouched, {"memory_bytes": 256 * MIB, "disk_bytes": 128 * MIB}, open_in=("landlock", "none")),
     Attack("forks-timeout", "200 forks, own sessions, SIGTERM ignored, until the time limit", HEAD + FORKS_THEN_SLEEP, timed, SHORT),
     Attack("forks-exit", "200 forks, the script exits at once", HEAD + FORKS_THEN_EXIT, none_left),
@@ -530,9 +529,9 @@ ATTACKS = [
     Attack("keeper", "the script kills its keeper and leaves a child", HEAD + KEEPER, none_left),
     Attack("forge", "forge the keeper's report", HEAD + FORGE, lambda e, b: not_forged(e, b) or exits(5, None)(e, b), open_in=("none",)),
     Attack("output", "64 MiB on stdout: head and tail kept", FLOOD.format(n=1024), output_bounded),
-    Attack("output-1g", "1 GiB on stdout: head and tail kept, the host grows by less than 30 MB", FLOOD.format(n=16384), output_bounded, {"wall_s": 120}, slow=True),
-    Attack("flood", "endless output", ENDLESS, ended("output"), {"output_kill_bytes": 64 * MIB, "wall_s": 60}),
-    Attack("disk", "300 files of 10 MiB with a limit of 256 MiB", HEAD + MANY_FILES, ended("disk"), {"disk_bytes": 256 * MIB, "wall_s": 120}, slow=True),
+    Attack("output-1g", "1 GiB on stdout: head and tail kept, the host grows by less than 30 MB", FLOOD.format(n=16384), output_bounded, slow=True),
+    Attack("flood", "endless output", ENDLESS, ended("output"), {"output_kill_bytes": 64 * MIB}),
+    Attack("disk", "300 files of 10 MiB with a limit of 256 MiB", HEAD + MANY_FILES, ended("disk"), {"disk_bytes": 256 * MIB}, slow=True),
     Attack("file-size", "one file of 400 MiB with a limit of 64 MiB", HEAD + BIG_FILE, silent, {"disk_bytes": 64 * MIB}),
     Attack("stubborn", "SIGTERM, SIGINT and SIGHUP ignored", HEAD + STUBBORN, timed, SHORT),
     Attack("exit", "os._exit(3)", "import os\nos._exit(3)", exits(3, None)),
@@ -562,12 +561,13 @@ async def play(attack: Attack, sandbox: Sandbox, bait: Bait) -> Outcome:
         script=attack.script,
         workspace=workspace,
         inputs={"data.csv": str(bait.data)},
-        limits=Limits.model_validate({"wall_s": 30, "memory_bytes": 1024 * MIB, **attack.limits}),
+        limits=Limits.model_validate({"wall_s": 170, "memory_bytes": 1024 * MIB, **attack.limits}),
         env=bait.environment(workspace),
         collect=list(attack.collect),
     )
     execution = await watched(sandbox.run(job), bait)
-    detail = attack.judge(execution, bait)
+    late = execution.end == "timeout" and attack.judge is not timed
+    detail = "not finished in time" if late else attack.judge(execution, bait)  # what was not tried was not stopped
     tidy(bait)
     return Outcome(attack.name, "reached" if detail else "stopped", detail, execution.end, round(execution.wall_s, 2))
 

@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psutil
@@ -41,7 +41,8 @@ def workers_of(token: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter(["cmdline"]):
         if token in " ".join(process.info["cmdline"] or []):
-            found += [parent for parent in process.parents() if parent.name().startswith("ray::")]
+            with suppress(psutil.Error):  # it ended meanwhile
+                found += [parent for parent in process.parents() if parent.name().startswith("ray::")]
     return found
 
 

@@ -19,6 +19,7 @@ from reasoner.protocol import (
     Hypothesis,
     RepairBrief,
     Resources,
+    ReviewBrief,
     Solution,
     Stage,
     TaskBrief,
@@ -151,6 +152,15 @@ def test_what_cannot_be_used_goes_back_with_the_reason(given: dict[str, Any], wo
         update(**given)
 
 
+def test_other_names_and_wrappings_are_understood() -> None:
+    edits = [{"old_string": "depth = 3", "new_string": "depth = 5"}]
+    assert "depth = 5" in update(answer={"chosen": "h1", "edits": edits}).script
+    assert "depth = 5" in update(UpdateAnswer={"changes": {"find": "depth = 3", "new": "depth = 5"}}).script
+    assert to_solution(SCHEMAS["draft"].model_validate({"code": SCRIPT}), DraftBrief(**BASE)).script == SCRIPT
+    found = diagnose(observations=[{"observation": "seen", "evidence": "E1"}], root_causes=["x"], hypotheses=["try it"])
+    assert (found.observations[0].cites, found.causes, found.hypotheses[0].statement) == (["cv.mean"], ["x"], "try it")
+
+
 def test_attempts_can_be_blended_or_asked_for_instead_of_a_script() -> None:
     assert update(ensemble=["t0s0", "t1s0", "t7s7"]).ensemble == ["t0s0", "t1s0"]
     asked = update(take_from=["t1s3", "t0s1", "t0s0"])
@@ -172,9 +182,13 @@ def test_a_draft_is_checked() -> None:
         to_solution(SCHEMAS["draft"].model_validate({}), DraftBrief(**BASE))
 
 
-def test_a_review_is_read() -> None:
-    found = to_review(SCHEMAS["review"].model_validate({"aligned": "yes", "leaks": "true", "reasons": "line 3"}), DIAGNOSE)
-    assert found.aligned and found.leaks and found.reasons == ["line 3"]
+def test_a_review_keeps_only_findings_that_quote_the_script() -> None:
+    brief = ReviewBrief(**BASE, script=SCRIPT)
+    quoting, vague = "`open('oof.csv',  'w')` is written before the fit", "the encoder sees `all.fit(train, y)`"
+    found = to_review(SCHEMAS["review"].model_validate({"aligned": "yes", "leaks": "true", "reasons": [quoting, vague]}), brief)
+    assert found.aligned and found.leaks and found.reasons == [" ".join(quoting.split())]
+    made_up = to_review(SCHEMAS["review"].model_validate({"aligned": False, "leaks": True, "reasons": vague}), brief)
+    assert made_up.aligned and not made_up.leaks and not made_up.reasons
 
 
 def test_hostile_answers_are_bounded() -> None:

@@ -219,6 +219,21 @@ def test_a_script_that_warns_when_compiled_is_fine() -> None:
     assert check_script(PROGRAM + 'import re\nre.compile("\\d")\nassert (1, 2)\n') is None
 
 
+@pytest.mark.parametrize(
+    "comment",
+    ["# Remaining categories: merge them ... into one", "# same as above, for test", "# the rest of the columns are numeric", "..."],
+)
+def test_a_comment_that_merely_talks_of_the_rest_is_fine(comment: str) -> None:
+    assert check_script(f"{PROGRAM}def later():\n    {comment}\n    return 1\n") is None
+
+
+def test_code_beside_a_json_header_completes_it() -> None:
+    text = f'```json\n{{"summary": "s"}}\n```\n```python\n{PROGRAM}```'
+    assert from_text(text, {"summary": "s"}) == {"summary": "s", "script": PROGRAM}
+    assert from_text(text, {"take_from": ["t0s1"]}) == {"take_from": ["t0s1"]}
+    assert from_text("nothing", None) is None
+
+
 def test_hostile_answers_are_searched_in_bounded_time() -> None:
     began = time.process_time()
     for text in (

@@ -54,13 +54,11 @@ def test_endpoint_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not list((tmp_path / "runs").iterdir())
 
 
-def test_unknown_model_and_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_task(tmp_path / "task")
     with Server(lambda body, n: fail(404, "no such model")) as server:
         at_home(tmp_path, monkeypatch, server.url)
         assert "knows no model m" in one_line(gome("run", "task", "--model", "m", *QUICK))
-    assert "no such verb" in one_line(gome("run", "task", "--model", "m", "--model", "think=o3", *QUICK))
-    assert "names none for draft" in one_line(gome("run", "task", "--model", "update=o3", *QUICK))
 
 
 class Failing:
@@ -101,6 +99,7 @@ def test_a_run_that_had_begun_pauses_and_goes_on(fault: str, tmp_path: Path, mon
     assert [event["id"] for event in events(folder, "attempt")] == ["t0s0", "t0s1"]
 
 
+@pytest.mark.slow
 def test_ten_bad_answers_never_end_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every update is nonsense: steps fail, the run pauses; with a better endpoint it goes on to its end."""
     write_task(tmp_path / "task")
@@ -184,7 +183,8 @@ def test_the_key_is_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert secret not in result.output + result.stderr
 
 
-@pytest.mark.parametrize("cap", [("--max-tokens", "9000"), pytest.param(("--max-usd", "0.01"), marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("cap", [("--max-tokens", "9000"), ("--max-usd", "0.01")])
 def test_caps_hold_over_a_resume(cap: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_task(tmp_path / "task")
     (tmp_path / "prices.yaml").write_text("m: {input: 1, output: 2}\n")
@@ -204,11 +204,3 @@ def test_caps_hold_over_a_resume(cap: tuple[str, str], tmp_path: Path, monkeypat
     shown = gome("show").output
     assert all(word in shown for word in ("check", "draft", "diagnose", "update", "trace 0", "in all"))
     assert money(used["usd"]) in shown
-
-
-def test_a_money_cap_wants_a_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_task(tmp_path / "task")
-    with Server(honest) as server:
-        at_home(tmp_path, monkeypatch, server.url)
-        line = one_line(gome("run", "task", "--model", "m", "--max-usd", "5", *QUICK))
-    assert "no price is known for m" in line and "--max-tokens" in line and not server.requests

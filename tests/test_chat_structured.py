@@ -55,7 +55,7 @@ async def ask(server: Server, *, told: Told | None = None, accept: Any = None, r
         [{"role": "system", "content": "You plan."}, {"role": "user", "content": "Plan a model."}],
         Plan,
         accept or (lambda plan: plan),
-        rescue=rescue or (lambda text: None),
+        rescue=rescue or (lambda text, given: given),
     )
     usage = None
     try:
@@ -155,7 +155,7 @@ async def test_code_without_a_fence_is_rescued() -> None:
 
     code = "import csv\nprint(csv.__name__)"
     with Server(script(say(code))) as server:
-        rescued = await ask(server, rescue=lambda text: {"name": extract_code(text), "depth": 1})
+        rescued = await ask(server, rescue=lambda text, given: given or {"name": extract_code(text), "depth": 1})
     assert rescued.name.strip() == code
 
 
@@ -248,7 +248,7 @@ async def test_retry_after_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
 
     async def sleep(seconds: float) -> None:
-        waited.append(seconds)
+        waited.extend([seconds] if seconds else [])
 
     monkeypatch.setattr("reasoner.chat.patience.asyncio.sleep", sleep)
     told = Told()
@@ -298,3 +298,27 @@ async def test_too_long_a_prompt_is_said_so() -> None:
     with Server(script(long)) as server, pytest.raises(Refused, match="maximum context length"):
         await ask(server)
     assert len(server.requests) == 1
+
+
+async def test_a_model_with_a_short_context_is_asked_again_with_a_shorter_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    from evals.prompt_record import recorded
+    from reasoner.chat.engine import make
+    from reasoner.protocol import DiagnoseBrief
+
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-0123456789")
+    brief = DiagnoseBrief.model_validate(
+        recorded()["briefs"]["t0s5 diagnose"] | {"log": "fold done\n" * 9_000, "preview": "file\n" * 9_000}
+    )
+    long = fail(400, "This model's maximum context length is 4096 tokens.", code="context_length_exceeded")
+    told, sizes = Told(), list[int]()
+
+    def reply(body: Body, n: int) -> Say:
+        sizes.append(len(body["messages"][-1]["content"]))
+        return long if n == 0 else say({"observations": [{"text": "seen", "cites": ["E1"]}]})
+
+    with Server(reply) as server:
+        chat = make(Options(model=["m"], base_url=server.url), told)
+        found = await chat.diagnose(brief)
+        await chat.close()
+    assert found.observations[0].cites == ["cv.mean"] and "shorter prompt" in told[0]
+    assert len(sizes) == 2 and sizes[1] < 0.85 * sizes[0]

@@ -14,8 +14,8 @@ from test_chat_answers import BASE, DIAGNOSE, REPAIR, SCRIPT, UPDATE
 from reasoner.chat.address import Address
 from reasoner.chat.cache import Exchanges, Folder, Nowhere
 from reasoner.chat.engine import Chat
-from reasoner.chat.options import Options
-from reasoner.chat.prices import Price
+from reasoner.chat.options import Options, models_by_verb
+from reasoner.chat.prices import Price, load_prices, price_of
 from reasoner.protocol import DraftBrief, ReasonerError, ReasonerUnavailable, ReviewBrief, Usage
 
 DRAFT = DraftBrief(**BASE)
@@ -101,7 +101,7 @@ async def test_edits_that_never_fit_end_in_an_error_that_counts_its_tokens() -> 
 
 async def test_diagnosis_and_review() -> None:
     found = {"observations": [{"text": "old people are hard", "cites": ["E9"]}], "causes": ["few"], "hypotheses": [HYPOTHESIS]}
-    judged = {"reasons": ["fit on all rows"], "aligned": True, "leaks": True}
+    judged = {"reasons": ["`depth = 3` was chosen on all rows"], "aligned": True, "leaks": True}
     with Server(script(say(found))) as server:
         diagnosis = await asked(server, lambda reasoner: reasoner.diagnose(DIAGNOSE))
     assert [hypothesis.statement for hypothesis in diagnosis.hypotheses] == ["deeper trees"]
@@ -141,3 +141,38 @@ async def test_a_kept_answer_is_found_again_and_costs_nothing(tmp_path: Path) ->
     assert again.script == first.script and again.usage == Usage() and elsewhere.usage.calls == 1
     assert len(server.requests) == 2
     assert not [path for path in (tmp_path / "kept").iterdir() if "sk-secret" in path.read_text()]
+
+
+async def test_a_money_cap_wants_a_price_before_anything_is_asked() -> None:
+    with Server(script(say({"answer": 5}))) as server:
+        reasoner = chat(server, model=["m", "diagnose=thinker"], max_usd=5)
+        with pytest.raises(ReasonerUnavailable, match="no price is known for thinker.*--max-tokens"):
+            await reasoner.check()
+        await reasoner.close()
+    assert not server.requests
+
+
+@pytest.mark.parametrize(
+    ("models", "words"),
+    [
+        (["m", "think=o3"], "no such verb"),
+        (["update=o3"], "names none for draft"),
+        (["m", "n"], "2 times without a verb"),
+        (["m", "draft="], "name a model"),
+    ],
+)
+def test_models_that_make_no_sense(models: list[str], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        models_by_verb(Options(model=models))
+
+
+def test_prices_by_name_provider_and_date(tmp_path: Path) -> None:
+    (tmp_path / "prices.yaml").write_text("gpt-5: {input: 9, output: 9}\nmine: {input: 1, cached: 0.5, output: 2}\n")
+    table = load_prices(str(tmp_path / "prices.yaml"))
+    assert price_of("openai/gpt-5-2025-08-07", table) == Price(input=9, output=9)
+    assert price_of("nobody-knows", table) is None
+    mine = price_of("mine", table)
+    assert mine and mine.usd(1000, 400, 100) == pytest.approx((600 + 200 + 200) / 1e6)
+    (tmp_path / "bad.yaml").write_text("mine: {input: cheap}\n")
+    with pytest.raises(ReasonerUnavailable, match="bad.yaml: mine"):
+        load_prices(str(tmp_path / "bad.yaml"))

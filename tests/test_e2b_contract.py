@@ -14,22 +14,17 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import e2b_kit
 import pytest
-from e2b_kit import REAL, TEMPLATE
 from fake_e2b import FakeE2B
 
 DEBUG = os.environ.get("E2B_DEBUG") == "true"
-control_plane = pytest.mark.skipif(REAL and DEBUG, reason="a single envd has no control plane")
+control_plane = pytest.mark.skipif(e2b_kit.REAL and DEBUG, reason="a single envd has no control plane")
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeE2B | None]:
-    if REAL:
-        yield None
-        return
-    with FakeE2B(tmp_path_factory.mktemp("e2b")) as fake, pytest.MonkeyPatch.context() as patch:
-        for name, value in fake.environment.items():
-            patch.setenv(name, value)
+    with e2b_kit.service(tmp_path_factory.mktemp("e2b")) as fake:
         yield fake
 
 
@@ -37,7 +32,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeE2B | None
 async def vm(service: FakeE2B | None) -> AsyncIterator[Any]:
     from e2b_code_interpreter import AsyncSandbox
 
-    made = await AsyncSandbox.create(template=TEMPLATE, timeout=120, metadata={"gome-run": "contract"}, allow_internet_access=False)
+    made = await AsyncSandbox.create(template=e2b_kit.TEMPLATE, timeout=120, metadata={"gome-run": "contract"}, allow_internet_access=False)
     yield made
     await made.kill()
 
@@ -140,7 +135,7 @@ async def test_the_same_idempotency_key_makes_one_sandbox() -> None:
     from e2b_code_interpreter import AsyncSandbox
 
     key = uuid.uuid4().hex
-    one, two = [await AsyncSandbox.create(template=TEMPLATE, timeout=60, idempotency_key=key) for _ in range(2)]
+    one, two = [await AsyncSandbox.create(template=e2b_kit.TEMPLATE, timeout=60, idempotency_key=key) for _ in range(2)]
     await one.kill()
     assert one.sandbox_id == two.sandbox_id
 
@@ -150,7 +145,7 @@ async def test_a_sandbox_is_gone_after_its_timeout_and_says_so(service: FakeE2B 
     from e2b.exceptions import SandboxNotFoundException, SandboxNotRunningException
     from e2b_code_interpreter import AsyncSandbox
 
-    made = await AsyncSandbox.create(template=TEMPLATE, timeout=60)
+    made = await AsyncSandbox.create(template=e2b_kit.TEMPLATE, timeout=60)
     await made.set_timeout(1)
     await asyncio.sleep(4)
     with pytest.raises(SandboxNotRunningException):
@@ -166,7 +161,7 @@ async def test_a_wrong_key_is_refused(service: FakeE2B | None) -> None:
     from e2b_code_interpreter import AsyncSandbox
 
     with pytest.raises(AuthenticationException):
-        await AsyncSandbox.create(template=TEMPLATE, timeout=60, api_key="e2b_" + "1" * 40)
+        await AsyncSandbox.create(template=e2b_kit.TEMPLATE, timeout=60, api_key="e2b_" + "1" * 40)
 
 
 def test_the_page_lists_every_endpoint_that_was_used(service: FakeE2B | None) -> None:

@@ -13,6 +13,7 @@ import pytest
 from kit import HONEST, Player, events, quick, write_task
 from longrun_kit import DRIVER, attempts, run_twice, scripts
 
+from graph.artifacts import cached_json
 from graph.checkpoints import thread_id
 from graph.rounds import last_round
 from graph.run import RunError
@@ -116,15 +117,17 @@ async def test_events_that_were_cut_or_changed(tmp_path: Path) -> None:
 
 async def test_a_damaged_artifact_is_told_and_repaired_from_the_last_whole_round(tmp_path: Path) -> None:
     done = await a_run(tmp_path, 3)
-    best = last_round(done.folder).state["traces"]["0"]  # type: ignore[union-attr]
-    record = done.folder / "artifacts" / best["head"][:2] / best["head"]  # type: ignore[index]
+    unfinish(done.folder, 2)
+    head = last_round(done.folder).state["traces"]["0"]["head"]  # type: ignore[union-attr]
+    record = done.folder / "artifacts" / head[:2] / head  # type: ignore[index]
     record.write_bytes(record.read_bytes()[:-20])
-    unfinish(done.folder, 3)
+    cached_json.cache_clear()  # the next session is a new process
     with pytest.raises(RunError, match="does not match its name.*--repair"):
         await resume(done.folder, reasoner=Player(scripts()))
+    cached_json.cache_clear()
     again = await resume(done.folder, reasoner=Player(scripts()), repair=True)
     assert again.reason == "budget: steps" and again.score == done.score and len(attempts(done.folder)) == 3
-    assert "1 damaged files were set aside; the run goes on from round 2" in [event["message"] for event in events(done.folder, "warning")]
+    assert "1 damaged files were set aside; the run goes on from round 1" in [event["message"] for event in events(done.folder, "warning")]
     assert run_twice(done.folder) == []
 
 

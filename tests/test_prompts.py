@@ -203,6 +203,14 @@ def test_a_giant_brief_stays_within_its_budgets() -> None:
     assert "further columns: in all 5000 numeric (`pixel_0` … `pixel_4999`)" in text
 
 
+def test_a_model_that_reads_little_gets_less_of_every_section() -> None:
+    base = kept("t0s5 update")
+    long = base.model_copy(update={"task": base.task.model_copy(update={"description": "word " * 20_000}), "log": "progress\n" * 10_000})
+    full, less, least = (n_tokens(messages("update", long, share)[1]["content"]) for share in (1.0, 0.4, 0.15))
+    assert full > less + 1_500 and less > least and least < 5_000
+    assert messages("update", long)[1]["content"] == messages("update", long, 1.0)[1]["content"]
+
+
 # what an agent without these cost its users: each was an omission once
 
 

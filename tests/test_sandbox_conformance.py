@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from e2b_kit import REAL, TEMPLATE
+from e2b_kit import TEMPLATE, service
 from fake_e2b import FakeE2B
 from ray_kit import cluster, wait_for, workers_of
 from sandbox_suite import CASES, Case, Play, player
@@ -23,12 +23,7 @@ from sandbox.protocol import Sandbox, SandboxUnavailable
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeE2B | None]:
-    if REAL:
-        yield None
-        return
-    with FakeE2B(tmp_path_factory.mktemp("e2b")) as fake, pytest.MonkeyPatch.context() as patch:
-        for name, value in fake.environment.items():
-            patch.setenv(name, value)
+    with service(tmp_path_factory.mktemp("e2b")) as fake:
         yield fake
 
 

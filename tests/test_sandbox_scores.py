@@ -50,6 +50,7 @@ async def test_local_and_e2b_give_the_same_scores_and_e2b_is_paid_for(environmen
     assert len(spent) == 2 and all(0 < usd < 0.1 for usd in spent)
 
 
+@pytest.mark.slow
 async def test_the_money_limit_covers_rented_sandboxes(environment: FakeE2B, tmp_path: Path) -> None:
     write_task(tmp_path / "task")
     settings = quick(tmp_path, steps=5, sandbox="e2b", e2b_usd_per_hour=3600, max_usd=0.5)
@@ -78,6 +79,7 @@ def processes(cloud: FakeE2B) -> list[Process]:
     return [process for rented in list(cloud.rented.values()) for process in list(rented.machine.processes.values())]
 
 
+@pytest.mark.slow
 async def test_a_sandbox_that_keeps_dying_pauses_the_run(environment: FakeE2B, tmp_path: Path) -> None:
     write_task(tmp_path / "task")
     settings = quick(tmp_path, steps=1, sandbox="e2b", max_repairs=0)
@@ -103,7 +105,7 @@ def test_an_example_gives_the_same_scores_on_this_machine_in_e2b_and_on_ray(envi
 
 def run(tmp_path: Path, kind: str, *more: str) -> list[tuple[str, float, str]]:
     """(attempt, score, script's hash) of a run with the expert."""
-    size = ["--traces", "1", "--steps", "3", "--seed", "1", "--set", "run_cpus=1", "--set", f"run_memory_bytes={MEMORY_BYTES}"]
+    size = ["--traces", "1", "--steps", "2", "--seed", "1", "--set", "run_cpus=1", "--set", f"run_memory_bytes={MEMORY_BYTES}"]
     where = ["--sandbox", kind, "--memory", "off", "--runs-dir", str(tmp_path / kind), "--json", *more]
     lines = gome("run", str(tmp_path / "task"), *size, *where).splitlines()
     told = [json.loads(line) for line in lines]

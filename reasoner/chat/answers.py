@@ -9,7 +9,7 @@ import json
 import re
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from reasoner.protocol import Component, Size
 
@@ -90,10 +90,37 @@ Action = Annotated[
 ]
 
 
+SYNONYMS = {
+    "script": ("code", "solution", "python", "file", "content"),
+    "search": ("find", "old", "original", "before", "old_string"),
+    "replace": ("new", "updated", "after", "replacement", "new_string"),
+    "edits": ("changes", "diffs"),
+    "statement": ("hypothesis", "idea", "description"),
+    "challenge": ("cause", "root_cause"),
+    "causes": ("root_causes",),
+    "text": ("observation", "fact"),
+    "cites": ("evidence", "citations"),
+}
+
+
 class Answer(BaseModel):
     """Its JSON schema is what strict servers want: no references, no defaults, every field required, nothing else allowed."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def meant(cls, given: Any) -> Any:
+        """Unwraps {"answer": {...}}, and takes a key by another name for the one that was asked for."""
+        if not isinstance(given, dict):
+            return given
+        fields = cls.model_fields.keys()
+        names = fields | {other for name, others in SYNONYMS.items() if name in fields for other in others}
+        inner = [value for value in given.values() if isinstance(value, dict) and value.keys() & names]
+        if not given.keys() & names and len(inner) == 1:
+            given = inner[0]
+        also = {name: next((given[key] for key in keys if key in given), None) for name, keys in SYNONYMS.items() if name in fields}
+        return {name: value for name, value in also.items() if value is not None} | given
 
     @classmethod
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from reasoner.chat.faults import Closed, Down, Fault, Passing, Refused, masked
+from reasoner.chat.faults import Closed, Down, Fault, Passing, Refused, TooLong, masked
 
 if TYPE_CHECKING:
     from reasoner.chat.endpoint import Endpoint
@@ -70,7 +71,8 @@ def of_status(error: Any, endpoint: Endpoint, name: str) -> Fault:
     if status == 402 or (status == 429 and QUOTA.search(f"{getattr(error, 'code', '')} {text}")):
         return Closed(f"{where.shown}: the account has no money left ({status}: {text}); add credit or use another key")
     if status in (400, 413, 422):
-        return Refused(f"{name} refuses the request ({status}: {text})", None if LONG.search(text) else parameter(error, text))
+        told = f"{name} refuses the request ({status}: {text})"
+        return TooLong(told) if LONG.search(text) else Refused(told, parameter(error, text))
     if status == 429:
         return Passing(f"{name}: rate limit (429: {text})", wait_s(error), closed_after=True)
     if status >= 500 or status in (408, 409, 425):
@@ -98,6 +100,8 @@ def reason(error: BaseException, endpoint: Endpoint) -> str:
     """The innermost cause: `Connection refused` rather than `Connection error`."""
     while error.__cause__ is not None or error.__context__ is not None:
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    if isinstance(error, OSError) and (error.errno or 0) > 0:
+        return os.strerror(error.errno or 0)
     return masked(str(error) or type(error).__name__, endpoint.address.secrets)[:160]
 
 

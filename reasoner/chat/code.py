@@ -118,12 +118,14 @@ def extract_edits(text: str) -> list[Edit]:
     return found
 
 
-def from_text(text: str) -> dict[str, Any] | None:
-    """An answer without JSON around it: SEARCH/REPLACE blocks, or a script. None: neither."""
+def from_text(text: str, given: dict[str, Any] | None = None) -> dict[str, Any] | None:
+    """An answer whose code stands beside its JSON, or without any: SEARCH/REPLACE blocks, or a script. None: nothing at all."""
+    if given is not None and any(given.get(key) for key in ("script", "code", "edits", "take_from", "ensemble")):
+        return given
     if edits := extract_edits(text):
-        return {"edits": [edit._asdict() for edit in edits]}
+        return {**(given or {}), "edits": [edit._asdict() for edit in edits]}
     script = extract_code(text)
-    return {"script": script} if script else None
+    return {**(given or {}), "script": script} if script else given
 
 
 def compiles(text: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 
 from pydantic import BaseModel
@@ -17,7 +18,7 @@ from reasoner.chat.answers import (
     UpdateAnswer,
 )
 from reasoner.chat.code import check_script, extract_code
-from reasoner.chat.edits import AnswerError, Edit, EditError, apply
+from reasoner.chat.edits import AnswerError, Edit, EditError, apply, squeezed
 from reasoner.chat.facts import known
 from reasoner.chat.text import line
 from reasoner.protocol import (
@@ -28,11 +29,13 @@ from reasoner.protocol import (
     Observation,
     RepairBrief,
     Review,
+    ReviewBrief,
     Solution,
     UpdateBrief,
 )
 
 N_HYPOTHESES, N_OBSERVATIONS, N_CAUSES, N_CITES, N_ASKED = 3, 8, 5, 8, 2
+MIN_QUOTED = 8  # characters of code that a finding must quote
 SIGNS = {"better": 1, "none": 0, "worse": -1}
 
 
@@ -54,8 +57,17 @@ def to_diagnosis(answer: BaseModel, brief: Brief) -> Diagnosis:
 
 
 def to_review(answer: BaseModel, brief: Brief) -> Review:
-    assert isinstance(answer, ReviewAnswer)
-    return Review(aligned=answer.aligned, leaks=answer.leaks, reasons=[line(reason, 300) for reason in answer.reasons[:6]])
+    """Findings that quote a line of the script; without one there is no finding, whatever the answer claims."""
+    assert isinstance(answer, ReviewAnswer) and isinstance(brief, ReviewBrief)
+    code = squeezed(brief.script)
+    found = [line(reason, 400) for reason in answer.reasons[:6] if quotes_code(reason, code)]
+    return Review(aligned=answer.aligned or not found, leaks=answer.leaks and bool(found), reasons=found)
+
+
+def quotes_code(reason: str, code: str) -> bool:
+    """Whether a finding points at the script: something between backticks that stands in it."""
+    parts = [squeezed(part) for part in re.findall(r"`+([^`]+)`+", reason[:4000])]
+    return any(len(part) >= MIN_QUOTED and part in code for part in parts)
 
 
 def drafted(answer: DraftAnswer) -> Solution:

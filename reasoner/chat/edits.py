@@ -21,8 +21,10 @@ MAX_LINE = 400
 MARGIN = 0.06  # by which it must exceed every other place
 SHOWN_LINES, SHOWN_CHARS = 12, 1_500
 ELISION = re.compile(
-    r"^\s*(?:#\s*|//\s*)?(?:\.{3}|…)\s*$|^\s*#.*(?:\.{3}|…).*\b(?:rest|remain\w*|existing|unchanged|same as|omitted|previous)\b|"
-    r"^\s*#\s*(?:\(?(?:the )?(?:rest|remainder) of|existing code|unchanged code|same as (?:before|above))\b",
+    r"^\s*#?\s*(?:\.{3}|…)\s*$"  # a line of dots
+    r"|^\s*#\s*(?:\.{3}|…).*\b(?:rest|remain\w*|existing|unchanged|same|omitted|previous|other|code)\b"  # ... existing code ...
+    r"|^\s*#\s*\W?\s*(?:the )?(?:rest|remainder) of (?:the |this |your )?(?:code|script|function|file|class|pipeline)\b.*(?:unchanged|same|as before|here|above|\.{3}|…)"
+    r"|^\s*#\s*\W?\s*(?:existing|unchanged|previous) code\b",
     re.IGNORECASE,
 )
 

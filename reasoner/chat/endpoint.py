@@ -92,6 +92,7 @@ class Endpoint:
     async def close(self) -> None:
         if "_client" in vars(self):
             await self._client.aclose()
+            await asyncio.sleep(0)  # transports end in the loop's next turn
 
 
 def reply(message: AIMessage, asked: list[Message], price: Price | None) -> Reply:

@@ -14,7 +14,7 @@ from reasoner.chat.code import from_text
 from reasoner.chat.convert import to_diagnosis, to_review, to_solution
 from reasoner.chat.edits import AnswerError
 from reasoner.chat.endpoint import Endpoint
-from reasoner.chat.faults import Fault
+from reasoner.chat.faults import Fault, TooLong
 from reasoner.chat.forms import known_form
 from reasoner.chat.options import Options, models_by_verb
 from reasoner.chat.patience import Tell, ends_the_run
@@ -38,6 +38,7 @@ from reasoner.protocol import (
 
 T = TypeVar("T")
 SCRIPTED = ("draft", "update", "repair")
+SHARES = (1.0, 0.4, 0.15)  # of the prompt's budgets, when the one before was too long for the model
 
 
 class Ping(BaseModel):
@@ -85,6 +86,7 @@ class Chat:
         for asker in self.askers.values():
             if self.options.max_usd and asker.endpoint.price is None:
                 raise ReasonerUnavailable(unpriced(asker.endpoint.model))
+        for asker in self.askers.values():
             question = Question([{"role": "user", "content": text}], Ping, lambda answer: answer, salt="check")
             try:
                 spent += (await asker.ask(question))[1]
@@ -108,20 +110,34 @@ class Chat:
 
     async def _ask(self, verb: str, brief: Brief, accept: Callable[[BaseModel], T]) -> tuple[T, Usage]:
         """The verb's model, then the fallback. Raises ReasonerError (with `usage`) or ReasonerUnavailable."""
-        rescue = from_text if verb in SCRIPTED else lambda text: None
-        question = Question(messages(verb, brief), SCHEMAS[verb], fitting(accept), salt(verb, brief), rescue)
+        rescue = from_text if verb in SCRIPTED else lambda text, given: given
+
+        def question(share: float) -> Question[T]:
+            return Question(messages(verb, brief, share), SCHEMAS[verb], fitting(accept), salt(verb, brief), rescue)
+
         spent = Usage()
         failures: list[Exception] = []
         for model in dict.fromkeys([self.by_verb[verb], *([self.options.fallback] if self.options.fallback else [])]):
             if failures:
                 self.tell(f"{failures[-1]}; asking {model} instead")
             try:
-                value, usage = await self.askers[model].ask(question)
+                value, usage = await self._shorter(model, question)
                 return value, spent + usage
             except (Fault, Unusable) as error:
                 spent += error.usage
                 failures.append(error)
         raise verdict(verb, failures, spent)
+
+    async def _shorter(self, model: str, question: Callable[[float], Question[T]]) -> tuple[T, Usage]:
+        """Asks; where the prompt is longer than the model reads, again with less of every section."""
+        for share in SHARES:
+            try:
+                return await self.askers[model].ask(question(share))
+            except TooLong as fault:
+                if share == SHARES[-1]:
+                    raise
+                self.tell(f"{fault}; asking again with a shorter prompt")
+        raise AssertionError("the last share returns or raises")
 
 
 def verdict(verb: str, failures: list[Exception], spent: Usage) -> Exception:

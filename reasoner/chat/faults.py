@@ -26,6 +26,10 @@ class Refused(Fault):
         self.parameter = parameter
 
 
+class TooLong(Refused):
+    """The prompt is longer than the model reads; a shorter one may do."""
+
+
 class Passing(Fault):
     def __init__(self, text: str, wait_s: float | None = None, closed_after: bool = False) -> None:
         super().__init__(text)

@@ -14,7 +14,7 @@ from typing import Any
 
 from reasoner.chat import facts, sections
 from reasoner.chat.answers import SCHEMAS
-from reasoner.chat.sections import BUDGET, cut
+from reasoner.chat.sections import SHARE, budget, cut
 from reasoner.chat.text import code, duration, fenced, line, number
 from reasoner.protocol import Brief, DiagnoseBrief, DraftBrief, RepairBrief, ReviewBrief, UpdateBrief
 
@@ -22,12 +22,14 @@ Message = dict[str, str]  # {role, content}
 PROMPTS = Path(__file__).resolve().parent.parent / "prompts"
 
 
-def messages(verb: str, brief: Brief) -> list[Message]:
-    """System and user message of a verb. A name that a template does not know is an error."""
-    return [
-        {"role": "system", "content": rendered("system", system(brief))},
-        {"role": "user", "content": rendered(verb, CONTEXTS[verb](brief))},
-    ]
+def messages(verb: str, brief: Brief, share: float = 1.0) -> list[Message]:
+    """System and user message of a verb; `share` of every section's budget. A name that a template does not know is an error."""
+    before = SHARE.set(share)
+    try:
+        user = rendered(verb, CONTEXTS[verb](brief))
+    finally:
+        SHARE.reset(before)
+    return [{"role": "system", "content": rendered("system", system(brief))}, {"role": "user", "content": user}]
 
 
 @lru_cache(maxsize=1)
@@ -76,8 +78,8 @@ def system(brief: Brief) -> dict[str, Any]:
 def common(brief: Brief) -> dict[str, Any]:
     return {
         "task": sections.task(brief),
-        "description": fenced(brief.task.description, BUDGET["description"], "markdown") if brief.task.description.strip() else "",
-        "preview": fenced(brief.preview, BUDGET["preview"]) if brief.preview else "",
+        "description": fenced(brief.task.description, budget("description"), "markdown") if brief.task.description.strip() else "",
+        "preview": fenced(brief.preview, budget("preview")) if brief.preview else "",
         "facts": items(facts.data_items(brief.profile), "facts"),
         "columns": sections.columns(brief.profile),
         "resources": sections.resources(brief.resources),
@@ -89,6 +91,7 @@ def common(brief: Brief) -> dict[str, Any]:
         "stuck": sections.stuck(brief),
         "others": cut([facts.fact_line(fact) for fact in brief.others], "others", keep="end"),
         "in_flight": cut([line(text, 200) for text in brief.in_flight], "in_flight"),
+        "said": cut([line(text, 400) for text in brief.said], "said", keep="end"),
         "calibration": cut([line(text, 240) for text in brief.calibration], "calibration"),
     }
 
@@ -108,7 +111,7 @@ def diagnose(brief: Brief) -> dict[str, Any]:
             "evidence": items(facts.evidence_items(brief.evidence), "evidence"),
             "last": items([*facts.evidence_items(brief.last, "L"), *facts.failure_items(brief.last)], "last") if brief.last else "",
             "last_title": facts.fact_line(latest) if latest else "",
-            "last_diff": fenced(brief.last_diff, BUDGET["diff"], "diff") if brief.last_diff else "",
+            "last_diff": fenced(brief.last_diff, budget("diff"), "diff") if brief.last_diff else "",
             "attention": sections.attention(brief.scenario),
         }
     )
@@ -154,7 +157,7 @@ def repair(brief: Brief) -> dict[str, Any]:
 
 def review(brief: Brief) -> dict[str, Any]:
     assert isinstance(brief, ReviewBrief)
-    diff = fenced(brief.diff, BUDGET["diff"], "diff") if brief.diff else ""
+    diff = fenced(brief.diff, budget("diff"), "diff") if brief.diff else ""
     return common(brief) | script(brief.script, "", "The script") | {"diff": diff}
 
 
@@ -162,7 +165,7 @@ CONTEXTS = {"draft": draft, "diagnose": diagnose, "update": update, "repair": re
 
 
 def script(text: str, log: str, title: str) -> dict[str, Any]:
-    return {"script_title": title, "script": code(text, BUDGET["script"]), "log": fenced(log, BUDGET["log"]) if log.strip() else ""}
+    return {"script_title": title, "script": code(text, budget("script")), "log": fenced(log, budget("log")) if log.strip() else ""}
 
 
 def best_note(brief: Brief) -> str:

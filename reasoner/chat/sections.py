@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import Any, Literal
 
 from reasoner.chat import facts
@@ -18,6 +19,7 @@ BUDGET = {
     "history": 2200,
     "others": 900,
     "in_flight": 300,
+    "said": 500,
     "siblings": 400,
     "calibration": 300,
     "script": 10_000,
@@ -38,15 +40,22 @@ BUDGET = {
     "earlier": 500,
 }
 """Tokens (about) of each section; the whole prompt is bounded by their sum."""
+SHARE: ContextVar[float] = ContextVar("share", default=1.0)
+"""Of every budget, for models that read little at a time."""
 N_FULL = 10  # latest attempts told in full; those before them in short
 N_STUCK = 3  # attempts without success from which a change of approach is asked for
+
+
+def budget(section: str) -> int:
+    """Tokens of a section at the present share."""
+    return max(60, int(BUDGET[section] * SHARE.get()))
 
 
 def cut(lines: Sequence[str], section: str, *, keep: Literal["start", "end"] = "start") -> str:
     """As many lines as the budget holds, as a list; says how many are left out."""
     order = list(lines) if keep == "start" else list(lines)[::-1]
     kept: list[str] = []
-    left = BUDGET[section]
+    left = budget(section)
     for text in order:
         left -= n_tokens(text) + 2
         if left < 0:
@@ -206,12 +215,12 @@ def hypothesis(given: Hypothesis) -> str:
 
 def quotes(given: Sequence[Quote]) -> list[dict[str, str]]:
     """Scripts and changes word for word, as long as there is room."""
-    found, left = [], BUDGET["quotes"]
+    found, left = [], budget("quotes")
     for quote in given:
-        budget = min(BUDGET["quote"] * 2 if quote.what == "script" else BUDGET["quote"] // 2, left)
-        if budget < 200:
+        room = min(budget("quote") * 2 if quote.what == "script" else budget("quote") // 2, left)
+        if room < 200:
             break
-        text = code(quote.text, budget) if quote.what == "script" else fenced(quote.text, budget, "diff")
+        text = code(quote.text, room) if quote.what == "script" else fenced(quote.text, room, "diff")
         left -= n_tokens(text)
         what = "The script" if quote.what == "script" else "The change"
         what += f" of attempt {line(quote.attempt, 20)}" if quote.attempt else " of another run"
@@ -228,7 +237,7 @@ def crossover(given: Crossover | None) -> dict[str, str] | None:
         return None
     return {
         "lacks": cut([facts.fact_line(fact) for fact in given.lacks], "lacks") or "- nothing is listed; compare the two scripts",
-        "partner": code(given.partner, BUDGET["partner"]) if given.partner.strip() else "",
+        "partner": code(given.partner, budget("partner")) if given.partner.strip() else "",
         "summary": line(given.summary, 200),
     }
 
@@ -243,7 +252,7 @@ def error(evidence: dict[str, Any]) -> str:
     where = f", line {number(given['line'])} of the script" if given.get("line") else ""
     head = f"It ended by `{line(given.get('end'), 40)}` (exit code {number(given.get('exit_code'))}): {line(given.get('type'), 80)}{where}."
     text = "\n".join(str(given[key]) for key in ("traceback_tail", "message") if given.get(key))
-    return f"{head}\n{fenced(text, BUDGET['error'])}" if text.strip() else head
+    return f"{head}\n{fenced(text, budget('error'))}" if text.strip() else head
 
 
 def limit_hit(brief: RepairBrief) -> str:

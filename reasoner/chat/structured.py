@@ -18,7 +18,7 @@ from reasoner.chat import forms
 from reasoner.chat.cache import Exchanges
 from reasoner.chat.endpoint import Endpoint, Message, Reply
 from reasoner.chat.extract import json_of, spoken
-from reasoner.chat.faults import Fault, Refused
+from reasoner.chat.faults import Fault, Refused, TooLong
 from reasoner.chat.patience import Tell, converse
 from reasoner.protocol import Usage
 
@@ -46,13 +46,14 @@ class Malformed(Exception):
 
 @dataclass(frozen=True)
 class Question(Generic[T]):
-    """What is asked. `accept` makes the value of a valid answer or raises Misfit; `rescue` reads one out of plain text."""
+    """What is asked. `accept` makes the value of a valid answer or raises Misfit; `rescue` completes
+    an answer, or makes one, from plain text."""
 
     messages: list[Message]
     schema: type[BaseModel]
     accept: Callable[[BaseModel], T]
     salt: str = ""
-    rescue: Callable[[str], dict[str, Any] | None] = lambda text: None
+    rescue: Callable[[str, dict[str, Any] | None], dict[str, Any] | None] = lambda text, given: given
 
 
 @dataclass
@@ -140,8 +141,8 @@ class Talk(Generic[T]):
         if given is None and reply.arguments:
             given = json_of(reply.text)
         cut = reply.finish in ("length", "max_tokens")
-        if given is None and not cut:
-            given = self.question.rescue(reply.content)
+        if not cut:
+            given = self.question.rescue(reply.content, given)
         if given is None:
             raise Malformed(missing(reply, cut))
         try:
@@ -152,7 +153,7 @@ class Talk(Generic[T]):
 
 def speaks_of_form(fault: Refused) -> bool:
     """Whether the endpoint complains of the form of the answer, or may (a bare `bad request` often means just that)."""
-    return fault.parameter in (None, "response_format", "tools", "tool_choice")
+    return not isinstance(fault, TooLong) and fault.parameter in (None, "response_format", "tools", "tool_choice")
 
 
 def again(problem: str) -> Message:

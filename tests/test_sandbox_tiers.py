@@ -1,0 +1,121 @@
+"""Tiers are found out by trying them: each one that does not start gives way to the next, and the last one is refusal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sandbox import confine, tiers
+from sandbox.cores import cores
+from sandbox.local import Local
+from sandbox.protocol import Job, Limits, SandboxUnavailable
+from sandbox.users import others_reach, others_read
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def anew(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """What was found out before is forgotten, before and after."""
+    tiers.probe.cache_clear()
+    yield monkeypatch
+    tiers.probe.cache_clear()
+
+
+def test_without_bubblewrap_the_next_tier_is_taken(anew: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    if confine.landlock_abi() < 1:
+        pytest.skip("no Landlock here")
+    anew.setenv("PATH", str(tmp_path))
+    chosen = tiers.choose("auto")
+    assert chosen.name in ("userns", "landlock")
+    assert "apt install bubblewrap" in chosen.sentence and "files" in chosen.enforced
+
+
+def test_where_nothing_starts_gome_refuses_and_says_what_to_do(anew: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    anew.setenv("PATH", str(tmp_path))
+    anew.setattr(confine, "landlock_abi", lambda: 0)
+    with pytest.raises(SandboxUnavailable) as refusal:
+        tiers.choose("auto")
+    for words in ("bubblewrap is not installed", "no Landlock", "--security-opt seccomp=unconfined", "--sandbox e2b", "--isolation none"):
+        assert words in str(refusal.value)
+    assert tiers.choose("none").sentence.startswith("Sandbox: NO isolation")
+
+
+RESTRICTED = """
+from sandbox import confine
+from sandbox.tiers import probe
+confine.seccomp([confine.UNIX, confine.INET, confine.INET6, confine.NETLINK])  # as in a container: no namespaces, no mounts
+for name in ("bubblewrap", "userns", "landlock"):
+    tier, why = probe(name)
+    print(name, bool(tier), why)
+"""
+
+
+@pytest.mark.skipif(confine.landlock_abi() < 1 or not confine.seccomp_known(), reason="no Landlock or no filter for this processor")
+def test_where_namespaces_are_refused_landlock_holds() -> None:
+    done = subprocess.run([sys.executable, "-c", RESTRICTED], cwd=ROOT, capture_output=True, text=True, timeout=150)
+    lines = done.stdout.splitlines()
+    assert [line.split()[:2] for line in lines] == [["bubblewrap", "False"], ["userns", "False"], ["landlock", "True"]], (
+        done.stdout + done.stderr
+    )
+    assert len(lines[1].split()) > 2  # says why
+
+
+def test_an_unknown_tier_for_this_machine_is_named(anew: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    anew.setenv("PATH", str(tmp_path))
+    with pytest.raises(SandboxUnavailable, match=r"no isolation available \(bubblewrap: bubblewrap is not installed\)"):
+        tiers.choose("bubblewrap")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can drop to another user")
+async def test_two_jobs_of_root_are_two_ordinary_users(tmp_path: Path) -> None:
+    tier, why = tiers.probe("bubblewrap")
+    if tier is None or not tier.drops:
+        pytest.skip(why or "stays root here")
+    box = Local(tier, None)
+    jobs = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        script = "import os, time\nprint(os.getuid())\ntime.sleep(1)"
+        jobs.append(Job(id=name, script=script, workspace=tmp_path / name, limits=Limits(wall_s=100)))
+    numbers = {int(done.output) for done in await asyncio.gather(*map(box.run, jobs))}
+    assert len(numbers) == 2 and min(numbers) >= 64100
+
+
+def test_cores_are_shared_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOME_LEASES", str(tmp_path))
+    there = sorted(os.sched_getaffinity(0))
+    with cores(1) as first, cores(1) as second:
+        assert len(first) == 1 and first != second and set(first + second) <= set(there)
+        with cores(len(there)) as none:
+            assert none == []
+    with cores(len(there)) as whole:
+        assert whole == there
+
+
+def test_what_another_user_can_reach(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o755)
+    file = folder / "train.csv"
+    file.write_text("a")
+    assert others_read(folder)
+    file.chmod(0o600)
+    assert not others_read(folder) and not others_read(file)
+    file.chmod(0o644)
+    folder.chmod(0o700)
+    assert others_read(file) and not others_reach(file)
+
+
+async def test_what_holds_stands_in_every_execution(tmp_path: Path) -> None:
+    box = Local(tiers.choose("auto"), None)
+    (tmp_path / "w").mkdir()
+    done = await box.run(Job(id="w", script="print(1)", workspace=tmp_path / "w"))
+    host = await box.probe()
+    assert done.tier == box.tier and done.enforced == host.enforced and "files" in done.enforced
+    assert host.notice.startswith("Sandbox: ")
