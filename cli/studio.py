@@ -78,7 +78,17 @@ def serve(config: Path, port: int, jobs: int, folder: Path | None) -> int:
     environment = {**os.environ, "LANGGRAPH_CLI_NO_ANALYTICS": "1"}
     if folder is not None:
         environment[WHERE] = str(folder / "checkpoints.sqlite")
-    options = ["--host", "127.0.0.1", "--port", str(port), "--no-browser", "--no-reload", "--n-jobs-per-worker", str(jobs)]
+    options = [
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--no-browser",
+        "--no-reload",
+        "--allow-blocking",
+        "--n-jobs-per-worker",
+        str(jobs),
+    ]
     command = [sys.executable, "-m", "langgraph_cli", "dev", "--config", str(config), *options]
     server = subprocess.Popen(command, cwd=config.parent, env=environment)
     try:

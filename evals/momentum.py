@@ -138,7 +138,7 @@ def tables(rows: list[dict[str, Any]], scale: dict[str, tuple[float, float]]) ->
         "| arm | runs | steps that improve | gain per step | steps that improve, against off | gain per step, against off |",
         "|---" * 6 + "|",
     ]
-    for arm in ARMS:
+    for arm in (arm for arm in ARMS if rate[arm]):
         n = sum(len(by_seed) for by_seed in rate[arm].values())
         against = [fine(difference(values[arm], values["off"])) if arm != "off" else "" for values in (rate, gain)]
         lines.append(f"| {arm} | {n} | {mean(rate[arm]).plain} | {mean(gain[arm]).plain} | {' | '.join(against)} |")
