@@ -5,7 +5,7 @@ UV = .tools/bin/uv
 PY = $(VENV)/bin/python
 EXAMPLE = modechoice
 
-.PHONY: studio run test check bench bench-report eval eval-examples nightly format clean
+.PHONY: studio run test check bench bench-report eval eval-examples nightly docs reference pictures format clean
 .DEFAULT_GOAL := run
 
 $(UV):
@@ -56,6 +56,15 @@ eval: $(VENV)/.synced-evals  ## ten minutes of the crossover study: a table and 
 
 eval-examples: $(VENV)/.synced  ## the examples over three seeds, private scores of first draft and final submission
 	$(PY) -m evals.examples
+
+docs: $(UV)  ## the documentation into site/, without network
+	$(UV) run --isolated --locked --quiet --only-group docs mkdocs build --strict --quiet
+
+reference: $(VENV)/.synced-dev  ## the pages of docs/ that are written by the code
+	$(PY) -m evals.reference
+
+pictures: $(VENV)/.synced-dev  ## docs/pictures from a real run in headless Chromium
+	$(PY) -m evals.pictures
 
 studio: $(VENV)/.synced  ## LangGraph Studio's server on this machine's runs (docs/studio.md)
 	$(UV) sync --locked --inexact --quiet --no-dev --extra studio

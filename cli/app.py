@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import memory as memory_commands
-from cli.common import RunName, RunsDir, TaskFolder, complain, find_run, run_folders
+from cli.clean import clean
+from cli.common import RunName, RunsDir, TaskFolder, find_run, guarded, run_folders
 from cli.config import make_settings
 from cli.doctor import doctor
 from cli.fork import export, fork, import_
 from cli.hint import hint
+from cli.init import init
 from cli.report import report
 from cli.studio import studio
 
@@ -175,29 +177,6 @@ async def write_example(name: str, folder: str) -> None:
 
 
 @app.command()
-def init(
-    folder: Annotated[str, typer.Argument(help="Folder with your training and test tables.")],
-    force: Annotated[bool, typer.Option(help="Overwrite an existing task.yaml.")] = False,
-) -> None:
-    """Look at a folder of data and write the task.yaml that says what to predict and how it is scored."""
-    asyncio.run(guarded(write_task_yaml(folder, force)))
-
-
-async def write_task_yaml(folder: str, force: bool) -> None:
-    from task.client import TaskWorker
-
-    worker = TaskWorker()
-    try:
-        path, reasons = await worker.init_task(folder, force=force)
-        typer.echo(f"{path} written.")
-        for reason in reasons:
-            typer.echo(f"  - {reason}")
-        typer.echo(f"Next: look it over, then gome run {folder}")
-    finally:
-        await worker.close()
-
-
-@app.command()
 def score(
     task: TaskFolder,
     answers: Annotated[str, typer.Argument(help="CSV with the true labels of the test rows.")],
@@ -220,6 +199,7 @@ async def print_scores(task: str, answers: str, submissions: list[str]) -> None:
 
 
 # commands with a file of their own
+app.command()(init)
 app.command()(fork)
 app.command()(export)
 app.command("import")(import_)
@@ -227,6 +207,7 @@ app.command()(hint)
 app.command()(studio)
 app.command()(report)
 app.command()(doctor)
+app.command()(clean)
 
 
 # plumbing
@@ -243,16 +224,3 @@ def watch(make: Callable[[Any, Any], Coroutine[Any, Any, Outcome]], json: bool, 
         typer.echo(f"The run waits for your answer: gome resume {folder} (in a terminal, or with --answer JSON)", err=True)
         raise typer.Exit(3)
     raise typer.Exit(130 if outcome.interrupted else 0 if outcome.submission else 1)
-
-
-async def guarded(going: Coroutine[Any, Any, Any]) -> Any:
-    """Known failures end with one sentence on stderr and exit code 2; anything else is a bug and keeps its traceback."""
-    from graph.run import RunError
-    from reasoner.protocol import ReasonerUnavailable
-    from sandbox.protocol import SandboxUnavailable
-    from task.types import TaskError
-
-    try:
-        return await going
-    except (TaskError, RunError, SandboxUnavailable, ReasonerUnavailable) as error:
-        raise typer.Exit(complain(str(error))) from None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,3 +36,16 @@ def complain(message: str) -> int:
     """One sentence on stderr; gives the exit code of bad input."""
     typer.echo(f"gome: {message}", err=True)
     return 2
+
+
+async def guarded(going: Coroutine[Any, Any, Any]) -> Any:
+    """Known failures end with one sentence on stderr and exit code 2; anything else is a bug and keeps its traceback."""
+    from graph.run import RunError
+    from reasoner.protocol import ReasonerUnavailable
+    from sandbox.protocol import SandboxUnavailable
+    from task.types import TaskError
+
+    try:
+        return await going
+    except (TaskError, RunError, SandboxUnavailable, ReasonerUnavailable) as error:
+        raise typer.Exit(complain(str(error))) from None

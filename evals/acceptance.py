@@ -1,6 +1,6 @@
 """Acceptance under noise: how often a change that is nothing is accepted, and how often one that is real.
 
-python -m evals.acceptance [--sets 6] [--fits 16] [--z 1.2]
+python -m evals.acceptance [--sets 6] [--fits 16] [--z 1.15]
 
 Noise: the same pipeline under another seed, on data and folds that stay. Real changes: a column is added whose true worth is set; the effect of
 a cell is its mean difference over data sets in units of its mean standard error, and acceptance at 2 standard errors is read from a probit
@@ -33,7 +33,7 @@ from task.metrics import Metric, get_metric
 
 Array = NDArray[Any]
 N_ROWS, N_FOLDS, N_STEPS = 600, 5, 8
-WORTH = (0.4, 0.55, 0.75)  # coefficients of the added column
+WORTH = (0.2, 0.3, 0.45)  # coefficients of the added column
 
 
 class Setting(NamedTuple):
@@ -216,7 +216,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", type=int, default=6, help="data sets per setting for noise; twice as many for real changes")
     parser.add_argument("--fits", type=int, default=16, help="seeds of the pipeline per data set")
-    parser.add_argument("--z", type=float, default=1.2)
+    parser.add_argument("--z", type=float, default=1.15)
     options = parser.parse_args()
     shares: dict[str, list[float]] = {}
     cells = []

@@ -163,7 +163,7 @@ def encoding(train: pd.DataFrame, rows: Array) -> Callable[[pd.DataFrame], Array
 
 
 def learner(plan: Plan) -> Any:
-    deep = {"num_leaves": 63, "min_child_samples": 2} if plan.kind == "duplicates" else {"num_leaves": 15, "min_child_samples": 20}
+    deep = {"num_leaves": 31, "min_child_samples": 2} if plan.kind == "duplicates" else {"num_leaves": 15, "min_child_samples": 20}
     return (LGBMRegressor if plan.regression else LGBMClassifier)(
         n_estimators=120, learning_rate=0.08, n_jobs=1, verbose=-1, random_state=0, **deep
     )
@@ -192,7 +192,7 @@ def outcome(plan: Plan, folder: Path) -> tuple[Judgement, Judgement]:
 
 def verdict(prepared: Prepared, files: dict[str, str]) -> Judgement:
     found = grade(prepared, files, {}, None)
-    judgement = judge(found, z=1.28, has_best=False, new=Side(1, 1), best=None)
+    judgement = judge(found, z=1.15, has_best=False, new=Side(1, 1), best=None)
     return audited(judgement, found["audit_leak"], None) if judgement.replaces else judgement
 
 

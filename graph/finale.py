@@ -158,8 +158,8 @@ async def submission_of(run: Run, full: Prepared, attempt: Json, submissions: di
     return (None, problems[0]["message"]) if problems else (path, "")
 
 
-def shown(contenders: list[Contender]) -> list[Json]:
-    """The contest for events and report."""
+def shown(run: Run, contenders: list[Contender]) -> list[Json]:
+    """The contest for events and report; only now, when nothing more is tried, with the audit's scores."""
     return [
         {
             "attempt": one.record["id"],
@@ -167,6 +167,7 @@ def shown(contenders: list[Contender]) -> list[Json]:
             "scores": [round(score, 6) for score in one.scores],
             "mean": one.mean,
             "se": one.se,
+            "audit": (run.artifacts.get_json(one.record["grade"])["audit"] or {}).get("value"),
         }
         for one in contenders
     ]

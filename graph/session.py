@@ -54,8 +54,9 @@ class Outcome:
         return self.reason == "waiting"
 
     def _repr_html_(self) -> str:
-        score = "no valid script" if self.score is None else f"{self.metric} <b>{self.score:.5g}</b> ± {self.score_se or 0:.2g}"
-        return f"<p>Gome run <code>{self.run}</code>: {score} ({self.reason})<br>submission: <code>{self.submission}</code></p>"
+        from report.notebook import outcome_html
+
+        return outcome_html(self.folder, str(self.submission or "none"), self.reason)
 
 
 async def start(

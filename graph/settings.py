@@ -102,7 +102,7 @@ class Settings(BaseModel):
     max_executions: int | None = Field(None, ge=1, description="stop when so many scripts have been run, those of the finale included")
 
     accept_z: float = Field(
-        1.2, ge=0, description="an attempt is accepted when its paired improvement exceeds this many standard errors (docs/design.md)"
+        1.15, ge=0, description="an attempt is accepted when its paired improvement exceeds this many standard errors (docs/design.md)"
     )
     confirm: bool = Field(
         True, description="a difference that is in doubt is measured again under another seed (scripts that read GOME_SEED)"

@@ -59,7 +59,7 @@ async def choice(run: Run, state: RunState) -> tuple[Best, Json]:
     wins = await ensemble_wins(run, ensemble, single)
     best = ensemble if wins and ensemble else single.best
     facts = {
-        "candidates": shown(contenders),
+        "candidates": shown(run, contenders),
         "chosen": single.record["id"],
         "level": n_level,
         "ensemble": {"attempt": ensemble["attempt"], "score": ensemble["score"], "wins": wins} if ensemble else None,

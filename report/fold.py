@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -212,8 +213,13 @@ def told(attempt: Attempt) -> str:
     why = (attempt.problems or attempt.reasons or ("",))[0]
     if attempt.verdict == "failed":
         return f"{what}: {why}" if why else what
-    result = words.score(attempt.score, attempt.score_se) if attempt.gain is None else words.gain(attempt.gain, attempt.gain_se)
-    return f"{result}  {what}" + (f" ({why})" if why and attempt.verdict != "accepted" else "")
+    if attempt.gain is None:
+        return f"{words.score(attempt.score, attempt.score_se)}  {what}"
+    rest = DIFFERENCE.sub("", why).strip(" :,")
+    return f"{words.gain(attempt.gain, attempt.gain_se)}  {what}" + (f" ({rest})" if rest and attempt.verdict != "accepted" else "")
+
+
+DIFFERENCE = re.compile(r"^(within noise|worse|better): |[+−-]?[\d.e+-]+ ± [\d.e+-]+(, )?")  # what verdict and gain say already
 
 
 def _merged(view: RunView, event: Event) -> RunView:

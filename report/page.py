@@ -11,6 +11,7 @@ from report.artifacts import parse_json, read_text
 from report.budget import budgets
 from report.calibration import Group, calibrate
 from report.detail import hint, mapped, short
+from report.payload import audit, contest
 from report.summary import ENDINGS, RESUMABLE, helped_most
 from report.view import RunView
 from report.words import clean, duration, gain, money, number, score
@@ -50,6 +51,8 @@ def facts(view: RunView, run_dir: Path, state: str, now: float) -> dict[str, Any
         "warnings": list(view.warnings[-20:]),
         "merges": [(m.round, list(m.actions)) for m in view.merges if m.actions][-50:],
         "memory": memory(view),
+        "finale": finale(view),
+        "blended": blended(view),
         "calibration": calibrated(view),
         "cost": cost(view),
         "task_rows": task_rows(view, setup),
@@ -92,10 +95,36 @@ def sure(view: RunView) -> list[str]:
         )
     if view.first is not None and view.first.id != best.id:
         told.append(f"{gain(view.total_gain)} against the first draft ({score(view.first.score)})")
-    audit = number((view.final or {}).get("audit"))
-    if audit is not None and view.ended is not None:
-        told.append(f"{score(audit)} on audit rows that no script and no model ever saw")
+    known = audit(view).get(best.id) if view.ended is not None else None
+    if known is not None:
+        told.append(f"{score(known)} on audit rows that no script and no model ever saw")
     return told
+
+
+def finale(view: RunView) -> list[dict[str, str]]:
+    """The candidates of the final choice: scores under several seeds, and on the audit rows."""
+    rows = [row for row in contest(view) if isinstance(row, dict)] if view.ended is not None else []
+    return [
+        {
+            "id": clean(row.get("attempt"), 100),
+            "mean": score(number(row.get("mean")), number(row.get("se")) or None),
+            "seeds": str(len(listed(row.get("scores")))),
+            "audit": score(number(row.get("audit"))),
+            "chosen": "chosen" if row.get("attempt") == (view.final or {}).get("chosen") else "",
+        }
+        for row in rows
+    ]
+
+
+def blended(view: RunView) -> str:
+    """Whether the blend of solutions was handed over, where there was one."""
+    found = mapped((view.final or {}).get("ensemble"))
+    if not found or view.ended is None:
+        return ""
+    verdict = (
+        "was handed over: it is better than the best single solution" if found.get("wins") else "was not better than the best single one"
+    )
+    return f"The blend of accepted solutions ({clean(found.get('attempt'), 100)}, {score(number(found.get('score')))}) {verdict}."
 
 
 def submission(view: RunView, run_dir: Path) -> dict[str, str] | None:

@@ -78,8 +78,16 @@ def merges_after(view: RunView) -> list[tuple[Any, int]]:
 
 def audit(view: RunView) -> dict[str, float]:
     """Scores on the hidden audit rows, known only once the run has ended: attempt -> score."""
-    rows = [c for c in view.candidates if isinstance(c, dict)] + ([dict(view.final)] if view.final else [])
-    return {clean(row.get("attempt"), 100): value for row in rows if (value := number(row.get("audit"))) is not None}
+    rows = [*view.candidates, *contest(view)]
+    return {
+        clean(row.get("attempt"), 100): value for row in rows if isinstance(row, dict) and (value := number(row.get("audit"))) is not None
+    }
+
+
+def contest(view: RunView) -> list[Any]:
+    """The candidates as the finale measured them."""
+    found = (view.final or {}).get("candidates")
+    return found[:100] if isinstance(found, list) else []
 
 
 def chunks(view: RunView, details: Details, limit: int = MAX_CHUNK_BYTES) -> list[str]:

@@ -91,8 +91,10 @@ class TaskWorker:
     async def load_task(self, path: str) -> Task:
         return Task.model_validate(await self.call("load_task", path=path))
 
-    async def init_task(self, folder: str, *, force: bool = False) -> tuple[str, list[str]]:
-        path, reasons = await self.call("init_task", folder=folder, force=force)
+    async def init_task(
+        self, folder: str, *, force: bool = False, target: str | None = None, hold_out: float | None = None
+    ) -> tuple[str, list[str]]:
+        path, reasons = await self.call("init_task", folder=folder, force=force, target=target, hold_out=hold_out)
         return path, reasons
 
     async def prepare(self, task: Task, public: str, private: str, *, seed: int, audit: bool, n_folds: int | None = None) -> Prepared:

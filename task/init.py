@@ -5,15 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from task import splits
+import yaml
+
+from task import roles, splits
 from task.metrics import METRICS
 from task.spec import load_task
 from task.tables import read_table
 from task.types import Task, TaskError
 
 
-def init_task(folder: str, *, force: bool = False) -> tuple[str, list[str]]:
-    """(path of task.yaml, what was chosen and why). Raises TaskError when the data leave something open."""
+def init_task(folder: str, *, force: bool = False, target: str | None = None, hold_out: float | None = None) -> tuple[str, list[str]]:
+    """(path of task.yaml, what was chosen and why). Raises TaskError when the data leave something open.
+
+    `hold_out`: share of a single table's rows that become the test table.
+    """
     root = Path(folder).expanduser().resolve()
     path = root / "task.yaml"
     if path.exists() and not force:
@@ -21,18 +26,26 @@ def init_task(folder: str, *, force: bool = False) -> tuple[str, list[str]]:
     kept = path.read_text() if path.exists() else None
     path.unlink(missing_ok=True)
     try:
-        task = load_task(folder)
-        text, reasons = written(task, root)
+        told = roles.hold_out(root, hold_out, target) if hold_out is not None else []
+        seen = roles.find_roles(root)
+        keys = seen.keys | ({"target": target} if target else {})
+        if keys:
+            path.write_text(yaml.safe_dump(keys))
+        text, reasons = written(load_task(folder), root, seen.why | ({"target": "as you said"} if target else {}))
+        reasons = told + reasons
         path.write_text(text)
     except OSError as error:
         raise TaskError(f"{path} cannot be written ({error.strerror}); choose a folder that you may write to") from error
-    finally:
-        if kept is not None and not path.exists():
+    except BaseException:
+        path.unlink(missing_ok=True)
+        if kept is not None:
             path.write_text(kept)
+        raise
     return str(path), reasons
 
 
-def written(task: Task, root: Path) -> tuple[str, list[str]]:
+def written(task: Task, root: Path, why_file: dict[str, str]) -> tuple[str, list[str]]:
+    """The text of task.yaml and the reasons, line by line. `why_file`: reasons that are known already, by key."""
     train, test = read_table(Path(task.train)), read_table(Path(task.test))
     split, why = splits.decide(train, test, task.kind, task.target, task.id, task.split.n_folds)
     shown = f"{split.kind}:{split.column}" if split.column else split.kind
@@ -50,6 +63,10 @@ def written(task: Task, root: Path) -> tuple[str, list[str]]:
         ("metric", task.metric, f"named in description.md, or the default of its kind; others: {others}"),
         ("split", shown, why),
         ("n_folds", split.n_folds, "folds of the cross-validation"),
+    ]
+    lines = [
+        (key, value, f"{reason}; {why_file[key]}" if key in why_file and key != "target" else why_file.get(key, reason))
+        for key, value, reason in lines
     ]
     kept = [(key, value, reason) for key, value, reason in lines if key]
     text = "# Written by `gome init`; change what you know better.\n" + "".join(

@@ -30,17 +30,22 @@ class Spec(BaseModel):
     """The keys of task.yaml; everything but the metric can be seen in the data."""
 
     model_config = ConfigDict(extra="forbid")
-    name: str | None = None
-    metric: str | None = Field(None, description="a known name, map@K, or a Python file with score(y_true, y_pred)")
+    name: str | None = Field(None, description="what the task is called; empty: the folder's name")
+    metric: str | None = Field(
+        None,
+        description="a known name, map@K, or a Python file with score(y_true, y_pred); empty: named in description.md, or the default of its kind",
+    )
     direction: Direction | None = Field(None, description="max or min; only for a metric of your own")
-    kind: Kind | None = None
-    train: str | None = None
-    test: str | None = None
-    sample_submission: str | None = None
-    id: str | None = None
-    target: list[str] | None = Field(None, description="label column or columns")
+    kind: Kind | None = Field(None, description="what the target is; empty: seen from its values")
+    train: str | None = Field(None, description="training table inside the folder; empty: train.csv or the like")
+    test: str | None = Field(None, description="test table inside the folder; empty: test.csv or the like")
+    sample_submission: str | None = Field(None, description="a submission in the wanted form; empty: sample_submission.csv if there is one")
+    id: str | None = Field(
+        None, description="column that names the rows; empty: the sample's first, or `id`; none at all: rows are numbered"
+    )
+    target: list[str] | None = Field(None, description="label column or columns; empty: what train has and test lacks")
     split: str = Field("auto", description="auto | stratified | random | group:COLUMN | time:COLUMN | file:folds.csv")
-    n_folds: int = Field(5, ge=2, le=20)
+    n_folds: int = Field(5, ge=2, le=20, description="folds of the cross-validation")
     run_time_s: float | None = Field(None, gt=0, description="wall limit of one script, seconds")
 
     @field_validator("target", mode="before")
@@ -145,7 +150,8 @@ def find_id(spec: Spec, train: pd.DataFrame, test: pd.DataFrame, sample: pd.Data
         return spec.id
     if sample is not None and str(sample.columns[0]) in train.columns and str(sample.columns[0]) in test.columns:
         return str(sample.columns[0])
-    for name in ("id", "Id", "ID", "row_id", "index"):
+    known = [str(column) for column in train.columns if re.search(r"(_id|Id|ID)$", str(column))]
+    for name in ("id", "Id", "ID", "row_id", "index", *known):
         if name in train.columns and name in test.columns and train[name].is_unique and test[name].is_unique:
             return name
     return None
@@ -164,7 +170,7 @@ def find_target(
     found = named or (absent if len(absent) == 1 else [])
     if not found:
         told = f"columns absent from test: {', '.join(absent)}" if absent else "no column of train is absent from test"
-        raise TaskError(f"{path}: the target cannot be seen ({told}); set `target:` in task.yaml")
+        raise TaskError(f"{path}: the target cannot be seen ({told}); set `target:` in task.yaml, or `gome init FOLDER --target NAME`")
     return found
 
 

@@ -61,9 +61,20 @@ def parse(path: Path, n_rows: int | None) -> pd.DataFrame:
 
 def from_text(source: Path | io.BytesIO, form: str, n_rows: int | None, compression: Any = None) -> pd.DataFrame:
     frame = pd.read_csv(source, sep="\t" if form == "tsv" else ",", nrows=n_rows, compression=compression, low_memory=False)
+    if form == "csv" and (mark := other_separator(frame)):
+        if isinstance(source, io.BytesIO):
+            source.seek(0)
+        frame = pd.read_csv(source, sep=mark, nrows=n_rows, compression=compression, low_memory=False)
     if not len(frame.columns) or any("\x00" in str(column) for column in frame.columns):
         raise ValueError("no columns")
     return frame
+
+
+def other_separator(frame: pd.DataFrame) -> str | None:
+    """The mark that separates the fields of a csv whose header holds no comma."""
+    if len(frame.columns) != 1:
+        return None
+    return next((mark for mark in (";", "\t", "|") if mark in str(frame.columns[0])), None)
 
 
 def from_zip(path: Path, n_rows: int | None) -> pd.DataFrame:

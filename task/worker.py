@@ -25,10 +25,10 @@ def load_task(path: str) -> Json:
     return load(path).model_dump()
 
 
-def init_task(folder: str, force: bool = False) -> Any:
+def init_task(folder: str, force: bool = False, target: str | None = None, hold_out: float | None = None) -> Any:
     from task.init import init_task as init
 
-    return init(folder, force=force)
+    return init(folder, force=force, target=target, hold_out=hold_out)
 
 
 def prepare(task: Json, public: str, private: str, seed: int, audit: bool, n_folds: int | None = None) -> Json:

@@ -25,6 +25,7 @@ def cluster(sizes: tuple[int, ...] = (2, 2)) -> Iterator[Any]:
         patch.setenv("HOME", folder)
         patch.setenv("TMPDIR", folder)  # short: a socket's path may have 107 characters
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_worker_niceness", "0")  # else scripts starve beside other work on this machine
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         try:
             for size in sizes:

@@ -158,3 +158,20 @@ def test_a_resumed_run_is_summed_up_with_what_its_earlier_session_did(tmp_path: 
             listener.on_event(event)
     assert listener.view == fold_all(events)
     assert listener.view.metric in out.getvalue() and str(listener.view.n_traces) in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("within noise: +0.0007559 ± 0.0014, p(improved) 0.71", "+0.0008 ± 0.0014  smaller (p(improved) 0.71)"),
+        (
+            "within noise: over several seeds, +7.56e-04 ± 0.0014, p(improved) 0.71",
+            "+0.0008 ± 0.0014  smaller (over several seeds, p(improved) 0.71)",
+        ),
+        ("rows that were held back contradict it", "+0.0008 ± 0.0014  smaller (rows that were held back contradict it)"),
+    ],
+)
+def test_a_line_says_the_difference_once(reason: str, told: str):
+    event = {"ev": "attempt", "id": "a", "trace": 0, "step": 1, "verdict": "tie", "hypothesis": "smaller", "reasons": [reason]}
+    view = fold_all([event | {"t": 1, "score": 0.5, "gain": 0.0007559, "gain_se": 0.0014, "parent": "b", "kind": "update"}])
+    assert view.lines[-1].text == told

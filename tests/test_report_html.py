@@ -19,6 +19,7 @@ from report.detail import Details, cited, compared
 from report.events import load
 from report.fold import fold_all
 from report.html import render, write_report
+from report.notebook import outcome_html
 from report.payload import chunks, index
 from report.summary import most_helpful
 
@@ -203,3 +204,12 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "report.html").mkdir()
     done = CliRunner().invoke(app, ["report", str(tmp_path)])
     assert done.exit_code == 2 and "report.html cannot be written" in done.stderr
+
+
+def test_a_notebook_shows_curve_and_attempts_and_runs_nothing(tmp_path: Path) -> None:
+    events = made_up(traces=2, steps=3, folder=tmp_path)
+    page = Page(outcome_html(tmp_path, "best/submission.csv", "budget"))
+    scored = [event for event in events if event["ev"] == "attempt" and event["score"] is not None]
+    tags = [tag for tag, _ in page.tags]
+    assert tags.count("circle") == len(scored) and tags.count("tr") == 7 and not {"script", "img"} & set(tags)
+    assert "best/submission.csv" in page.words

@@ -1,0 +1,130 @@
+"""First use: gome init on odd folders, gome clean, completion. Each through the command line, with the real worker process."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kit import table
+from typer.testing import CliRunner, Result
+
+from cli.app import app
+from evals.made_up import made_up
+
+NOISE = random.Random(3)
+
+
+def gome(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+def rows(n: int, label: bool) -> list[list[Any]]:
+    return [[i, round(NOISE.gauss(0, 1), 3), NOISE.choice("abc"), *([NOISE.choice(["yes", "no"])] if label else [])] for i in range(n)]
+
+
+def spec(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((folder / "task.yaml").read_text())
+    return found
+
+
+def test_tables_of_any_name_are_told_apart_by_their_columns(tmp_path: Path) -> None:
+    table(tmp_path / "customers_2024.csv", ["customer_id", "x", "c", "churned"], rows(60, True))
+    table(tmp_path / "to_score.csv", ["customer_id", "x", "c"], rows(30, False))
+    table(tmp_path / "form.csv", ["customer_id", "churned"], [[i, 0.5] for i in range(30)])
+    done = gome("init", str(tmp_path))
+    assert done.exit_code == 0, done.output
+    found = spec(tmp_path)
+    assert (found["train"], found["test"], found["sample_submission"]) == ("customers_2024.csv", "to_score.csv", "form.csv")
+    assert (found["id"], found["target"], found["metric"]) == ("customer_id", "churned", "auc")
+    assert "it has churned beyond the columns of to_score.csv" in done.output
+
+
+def test_one_table_is_parted_only_when_asked_and_its_answers_leave_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+    folder.mkdir()
+    table(folder / "data.csv", ["x", "c", "price"], [[NOISE.random(), NOISE.choice("ab"), NOISE.gauss(0, 1)] for _ in range(100)])
+    refused = gome("init", str(folder))
+    assert refused.exit_code == 2 and "--hold-out 0.2" in refused.stderr
+    done = gome("init", str(folder), "--hold-out", "0.3")
+    assert done.exit_code == 0, done.output
+    assert sorted(os.listdir(folder)) == ["task.yaml", "test.csv", "train.csv"]
+    files = (folder / "test.csv", tmp_path / "one-private" / "answers.csv")
+    test, answers = (list(csv.DictReader(path.read_text().splitlines())) for path in files)
+    assert [row["id"] for row in test] == [row["id"] for row in answers] and "price" not in test[0] and set(answers[0]) == {"id", "price"}
+    assert "price (the last column" in done.output
+
+
+def test_semicolons_are_read_as_what_they_are(tmp_path: Path) -> None:
+    for name, label in (("train.csv", True), ("test.csv", False)):
+        header = ["id", "x", "c", *(["bought"] if label else [])]
+        (tmp_path / name).write_text("\n".join(";".join(map(str, row)) for row in [header, *rows(60, label)]))
+    assert gome("init", str(tmp_path)).exit_code == 0
+    assert spec(tmp_path)["target"] == "bought"
+
+
+def test_the_target_is_named_where_it_cannot_be_seen(tmp_path: Path) -> None:
+    table(tmp_path / "train.csv", ["id", "x", "y1", "y2"], [[i, NOISE.random(), NOISE.random(), NOISE.random()] for i in range(60)])
+    table(tmp_path / "test.csv", ["id", "x"], [[i, NOISE.random()] for i in range(30)])
+    refused = gome("init", str(tmp_path))
+    assert refused.exit_code == 2 and "--target NAME" in refused.stderr and not (tmp_path / "task.yaml").exists()
+    assert gome("init", str(tmp_path), "--target", "y2").exit_code == 0
+    assert spec(tmp_path)["target"] == "y2"
+
+
+@pytest.mark.parametrize(
+    ("content", "word"), [({}, "holds no table"), ({"a.csv": "x,y\n1,2\n", "b.csv": "z,w\n1,2\n"}, "none of its tables")]
+)
+def test_a_folder_without_a_task_is_one_sentence(tmp_path: Path, content: dict[str, str], word: str) -> None:
+    for name, text in content.items():
+        (tmp_path / name).write_text(text)
+    done = gome("init", str(tmp_path))
+    assert done.exit_code == 2 and word in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_failed_init_leaves_the_old_file(tmp_path: Path) -> None:
+    (tmp_path / "task.yaml").write_text("name: mine\n")
+    assert gome("init", str(tmp_path), "--force").exit_code == 2
+    assert (tmp_path / "task.yaml").read_text() == "name: mine\n"
+
+
+def run_folder(runs: Path, name: str, *, ended: bool) -> Path:
+    folder = runs / name
+    made_up(traces=1, steps=1, folder=folder, ended=ended)
+    (folder / "run.json").write_text(json.dumps({}))
+    for place in ("work", "best", "public"):
+        (folder / place).mkdir()
+        (folder / place / "file").write_bytes(b"x" * 200_000)
+    return folder
+
+
+def test_clean_frees_ended_runs_and_nothing_else(tmp_path: Path) -> None:
+    over, open_ = run_folder(tmp_path, "over", ended=True), run_folder(tmp_path, "open", ended=False)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "mine").write_text("mine")
+    (over / "work" / "link").symlink_to(outside)
+    would = gome("clean", "--runs-dir", str(tmp_path), "--dry-run")
+    assert would.exit_code == 0 and "would free 0.2 MB in all" in would.output and (over / "work" / "file").exists()
+    done = gome("clean", "--runs-dir", str(tmp_path))
+    assert "freed 0.2 MB in all" in done.output and "gome resume open" in done.output
+    assert os.listdir(over / "work") == [] and (over / "best" / "file").exists() and (over / "public" / "file").exists()
+    assert (open_ / "work" / "file").exists() and (outside / "mine").exists()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completes_commands_and_options(shell: str) -> None:
+    script = subprocess.run(
+        [Path(sys.executable).with_name("gome"), "--show-completion", shell], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert script.returncode == 0 and "_GOME_COMPLETE" in script.stdout
+    env = {**os.environ, "_GOME_COMPLETE": "complete_bash", "COMP_WORDS": "gome re", "COMP_CWORD": "1"}
+    found = subprocess.run([Path(sys.executable).with_name("gome")], capture_output=True, text=True, env=env, timeout=120, check=False)
+    assert {"report", "resume"} <= set(found.stdout.split())
