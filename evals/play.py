@@ -96,7 +96,7 @@ class Bench:
             write_atomic(folder / "setup.json", json.dumps(await set_up(run)))
             await close_run(folder)
         value: dict[str, Any] = json.loads((folder / "setup.json").read_text())
-        return value
+        return {key: item for key, item in value.items() if key != "root"}  # its paths stay those of the template
 
     async def private(self, name: str, submission: Path) -> float | None:
         """Score on the private answers; None without a submission."""

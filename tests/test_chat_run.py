@@ -82,7 +82,7 @@ FAULTS = {
 def test_a_run_that_had_begun_pauses_and_goes_on(fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_task(tmp_path / "task")
     answer, words = FAULTS[fault]
-    failing = Failing(3, answer)  # check, draft, diagnose; then update fails
+    failing = Failing(4, answer)  # check, draft, review, diagnose; then update fails
     with Server(failing) as server:
         at_home(tmp_path, monkeypatch, server.url)
         line = one_line(gome("run", "task", "--model", "m", *QUICK))
@@ -94,7 +94,7 @@ def test_a_run_that_had_begun_pauses_and_goes_on(fault: str, tmp_path: Path, mon
         before = len(server.requests)
         result = gome("resume")
         assert result.exit_code == 0, result.output
-        assert [verb_of(body) for body in server.requests[before:]] == ["check", "update"]  # nothing was asked twice
+        assert [verb_of(body) for body in server.requests[before:]] == ["check", "update", "review"]  # nothing was asked twice
         assert tokens(folder) == server.tokens
     assert [event["id"] for event in events(folder, "attempt")] == ["t0s0", "t0s1"]
 

@@ -125,6 +125,7 @@ async def test_the_merge_blends_traces_and_best_holds_a_solution_that_runs_alone
     assert np.allclose(after[before["id"]], before["label"], atol=1e-6)
 
 
+@pytest.mark.slow
 async def test_ensemble_off_blends_nothing(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task", n=300)
     player = Halves([one_column("x"), one_column("y", sign=-1)])
@@ -155,6 +156,7 @@ async def test_a_reasoner_proposes_an_ensemble_by_attempt_ids(tmp_path: Path) ->
     assert all(json.dumps(event["members"]) for event in proposed)
 
 
+@pytest.mark.slow
 async def test_an_ensemble_of_unknown_attempts_is_told_and_the_run_goes_on(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
     player = Proposer([HONEST.format(noise=0.5), HONEST.format(noise=1)], ["t9s9", "t0s0"])

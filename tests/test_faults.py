@@ -131,6 +131,7 @@ async def test_a_damaged_artifact_is_told_and_repaired_from_the_last_whole_round
     assert run_twice(done.folder) == []
 
 
+@pytest.mark.slow
 async def test_repair_reruns_only_what_rests_on_the_damaged_file(tmp_path: Path) -> None:
     done = await a_run(tmp_path, 2)
     head = attempts(done.folder)["t0s1"]

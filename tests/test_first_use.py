@@ -121,8 +121,14 @@ def test_clean_frees_ended_runs_and_nothing_else(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_shell_completes_commands_and_options(shell: str) -> None:
+    named = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}  # whatever shell the tests were started from
     script = subprocess.run(
-        [Path(sys.executable).with_name("gome"), "--show-completion", shell], capture_output=True, text=True, timeout=120, check=False
+        [Path(sys.executable).with_name("gome"), "--show-completion", shell],
+        capture_output=True,
+        text=True,
+        env=named,
+        timeout=120,
+        check=False,
     )
     assert script.returncode == 0 and "_GOME_COMPLETE" in script.stdout
     env = {**os.environ, "_GOME_COMPLETE": "complete_bash", "COMP_WORDS": "gome re", "COMP_CWORD": "1"}

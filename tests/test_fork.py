@@ -49,6 +49,7 @@ def first_finale(outcome: Outcome) -> int:
     return len(events(outcome.folder, "execution_started")) - 3
 
 
+@pytest.mark.slow
 async def test_a_fork_goes_its_own_way_where_something_is_changed(tmp_path: Path) -> None:
     first = await original(tmp_path)
     with pytest.raises(RunError, match="--at 9: .* there are 0, 1, 2, 3"):
@@ -64,6 +65,7 @@ async def test_a_fork_goes_its_own_way_where_something_is_changed(tmp_path: Path
     assert sorted(attempts(first.folder)) == ["t0s0", "t0s1", "t0s2"]
 
 
+@pytest.mark.slow
 async def test_an_exported_run_goes_on_elsewhere(tmp_path: Path) -> None:
     first = await original(tmp_path, memory=str(tmp_path / "memory"))
     export(first.folder, tmp_path / "run.zip")

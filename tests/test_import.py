@@ -57,6 +57,8 @@ def test_every_module_imports_alone(package: str) -> None:
     code = f"""
 import os, sys
 import langgraph.checkpoint.sqlite.aio, langgraph.graph, pydantic, typer  # not ours, loaded once for all of the forks
+if {package!r} == "task":
+    import pandas, scipy.stats, sklearn.ensemble, sklearn.linear_model, sklearn.metrics, sklearn.model_selection, sklearn.preprocessing
 for name in {names}:
     pid = os.fork()
     if pid == 0:

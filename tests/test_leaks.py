@@ -78,6 +78,7 @@ def test_training_on_validated_rows_is_seen_by_the_audit_alone(tmp_path: Path) -
     assert grade(prepared, files(0.0), {}, None)["audit_leak"] is None
 
 
+@pytest.mark.slow
 async def test_a_leak_is_told_to_the_repair_with_code_and_column(tmp_path: Path) -> None:
     train, test = binary_frames(400, 100)
     train["later"], test["later"] = 2 * train["label"] + np.random.default_rng(0).normal(0, 0.3, len(train)), 0.0
@@ -96,6 +97,7 @@ async def test_a_leak_is_told_to_the_repair_with_code_and_column(tmp_path: Path)
     assert (attempt["verdict"], attempt["codes"], attempt["repairs"]) == ("accepted", ["first_valid"], 1)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_the_expert_leaves_out_a_leaking_column(tmp_path: Path) -> None:
     train, test = binary_frames(400, 100)

@@ -100,6 +100,7 @@ def server(tmp_path):
     process.wait()
 
 
+@pytest.mark.slow
 def test_runs_of_many_hosts_share_a_chroma_server_and_outlive_it(server):
     url, process = server
     told = []

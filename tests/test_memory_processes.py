@@ -42,6 +42,7 @@ def journal_ids(tmp_path):
     return Counter(json.loads(line)["id"] for line in lines[1:] if line.endswith(b"}"))
 
 
+@pytest.mark.slow
 def test_four_writers_and_kills_lose_nothing_acknowledged_and_double_nothing(tmp_path):
     rng = random.Random(1)
     writers = {f"w{i}": start(tmp_path, f"w{i}", 10**9, recalls=i < 2) for i in range(4)}

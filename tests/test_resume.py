@@ -45,6 +45,7 @@ def test_sigterm_drains_and_the_resumed_run_ends_as_an_undisturbed_one(tmp_path:
     assert events(tmp_path / "cut", "run_ended")[-1]["elapsed"] > spent
 
 
+@pytest.mark.slow
 def test_a_killed_agent_is_told_of_and_leaves_no_script_behind(tmp_path: Path) -> None:
     import psutil
 
@@ -120,6 +121,7 @@ async def test_checkpoints_stay_small(tmp_path: Path) -> None:
     assert rows < 100
 
 
+@pytest.mark.slow
 async def test_a_clock_that_goes_back_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = write_task(tmp_path / "task")
     player = Player(scripts())

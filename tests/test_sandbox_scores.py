@@ -59,6 +59,7 @@ async def test_the_money_limit_covers_rented_sandboxes(environment: FakeE2B, tmp
     assert len(events(outcome.folder, "attempt")) == 1
 
 
+@pytest.mark.slow
 async def test_a_sandbox_that_dies_mid_run_costs_time_but_no_attempt(environment: FakeE2B, tmp_path: Path) -> None:
     write_task(tmp_path / "task")
     settings = quick(tmp_path, steps=1, sandbox="e2b", max_repairs=0)

@@ -60,6 +60,7 @@ async def test_scripts_of_one_trace_share_an_interpreter_and_nothing_else(box: L
     assert box.warm and len(box.warm.zygotes) == 1
 
 
+@pytest.mark.slow
 async def test_ends_are_seen_as_from_a_cold_start(box: Local, tmp_path: Path) -> None:
     failed = await play(box, tmp_path, "x = 1\nraise ValueError('boom')")
     assert (failed.end, failed.exit_code) == ("exit", 1)

@@ -76,6 +76,7 @@ async def test_what_a_person_answers_is_done(tmp_path: Path) -> None:
     assert attempts(done.folder)["t0s2"]["why"] == "chosen by a person"
 
 
+@pytest.mark.slow
 async def test_dropping_a_trace_and_stopping(tmp_path: Path) -> None:
     asked, ask = asker(Answer(drop=[1], pin=[0]), Answer(stop=True))
     settings = quick(tmp_path, traces=2, steps=6, steer="each")
@@ -97,6 +98,7 @@ async def test_a_run_without_a_person_waits_resumable_and_repeats_nothing(tmp_pa
     )
 
 
+@pytest.mark.slow
 async def test_stuck_asks_before_the_rescue(tmp_path: Path) -> None:
     player = Listening()
     player.scripts = [HONEST.format(noise=0.1)] + [HONEST.format(noise=9)] * 5

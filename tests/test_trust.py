@@ -175,5 +175,5 @@ async def test_a_limit_of_executions_ends_the_run_with_a_valid_submission(tmp_pa
 
 async def test_out_of_time_keeps_the_best_submission(tmp_path: Path) -> None:
     task = write_frames(tmp_path / "task", *binary_frames(300, 60), metric="auc")
-    outcome = await start(str(task), quick(tmp_path, steps=50, time_s=25), reasoner=Player([one_column("x", noise=2.0)] * 50))
+    outcome = await start(str(task), quick(tmp_path, steps=5000, time_s=15), reasoner=Player([one_column("x", noise=2.0)] * 5000))
     assert outcome.reason == "budget: time" and outcome.submission is not None and outcome.submission.exists()
