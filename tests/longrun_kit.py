@@ -79,8 +79,8 @@ def run_twice(folder: Path) -> list[str]:
     finished: set[str] = set()
     again = []
     for event in read(folder / "events.jsonl"):
-        if event["ev"] == "execution_finished":
+        if event["ev"] == "execution_finished" and "attempt" in event:  # those of the finale have none
             finished.add(event["attempt"])
-        if event["ev"] == "execution_started" and event["attempt"] in finished:
+        if event["ev"] == "execution_started" and event.get("attempt") in finished:
             again.append(event["attempt"])
     return again

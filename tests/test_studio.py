@@ -114,6 +114,7 @@ async def test_everything_that_studio_asks(server: Server, tmp_path: Path) -> No
     assert len(history) >= 5
     await forked(client, thread)
     await cancelled_and_gone_on(client, server, thread, folder)
+    await client.aclose()
 
 
 async def forms_and_drawing(client: Any, server: Server) -> None:
@@ -168,4 +169,5 @@ async def cancelled_and_gone_on(client: Any, server: Server, thread: str, folder
             await answered(client, thread, {"stop": True})
         await asyncio.sleep(1)
     assert not state["next"] and state["values"]["round"] >= before and Path(state["values"]["submission"]).is_file()
+    await client.aclose()
     assert run_twice(folder) == [] and events(folder, "finalized")
