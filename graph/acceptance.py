@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from graph.state import Verdict
-from task.types import Grade, Paired, Problem
+from task.types import AS_GOOD, Grade, Paired, Problem
 
 MUCH_FASTER = 0.7  # a tie is won by a script that needs at most this share of the best's seconds
 MUCH_SIMPLER = 0.8  # or by one that has at most this share of its lines
-AS_GOOD = 0.4  # and that is at least this probably an improvement
 CONTRADICTED_Z = 2.0  # the audit rows block an acceptance that they contradict by this many standard errors
 DOUBT = (0.7, 3.0)  # between so many standard errors a difference is measured again with another seed
 

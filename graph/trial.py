@@ -26,7 +26,7 @@ class Entry(NamedTuple):
 
 
 async def judged(run: Run, entry: Entry, best: Best | None) -> tuple[Grade, Judgement]:
-    grade = await grading(run, entry.execution, best)
+    grade = await grading(run, entry.execution, best, every_gate=entry.validity)
     again = await over_seeds(run, entry, best) if best and run.settings.confirm and entry.repeatable and doubtful(grade) else None
     judgement = judge(
         grade,
@@ -44,13 +44,13 @@ def side(run: Run, best: Best) -> Side:
     return Side(run.attempt(best["ref"])["seconds"], n_lines(run.artifacts.get(best["script"])))
 
 
-async def grading(run: Run, execution: Json, best: Best | None) -> Grade:
+async def grading(run: Run, execution: Json, best: Best | None, *, every_gate: bool = False) -> Grade:
     """The harness's own score of the files, paired with the best's predictions on the same rows."""
     files = {name: str(run.artifacts.path(ref)) for name, ref in execution["files"].items()}
     references = {"best": reference(run, best)} if best else {}
     account = {key: value for key, value in execution.items() if key not in ("files", "log")}
     account |= {"output": run.artifacts.get(execution["log"]), "limit_mb": run.settings.run_memory_bytes / 2**20}
-    return await run.worker.grade(run.prepared, files, references, account, seed=run.settings.seed)
+    return await run.worker.grade(run.prepared, files, references, account, seed=run.settings.seed, every_gate=every_gate)
 
 
 def reference(run: Run, best: Best) -> Reference:

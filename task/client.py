@@ -118,8 +118,10 @@ class TaskWorker:
         execution: dict[str, Any] | None,
         *,
         seed: int = 0,
+        every_gate: bool = False,
     ) -> Grade:
-        given = {"prepared": prepared.model_dump(), "files": files, "references": references, "execution": execution, "seed": seed}
+        given: dict[str, Any] = {"prepared": prepared.model_dump(), "files": files, "references": references, "execution": execution}
+        given |= {"seed": seed, "every_gate": every_gate}
         return cast(Grade, await self.call("grade", **given))
 
     async def compare_files(self, prepared: Prepared, new: list[str], old: list[str], *, seed: int = 0) -> Paired | None:

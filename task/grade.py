@@ -13,15 +13,24 @@ from numpy.typing import NDArray
 from task import audit, compare, evidence
 from task.leaks import leaks
 from task.predictions import Refused, Truth, problem, read_predictions, truth_of
-from task.types import Grade, Paired, Prepared, Problem, Reference
+from task.types import AS_GOOD, Grade, Paired, Prepared, Problem, Reference
 
 Array = NDArray[Any]
 
 
 def grade(
-    prepared: Prepared, files: dict[str, str], references: dict[str, Reference], execution: dict[str, Any] | None, *, seed: int = 0
+    prepared: Prepared,
+    files: dict[str, str],
+    references: dict[str, Reference],
+    execution: dict[str, Any] | None,
+    *,
+    seed: int = 0,
+    every_gate: bool = False,
 ) -> Grade:
-    """`files`: name -> path of what the script left; `references`: name -> files of earlier attempts to compare with."""
+    """`files`: name -> path of what the script left; `references`: name -> files of earlier attempts to compare with.
+
+    The leak gates fit models, so they are asked only of an attempt that may take a reference's place, or with `every_gate`.
+    """
     known = truth_of(prepared)
     account = execution or {}
     found = evidence.of_execution(account, files.get("evidence.json"))
@@ -34,9 +43,10 @@ def grade(
     except Refused as refusal:
         return refused([refusal.problem], found)
     score = compare.score_of(known, oof)
-    problems = leaks(known, oof)
-    found |= evidence.of_predictions(known, oof, test, score)
     paired = {name: against(known, [oof], [reference(known, item["oof"])], seed) for name, item in references.items()}
+    promising = not paired or any(item["p_improved"] >= AS_GOOD for item in paired.values())
+    problems = leaks(known, oof) if promising or every_gate else []
+    found |= evidence.of_predictions(known, oof, test, score)
     if paired:
         found["paired"] = {name: {key: item[key] for key in ("d", "se", "p_improved")} for name, item in paired.items()}
     if problems:

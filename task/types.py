@@ -10,6 +10,8 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
+AS_GOOD = 0.4  # p(improved) from which an attempt may take the best's place; below it leak gates are not asked
+
 Direction = Literal["max", "min"]
 Kind = Literal["binary", "multiclass", "regression"]
 

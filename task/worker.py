@@ -55,10 +55,12 @@ def preview(prepared: Json) -> str:
     return look(Prepared.model_validate(prepared))
 
 
-def grade(prepared: Json, files: dict[str, str], references: dict[str, Any], execution: Json | None, seed: int = 0) -> Any:
+def grade(
+    prepared: Json, files: dict[str, str], references: dict[str, Any], execution: Json | None, seed: int = 0, every_gate: bool = False
+) -> Any:
     from task.grade import grade as judge
 
-    return judge(Prepared.model_validate(prepared), files, references, execution, seed=seed)
+    return judge(Prepared.model_validate(prepared), files, references, execution, seed=seed, every_gate=every_gate)
 
 
 def compare_files(prepared: Json, new: list[str], old: list[str], seed: int = 0) -> Any:

@@ -108,3 +108,20 @@ async def test_the_expert_leaves_out_a_leaking_column(tmp_path: Path) -> None:
     script = (outcome.folder / "best" / "solution.py").read_text()
     assert attempt["verdict"] == "accepted" and "later" in script.split("UNUSED")[1].split("]")[0]
     assert outcome.score is not None and outcome.score < 0.95
+
+
+def test_gates_cost_nothing_where_an_attempt_cannot_win_unless_it_is_asked_of_all(tmp_path: Path) -> None:
+    """An attempt that is clearly worse is not examined; one that is accepted whatever its score is."""
+    train, test = binary_frames(300, 100)
+    prepared = ready(write_frames(tmp_path / "plain", train.assign(copy=train["label"]), test.assign(copy=0), metric="auc"))
+    rows = pd.read_csv(f"{prepared.public}/folds.csv")["id"]
+    label = train.set_index("id")["label"]
+    sample = pd.read_csv(f"{prepared.public}/sample_submission.csv")
+    save(tmp_path / "good.csv", rows, label[rows].to_numpy() * 0.8 + 0.1 + np.linspace(0, 0.01, len(rows)))
+    flipped = np.where(np.arange(len(rows)) % 30 == 0, 1 - label[rows].to_numpy(), label[rows].to_numpy())
+    save(tmp_path / "bad.csv", rows, flipped * 0.8 + 0.1 + np.linspace(0, 0.01, len(rows)))
+    save(tmp_path / "submission.csv", sample["id"], np.linspace(0.2, 0.8, len(sample)))
+    files = {"oof.csv": str(tmp_path / "bad.csv"), "submission.csv": str(tmp_path / "submission.csv")}
+    best = {"best": {"oof": str(tmp_path / "good.csv"), "submission": str(tmp_path / "submission.csv")}}
+    assert grade(prepared, files, best, None)["ok"]  # type: ignore[arg-type]
+    assert [problem["code"] for problem in grade(prepared, files, best, None, every_gate=True)["problems"]] == ["leak_column"]  # type: ignore[arg-type]
