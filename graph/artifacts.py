@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def cached_json(root: Path, ref: str) -> Any:
 
 
 def write_atomic(path: Path, data: str | bytes) -> None:
-    """Either the old content or the whole new one, also after a kill."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Either the old content or the whole new one, also after a kill; threads that write the same path at once do not meet."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     temporary.write_bytes(data.encode() if isinstance(data, str) else data)
     temporary.replace(path)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import threading
 import time
 from functools import cache
 from pathlib import Path
@@ -30,7 +31,7 @@ def write_report(run_dir: Path, *, alive: bool | None = None, refresh_s: float =
     """Writes RUN/report.html in one stroke and gives its path. Raises OSError where the folder cannot be written."""
     page = render(load(run_dir), run_dir, alive=alive, refresh_s=refresh_s, details=details)
     path = run_dir / "report.html"
-    temporary = path.with_name(f".report.{os.getpid()}.tmp")
+    temporary = path.with_name(f".report.{os.getpid()}-{threading.get_ident()}.tmp")
     temporary.write_text(page, encoding="utf-8", errors="replace")
     temporary.replace(path)
     return path

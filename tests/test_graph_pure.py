@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,15 @@ def test_spending_survives_a_resume(tmp_path: Path) -> None:
     events.emit("execution_finished", key="x")
     used = Events(path).used
     assert (used["tokens"], used["usd"], used["executions"]) == (120, 0.5, 1)
+
+
+def test_threads_may_put_the_same_content_at_once(tmp_path: Path) -> None:
+    """Two traces often keep the same file in the same moment: a shared temporary name would let one take the other's away."""
+    store = Artifacts(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        for turn in range(40):
+            assert len(set(pool.map(store.put, [bytes([turn]) * 200_000] * 8))) == 1
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_a_tampered_artifact_is_refused(tmp_path: Path) -> None:

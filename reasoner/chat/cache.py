@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -61,7 +63,7 @@ class Folder:
         name = key(endpoint, messages, extra, salt)
         request = {"model": endpoint.model, "salt": salt, "messages": messages, **form(endpoint, extra)}
         value = {"request": request, "reply": asdict(reply) | {"usage": reply.usage.model_dump()}}
-        temporary = self.root / f".{name}.tmp"
+        temporary = self.root / f".{name}.{os.getpid()}-{threading.get_ident()}.tmp"
         temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
         temporary.replace(self.root / f"{name}.json")
 

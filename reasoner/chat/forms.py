@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -63,7 +64,7 @@ def remember(endpoint: Endpoint, form: Form) -> None:
     path = known_file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
         temporary.write_text(json.dumps(table | {name(endpoint): {"form": form, "t": round(time.time())}}, indent=1))
         temporary.replace(path)
     except OSError:
