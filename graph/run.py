@@ -18,6 +18,7 @@ from typing import Any
 
 from graph.artifacts import Artifacts, cached_json, write_atomic
 from graph.events import Events, read
+from graph.gists import gist
 from graph.lock import RunError as RunError
 from graph.lock import hold, release
 from graph.settings import Settings
@@ -52,6 +53,7 @@ class Run:
         self.finishing = False  # the finale may spend its reserve
         self.busy: Counter[str] = Counter()  # verbs at work now
         self.flying: dict[int, str] = {}  # by trace: the hypothesis that it runs at this moment
+        self.known: dict[str, Json] = {}  # by ref: gists of attempts
 
     # services, made when first used
 
@@ -130,6 +132,16 @@ class Run:
         found: list[Json] = []
         while head and head != until and (limit is None or len(found) < limit):
             found.append(self.attempt(head) | {"ref": head})
+            head = found[-1]["prev"]
+        return found[::-1]
+
+    def gists(self, head: str | None, *, limit: int | None = None) -> list[Json]:
+        """The same chain as gists, for looks far back; read-only."""
+        found: list[Json] = []
+        while head and (limit is None or len(found) < limit):
+            if head not in self.known:
+                self.known[head] = gist(self.attempt(head) | {"ref": head})
+            found.append(self.known[head])
             head = found[-1]["prev"]
         return found[::-1]
 
