@@ -1,68 +1,203 @@
-"""Does a long run stay flat?  `python -m evals.soak [--rounds 2000]`: memory, checkpoint file and time per round, first fifth against last.
+"""Does a long run stay flat?  Memory, time and growth on disk per round, by fifths of the run.
 
-A trivial reasoner and a trivial script: what is left is Gome. The script is executed for real, without a sandbox (--isolation none).
+    python -m evals.soak [--rounds 2000] [--reasoner endpoint|trivial] [--memory on|off]
+
+A trivial script, executed for real without a sandbox (--isolation none), and a scripted OpenAI-compatible endpoint in a process of its own:
+what is left is Gome, the prompts it renders and the client that sends them. `trivial` leaves the client out. docs/log.md keeps the figures.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import multiprocessing
+import os
 import statistics
+import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
-from evals.bench import Trivial
+from evals.bench import SCRIPT, Trivial
 from evals.common import write
+from evals.peers.endpoint import HYPOTHESIS, Endpoint
+from evals.provenance import provenance
 from graph.session import start
 from graph.settings import Settings
 
-MB = 2**20
+MB, FIFTHS = 2**20, 5
+KEPT = ("checkpoints.sqlite", "rounds.jsonl", "events.jsonl", "artifacts", "done")
+
+
+class Round(NamedTuple):
+    """One round as measured at its merge."""
+
+    wall_s: float
+    outside_s: float  # the script's and the endpoint's own share of it
+    cpu_s: float  # of the main process
+    helpers_s: float  # CPU of task worker and memory
+    resident: int
+    children: int  # resident bytes of task worker and memory
 
 
 class Meter:
-    """Looks at every merge."""
+    """Looks at every merge; at every fifth of the run also at the disk."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.last = folder, time.perf_counter()
-        self.rows: list[tuple[float, float, float, float]] = []  # seconds of the round, resident, checkpoints, rounds.jsonl; MB
+    def __init__(self, folder: Path, rounds: int) -> None:
+        self.folder, self.each = folder, max(1, rounds // FIFTHS)
+        self.process = psutil.Process()
+        self.begin()
+        self.rounds: list[Round] = []
+        self.sizes: list[dict[str, int]] = []
+
+    def begin(self) -> None:
+        self.last, self.cpu, self.helpers, self.outside = time.perf_counter(), cpu_s(self.process), self.helpers_s(), 0.0
+
+    def helpers_s(self) -> float:
+        return sum(cpu_s(child) for child in self.process.children())
 
     def on_event(self, event: dict[str, Any]) -> None:
-        if event["ev"] != "merged":
-            return
-        now = time.perf_counter()
-        names = ("checkpoints.sqlite", "rounds.jsonl")
-        sizes = [(self.folder / name).stat().st_size / MB if (self.folder / name).exists() else 0.0 for name in names]
-        self.rows.append((now - self.last, psutil.Process().memory_info().rss / MB, *sizes))  # type: ignore[arg-type]
-        self.last = now
+        if event["ev"] in ("drafted", "diagnosed", "updated", "execution_finished"):
+            self.outside += event["seconds"]
+        if event["ev"] == "merged":
+            now, cpu, helpers = time.perf_counter(), cpu_s(self.process), self.helpers_s()
+            children = sum(resident(child) for child in self.process.children())
+            self.rounds.append(
+                Round(now - self.last, self.outside, cpu - self.cpu, helpers - self.helpers, resident(self.process), children)
+            )
+            if len(self.rounds) % self.each == 0:
+                self.sizes.append({name: size(self.folder / name) for name in KEPT})
+            self.begin()
 
-    def told(self) -> str:
-        fifth = max(1, len(self.rows) // 5)
-        early, late = self.rows[fifth : 2 * fifth], self.rows[-fifth:]
-        lines = [f"rounds {len(self.rows)}"]
-        for index, name in enumerate(("seconds a round", "resident MB", "checkpoints MB", "rounds.jsonl MB")):
-            one, two = (statistics.median(row[index] for row in part) for part in (early, late))
-            lines.append(f"{name:16} second fifth {one:.3f}, last fifth {two:.3f}, ratio {two / one if one else 1:.2f}")
-        return "\n".join(lines)
+    def rows(self) -> Iterator[tuple[str, list[float]]]:
+        """Label and a value for every fifth."""
+        parts = [self.rounds[place * self.each : (place + 1) * self.each] for place in range(FIFTHS)]
+        yield "round, s", [statistics.median(one.wall_s for one in part) for part in parts]
+        yield "of it Gome, s", [statistics.median(one.wall_s - one.outside_s for one in part) for part in parts]
+        yield "CPU of the main process, s", [statistics.fmean(one.cpu_s for one in part) for part in parts]
+        yield "CPU of task worker and memory, s", [statistics.fmean(one.helpers_s for one in part) for part in parts]
+        yield "resident, main process, MB", [statistics.median(one.resident for one in part) / MB for part in parts]
+        yield "resident, task worker and memory, MB", [statistics.median(one.children for one in part) / MB for part in parts]
+        before = dict.fromkeys(KEPT, 0)
+        grown: dict[str, list[float]] = {name: [] for name in KEPT}
+        for now in self.sizes[:FIFTHS]:
+            for name in KEPT:
+                grown[name].append((now[name] - before[name]) / self.each / 1024)
+            before = now
+        for name in KEPT:
+            yield f"{name}, KB a round", grown[name]
+
+
+def cpu_s(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system)
+
+
+def resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:  # a script that has just ended
+        return 0
+
+
+def size(path: Path) -> int:
+    if path.is_dir():
+        return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+    return path.stat().st_size if path.exists() else 0
+
+
+def table(rows: Sequence[tuple[str, list[float]]]) -> str:
+    """Markdown; the last column is the last fifth over the second (the first warms up)."""
+    head = [
+        "| per fifth | " + " | ".join(str(place + 1) for place in range(FIFTHS)) + " | last / second |",
+        "|---|" + "---|" * (FIFTHS + 1),
+    ]
+    return "\n".join(head + [line(name, values) for name, values in rows])
+
+
+def line(name: str, values: list[float]) -> str:
+    ratio = f"{values[-1] / values[1]:.2f}" if len(values) > 1 and values[1] else "-"
+    return f"| {name} | " + " | ".join(f"{value:.3f}" if value < 10 else f"{value:.0f}" for value in values) + f" | {ratio} |"
+
+
+# the endpoint, in a process of its own
+
+
+class Varied(Endpoint):
+    """Never the same words twice, as a model would."""
+
+    def structured(self, title: str, schema: dict[str, Any]) -> dict[str, Any]:
+        answer = super().structured(title, schema)
+        if title.startswith("Diagnose"):
+            answer["hypotheses"] = [
+                HYPOTHESIS | {"statement": f"shift the seed by {self.n_scripts}", "challenge": f"chance {self.n_scripts}"}
+            ]
+        if title.startswith("Update"):
+            del answer["hypothesis"]
+        return answer
+
+
+def serve(address: Any) -> None:
+    with Varied(lambda agent, number: SCRIPT.format(seed=number)) as endpoint:
+        address.send(endpoint.url)
+        threading.Event().wait()
+
+
+@contextmanager
+def elsewhere() -> Iterator[str]:
+    """The address of a scripted endpoint whose memory is not ours."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(theirs,), daemon=True)
+    process.start()
+    try:
+        yield ours.recv()
+    finally:
+        process.terminate()
+        process.join()
+
+
+def soak(options: argparse.Namespace, place: Path, url: str) -> Meter:
+    asyncio.run(write(options.example, place / "task"))
+    given = {"model": ["scripted"], "base_url": url} if url else {}
+    settings = Settings(
+        traces=options.traces, steps=options.rounds, time_s=7 * 86_400, isolation="none",
+        memory=str(place / "memory") if options.memory == "on" else "off", **given,
+    )  # fmt: skip
+    meter = Meter(place / "run", options.rounds)
+    reasoner = None if url else Trivial()
+    asyncio.run(start(str(place / "task"), settings, folder=place / "run", listeners=[meter.on_event], reasoner=reasoner))
+    return meter
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=2000)
+    parser.add_argument("--traces", type=int, default=1)
+    parser.add_argument("--reasoner", choices=["endpoint", "trivial"], default="endpoint")
+    parser.add_argument("--memory", choices=["on", "off"], default="on")
     parser.add_argument("--example", default="modechoice")
     options = parser.parse_args()
+    os.environ.setdefault("OPENAI_API_KEY", "none")
+    began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="gome-soak-") as temporary:
-        asyncio.run(write(options.example, Path(temporary) / "task"))
-        settings = Settings(
-            traces=1, steps=options.rounds, patience=100_000, time_s=7 * 86_400, memory="off", isolation="none", audit=False,
-            confirm=False, ensemble=False, top_k=1, final_seeds=1,
-        )  # fmt: skip
-        meter = Meter(Path(temporary) / "run")
-        asyncio.run(start(f"{temporary}/task", settings, folder=Path(temporary) / "run", listeners=[meter.on_event], reasoner=Trivial()))
-        print(meter.told())
+        if options.reasoner == "endpoint":
+            with elsewhere() as url:
+                meter = soak(options, Path(temporary), url)
+        else:
+            meter = soak(options, Path(temporary), "")
+    print(f"{len(meter.rounds)} rounds in {time.perf_counter() - began:.0f} s\n")
+    print(table(list(meter.rows())))
+    print("\n" + provenance("python -m evals.soak " + " ".join(sys.argv[1:])))
 
 
 if __name__ == "__main__":

@@ -85,20 +85,20 @@ def path(run: Run, row: Trace) -> list[Fact]:
     """The attempts whose changes the trace's best holds, oldest first."""
     if row["best"] is None:
         return []
-    known = {attempt["id"]: attempt for attempt in run.chain(row["head"], limit=N_TALLY)}
+    known = {attempt["id"]: attempt["ref"] for attempt in run.gists(row["head"], limit=N_TALLY)}
     found: list[Json] = []
-    attempt: Json | None = run.attempt(row["best"]["ref"])
-    while attempt is not None and len(found) < N_PATH:
-        found.append(attempt)
-        parent = attempt["parent"]
-        attempt = known.get(parent) if parent not in {one["id"] for one in found} else None
+    ref: str | None = row["best"]["ref"]
+    while ref is not None and len(found) < N_PATH:
+        found.append(run.attempt(ref))
+        parent = found[-1]["parent"]
+        ref = known.get(parent) if parent not in {one["id"] for one in found} else None
     return [fact(one) for one in reversed(found)]
 
 
 def tally(run: Run, row: Trace) -> list[Tally]:
     """All attempts of the trace, counted by component."""
     groups: dict[str, list[Json]] = {}
-    for attempt in run.chain(row["head"], limit=N_TALLY):
+    for attempt in run.gists(row["head"], limit=N_TALLY):
         groups.setdefault((attempt["hypothesis"] or {}).get("component", ""), []).append(attempt)
     return [counted(component, group) for component, group in sorted(groups.items())]
 
@@ -138,7 +138,7 @@ def in_flight(run: Run, row: Trace) -> list[str]:
 def calibrated(run: Run, row: Trace, siblings: list[str]) -> Calibration | None:
     """The reasoner's record in this run, over all traces that share what they measure."""
     heads = [row["head"], *(siblings if run.settings.sharing else [])]
-    return calibration([found for head in heads for found in predictions(run.chain(head, limit=HISTORY))])
+    return calibration([found for head in heads for found in predictions(run.gists(head, limit=HISTORY))])
 
 
 def fact(attempt: Json) -> Fact:

@@ -51,7 +51,7 @@ def crossing(run: Run, row: Trace, rows: list[Trace], start: Best) -> Rescue | N
 
 def lacking(run: Run, row: Trace, rows: list[Trace], start: Best) -> list[Json]:
     """Accepted for a measured gain in some trace, not on the path to `start`, not tried in vain on that path or by this trace; surest first."""
-    chains = {other["trace"]: run.chain(other["head"]) for other in rows}
+    chains = {other["trace"]: run.gists(other["head"]) for other in rows}
     known = {attempt["id"]: attempt for chain in chains.values() for attempt in chain}
     path = path_to(known, start["attempt"])
     held = {name for attempt in path for name in (words(attempt), *attempt.get("took", []))}
@@ -59,7 +59,7 @@ def lacking(run: Run, row: Trace, rows: list[Trace], start: Best) -> list[Json]:
     refuted = in_vain([*chains[row["trace"]], *(attempt for attempt in known.values() if attempt["parent"] in places)])
     found = [attempt for attempt in known.values() if gained(attempt) and words(attempt) not in held | refuted]
     once = {words(attempt): attempt for attempt in sorted(found, key=sureness)}
-    return sorted(once.values(), key=sureness, reverse=True)[:N_LACKS]
+    return [run.attempt(attempt["ref"]) for attempt in sorted(once.values(), key=sureness, reverse=True)[:N_LACKS]]
 
 
 def path_to(known: dict[str, Json], name: str | None) -> list[Json]:

@@ -33,8 +33,8 @@ def change(run: Run, old: str | None, new: str | None) -> str:
 
 
 def attempts(run: Run, heads: Sequence[str | None]) -> dict[str, Json]:
-    """What can be quoted: id -> record, over the given traces."""
-    return {attempt["id"]: attempt for head in heads for attempt in run.chain(head, limit=LOOKED_BACK) if quotable(attempt)}
+    """What can be quoted: id -> gist, over the given traces."""
+    return {attempt["id"]: attempt for head in heads for attempt in run.gists(head, limit=LOOKED_BACK) if quotable(attempt)}
 
 
 def quotable(attempt: Json) -> bool:

@@ -95,7 +95,9 @@ async def seeded(run: Run, attempt: str, script: str, seed: int, seconds: float)
 
     async def go() -> Json:
         async with run.slots:
-            return await forward(run, name, script, run.prepared.inputs, limit_s, env={SEED_NAME: str(seed)})
+            return await forward(
+                run, name, script, run.prepared.inputs, limit_s, {"what": f"{attempt} under seed {seed}"}, env={SEED_NAME: str(seed)}
+            )
 
     kept = await run.once("seeded", [script, str(seed)], go)
     tell(run, f"seed{seed}:{script[:16]}", kept, seed=seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from graph.briefs import N_TALLY
 from graph.budget import over
 from graph.calibration import as_event, calibration, predictions
 from graph.crossover import rescue
@@ -86,8 +87,8 @@ def met(run: Run, row: Trace, rows: list[Trace], fresh: list[Json], best: Best |
 
 
 def report_calibration(run: Run, number: int, rows: list[Trace]) -> None:
-    """How the reasoner's predictions fared so far, over all traces."""
-    found = calibration([item for row in rows for item in predictions(run.chain(row["head"]))])
+    """How the reasoner's predictions fared, over the latest attempts of all traces."""
+    found = calibration([item for row in rows for item in predictions(run.gists(row["head"], limit=N_TALLY))])
     if found is not None:
         run.events.emit("calibration", key=str(number), **as_event(found, run.reasoner.name))
 
