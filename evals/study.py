@@ -29,7 +29,7 @@ CONDITION_SKILLS = (0.0, 0.5, 1.0)
 STRATEGIES = ("gome", "adaptive", "tree", "mcts", "random")
 QUIET = {
     "memory": "off", "patience": 1000, "time_s": 3600, "run_time_s": 120, "max_failures": 1000,
-    "confirm": False, "ensemble": False, "top_k": 1, "final_seeds": 1,
+    "confirm": False, "ensemble": False, "top_k": 1, "final_seeds": 1, "review": False,
 }  # fmt: skip
 """What every strategy of the crossover goes without, so that a step is one executed script."""
 
