@@ -18,6 +18,7 @@ from evals.provenance import provenance
 from evals.statistics import Interval, Scores, difference, mean, table
 from evals.study import SKILLS, STRATEGIES
 
+BEGIN, END = "<!-- headline: python -m evals.crossover -->", "<!-- headline ends -->"
 Rows = list[dict[str, Any]]
 Cells = dict[tuple[str, float], Scores]
 
@@ -26,12 +27,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=Path("~/.cache/gome/evals/crossover.jsonl").expanduser())
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
+    parser.add_argument("--readme", type=Path, default=Path("README.md"), help="its headline is written anew")
     options = parser.parse_args()
     rows = [json.loads(line) for line in options.runs.read_text().splitlines()]
     text = page(rows)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "crossover.md").write_text(text)
     figure(by_cell(rows), options.out / "crossover.png")
+    put_headline(options.readme, headline(rows))
     print(text)
 
 
@@ -100,6 +103,32 @@ def improvement(rows: Rows) -> str:
         rates = [[row["improvement_rate"] for row in rows if (row["strategy"], row["q"]) == (strategy, q)] for q in SKILLS]
         lines.append(f"| {strategy} | " + " | ".join(f"{sum(rate) / len(rate):.0%}" if rate else "" for rate in rates) + " |")
     return "\n".join(lines)
+
+
+def headline(rows: Rows) -> str:
+    """Two sentences for the README, from the same runs."""
+    cells = by_cell(rows)
+    tasks, seeds = len({row["task"] for row in rows}), len({row["seed"] for row in rows})
+
+    def of(strategy: str, q: float) -> str:
+        return mean(cells[strategy, q]).plain
+
+    return (
+        f"**Does the gradient beat the tree?** {len(rows):,} offline runs ({tasks} tasks, {seeds} seeds, the same nodes, reasoner and number of executed "
+        f"scripts; 0 the default script, 1 the reference): with a reasoner that is always right `gome` reaches {of('gome', 1.0)}, `adaptive` "
+        f"{of('adaptive', 1.0)}, `tree` {of('tree', 1.0)}, `mcts` {of('mcts', 1.0)}; with one that is always wrong {of('gome', 0.0)}, "
+        f"{of('adaptive', 0.0)}, {of('tree', 0.0)} and {of('mcts', 0.0)}; drafts alone {of('random', 0.0)}.\n"
+        "[The study](docs/results/crossover.md), and [what makes a crossover appear](docs/results/conditions.md).\n\n"
+        "![Score against skill](docs/results/crossover.png)"
+    )
+
+
+def put_headline(readme: Path, text: str) -> None:
+    """Between its two marks, where the file has them."""
+    whole = readme.read_text()
+    if BEGIN in whole and END in whole:
+        before, after = whole.split(BEGIN)[0], whole.split(END)[1]
+        readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
 def figure(cells: Cells, path: Path) -> None:
