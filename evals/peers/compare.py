@@ -208,7 +208,8 @@ def page(lines: list[str], broken: list[str], options: Any) -> str:
             "Both agents get the same models in the same order, so the private scores differ only by what each hands over in the end. "
             "Overhead: wall time less the endpoint's and the scripts' own, per step. Memory: peak of the agent's main process. "
             "A script's seconds differ by where it runs: AIDE forks its own process, in which the libraries are loaded; Gome starts an isolated "
-            "interpreter, or forks an isolated one that has imported them (`warm_start`).\n",
+            "interpreter, or forks an isolated one that has imported them (`warm_start`; its first start counts as overhead). Where an attempt may take "
+            "the best's place, Gome's overhead holds the leak gates, which fit small models.\n",
             "| task | agent | scripts run | overhead per step, ms | memory, MB | a script, s | wall, s | private score |",
             "|---|---|---|---|---|---|---|---|",
             *lines,
