@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from evals import suites
+from evals.medals import boards as medal_boards
+from evals.medals import medal
 from evals.provenance import provenance
 from evals.statistics import Interval, Scores, difference, mean, table
 from evals.study import SKILLS, STRATEGIES
@@ -69,6 +71,7 @@ def page(rows: Rows) -> str:
         differences(by_cell(rows, flawed), "flawed tasks (a leak, new groups, the future)"),
         "\n![Score against skill](crossover.png)\n",
         improvement(rows),
+        medals(rows),
         "\n" + provenance("python -m evals.study crossover && python -m evals.crossover"),
     ]
     return "\n".join(parts)
@@ -103,6 +106,30 @@ def improvement(rows: Rows) -> str:
         rates = [[row["improvement_rate"] for row in rows if (row["strategy"], row["q"]) == (strategy, q)] for q in SKILLS]
         lines.append(f"| {strategy} | " + " | ".join(f"{sum(rate) / len(rate):.0%}" if rate else "" for rate in rates) + " |")
     return "\n".join(lines)
+
+
+def medals(rows: Rows) -> str:
+    """Share of runs with any medal and with gold, against the frozen field of evals/medals.py."""
+    boards = medal_boards()
+    lines = [
+        "\n## Synthetic medals\n",
+        f"Any medal / gold by MLE-bench's rank rule in a synthetic field of 100 random searchers per task ({len(boards)} tasks; evals/medals.py). "
+        "No person competed, and a single run's medal is within the error of its private score; only rates mean something.\n",
+        "| strategy | " + " | ".join(f"q = {q:g}" for q in SKILLS) + " |",
+        "|---" * (len(SKILLS) + 1) + "|",
+    ]
+    for strategy in STRATEGIES:
+        cells = []
+        for q in SKILLS:
+            q = SKILLS[0] if strategy == "random" else q
+            won = [
+                medal(row["private"], boards[row["task"]])
+                for row in rows
+                if (row["strategy"], row["q"]) == (strategy, q) and row["task"] in boards
+            ]
+            cells.append(f"{sum(map(bool, won)) / len(won):.0%} / {won.count('gold') / len(won):.0%}" if won else "")
+        lines.append(f"| {strategy} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) if boards else ""
 
 
 def headline(rows: Rows) -> str:
