@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from evals import suites
+from evals.forked import Forked
 from evals.recorded import Recorded
 from evals.rules import Rules
-from evals.warm import Warm
 from graph.artifacts import write_atomic
 from graph.build import build_graph
 from graph.events import read
@@ -111,7 +111,7 @@ class Bench:
 
 def open_bench(root: Path, inner: Sandbox | None = None) -> Bench:
     root.mkdir(parents=True, exist_ok=True)
-    return Bench(root, Shared(root / "grades"), Recorded(inner or Warm(), root / "recorded"))
+    return Bench(root, Shared(root / "grades"), Recorded(inner or Forked(), root / "recorded"))
 
 
 async def play(
