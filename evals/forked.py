@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.probe import packages
+from sandbox.progress import Tell
 from sandbox.protocol import Execution, Host, Job
 
 LIBRARIES = ("pandas", "sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline", "sklearn.svm", "sklearn.neighbors", "lightgbm")
@@ -39,7 +40,7 @@ class Forked:
     async def probe(self) -> Host:
         return Host(packages=packages(), cpus=1, total_cpus=1, enforced=["CPU time"])
 
-    async def run(self, job: Job) -> Execution:
+    async def run(self, job: Job, tell: Tell | None = None) -> Execution:
         (job.workspace / "solution.py").write_text(job.script)
         (job.workspace / "input").mkdir()
         for name, path in job.inputs.items():

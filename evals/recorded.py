@@ -16,6 +16,7 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
+from sandbox.progress import Tell
 from sandbox.protocol import Execution, Host, Job, Sandbox
 
 
@@ -42,12 +43,12 @@ class Recorded:
     async def probe(self) -> Host:
         return await self.inner.probe()
 
-    async def run(self, job: Job) -> Execution:
+    async def run(self, job: Job, tell: Tell | None = None) -> Execution:
         place = self.store / (key := key_of(job))[:2] / key
         if (place / "execution.json").exists():
             self.n_found += 1
             return found(place, job)
-        execution = await self.inner.run(job)
+        execution = await self.inner.run(job, tell)
         self.n_run += 1
         if execution.end in ("exit", "memory"):  # a timeout may be the machine's fault
             keep(place, job, execution)

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from sandbox.probe import packages
+from sandbox.progress import Tell
 from sandbox.protocol import End, Execution, Host, Job
 
 PRELOAD = [
@@ -42,7 +43,7 @@ class Warm:
     async def probe(self) -> Host:
         return Host(packages=packages(), cpus=1, total_cpus=os.cpu_count() or 1)
 
-    async def run(self, job: Job) -> Execution:
+    async def run(self, job: Job, tell: Tell | None = None) -> Execution:
         lay_out(job)
         began = time.monotonic()
         process = self.context.Process(target=child, args=(str(job.workspace), dict(job.env)), daemon=True)

@@ -107,6 +107,13 @@ class Events:
             for listener in self.listeners:
                 listener(event)
 
+    def live(self, ev: str, **data: Any) -> None:
+        """Told to whoever listens now and kept nowhere: what matters only while it happens. The file of a long run does not grow by it."""
+        event = {"t": round(time.time(), 3), "elapsed": round(self.elapsed, 3), "ev": ev, **data}
+        with self._turn:
+            for listener in self.listeners:
+                listener(event)
+
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
     """The events of a file, in order; lines that a kill cut short are passed over."""

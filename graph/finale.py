@@ -134,7 +134,7 @@ async def refit(run: Run, best: Best) -> dict[str, str]:
 async def again(run: Run, name: str, script: str, inputs: dict[str, str]) -> Json:
     async def go() -> Json:
         async with run.slots:
-            return await forward(run, f"refit-{name}", script, inputs, max(30.0, run.time_left_s))
+            return await forward(run, f"refit-{name}", script, inputs, max(30.0, run.time_left_s), {"what": f"{name} on all rows"})
 
     kept = await run.once("refit", [name, script], go)
     tell(run, f"refit:{script[:16]}", kept)

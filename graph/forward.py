@@ -4,24 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from graph.run import Json, Run
 from sandbox.gpus import wants_gpu
+from sandbox.progress import Tell
 from sandbox.protocol import Execution, Job, Limits, SandboxLost, SandboxUnavailable
 
 TRIES, PAUSE_S = 3, 1.0
 
 
-async def forward(run: Run, name: str, script: str, inputs: dict[str, str], limit_s: float, *, env: dict[str, str] | None = None) -> Json:
+class Place(TypedDict, total=False):
+    """Where an execution belongs, for whoever watches: an attempt's own, or what else is run."""
+
+    attempt: str
+    trace: int
+    step: int
+    what: str
+
+
+async def forward(
+    run: Run, name: str, script: str, inputs: dict[str, str], limit_s: float, place: Place, *, env: dict[str, str] | None = None
+) -> Json:
     """One execution as JSON: the sandbox's account, with `log` and `files` as artifacts.
 
     A sandbox that broke is no failure of the script: it runs again. Raises SandboxUnavailable when that happens `TRIES` times.
     """
     for count in range(1, TRIES + 1):
         try:
-            return await run_once(run, name, script, inputs, limit_s, env or {})
+            return await run_once(run, name, script, inputs, limit_s, place, env or {})
         except SandboxLost as error:
             if count == TRIES:
                 raise SandboxUnavailable(f"the sandbox broke {TRIES} times in a row ({error}); `gome resume` goes on from here") from error
@@ -30,7 +44,7 @@ async def forward(run: Run, name: str, script: str, inputs: dict[str, str], limi
     raise AssertionError("unreachable")
 
 
-async def run_once(run: Run, name: str, script: str, inputs: dict[str, str], limit_s: float, env: dict[str, str]) -> Json:
+async def run_once(run: Run, name: str, script: str, inputs: dict[str, str], limit_s: float, place: Place, env: dict[str, str]) -> Json:
     workspace = run.folder / "work" / name
     await asyncio.to_thread(fresh, workspace)
     settings = run.settings
@@ -44,10 +58,26 @@ async def run_once(run: Run, name: str, script: str, inputs: dict[str, str], lim
     )
     job = Job(id=name, script=text, workspace=workspace, inputs=inputs, limits=limits, env=env, warm=name.partition("s")[0])
     try:
-        execution = await run.sandbox.run(job)
+        with watched(run, name, limit_s, place) as told:
+            execution = await run.sandbox.run(job, told)
         return await asyncio.to_thread(keep, run, execution)
     finally:
         await asyncio.to_thread(shutil.rmtree, workspace, True)
+
+
+@contextmanager
+def watched(run: Run, name: str, limit_s: float, place: Place) -> Iterator[Tell]:
+    """Live listeners hear that it runs, the last line that it printed, and that it is over."""
+
+    def told(text: str = "", **more: Any) -> None:
+        with suppress(OSError):  # a listener that is gone shows at the next event that counts
+            run.events.live("execution_progress", name=name, **place, text=text, **more)
+
+    told(limit_s=round(limit_s, 1))
+    try:
+        yield told
+    finally:
+        told(over=True)
 
 
 def fresh(workspace: Path) -> None:

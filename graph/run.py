@@ -58,6 +58,8 @@ class Run:
         self.finishing = False  # the finale may spend its reserve
         self.busy: Counter[str] = Counter()  # verbs at work now
         self.flying: dict[int, str] = {}  # by trace: the hypothesis that it runs at this moment
+        self.judge: Callable[..., Any] | None = None  # a study may put another rule of acceptance here (graph.acceptance.judge) ...
+        self.policy: Callable[..., Any] | None = None  # ... and another policy than the settings' (graph.policy.Policy)
         self.known: dict[str, Json] = {}  # by ref: gists of attempts
 
     # services, made when first used

@@ -28,7 +28,7 @@ class Entry(NamedTuple):
 async def judged(run: Run, entry: Entry, best: Best | None) -> tuple[Grade, Judgement]:
     grade = await grading(run, entry.execution, best, every_gate=entry.validity)
     again = await over_seeds(run, entry, best) if best and run.settings.confirm and entry.repeatable and doubtful(grade) else None
-    judgement = judge(
+    judgement = (run.judge or judge)(
         grade,
         z=run.settings.accept_z,
         has_best=best is not None,
@@ -95,7 +95,9 @@ async def seeded(run: Run, attempt: str, script: str, seed: int, seconds: float)
 
     async def go() -> Json:
         async with run.slots:
-            return await forward(run, name, script, run.prepared.inputs, limit_s, env={SEED_NAME: str(seed)})
+            return await forward(
+                run, name, script, run.prepared.inputs, limit_s, {"what": f"{attempt} under seed {seed}"}, env={SEED_NAME: str(seed)}
+            )
 
     kept = await run.once("seeded", [script, str(seed)], go)
     tell(run, f"seed{seed}:{script[:16]}", kept, seed=seed)

@@ -6,7 +6,7 @@ from typing import Any
 
 from graph.budget import script_limit_s
 from graph.ensemble import blend, members_of
-from graph.forward import forward, tell
+from graph.forward import Place, forward, tell
 from graph.run import Json, Run, open_run
 from graph.state import TraceState, Work
 
@@ -18,13 +18,13 @@ async def execute(state: TraceState) -> dict[str, Any]:
     name = f"{work['attempt']}r{work['repairs']}"
     if work.get("ensemble"):
         return {"work": work | await blended(run, name, state)}
-    place: Json = {"attempt": work["attempt"], "trace": row["trace"], "step": row["step"]}
+    place: Place = {"attempt": work["attempt"], "trace": row["trace"], "step": row["step"]}
 
     async def go() -> Json:
         async with run.slots:
             limit_s = script_limit_s(run, work)
             run.events.emit("execution_started", **place, limit_s=round(limit_s, 1))
-            return await forward(run, name, work["script"], run.prepared.inputs, limit_s)
+            return await forward(run, name, work["script"], run.prepared.inputs, limit_s, place)
 
     kept = await run.once("execute", [name, work["script"]], go)
     tell(run, f"{name}:{work['script'][:12]}", kept, **place)

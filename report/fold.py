@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from report import words
-from report.view import VERDICTS, Attempt, Event, Line, Merge, RunView, Trace, Usage
+from report.view import VERDICTS, Also, Attempt, Event, Line, Merge, RunView, Trace, Usage
 from report.words import clean, number, whole
 
 
@@ -104,6 +104,10 @@ def _profiled(view: RunView, event: Event) -> RunView:
     return replace(view, profile={k: v for k, v in event.items() if k not in ("t", "ev")})
 
 
+def _planned(view: RunView, event: Event) -> RunView:
+    return replace(view, kept_s=number(_dict(event.get("seconds")).get("finalize")))
+
+
 def _wrote(activity: str) -> Callable[[RunView, Event], RunView]:
     """drafted, updated and repaired: a script was written and waits for the sandbox."""
 
@@ -142,7 +146,20 @@ def _execution_started(view: RunView, event: Event) -> RunView:
 
 
 def _execution_progress(view: RunView, event: Event) -> RunView:
-    return _trace(view, event, progress=clean(event.get("text"), 120))
+    """The last line of a script that runs; told live and never kept."""
+    text, trace = clean(event.get("text"), 200), view.traces.get(whole(event.get("trace"), -1))
+    if trace is not None:
+        return _trace(view, event, progress=text) if text and trace.activity == "executing" else view
+    return _also(view, event, text)
+
+
+def _also(view: RunView, event: Event, text: str) -> RunView:
+    name, what = clean(event.get("name"), 100), clean(event.get("what"), 100)
+    rest = {other: one for other, one in view.also.items() if other != name}
+    if event.get("over") or not what or len(rest) >= 64:
+        return replace(view, also=rest)
+    known = view.also.get(name) or Also(what, _time(view, event), number(event.get("limit_s")))
+    return replace(view, also={**rest, name: replace(known, progress=text or known.progress)})
 
 
 def _execution_finished(view: RunView, event: Event) -> RunView:
@@ -271,7 +288,7 @@ def _isolated(view: RunView, event: Event) -> RunView:
 def _ended(view: RunView, event: Event) -> RunView:
     traces = {i: replace(t, activity="", since=None) for i, t in view.traces.items()}
     best = _id(_dict(event.get("best")).get("attempt"))
-    view = replace(view, ended=event, traces=traces, best=best if best in view.attempts else view.best)
+    view = replace(view, ended=event, traces=traces, also={}, best=best if best in view.attempts else view.best)
     text = clean(event.get("message")) or clean(event.get("reason"), 40)
     return _say(view, event, "ended", text)
 
@@ -280,6 +297,7 @@ HANDLERS: dict[str, Callable[[RunView, Event], RunView]] = {
     "run_started": _started,
     "run_resumed": _resumed,
     "profile": _profiled,
+    "budget": _planned,
     "sandbox": _isolated,
     "drafted": _wrote("draft"),
     "updated": _wrote("update"),

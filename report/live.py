@@ -21,8 +21,8 @@ from report.budget import budgets, left_s
 from report.events import so_far
 from report.fold import fold
 from report.summary import arrow, first_to_best, summary_rows
-from report.view import Line, RunView, Trace
-from report.words import duration, gain, score, spark
+from report.view import Also, Line, RunView, Trace
+from report.words import clean, duration, far, gain, score, spark
 
 COLOURS = {
     "accepted": "green", "tie": "yellow", "rejected": "bright_black", "failed": "red", "warning": "yellow", "unanswered": "yellow", "merged": "cyan",
@@ -30,6 +30,7 @@ COLOURS = {
 }  # fmt: skip
 MARKS = {"accepted": "✓", "tie": "≈", "rejected": "·", "failed": "✗", "warning": "!", "unanswered": "?", "merged": "⇄", "finalized": "★"}
 WIDE = 110
+MOST_ALSO = 2
 
 
 class LiveView:
@@ -60,9 +61,11 @@ class LiveView:
 
 def screen(view: RunView, now: float, width: int, height: int = 40) -> RenderableType:
     """Everything the live view shows at one moment, fitted to the terminal."""
-    n_rows = max(1, min(len(view.traces), height - 14)) if view.traces else 1
-    n_lines = max(1, min(6, height - n_rows - 10))
+    also = list(view.also.values())[:MOST_ALSO]
+    n_rows = max(1, min(len(view.traces), height - 14 - len(also))) if view.traces else 1
+    n_lines = max(1, min(6, height - n_rows - 10 - len(also)))
     parts: list[RenderableType] = [_title(view, now, width), Text(), _best(view, width), Text(), trace_table(view, now, width, n_rows)]
+    parts += [_beside(one, now, width - 2) for one in also]
     parts += [Text(), _budget(view, now, width)]
     if view.lines:
         parts += [Rule(style="bright_black"), *(happened(line, width - 2) for line in view.lines[-n_lines:])]
@@ -127,7 +130,8 @@ def _row(view: RunView, trace: Trace, now: float, width: int) -> tuple[Text, ...
     mark = " ★" if leads else ""
     tried = Text(f"{trace.n_accepted}", "green").append(f"/{trace.n_attempts}", "bright_black")
     step = f"{trace.step}/{view.steps}" if view.steps else str(trace.step)
-    what = f"{trace.progress} · {trace.hypothesis}" if trace.progress else trace.hypothesis
+    said = "" if far(trace.progress) else clean(trace.progress, 60 if width >= WIDE else 24)
+    what = f"{said} · {trace.hypothesis}" if said else trace.hypothesis
     style = "bold green" if leads else ""
     return Text(str(trace.id)), Text(step), Text(shown + mark, style), tried, _activity(trace, now), Text(what, overflow="ellipsis")
 
@@ -135,9 +139,23 @@ def _row(view: RunView, trace: Trace, now: float, width: int) -> tuple[Text, ...
 def _activity(trace: Trace, now: float) -> Text:
     if not trace.activity:
         return Text(trace.status, "bright_black")
-    elapsed = "" if trace.since is None else duration(float(int(max(0.0, now - trace.since)))).replace(".0 s", " s")
-    limit = f"/{duration(trace.limit_s)}" if trace.limit_s else ""
-    return Text.assemble((trace.activity, "cyan" if trace.activity == "executing" else ""), (f" {elapsed}{limit}", "bright_black"))
+    doing = far(trace.progress) or trace.activity
+    style = "cyan" if trace.activity == "executing" else ""
+    return Text.assemble((doing, style), (f" {_clock(trace.since, trace.limit_s, now)}", "bright_black"))
+
+
+def _clock(since: float | None, limit_s: float | None, now: float) -> str:
+    """`12 s/1:00`: how long it has been going on, and how long it may."""
+    elapsed = "" if since is None else duration(float(int(max(0.0, now - since)))).replace(".0 s", " s")
+    return elapsed + (f"/{duration(limit_s)}" if limit_s else "")
+
+
+def _beside(one: Also, now: float, width: int) -> Text:
+    """A line for what runs beside the attempts."""
+    text = Text.assemble(("also  ", "bright_black"), (one.what, ""), (f"  {_clock(one.since, one.limit_s, now)}", "bright_black"))
+    text.append(f"  {one.progress}" if one.progress else "", "cyan")
+    text.truncate(width, overflow="ellipsis")
+    return text
 
 
 def bar(share: float, width: int) -> Text:

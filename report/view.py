@@ -83,6 +83,16 @@ class Trace:
 
 
 @dataclass(frozen=True)
+class Also:
+    """What runs beside the attempts at this moment: a script under another seed, or once more on all rows."""
+
+    what: str
+    since: float
+    limit_s: float | None = None
+    progress: str = ""
+
+
+@dataclass(frozen=True)
 class Merge:
     """One meeting of the traces."""
 
@@ -113,6 +123,7 @@ class RunView:
     n_traces: int = 0
     steps: int | None = None
     time_s: float | None = None
+    kept_s: float | None = None  # of the time, for the finale
     sandbox: str = ""
     reasoner: str = ""
     memory: str = ""
@@ -129,6 +140,7 @@ class RunView:
     spent: Mapping[str, Usage] = field(default_factory=dict)
     attempts: Mapping[str, Attempt] = field(default_factory=dict)
     traces: Mapping[int, Trace] = field(default_factory=dict)
+    also: Mapping[str, Also] = field(default_factory=dict)
     diagnoses: Mapping[tuple[int, int], Event] = field(default_factory=dict)
     recalls: Mapping[tuple[int, int], tuple[Event, ...]] = field(default_factory=dict)
     summaries: Mapping[str, str] = field(default_factory=dict)

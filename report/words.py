@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -130,6 +131,17 @@ def spark(values: Sequence[float], width: int = 24, *, rising: bool = True) -> s
     low, high = min(shown), max(shown)
     span = (high - low) or 1.0
     return "".join(SPARKS[round((v - low) / span * (len(SPARKS) - 1))] for v in shown)
+
+
+COUNTED = re.compile(r"\b([A-Za-z]{1,9})[ :=#]*(\d{1,5})\s*(?:/|of)\s*(\d{1,5})\b")
+SHARE = re.compile(r"\b\d{1,3}(?:\.\d+)?\s?%")
+
+
+def far(line: str) -> str:
+    """How far a script says that it is: `fold 3/5`, `42 %`; empty where the line does not count."""
+    if found := COUNTED.search(line):
+        return f"{found[1].lower()} {found[2]}/{found[3]}"
+    return found[0] if (found := SHARE.search(line)) else ""
 
 
 def plural(n: int, noun: str, many: str = "") -> str:

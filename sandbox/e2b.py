@@ -16,6 +16,7 @@ from pathlib import Path
 from sandbox.e2b_box import SLACK_S, Box, Plan, open_box
 from sandbox.e2b_errors import KEY_REMEDY, again, mapped
 from sandbox.parcels import Shelf
+from sandbox.progress import Tell
 from sandbox.protocol import Execution, Host, Job, SandboxLost, SandboxUnavailable
 
 
@@ -48,13 +49,13 @@ class E2B:
         self.idle.append(box)
         return box.host
 
-    async def run(self, job: Job) -> Execution:
+    async def run(self, job: Job, tell: Tell | None = None) -> Execution:
         self._possible(job)
         parcels = await asyncio.to_thread(self.shelf.parcels, job.inputs)
         box = await self._take(job.limits.wall_s + job.limits.grace_s + SLACK_S, network=job.limits.network)
         whole = False
         try:
-            execution = await box.run(job, parcels)
+            execution = await box.run(job, parcels, tell)
             whole = box.sound
         finally:
             if not whole:

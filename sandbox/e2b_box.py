@@ -20,9 +20,10 @@ from sandbox.e2b_files import Files
 from sandbox.output import readable
 from sandbox.parcels import Parcel
 from sandbox.plan import scrubbed
+from sandbox.progress import EVERY_S, LastLine, Tell
 from sandbox.protocol import End, Execution, Host, Job, SandboxLost, SandboxUnavailable
 
-INSIDE = ("__init__", "collect", "output", "probe", "inside")  # our modules that run in the sandbox
+INSIDE = ("__init__", "collect", "output", "progress", "probe", "inside")  # our modules that run in the sandbox
 HOME = "${GOME_HOME:-/opt/gome}"  # a template may put the work elsewhere
 LEASE_S = 600  # a sandbox whose owner was killed ends by itself after this
 SLACK_S = 120  # beyond the script's own limit, before its supervisor counts as lost
@@ -107,7 +108,7 @@ class Box:
         found_packages = {str(name): str(version) for name, version in found["packages"].items()}
         self.host = Host(packages=found_packages, cpus=int(found["cpus"]), enforced=enforced(self.plan.network), notice=NOTICE)
 
-    async def run(self, job: Job, parcels: list[Parcel]) -> Execution:
+    async def run(self, job: Job, parcels: list[Parcel], tell: Tell | None = None) -> Execution:
         """Raises SandboxLost when the sandbox broke; then it must be killed."""
         folder = f"{self.home}/jobs/{uuid.uuid4().hex}"
         async with self.kept_alive():
@@ -118,7 +119,7 @@ class Box:
             limit_s = job.limits.wall_s + job.limits.grace_s + SLACK_S
             with mapped("the E2B sandbox broke while the script ran"):
                 async with asyncio.timeout(limit_s):
-                    await self._supervised(folder, limit_s)
+                    await self._supervised(folder, limit_s, tell)
             with mapped("results could not be fetched from the E2B sandbox"):
                 report, output = await self._results(folder)
                 files = await self.files.fetch(job, f"{folder}/work", report.files)
@@ -141,10 +142,11 @@ class Box:
         done = await again(lambda: self.vm.commands.run(command, user="root", timeout=60))
         return str(done.stdout)
 
-    async def _supervised(self, folder: str, limit_s: float) -> None:
+    async def _supervised(self, folder: str, limit_s: float, tell: Tell | None) -> None:
         """Until our supervisor in the sandbox has ended. A dropped stream changes nothing in there: we connect again."""
-        command = f"exec {self._python(folder)} >{folder}/supervisor.log 2>&1"
-        handle = await self.vm.commands.run(command, background=True, user="root", timeout=limit_s, retain_output=False)
+        command = f"exec {self._python(folder)} 2>{folder}/supervisor.log"
+        heard = hears(tell) if tell else None
+        handle = await self.vm.commands.run(command, background=True, user="root", timeout=limit_s, retain_output=False, on_stdout=heard)
         pauses = iter(PAUSES_S)
         while True:
             try:
@@ -157,17 +159,17 @@ class Box:
                 if pause is None or gone(error):
                     raise
             await asyncio.sleep(pause)
-            connected = await self._connect(handle.pid, limit_s)
+            connected = await self._connect(handle.pid, limit_s, heard)
             if connected is None:
                 return
             handle = connected
 
-    async def _connect(self, pid: int, limit_s: float) -> Any:
+    async def _connect(self, pid: int, limit_s: float, heard: Tell | None) -> Any:
         """The running supervisor's stream again; None when it has ended meanwhile."""
         from e2b.exceptions import NotFoundException, SandboxNotFoundException
 
         try:
-            return await again(lambda: self.vm.commands.connect(pid, timeout=limit_s, retain_output=False), tries=6)
+            return await again(lambda: self.vm.commands.connect(pid, timeout=limit_s, retain_output=False, on_stdout=heard), tries=6)
         except SandboxNotFoundException:
             raise
         except NotFoundException:
@@ -206,6 +208,18 @@ class Box:
 
 def enforced(network: bool) -> list[str]:
     return ENFORCED + ([] if network else ["network"])
+
+
+def hears(tell: Tell) -> Tell:
+    """The supervisor tells a script's progress on its stdout; what comes over the wire is bounded once more."""
+    line = LastLine(EVERY_S / 2)  # it comes at that pace already
+
+    def heard(data: str) -> None:
+        line.add(data.encode())
+        if text := line.due():
+            tell(text)
+
+    return heard
 
 
 def ended(error: Exception) -> bool:

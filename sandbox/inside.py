@@ -24,6 +24,7 @@ from typing import Any
 
 from sandbox.collect import collect
 from sandbox.output import Output
+from sandbox.progress import LastLine
 
 UNPRIVILEGED = 65534
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
@@ -168,6 +169,7 @@ class Watch:
     def __init__(self, folder: Path, limits: dict[str, Any], tree: Tree, process: subprocess.Popen[bytes]) -> None:
         self.folder, self.limits, self.tree, self.process = folder, limits, tree, process
         self.output, self.peak, self.open = Output(limits["output_bytes"]), 0, True
+        self.line = LastLine()
         self.next_disk = 0.0
         self.pipe = selectors.DefaultSelector()
         assert process.stdout
@@ -185,6 +187,7 @@ class Watch:
         while self.open and (left := until - time.monotonic()) > 0 and self.pipe.select(left):
             data = os.read(self.process.stdout.fileno(), 64 * 1024) if self.process.stdout else b""
             self.output.add(data)
+            self.line.add(data)
             self.open = bool(data)
             if self.exited or self.output.n_total > self.limits["output_kill_bytes"]:
                 return
@@ -213,6 +216,9 @@ class Watch:
                 self.terminate()
                 return "timeout"
             self.read(TICK_S)
+            if text := self.line.due():
+                with suppress(OSError):  # nobody listens any more
+                    print(text, flush=True)
         return "exit"
 
     def terminate(self) -> None:

@@ -11,11 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from sandbox import cgroup, plan, procs, watch
+from sandbox.bytecode import compile_packages
 from sandbox.collect import collect
 from sandbox.cores import cores
 from sandbox.gpus import Gpu, devices, lease, nodes
 from sandbox.plan import Place
 from sandbox.probe import packages
+from sandbox.progress import Tell
 from sandbox.protocol import Execution, Host, Job
 from sandbox.running import Drain, Running, read_report
 from sandbox.tiers import Tier, choose
@@ -46,9 +48,11 @@ class Local:
             reap(self.notes)
 
     async def probe(self) -> Host:
+        found = packages()
+        await asyncio.to_thread(compile_packages, found)
         cores = len(os.sched_getaffinity(0))
         return Host(
-            packages=packages(),
+            packages=found,
             cpus=cores,
             total_cpus=cores,
             gpus=[gpu.title for gpu in self.gpus],
@@ -62,11 +66,11 @@ class Local:
         names = ", ".join(gpu.title for gpu in self.gpus)
         return self.chosen.sentence + (f" GPUs: {names}; one per running script that speaks of a GPU." if names else "")
 
-    async def run(self, job: Job) -> Execution:
+    async def run(self, job: Job, tell: Tell | None = None) -> Execution:
         if self.warm and self.warm.takes(job):
-            seen, gpu_ids = await self.warm.run(job), list[str]()
+            seen, gpu_ids = await self.warm.run(job, tell), list[str]()
         else:
-            seen, gpu_ids = await self._cold(job)
+            seen, gpu_ids = await self._cold(job, tell)
         files, refused = collect(job.workspace, job.collect)
         return Execution(
             end=seen.end,
@@ -84,10 +88,10 @@ class Local:
             gpu_ids=gpu_ids,
         )
 
-    async def _cold(self, job: Job) -> tuple[Seen, list[str]]:
+    async def _cold(self, job: Job, tell: Tell | None) -> tuple[Seen, list[str]]:
         async with self._placed(job) as place:
             plan.lay_out(job, self.chosen.name, place.uid)
-            return await self._execute(job, place), place.gpu_ids
+            return await self._execute(job, place, tell), place.gpu_ids
 
     async def close(self) -> None:
         """Ends the warm interpreters; nothing else outlives its job."""
@@ -117,12 +121,12 @@ class Local:
             if leased:
                 leased[1].free()
 
-    async def _execute(self, job: Job, place: Place) -> Seen:
+    async def _execute(self, job: Job, place: Place, tell: Tell | None) -> Seen:
         """From start to the last process's end, whatever happens."""
         group = cgroup.make(place.mark, job.limits.memory_bytes, job.limits.processes)
         (report, writing), (stdout, outer) = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
         made = plan.make(self.chosen.name, job, replace(place, report=writing))
-        drain = Drain(stdout, watch.Output(job.limits.output_bytes), job.limits.output_kill_bytes)
+        drain = Drain(stdout, watch.Output(job.limits.output_bytes), job.limits.output_kill_bytes, tell)
         sweeps, usage = self.chosen.name != "bubblewrap", procs.Usage()
         running = None
         try:

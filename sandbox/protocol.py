@@ -7,6 +7,8 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sandbox.progress import Tell
+
 End = Literal["exit", "timeout", "memory", "disk", "output", "cancelled"]
 
 
@@ -97,6 +99,8 @@ class Sandbox(Protocol):
         """What is there, found out by really starting it. Raises SandboxUnavailable with the remedy."""
         ...
 
-    async def run(self, job: Job) -> Execution: ...
+    async def run(self, job: Job, tell: Tell | None = None) -> Execution:
+        """`tell` hears the last line that the script printed, every few seconds at most, where the sandbox can see it so early."""
+        ...
 
     async def close(self) -> None: ...

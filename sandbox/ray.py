@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.parcels import Parcel, Shelf
+from sandbox.progress import Tell
 from sandbox.protocol import Execution, Host, Job, SandboxLost, SandboxUnavailable
 from sandbox.ray_node import code_version, run_job, survey
 
@@ -57,7 +58,7 @@ class Ray:
             notice=f"{answer['sentence']} On a Ray cluster of {len(there)} nodes with {sum(cores)} cores and {sum(gpus)} GPUs.",
         )
 
-    async def run(self, job: Job) -> Execution:
+    async def run(self, job: Job, tell: Tell | None = None) -> Execution:
         await self._connect()
         parcels = await asyncio.to_thread(self.shelf.parcels, job.inputs)
         async with self._sending:

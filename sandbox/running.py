@@ -16,6 +16,7 @@ from typing import Any
 
 from sandbox import procs
 from sandbox.plan import Plan
+from sandbox.progress import LastLine, Tell
 from sandbox.protocol import End
 from sandbox.watch import Output
 
@@ -24,13 +25,15 @@ MAX_REPORT = 4096
 
 
 class Drain:
-    """The read end of a job's output: bounded in memory, ended by a flood."""
+    """The read end of a job's output: bounded in memory, ended by a flood; `tell` hears its last line now and then."""
 
-    def __init__(self, handle: int, output: Output, flood_bytes: int) -> None:
+    def __init__(self, handle: int, output: Output, flood_bytes: int, tell: Tell | None = None) -> None:
         self.loop = asyncio.get_running_loop()
         self.handle, self.output, self.flood_bytes = handle, output, flood_bytes
         self.flooded: asyncio.Future[End] = self.loop.create_future()
         self.drained: asyncio.Future[None] = self.loop.create_future()
+        self.tell, self.line = tell, LastLine()
+        self.later: asyncio.TimerHandle | None = None
         with suppress(OSError):  # a user may hold so many pipe pages and no more
             fcntl.fcntl(handle, fcntl.F_SETPIPE_SZ, CHUNK)
         os.set_blocking(handle, False)
@@ -44,10 +47,26 @@ class Drain:
         self.output.add(data)
         if self.output.n_total > self.flood_bytes and not self.flooded.done():
             self.flooded.set_result("output")
+        if self.tell:
+            self.line.add(data)
+            self._offer()
         if not data:
             self.close()
 
+    def _offer(self) -> None:
+        """Tells the last line, or waits until one may be told."""
+        if self.tell and self.line.wait_s == 0 and (text := self.line.due()):
+            self.tell(text)
+        elif (wait_s := self.line.wait_s) and self.later is None:
+            self.later = self.loop.call_later(wait_s, self._waited)
+
+    def _waited(self) -> None:
+        self.later = None
+        self._offer()
+
     def close(self) -> None:
+        if self.later:
+            self.later.cancel()
         if not self.drained.done():
             self.loop.remove_reader(self.handle)
             os.close(self.handle)

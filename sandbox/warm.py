@@ -24,6 +24,7 @@ from sandbox.cores import cores
 from sandbox.gpus import wants_gpu
 from sandbox.leases import Lease
 from sandbox.plan import Place
+from sandbox.progress import Tell
 from sandbox.protocol import End, Job, SandboxLost
 from sandbox.running import Drain, Running
 from sandbox.tiers import Tier
@@ -66,14 +67,14 @@ class Warm:
     def takes(self, job: Job) -> bool:
         return bool(job.warm) and not job.limits.gpus and not wants_gpu(job.script)
 
-    async def run(self, job: Job) -> Seen:
+    async def run(self, job: Job, tell: Tell | None = None) -> Seen:
         """The script in its trace's interpreter; one at a time."""
         async with self.busy.setdefault(job.warm, asyncio.Lock()):
             zygote = await self._ready(job)
             here = job.model_copy(update={"workspace": zygote.folder})
             try:
                 with cores(job.limits.cpus) as chosen:
-                    seen = await play(zygote, here, chosen)
+                    seen = await play(zygote, here, chosen, tell)
                 if seen.end != "exit" or seen.signal:
                     zygote.running.kill(sweeps=False)
                     await zygote.running.finish()
@@ -130,14 +131,14 @@ def open_zygote(tier: Tier, job: Job, kind: str) -> Zygote:
     return Zygote(running, control, folder, uid, leased[1] if leased else None, kind, talk)
 
 
-async def play(zygote: Zygote, job: Job, chosen: list[int]) -> Seen:
+async def play(zygote: Zygote, job: Job, chosen: list[int], tell: Tell | None) -> Seen:
     """One script, from its order to its report."""
     path = zygote.folder / "solution.py"
     plan.write_new(path, job.script)
     if zygote.uid is not None:
         os.chown(path, zygote.uid, zygote.uid, follow_symlinks=False)
     reading, writing = os.pipe2(os.O_CLOEXEC)
-    drain = Drain(reading, watch.Output(job.limits.output_bytes), job.limits.output_kill_bytes)
+    drain = Drain(reading, watch.Output(job.limits.output_bytes), job.limits.output_kill_bytes, tell)
     try:
         socket.send_fds(zygote.control, [json.dumps({"cores": chosen}).encode()], [writing])
     except OSError as error:
