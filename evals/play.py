@@ -162,6 +162,7 @@ async def told(bench: Bench, name: str, folder: Path) -> dict[str, Any]:
         "attempts": len(attempts),
         "failed": sum(attempt["verdict"] == "failed" for attempt in attempts),
         "accepted": len(accepted),
+        "alarms": sum(any(code.startswith("leak_") for code in attempt.get("codes") or []) for attempt in attempts),
         "improvement_rate": len(accepted) / len(later) if later else 0.0,
         "best_so_far": best_so_far(folder, attempts),
         "seconds": sum(attempt.get("seconds") or 0.0 for attempt in attempts),

@@ -25,11 +25,12 @@ from evals.skill import Degraded
 from graph.settings import Settings
 
 SKILLS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-CONDITION_SKILLS = (0.0, 0.5, 1.0)
+ABLATION_SKILL = 0.6
+CONDITION_SKILLS, INERT_SHARES = (0.0, 0.5, 1.0), (0.0, 0.9)
 STRATEGIES = ("gome", "adaptive", "tree", "mcts", "random")
 QUIET = {
     "memory": "off", "patience": 1000, "time_s": 3600, "run_time_s": 120, "max_failures": 1000,
-    "confirm": False, "ensemble": False, "top_k": 1, "final_seeds": 1,
+    "confirm": False, "ensemble": False, "top_k": 1, "final_seeds": 1, "review": False,
 }  # fmt: skip
 """What every strategy of the crossover goes without, so that a step is one executed script."""
 
@@ -62,7 +63,7 @@ def crossover(tasks: list[str], seeds: range) -> Iterator[Cell]:
 def conditions(tasks: list[str], seeds: range) -> Iterator[Cell]:
     """What makes a crossover appear: who accepts, whether the tree judges validity, the inert share, evidence hidden from the tree."""
     for seed, task, q in itertools.product(seeds, tasks, CONDITION_SKILLS):
-        for inert in (0.0, 0.9):
+        for inert in INERT_SHARES:
             yield Cell(task, "gome", f"inert {inert}", q, seed, inert=inert)
             yield Cell(task, "gome", f"verdict, inert {inert}", q, seed, inert=inert, rule="verdict")
             yield Cell(task, "tree", f"inert {inert}", q, seed, inert=inert)
@@ -72,15 +73,20 @@ def conditions(tasks: list[str], seeds: range) -> Iterator[Cell]:
 
 
 def ablation(tasks: list[str], seeds: range) -> Iterator[Cell]:
-    """One part of the method taken away at a time, at the expert's own skill, four traces."""
+    """One part of the method taken away at a time, four traces, a reasoner that is right more often than not."""
+    whole = (("memory", "@own"), ("confirm", True), ("ensemble", True), ("top_k", 3), ("final_seeds", 2), ("patience", 3))
+    without: dict[str, tuple[tuple[str, Any], ...]] = {
+        "memory": (("memory", "off"), ("sharing", False)),
+        "ensemble": (("ensemble", False),),
+        "second seed": (("confirm", False),),
+    }
     for seed, task in itertools.product(seeds, tasks):
-        whole = (("memory", "@own"), ("confirm", True), ("ensemble", True), ("top_k", 3), ("final_seeds", 2), ("patience", 3))
-        full: dict[str, Any] = {"traces": 4, "changes": whole}
-        yield Cell(task, "gome", "full", 1.0, seed, **full)
-        yield Cell(task, "gome", "no diagnosis", 1.0, seed, blind=True, **full)
-        yield Cell(task, "gome", "one trace", 1.0, seed, traces=1, changes=whole)
-        for name, change in (("memory", ("memory", "off")), ("ensemble", ("ensemble", False)), ("second seed", ("confirm", False))):
-            yield Cell(task, "gome", f"no {name}", 1.0, seed, traces=4, changes=(*whole, change))
+        full = Cell(task, "gome", "full", ABLATION_SKILL, seed, traces=4, changes=whole)
+        yield full
+        yield full._replace(condition="no diagnosis", blind=True)
+        yield full._replace(condition="one trace", traces=1)
+        for name, changes in without.items():
+            yield full._replace(condition=f"no {name}", changes=(*whole, *changes))
 
 
 PLANS = {"crossover": crossover, "conditions": conditions, "ablation": ablation}

@@ -22,7 +22,6 @@ SUITES = {
     "planted": tuple(planted.PLANTED),
     "clean": (
         "randhie",
-        "co2",
         "breast_cancer",
         "diabetes",
         "many_levels",
