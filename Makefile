@@ -7,6 +7,7 @@ EXAMPLE = modechoice
 
 .PHONY: studio run test check bench bench-report eval eval-examples nightly docs reference pictures format clean
 .DEFAULT_GOAL := run
+unexport PYTHONDONTWRITEBYTECODE  # an environment without bytecode costs every script and every test seconds
 
 $(UV):
 	python3 -m venv .tools
@@ -14,10 +15,12 @@ $(UV):
 
 $(VENV)/.synced: $(UV) pyproject.toml uv.lock
 	$(UV) sync --locked --quiet --no-dev
+	$(PY) -m sandbox.bytecode
 	touch $@
 
 $(VENV)/.synced-dev: $(UV) pyproject.toml uv.lock
 	$(UV) sync --locked --quiet
+	$(PY) -m sandbox.bytecode
 	touch $@ $(VENV)/.synced
 
 $(VENV)/.synced-evals: $(UV) pyproject.toml uv.lock
@@ -30,8 +33,8 @@ run: $(VENV)/.synced  ## solve a real example: from a first draft to a better su
 test: $(VENV)/.synced-dev  ## the tests, without the slow ones
 	$(PY) -m pytest -q -n 2 --dist loadfile -m "not slow"
 
-nightly: $(VENV)/.synced-dev  ## all tests, with Ray and the notebook
-	$(UV) sync --locked --quiet --extra ray --group notebook
+nightly: $(VENV)/.synced-dev  ## all tests, with Ray, Studio's server, Postgres and the notebook
+	$(UV) sync --locked --quiet --extra ray --extra studio --extra postgres --group notebook
 	$(PY) -m pytest -q
 
 check: $(VENV)/.synced-dev  ## style, types, import floors
@@ -44,8 +47,9 @@ format: $(VENV)/.synced-dev
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: $(VENV)/.synced  ## overhead per step, memory of the main process, cost of the sandbox
+bench: $(VENV)/.synced  ## overhead per step, memory of the main process, traces side by side, cost of the sandbox
 	$(PY) -m evals.bench
+	$(PY) -m evals.bench_parallel
 	$(PY) -m evals.bench_sandbox
 
 bench-report: $(VENV)/.synced-dev  ## size of report.html with 2,000 attempts, time to first paint in Chromium

@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from evals import suites
+from evals.medals import boards as medal_boards
+from evals.medals import medal
 from evals.provenance import provenance
 from evals.statistics import Interval, Scores, difference, mean, table
 from evals.study import SKILLS, STRATEGIES
 
+BEGIN, END = "<!-- headline: python -m evals.crossover -->", "<!-- headline ends -->"
 Rows = list[dict[str, Any]]
 Cells = dict[tuple[str, float], Scores]
 
@@ -26,12 +29,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=Path("~/.cache/gome/evals/crossover.jsonl").expanduser())
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
+    parser.add_argument("--readme", type=Path, default=Path("README.md"), help="its headline is written anew")
     options = parser.parse_args()
     rows = [json.loads(line) for line in options.runs.read_text().splitlines()]
     text = page(rows)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "crossover.md").write_text(text)
     figure(by_cell(rows), options.out / "crossover.png")
+    put_headline(options.readme, headline(rows))
     print(text)
 
 
@@ -66,6 +71,7 @@ def page(rows: Rows) -> str:
         differences(by_cell(rows, flawed), "flawed tasks (a leak, new groups, the future)"),
         "\n![Score against skill](crossover.png)\n",
         improvement(rows),
+        medals(rows),
         "\n" + provenance("python -m evals.study crossover && python -m evals.crossover"),
     ]
     return "\n".join(parts)
@@ -100,6 +106,56 @@ def improvement(rows: Rows) -> str:
         rates = [[row["improvement_rate"] for row in rows if (row["strategy"], row["q"]) == (strategy, q)] for q in SKILLS]
         lines.append(f"| {strategy} | " + " | ".join(f"{sum(rate) / len(rate):.0%}" if rate else "" for rate in rates) + " |")
     return "\n".join(lines)
+
+
+def medals(rows: Rows) -> str:
+    """Share of runs with any medal and with gold, against the frozen field of evals/medals.py."""
+    boards = medal_boards()
+    lines = [
+        "\n## Synthetic medals\n",
+        f"Any medal / gold by MLE-bench's rank rule in a synthetic field of 100 random searchers per task ({len(boards)} tasks; evals/medals.py). "
+        "No person competed, and a single run's medal is within the error of its private score; only rates mean something.\n",
+        "| strategy | " + " | ".join(f"q = {q:g}" for q in SKILLS) + " |",
+        "|---" * (len(SKILLS) + 1) + "|",
+    ]
+    for strategy in STRATEGIES:
+        cells = []
+        for q in SKILLS:
+            q = SKILLS[0] if strategy == "random" else q
+            won = [
+                medal(row["private"], boards[row["task"]])
+                for row in rows
+                if (row["strategy"], row["q"]) == (strategy, q) and row["task"] in boards
+            ]
+            cells.append(f"{sum(map(bool, won)) / len(won):.0%} / {won.count('gold') / len(won):.0%}" if won else "")
+        lines.append(f"| {strategy} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) if boards else ""
+
+
+def headline(rows: Rows) -> str:
+    """Two sentences for the README, from the same runs."""
+    cells = by_cell(rows)
+    tasks, seeds = len({row["task"] for row in rows}), len({row["seed"] for row in rows})
+
+    def of(strategy: str, q: float) -> str:
+        return mean(cells[strategy, q]).plain
+
+    return (
+        f"**Does the gradient beat the tree?** {len(rows):,} offline runs ({tasks} tasks, {seeds} seeds, the same nodes, reasoner and number of executed "
+        f"scripts; 0 the default script, 1 the reference): with a reasoner that is always right `gome` reaches {of('gome', 1.0)}, `adaptive` "
+        f"{of('adaptive', 1.0)}, `tree` {of('tree', 1.0)}, `mcts` {of('mcts', 1.0)}; with one that is always wrong {of('gome', 0.0)}, "
+        f"{of('adaptive', 0.0)}, {of('tree', 0.0)} and {of('mcts', 0.0)}; drafts alone {of('random', 0.0)}.\n"
+        "[The study](docs/results/crossover.md), and [what makes a crossover appear](docs/results/conditions.md).\n\n"
+        "![Score against skill](docs/results/crossover.png)"
+    )
+
+
+def put_headline(readme: Path, text: str) -> None:
+    """Between its two marks, where the file has them."""
+    whole = readme.read_text()
+    if BEGIN in whole and END in whole:
+        before, after = whole.split(BEGIN)[0], whole.split(END)[1]
+        readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
 def figure(cells: Cells, path: Path) -> None:

@@ -6,7 +6,7 @@ python -m evals.momentum page      # docs/results/momentum.md from what was run
 
 The memory of a measured run holds what was learnt on the OTHER tasks (evaluation mode) and what the run itself records. The reasoner is
 the expert behind the dial of evals/skill.py, so that there is something to learn: at skill q a share 1 - q of its hypotheses is wrong.
-Executions are real and recorded by script and data (evals/recorded.py). Scores are cross-validated on fixed folds.
+Executions are real and recorded by script and data (evals/recorded.py), shared with the crossover study. Scores are cross-validated on fixed folds.
 """
 
 from __future__ import annotations
@@ -21,10 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from evals import suites
-from evals.forked import Forked
-from evals.play import Bench, Shared, play
+from evals.play import Bench, open_bench, play
 from evals.provenance import provenance
-from evals.recorded import Recorded
 from evals.skill import Degraded
 from evals.statistics import Interval, Scores, difference, mean, table
 from graph.settings import Settings
@@ -39,7 +37,7 @@ SKILLS = (0.5, 1.0)
 TEACH_SEEDS = (1001, 1002)
 FEW: dict[str, Any] = {
     "traces": 1, "max_repairs": 0, "patience": 1000, "time_s": 36_000, "run_time_s": 60, "max_failures": 1000, "sharing": False,
-    "ensemble": False, "confirm": False, "audit": False, "top_k": 1, "final_seeds": 1, "evaluation": True, "n_folds": 3,
+    "ensemble": False, "confirm": False, "audit": False, "top_k": 1, "final_seeds": 1, "evaluation": True, "review": False,
 }  # fmt: skip
 
 
@@ -176,25 +174,24 @@ def curve(row: dict[str, Any], scale: dict[str, tuple[float, float]]) -> float:
 
 async def amain(options: argparse.Namespace) -> None:
     options.root.mkdir(parents=True, exist_ok=True)
-    inner = Forked()
-    bench = Bench(options.root, Shared(), Recorded(inner, options.root / "recorded"), settings_of(0, "off", 1, "off"))
+    bench = open_bench(options.evals)
     try:
         await (teach if options.verb == "teach" else measure)(bench, options)
     finally:
         await bench.worker.end()
-        await inner.close()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("verb", choices=("teach", "run", "page"))
-    parser.add_argument("--tasks", default="modechoice,randhie,fair,co2,breast_cancer,diabetes,anes96,rare_class")
+    parser.add_argument("--tasks", default="clean", help="tasks or suites of evals/suites.py")
     parser.add_argument("--q", type=float, nargs="+", default=list(SKILLS), help="skills of the reasoner")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--steps", type=int, default=8)
-    parser.add_argument("--root", type=Path, default=Path("~/.cache/gome/evals/momentum").expanduser())
+    parser.add_argument("--evals", type=Path, default=Path("~/.cache/gome/evals").expanduser(), help="recorded executions of all studies")
     parser.add_argument("--page", type=Path, default=Path("docs/results/momentum.md"))
     options = parser.parse_args()
+    options.root = options.evals / "momentum"
     options.out = options.root / "runs.jsonl"
     if options.verb != "page":
         return asyncio.run(amain(options))

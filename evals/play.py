@@ -15,6 +15,7 @@ from typing import Any
 
 from evals import suites
 from evals.recorded import Recorded
+from evals.rules import Rules
 from evals.warm import Warm
 from graph.artifacts import write_atomic
 from graph.build import build_graph
@@ -121,6 +122,7 @@ async def play(
     *,
     keep: bool = False,
     memory: Memory | None = None,
+    rules: Rules | None = None,
 ) -> dict[str, Any]:
     """Runs the loop once; the run's account as one flat record. The run folder goes unless `keep`."""
     setup = await bench.template(name)
@@ -134,6 +136,8 @@ async def play(
         run.reasoner = reasoner
     if memory is not None:
         run.memory = memory
+    if rules is not None:
+        run.judge, run.policy = rules
     config: Any = {"recursion_limit": 100_000}
     try:
         await build_graph().ainvoke({"task": run.task_path, "run_dir": str(folder)}, config, context=settings)
@@ -158,6 +162,7 @@ async def told(bench: Bench, name: str, folder: Path) -> dict[str, Any]:
         "attempts": len(attempts),
         "failed": sum(attempt["verdict"] == "failed" for attempt in attempts),
         "accepted": len(accepted),
+        "alarms": sum(any(code.startswith("leak_") for code in attempt.get("codes") or []) for attempt in attempts),
         "improvement_rate": len(accepted) / len(later) if later else 0.0,
         "best_so_far": best_so_far(folder, attempts),
         "seconds": sum(attempt.get("seconds") or 0.0 for attempt in attempts),

@@ -20,14 +20,17 @@ from typing import Any, NamedTuple
 
 from evals import suites
 from evals.play import Bench, open_bench, play
+from evals.rules import rules_of
 from evals.skill import Degraded
 from graph.settings import Settings
 
 SKILLS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+ABLATION_SKILL = 0.6
+CONDITION_SKILLS, INERT_SHARES = (0.0, 0.5, 1.0), (0.0, 0.9)
 STRATEGIES = ("gome", "adaptive", "tree", "mcts", "random")
 QUIET = {
     "memory": "off", "patience": 1000, "time_s": 3600, "run_time_s": 120, "max_failures": 1000,
-    "confirm": False, "ensemble": False, "top_k": 1, "final_seeds": 1,
+    "confirm": False, "ensemble": False, "top_k": 1, "final_seeds": 1, "review": False,
 }  # fmt: skip
 """What every strategy of the crossover goes without, so that a step is one executed script."""
 
@@ -42,6 +45,7 @@ class Cell(NamedTuple):
     seed: int
     inert: float = 0.5
     blind: bool = False
+    rule: str = "measured"  # evals/rules.py
     traces: int = 1
     changes: tuple[tuple[str, Any], ...] = ()
 
@@ -51,30 +55,38 @@ class Cell(NamedTuple):
 
 
 def crossover(tasks: list[str], seeds: range) -> Iterator[Cell]:
-    for task, q, strategy, seed in itertools.product(tasks, SKILLS, STRATEGIES, seeds):
+    for seed, task, q, strategy in itertools.product(seeds, tasks, SKILLS, STRATEGIES):
         if strategy != "random" or q == SKILLS[0]:  # drafts alone: the dial does not touch it
             yield Cell(task, strategy, "plain", q, seed)
 
 
 def conditions(tasks: list[str], seeds: range) -> Iterator[Cell]:
-    """The combinations of offline studies: inert share, evidence hidden from the tree."""
-    for task, q, seed in itertools.product(tasks, (0.0, 0.5, 1.0), seeds):
-        for inert in (0.0, 0.9):
-            for strategy in ("gome", "tree"):
-                yield Cell(task, strategy, f"inert {inert}", q, seed, inert=inert)
-        yield Cell(task, "tree", "blind", q, seed, blind=True)
+    """What makes a crossover appear: who accepts, whether the tree judges validity, the inert share, evidence hidden from the tree."""
+    for seed, task, q in itertools.product(seeds, tasks, CONDITION_SKILLS):
+        for inert in INERT_SHARES:
+            yield Cell(task, "gome", f"inert {inert}", q, seed, inert=inert)
+            yield Cell(task, "gome", f"verdict, inert {inert}", q, seed, inert=inert, rule="verdict")
+            yield Cell(task, "tree", f"inert {inert}", q, seed, inert=inert)
+            yield Cell(task, "tree", f"blind, inert {inert}", q, seed, inert=inert, blind=True)
+            yield Cell(task, "tree", f"valid, inert {inert}", q, seed, inert=inert, rule="valid tree")
+            yield Cell(task, "tree", f"score, inert {inert}", q, seed, inert=inert, rule="score", changes=(("audit", False),))
 
 
 def ablation(tasks: list[str], seeds: range) -> Iterator[Cell]:
-    """One part of the method taken away at a time, at the expert's own skill, four traces."""
-    for task, seed in itertools.product(tasks, seeds):
-        whole = (("memory", "@own"), ("confirm", True), ("ensemble", True), ("top_k", 3), ("final_seeds", 2), ("patience", 3))
-        full: dict[str, Any] = {"traces": 4, "changes": whole}
-        yield Cell(task, "gome", "full", 1.0, seed, **full)
-        yield Cell(task, "gome", "no diagnosis", 1.0, seed, blind=True, **full)
-        yield Cell(task, "gome", "one trace", 1.0, seed, traces=1, changes=whole)
-        for name, change in (("memory", ("memory", "off")), ("ensemble", ("ensemble", False)), ("second seed", ("confirm", False))):
-            yield Cell(task, "gome", f"no {name}", 1.0, seed, traces=4, changes=(*whole, change))
+    """One part of the method taken away at a time, four traces, a reasoner that is right more often than not."""
+    whole = (("memory", "@own"), ("confirm", True), ("ensemble", True), ("top_k", 3), ("final_seeds", 2), ("patience", 3))
+    without: dict[str, tuple[tuple[str, Any], ...]] = {
+        "memory": (("memory", "off"), ("sharing", False)),
+        "ensemble": (("ensemble", False),),
+        "second seed": (("confirm", False),),
+    }
+    for seed, task in itertools.product(seeds, tasks):
+        full = Cell(task, "gome", "full", ABLATION_SKILL, seed, traces=4, changes=whole)
+        yield full
+        yield full._replace(condition="no diagnosis", blind=True)
+        yield full._replace(condition="one trace", traces=1)
+        for name, changes in without.items():
+            yield full._replace(condition=f"no {name}", changes=(*whole, *changes))
 
 
 PLANS = {"crossover": crossover, "conditions": conditions, "ablation": ablation}
@@ -88,7 +100,8 @@ async def run_cell(bench: Bench, cell: Cell, budget: int) -> dict[str, Any]:
     settings = Settings.model_validate(given | spend | {"policy": cell.strategy, "seed": cell.seed, "traces": cell.traces})
     reasoner = Degraded(cell.q, cell.seed, inert=cell.inert, blind=cell.blind)
     began = time.monotonic()
-    account = await play(bench, cell.task, settings, reasoner, cell.key.replace(" ", "_"))
+    rules = rules_of(cell.rule, cell.q, cell.seed)
+    account = await play(bench, cell.task, settings, reasoner, cell.key.replace(" ", "_"), rules=rules)
     return {**cell._asdict(), **account, "key": cell.key, "wall": round(time.monotonic() - began, 2)}
 
 

@@ -21,10 +21,9 @@ SUITES = {
     "real": REAL,
     "planted": tuple(planted.PLANTED),
     "clean": (
-        "modechoice",
         "randhie",
-        "co2",
-        "digits",
+        "breast_cancer",
+        "diabetes",
         "many_levels",
         "not_at_random",
         "skewed_amount",

@@ -28,7 +28,7 @@ class Entry(NamedTuple):
 async def judged(run: Run, entry: Entry, best: Best | None) -> tuple[Grade, Judgement]:
     grade = await grading(run, entry.execution, best, every_gate=entry.validity)
     again = await over_seeds(run, entry, best) if best and run.settings.confirm and entry.repeatable and doubtful(grade) else None
-    judgement = judge(
+    judgement = (run.judge or judge)(
         grade,
         z=run.settings.accept_z,
         has_best=best is not None,

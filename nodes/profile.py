@@ -10,6 +10,7 @@ from langgraph.runtime import Runtime
 
 from graph.artifacts import write_atomic
 from graph.briefs import exec_cpus
+from graph.budget import plan
 from graph.rounds import keep_round, last_round
 from graph.run import Json, Run, make_folder, new_folder, open_run
 from graph.settings import Settings
@@ -121,6 +122,7 @@ def announce(run: Run) -> None:
         settings=settings.model_dump(),
         schema=1,
     )
+    run.events.emit("budget", key="budget", **plan(run))
     where = {key: run.setup.get(key) for key in ("tier", "enforced", "notice", "gpus", "cpus")}
     run.events.emit("sandbox", key="sandbox", **where)
     run.events.emit(

@@ -17,7 +17,8 @@ async def select(state: TraceState) -> dict[str, Any]:
     run, row = open_run(state["run_dir"]), state["row"]
     rng = random.Random(f"{run.settings.seed}/{row['trace']}/{row['step']}")
     told = row.get("told") if row["best"] else None
-    choice = (chosen(row) if told else crossing(row)) or POLICIES[run.settings.policy](view(run, row, state["siblings"]), rng)
+    policy = run.policy or POLICIES[run.settings.policy]
+    choice = (chosen(row) if told else crossing(row)) or policy(view(run, row, state["siblings"]), rng)
     base = run.attempt(choice.base) if choice.base else None
     work = begin(row, choice, base["id"] if base else None)
     if base and choice.mode == "broaden" and row["diagnosis"]:

@@ -104,6 +104,10 @@ def _profiled(view: RunView, event: Event) -> RunView:
     return replace(view, profile={k: v for k, v in event.items() if k not in ("t", "ev")})
 
 
+def _planned(view: RunView, event: Event) -> RunView:
+    return replace(view, kept_s=number(_dict(event.get("seconds")).get("finalize")))
+
+
 def _wrote(activity: str) -> Callable[[RunView, Event], RunView]:
     """drafted, updated and repaired: a script was written and waits for the sandbox."""
 
@@ -297,6 +301,7 @@ HANDLERS: dict[str, Callable[[RunView, Event], RunView]] = {
     "run_started": _started,
     "run_resumed": _resumed,
     "profile": _profiled,
+    "budget": _planned,
     "sandbox": _isolated,
     "drafted": _wrote("draft"),
     "updated": _wrote("update"),

@@ -149,7 +149,11 @@ def verdicts(view: RunView) -> dict[str, Any]:
 def bars(view: RunView, now: float) -> list[dict[str, Any]]:
     """Budgets with the share that is used; None where there is no limit."""
     rows = budgets(view, now)
-    return [{"name": b.name, "text": b.text, "share": round(100 * min(b.used / b.limit, 1), 2) if b.limit else None} for b in rows]
+    kept = f", {duration(view.kept_s)} kept for the finale" if view.kept_s and view.ended is None else ""
+    return [
+        {"name": b.name, "text": b.text + kept * (b.name == "time"), "share": round(100 * min(b.used / b.limit, 1), 2) if b.limit else None}
+        for b in rows
+    ]
 
 
 def going_on(view: RunView, now: float) -> list[dict[str, str]]:

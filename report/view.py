@@ -129,6 +129,7 @@ class RunView:
     n_traces: int = 0
     steps: int | None = None
     time_s: float | None = None
+    kept_s: float | None = None  # of the time, for the finale
     sandbox: str = ""
     reasoner: str = ""
     memory: str = ""

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sandbox import cgroup, plan, procs, watch
+from sandbox.bytecode import compile_packages
 from sandbox.collect import collect
 from sandbox.cores import cores
 from sandbox.gpus import Gpu, devices, lease, nodes
@@ -47,9 +48,11 @@ class Local:
             reap(self.notes)
 
     async def probe(self) -> Host:
+        found = packages()
+        await asyncio.to_thread(compile_packages, found)
         cores = len(os.sched_getaffinity(0))
         return Host(
-            packages=packages(),
+            packages=found,
             cpus=cores,
             total_cpus=cores,
             gpus=[gpu.title for gpu in self.gpus],

@@ -51,6 +51,11 @@ def test_unknown_kinds_and_keys_are_skipped():
     assert fold(view, {"ev": "something_new", "x": 1}) == view
 
 
+def test_the_time_kept_for_the_finale_is_known() -> None:
+    assert fold(RunView(), {"t": 1, "ev": "budget", "seconds": {"finalize": 60.0}}).kept_s == 60
+    assert fold(RunView(), {"t": 1, "ev": "budget", "seconds": "<b>"}).kept_s is None
+
+
 def test_minimised_metric_keeps_the_lowest_score():
     view = fold(RunView(), {"t": 1, "ev": "run_started", "direction": "min", "traces": 1})
     for i, value in enumerate([5.0, 3.0, 4.0]):

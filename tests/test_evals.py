@@ -1,0 +1,117 @@
+"""What the studies compute with: rules of acceptance, the rank rule of medals, paired intervals, the README's headline."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evals import crossover, suites
+from evals.conditions import by_variant, variant
+from evals.medals import Entry, field, medal
+from evals.rules import by_score, by_verdict, valid_tree
+from evals.statistics import difference, mean
+from evals.study import PLANS, SKILLS, STRATEGIES
+from graph.acceptance import Side, judge
+from graph.policy import View
+
+
+def grade(d: float, *, leak: bool = False) -> Any:
+    problems = [{"code": "leak_column", "message": "gives the label away"}] if leak else []
+    paired = {"best": {"d": d, "se": 0.1, "p_improved": 0.5, "method": "rows", "n": 100}}
+    return {"ok": not leak, "problems": problems, "score": 1.0, "paired": paired}
+
+
+GIVEN: dict[str, Any] = {"z": 1.0, "has_best": True, "new": Side(1.0, 100), "best": Side(1.0, 100)}
+
+
+def test_a_verdict_is_the_measured_one_at_full_skill_and_a_coin_at_none() -> None:
+    differences = [i / 100 - 0.5 for i in range(400)]
+    right = [judge(grade(d), **GIVEN).verdict for d in differences]
+    assert [by_verdict(1.0, 0)(grade(d), **GIVEN).verdict for d in differences] == right
+    said = [by_verdict(0.0, 0)(grade(d), **GIVEN).verdict for d in differences]
+    agree = sum(a == b for a, b in zip(said, right, strict=True))
+    assert 150 < agree < 250
+    assert said == [by_verdict(0.0, 0)(grade(d), **GIVEN).verdict for d in differences]  # the same luck for the same difference
+    assert by_verdict(0.0, 0)(grade(1.0, leak=True), **GIVEN).verdict == "rejected"  # a gate is no matter of opinion
+
+
+def test_plain_scores_take_a_leak_and_any_gain() -> None:
+    assert by_score(grade(0.001, leak=True), **GIVEN).replaces and not by_score(grade(-0.001), **GIVEN).replaces
+    assert not judge(grade(0.001, leak=True), **GIVEN).replaces
+
+
+def attempt(number: int, score: float, verdict: str) -> dict[str, Any]:
+    return {
+        "id": f"a{number}",
+        "ref": f"r{number}",
+        "kind": "draft",
+        "parent": None,
+        "score": score,
+        "verdict": verdict,
+        "oof": "x",
+        "script": "s",
+    }
+
+
+def test_the_valid_tree_improves_the_accepted_best_not_the_highest_score() -> None:
+    attempts = [attempt(i, score, "rejected" if score > 0.9 else "accepted") for i, score in enumerate((0.99, 0.8, 0.7, 0.6, 0.5))]
+    view = View(attempts=attempts, best="r1", open_hypotheses=0, direction="max")
+    assert valid_tree(view, random.Random(0)).base == "r1"
+
+
+@pytest.mark.parametrize("direction", ["max", "min"])
+def test_medals_follow_the_rank_in_a_field_of_a_hundred(direction: str) -> None:
+    sign = 1 if direction == "max" else -1
+    board = [sign * value for value in range(100, 0, -1)]  # best first
+    assert [medal(sign * value, board) for value in (91, 90, 81, 80, 61, 60)] == ["gold", "silver", "silver", "bronze", "bronze", ""]
+    assert medal(None, board) == ""
+    made = field([Entry(sign * i, sign * i) for i in range(30)], direction)
+    assert len(made) == 100 and made == sorted(made, reverse=direction == "max") and made[0] == sign * 29
+
+
+def test_differences_are_paired_by_task_and_seed() -> None:
+    one = {"a": {0: 0.5, 1: 0.9}, "b": {0: 0.2}}
+    two = {"a": {0: 0.4, 1: 0.8}, "b": {0: 0.1, 7: 9.0}, "c": {0: 1.0}}
+    found = difference(one, two)
+    assert found.mean == pytest.approx(0.1) and found.low == pytest.approx(0.1) and found.high == pytest.approx(0.1)
+    assert mean(one).low <= mean(one).mean <= mean(one).high
+
+
+def test_a_run_without_a_submission_counts_as_the_worst() -> None:
+    ends = {"default": 2.0, "reference": 1.0}
+    assert suites.normalised(None, ends) == -1 and suites.normalised(1.5, ends) == 0.5 and suites.normalised(-9.0, ends) == 1.3
+
+
+def rows() -> list[dict[str, Any]]:
+    ends = suites.references()
+    tasks = ("ratio", "credit_leak")
+    skill = {"gome": 0.9, "adaptive": 0.8, "tree": 0.5, "mcts": 0.4, "random": 0.2}
+    return [
+        {"task": task, "strategy": strategy, "q": q, "seed": seed, "attempts": 12, "improvement_rate": 0.3,
+         "private": ends[task]["default"] + q * skill[strategy] * (ends[task]["reference"] - ends[task]["default"])}
+        for task in tasks for strategy in STRATEGIES for q in SKILLS for seed in (0, 1)
+    ]  # fmt: skip
+
+
+def test_the_page_and_the_headline_come_from_the_runs(tmp_path: Path) -> None:
+    text = crossover.page(rows())
+    assert "| gome | 0.00 [0.00, 0.00] | 0.18 [0.18, 0.18]" in text and "| gome - tree |" in text
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{crossover.BEGIN}\nold\n{crossover.END}\nafter\n")
+    for _ in range(2):
+        crossover.put_headline(readme, crossover.headline(rows()))
+    found = readme.read_text()
+    assert found.startswith("before\n") and found.endswith("\nafter\n") and "old" not in found and found.count("gome` reaches 0.90") == 1
+
+
+def test_plans_name_every_run_once_and_conditions_are_told_apart() -> None:
+    for plan in PLANS.values():
+        cells = list(plan(["ratio", "randhie"], range(2)))
+        assert len({cell.key for cell in cells}) == len(cells)
+    found = {variant(cell._asdict()) for cell in PLANS["conditions"](["ratio"], range(1))}
+    assert found == {"gome", "gome, verdict", "tree", "tree, blind", "tree, valid", "tree, score"}
+    made = [cell._asdict() | {"private": 0.0} for cell in PLANS["conditions"](["ratio"], range(1))]
+    assert len(by_variant(made)) == len(made)
