@@ -71,6 +71,7 @@ def run(
     ] = None,
     steer: Annotated[str | None, typer.Option(help="Ask you after a merge: each | stuck | never. [default: never]")] = None,
     checkpoint: Annotated[str | None, typer.Option(help="postgresql://user@host/database; else SQLite in the run folder.")] = None,
+    otel: Annotated[bool, typer.Option("--otel", help="Send OpenTelemetry spans to OTEL_EXPORTER_OTLP_ENDPOINT (extra otel).")] = False,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Any other setting as name=value.")] = None,
     runs_dir: RunsDir = "runs",
     json: AsJson = False,
@@ -95,6 +96,7 @@ def run(
         "memory": memory,
         "steer": steer,
         "checkpoint": checkpoint,
+        "otel": otel or None,
         "runs_dir": runs_dir,
     }
     from graph.run import new_folder

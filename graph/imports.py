@@ -17,7 +17,7 @@ from graph.settings import Settings
 
 FOLDERS = (*STORES, *NEEDED, "task")
 OF_A_MACHINE = (
-    "sandbox", "isolation", "slots", "gpus", "base_url", "key_env", "extra_body", "memory", "cache", "prices", "checkpoint", "runs_dir",
+    "sandbox", "isolation", "slots", "gpus", "base_url", "key_env", "extra_body", "memory", "cache", "prices", "checkpoint", "otel", "runs_dir",
 )  # fmt: skip
 MAX_RATIO = 200  # a zip that grows more than this is a bomb
 SPARE_BYTES = 2**30

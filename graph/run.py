@@ -22,6 +22,7 @@ from graph.gists import gist
 from graph.lock import RunError as RunError
 from graph.lock import hold, release
 from graph.settings import Settings
+from graph.spans import Spans, spans
 from memory.protocol import Memory
 from reasoner.chat.address import public_url
 from reasoner.protocol import Reasoner, TaskBrief
@@ -49,6 +50,10 @@ class Run:
         self.drafting = asyncio.Lock()
         self.loop = asyncio.get_running_loop()
         self.events.listeners.append(stream)
+        self.spans: Spans | None = None
+        if self.settings.otel:
+            self.spans = spans(self.id, lambda text: self.events.emit("warning", message=text))
+            self.events.listeners.append(self.spans.on_event)
         self.auditing = asyncio.Lock()
         self.finishing = False  # the finale may spend its reserve
         self.busy: Counter[str] = Counter()  # verbs at work now
@@ -91,6 +96,8 @@ class Run:
             await self.reasoner.close()
         if "memory" in made:
             await asyncio.to_thread(self.memory.close)
+        if self.spans:
+            await asyncio.to_thread(self.spans.close)
 
     def change(self, **values: Any) -> None:
         """New values of settings, kept in run.json for every later session."""

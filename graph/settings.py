@@ -143,6 +143,11 @@ class Settings(BaseModel):
     )
     sharing: bool = Field(True, description="traces are told what the others measured and run on this task, also with the memory off")
     evaluation: bool = Field(False, description="ignore what the memory knows of this very task from earlier runs")
+    otel: bool = Field(
+        False,
+        title="OpenTelemetry",
+        description="spans of run, rounds, steps and verbs go where OTEL_EXPORTER_OTLP_ENDPOINT says (extra `otel`)",
+    )
     runs_dir: str = Field("runs", description="where run folders are made")
 
     @model_validator(mode="before")
