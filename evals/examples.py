@@ -12,8 +12,9 @@ from pathlib import Path
 
 from evals.common import Result, solve
 from graph.settings import Settings
+from task.examples import EXAMPLES
 
-DEFAULT = "modechoice,randhie,co2,digits,fair,breast_cancer"
+DEFAULT = ",".join(EXAMPLES)
 
 
 def main() -> None:
