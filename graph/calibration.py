@@ -6,19 +6,20 @@ the protocol are not judged by their score: neither counts.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 Attempt = dict[str, Any]
 
 BINS = (0.0, 0.3, 0.5, 0.7, 0.9)  # lower bounds of the reliability table's confidence bins
+BIN_NAMES = [f"{low:.1f}-{high:.1f}" for low, high in zip(BINS, (*BINS[1:], 1.0), strict=True)]
 SIZES = {"small": (0.0, 2.0), "medium": (2.0, 5.0), "large": (5.0, float("inf"))}  # realised gain in standard errors
 ENOUGH = 3  # predictions below which nothing is told to the reasoner
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(NamedTuple):
     """One hypothesis, its stated confidence and size, and its measured gain in standard errors."""
 
     component: str
@@ -125,9 +126,7 @@ def brier(items: Sequence[Prediction]) -> float:
 
 
 def bin_of(confidence: float) -> str:
-    low = max(bound for bound in BINS if bound <= confidence)
-    high = next((bound for bound in BINS if bound > low), 1.0)
-    return f"{low:.1f}-{high:.1f}"
+    return BIN_NAMES[bisect_right(BINS, confidence) - 1]
 
 
 def mean(values: Iterable[float]) -> float:
