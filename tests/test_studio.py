@@ -154,7 +154,7 @@ async def told_next(client: Any, thread: str, words: str, checkpoint: Any = None
     await client.threads.update_state(thread, {"traces": {"0": row}}, as_node="merge", checkpoint=checkpoint)
     await client.runs.wait(thread, "gome", input=None, durability="sync")
     assert (await client.threads.get_state(thread))["tasks"][0]["interrupts"], "the person is asked before it goes on"
-    await answered(client, thread, {})
+    await answered(client, thread, {"stop": False})
     values = (await client.threads.get_state(thread))["values"]
     head = values["traces"]["0"]["head"]
     record: dict[str, Any] = json.loads((Path(values["run_dir"]) / "artifacts" / head[:2] / head).read_text())
