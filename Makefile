@@ -33,8 +33,8 @@ run: $(VENV)/.synced  ## solve a real example: from a first draft to a better su
 test: $(VENV)/.synced-dev  ## the tests, without the slow ones
 	$(PY) -m pytest -q -n 2 --dist loadfile -m "not slow"
 
-nightly: $(VENV)/.synced-dev  ## all tests, with Ray, Studio's server and Postgres
-	$(UV) sync --locked --quiet --extra ray --extra studio --extra postgres
+nightly: $(VENV)/.synced-dev  ## all tests, with Ray, Studio's server, Postgres and the notebook
+	$(UV) sync --locked --quiet --extra ray --extra studio --extra postgres --group notebook
 	$(PY) -m pytest -q
 
 check: $(VENV)/.synced-dev  ## style, types, import floors

@@ -28,29 +28,32 @@ def build_graph(checkpointer: Any = None) -> Compiled:
     return build(checkpointer)
 
 
-async def asolve(task: str, *, config: dict[str, Any] | None = None, **settings: Any) -> Outcome:
+async def asolve(task: str, *, echo: bool = False, config: dict[str, Any] | None = None, **settings: Any) -> Outcome:
     """Solves a task folder; `settings` are the fields of graph.settings.Settings. Raises TaskError, SandboxUnavailable, ReasonerUnavailable.
 
+    `echo` prints a line for each thing worth knowing while it goes on.
     `config`: {"callbacks": …, "tags": …, "metadata": …} as LangChain takes them; LangSmith needs only its environment variables.
     """
     from graph.session import start
     from graph.settings import Settings
+    from report.console import make_listener
 
-    return await start(str(task), Settings(**settings), config=config)
+    with make_listener("plain" if echo else "quiet") as listener:
+        return await start(str(task), Settings(**settings), listeners=[listener.on_event], config=config)
 
 
-def solve(task: str, *, config: dict[str, Any] | None = None, **settings: Any) -> Outcome:
+def solve(task: str, *, echo: bool = False, config: dict[str, Any] | None = None, **settings: Any) -> Outcome:
     """`asolve` for synchronous callers; works inside a notebook's running loop too."""
     import asyncio
 
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(asolve(task, config=config, **settings))
+        return asyncio.run(asolve(task, echo=echo, config=config, **settings))
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(max_workers=1) as pool:
-        return pool.submit(asyncio.run, asolve(task, config=config, **settings)).result()
+        return pool.submit(asyncio.run, asolve(task, echo=echo, config=config, **settings)).result()
 
 
 def main() -> None:

@@ -104,9 +104,10 @@ def step(stream: Stream, rng: random.Random, trace: int, number: int, best: dict
     else:
         folds = [score + rng.gauss(0, 0.004) for _ in range(5)]
         record |= {"score": score, "score_se": 0.004, "folds": folds, "gain": gain, "gain_se": 0.0015, "problems": []}
-        record |= {"reasons": ["beyond noise" if verdict == "accepted" else "within noise"]}
+        takes = verdict == "accepted" or (verdict == "tie" and rng.random() < 0.2)
+        record |= {"reasons": ["beyond noise" if verdict == "accepted" else "within noise"], "replaces": takes, "measured": bool(parent)}
     stream.put("attempt", 0.2, **record)
-    if verdict == "accepted":
+    if record.get("replaces"):
         best[trace] = (id, score, new[:4000])
 
 

@@ -12,7 +12,7 @@ import random
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from graph.calibration import calibration, noise_units, predictions
+from graph.calibration import calibration, gained, predictions
 from graph.policy import Attempt, Choice, View
 
 Arm = Literal["directed", "broaden", "backtrack", "redraft"]
@@ -118,7 +118,7 @@ def counts(attempt: Attempt) -> bool:
 
 def reward(attempt: Attempt) -> float:
     """Improvement squashed to 0..1 in units of noise: .46 at one standard error, .96 at four; 0 unless accepted."""
-    return max(0.0, math.tanh(noise_units(attempt) / 2)) if attempt["verdict"] == "accepted" else 0.0
+    return max(0.0, math.tanh(gained(attempt) / 2)) if attempt["verdict"] == "accepted" else 0.0
 
 
 def mean_cost(arm: Arm, attempts: Sequence[Attempt]) -> float:

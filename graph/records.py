@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graph.calibration import measured
 from graph.run import Json, Run
 from graph.state import Best, Trace, Work
 
@@ -83,6 +84,7 @@ SHOWN = [
     "gain",
     "gain_se",
     "verdict",
+    "replaces",
     "reasons",
     "codes",
     "problems",
@@ -104,4 +106,5 @@ def announce(run: Run, attempt: Json) -> None:
         move=hypothesis.get("move"),
         predicted=hypothesis.get("effect"),
         confidence=hypothesis.get("confidence"),
+        measured=measured(attempt),
     )

@@ -27,6 +27,7 @@ from graph.settings import Settings
 from graph.signals import interruptible
 from graph.steering import Answer, Question
 from reasoner.protocol import Reasoner, ReasonerUnavailable, Usage
+from report.view import Attempt
 from task.client import TaskWorker
 
 Ask = Callable[[Question], Answer | None]  # None: no answer now; the run waits for one
@@ -52,6 +53,18 @@ class Outcome:
     @property
     def waiting(self) -> bool:
         return self.reason == "waiting"
+
+    @property
+    def report(self) -> Path:
+        """The page of the run."""
+        return self.folder / "report.html"
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """Every attempt, in order: verdict, score, gain, hypothesis; `pandas.DataFrame(outcome.attempts)` makes a table of them."""
+        from report.events import load
+
+        return list(load(self.folder).attempts.values())
 
     def _repr_html_(self) -> str:
         from report.notebook import outcome_html

@@ -1,71 +1,119 @@
-"""Was the reasoner right about itself? Predicted effects against what was measured."""
+"""Calibration: what was predicted for hypotheses against what was measured. One arithmetic: the loop tells it to the reasoner, the report to people."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from report.view import Attempt, RunView
 
-EDGES = (0.0, 0.25, 0.5, 0.75, 1.0)
+BINS = (0.0, 0.3, 0.5, 0.7, 0.9)  # lower bounds of the reliability table's confidence bins
+BIN_NAMES = [f"{low:.1f}-{high:.1f}" for low, high in zip(BINS, (*BINS[1:], 1.0), strict=True)]
+SIZES = {"small": (0.0, 2.0), "medium": (2.0, 5.0), "large": (5.0, float("inf"))}  # realised gain in standard errors
+UNSAID = 0.5  # the confidence of a hypothesis that states none
+
+
+class Prediction(NamedTuple):
+    """One hypothesis, its stated confidence and size, and its measured gain in standard errors."""
+
+    component: str
+    size: str
+    confidence: float
+    helped: bool
+    z: float
 
 
 @dataclass(frozen=True)
-class Group:
-    """Measured hypotheses of one kind: how many, how sure on average, how many helped beyond noise, their mean gain."""
+class Row:
+    """One line of a reliability table."""
 
-    name: str
+    key: str
     n: int
-    confidence: float | None
-    hits: int
-    gain: float
+    helped: int
+    confidence: float  # mean stated
+    brier: float
+    z: float  # mean measured gain in standard errors
 
     @property
     def rate(self) -> float:
-        return self.hits / self.n
+        return self.helped / self.n
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Brier score of the stated confidences (0 is perfect, .25 is what always saying one half earns), and hit rates by group."""
+    """n hypotheses measured, how many helped, the Brier score and what a constant guess at the hit rate would have got."""
 
     n: int
-    hits: int
-    brier: float | None
-    by_confidence: tuple[Group, ...]
-    by_component: tuple[Group, ...]
+    helped: int
+    confidence: float
+    brier: float
+    brier_constant: float
+    size_right: int  # of those that helped: the gain was of the predicted size
+    by_component: tuple[Row, ...]
+    by_confidence: tuple[Row, ...]
+
+    @property
+    def rate(self) -> float:
+        return self.helped / self.n
 
 
-def calibrate(view: RunView) -> Calibration:
-    """Over all attempts that tested a hypothesis and got a measured gain; crashes tell nothing about the hypothesis."""
-    tested = [a for a in view.attempts.values() if a.parent and a.gain is not None and a.component]
-    stated = [(a.confidence, helped(a)) for a in tested if a.confidence is not None]
-    brier = sum((confidence - hit) ** 2 for confidence, hit in stated) / len(stated) if stated else None
-    sure = [a for a in tested if a.confidence is not None]
-    bands = groups(sure, band)
-    return Calibration(len(tested), sum(map(helped, tested)), brier, bands, groups(tested, lambda a: a.component))
+def calibrate(view: RunView) -> Calibration | None:
+    """Over all attempts of a run that measured a hypothesis, as the loop judged (`graph.calibration.measured`)."""
+    return calibration([of_attempt(attempt) for attempt in view.attempts.values() if attempt.measured])
 
 
-def helped(attempt: Attempt) -> bool:
-    return attempt.verdict == "accepted"
+def of_attempt(attempt: Attempt) -> Prediction:
+    confidence = UNSAID if attempt.confidence is None else min(1.0, max(0.0, attempt.confidence))
+    z = noise_units(attempt.gain, attempt.gain_se)
+    return Prediction(attempt.component or "other", attempt.size or "small", confidence, attempt.verdict == "accepted", z)
 
 
-def band(attempt: Attempt) -> str:
-    """`25–50 %`, the quarter in which the stated confidence lies."""
-    confidence = min(max(attempt.confidence or 0.0, 0.0), 1.0)
-    index = min(int(confidence * 4), 3)
-    return f"{EDGES[index]:.0%}–{EDGES[index + 1]:.0%}".replace("%", "", 1).replace("%", " %")
+def noise_units(gain: float | None, se: float | None) -> float:
+    """The paired gain in standard errors, capped at 50 (a standard error of zero means identical rows)."""
+    return max(-50.0, min(50.0, (gain or 0.0) / max(se or 0.0, 1e-12)))
 
 
-def groups(attempts: Iterable[Attempt], key: Callable[[Attempt], str]) -> tuple[Group, ...]:
-    """One group per key, in the keys' order."""
-    found: dict[str, list[Attempt]] = {}
-    for attempt in attempts:
-        found.setdefault(key(attempt), []).append(attempt)
-    return tuple(group(name, found[name]) for name in sorted(found))
+def calibration(found: Sequence[Prediction]) -> Calibration | None:
+    """None where nothing was measured yet."""
+    if not found:
+        return None
+    helped = [item for item in found if item.helped]
+    rate = len(helped) / len(found)
+    return Calibration(
+        n=len(found),
+        helped=len(helped),
+        confidence=mean(item.confidence for item in found),
+        brier=brier(found),
+        brier_constant=rate * (1 - rate),
+        size_right=sum(SIZES.get(item.size, (0, 0))[0] <= item.z < SIZES.get(item.size, (0, 0))[1] for item in helped),
+        by_component=table(found, lambda item: item.component),
+        by_confidence=table(found, lambda item: bin_of(item.confidence)),
+    )
 
 
-def group(name: str, members: list[Attempt]) -> Group:
-    said = [a.confidence for a in members if a.confidence is not None]
-    gains = [a.gain for a in members if a.gain is not None]
-    return Group(name, len(members), sum(said) / len(said) if said else None, sum(map(helped, members)), sum(gains) / len(gains))
+def table(found: Sequence[Prediction], key: Callable[[Prediction], str]) -> tuple[Row, ...]:
+    groups: dict[str, list[Prediction]] = {}
+    for item in found:
+        groups.setdefault(key(item), []).append(item)
+    return tuple(row(name, groups[name]) for name in sorted(groups))
+
+
+def row(key: str, items: Sequence[Prediction]) -> Row:
+    stated, gained = mean(item.confidence for item in items), mean(item.z for item in items)
+    return Row(key, len(items), sum(item.helped for item in items), stated, brier(items), gained)
+
+
+def brier(items: Sequence[Prediction]) -> float:
+    """Mean squared difference of stated confidence and outcome: 0 is perfect, .25 what a coin gets."""
+    return mean((item.confidence - item.helped) ** 2 for item in items)
+
+
+def bin_of(confidence: float) -> str:
+    return BIN_NAMES[bisect_right(BINS, confidence) - 1]
+
+
+def mean(values: Iterable[float]) -> float:
+    listed = list(values)
+    return sum(listed) / len(listed)

@@ -186,6 +186,7 @@ def attempt_of(event: Event, order: int) -> Attempt:
         move=clean(event.get("move"), 200), sign=None if sign is None else int(sign), size=clean(predicted.get("size"), 20),
         folds=tuple(v for f in folds[:100] if (v := number(f)) is not None) if isinstance(folds, list) else (),
         verdict=verdict if isinstance(verdict, str) and verdict in VERDICTS else "failed",
+        replaces=event.get("replaces") is True, measured=event.get("measured") is True,
         reasons=_texts(event.get("reasons"), 1000, 20), problems=tuple(clean(p, 1000) for p in said if p),
         usage=usage(event.get("usage")), **refs, **numbers,
     )  # fmt: skip
@@ -198,30 +199,33 @@ def _attempted(view: RunView, event: Event) -> RunView:
     view = replace(view, attempts={**view.attempts, attempt.id: attempt})
     if attempt.trace in view.traces or attempt.kind in ("draft", "update", "repair", "crossover"):
         view = _count(view, event, attempt)
-    if attempt.verdict == "accepted":
-        view = _improve(view, attempt)
+    if attempt.kind != "refit":
+        view = _lead(view, attempt)
     return _say(view, event, attempt.verdict, told(attempt), attempt.trace)
 
 
 def _count(view: RunView, event: Event, attempt: Attempt) -> RunView:
     trace = view.traces.get(attempt.trace, Trace(attempt.trace))
     accepted, failed = attempt.verdict == "accepted", attempt.verdict == "failed"
-    old = view.attempts.get(trace.best or "")
-    improves = accepted and attempt.score is not None and (old is None or old.score is None or view.better(attempt.score, old.score))
     return _trace(
-        view, event, activity="repairing" if failed else "diagnosing", best=attempt.id if improves else trace.best,
+        view, event, activity="repairing" if failed else "diagnosing", best=attempt.id if attempt.replaces else trace.best,
         n_attempts=trace.n_attempts + 1, n_accepted=trace.n_accepted + accepted, n_failed=trace.n_failed + failed,
     )  # fmt: skip
 
 
-def _improve(view: RunView, attempt: Attempt) -> RunView:
-    """The run's best and its curve after an accepted attempt."""
+def _lead(view: RunView, attempt: Attempt) -> RunView:
+    """The run's best and its curve: the leader of the traces' bests and of an ensemble that was accepted."""
+    blended = attempt.kind == "ensemble" and attempt.verdict == "accepted"
+    if not (attempt.replaces or blended):
+        return view
+    held = [view.attempts.get(trace.best or "") for trace in view.traces.values()]
     old = view.best_attempt
-    if attempt.score is None or attempt.kind == "refit":
+    held += [attempt] if blended else [old] if old is not None and old.kind == "ensemble" else []
+    scores = {one.id: one.score for one in held if one is not None and one.score is not None}
+    leader = min(scores, key=lambda id: -scores[id] if view.rising else scores[id], default=None)
+    if leader is None or leader == view.best:
         return view
-    if old is not None and old.score is not None and not view.better(attempt.score, old.score):
-        return view
-    return replace(view, best=attempt.id, curve=(*view.curve, attempt.score))
+    return replace(view, best=leader, curve=(*view.curve, scores[leader]))
 
 
 def told(attempt: Attempt) -> str:
@@ -232,7 +236,7 @@ def told(attempt: Attempt) -> str:
         return f"{what}: {why}" if why else what
     if attempt.gain is None:
         return f"{words.score(attempt.score, attempt.score_se)}  {what}"
-    rest = DIFFERENCE.sub("", why).strip(" :,")
+    rest = DIFFERENCE.sub("", why).strip(" :,") + ("; it takes the best's place" if attempt.replaces and attempt.verdict == "tie" else "")
     return f"{words.gain(attempt.gain, attempt.gain_se)}  {what}" + (f" ({rest})" if rest and attempt.verdict != "accepted" else "")
 
 

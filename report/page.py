@@ -9,7 +9,7 @@ from typing import Any
 from report import words
 from report.artifacts import parse_json, read_text
 from report.budget import budgets
-from report.calibration import Group, calibrate
+from report.calibration import Row, calibrate
 from report.detail import hint, mapped, short
 from report.payload import audit, contest
 from report.summary import ENDINGS, RESUMABLE, helped_most
@@ -192,26 +192,38 @@ def memory(view: RunView) -> dict[str, Any]:
     }
 
 
-def calibrated(view: RunView) -> dict[str, Any]:
+def calibrated(view: RunView) -> dict[str, Any] | None:
     found = calibrate(view)
+    if found is None:
+        return None
     return {
         "n": found.n,
-        "hits": found.hits,
-        "brier": None if found.brier is None else f"{found.brier:.3f}",
-        "tables": [("stated confidence", [shown(g) for g in found.by_confidence]), ("component", [shown(g) for g in found.by_component])],
+        "helped": found.helped,
+        "brier": f"{found.brier:.3f}",
+        "constant": f"{found.brier_constant:.3f}",
+        "size_right": found.size_right,
+        "tables": [
+            ("stated confidence", [shown(r, band(r.key)) for r in found.by_confidence]),
+            ("component", [shown(r, r.key) for r in found.by_component]),
+        ],
     }
 
 
-def shown(group: Group) -> dict[str, Any]:
+def shown(row: Row, name: str) -> dict[str, Any]:
     return {
-        "name": group.name,
-        "n": group.n,
-        "said": "–" if group.confidence is None else f"{group.confidence:.0%}".replace("%", " %"),
-        "rate": f"{group.rate:.0%}".replace("%", " %"),
-        "share": round(100 * group.rate, 2),
-        "expected": None if group.confidence is None else round(100 * group.confidence, 2),
-        "gain": gain(group.gain),
+        "name": name,
+        "n": row.n,
+        "said": f"{row.confidence:.0%}".replace("%", " %"),
+        "rate": f"{row.rate:.0%}".replace("%", " %"),
+        "share": round(100 * row.rate, 2),
+        "expected": round(100 * row.confidence, 2),
+        "z": f"{row.z:+.1f}".replace("-", words.MINUS),
     }
+
+
+def band(key: str) -> str:
+    """`0.3-0.5` as `30–50 %`."""
+    return "–".join(f"{float(bound):.0%}".removesuffix("%") for bound in key.split("-")) + " %"
 
 
 def cost(view: RunView) -> list[tuple[str, str, str, str]]:

@@ -45,6 +45,7 @@ def row(attempt: Attempt) -> dict[str, Any]:
         "kind": attempt.kind,
         "mode": attempt.mode,
         "verdict": attempt.verdict,
+        "replaces": attempt.replaces or None,
         "score": rounded(attempt.score),
         "se": rounded(attempt.score_se),
         "gain": rounded(attempt.gain),

@@ -59,12 +59,13 @@ def run_page(view: RunView, run_dir: Path, *, diff: bool = True, last: int = 50)
 def predictions(view: RunView) -> str:
     """`Predictions: 5 of 12 hypotheses helped, Brier score 0.21; by component: …; by stated confidence: …`; empty before the first."""
     found = calibrate(view)
-    if not found.n:
+    if found is None:
         return ""
-    parts = [f"Predictions: {found.hits} of {found.n} measured hypotheses helped"]
-    parts[0] += f", Brier score {found.brier:.2f} (0 is perfect, .25 is guessing)" if found.brier is not None else ""
+    parts = [
+        f"Predictions: {found.helped} of {found.n} measured hypotheses helped, Brier score {found.brier:.2f} (0 is perfect, .25 is guessing)"
+    ]
     for name, rows in (("component", found.by_component), ("stated confidence", found.by_confidence)):
-        parts += [f"by {name}: " + ", ".join(f"{clean(row.name, 40)} {row.hits} of {row.n}" for row in rows)] if rows else []
+        parts.append(f"by {name}: " + ", ".join(f"{clean(row.key, 40)} {row.helped} of {row.n}" for row in rows))
     return "\n  ".join(parts)
 
 

@@ -31,7 +31,11 @@ class Usage:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One executed solution as recorded; gain is positive = better, in metric units."""
+    """One executed solution as recorded; gain is positive = better, in metric units.
+
+    `replaces`: it became its trace's best (a tie may, where its script is faster or simpler); `measured`: its gain says something of
+    the hypothesis' prediction.
+    """
 
     id: str
     order: int
@@ -58,6 +62,8 @@ class Attempt:
     gain: float | None
     gain_se: float | None
     verdict: str
+    replaces: bool
+    measured: bool
     reasons: tuple[str, ...]
     problems: tuple[str, ...]
     seconds: float | None

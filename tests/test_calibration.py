@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from sampler_kit import attempt
 
-from graph.calibration import as_event, bin_of, calibration, facts, predictions
+from graph.calibration import as_event, calibration, facts, predictions
+from report.calibration import bin_of
 
 
 def measured(component: str, confidence: float, z: float, **changes: Any) -> dict[str, Any]:
@@ -60,4 +61,5 @@ def test_bins_and_the_event() -> None:
         "helped": 1,
         "confidence": 0.4,
         "brier": 0.1,
+        "z": 1.5,
     }

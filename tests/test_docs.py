@@ -18,27 +18,46 @@ from cli.app import app
 from evals import reference
 
 ROOT = Path(__file__).resolve().parent.parent
-FENCE = re.compile(r"(?:<!-- (needs|run): ([^>]*?) -->\n)?^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
-ELSEWHERE = {"needs": ("endpoint", "e2b", "cluster", "server", "gpu"), "run": ("make",)}  # `make` targets are what CI itself runs
+FENCE = re.compile(r"(?:<!-- (needs|run): ([^>]*?) -->\n)?^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SPAN = re.compile(r"`((?:gome|make) [a-z][^`\n]*)`")
+ELSEWHERE = {
+    "needs": ("endpoint", "e2b", "cluster", "server", "gpu", "hours", "names"),  # names: what it speaks of is the reader's own
+    "run": ("make",),  # `make` targets are what CI itself runs
+}
+PROGRAMS = ("gome", "make", "uv", "pip", "python", "kubectl", "ray", "chroma", "export", "apt", "git")
 
 
 class Block(NamedTuple):
     page: str
     marker: str
+    language: str
     text: str
 
     @property
     def commands(self) -> list[list[str]]:
-        """Its `gome …` lines as words; comments, pipes and `&&` end one."""
-        lines = [line for part in self.text.replace("\\\n", " ").splitlines() for line in re.split(r"&&|\|(?!\|)|;", part)]
+        """Its `gome …` commands as words; comments, pipes, `&&`, `;` and `&` end one, a variable stands for a number."""
+        if self.language != "bash":
+            return []
+        text = re.sub(r"\$\{?\w+\}?", "1", re.sub(r"\s>\s*\S+", " ", self.text.replace("\\\n", " ")))
+        lines = [line for part in text.splitlines() for line in re.split(r"&&?|\|(?!\|)|;", part)]
         words = [shlex.split(line, comments=True) for line in lines]
-        return [line[1:] for line in words if line[:1] == ["gome"]]
+        return [
+            line[n + 1 :] for line in words for n, word in enumerate(line) if word == "gome" and (n == 0 or line[n - 1] in ("do", "--"))
+        ]
+
+
+def pages() -> list[Path]:
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks() -> list[Block]:
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    found = [(page, match) for page in pages for match in FENCE.finditer(page.read_text())]
-    return [Block(str(page.relative_to(ROOT)), f"{m[1]}: {m[2]}" if m[1] else "", m[3]) for page, m in found]
+    """Every fenced block, whatever its language."""
+    found = [(page, match) for page in pages() if "prompts" not in page.parts for match in FENCE.finditer(page.read_text())]
+    return [Block(str(page.relative_to(ROOT)), f"{m[1]}: {m[2]}" if m[1] else "", m[3], m[4]) for page, m in found]
+
+
+def runnable(page: str = "") -> list[Block]:
+    return [block for block in blocks() if block.language in ("bash", "python") and not block.marker and page in ("", block.page)]
 
 
 def test_the_generated_pages_are_current() -> None:
@@ -46,12 +65,42 @@ def test_the_generated_pages_are_current() -> None:
     assert not stale, "run `make reference`"
 
 
-@pytest.mark.parametrize("block", blocks(), ids=lambda block: block.page)
+def test_no_command_hides_in_a_block_without_a_language() -> None:
+    """Such a block is read by nobody but people."""
+    lines = [(block.page, line) for block in blocks() if not block.language for line in block.text.splitlines()]
+    assert [(page, line) for page, line in lines if line.split(" ")[0] in PROGRAMS] == []
+
+
+@pytest.mark.parametrize("block", [block for block in blocks() if block.language == "bash"], ids=lambda block: block.page)
 def test_every_command_is_one_that_the_command_line_takes(block: Block) -> None:
     kind, _, what = block.marker.partition(": ")
     assert not kind or what.split(",")[0].split(" ")[0] in ELSEWHERE[kind], block.marker
     for words in block.commands:
         parsed(typer.main.get_command(app), words)
+
+
+@pytest.mark.parametrize("block", [block for block in blocks() if block.language == "python"], ids=lambda block: block.page)
+def test_python_on_a_page_is_python(block: Block) -> None:
+    compile(block.text, block.page, "exec")
+
+
+def spans() -> list[tuple[str, str]]:
+    """Commands in running text: (page, command)."""
+    found = [(str(page.relative_to(ROOT)), span) for page in pages() for span in SPAN.findall(FENCE.sub("", page.read_text()))]
+    return sorted(set(found))
+
+
+@pytest.mark.parametrize(("page", "span"), spans())
+def test_a_command_in_running_text_has_a_name_and_options_that_exist(page: str, span: str) -> None:
+    program, *words = re.sub(r"[\[\]…]", " ", span).split()
+    if program == "make":
+        assert re.search(rf"^{re.escape(words[0].rstrip(',.'))}:", (ROOT / "Makefile").read_text(), re.MULTILINE), page
+        return
+    command: Any = typer.main.get_command(app)
+    while hasattr(command, "commands") and words:
+        command = command.commands[words.pop(0)]
+    known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
+    assert {word.partition("=")[0] for word in words if word.startswith("-")} <= known, page
 
 
 def parsed(command: Any, words: list[str]) -> None:
@@ -70,7 +119,7 @@ def test_a_command_that_does_not_exist_is_found() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("page", sorted({block.page for block in blocks() if not block.marker}))
+@pytest.mark.parametrize("page", sorted({block.page for block in runnable()}))
 def test_the_commands_of_a_page_run_in_order(page: str, tmp_path: Path) -> None:
     task = write_task(tmp_path / "my-task")
     (task / "task.yaml").unlink()
@@ -79,15 +128,7 @@ def test_the_commands_of_a_page_run_in_order(page: str, tmp_path: Path) -> None:
     ids = [line.split(",")[0] for line in (task / "test.csv").read_text().splitlines()[1:]]
     (answers / "answers.csv").write_text("id,label\n" + "".join(f"{id},{n % 2}\n" for n, id in enumerate(ids)))
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(tmp_path), "VIRTUAL_ENV": ""}
-    for block in blocks():
-        if block.page == page and not block.marker:
-            done = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", block.text],
-                cwd=tmp_path,
-                env=env,
-                capture_output=True,
-                text=True,
-                timeout=1500,
-                check=False,
-            )
-            assert done.returncode == 0, f"{block.text}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    for block in runnable(page):
+        program = ["bash", "-euo", "pipefail", "-c"] if block.language == "bash" else ["python", "-c"]
+        done = subprocess.run([*program, block.text], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=1500, check=False)
+        assert done.returncode == 0, f"{block.text}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"

@@ -59,9 +59,45 @@ def test_the_time_kept_for_the_finale_is_known() -> None:
 def test_minimised_metric_keeps_the_lowest_score():
     view = fold(RunView(), {"t": 1, "ev": "run_started", "direction": "min", "traces": 1})
     for i, value in enumerate([5.0, 3.0, 4.0]):
-        view = fold(view, {"t": 2 + i, "ev": "attempt", "id": str(i), "trace": 0, "score": value, "verdict": "accepted", "kind": "draft"})
+        view = fold(
+            view,
+            {
+                "t": 2 + i,
+                "ev": "attempt",
+                "id": str(i),
+                "trace": 0,
+                "score": value,
+                "verdict": "accepted",
+                "kind": "draft",
+                "replaces": i < 2,
+            },
+        )
     assert view.best == "1"
     assert view.total_gain == 2.0
+
+
+def test_a_tie_that_takes_the_place_and_an_accepted_ensemble_lead() -> None:
+    """The best is what the loop made the best, not the highest score among accepted attempts."""
+    view = fold(RunView(), {"t": 1, "ev": "run_started", "traces": 2})
+    rows = [
+        ("a", 0, 0.80, "accepted", True, "draft"),
+        ("b", 1, 0.70, "accepted", True, "draft"),
+        ("c", 0, 0.79, "tie", True, "update"),
+        ("d", 1, 0.795, "tie", False, "update"),
+        ("e", 0, 0.82, "accepted", False, "ensemble"),
+        ("f", 1, 0.81, "accepted", True, "update"),
+    ]
+    leaders = []
+    for n, (id, trace, value, verdict, replaces, kind) in enumerate(rows):
+        event = {"ev": "attempt", "id": id, "trace": trace, "score": value, "verdict": verdict, "replaces": replaces, "kind": kind}
+        view = fold(
+            view,
+            event | {"t": 2 + n, "gain": 0.01, "reasons": ["as good and faster (1.0 s against 9.0 s): -0.01 ± 0.02, p(improved) 0.51"]},
+        )
+        leaders.append(view.best)
+    assert leaders == ["a", "a", "c", "c", "e", "e"] and view.curve == (0.80, 0.79, 0.82)
+    assert view.traces[0].best == "c" and view.traces[1].best == "f"
+    assert any("takes the best's place" in line.text for line in view.lines)
 
 
 def test_a_repeated_attempt_after_a_crash_is_counted_once():

@@ -162,15 +162,20 @@ def test_audit_scores_are_told_only_when_the_run_has_ended() -> None:
 def test_calibration_counts_what_was_stated_against_what_happened() -> None:
     base = {"ev": "attempt", "trace": 0, "kind": "update", "parent": "p", "component": "model", "score": 0.5}
     rows = [("accepted", 0.9, 0.01), ("rejected", 0.9, -0.01), ("tie", 0.2, 0.0), ("failed", 0.9, None)]
-    view = fold_all({**base, "t": i, "id": str(i), "step": i, "verdict": v, "confidence": c, "gain": g} for i, (v, c, g) in enumerate(rows))
-    found = calibrate(view)
-    assert (found.n, found.hits) == (3, 1)
+    said = {"gain_se": 0.005, "measured": True}
+    events = [base | said | {"t": i, "id": str(i), "step": i, "verdict": v, "confidence": c, "gain": g} for i, (v, c, g) in enumerate(rows)]
+    found = calibrate(fold_all([*events[:3], events[3] | {"measured": False}]))
+    assert found is not None and (found.n, found.helped) == (3, 1)
     assert found.brier == pytest.approx((0.01 + 0.81 + 0.04) / 3)
-    assert [(g.name, g.n, g.rate) for g in found.by_confidence] == [("0–25 %", 1, 0.0), ("75–100 %", 2, 0.5)]
+    assert [(row.key, row.n, row.rate, round(row.z, 1)) for row in found.by_confidence] == [
+        ("0.0-0.3", 1, 0.0, 0.0),
+        ("0.9-1.0", 2, 0.5, 0.0),
+    ]
+    assert calibrate(fold_all(made_up(steps=1))) is None
 
 
 def test_what_helped_most_lies_on_the_way_to_the_best() -> None:
-    base = {"ev": "attempt", "kind": "update", "verdict": "accepted"}
+    base = {"ev": "attempt", "kind": "update", "verdict": "accepted", "replaces": True}
     rows = [("a", None, 0, 0.5, None), ("b", None, 1, 0.9, None), ("c", "a", 0, 0.7, 0.2), ("d", "b", 1, 0.95, 0.05)]
     view = fold_all({**base, "t": 1, "id": i, "parent": p, "trace": t, "step": 0, "score": s, "gain": g} for i, p, t, s, g in rows)
     top = most_helpful(view)

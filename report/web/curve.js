@@ -1,9 +1,13 @@
 // Each attempt a point in the order of their ends; the best so far of the run with its error, and of every trace.
+// The best of a trace is what last took its place (a tie may: then the line dips); the run's best leads the traces' and an accepted ensemble.
 function steps(attempts) {
-  const found = [];
+  const held = new Map(), found = [];
   for (const attempt of attempts) {
-    if (attempt.verdict !== "accepted" || attempt.score === undefined) continue;
-    if (!found.length || better(attempt.score, found[found.length - 1].score)) found.push(attempt);
+    const blend = attempt.kind === "ensemble" && attempt.verdict === "accepted";
+    if (attempt.score === undefined || !(attempt.replaces || blend)) continue;
+    held.set(blend ? "ensemble" : attempt.trace, attempt);
+    const leader = [...held.values()].reduce((one, two) => (better(two.score, one.score) ? two : one));
+    if (leader !== found[found.length - 1]?.leader) found.push({ leader, order: attempt.order, score: leader.score, se: leader.se });
   }
   return found;
 }
@@ -75,7 +79,9 @@ function drawLegend() {
   const present = VERDICTS.filter((v) => ATTEMPTS.some((a) => a.verdict === v));
   const swatch = (kind) => s("path", { class: `swatch ${kind}`, d: "M-7 0H7" });
   document.getElementById("legend").append(
-    ...present.map((v) => entry(mark(v, 4.2), v)), entry(swatch("best"), "best so far ± its error"),
+    ...present.map((v) => entry(mark(v, 4.2), v)),
+    ...(ATTEMPTS.some(takesPlace) ? [entry(mark("tie", 4.2, true), "tie that takes the best's place: faster or simpler")] : []),
+    entry(swatch("best"), "best so far ± its error"),
     ...(new Set(ATTEMPTS.map((a) => a.trace)).size > 1 ? [entry(swatch("trace"), "best of a trace")] : []),
     ...(Object.keys(DATA.audit).length ? [entry(s("path", { class: "mark audit", d: "M0 -6L6 0L0 6L-6 0Z" }), "audit")] : []),
   );

@@ -1,9 +1,12 @@
 // What curve and forest share: marks by verdict (told apart by shape as well as colour), tooltip, and one tab stop per plot.
 const VERDICTS = ["accepted", "tie", "rejected", "failed"];
 
-function mark(verdict, r) {
+// A tie that takes the best's place is filled, as an accepted attempt is.
+const takesPlace = (attempt) => attempt.verdict === "tie" && attempt.replaces;
+
+function mark(verdict, r, filled) {
   if (verdict === "failed") return s("path", { class: "mark failed", d: `M${-r} ${-r}L${r} ${r}M${-r} ${r}L${r} ${-r}` });
-  if (verdict === "tie") return s("path", { class: "mark tie", d: `M0 ${-1.25 * r}L${1.25 * r} 0L0 ${1.25 * r}L${-1.25 * r} 0Z` });
+  if (verdict === "tie") return s("path", { class: `mark tie${filled ? " takes" : ""}`, d: `M0 ${-1.25 * r}L${1.25 * r} 0L0 ${1.25 * r}L${-1.25 * r} 0Z` });
   return s("circle", { class: `mark ${verdict}`, r });
 }
 const sample = (child) => s("svg", { viewBox: "-7 -7 14 14", "aria-hidden": "true" }, child);
@@ -12,7 +15,8 @@ const verdictOf = (verdict) => h("span", { class: `verdict ${verdict}` }, sample
 function effect(attempt) {
   if (attempt.verdict === "failed") return "failed" + (attempt.why ? `: ${attempt.why}` : "");
   const gained = attempt.gain === undefined ? "" : `, gain ${gain(attempt.gain, attempt.gainSe)}`;
-  return `${attempt.verdict}, score ${score(attempt.score, attempt.se)}${gained}`;
+  const place = takesPlace(attempt) ? "; takes the best's place" : "";
+  return `${attempt.verdict}, score ${score(attempt.score, attempt.se)}${gained}${place}`;
 }
 
 const TIP = document.getElementById("tip");
@@ -32,7 +36,7 @@ function point(attempt, x, y, r) {
   const node = s("a", {
     class: `point${best ? " best" : ""}`, href: link(attempt), transform: `translate(${x.toFixed(1)},${y.toFixed(1)})`, tabindex: "-1",
     "data-id": attempt.id, "aria-label": `${best ? "best, " : ""}${where(attempt)}: ${effect(attempt)}. ${attempt.text}`,
-  }, s("circle", { class: "halo", r: r + 4 }), mark(attempt.verdict, r));
+  }, s("circle", { class: "halo", r: r + 4 }), mark(attempt.verdict, r, takesPlace(attempt)));
   return node;
 }
 
