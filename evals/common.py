@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evals.provenance import provenance
 from graph.artifacts import Artifacts
 from graph.events import Listener, read
 from graph.session import Outcome, start
@@ -91,3 +93,20 @@ async def private_scores(folder: Path, outcome: Outcome, first: dict[str, Any] |
         return await worker.score_private(str(folder), str(answers), str(path)), final, prepared.task.direction
     finally:
         await worker.close()
+
+
+def run_options(about: str, examples: str, *, traces: int, steps: int, seeds: int) -> argparse.Namespace:
+    """The command line of an eval that runs examples over seeds."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--examples", default=examples)
+    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--traces", type=int, default=traces)
+    parser.add_argument("--steps", type=int, default=steps)
+    parser.add_argument("--time", type=float, default=1800, help="seconds per run")
+    parser.add_argument("--out", type=Path, help="page that the table is written to")
+    return parser.parse_args()
+
+
+def write_page(path: Path | None, title: str, command: str, lines: list[str]) -> None:
+    if path is not None:
+        path.write_text("\n".join([f"# {title}\n", "```", *lines, "```\n", provenance(command)]))

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from evals.common import solve
+from evals.common import run_options, solve, write_page
 from graph.artifacts import Artifacts
 from graph.events import read
 from graph.settings import Settings
@@ -88,25 +88,24 @@ async def private(task: Path, folder: Path, attempt: dict[str, Any]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--examples", default=DEFAULT)
-    parser.add_argument("--traces", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=3)
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--time", type=float, default=1800, help="seconds per run")
-    options = parser.parse_args()
-    print(f"{'example':14} {'seed':>4} {'metric':>9} {'single':>10} {'ensemble':>10} {'gain':>9} {'members':>8} chosen", flush=True)
+    options = run_options(__doc__ or "", DEFAULT, traces=3, steps=3, seeds=1)
+    lines = [f"{'example':14} {'seed':>4} {'metric':>9} {'single':>10} {'ensemble':>10} {'gain':>9} {'members':>8} chosen"]
+    print(lines[0], flush=True)
     rows = []
     with tempfile.TemporaryDirectory(prefix="gome-ensemble-") as temporary:
         for example in options.examples.split(","):
             for seed in range(options.seeds):
                 rows.append(asyncio.run(compare(example, seed, Path(temporary), options)))
-                print(text(rows[-1]), flush=True)
+                lines.append(text(rows[-1]))
+                print(lines[-1], flush=True)
     made = [row for row in rows if row.gain is not None]
-    better = sum((row.gain or 0) > 0 for row in made)
     handed = [row for row in made if row.chosen]
-    print(f"\nensemble better on the private rows: {better} of {len(made)}; among those handed over: ", end="")
-    print(f"{sum((row.gain or 0) > 0 for row in handed)} of {len(handed)}")
+    lines.append(
+        f"\nensemble better on the private rows: {sum((row.gain or 0) > 0 for row in made)} of {len(made)}; among those handed over: "
+        f"{sum((row.gain or 0) > 0 for row in handed)} of {len(handed)}"
+    )
+    print(lines[-1])
+    write_page(options.out, "Best single solution and ensemble", "python -m evals.ensemble", lines)
 
 
 def text(row: Row) -> str:

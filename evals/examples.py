@@ -1,30 +1,25 @@
-"""`make eval`: every example over three seeds; does the final submission beat the first draft on the private rows?
+"""`make eval-examples`: every example over three seeds; does the final submission beat the first draft on the private rows?
 
-python -m evals.examples [--examples modechoice,co2] [--seeds 3] [--traces 2] [--steps 8]
+python -m evals.examples [--examples modechoice,co2] [--seeds 3] [--traces 2] [--steps 6] [--out docs/results/examples.md]
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import tempfile
 from pathlib import Path
 
-from evals.common import Result, solve
+from evals.common import Result, run_options, solve, write_page
 from graph.settings import Settings
+from task.examples import EXAMPLES
 
-DEFAULT = "modechoice,randhie,co2,digits,fair,breast_cancer"
+DEFAULT = ",".join(EXAMPLES)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--examples", default=DEFAULT)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--traces", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=8)
-    parser.add_argument("--time", type=float, default=300, help="seconds per run")
-    options = parser.parse_args()
+    options = run_options(__doc__ or "", DEFAULT, traces=2, steps=6, seeds=3)
     results: list[Result] = []
+    lines = [HEAD]
     print(HEAD, flush=True)
     with tempfile.TemporaryDirectory(prefix="gome-eval-") as temporary:
         for example in options.examples.split(","):
@@ -38,8 +33,11 @@ def main() -> None:
                     runs_dir=f"{temporary}/runs",
                 )
                 results.append(asyncio.run(solve(example, Path(temporary) / example, settings)))
-                print(row(results[-1]), flush=True)
-    print(f"\nimproved on the private rows: {sum(result.improved for result in results)} of {len(results)} runs")
+                lines.append(row(results[-1]))
+                print(lines[-1], flush=True)
+    lines.append(f"\nimproved on the private rows: {sum(result.improved for result in results)} of {len(results)} runs")
+    print(lines[-1])
+    write_page(options.out, "First draft and final submission", "python -m evals.examples", lines)
 
 
 HEAD = f"{'example':14} {'seed':>4} {'metric':>10} {'draft cv':>10} {'final cv':>10} {'draft priv':>11} {'final priv':>11} {'accepted':>9}  improved"

@@ -26,8 +26,6 @@ SUITES = {
         "diabetes",
         "many_levels",
         "not_at_random",
-        "skewed_amount",
-        "rare_class",
         "one_per_group",
         "ratio",
     ),

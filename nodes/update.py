@@ -10,7 +10,7 @@ from graph import quotes
 from graph.briefs import base, fact
 from graph.ensemble import N_SHOWN, entries_of, members_of
 from graph.run import Json, Run, open_run
-from graph.state import Trace, TraceState
+from graph.state import Trace, TraceState, Work
 from graph.work import add_usage, thought, unanswered
 from memory.protocol import Recall
 from reasoner.protocol import Crossover, Diagnosis, Fact, Hint, ReasonerError, UpdateBrief
@@ -23,57 +23,13 @@ async def update(state: TraceState) -> dict[str, Any]:
     assert work["base"] is not None  # routes.selected
     start = run.attempt(work["base"])
     diagnosis = untried(Diagnosis.model_validate(run.artifacts.get_json(work["diagnosis"])), row["tried"])
-    script = run.artifacts.get(start["script"])
-    given = run.artifacts.get_json(row["cross"]) if work["mode"] == "crossover" and row["cross"] else {}
-    crossover = Crossover.model_validate(given["crossover"]) if given else None
-
-    pool = state.get("pool")
-
-    async def think() -> Json:
-        hints = [] if crossover else await recall(run, row, diagnosis)
-        evidence = run.artifacts.get_json(start["evidence"])
-        common = base(run, row, state["siblings"])  # read last: what others run at this moment is in it
-        run.flying[row["trace"]] = diagnosis.hypotheses[0].statement
-        heads = [row["head"], *(state["siblings"] if run.settings.sharing else [])]
-        brief = UpdateBrief(
-            **common,
-            script=script,
-            evidence=evidence,
-            log=quotes.log(run, start["log"]),
-            diagnosis=diagnosis,
-            hints=hints,
-            quotes=quotes.changes(run, heads, hints, common["path"]),
-            may_ask=len(quotes.attempts(run, heads)) > 1,
-            crossover=crossover,
-            members=named(run, pool),
-        )
-        solution = await quotes.step(run, brief, heads)
-        if solution.hypothesis:
-            run.flying[row["trace"]] = solution.hypothesis.statement
-        if solution.ensemble and (missing := unknown(run, pool, solution.ensemble)):
-            raise ReasonerError(f"the ensemble names {missing}; it may blend at least two of the attempts in `members`")
-        return solution.model_dump() | {"hints": [hint.model_dump() for hint in hints]}
-
+    parts = [work["attempt"], work["diagnosis"], start["script"], *row["tried"], *state["siblings"]]
     began = time.monotonic()
     try:
-        answer = await thought(
-            run, "update", [work["attempt"], work["diagnosis"], start["script"], *row["tried"], *state["siblings"]], think
-        )
+        answer = await thought(run, "update", parts, lambda: step(run, state, start, diagnosis))
     except ReasonerError as error:
         return {"work": await unanswered(run, row, work, error)}
-    place = {"trace": row["trace"], "step": row["step"]}
-    run.events.emit("recalled", key=work["attempt"], **place, hints=answer["hints"])
-    run.events.emit(
-        "updated",
-        key=work["attempt"],
-        **place,
-        attempt=work["attempt"],
-        parent=work["parent"],
-        summary=answer["summary"],
-        hypothesis=answer["hypothesis"],
-        seconds=round(time.monotonic() - began, 3),
-        usage=answer["usage"],
-    )
+    tell(run, row, work, answer, round(time.monotonic() - began, 3))
     return {
         "work": work
         | {
@@ -85,6 +41,49 @@ async def update(state: TraceState) -> dict[str, Any]:
             "usage": add_usage(work["usage"], answer["usage"]),
         }
     }
+
+
+async def step(run: Run, state: TraceState, start: Json, diagnosis: Diagnosis) -> Json:
+    """The reasoner's step from the script of `start`, with the hints that it was given."""
+    row, pool = state["row"], state.get("pool")
+    crossover = crossing(run, state)
+    hints = [] if crossover else await recall(run, row, diagnosis)
+    heads = [row["head"], *(state["siblings"] if run.settings.sharing else [])]
+    common = base(run, row, state["siblings"])  # read last: what others run at this moment is in it
+    run.flying[row["trace"]] = diagnosis.hypotheses[0].statement
+    brief = UpdateBrief(
+        **common,
+        script=run.artifacts.get(start["script"]),
+        evidence=run.artifacts.get_json(start["evidence"]),
+        log=quotes.log(run, start["log"]),
+        diagnosis=diagnosis,
+        hints=hints,
+        quotes=quotes.changes(run, heads, hints, common["path"]),
+        may_ask=len(quotes.attempts(run, heads)) > 1,
+        crossover=crossover,
+        members=named(run, pool),
+    )
+    solution = await quotes.step(run, brief, heads)
+    if solution.hypothesis:
+        run.flying[row["trace"]] = solution.hypothesis.statement
+    if solution.ensemble and (missing := unknown(run, pool, solution.ensemble)):
+        raise ReasonerError(f"the ensemble names {missing}; it may blend at least two of the attempts in `members`")
+    return solution.model_dump() | {"hints": [hint.model_dump() for hint in hints]}
+
+
+def crossing(run: Run, state: TraceState) -> Crossover | None:
+    """What a rescued trace is to combine."""
+    cross = state["row"]["cross"]
+    if state["work"]["mode"] != "crossover" or not cross:
+        return None
+    return Crossover.model_validate(run.artifacts.get_json(cross)["crossover"])
+
+
+def tell(run: Run, row: Trace, work: Work, answer: Json, seconds: float) -> None:
+    place = {"trace": row["trace"], "step": row["step"]}
+    run.events.emit("recalled", key=work["attempt"], **place, hints=answer["hints"])
+    told = {name: answer[name] for name in ("summary", "hypothesis", "usage")}
+    run.events.emit("updated", key=work["attempt"], **place, attempt=work["attempt"], parent=work["parent"], seconds=seconds, **told)
 
 
 def named(run: Run, pool: str | None) -> list[Fact]:
