@@ -51,7 +51,7 @@ class Trace(TypedDict):
     cross: str | None  # artifact: what its next step is to combine (graph.crossover)
     diagnosis: str | None  # artifact: the last diagnosis of the trace's best
     tried: list[str]  # ids of its hypotheses that were run
-    told: NotRequired[str | None]  # artifact: the diagnosis that a person chose for the next step
+    told: NotRequired[str | None]  # what a person wants next: an artifact (a diagnosis), or their words (graph.steering.understood)
     pinned: NotRequired[bool]  # by a person: never restarted from another trace's best
 
 

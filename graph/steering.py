@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from graph.hints import MAX_CHARS, add_hint
+from graph.hints import MAX_CHARS, add_hint, plain
 from graph.run import Json, Run
 from graph.state import RunState, Trace
 from reasoner.protocol import Diagnosis, Hypothesis
 
 N_PROPOSED = 5  # hypotheses of one trace that are shown
+ARTIFACT = re.compile(r"[0-9a-f]{64}")
 
 
 class Proposal(BaseModel):
@@ -172,6 +174,22 @@ def steered(run: Run, row: Trace, answer: Answer) -> Trace:
         if choice.trace == row["trace"] and (chosen := hypothesis_of(run, row, choice)):
             new["told"] = run.artifacts.put_json(Diagnosis(hypotheses=[chosen]).model_dump())
     return new
+
+
+def understood(run: Run, row: Trace) -> str | None:
+    """`told` as an artifact. Whoever edits the state (Studio) writes what the terminal takes: `h2`, `h2: other words`, or an idea of their own."""
+    told = row.get("told")
+    if not told or ARTIFACT.fullmatch(told):
+        return told
+    name, _, words = plain(told)[:MAX_CHARS].partition(":")
+    known = name.strip() in {each.id for each in untried(run, row)}
+    choice = Choose(trace=row["trace"], hypothesis=name.strip(), statement=words.strip()) if known else own(row, told)
+    chosen = hypothesis_of(run, row, choice)
+    return run.artifacts.put_json(Diagnosis(hypotheses=[chosen]).model_dump()) if chosen else None
+
+
+def own(row: Trace, told: str) -> Choose:
+    return Choose(trace=row["trace"], statement=plain(told)[:MAX_CHARS])
 
 
 def lengthened(row: Trace, old: int, new: int) -> Trace:

@@ -13,6 +13,7 @@ import os
 import re
 import stat
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ from memory.protocol import Record
 from memory.records import LINE_BYTES, RecordError, dump, parse
 
 FILE = "journal.jsonl"
+LOCK_S = 30.0
+"""So long a writer waits for the journal; whoever holds it longer was stopped or hangs, and a run must not hang with it."""
 _ID = re.compile(rb'^\{"id":"([0-9a-f]{32})"')
 _GENERATION = re.compile(r"^[0-9a-f]{32}$")
 
@@ -117,12 +120,23 @@ class Journal:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 handle = os.open(self.folder / "journal.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
                 try:
-                    fcntl.flock(handle, fcntl.LOCK_EX)
+                    self._take(handle)
                     yield
                 finally:
                     os.close(handle)
             except OSError as error:
                 raise JournalError(f"memory journal {self.path}: {error.strerror or error}") from None
+
+    def _take(self, handle: int) -> None:
+        end = time.monotonic() + LOCK_S
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise JournalError(f"memory journal {self.path}: locked by another process for more than {LOCK_S:.0f} s") from None
+                time.sleep(0.01)
 
     def _learn_ids(self) -> None:
         lines, after = self._lines(self._seen)

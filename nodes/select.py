@@ -10,13 +10,14 @@ from graph.policies import POLICIES
 from graph.policy import Choice, View
 from graph.run import Run, open_run
 from graph.state import Trace, TraceState, Work
+from graph.steering import understood
 from graph.work import begin
 
 
 async def select(state: TraceState) -> dict[str, Any]:
     run, row = open_run(state["run_dir"]), state["row"]
     rng = random.Random(f"{run.settings.seed}/{row['trace']}/{row['step']}")
-    told = row.get("told") if row["best"] else None
+    told = understood(run, row) if row["best"] else None
     policy = run.policy or POLICIES[run.settings.policy]
     choice = (chosen(row) if told else crossing(row)) or policy(view(run, row, state["siblings"]), rng)
     base = run.attempt(choice.base) if choice.base else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from typing import NamedTuple
 from report.view import Attempt, RunView
 
 BINS = (0.0, 0.3, 0.5, 0.7, 0.9)  # lower bounds of the reliability table's confidence bins
+BIN_NAMES = [f"{low:.1f}-{high:.1f}" for low, high in zip(BINS, (*BINS[1:], 1.0), strict=True)]
 SIZES = {"small": (0.0, 2.0), "medium": (2.0, 5.0), "large": (5.0, float("inf"))}  # realised gain in standard errors
 UNSAID = 0.5  # the confidence of a hypothesis that states none
 
@@ -109,9 +111,7 @@ def brier(items: Sequence[Prediction]) -> float:
 
 
 def bin_of(confidence: float) -> str:
-    low = max(bound for bound in BINS if bound <= confidence)
-    high = next((bound for bound in BINS if bound > low), 1.0)
-    return f"{low:.1f}-{high:.1f}"
+    return BIN_NAMES[bisect_right(BINS, confidence) - 1]
 
 
 def mean(values: Iterable[float]) -> float:

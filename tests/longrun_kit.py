@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kit import HONEST
+import psutil
+from kit import HONEST, Player
+from trust_kit import one_column
 
 from graph.events import read
+from reasoner.protocol import DraftBrief, Solution, UpdateBrief
 
 NOISES = (3, 1, 5, 0.5, 2, 0.2, 0.01, 4)
 SLOW = "import time; time.sleep({pause})\n"
@@ -20,11 +23,11 @@ import asyncio, json, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from kit import Player, quick
-from longrun_kit import scripts
+from longrun_kit import Seeded, scripts
 from graph.session import start, resume
 folder = Path({folder!r})
 settings = quick(Path({root!r}), **json.loads({settings!r}))
-player = Player(scripts({pause}))
+player = {player}
 if (folder / "run.json").exists():
     outcome = asyncio.run(resume(folder, reasoner=player))
 else:
@@ -38,10 +41,43 @@ def scripts(pause: float = 0.0) -> list[str]:
     return [HONEST.format(noise=noise) + (SLOW.format(pause=pause) if pause else "") for noise in NOISES]
 
 
-def drive(root: Path, folder: Path, pause: float = 0.0, **settings: Any) -> subprocess.Popen[str]:
-    """A process that starts the run of `folder`, or goes on with it."""
+# a script that notes each of its starts under the key of its execution's event, and takes its seed from outside
+NOTING = """import hashlib, json, os, time
+name, seed, ref = os.path.basename(os.getcwd()), os.environ.get("GOME_SEED", ""), hashlib.sha256(open(__file__, "rb").read()).hexdigest()
+key = "refit:" + ref[:16] if name.startswith("refit-") else "seed%s:%s" % (seed, ref[:16]) if "-seed" in name else "%s:%s" % (name, ref[:12])
+with open("../../../starts.jsonl", "a") as file:
+    file.write(json.dumps(dict(key=key, t=time.time())) + "\\n")
+time.sleep({pause})
+"""
+CLOSE = (2, 1.98, 0.6, 0.59, 0.58, 0.1)  # noise by step: some differences are in doubt
+
+
+class Seeded(Player):
+    """Each trace knows one column; its scripts differ by little, take a seed, and note their starts beside the run folder."""
+
+    name = "seeded"
+
+    def __init__(self, pause: float) -> None:
+        super().__init__([""] * len(CLOSE))
+        self.pause = pause
+
+    def script(self, trace: int, step: int) -> str:
+        column, sign = (("x", 1), ("y", -1))[trace % 2]
+        text = one_column(column, sign, noise=CLOSE[step], noise_seed=100 * trace + step)
+        return text + NOTING.format(pause=self.pause)
+
+    async def draft(self, brief: DraftBrief) -> Solution:
+        return Solution(script=self.script(brief.stage.trace, brief.stage.step), summary=f"draft {brief.stage.trace}")
+
+    async def update(self, brief: UpdateBrief) -> Solution:
+        hypothesis = brief.diagnosis.hypotheses[0]
+        return Solution(script=self.script(brief.stage.trace, brief.stage.step), summary=hypothesis.statement, hypothesis=hypothesis)
+
+
+def drive(root: Path, folder: Path, pause: float = 0.0, player: str = "", **settings: Any) -> subprocess.Popen[str]:
+    """A process that starts the run of `folder`, or goes on with it. `player`: the reasoner as an expression."""
     values = {"root": str(root), "folder": str(folder), "task": str(root / "task"), "settings": json.dumps(settings)}
-    code = DRIVER.format(tests=str(Path(__file__).parent), pause=pause, **values)
+    code = DRIVER.format(tests=str(Path(__file__).parent), player=player or f"Player(scripts({pause}))", **values)
     return subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=Path(__file__).parents[1],
@@ -55,7 +91,7 @@ def drive(root: Path, folder: Path, pause: float = 0.0, **settings: Any) -> subp
 def driven(root: Path, folder: Path, pause: float = 0.0, **settings: Any) -> str:
     """What a session that was left alone ended with: its reason, or what it said as it failed."""
     process = drive(root, folder, pause, **settings)
-    out, err = process.communicate(timeout=170)
+    out, err = process.communicate(timeout=400)
     return out.strip() or err.strip().splitlines()[-1]
 
 
@@ -72,6 +108,11 @@ def essence(folder: Path) -> dict[str, Any]:
         "best": {name: best[name] for name in ("attempt", "script", "score")},
         "merges": [[row | {} for row in event["standings"]] for event in read(folder / "events.jsonl") if event["ev"] == "merged"],
     }
+
+
+def orphans(root: Path) -> list[str]:
+    """Processes whose command line names the run."""
+    return [line for each in psutil.process_iter(["cmdline"]) if str(root) in (line := " ".join(each.info["cmdline"] or []))]
 
 
 def run_twice(folder: Path) -> list[str]:

@@ -202,3 +202,20 @@ async def test_a_hint_reaches_the_next_brief_of_a_running_run(tmp_path: Path) ->
         str(write_task(tmp_path / "task")), quick(tmp_path, steps=3), folder=tmp_path / "run", reasoner=player, listeners=[listener]
     )
     assert done.reason == "budget: steps" and player.said == [[], ["prefer small models"]]
+
+
+@pytest.mark.parametrize(("told", "said"), [("h1b", "idea b"), ("h1b: idea c", "idea c"), ("look at:\x1b the tails", "look at: the tails")])
+async def test_a_hypothesis_written_into_the_state_is_the_next_step(tmp_path: Path, told: str, said: str) -> None:
+    from graph.build import build_graph
+    from graph.checkpoints import open_checkpoints, thread_id
+
+    player, (_, ask) = Listening(), asker(Answer(), None)
+    waiting = await start(str(write_task(tmp_path / "task")), quick(tmp_path, steer="each"), reasoner=player, ask=ask)
+    assert waiting.reason == "waiting" and player.asked == ["idea a"]
+    async with open_checkpoints(waiting.folder) as saver:
+        graph, config = build_graph(saver), {"configurable": {"thread_id": thread_id(waiting.run)}}
+        row = (await graph.aget_state(config)).values["traces"]["0"]
+        await graph.aupdate_state(config, {"traces": {"0": row | {"told": told}}}, as_node="merge")
+    done = await resume(waiting.folder, reasoner=player, ask=lambda question: Answer())
+    assert done.reason == "budget: steps" and player.asked == ["idea a", said]
+    assert [event["hypothesis"] for event in events(done.folder, "attempt")][1:] == ["idea a", said]

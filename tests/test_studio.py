@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,12 +15,13 @@ from typing import Any
 import pytest
 from kit import events, write_task
 from longrun_kit import run_twice
+from openai_server import Server as Endpoint
+from studio_kit import ROOT, Server, by_place, up
 
 from cli.studio import STUDIO, server_config
 from graph.build import graph
+from graph.checkpoints import thread_id
 from graph.settings import Settings
-
-ROOT = Path(__file__).parents[1]
 
 
 def test_the_drawn_graph_in_the_docs_is_current() -> None:
@@ -43,50 +42,12 @@ def test_every_setting_reads_as_a_form() -> None:
     assert fields["policy"]["enum"] and fields["traces"]["minimum"] == 1 and fields["steps"]["default"] == 8
 
 
-class Server:
-    """`gome studio` in a process group of its own."""
-
-    def __init__(self, place: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        self.place, self.url = place, f"http://127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self, *arguments: str) -> None:
-        environment = os.environ | {"STUDIO_CHECKPOINTS": str(self.place / "checkpoints.sqlite"), "NO_COLOR": "1"}
-        command = [sys.executable, "-m", "gome", "studio", *arguments, "--port", str(self.port), "--place", str(self.place)]
-        with (self.place / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
-
-    def kill(self) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     pytest.importorskip("langgraph_api", reason="needs the extra `studio`")
-    (tmp_path / "place").mkdir()
     running = Server(tmp_path / "place")
     yield running
     running.kill()
-
-
-async def up(server: Server) -> Any:
-    import httpx
-    from langgraph_sdk import get_client
-
-    client = get_client(url=server.url)
-    end = time.monotonic() + 150
-    while time.monotonic() < end:
-        try:
-            await client.assistants.search()
-        except (httpx.HTTPError, OSError):
-            await asyncio.sleep(0.5)
-        else:
-            return client
-    raise AssertionError((server.place / "server.log").read_text()[-3000:])
 
 
 @pytest.mark.slow
@@ -171,3 +132,71 @@ async def cancelled_and_gone_on(client: Any, server: Server, thread: str, folder
     assert not state["next"] and state["values"]["round"] >= before and Path(state["values"]["submission"]).is_file()
     await client.aclose()
     assert run_twice(folder) == [] and events(folder, "finalized")
+
+
+def from_the_command_line(tmp_path: Path, url: str) -> str:
+    """A run of two rounds that `gome run` and `gome resume` have made, and that now waits for a person; its name."""
+    environment = os.environ | {"OPENAI_API_KEY": "none", "XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
+    runs = ["--runs-dir", "runs"]
+    begin = ["run", "task", "--model", "scripted", "--base-url", url, "--traces", "1", "--steps", "6", "--memory", "off", "--steer", "each"]
+    for words in ([*begin, *runs], ["resume", *runs, "--answer", "{}"]):
+        command = [sys.executable, "-m", "gome", *words]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400)
+        assert done.returncode == 3, done.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    return folder.name
+
+
+async def told_next(client: Any, thread: str, words: str, checkpoint: Any = None) -> dict[str, Any]:
+    """The record of the step that follows when these words are written into the state of trace 0."""
+    state = await client.threads.get_state(thread, checkpoint=checkpoint) if checkpoint else await client.threads.get_state(thread)
+    row = state["values"]["traces"]["0"] | {"told": words}
+    await client.threads.update_state(thread, {"traces": {"0": row}}, as_node="merge", checkpoint=checkpoint)
+    await client.runs.wait(thread, "gome", input=None, durability="sync")
+    assert (await client.threads.get_state(thread))["tasks"][0]["interrupts"], "the person is asked before it goes on"
+    await answered(client, thread, {"stop": False})
+    values = (await client.threads.get_state(thread))["values"]
+    head = values["traces"]["0"]["head"]
+    record: dict[str, Any] = json.loads((Path(values["run_dir"]) / "artifacts" / head[:2] / head).read_text())
+    return record
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+async def test_a_run_of_the_command_line_is_looked_at_edited_forked_and_gone_on_with(tmp_path: Path) -> None:
+    pytest.importorskip("langgraph_api", reason="needs the extra `studio`")
+    write_task(tmp_path / "task")
+    with Endpoint(by_place(0)) as endpoint:
+        name = from_the_command_line(tmp_path, endpoint.url)
+        server = Server(tmp_path / "place", name, tmp_path / "runs")
+        try:
+            client = await up(server)
+            await looked_at_and_gone_on_with(client, server, name)
+            await client.aclose()
+        finally:
+            server.kill()
+    assert run_twice(tmp_path / "runs" / name) == []
+
+
+async def looked_at_and_gone_on_with(client: Any, server: Server, name: str) -> None:
+    thread = thread_id(name)
+    while thread not in server.log.read_text():  # the terminal names it once the thread is there
+        await asyncio.sleep(0.2)
+    assert (await client.threads.get(thread))["metadata"]["run"] == name
+    state, history = await client.threads.get_state(thread), await client.threads.get_history(thread, limit=100)
+    assert state["next"] == ["steer"] and state["values"]["round"] == 2 and state["tasks"][0]["interrupts"][0]["value"]["proposals"]
+    assert [each["values"]["round"] for each in history if each["next"] == ["steer"]][-1] == 1
+    edited = await told_next(client, thread, "h2: less noise, in the person's words")
+    assert (edited["id"], edited["hypothesis"]["id"], edited["hypothesis"]["statement"]) == (
+        "t0s2",
+        "h2",
+        "less noise, in the person's words",
+    )
+    early = next(each for each in reversed(history) if each["next"] == ["steer"])
+    branch = await told_next(client, thread, "an idea of one's own", early["checkpoint"])
+    assert (branch["id"], branch["prev"], branch["hypothesis"]["statement"]) == (
+        "t0s1", early["values"]["traces"]["0"]["head"], "an idea of one's own",
+    )  # fmt: skip
+    await answered(client, thread, {"stop": True})
+    state = await client.threads.get_state(thread)
+    assert not state["next"] and Path(state["values"]["submission"]).is_file()
