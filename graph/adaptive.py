@@ -2,6 +2,7 @@
 
 Four kinds of step are the arms of a discounted Thompson sampler over improvement per cost: *directed* (the gradient from the best),
 *broaden* (another hypothesis of the same diagnosis), *backtrack* (a gradient from an earlier solution), *redraft* (from nothing).
+Before them stand a few drafts of different kinds, over all traces together.
 Deterministic given the attempts and the generator, so that a resumed run takes the same choice.
 """
 
@@ -20,6 +21,7 @@ Arm = Literal["directed", "broaden", "backtrack", "redraft"]
 DISCOUNT = 0.95  # what a result still counts one step later
 PRIOR: dict[Arm, tuple[float, float]] = {"directed": (1.0, 1.0), "broaden": (0.8, 1.2), "backtrack": (1.0, 4.0), "redraft": (1.0, 5.0)}
 N_OTHERS = 4.0  # most pseudo-observations that the hit rate in other traces is worth
+N_STARTS = 4
 LEAST_ATTEMPTS = 3  # before a redraft is thought of
 MAX_WIDTH = 4  # hypotheses of one diagnosis that are tried before a new diagnosis
 VAIN = 2  # steps from one earlier solution without an improvement, after which it is left alone
@@ -43,11 +45,22 @@ class Belief(NamedTuple):
 def adaptive(view: View, rng: random.Random) -> Choice:
     if view.best is None:
         return Choice("draft", None, "no valid script yet")
+    if (n := n_drafts(view)) < starts(view):
+        return Choice("draft", None, f"start {n + 1} of {starts(view)}: no gradient leads from one kind of model to all others")
     bases = earlier_bests(view)
     beliefs = {arm: belief(arm, view) for arm in arms(view, bases)}
     draws = {arm: rng.betavariate(known.won, known.lost) / known.cost for arm, known in beliefs.items()}
     chosen = max(draws, key=lambda arm: draws[arm])
     return step(chosen, view, bases, rng, told(beliefs))
+
+
+def starts(view: View) -> int:
+    """First drafts over all traces: a hedge against a poor reasoner and a poor start, at most a third of a trace's steps."""
+    return min(N_STARTS, view.steps // 3) if len(view.attempts) < 2 * N_STARTS else 0  # later the first ones are out of sight
+
+
+def n_drafts(view: View) -> int:
+    return sum(arm_of(attempt) == "redraft" for attempt in (*view.attempts, *view.others))
 
 
 def step(arm: Arm, view: View, bases: Sequence[str], rng: random.Random, why: str) -> Choice:

@@ -39,6 +39,7 @@ class View(NamedTuple):
     direction: Literal["max", "min"]
     tried: int = 0  # hypotheses of that diagnosis that were run
     others: Sequence[Attempt] = ()  # of the other traces, as of the last merge
+    steps: int = 0  # that the trace may make in all
 
 
 class Policy(Protocol):

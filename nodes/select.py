@@ -56,6 +56,7 @@ def view(run: Run, row: Trace, siblings: list[str]) -> View:
         direction=run.prepared.task.direction,
         tried=len(row["tried"]),
         others=[attempt for head in shared for attempt in run.chain(head, limit=HISTORY)],
+        steps=run.settings.steps,
     )
 
 

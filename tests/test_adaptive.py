@@ -57,6 +57,20 @@ def test_a_diagnosis_is_tried_wider_after_misses_and_narrow_again_after_a_hit() 
     assert width([*missed, step(9, "directed", 3)]) == 1
 
 
+def test_it_starts_with_a_few_drafts_over_all_traces_when_there_is_room() -> None:
+    def modes(own: int, others: int, steps: int) -> set[str]:
+        drafts = [attempt(index, mode="draft", verdict="accepted", gain=None, replaces=True) for index in range(own)]
+        known = view(drafts)._replace(best="ref0", others=drafts[:1] * others, steps=steps)
+        return {adaptive(known, random.Random(seed)).mode for seed in range(30)}
+
+    assert modes(1, 0, 12) == modes(2, 1, 12) == {"draft"}
+    assert "directed" in modes(4, 0, 12) and "directed" in modes(1, 3, 12)
+    assert "directed" in modes(1, 1, 8) and modes(1, 0, 8) == {"draft"}
+    assert "directed" in modes(1, 0, 3)  # a short run has no room for it
+    forgotten = view([step(index, "directed", 0) for index in range(40)])._replace(best="ref0", steps=300)
+    assert "directed" in {adaptive(forgotten, random.Random(seed)).mode for seed in range(30)}
+
+
 def test_another_hypothesis_is_tried_only_within_the_width() -> None:
     history = [attempt(0, verdict="accepted", gain=None, replaces=True), step(1, "directed", 0)]
     for tried, allowed in ((0, False), (1, True), (2, False)):
