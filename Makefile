@@ -62,7 +62,7 @@ eval-examples: $(VENV)/.synced  ## the examples over three seeds, private scores
 	$(PY) -m evals.examples
 
 docs: $(UV)  ## the documentation into site/, without network
-	$(UV) run --isolated --locked --quiet --only-group docs mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(UV) run --isolated --locked --quiet --only-group docs mkdocs build --strict --quiet
 
 reference: $(VENV)/.synced-dev  ## the pages of docs/ that are written by the code
 	$(PY) -m evals.reference

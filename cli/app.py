@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Gome writes, runs, diagnoses and improves training scripts for your task until the budget is spent.\n\n"
-    "Try it:  gome example modechoice tasks/modechoice  &&  gome run tasks/modechoice",
+    "Your data:  gome init FOLDER  &&  gome run FOLDER\n\n"
+    "Try it:  gome example modechoice demo  &&  gome run demo",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -46,33 +47,41 @@ def run(
     task: TaskFolder,
     preset: Annotated[
         str | None,
-        typer.Option(help="gome (as published) | adaptive | tree | mcts | random: several settings at once; others win over it."),
+        typer.Option(
+            metavar="NAME", help="gome (as published) | adaptive | tree | mcts | random: several settings at once; others win over it."
+        ),
     ] = None,
-    traces: Annotated[int | None, typer.Option(help="Parallel traces. [default: 2]")] = None,
-    steps: Annotated[int | None, typer.Option(help="Attempts per trace. [default: 8]")] = None,
-    time: Annotated[str | None, typer.Option(help="Wall time of the run: seconds, or 30m, 12h. [default: 1h]")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of folds, audit rows and tie-breaks. [default: 0]")] = None,
+    traces: Annotated[int | None, typer.Option(metavar="N", help="Parallel traces. [default: 2]")] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Attempts per trace. [default: 8]")] = None,
+    time: Annotated[str | None, typer.Option(metavar="TIME", help="Wall time of the run: seconds, or 30m, 12h. [default: 1h]")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of folds, audit rows and tie-breaks. [default: 0]")] = None,
     model: Annotated[
-        list[str] | None, typer.Option(help="Model of the OpenAI-compatible endpoint, or verb=model; none: the expert.")
+        list[str] | None, typer.Option(metavar="NAME", help="Model of the OpenAI-compatible endpoint, or verb=model; none: the expert.")
     ] = None,
-    base_url: Annotated[str | None, typer.Option(help="Endpoint; else OPENAI_BASE_URL.")] = None,
-    fallback: Annotated[str | None, typer.Option(help="Model to ask where the one of a verb fails.")] = None,
-    max_usd: Annotated[float | None, typer.Option(help="Stop when the models have cost this much.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Stop after this many tokens.")] = None,
-    sandbox: Annotated[str | None, typer.Option(help="local | e2b | ray. [default: local]")] = None,
-    ray_address: Annotated[str | None, typer.Option(help="Ray cluster for --sandbox ray; else RAY_ADDRESS.")] = None,
-    isolation: Annotated[str | None, typer.Option(help="Tier of the local sandbox: auto | bubblewrap | userns | landlock | none.")] = None,
+    base_url: Annotated[str | None, typer.Option(metavar="URL", help="Endpoint; else OPENAI_BASE_URL.")] = None,
+    fallback: Annotated[str | None, typer.Option(metavar="NAME", help="Model to ask where the one of a verb fails.")] = None,
+    max_usd: Annotated[float | None, typer.Option(metavar="USD", help="Stop when the models have cost this much.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(metavar="N", help="Stop after this many tokens.")] = None,
+    sandbox: Annotated[str | None, typer.Option(metavar="KIND", help="local | e2b | ray. [default: local]")] = None,
+    ray_address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Ray cluster for --sandbox ray; else RAY_ADDRESS.")] = None,
+    isolation: Annotated[
+        str | None, typer.Option(metavar="TIER", help="Tier of the local sandbox: auto | bubblewrap | userns | landlock | none.")
+    ] = None,
     gpus: Annotated[
-        str | None, typer.Option(help="GPUs that scripts may lease: auto | none | indices such as 0,1. [default: auto]")
+        str | None, typer.Option(metavar="WHICH", help="GPUs that scripts may lease: auto | none | indices such as 0,1. [default: auto]")
     ] = None,
     network: Annotated[bool, typer.Option("--network", help="Let scripts reach the network.")] = False,
     memory: Annotated[
-        str | None, typer.Option(help="Folder of the success memory, http://host:port, or off. [default: ~/.gome/memory]")
+        str | None, typer.Option(metavar="PLACE", help="Folder of the success memory, http://host:port, or off. [default: ~/.gome/memory]")
     ] = None,
-    steer: Annotated[str | None, typer.Option(help="Ask you after a merge: each | stuck | never. [default: never]")] = None,
-    checkpoint: Annotated[str | None, typer.Option(help="postgresql://user@host/database; else SQLite in the run folder.")] = None,
+    steer: Annotated[str | None, typer.Option(metavar="WHEN", help="Ask you after a merge: each | stuck | never. [default: never]")] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option(metavar="URL", help="postgresql://user@host/database; else SQLite in the run folder.")
+    ] = None,
     otel: Annotated[bool, typer.Option("--otel", help="Send OpenTelemetry spans to OTEL_EXPORTER_OTLP_ENDPOINT (extra otel).")] = False,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Any other setting as name=value.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; docs/settings.md lists them.")
+    ] = None,
     runs_dir: RunsDir = "runs",
     json: AsJson = False,
 ) -> None:
@@ -116,7 +125,7 @@ def resume(
     runs_dir: RunsDir = "runs",
     json: AsJson = False,
 ) -> None:
-    """Go on with an interrupted, killed or waiting run, from where it stood."""
+    """Go on with a run that was interrupted, killed or waits. It goes on where it stood; what was finished is not run again."""
     from cli.steer import once
     from graph.session import resume as again
 
@@ -143,7 +152,7 @@ def list_runs(runs_dir: RunsDir = "runs") -> None:
 
 @app.command()
 def show(name: RunName = "", runs_dir: RunsDir = "runs") -> None:
-    """One run: its attempts, verdicts and reasons, and how the best script differs from the first."""
+    """One run: attempts, verdicts, reasons, costs. And how the best script differs from the first."""
     from rich.console import Console
 
     from report.events import load
@@ -158,7 +167,7 @@ def example(
     name: Annotated[str, typer.Argument(help="Name of the example; empty: list them.")] = "",
     folder: Annotated[str, typer.Argument(help="Where to write the task; the answers go beside it, into FOLDER-private.")] = "",
 ) -> None:
-    """Write a real data set out as a task folder, its answers held back beside it."""
+    """Write a real data set out as a task folder. Its answers are held back beside it; without a name: list them."""
     asyncio.run(guarded(write_example(name, folder)))
 
 
@@ -184,7 +193,7 @@ def score(
     answers: Annotated[str, typer.Argument(help="CSV with the true labels of the test rows.")],
     submissions: Annotated[list[str], typer.Argument(help="Submission files to score.")],
 ) -> None:
-    """Score submissions against answers that you hold, by the task's metric."""
+    """Score submissions against answers that you hold. By the task's own metric."""
     asyncio.run(guarded(print_scores(task, answers, submissions)))
 
 

@@ -10,7 +10,7 @@ import typer
 
 TaskFolder = Annotated[str, typer.Argument(help="Task folder: task.yaml, or train/test/sample_submission tables as they are.")]
 RunName = Annotated[str, typer.Argument(help="Run folder or its name below --runs-dir; empty: the latest.")]
-RunsDir = Annotated[str, typer.Option("--runs-dir", help="Where run folders are.")]
+RunsDir = Annotated[str, typer.Option("--runs-dir", metavar="FOLDER", help="Where run folders are.")]
 
 
 def run_folders(runs_dir: str) -> list[Path]:

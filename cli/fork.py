@@ -43,7 +43,7 @@ def export(
     ] = "zip",
     runs_dir: RunsDir = "runs",
 ) -> None:
-    """A run as one file: a zip that another machine can resume or only read, or its steps as JSON."""
+    """A run as one file. A zip that another machine can resume or only read, or its steps as JSON."""
     import json
 
     from graph import export as exports

@@ -15,7 +15,7 @@ def hint(
     trace: Annotated[int | None, typer.Option(help="Only for this trace; else for all.")] = None,
     runs_dir: RunsDir = "runs",
 ) -> None:
-    """Tell a running run something; the next diagnosis and update quote it as your words. The run does not stop."""
+    """Tell a running run something. The next diagnosis and update quote it as your words. The run does not stop."""
     from graph.faults import saving
     from graph.hints import HintError, add_hint
     from graph.lock import RunError

@@ -13,12 +13,15 @@ from cli.common import guarded
 def init(
     folder: Annotated[str, typer.Argument(help="Folder with your training and test tables, whatever their names.")],
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing task.yaml.")] = False,
-    target: Annotated[str | None, typer.Option(help="Column to predict, where the tables do not show it.")] = None,
+    target: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column to predict, where the tables do not show it.")] = None,
     hold_out: Annotated[
-        float | None, typer.Option(help="Share of a single table's rows that become the test table; the answers go into FOLDER-private.")
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="Share of a single table's rows that become the test table; the answers go into FOLDER-private."
+        ),
     ] = None,
 ) -> None:
-    """Look at a folder of data and write the task.yaml that says what to predict and how it is scored."""
+    """Look at a folder of tables and write its task.yaml. It says what to predict and how it is scored, and why."""
     asyncio.run(guarded(write_task_yaml(folder, force, target, hold_out)))
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from memory.protocol import Record
 
 app = typer.Typer(
-    help="The success memory: what was measured in earlier runs, and what new runs recall (docs/memory.md).",
+    help="The success memory: what was measured in earlier runs. New runs recall it (docs/memory.md).",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

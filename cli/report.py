@@ -21,7 +21,7 @@ def report(
     watch: Annotated[bool, typer.Option("--watch", help="Write it anew while the run goes on; the open page follows.")] = False,
     every: Annotated[int, typer.Option(min=1, max=3600, help="Seconds between two writings with --watch.")] = 5,
 ) -> None:
-    """Write RUN/report.html: score curve, forest of attempts, every diagnosis and diff, in one file that needs nothing else."""
+    """Write the page of a run, RUN/report.html. Score curve, forest of attempts, every diagnosis and diff, in one file that needs nothing else."""
     from report.detail import Details
 
     folder = find_run(name, runs_dir)

@@ -72,7 +72,9 @@ def commands_page() -> str:
         MADE + "# Commands\n",
         "Exit codes of `gome run` and `gome resume`: 0 a valid submission was written, 1 the run ended without one,",
     ]
-    parts[1] += "\n2 bad input or something missing here (nothing was spent), 130 interrupted.\n\n"
+    parts[1] += (
+        "\n2 bad input or something missing here (a run that had begun is paused, `gome resume` goes on), 3 the run waits for your answer,\n130 interrupted.\n\n"
+    )
     parts[1] += "`gome --install-completion` teaches your shell to complete commands and options.\n"
     for name in group.list_commands(context):
         parts.append(command(group.get_command(context, name), f"gome {name}"))

@@ -6,7 +6,7 @@ The error model, the same for every strategy and told to none:
   so they may by luck help;
 - drafts and repairs are not degraded.
 `blind` hides the harness's evidence from the diagnosis (as a tree search does whose improve step sees the code and the score only).
-Draws depend on (seed, trace, step, place in the ranking), so the same seed meets the same luck under every strategy.
+Draws depend on (seed, task, trace, step, place in the ranking), so on one task the same seed meets the same luck under every strategy.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Degraded:
         seen: set[str] = set()
         kept = []
         for place, item in enumerate(found.hypotheses):
-            luck = random.Random(f"{self.seed}/{brief.stage.trace}/{brief.stage.step}/{place}")
+            luck = random.Random(f"{self.seed}/{brief.task.name}/{brief.stage.trace}/{brief.stage.step}/{place}")
             new = item if luck.random() < self.q else self._wrong(item, brief, luck)
             if new.id not in seen:
                 seen.add(new.id)

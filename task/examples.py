@@ -14,7 +14,7 @@ from task.metrics import get_metric
 from task.prepare import plain
 from task.spec import load_task
 from task.tables import read_table
-from task.types import TaskError
+from task.types import Task, TaskError
 
 TRUTH = "__truth"  # columns of a generated task that hold the best possible prediction
 
@@ -239,17 +239,33 @@ def score_private(task: str, answers: str, submission: str) -> float:
     """Metric of a submission against answers held outside the task. Raises TaskError."""
     spec = load_task(task)
     metric = get_metric(spec.metric, spec.direction)
-    truth, guess = read_table(Path(answers)), read_table(Path(submission))
-    key, target = truth.columns[0], spec.target[0]
-    guess.index = pd.Index(guess.iloc[:, 0].map(plain))
-    missing = set(truth[key].map(plain)) - set(guess.index)
-    if missing:
-        raise TaskError(f"{submission} lacks {len(missing)} of the answers' ids (e.g. {sorted(missing)[0]!r})")
-    p = guess.loc[list(truth[key].map(plain))].iloc[:, 1:]
-    labels = sorted(read_table(Path(spec.train))[target].unique())
+    truth, guess, target = read_table(Path(answers)), read_table(Path(submission)), spec.target[0]
+    if target not in truth:
+        raise TaskError(f"{answers} has no column {target!r}, the task's target (it has {', '.join(map(str, truth.columns[:6]))})")
+    p = matched(spec, truth, guess, answers, submission)
+    labels = sorted(read_table(Path(spec.train))[target].dropna().unique())
     if metric.needs == "probability" and spec.kind != "regression":
         y = truth[target].map({label: index for index, label in enumerate(labels)}).to_numpy(dtype=float)
+        named = [plain(label) for label in labels]
+        p = p[named] if set(named) <= set(p.columns) else p
         return metric.score(y, p.to_numpy(dtype=float) if len(labels) > 2 else p.iloc[:, 0].to_numpy(dtype=float))
     if metric.needs in ("label", "ranking"):
         return metric.score(truth[target].to_numpy(), p.iloc[:, 0].to_numpy())
     return metric.score(truth[target].to_numpy(dtype=float), p.iloc[:, 0].to_numpy(dtype=float))
+
+
+def matched(spec: Task, truth: pd.DataFrame, guess: pd.DataFrame, answers: str, submission: str) -> pd.DataFrame:
+    """The submission's predictions in the order of the answers: by id, or by place where the task has no ids."""
+    if spec.id is None and len(truth) == len(guess):
+        return guess.iloc[:, 1:]
+    if spec.id is None or (spec.id not in truth and len(truth.columns) < 2):
+        wanted = (
+            f"the ids in a column {spec.id!r}" if spec.id else f"one row for each of the {len(guess)} rows of the test table, in its order"
+        )
+        raise TaskError(f"{answers} cannot be matched with {submission}; it needs {wanted}")
+    key = truth[spec.id if spec.id in truth else truth.columns[0]].map(plain)
+    guess.index = pd.Index(guess.iloc[:, 0].map(plain))
+    missing = set(key) - set(guess.index)
+    if missing:
+        raise TaskError(f"{submission} lacks {len(missing)} of the ids in {answers} (e.g. {sorted(missing)[0]!r})")
+    return guess.loc[list(key)].iloc[:, 1:]

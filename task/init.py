@@ -9,7 +9,7 @@ import yaml
 
 from task import roles, splits
 from task.metrics import METRICS
-from task.spec import load_task
+from task.spec import load_task, metric_named
 from task.tables import read_table
 from task.types import Task, TaskError
 
@@ -57,10 +57,12 @@ def written(task: Task, root: Path, why_file: dict[str, str]) -> tuple[str, list
         ("sample_submission", relative(task.sample_submission, root), "its columns and ids are the submission's form")
         if task.sample_submission
         else ("", None, ""),
-        ("id", task.id, "first column of the sample, or a column of unique values in both tables") if task.id else ("", None, ""),
+        ("id", task.id, "first column of the sample, or a column of unique values in both tables")
+        if task.id
+        else ("# id", "none", "rows are numbered through train and test; submission.csv keeps the order of the test table"),
         ("target", task.target[0] if len(task.target) == 1 else task.target, "in train but not in test"),
         ("kind", task.kind, f"{train[task.target[0]].nunique()} distinct values of the target"),
-        ("metric", task.metric, f"named in description.md, or the default of its kind; others: {others}"),
+        ("metric", task.metric, f"{metric_why(task)}; others: {others}"),
         ("split", shown, why),
         ("n_folds", split.n_folds, "folds of the cross-validation"),
     ]
@@ -70,9 +72,19 @@ def written(task: Task, root: Path, why_file: dict[str, str]) -> tuple[str, list
     ]
     kept = [(key, value, reason) for key, value, reason in lines if key]
     text = "# Written by `gome init`; change what you know better.\n" + "".join(
-        f"{key}: {value}  # {reason}\n" for key, value, reason in kept
+        f"{key}: {inline(value)}  # {reason}\n" for key, value, reason in kept
     )
-    return text, [f"{key}: {value} ({reason.split('; others')[0]})" for key, value, reason in kept]
+    return text, [f"{key.removeprefix('# ')}: {value} ({reason.split('; others')[0]})" for key, value, reason in kept]
+
+
+def metric_why(task: Task) -> str:
+    named = metric_named(task.description)
+    return "named in description.md" if named == task.metric else f"the default for {task.kind} where description.md names none"
+
+
+def inline(value: object) -> str:
+    """A value as YAML on one line: quoted where a name holds a colon, a hash or nothing but digits."""
+    return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6).removesuffix("\n").removesuffix("\n...")
 
 
 def suits(needs: str, kind: str) -> bool:

@@ -107,8 +107,7 @@ def against(column: pd.Series[Any], other: pd.Series[Any], what: str) -> dict[st
     if what == "categorical":
         known = set(column.dropna().astype(str))
         found["unseen"] = float((~other.dropna().astype(str).isin(known)).mean()) if other.notna().any() else 0.0
-        rates = pd.Series(is_test).groupby(both.astype(str)).mean()
-        values = both.astype(str).map(rates).to_numpy(dtype=float) if both.nunique() < len(both) / 5 else None
+        values = half_encoded(both, pd.Series(is_test)) if both.nunique() < len(both) / 5 else None
     else:
         values = numbers(both, what)
     if values is not None and 0 < is_test.sum() < len(is_test):

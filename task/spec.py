@@ -23,6 +23,7 @@ SAMPLES = (
     "samplesubmission",
     "sample_submission_stg2",
 )
+UNNAMED = "Unnamed: 0"  # how an index written without a name is read
 PLUMBING = {"task.yaml", "description.md", "folds.csv"}
 
 
@@ -151,7 +152,7 @@ def find_id(spec: Spec, train: pd.DataFrame, test: pd.DataFrame, sample: pd.Data
     if sample is not None and str(sample.columns[0]) in train.columns and str(sample.columns[0]) in test.columns:
         return str(sample.columns[0])
     known = [str(column) for column in train.columns if re.search(r"(_id|Id|ID)$", str(column))]
-    for name in ("id", "Id", "ID", "row_id", "index", *known):
+    for name in ("id", "Id", "ID", "row_id", "index", UNNAMED, *known):
         if name in train.columns and name in test.columns and train[name].is_unique and test[name].is_unique:
             return name
     return None
@@ -207,8 +208,13 @@ def find_metric(spec: Spec, root: Path, description: str, kind: Kind) -> str:
             return canonical(spec.metric)
         except TaskError as error:
             raise TaskError(f"{root / 'task.yaml'}: {error}") from error
+    return metric_named(description) or DEFAULTS[kind]
+
+
+def metric_named(description: str) -> str | None:
+    """The metric that a description speaks of."""
     text = description.lower()
-    return next((name for pattern, name in NAMED if re.search(pattern, text)), DEFAULTS[kind])
+    return next((name for pattern, name in NAMED if re.search(pattern, text)), None)
 
 
 def check_ids(train: pd.DataFrame, test: pd.DataFrame, sample: pd.DataFrame | None, id_column: str | None, files: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from task.types import TaskError
 
 MAX_UNZIPPED_BYTES = 20 * 2**30
+DECIMAL_COMMA = r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?"
 SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 FORMS = tuple(suffix + form for suffix in SUFFIXES for form in ("", ".gz", ".zip"))
 BINARY = {
@@ -60,11 +61,17 @@ def parse(path: Path, n_rows: int | None) -> pd.DataFrame:
 
 
 def from_text(source: Path | io.BytesIO, form: str, n_rows: int | None, compression: Any = None) -> pd.DataFrame:
-    frame = pd.read_csv(source, sep="\t" if form == "tsv" else ",", nrows=n_rows, compression=compression, low_memory=False)
-    if form == "csv" and (mark := other_separator(frame)):
+    def read(mark: str, decimal: str = ".") -> pd.DataFrame:
         if isinstance(source, io.BytesIO):
             source.seek(0)
-        frame = pd.read_csv(source, sep=mark, nrows=n_rows, compression=compression, low_memory=False)
+        return pd.read_csv(source, sep=mark, decimal=decimal, nrows=n_rows, compression=compression, low_memory=False)
+
+    mark = "\t" if form == "tsv" else ","
+    frame = read(mark)
+    if form == "csv" and (other := other_separator(frame)):
+        frame = read(mark := other)
+    if mark != "," and decimal_commas(frame):
+        frame = read(mark, ",")
     if not len(frame.columns) or any("\x00" in str(column) for column in frame.columns):
         raise ValueError("no columns")
     return frame
@@ -75,6 +82,14 @@ def other_separator(frame: pd.DataFrame) -> str | None:
     if len(frame.columns) != 1:
         return None
     return next((mark for mark in (";", "\t", "|") if mark in str(frame.columns[0])), None)
+
+
+def decimal_commas(frame: pd.DataFrame) -> bool:
+    """Whether numbers are written as 3,14: some text column holds nothing else, and no column has decimal points."""
+    if any(pd.api.types.is_float_dtype(kind) and (frame[name].dropna() % 1 != 0).any() for name, kind in frame.dtypes.items()):
+        return False
+    texts = [frame[name].dropna().head(200).astype(str).str.strip() for name in frame.select_dtypes("object")]
+    return any(len(text) and text.str.fullmatch(DECIMAL_COMMA).all() for text in texts)
 
 
 def from_zip(path: Path, n_rows: int | None) -> pd.DataFrame:

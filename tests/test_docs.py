@@ -41,9 +41,12 @@ class Block(NamedTuple):
         text = re.sub(r"\$\{?\w+\}?", "1", re.sub(r"\s>\s*\S+", " ", self.text.replace("\\\n", " ")))
         lines = [line for part in text.splitlines() for line in re.split(r"&&?|\|(?!\|)|;", part)]
         words = [shlex.split(line, comments=True) for line in lines]
-        return [
-            line[n + 1 :] for line in words for n, word in enumerate(line) if word == "gome" and (n == 0 or line[n - 1] in ("do", "--"))
-        ]
+        return [line[n + 1 :] for line in words for n, word in enumerate(line) if word == "gome" and begins(line[:n])]
+
+
+def begins(before: list[str]) -> bool:
+    """Whether a command stands after these words: none, variables set for it, or a program that runs it."""
+    return not before or before[-1] in ("do", "--") or all("=" in word for word in before)
 
 
 def pages() -> list[Path]:

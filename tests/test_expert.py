@@ -16,6 +16,9 @@ from reasoner.expert.facts import facts_of
 from reasoner.expert.render import render
 from reasoner.expert.spec import Spec, canonical, dump, parse
 from reasoner.protocol import DraftBrief, RepairBrief, Resources, Stage, TaskBrief
+from task.prepare import prepare
+from task.profile import profile
+from task.spec import load_task
 
 COLUMNS = [
     {"name": "age", "kind": "numeric", "strength": 0.4, "n_unique": 60, "skew": 3.0},
@@ -105,3 +108,28 @@ async def test_a_task_with_a_leak_is_solved_without_it(tmp_path: Path) -> None:
     outcome = await start(str(tmp_path / "task"), settings)
     assert outcome.solution is not None and outcome.score is not None and outcome.score < 0.9
     assert parse(outcome.solution.read_text()).drop == ("recovery_fee",)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("move", moves.FIXED, ids=lambda move: move.name)
+def test_a_move_that_is_made_again_and_again_stays_a_script(move: moves.Move) -> None:
+    facts = facts_of(DraftBrief(**told("number")))
+    spec = Spec(family="lgbm")
+    for _ in range(8):
+        spec = canonical(move.apply(spec), facts)
+        compile(render(spec, facts), move.name, "exec")
+
+
+def test_a_line_in_a_script_may_say_anything() -> None:
+    facts = facts_of(DraftBrief(**told("number")))
+    for size in (-99, 99):
+        spec = parse(dump(Spec(size=size, slow=99, seeds=10**9)))
+        assert spec is not None
+        compile(render(canonical(spec, facts), facts), "script", "exec")
+
+
+def test_a_category_of_many_levels_that_carries_the_signal_is_no_leak(tmp_path: Path) -> None:
+    planted.write("many_levels", tmp_path / "task")
+    prepared = prepare(load_task(str(tmp_path / "task")), str(tmp_path / "public"), str(tmp_path / "private"), seed=0, audit=False)
+    found = profile(prepared)
+    shop = next(column for column in found["columns"] if column["name"] == "shop")
+    assert found["leaks"] == [] and shop["strength"] > 0.7 and shop["drift"] < 0.15

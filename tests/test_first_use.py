@@ -70,6 +70,40 @@ def test_semicolons_are_read_as_what_they_are(tmp_path: Path) -> None:
     assert spec(tmp_path)["target"] == "bought"
 
 
+def test_a_table_from_a_spreadsheet_has_numbers_with_commas_and_an_index_without_a_name(tmp_path: Path) -> None:
+    for name, label in (("train.csv", True), ("test.csv", False)):
+        lines = [";x;y;price" if label else ";x;y"]
+        lines += [f"{i};{NOISE.random():.3f};{i};{NOISE.gauss(0, 9):.2f}".replace(".", ",") for i in range(60)]
+        (tmp_path / name).write_text("\n".join(lines if label else [lines[0], *(line.rpartition(";")[0] for line in lines[1:])]))
+    done = gome("init", str(tmp_path))
+    assert done.exit_code == 0, done.output
+    assert (spec(tmp_path)["target"], spec(tmp_path)["kind"], spec(tmp_path)["id"]) == ("price", "regression", "Unnamed: 0")
+
+
+def test_rows_without_ids_are_scored_in_their_order(tmp_path: Path) -> None:
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    table(
+        folder / "train.csv",
+        ["x (cm)", "c", "kind"],
+        [[NOISE.random(), NOISE.choice("ab"), NOISE.choice(["it's", "on"])] for _ in range(60)],
+    )
+    table(folder / "test.csv", ["x (cm)", "c"], [[NOISE.random(), NOISE.choice("ab")] for _ in range(4)])
+    done = gome("init", str(folder))
+    assert done.exit_code == 0 and "id: none (rows are numbered" in done.output and "id" not in spec(folder)
+    assert "metric: auc (the default for binary where description.md names none)" in done.output
+    table(tmp_path / "answers.csv", ["kind"], [["on"], ["it's"], ["on"], ["it's"]])
+    table(tmp_path / "mine.csv", ["row_id", "kind"], [[60 + i, p] for i, p in enumerate([0.9, 0.2, 0.7, 0.1])])
+    scored = gome("score", str(folder), str(tmp_path / "answers.csv"), str(tmp_path / "mine.csv"))
+    assert scored.exit_code == 0 and scored.output.startswith("1  "), scored.output
+    table(tmp_path / "short.csv", ["kind"], [["on"]])
+    refused = gome("score", str(folder), str(tmp_path / "short.csv"), str(tmp_path / "mine.csv"))
+    assert refused.exit_code == 2 and "one row for each of the 4 rows" in refused.stderr
+    table(tmp_path / "other.csv", ["id", "y"], [[60, 1]])
+    refused = gome("score", str(folder), str(tmp_path / "other.csv"), str(tmp_path / "mine.csv"))
+    assert refused.exit_code == 2 and "no column 'kind'" in refused.stderr
+
+
 def test_the_target_is_named_where_it_cannot_be_seen(tmp_path: Path) -> None:
     table(tmp_path / "train.csv", ["id", "x", "y1", "y2"], [[i, NOISE.random(), NOISE.random(), NOISE.random()] for i in range(60)])
     table(tmp_path / "test.csv", ["id", "x"], [[i, NOISE.random()] for i in range(30)])

@@ -139,15 +139,22 @@ ESTIMATORS = {"hgb": hgb, "lgbm": lgbm, "extra": extra, "linear": linear, "svm":
 TREND = '''
 
 class Trend:
-    """A straight line with yearly waves over the first date, by ridge regression; boosted trees cannot extrapolate."""
+    """A line with yearly waves over the first date, by ridge regression; boosted trees cannot extrapolate.
+
+    Waves need a year of rows and a bend needs two: what shorter rows seem to show of them is nothing to go on.
+    """
+
+    def year(self, X):
+        return X.filter(like="_days").iloc[:, 0].fillna(0).to_numpy() / 365.2425
 
     def terms(self, X):
-        days = X.filter(like="_days").iloc[:, 0].fillna(0).to_numpy()
-        year = days / 365.2425
-        waves = [f(2 * np.pi * k * year) for k in (1, 2, 3) for f in (np.sin, np.cos)]
-        return np.column_stack([np.ones(len(X)), (year - 10) / 10, ((year - 10) / 10) ** 2, *waves])
+        year = self.year(X)
+        line = (year - 10) / 10
+        waves = [f(2 * np.pi * k * year) for k in (1, 2, 3) for f in (np.sin, np.cos)] if self.years >= 1 else []
+        return np.column_stack([np.ones(len(X)), line, *([line**2] if self.years >= 2 else []), *waves])
 
     def fit(self, X, y):
+        self.years = np.ptp(self.year(X))
         self.model = Ridge(alpha=1e-3, fit_intercept=False).fit(self.terms(X), y)
         return self
 

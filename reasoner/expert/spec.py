@@ -79,6 +79,9 @@ class Facts:
 PROBABILITY = ("auc", "log_loss", "brier", "average_precision")
 
 
+RANGES = {"size": (-2, 3), "slow": (0, 3), "seeds": (1, 10)}  # what the renderer knows; a line in a script may say anything
+
+
 def canonical(spec: Spec, facts: Facts) -> Spec:
     """Choices that change nothing are taken back, so that equal scripts have equal specs."""
     changes: dict[str, Any] = {}
@@ -98,6 +101,7 @@ def canonical(spec: Spec, facts: Facts) -> Spec:
     if facts.probabilities:
         changes |= {"thresholds": False, "expectation": False}
     changes["drop"] = tuple(sorted(set(spec.drop)))
+    changes |= {name: min(max(getattr(spec, name), low), high) for name, (low, high) in RANGES.items()}
     return spec.but(**changes)
 
 

@@ -21,7 +21,9 @@ function range(attempts) {
   const far = d3.quantileSorted(scores, DATA.rising ? 0.1 : 0.9);
   const worst = DATA.rising ? Math.min(far, ...ends) : Math.max(far, ...ends);
   const room = Math.abs(best - worst) * 0.08 || Math.abs(best) * 0.05 || 1;
-  return [Math.min(best, worst) - room, Math.max(best, worst) + room];
+  const low = Math.min(best, worst) - room, high = Math.max(best, worst) + room;
+  const share = scores[0] >= 0 && scores[scores.length - 1] <= 1; // no auc above 1, no loss below 0
+  return share ? [Math.max(0, low), Math.min(1, high)] : [scores[0] >= 0 ? Math.max(0, low) : low, high];
 }
 
 function drawCurve(width) {
