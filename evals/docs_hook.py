@@ -1,4 +1,4 @@
-"""What mkdocs asks while it builds: pages that the nav does not name are added to it, links out of docs/ become words."""
+"""What mkdocs asks while it builds: pages that the nav does not name are added to it, links out of docs/ become words, diagrams fold."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+MERMAID = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!https?:|mailto:|#)([^)\s#]+)(#[^)\s]*)?\)")
 SECTIONS = {"decisions": "Decisions", "prompts": "Prompts as sent"}
 
@@ -50,4 +51,10 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         outside = posixpath.normpath(posixpath.join(here, match[2])).startswith("..")
         return match[1] if outside else match[0]
 
-    return LINK.sub(shown, markdown)
+    return LINK.sub(shown, MERMAID.sub(folded, markdown))
+
+
+def folded(match: re.Match[str]) -> str:
+    """The source of a diagram, folded away: drawing it in a page would need a script from outside."""
+    lines = ["```text", *match[1].splitlines(), "```"]
+    return "\n".join(['??? note "As mermaid"', "", *(f"    {line}" for line in lines)])

@@ -2,7 +2,7 @@
 
     python -m evals.soak [--rounds 2000] [--reasoner endpoint|trivial] [--memory on|off]
 
-A trivial script, executed for real without a sandbox (--isolation none), and a scripted OpenAI-compatible endpoint in a process of its own:
+Ctrl-C ends it early and prints what there is. A trivial script, executed for real without a sandbox (--isolation none), and a scripted OpenAI-compatible endpoint in a process of its own:
 what is left is Gome, the prompts it renders and the client that sends them. `trivial` leaves the client out. docs/log.md keeps the figures.
 """
 
@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +32,7 @@ from evals.provenance import provenance
 from graph.session import start
 from graph.settings import Settings
 
-MB, FIFTHS = 2**20, 5
+MB, FIFTHS, LOOK = 2**20, 5, 20  # rounds between two looks at the disk
 KEPT = ("checkpoints.sqlite", "rounds.jsonl", "events.jsonl", "artifacts", "done")
 
 
@@ -47,14 +48,14 @@ class Round(NamedTuple):
 
 
 class Meter:
-    """Looks at every merge; at every fifth of the run also at the disk."""
+    """Looks at every merge, and now and then at the disk."""
 
-    def __init__(self, folder: Path, rounds: int) -> None:
-        self.folder, self.each = folder, max(1, rounds // FIFTHS)
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.process = psutil.Process()
         self.begin()
         self.rounds: list[Round] = []
-        self.sizes: list[dict[str, int]] = []
+        self.sizes: list[dict[str, int]] = []  # after every LOOK rounds
 
     def begin(self) -> None:
         self.last, self.cpu, self.helpers, self.outside = time.perf_counter(), cpu_s(self.process), self.helpers_s(), 0.0
@@ -71,27 +72,24 @@ class Meter:
             self.rounds.append(
                 Round(now - self.last, self.outside, cpu - self.cpu, helpers - self.helpers, resident(self.process), children)
             )
-            if len(self.rounds) % self.each == 0:
+            if len(self.rounds) % LOOK == 0:
                 self.sizes.append({name: size(self.folder / name) for name in KEPT})
             self.begin()
 
     def rows(self) -> Iterator[tuple[str, list[float]]]:
         """Label and a value for every fifth."""
-        parts = [self.rounds[place * self.each : (place + 1) * self.each] for place in range(FIFTHS)]
+        ends = [len(self.sizes) * place // FIFTHS for place in range(FIFTHS + 1)]  # in looks
+        parts = [self.rounds[start * LOOK : end * LOOK] for start, end in pairwise(ends)]
         yield "round, s", [statistics.median(one.wall_s for one in part) for part in parts]
         yield "of it Gome, s", [statistics.median(one.wall_s - one.outside_s for one in part) for part in parts]
         yield "CPU of the main process, s", [statistics.fmean(one.cpu_s for one in part) for part in parts]
         yield "CPU of task worker and memory, s", [statistics.fmean(one.helpers_s for one in part) for part in parts]
         yield "resident, main process, MB", [statistics.median(one.resident for one in part) / MB for part in parts]
         yield "resident, task worker and memory, MB", [statistics.median(one.children for one in part) / MB for part in parts]
-        before = dict.fromkeys(KEPT, 0)
-        grown: dict[str, list[float]] = {name: [] for name in KEPT}
-        for now in self.sizes[:FIFTHS]:
-            for name in KEPT:
-                grown[name].append((now[name] - before[name]) / self.each / 1024)
-            before = now
+        known = [dict.fromkeys(KEPT, 0), *self.sizes]
         for name in KEPT:
-            yield f"{name}, KB a round", grown[name]
+            grown = [(known[end][name] - known[start][name]) / (end - start) / LOOK / 1024 for start, end in pairwise(ends)]
+            yield f"{name}, KB a round", grown
 
 
 def cpu_s(process: psutil.Process) -> float:
@@ -173,7 +171,7 @@ def soak(options: argparse.Namespace, place: Path, url: str) -> Meter:
         traces=options.traces, steps=options.rounds, time_s=7 * 86_400, isolation="none",
         memory=str(place / "memory") if options.memory == "on" else "off", **given,
     )  # fmt: skip
-    meter = Meter(place / "run", options.rounds)
+    meter = Meter(place / "run")
     reasoner = None if url else Trivial()
     asyncio.run(start(str(place / "task"), settings, folder=place / "run", listeners=[meter.on_event], reasoner=reasoner))
     return meter

@@ -53,7 +53,7 @@ class Artifacts:
         return json.loads(self.get(ref))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def cached_json(root: Path, ref: str) -> Any:
     """A parsed artifact, shared: treat it as read-only."""
     return Artifacts(root).get_json(ref)

@@ -12,7 +12,7 @@ import random
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
-Attempt = dict[str, Any]  # an attempt's record (nodes/record.py) with its own hash as `ref`
+Attempt = dict[str, Any]  # an attempt's gist (graph/gists.py), or its record with its own hash as `ref`
 Mode = Literal["draft", "directed", "broaden", "backtrack", "debug", "crossover"]
 
 N_DRAFTS = 5  # tree and mcts: drafts before the first improvement (AIDE's num_drafts)

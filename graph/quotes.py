@@ -45,7 +45,7 @@ def quotable(attempt: Json) -> bool:
 def scripts(run: Run, heads: Sequence[str | None], names: Sequence[str]) -> list[Quote]:
     """The scripts of these attempts."""
     known = attempts(run, heads)
-    found = [known[name] for name in dict.fromkeys(names) if name in known][:N_SCRIPTS]
+    found = [run.attempt(known[name]["ref"]) for name in dict.fromkeys(names) if name in known][:N_SCRIPTS]
     return [Quote(attempt=one["id"], what="script", text=run.artifacts.get(one["script"]), why=outcome(one)) for one in found]
 
 
@@ -61,13 +61,13 @@ def changes(run: Run, heads: Sequence[str | None], hints: Sequence[Hint], path: 
 
 def quoted(run: Run, known: dict[str, Json], hint: Hint) -> Quote:
     """The change of one hint: from this run's scripts, else as the memory kept it."""
-    attempt = known.get(hint.attempt)
-    if attempt is None:
+    if hint.attempt not in known:
         return Quote(
             attempt=hint.attempt, what="change", text=hint.change, why=f"{hint.hypothesis[:160]}; gain {hint.gain:+.3g}, {hint.where[:120]}"
         )
+    attempt = run.attempt(known[hint.attempt]["ref"])
     parent = known.get(attempt["parent"] or "")
-    text = change(run, parent["script"] if parent else None, attempt["script"])
+    text = change(run, run.attempt(parent["ref"])["script"] if parent else None, attempt["script"])
     return Quote(attempt=attempt["id"], what="change", text=text, why=f"{attempt['summary'][:160]}; {outcome(attempt)}")
 
 

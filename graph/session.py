@@ -137,14 +137,11 @@ async def resume(
             done = repaired(folder) if repair else ""
             run = open_run(folder)
             spent = await preflight(run, reasoner)
-            run.events.emit("run_resumed", run=run.id, after=last_word(run))
-            if done:
-                warn(run, done)
     except BaseException:
         await close_run(folder)
         release(folder)
         raise
-    return await drive(folder, listeners=listeners, ask=ask, config=config, checkpoint=check_url(checkpoint), spent=spent)
+    return await drive(folder, listeners=listeners, ask=ask, config=config, checkpoint=check_url(checkpoint), spent=spent, again=done)
 
 
 def last_word(run: Run) -> str:
@@ -163,12 +160,17 @@ async def drive(
     config: Json | None = None,
     checkpoint: str = "",
     spent: Usage | None = None,
+    again: str | None = None,
 ) -> Outcome:
-    """Drives the run under its lock. `spent` is what the check of the endpoint has cost."""
+    """Drives the run under its lock. `spent` is what the check of the endpoint has cost; `again`: it is resumed, and what was repaired."""
     run = open_run(folder)
     run.events.listeners.extend([page_writer(run), *listeners])
     try:
         with lock(folder), saving(folder):
+            if again is not None:
+                run.events.emit("run_resumed", run=run.id, after=last_word(run))
+            if again:
+                warn(run, again)
             if spent and spent.calls:
                 run.events.emit("checked", usage=spent.model_dump())
             reason = await recovered(run, ask, config or {}, checkpoint or run.settings.checkpoint)

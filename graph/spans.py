@@ -27,13 +27,15 @@ TOLD = (
 Event = dict[str, Any]
 NOTHING: Event = {"ev": ""}
 FLUSH_MS = 5_000
+LOGGER = logging.getLogger("opentelemetry")
 
 
 class Spans:
     """Opens and closes spans as events arrive, at the times that the events tell."""
 
-    def __init__(self, provider: Any, run: str, own: bool) -> None:
-        self.tracer, self.provider, self.run, self.own = provider.get_tracer("gome"), provider, run, own
+    def __init__(self, provider: Any, run: str, ear: Once | None = None) -> None:
+        """`ear` hears the exporter's complaints where the provider is ours, and not the embedding program's."""
+        self.tracer, self.provider, self.run, self.ear = provider.get_tracer("gome"), provider, run, ear
         self.open: dict[str, Any] = {}  # run, round, finalize, and the attempts being made
         self.done: dict[str, float] = {}  # by attempt: when its script had ended and nothing had judged it yet
         self.last = 0.0
@@ -123,8 +125,9 @@ class Spans:
         """Sends what is left; a collector that does not answer keeps nobody waiting for long."""
         self.shut(self.last)
         self.provider.force_flush(FLUSH_MS)
-        if self.own:
+        if self.ear:
             self.provider.shutdown()
+            LOGGER.removeHandler(self.ear)
 
 
 HANDLERS: dict[str, Callable[[Spans, Event, float], None]] = {
@@ -185,13 +188,14 @@ def spans(run: str, warn: Callable[[str], None]) -> Spans:
         from opentelemetry.sdk.trace import TracerProvider
 
         given = trace.get_tracer_provider()
-        own = not isinstance(given, TracerProvider)
-        return Spans(exporting(warn) if own else given, run, own)
+        if isinstance(given, TracerProvider):
+            return Spans(given, run)
+        return Spans(exporting(), run, heard(warn))
     except ImportError as error:
         raise RunError(f"otel: OpenTelemetry is not installed ({error.name}); pip install 'gome[otel]', or leave --otel out") from error
 
 
-def exporting(warn: Callable[[str], None]) -> Any:
+def exporting() -> Any:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -199,8 +203,6 @@ def exporting(warn: Callable[[str], None]) -> Any:
     named = "OTEL_SERVICE_NAME" in os.environ or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
     provider = TracerProvider(resource=Resource.create({} if named else {"service.name": "gome"}))
     provider.add_span_processor(BatchSpanProcessor(exporter()))
-    logging.getLogger("opentelemetry").addHandler(Once(warn))
-    logging.getLogger("opentelemetry").propagate = False
     return provider
 
 
@@ -214,6 +216,13 @@ def exporter() -> Any:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
     return OTLPSpanExporter()
+
+
+def heard(warn: Callable[[str], None]) -> Once:
+    ear = Once(warn)
+    LOGGER.addHandler(ear)
+    LOGGER.propagate = False
+    return ear
 
 
 class Once(logging.Handler):

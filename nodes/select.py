@@ -50,12 +50,12 @@ def crossing(row: Trace) -> Choice | None:
 def view(run: Run, row: Trace, siblings: list[str]) -> View:
     shared = siblings if run.settings.sharing else []
     return View(
-        attempts=run.chain(row["head"], limit=HISTORY),
+        attempts=run.gists(row["head"], limit=HISTORY),
         best=row["best"]["ref"] if row["best"] else None,
         open_hypotheses=n_open(run, row),
         direction=run.prepared.task.direction,
         tried=len(row["tried"]),
-        others=[attempt for head in shared for attempt in run.chain(head, limit=HISTORY)],
+        others=[attempt for head in shared for attempt in run.gists(head, limit=HISTORY)],
         steps=run.settings.steps,
     )
 

@@ -138,6 +138,8 @@ def _traced(view: RunView, event: Mapping[str, Any]) -> bool:
 
 
 def _where(event: Mapping[str, Any]) -> str:
+    if event.get("trace") == -1:
+        return "all traces    "
     return f"trace {clean(event.get('trace', '-'), 6) or '0'} step {clean(event.get('step', '-'), 6) or '0'}"
 
 

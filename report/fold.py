@@ -97,7 +97,7 @@ def _started(view: RunView, event: Event) -> RunView:
 def _resumed(view: RunView, event: Event) -> RunView:
     view = replace(view, ended=None, n_resumed=view.n_resumed + 1)
     traces = {i: replace(t, activity="resuming", since=_time(view, event)) for i, t in view.traces.items()}
-    return _say(replace(view, traces=traces), event, "resumed", "resumed")
+    return _say(replace(view, traces=traces), event, "resumed", "goes on where it stood")
 
 
 def _profiled(view: RunView, event: Event) -> RunView:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -40,6 +41,7 @@ class LiveView:
         self.view, self.run_dir, self.clock = so_far(run_dir), run_dir, clock
         self.console = console or Console()
         self.lock = threading.Lock()
+        self.keys: Callable[[], None] = lambda: None
         self.live = Live(get_renderable=self._draw, console=self.console, refresh_per_second=4, transient=False)
 
     def on_event(self, event: Mapping[str, Any]) -> None:
@@ -50,13 +52,29 @@ class LiveView:
         return screen(self.view, self.clock(), self.console.width, self.console.height)
 
     def __enter__(self) -> Self:
+        self.keys = no_control_marks()
         self.live.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.live.stop()
+        self.keys()
         if self.view.ended is not None:
             self.console.print(summary_panel(self.view, self.run_dir))
+
+
+def no_control_marks() -> Callable[[], None]:
+    """The terminal writes no ^C: at the end of a full line it would wrap and shift the table. Gives what sets it back."""
+    import termios
+
+    try:
+        handle = sys.stdin.fileno()
+        before = termios.tcgetattr(handle)
+        quiet = [*before[:3], before[3] & ~termios.ECHOCTL, *before[4:]]
+        termios.tcsetattr(handle, termios.TCSANOW, quiet)
+    except (OSError, ValueError, termios.error):  # stdin is no terminal
+        return lambda: None
+    return lambda: termios.tcsetattr(handle, termios.TCSANOW, before)
 
 
 def screen(view: RunView, now: float, width: int, height: int = 40) -> RenderableType:

@@ -88,9 +88,9 @@ def summary_rows(view: RunView, run_dir: Path | None) -> list[tuple[str, str]]:
         rows.append(("submission", _path(run_dir, clean(view.final.get("submission"), 1000))))
         rows.append(("solution", _path(run_dir, clean(view.final.get("solution"), 1000))))
     elif run_dir is not None and (run_dir / "best" / "submission.csv").is_file():
-        rows.append(("submission", f"{run_dir / 'best' / 'submission.csv'} (not final)"))
+        rows.append(("submission", f"{here(run_dir / 'best' / 'submission.csv')} (not final)"))
     if run_dir is not None and (run_dir / "report.html").is_file():
-        rows.append(("report", str(run_dir / "report.html")))
+        rows.append(("report", here(run_dir / "report.html")))
     rows.append(("ended", clean(ended.get("message"), 1000) or ENDINGS.get(reason, reason)))
     if reason in RESUMABLE:
         rows.append(("resume", f"gome resume {shlex.quote(view.run)}"))
@@ -102,4 +102,12 @@ def summary_lines(view: RunView, run_dir: Path | None) -> list[str]:
 
 
 def _path(run_dir: Path | None, path: str) -> str:
-    return str(run_dir / path) if path and run_dir is not None and not Path(path).is_absolute() else path
+    return here(run_dir / path) if path and run_dir is not None else path
+
+
+def here(path: Path) -> str:
+    """The path as one would type it: from the current folder where it lies below that."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(path)

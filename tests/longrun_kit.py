@@ -49,7 +49,7 @@ with open("../../../starts.jsonl", "a") as file:
     file.write(json.dumps(dict(key=key, t=time.time())) + "\\n")
 time.sleep({pause})
 """
-CLOSE = (2, 1.98, 0.6, 0.59, 0.58, 0.1)  # noise by step: some differences are in doubt
+CLOSE = (2.0, 1.7, 1.4, 2.6, 1.15)  # noise by step: differences in doubt that a second seed decides; a tie's place would hang on seconds
 
 
 class Seeded(Player):

@@ -16,6 +16,7 @@ from kit import write_task
 
 from cli.app import app
 from evals import reference
+from task.examples import EXAMPLES
 
 ROOT = Path(__file__).resolve().parent.parent
 FENCE = re.compile(r"(?:<!-- (needs|run): ([^>]*?) -->\n)?^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -79,6 +80,7 @@ def test_every_command_is_one_that_the_command_line_takes(block: Block) -> None:
     kind, _, what = block.marker.partition(": ")
     assert not kind or what.split(",")[0].split(" ")[0] in ELSEWHERE[kind], block.marker
     for words in block.commands:
+        assert words[:1] != ["example"] or not words[1:] or words[1] in EXAMPLES
         parsed(typer.main.get_command(app), words)
 
 

@@ -2,8 +2,11 @@
 
 import io
 import json
+import os
+import pty
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -175,3 +178,14 @@ def test_a_line_says_the_difference_once(reason: str, told: str):
     event = {"ev": "attempt", "id": "a", "trace": 0, "step": 1, "verdict": "tie", "hypothesis": "smaller", "reasons": [reason]}
     view = fold_all([event | {"t": 1, "score": 0.5, "gain": 0.0007559, "gain_se": 0.0014, "parent": "b", "kind": "update"}])
     assert view.lines[-1].text == told
+
+
+def test_a_terminal_writes_no_control_marks_into_the_table_and_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch):
+    leader, follower = pty.openpty()
+    with os.fdopen(leader), os.fdopen(follower) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        before = termios.tcgetattr(terminal)
+        assert before[3] & termios.ECHOCTL
+        with make_listener("live", console=Console(file=io.StringIO(), force_terminal=True)):
+            assert not termios.tcgetattr(terminal)[3] & termios.ECHOCTL
+        assert termios.tcgetattr(terminal) == before

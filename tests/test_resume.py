@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kit import Player, events, quick, write_task
@@ -68,8 +69,10 @@ async def test_every_round_is_kept_and_a_lost_checkpoint_file_costs_nothing(tmp_
     assert [each.number for each in read_rounds(done.folder)] == [0, 1, 2, 3]
     before = attempts(done.folder)
     (done.folder / "checkpoints.sqlite").unlink()
-    again = await resume(done.folder, reasoner=Player(scripts()))
+    heard: list[dict[str, Any]] = []
+    again = await resume(done.folder, reasoner=Player(scripts()), listeners=[heard.append])
     assert (again.reason, again.score) == (done.reason, done.score)
+    assert heard[0]["ev"] == "run_resumed"  # else a live table would go on showing how the former session ended
     assert attempts(done.folder) == before and run_twice(done.folder) == []
 
 

@@ -82,7 +82,7 @@ function drawLegend() {
   const swatch = (kind) => s("path", { class: `swatch ${kind}`, d: "M-7 0H7" });
   document.getElementById("legend").append(
     ...present.map((v) => entry(mark(v, 4.2), v)),
-    ...(ATTEMPTS.some(takesPlace) ? [entry(mark("tie", 4.2, true), "tie that takes the best's place: faster or simpler")] : []),
+    ...(ATTEMPTS.some(takesPlace) ? [entry(mark("tie", 4.2, true), "tie in the best's place (faster or simpler)")] : []),
     entry(swatch("best"), "best so far ± its error"),
     ...(new Set(ATTEMPTS.map((a) => a.trace)).size > 1 ? [entry(swatch("trace"), "best of a trace")] : []),
     ...(Object.keys(DATA.audit).length ? [entry(s("path", { class: "mark audit", d: "M0 -6L6 0L0 6L-6 0Z" }), "audit")] : []),
