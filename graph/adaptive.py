@@ -68,7 +68,21 @@ def step(arm: Arm, view: View, bases: Sequence[str], rng: random.Random, why: st
         return Choice("draft", None, f"redraft: {why}")
     if arm == "backtrack":
         return Choice("backtrack", rng.choice(bases), why)
-    return Choice(arm, view.best, why)
+    return Choice(arm, leader(view), why)
+
+
+def leader(view: View) -> str | None:
+    """What is changed: the trace's best, or the highest score that came after it and was a tie.
+
+    Gains that are real but smaller than the noise of one comparison add up this way; what is accepted is still judged against the best.
+    """
+    places = [place for place, attempt in enumerate(view.attempts) if attempt["ref"] == view.best]
+    if not places:
+        return view.best
+    best, sign = view.attempts[places[-1]], 1 if view.direction == "max" else -1
+    ties = [a for a in view.attempts[places[-1] + 1 :] if a["verdict"] == "tie" and a["score"] is not None and a["kind"] != "ensemble"]
+    highest = max(ties, key=lambda attempt: sign * attempt["score"], default=best)
+    return str(highest["ref"]) if sign * highest["score"] > sign * best["score"] else view.best
 
 
 def arms(view: View, bases: Sequence[str]) -> list[Arm]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sampler_kit import attempt, shares, view
 
-from graph.adaptive import MAX_WIDTH, adaptive, belief, earlier_bests, width
+from graph.adaptive import MAX_WIDTH, adaptive, belief, earlier_bests, leader, width
 
 Json = dict[str, Any]
 
@@ -69,6 +69,24 @@ def test_it_starts_with_a_few_drafts_over_all_traces_when_there_is_room() -> Non
     assert "directed" in modes(1, 0, 3)  # a short run has no room for it
     forgotten = view([step(index, "directed", 0) for index in range(40)])._replace(best="ref0", steps=300)
     assert "directed" in {adaptive(forgotten, random.Random(seed)).mode for seed in range(30)}
+
+
+@pytest.mark.parametrize("direction", ["max", "min"])
+def test_ties_that_score_higher_are_built_upon_but_nothing_from_before_the_best(direction: str) -> None:
+    sign = 1 if direction == "max" else -1
+    scores = [
+        (0.99, "accepted"),
+        (0.5, "accepted"),
+        (0.55, "tie"),
+        (0.6, "tie"),
+        (0.7, "rejected"),
+        (0.4, "tie"),
+    ]  # the first one had a flaw
+    history = [attempt(index, score=sign * score, verdict=verdict) for index, (score, verdict) in enumerate(scores)]
+    known = view(history)._replace(best="ref1", direction=direction)
+    assert leader(known) == "ref3"
+    assert leader(known._replace(attempts=[*history[:2], history[5]])) == "ref1"
+    assert leader(known._replace(best="elsewhere")) == "elsewhere"
 
 
 def test_another_hypothesis_is_tried_only_within_the_width() -> None:
