@@ -19,7 +19,7 @@ from graph.policy import Attempt, Choice, View
 Arm = Literal["directed", "broaden", "backtrack", "redraft"]
 
 DISCOUNT = 0.95  # what a result still counts one step later
-PRIOR: dict[Arm, tuple[float, float]] = {"directed": (1.0, 1.0), "broaden": (0.8, 1.2), "backtrack": (1.0, 4.0), "redraft": (1.0, 5.0)}
+PRIOR: dict[Arm, tuple[float, float]] = {"directed": (1.0, 1.0), "broaden": (0.6, 1.4), "backtrack": (0.5, 4.5), "redraft": (0.5, 6.5)}
 N_OTHERS = 4.0  # most pseudo-observations that the hit rate in other traces is worth
 N_STARTS = 4
 LEAST_ATTEMPTS = 3  # before a redraft is thought of
