@@ -184,7 +184,7 @@ async def amain(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("verb", choices=("teach", "run", "page"))
-    parser.add_argument("--tasks", default="clean", help="tasks or suites of evals/suites.py")
+    parser.add_argument("--tasks", default="clean,rare_class,skewed_amount", help="tasks or suites of evals/suites.py")
     parser.add_argument("--q", type=float, nargs="+", default=list(SKILLS), help="skills of the reasoner")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--steps", type=int, default=8)
