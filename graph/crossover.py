@@ -55,9 +55,12 @@ def lacking(run: Run, row: Trace, rows: list[Trace], start: Best) -> list[Json]:
     known = {attempt["id"]: attempt for chain in chains.values() for attempt in chain}
     path = path_to(known, start["attempt"])
     held = {name for attempt in path for name in (words(attempt), *attempt.get("took", []))}
+    proved = [attempt for attempt in known.values() if gained(attempt) and words(attempt) not in held]
+    if not proved:  # asked at every merge of a stuck trace: what follows looks at every attempt of the run
+        return []
     places = {attempt["id"] for attempt in path}
     refuted = in_vain([*chains[row["trace"]], *(attempt for attempt in known.values() if attempt["parent"] in places)])
-    found = [attempt for attempt in known.values() if gained(attempt) and words(attempt) not in held | refuted]
+    found = [attempt for attempt in proved if words(attempt) not in refuted]
     once = {words(attempt): attempt for attempt in sorted(found, key=sureness)}
     return [run.attempt(attempt["ref"]) for attempt in sorted(once.values(), key=sureness, reverse=True)[:N_LACKS]]
 
