@@ -278,6 +278,7 @@ def cross_validation(spec: Spec, facts: Facts) -> str:
         f"oof = np.full({shape}, np.nan)",
         "train_scores = []",
         "for k in sorted(set(fold[fold >= 0])):",
+        '    print(f"fold {k + 1}/{fold.max() + 1}", flush=True)',
         f"    fit, held = np.flatnonzero({'fold < k' if facts.split == 'time' else rule}), np.flatnonzero(fold == k)",
         "    oof[held], on_fit = fit_predict(X.iloc[fit], y[fit], X.iloc[held], X.iloc[fit])",
     ]
