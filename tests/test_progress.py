@@ -61,7 +61,8 @@ async def heard(sandbox: Sandbox, folder: Path, script: str) -> list[tuple[float
 async def test_a_running_script_is_heard_before_it_ends(sandbox: Sandbox, tmp_path: Path) -> None:
     found = await heard(sandbox, tmp_path, FOLDS)
     said = [text for _, text in found]
-    assert said[0] in ("fold 1/3", "fold 2/3") and said[-1] == "fold 3/3"  # one soon (a busy machine hears late), the last without another after it
+    assert said[0] in ("fold 1/3", "fold 2/3")  # soon, though a busy machine hears late
+    assert said[-1] == "fold 3/3"  # once its turn came, though no more was printed
     assert time.monotonic() - found[0][0] > 3
 
 
