@@ -19,8 +19,9 @@ from memory.trust import trust
 Ranking = Literal["momentum", "similarity", "paper"]
 Floats = NDArray[np.float64]
 
-SAME_TASK, OTHER_TASK = 1.0, 0.4
-"""omega: weight of evidence from this task's data and from other data."""
+SAME_TASK, OTHER_TASK, OTHER_REFUTED = 1.0, 0.4, 0.05
+"""omega: weight of evidence from this task's data, from other data, and of what was refuted on other data: a change fails for many reasons
+that belong to one place, so a failure elsewhere says little here (docs/results/momentum.md)."""
 APPLIED = 0.65
 """nu: discount of what is like a change already applied here."""
 AVOID_BELOW = -0.2
@@ -42,7 +43,9 @@ def omega(record: Record, task_hash: str) -> float:
     """Weight of a record as evidence: from this task's data, from other data, or none while it is quarantined."""
     if trust(record) == "quarantined":
         return 0.0
-    return SAME_TASK if record.task_hash == task_hash else OTHER_TASK
+    if record.task_hash == task_hash:
+        return SAME_TASK
+    return OTHER_TASK if record.kind == "accepted" else OTHER_REFUTED
 
 
 def near(cosine: Floats, floor: float) -> Floats:
