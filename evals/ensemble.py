@@ -23,7 +23,7 @@ from graph.settings import Settings
 from task.client import TaskWorker
 from task.types import Prepared
 
-DEFAULT = "modechoice,breast_cancer,diabetes,anes96,co2,fair"
+DEFAULT = "modechoice,breast_cancer,diabetes,anes96,co2,fair,randhie"
 
 
 class Row(NamedTuple):
