@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -65,8 +67,17 @@ async def ask(server: Server, *, told: Told | None = None, accept: Any = None, r
         raise
     finally:
         await endpoint.close()
-        assert usage is not None and usage.input_tokens + usage.output_tokens == server.tokens
+        assert usage is not None
+        await counted(server, usage.input_tokens + usage.output_tokens)
     return value
+
+
+async def counted(server: Server, n: int) -> None:
+    """The server counts an answer once it has written it, which may be a moment after the client has read it."""
+    deadline = time.monotonic() + 10
+    while server.tokens != n and time.monotonic() < deadline:
+        await asyncio.sleep(0.02)
+    assert server.tokens == n
 
 
 BAD = {
