@@ -62,7 +62,11 @@ async def compare(example: str, seed: int, place: Path, options: argparse.Namesp
     kept = [a for a in attempts if a["kind"] != "ensemble" and a["verdict"] in ("accepted", "tie") and a["score"] is not None]
     single = max(kept, key=lambda attempt: sign * attempt["score"])
     last = ensembles[-1] if ensembles else None
-    scores = [await private(place / example, folder, attempt) for attempt in (single, last) if attempt]
+    worker = TaskWorker()
+    try:
+        scores = [await private(worker, place / example, folder, attempt) for attempt in (single, last) if attempt]
+    finally:
+        await worker.close()
     chosen = bool(last and last["verdict"] == "accepted")
     return Row(
         example,
@@ -76,15 +80,12 @@ async def compare(example: str, seed: int, place: Path, options: argparse.Namesp
     )
 
 
-async def private(task: Path, folder: Path, attempt: dict[str, Any]) -> float:
+async def private(worker: TaskWorker, task: Path, folder: Path, attempt: dict[str, Any]) -> float:
     """The attempt's own submission on the answers held back."""
     prepared = Prepared.model_validate(json.loads((folder / "setup.json").read_text())["prepared"])
-    worker, out = TaskWorker(), folder / "one.csv"
-    try:
-        await worker.final_submission(prepared, str(Artifacts(folder / "artifacts").path(attempt["submission"])), str(out))
-        return await worker.score_private(str(task), str(task.with_name(task.name + "-private") / "answers.csv"), str(out))
-    finally:
-        await worker.close()
+    out = folder / "one.csv"
+    await worker.final_submission(prepared, str(Artifacts(folder / "artifacts").path(attempt["submission"])), str(out))
+    return await worker.score_private(str(task), str(task.with_name(task.name + "-private") / "answers.csv"), str(out))
 
 
 def main() -> None:

@@ -63,7 +63,9 @@ async def pool_of(bench: Bench, name: str, n: int) -> list[Entry]:
     await play(bench, name, settings, Wanderer(), run, keep=True)
     folder = bench.root / "runs" / run
     attempts = [event for event in read(folder / "events.jsonl") if event["ev"] == "attempt" and event["score"] is not None]
-    found = [Entry(float(a["score"]), await private(bench.task(name), folder, a)) for a in attempts if a["verdict"] != "failed"]
+    found = [
+        Entry(float(a["score"]), await private(bench.worker, bench.task(name), folder, a)) for a in attempts if a["verdict"] != "failed"
+    ]
     shutil.rmtree(folder)
     return found
 

@@ -124,10 +124,6 @@ def page(rows: list[dict[str, Any]]) -> str:
     for q in sorted({row["q"] for row in rows}):
         found = [row for row in rows if row["q"] == q]
         parts += [f"\n## Skill {q:g}\n", *tables(found, scale)]
-    parts.append(
-        "\nEarlier, with refuted records of other data weighing as much as accepted ones (omega .4), momentum had a gain per step of .46 and stood .036 below "
-        "`off` [-.081, -.004]; they weigh .05 since.\n"
-    )
     return "\n".join(
         [*parts, "\n" + provenance("python -m evals.momentum teach && python -m evals.momentum run && python -m evals.momentum page")]
     )
