@@ -164,10 +164,21 @@ async def told(bench: Bench, name: str, folder: Path) -> dict[str, Any]:
         "failed": sum(attempt["verdict"] == "failed" for attempt in attempts),
         "accepted": len(accepted),
         "alarms": sum(any(code.startswith("leak_") for code in attempt.get("codes") or []) for attempt in attempts),
+        "spent": spent(attempts),
         "improvement_rate": len(accepted) / len(later) if later else 0.0,
         "best_so_far": best_so_far(folder, attempts),
         "seconds": sum(attempt.get("seconds") or 0.0 for attempt in attempts),
     }
+
+
+def spent(attempts: list[dict[str, Any]]) -> dict[str, list[int]]:
+    """Kind of step -> [steps, accepted steps]."""
+    found: dict[str, list[int]] = {}
+    for attempt in attempts:
+        count = found.setdefault(str(attempt["mode"]), [0, 0])
+        count[0] += 1
+        count[1] += attempt["verdict"] == "accepted"
+    return found
 
 
 def best_so_far(folder: Path, attempts: list[dict[str, Any]]) -> list[float | None]:

@@ -29,8 +29,11 @@ class Artifacts:
         ref = hashlib.sha256(raw).hexdigest()
         path = self.path(ref)
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, raw)
+            try:
+                write_atomic(path, raw)
+            except FileNotFoundError:  # the first one of its folder
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(path, raw)
         return ref
 
     def put_json(self, value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graph.budget import script_limit_s
-from graph.calibration import Calibration, calibration, facts, predictions
+from graph.calibration import Calibration, facts
 from graph.hints import hints_for
 from graph.run import Json, Run, n_slots
 from graph.state import RunState, Trace
@@ -138,7 +138,7 @@ def in_flight(run: Run, row: Trace) -> list[str]:
 def calibrated(run: Run, row: Trace, siblings: list[str]) -> Calibration | None:
     """The reasoner's record in this run, over all traces that share what they measure."""
     heads = [row["head"], *(siblings if run.settings.sharing else [])]
-    return calibration([found for head in heads for found in predictions(run.gists(head, limit=HISTORY))])
+    return run.gists.calibration(heads, HISTORY)
 
 
 def fact(attempt: Json) -> Fact:

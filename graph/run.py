@@ -18,7 +18,7 @@ from typing import Any
 
 from graph.artifacts import Artifacts, cached_json, write_atomic
 from graph.events import Events, read
-from graph.gists import gist
+from graph.gists import Gists
 from graph.lock import RunError as RunError
 from graph.lock import hold, release
 from graph.settings import Settings
@@ -60,7 +60,7 @@ class Run:
         self.flying: dict[int, str] = {}  # by trace: the hypothesis that it runs at this moment
         self.judge: Callable[..., Any] | None = None  # a study may put another rule of acceptance here (graph.acceptance.judge) ...
         self.policy: Callable[..., Any] | None = None  # ... and another policy than the settings' (graph.policy.Policy)
-        self.known: dict[str, Json] = {}  # by ref: gists of attempts
+        self.gists = Gists(self.attempt)
 
     # services, made when first used
 
@@ -141,16 +141,6 @@ class Run:
         found: list[Json] = []
         while head and head != until and (limit is None or len(found) < limit):
             found.append(self.attempt(head) | {"ref": head})
-            head = found[-1]["prev"]
-        return found[::-1]
-
-    def gists(self, head: str | None, *, limit: int | None = None) -> list[Json]:
-        """The same chain as gists, for looks far back; read-only."""
-        found: list[Json] = []
-        while head and (limit is None or len(found) < limit):
-            if head not in self.known:
-                self.known[head] = gist(self.attempt(head) | {"ref": head})
-            found.append(self.known[head])
             head = found[-1]["prev"]
         return found[::-1]
 

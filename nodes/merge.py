@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from graph.briefs import N_TALLY
+from graph.briefs import HISTORY
 from graph.budget import over
-from graph.calibration import as_event, calibration, predictions
+from graph.calibration import as_event
 from graph.crossover import rescue
 from graph.ensemble import challenge, kept_ids, pooled
 from graph.publish import better, publish
@@ -88,7 +88,7 @@ def met(run: Run, row: Trace, rows: list[Trace], fresh: list[Json], best: Best |
 
 def report_calibration(run: Run, number: int, rows: list[Trace]) -> None:
     """How the reasoner's predictions fared, over the latest attempts of all traces."""
-    found = calibration([item for row in rows for item in predictions(run.gists(row["head"], limit=N_TALLY))])
+    found = run.gists.calibration([row["head"] for row in rows], HISTORY)
     if found is not None:
         run.events.emit("calibration", key=str(number), **as_event(found, run.reasoner.name))
 

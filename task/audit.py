@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from task import compare
-from task.predictions import Refused, Truth, problem, read_predictions
+from task.predictions import Refused, Truth, earlier, problem
 from task.types import Paired, Problem, Reference, Score
 
 Array = NDArray[Any]
@@ -32,7 +32,7 @@ def of(known: Truth, test: Array, score: Score, references: dict[str, Reference]
     """How the audit rows see these predictions."""
     if known.audit.empty:
         return NOTHING
-    y, p, metric = known.encode(known.audit), picked(known, test), known.metric
+    y, p, metric = known.encode(known.audit), test[known.audit_rows], known.metric
     try:
         value = metric.score(y, p)
     except ValueError:  # one class only among the audit rows
@@ -48,12 +48,6 @@ def of(known: Truth, test: Array, score: Score, references: dict[str, Reference]
         audit_leak=leak(known, gap, z, value),
         audit_paired={name: found for name, item in references.items() if (found := paired(known, y, p, item, seed))},
     )
-
-
-def picked(known: Truth, test: Array) -> Array:
-    """The audit rows' predictions among those of the test file."""
-    position = {key: index for index, key in enumerate(known.test_ids)}
-    return test[[position[key] for key in known.audit["_id"]]]
 
 
 def leak(known: Truth, gap: float, z: float, value: float) -> Problem | None:
@@ -72,7 +66,7 @@ def paired(known: Truth, y: Array, p: Array, reference: Reference, seed: int) ->
     if "submission" not in reference:
         return None
     try:
-        old = picked(known, read_predictions(known, reference["submission"], "submission.csv", known.test_ids))
+        old = earlier(known, reference["submission"], "submission.csv")[known.audit_rows]
         return compare.paired(known.metric, y, [p], [old], None, seed)
     except (Refused, OSError, ValueError):
         return None

@@ -41,7 +41,7 @@ def blend(prepared: Prepared, members: dict[str, dict[str, str]], out: str) -> B
     blended = nested(known, oof, fold, classes, how)
     weights = select(known.metric, known.y, oof, classes, how, seed=prepared.seed)
     names = {"oof": str(Path(out) / "oof.csv"), "submission": str(Path(out) / "submission.csv")}
-    write(known, names["oof"], list(known.validated["_id"]), blended, how)
+    write(known, names["oof"], known.validated_ids, blended, how)
     write(known, names["submission"], known.test_ids, finish(weighted(test, weights), classes, how), how)
     return Blend(
         weights=weights,
@@ -83,7 +83,7 @@ def read_members(
     test: dict[str, Array] = {}
     score: dict[str, float] = {}
     refused: dict[str, str] = {}
-    classes, ids = coded_classes(known, how), list(known.validated["_id"])
+    classes, ids = coded_classes(known, how), known.validated_ids
     for name, paths in members.items():
         try:
             values = read_predictions(known, paths["oof"], "oof.csv", ids)

@@ -103,21 +103,24 @@ def bootstrap(metric: Metric, y: Array, new: Array, old: Array, clusters: Array 
 
 def resample(rng: np.random.Generator, n_rows: int, n: int, clusters: Array | None) -> Array:
     """How often each row is drawn, shape (n, n_rows)."""
-    if clusters is None:
-        return rng.multinomial(n_rows, np.full(n_rows, 1 / n_rows), size=n)
-    n_clusters = int(clusters.max()) + 1
-    return rng.multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), size=n)[:, clusters]
+    n_units = n_rows if clusters is None else int(clusters.max()) + 1
+    drawn = rng.integers(0, n_units, (n, n_units)) + np.arange(n)[:, None] * n_units
+    counts = np.bincount(drawn.ravel(), minlength=n * n_units).reshape(n, n_units)
+    return counts if clusters is None else counts[:, clusters]
 
 
 def weighted_auc(y: Array, p: Array, weights: Array) -> Array:
-    """AUC under row weights, ties counted half; weights of shape (n, rows)."""
+    """AUC under row weights, ties counted half; y of 0 and 1, weights of shape (n, rows)."""
     order = np.argsort(p, kind="stable")
+    drawn = weights[:, order]
+    positive = drawn * y[order]
+    negative = drawn - positive
     starts = np.flatnonzero(np.r_[True, np.diff(p[order]) > 0])
-    positive = np.add.reduceat(weights[:, order] * y[order], starts, axis=1)
-    negative = np.add.reduceat(weights[:, order] * (1 - y[order]), starts, axis=1)
-    below = np.cumsum(negative, axis=1) - negative
+    if len(starts) < len(p):
+        positive, negative = np.add.reduceat(positive, starts, axis=1), np.add.reduceat(negative, starts, axis=1)
+    below = np.cumsum(negative, axis=1) - negative / 2
     total = positive.sum(axis=1) * negative.sum(axis=1)
-    return np.asarray((positive * (below + negative / 2)).sum(axis=1) / np.maximum(total, 1e-12))
+    return np.asarray(np.einsum("ij,ij->i", positive, below) / np.maximum(total, 1e-12))
 
 
 def standard_error(metric: Metric, y: Array, p: Array, seed: int) -> float:

@@ -9,18 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from task import segments
 from task.predictions import Truth
 from task.types import Score
 
 Array = NDArray[Any]
 MAX_EVIDENCE_BYTES = 256 * 1024
-N_SEGMENTS = 8
-MIN_SEGMENT = 20  # rows
-WORST = 1.25  # a segment is worth telling when its loss exceeds the mean's by this factor
 
 
 def of_execution(account: dict[str, Any], own: str | None) -> dict[str, Any]:
@@ -126,7 +123,7 @@ def of_predictions(known: Truth, oof: Array, test: Array, score: Score) -> dict[
         found["classes"] = by_class(known, oof)
         if metric.needs == "probability":
             found["calibration"] = calibration(known.y, oof)
-    found["segments"] = segments(known, losses)
+    found["segments"] = segments.worst(known.partitions, losses)
     found["submission"] = {"rows_ok": True, "test_pred_vs_oof_ks": shift(oof, test)}
     return found
 
@@ -201,43 +198,6 @@ def calibration(y: Array, p: Array) -> dict[str, float]:
         "accuracy": float((said == y).mean()),
         "share_p_true_below_01": float((true < 0.01).mean()),
     }
-
-
-def segments(known: Truth, losses: Array) -> list[dict[str, Any]]:
-    """Where the loss concentrates: by category, numeric quartile and missingness, worst first."""
-    overall = float(losses.mean())
-    if overall <= 0:
-        return []
-    found: list[dict[str, Any]] = []
-    for name, column in list(known.features.items())[:60]:
-        for value, rows in parts(column):
-            n = int(rows.sum())
-            if MIN_SEGMENT <= n <= 0.8 * len(losses):
-                ratio = float(losses[rows].mean() / overall)
-                noise = float(losses[rows].std() / np.sqrt(n) / overall)
-                if ratio > WORST and ratio - 1 > 2 * noise:
-                    found.append({"column": str(name), "value": value, "ratio": round(ratio, 3), "n": n})
-    return sorted(found, key=lambda item: -(item["ratio"] - 1) * math.sqrt(item["n"]))[:N_SEGMENTS]
-
-
-def parts(column: pd.Series[Any]) -> list[tuple[str, Array]]:
-    """The segments of one column, as (name, mask)."""
-    found = []
-    missing = column.isna().to_numpy()
-    if missing.any():
-        found.append(("missing", missing))
-    if pd.api.types.is_numeric_dtype(column) and column.nunique() > 12:
-        values = column.to_numpy(dtype=float)
-        edges = np.nanquantile(values, [0, 0.25, 0.5, 0.75, 1])
-        for low, high in zip(edges[:-1], edges[1:], strict=True):
-            if high > low:
-                with np.errstate(invalid="ignore"):
-                    found.append((f"{low:.4g}..{high:.4g}", (values >= low) & (values <= high)))
-    elif column.nunique() <= 200:
-        texts = column.astype(str).to_numpy()
-        for value in column.value_counts().index[:20]:
-            found.append((str(value)[:60], texts == str(value)))
-    return found
 
 
 def shift(oof: Array, test: Array) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from task import audit, compare, evidence
 from task.leaks import leaks
-from task.predictions import Refused, Truth, problem, read_predictions, truth_of
+from task.predictions import Refused, Truth, earlier, problem, read_predictions, truth_of
 from task.types import AS_GOOD, Grade, Paired, Prepared, Problem, Reference
 
 Array = NDArray[Any]
@@ -43,7 +42,7 @@ def grade(
     except Refused as refusal:
         return refused([refusal.problem], found)
     score = compare.score_of(known, oof)
-    paired = {name: against(known, [oof], [reference(known, item["oof"])], seed) for name, item in references.items()}
+    paired = {name: against(known, [oof], [earlier(known, item["oof"])], seed) for name, item in references.items()}
     promising = not paired or any(item["p_improved"] >= AS_GOOD for item in paired.values())
     problems = leaks(known, oof) if promising or every_gate else []
     found |= evidence.of_predictions(known, oof, test, score)
@@ -69,7 +68,7 @@ def compare_files(prepared: Prepared, new: list[str], old: list[str], *, seed: i
     """The paired difference between oof files of two pipelines, each under one or more seeds; None where one cannot be read."""
     known = truth_of(prepared)
     try:
-        return against(known, [reference(known, path) for path in new], [reference(known, path) for path in old], seed)
+        return against(known, [earlier(known, path) for path in new], [earlier(known, path) for path in old], seed)
     except (Refused, OSError, ValueError):
         return None
 
@@ -104,8 +103,7 @@ def failed(account: dict[str, Any]) -> Problem | None:
 def predictions(known: Truth, files: dict[str, str], name: str) -> Array:
     if name not in files:
         raise Refused("missing_file", f"the script wrote no {name}; write it into the current directory")
-    ids = list(known.validated["_id"]) if name == "oof.csv" else known.test_ids
-    return read_predictions(known, files[name], name, ids)
+    return read_predictions(known, files[name], name, known.ids(name))
 
 
 def gates(known: Truth, oof: Array) -> None:
@@ -134,17 +132,6 @@ def dead_in_test(known: Truth, column: str) -> bool:
     public = Path(known.prepared.public)
     frame = pd.read_csv(public / "test.csv") if (public / "test.csv").exists() else pd.read_parquet(public / "test.parquet")
     return column not in frame or frame[column].nunique() <= 1
-
-
-def reference(known: Truth, path: str) -> Array:
-    return _reference(known.prepared.private, known.prepared.model_dump_json(), path)
-
-
-@lru_cache(maxsize=64)
-def _reference(private: str, prepared_json: str, path: str) -> Array:
-    """An earlier attempt's predictions; artifacts never change, so they are read once."""
-    known = truth_of(Prepared.model_validate_json(prepared_json))
-    return read_predictions(known, path, "oof.csv", list(known.validated["_id"]))
 
 
 def check_submission(prepared: Prepared, path: str) -> list[Problem]:

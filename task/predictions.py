@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from task.metrics import Metric, get_metric
 from task.prepare import plain
+from task.segments import Partition, partitions
 from task.types import Prepared, Problem
 
 Array = NDArray[Any]
@@ -62,6 +63,19 @@ class Truth:
         return [plain(value) for value in sample.iloc[:, 0]]
 
     @cached_property
+    def audit_rows(self) -> Array:
+        """Where the audit rows stand among `test_ids`."""
+        return pd.Index(self.test_ids).get_indexer(pd.Index(self.audit["_id"]))
+
+    def ids(self, name: str) -> list[str]:
+        """Ids that the file must hold, in the order that its predictions are read in."""
+        return self.validated_ids if name == "oof.csv" else self.test_ids
+
+    @cached_property
+    def validated_ids(self) -> list[str]:
+        return list(self.validated["_id"])
+
+    @cached_property
     def features(self) -> pd.DataFrame:
         """Training features of the validated rows, in the order of `validated`."""
         public = Path(self.prepared.public)
@@ -69,7 +83,11 @@ class Truth:
         frame = pd.read_csv(path, low_memory=False) if path.exists() else pd.read_parquet(public / "train.parquet")
         frame.index = pd.Index(frame[self.prepared.id].map(plain))
         drop = [self.prepared.id, *self.prepared.task.target]
-        return frame.loc[list(self.validated["_id"])].drop(columns=drop).reset_index(drop=True)
+        return frame.loc[self.validated_ids].drop(columns=drop).reset_index(drop=True)
+
+    @cached_property
+    def partitions(self) -> list[Partition]:
+        return partitions(self.features)
 
     def encode(self, frame: pd.DataFrame) -> Array:
         """Labels as the metric wants them: 0/1 or class position for probabilities, numbers or positions for labels, else values."""
@@ -130,6 +148,12 @@ def read_predictions(known: Truth, path: str, name: str, ids: list[str]) -> Arra
     return converted(known, values, name)
 
 
+@lru_cache(maxsize=64)
+def earlier(known: Truth, path: str, name: str = "oof.csv") -> Array:
+    """An earlier attempt's predictions; artifacts never change, so they are read once. Raises Refused."""
+    return read_predictions(known, path, name, known.ids(name))
+
+
 def read_frame(path: Path, name: str, n_rows: int, columns: list[str]) -> pd.DataFrame:
     if path.stat().st_size > MAX_BYTES_PER_ROW * (n_rows + 10):
         raise Refused("too_large", f"{name} is {path.stat().st_size / 2**20:.0f} MiB for {n_rows} expected rows; write one line per row")
@@ -156,16 +180,15 @@ def aligned(frame: pd.DataFrame, name: str, ids: list[str], prepared: Prepared) 
             "duplicate_ids",
             f"{name} has {int(keys.duplicated().sum())} repeated ids (e.g. {keys[keys.duplicated()].iloc[0]!r}); write each row once",
         )
-    frame.index = pd.Index(keys)
-    missing = [key for key in ids if key not in frame.index]
-    if missing:
+    rows = pd.Index(keys).get_indexer(pd.Index(ids))
+    if missing := [ids[place] for place in np.flatnonzero(rows < 0)]:
         raise Refused(
             "missing_rows", f"{name} lacks {len(missing)} of {len(ids)} rows (e.g. id {missing[0]!r}); predict every row that is asked for"
         )
     unknown = len(frame) - len(ids)
     if unknown:
         raise Refused("unknown_ids", f"{name} has {unknown} rows that were not asked for; write exactly the rows of the script contract")
-    return frame.loc[ids, prepared.columns[1:]]
+    return frame[prepared.columns[1:]].take(rows)
 
 
 def normal_id(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kit import Player, quick, write_task
@@ -12,9 +13,9 @@ from longrun_kit import scripts
 from graph.adaptive import cost
 from graph.artifacts import ArtifactError, cached_json
 from graph.briefs import tally
-from graph.calibration import predictions
+from graph.calibration import calibration, predictions
 from graph.crossover import gained, words
-from graph.gists import gist
+from graph.gists import Gists, gist
 from graph.policies import POLICIES
 from graph.policy import View
 from graph.quotes import quotable
@@ -50,3 +51,36 @@ async def test_a_gist_says_what_its_record_says_and_is_read_once(tmp_path: Path)
 def test_a_gist_stays_small() -> None:
     record = {"ref": "r" * 64, "hypothesis": {"statement": "s", "plan": "p" * 9000, "effect": {"size": "large"}}, "problems": [{"x": 1}]}
     assert len(str(gist(record | {"log": "l" * 9000, "reasons": ["r" * 9000]}))) < 400
+
+
+def test_a_chain_is_extended_from_what_was_walked_and_calibration_follows_its_heads() -> None:
+    def record(step: int, verdict: str) -> dict[str, Any]:
+        hypothesis = {"statement": f"idea {step}", "component": "model", "confidence": 0.5, "effect": {"size": "small"}}
+        own = {
+            "id": f"t0s{step}",
+            "prev": f"r{step - 1}" if step else None,
+            "verdict": verdict,
+            "mode": "directed",
+            "gain": 1.0,
+            "gain_se": 1.0,
+        }
+        return own | {"hypothesis": hypothesis, "problems": []}
+
+    kept = {f"r{step}": record(step, "accepted" if step % 2 else "tie") for step in range(200)}
+    read: list[str] = []
+    gists = Gists(lambda ref: read.append(ref) or kept[ref])  # type: ignore[func-returns-value]
+    for step in range(200):
+        chain = gists(f"r{step}")
+        assert [each["id"] for each in chain] == [f"t0s{k}" for k in range(step + 1)]
+    assert read == [f"r{step}" for step in range(200)] and len(gists.chains) <= Gists.KEPT
+    assert [each["id"] for each in gists("r3")] == ["t0s0", "t0s1", "t0s2", "t0s3"] and len(
+        read
+    ) == 200  # an older head, from what is known
+    for heads, limit in ((["r9"], 200), (["r9"], 4), (["r3", "r9"], 200), ([None], 200)):
+        expected = calibration([found for head in heads for found in predictions([kept[f"r{k}"] for k in span(head, limit)])])
+        assert gists.calibration(heads, limit) == expected == gists.calibration(heads, limit)
+
+
+def span(head: str | None, limit: int) -> range:
+    last = int(head[1:]) if head else -1
+    return range(max(0, last + 1 - limit), last + 1)
