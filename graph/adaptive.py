@@ -21,7 +21,7 @@ Arm = Literal["directed", "broaden", "backtrack", "redraft"]
 DISCOUNT = 0.95  # what a result still counts one step later
 PRIOR: dict[Arm, tuple[float, float]] = {"directed": (1.0, 1.0), "broaden": (0.6, 1.4), "backtrack": (0.5, 4.5), "redraft": (0.5, 6.5)}
 N_OTHERS = 4.0  # most pseudo-observations that the hit rate in other traces is worth
-N_STARTS = 4
+N_STARTS, START_SHARE = 5, 0.4  # first drafts over all traces, and the share of a trace's steps that they may take
 LEAST_ATTEMPTS = 3  # before a redraft is thought of
 MAX_WIDTH = 4  # hypotheses of one diagnosis that are tried before a new diagnosis
 VAIN = 2  # steps from one earlier solution without an improvement, after which it is left alone
@@ -55,8 +55,10 @@ def adaptive(view: View, rng: random.Random) -> Choice:
 
 
 def starts(view: View) -> int:
-    """First drafts over all traces: a hedge against a poor reasoner and a poor start, at most a third of a trace's steps."""
-    return min(N_STARTS, view.steps // 3) if len(view.attempts) < 2 * N_STARTS else 0  # later the first ones are out of sight
+    """First drafts over all traces: a hedge against a poor reasoner and a poor start."""
+    if len(view.attempts) >= 2 * N_STARTS:  # the first ones may be out of sight
+        return 0
+    return min(N_STARTS, round(START_SHARE * view.steps))
 
 
 def n_drafts(view: View) -> int:

@@ -64,8 +64,8 @@ def test_it_starts_with_a_few_drafts_over_all_traces_when_there_is_room() -> Non
         return {adaptive(known, random.Random(seed)).mode for seed in range(30)}
 
     assert modes(1, 0, 12) == modes(2, 1, 12) == {"draft"}
-    assert "directed" in modes(4, 0, 12) and "directed" in modes(1, 3, 12)
-    assert "directed" in modes(1, 1, 8) and modes(1, 0, 8) == {"draft"}
+    assert "directed" in modes(5, 0, 12) and "directed" in modes(1, 4, 40)
+    assert "directed" in modes(1, 2, 8) and modes(2, 0, 8) == {"draft"}
     assert "directed" in modes(1, 0, 3)  # a short run has no room for it
     forgotten = view([step(index, "directed", 0) for index in range(40)])._replace(best="ref0", steps=300)
     assert "directed" in {adaptive(forgotten, random.Random(seed)).mode for seed in range(30)}
