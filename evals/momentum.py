@@ -25,57 +25,16 @@ from evals.play import Bench, open_bench, play
 from evals.provenance import provenance
 from evals.skill import Degraded
 from evals.statistics import Interval, Scores, difference, mean, table
+from evals.taught import ALONE, Taught, place, teach
 from graph.settings import Settings
-from memory.backend import Backend, Folder
-from memory.embed import Cached, Lexical, Vectors
-from memory.index import Near
-from memory.journal import JournalError
-from memory.store import SuccessMemory
 
 ARMS = ("off", "similarity", "paper", "momentum")
 SKILLS = (0.5, 1.0)
-TEACH_SEEDS = (1001, 1002)
-FEW: dict[str, Any] = {
-    "traces": 1, "max_repairs": 0, "patience": 1000, "time_s": 36_000, "run_time_s": 60, "max_failures": 1000, "sharing": False,
-    "ensemble": False, "confirm": False, "audit": False, "top_k": 1, "final_seeds": 1, "evaluation": True, "review": False,
-}  # fmt: skip
-
-
-class Frozen:
-    """The taught memory: recalled from, never written to. A run's own records stay with the run."""
-
-    def __init__(self, inner: Backend) -> None:
-        self.inner = inner
-
-    def put(self, records: Any) -> None:
-        raise JournalError("the taught memory is read only")
-
-    def nearest(self, vector: Vectors, k: int) -> list[Near]:
-        return self.inner.nearest(vector, k)
-
-    def close(self) -> None:
-        """Belongs to all runs."""
-
-
-def place(root: Path, q: float) -> Path:
-    return root / f"taught-{q}"
-
-
-async def teach(bench: Bench, options: argparse.Namespace) -> None:
-    for q, seed, task in itertools.product(options.q, TEACH_SEEDS, suites.names(options.tasks)):
-        settings = settings_of(seed, "momentum", options.steps + 2, str(place(options.root, q)))
-        name = f"teach-{q}-{seed}-{task}"
-        if (options.root / "marks" / name).exists():
-            continue
-        account = await play(bench, task, settings, Degraded(q, seed), name)
-        (options.root / "marks").mkdir(exist_ok=True)
-        (options.root / "marks" / name).touch()
-        print(f"{name}: {account['accepted']} accepted of {account['attempts']}", flush=True)
 
 
 def settings_of(seed: int, arm: str, steps: int, memory: str) -> Settings:
     where = {"memory": "off"} if arm == "off" else {"memory": memory, "ranking": arm}
-    return Settings.model_validate(FEW | where | {"seed": seed, "steps": steps})
+    return Settings.model_validate(ALONE | where | {"seed": seed, "steps": steps})
 
 
 def cells(options: argparse.Namespace) -> Iterator[tuple[float, int, str, str]]:
@@ -84,13 +43,12 @@ def cells(options: argparse.Namespace) -> Iterator[tuple[float, int, str, str]]:
 
 async def measure(bench: Bench, options: argparse.Namespace) -> None:
     done = {json.loads(line)["key"] for line in options.out.read_text().splitlines()} if options.out.exists() else set()
-    embedding = Cached(Lexical())
-    taught = {q: Frozen(Folder(place(options.root, q), embedding, print)) for q in options.q}
+    taught = {q: Taught(options.root, q) for q in options.q}
     for q, seed, task, arm in cells(options):
         key = f"{task}-{q}-{seed}-{arm}"
         if key in done:
             continue
-        memory = recalling(taught[q], embedding, key, arm) if arm != "off" else None
+        memory = taught[q].memory(key, arm) if arm != "off" else None
         began = time.monotonic()
         settings = settings_of(seed, arm, options.steps, str(place(options.root, q)))
         account = await play(bench, task, settings, Degraded(q, seed), key, memory=memory)
@@ -98,12 +56,8 @@ async def measure(bench: Bench, options: argparse.Namespace) -> None:
         with options.out.open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(f"{key}: {account['accepted']} of {account['attempts']} in {row['wall']} s; {bench.sandbox.n_run} scripts run", flush=True)
-    for frozen in taught.values():
-        frozen.inner.close()
-
-
-def recalling(taught: Frozen, embedding: Cached, run: str, arm: Any) -> SuccessMemory:
-    return SuccessMemory(backend=taught, embedding=embedding, run=run, ranking=arm, evaluation=True)
+    for each in taught.values():
+        each.close()
 
 
 # the page
@@ -176,7 +130,10 @@ async def amain(options: argparse.Namespace) -> None:
     options.root.mkdir(parents=True, exist_ok=True)
     bench = open_bench(options.evals)
     try:
-        await (teach if options.verb == "teach" else measure)(bench, options)
+        if options.verb == "run":
+            return await measure(bench, options)
+        for q in options.q:
+            await teach(bench, options.root, q, suites.names(options.tasks), options.steps + 2)
     finally:
         await bench.worker.end()
 

@@ -14,7 +14,8 @@ import itertools
 import json
 import multiprocessing
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,10 +23,12 @@ from evals import suites
 from evals.play import Bench, open_bench, play
 from evals.rules import rules_of
 from evals.skill import Degraded
+from evals.taught import Taught, place, teach
 from graph.settings import Settings
 
 SKILLS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 ABLATION_SKILL = 0.6
+TAUGHT = "@taught"  # as `memory`: what runs of other seeds learnt on the other tasks (evals/taught.py)
 CONDITION_SKILLS, INERT_SHARES = (0.0, 0.5, 1.0), (0.0, 0.9)
 STRATEGIES = ("gome", "adaptive", "tree", "mcts", "random")
 QUIET = {
@@ -74,9 +77,10 @@ def conditions(tasks: list[str], seeds: range) -> Iterator[Cell]:
 
 def ablation(tasks: list[str], seeds: range) -> Iterator[Cell]:
     """One part of the method taken away at a time, four traces, a reasoner that is right more often than not."""
-    whole = (("memory", "@own"), ("confirm", True), ("ensemble", True), ("top_k", 3), ("final_seeds", 2), ("patience", 3))
+    whole = (("memory", TAUGHT), ("confirm", True), ("ensemble", True), ("top_k", 3), ("final_seeds", 2), ("patience", 3))
     without: dict[str, tuple[tuple[str, Any], ...]] = {
         "memory": (("memory", "off"), ("sharing", False)),
+        "audit": (("audit", False),),
         "ensemble": (("ensemble", False),),
         "second seed": (("confirm", False),),
     }
@@ -92,16 +96,25 @@ def ablation(tasks: list[str], seeds: range) -> Iterator[Cell]:
 PLANS = {"crossover": crossover, "conditions": conditions, "ablation": ablation}
 
 
+@lru_cache(maxsize=2)
+def taught_of(root: Path, q: float) -> Taught:
+    """Opened once a process, and ends with it."""
+    return Taught(root, q)
+
+
 async def run_cell(bench: Bench, cell: Cell, budget: int) -> dict[str, Any]:
     given = QUIET | dict(cell.changes)
-    if given["memory"] == "@own":  # shared by the run's traces, not between runs
-        given["memory"] = str(bench.root / "runs" / f"{cell.key}-memory".replace(" ", "_"))
+    taught = None
+    if given["memory"] == TAUGHT:
+        taught = taught_of(bench.root, cell.q)
+        given |= {"memory": str(place(bench.root, cell.q)), "evaluation": True}
     spend = {"steps": budget, "max_executions": budget + 1}  # repairs are executions too; the last one is the final refit
     settings = Settings.model_validate(given | spend | {"policy": cell.strategy, "seed": cell.seed, "traces": cell.traces})
     reasoner = Degraded(cell.q, cell.seed, inert=cell.inert, blind=cell.blind)
     began = time.monotonic()
     rules = rules_of(cell.rule, cell.q, cell.seed)
-    account = await play(bench, cell.task, settings, reasoner, cell.key.replace(" ", "_"), rules=rules)
+    name = cell.key.replace(" ", "_")
+    account = await play(bench, cell.task, settings, reasoner, name, rules=rules, memory=taught and taught.memory(name))
     return {**cell._asdict(), **account, "key": cell.key, "wall": round(time.monotonic() - began, 2)}
 
 
@@ -124,13 +137,15 @@ def done(out: Path) -> set[str]:
     return {json.loads(line)["key"] for line in out.read_text().splitlines()} if out.exists() else set()
 
 
-def prepare(tasks: Iterable[str], root: Path) -> None:
-    """Templates first, so that no two processes make the same one."""
+def prepare(tasks: Sequence[str], root: Path, taught: float | None = None, steps: int = 0) -> None:
+    """Templates first, so that no two processes make the same one; a memory that is taught at a skill, where the plan has one."""
 
     async def make() -> None:
         bench = open_bench(root)
         for name in tasks:
             await bench.template(name)
+        if taught is not None:
+            await teach(bench, root, taught, tasks, steps)
         await bench.worker.end()
 
     asyncio.run(make())
@@ -148,7 +163,7 @@ def main() -> None:
     options = parser.parse_args()
     out = options.out or options.root / f"{options.plan}.jsonl"
     tasks = suites.names(options.tasks)
-    prepare(tasks, options.root)
+    prepare(tasks, options.root, ABLATION_SKILL if options.plan == "ablation" else None, options.budget)
     already = done(out)
     cells = [cell for cell in PLANS[options.plan](tasks, range(options.seeds)) if cell.key not in already]
     print(f"{len(cells)} runs to do, {len(already)} done; results in {out}", flush=True)

@@ -14,8 +14,10 @@ from evals.medals import Entry, field, medal
 from evals.rules import by_score, by_verdict, valid_tree
 from evals.statistics import difference, mean
 from evals.study import PLANS, SKILLS, STRATEGIES
+from evals.taught import Taught, place
 from graph.acceptance import Side, judge
 from graph.policy import View
+from memory.protocol import Record
 
 
 def grade(d: float, *, leak: bool = False) -> Any:
@@ -115,3 +117,29 @@ def test_plans_name_every_run_once_and_conditions_are_told_apart() -> None:
     assert found == {"gome", "gome, verdict", "tree", "tree, blind", "tree, valid", "tree, score"}
     made = [cell._asdict() | {"private": 0.0} for cell in PLANS["conditions"](["ratio"], range(1))]
     assert len(by_variant(made)) == len(made)
+
+
+def test_a_taught_memory_speaks_of_other_tasks_only_and_keeps_nothing_of_a_measured_run(tmp_path: Path) -> None:
+    from memory.backend import Folder
+    from memory.embed import Cached, Lexical
+
+    def learnt(task: str, run: str) -> Record:
+        return Record(
+            kind="accepted", challenge="the target is skewed", hypothesis=f"fit the logarithm of the target of {task}", component="model",
+            task_hash=task, gain=1.0, gain_se=0.1, run=run,
+        )  # fmt: skip
+
+    embedding = Cached(Lexical())
+    folder = Folder(place(tmp_path, 0.5), embedding, print)
+    folder.put([learnt("own", "teacher"), learnt("other", "teacher")])
+    folder.close()
+    taught = Taught(tmp_path, 0.5)
+    try:
+        for run in ("first", "second"):
+            memory = taught.memory(run)
+            ask = {"challenge": "the target is skewed", "hypothesis": "fit the logarithm of the target", "task_hash": "own"}
+            assert [found.record.task_hash for found in memory.recall(**ask)] == ["other"]  # type: ignore[arg-type]
+            memory.record(learnt("own", run))
+            assert {(found.record.task_hash, found.record.run) for found in memory.recall(**ask)} == {("other", "teacher"), ("own", run)}  # type: ignore[arg-type]
+    finally:
+        taught.close()
