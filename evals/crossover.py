@@ -13,7 +13,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from evals import suites
+from evals import curves, suites
 from evals.medals import boards as medal_boards
 from evals.medals import medal
 from evals.provenance import provenance
@@ -36,6 +36,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "crossover.md").write_text(text)
     figure(by_cell(rows), options.out / "crossover.png")
+    curves.figure(rows, STRATEGIES, options.out / "steps.png")
     put_headline(options.readme, headline(rows))
     print(text)
 
@@ -70,7 +71,11 @@ def page(rows: Rows) -> str:
         differences(by_cell(rows, frozenset(tasks) - flawed), "clean tasks"),
         differences(by_cell(rows, flawed), "flawed tasks (a leak, new groups, the future)"),
         "\n![Score against skill](crossover.png)\n",
+        "\n## Score against steps\n\n![Best score so far against executed scripts](steps.png)\n",
         improvement(rows),
+        spending(rows),
+        curves.calibrated(rows, SKILLS, STRATEGIES),
+        curves.costs(rows, STRATEGIES),
         medals(rows),
         "\n" + provenance("python -m evals.study crossover && python -m evals.crossover"),
     ]
@@ -106,6 +111,24 @@ def improvement(rows: Rows) -> str:
         rates = [[row["improvement_rate"] for row in rows if (row["strategy"], row["q"]) == (strategy, q)] for q in SKILLS]
         lines.append(f"| {strategy} | " + " | ".join(f"{sum(rate) / len(rate):.0%}" if rate else "" for rate in rates) + " |")
     return "\n".join(lines)
+
+
+def spending(rows: Rows, strategy: str = "adaptive") -> str:
+    """Which kinds of step the strategy took, and how many of them were accepted."""
+    lines = [
+        f"\n## How `{strategy}` spends its steps\n",
+        "Steps of a run, and the share of them that was accepted (the first draft of a run always is).\n",
+        "| step | " + " | ".join(f"q = {q:g}" for q in SKILLS) + " |",
+        "|---" * (len(SKILLS) + 1) + "|",
+    ]
+    runs = {q: [row["spent"] for row in rows if (row["strategy"], row["q"]) == (strategy, q) and "spent" in row] for q in SKILLS}
+    for kind in sorted({kind for found in runs.values() for spent in found for kind in spent}):
+        cells = []
+        for found in runs.values():
+            made, won = (sum(spent.get(kind, [0, 0])[place] for spent in found) for place in (0, 1))
+            cells.append(f"{made / len(found):.1f}, {won / made:.0%}" if made else "")
+        lines.append(f"| {kind} | {' | '.join(cells)} |")
+    return "\n".join(lines) if any(runs.values()) else ""
 
 
 def medals(rows: Rows) -> str:
@@ -164,15 +187,16 @@ def figure(cells: Cells, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    colours = {"gome": "#2563eb", "adaptive": "#059669", "tree": "#d97706", "mcts": "#9333ea", "random": "#6b7280"}
     plot, axes = plt.subplots(figsize=(7, 4.2), dpi=110)
     for strategy in STRATEGIES:
         found: list[tuple[float, Interval]] = [(q, mean(cells[strategy, q])) for q in SKILLS if (strategy, q) in cells]
         if not found:
             continue
         xs = [q for q, _ in found]
-        axes.plot(xs, [interval.mean for _, interval in found], marker="o", label=strategy, color=colours[strategy])
-        axes.fill_between(xs, [i.low for _, i in found], [i.high for _, i in found], color=colours[strategy], alpha=0.12, linewidth=0)
+        axes.plot(xs, [interval.mean for _, interval in found], marker="o", label=strategy, color=curves.COLOURS[strategy])
+        axes.fill_between(
+            xs, [i.low for _, i in found], [i.high for _, i in found], color=curves.COLOURS[strategy], alpha=0.12, linewidth=0
+        )
     axes.set_xlabel("skill of the reasoner, q")
     axes.set_ylabel("private score (0 default script, 1 reference)")
     axes.spines[["top", "right"]].set_visible(False)

@@ -151,7 +151,9 @@ async def play(
 
 
 async def told(bench: Bench, name: str, folder: Path) -> dict[str, Any]:
-    attempts = [event for event in read(folder / "events.jsonl") if event["ev"] == "attempt"]
+    events = list(read(folder / "events.jsonl"))
+    attempts = [event for event in events if event["ev"] == "attempt"]
+    told = [event for event in events if event["ev"] == "calibration"]
     later = [attempt for attempt in attempts if attempt["parent"] is not None]
     accepted = [attempt for attempt in later if attempt["verdict"] == "accepted"]
     final = folder / "best" / "submission.csv"
@@ -166,6 +168,7 @@ async def told(bench: Bench, name: str, folder: Path) -> dict[str, Any]:
         "alarms": sum(any(code.startswith("leak_") for code in attempt.get("codes") or []) for attempt in attempts),
         "spent": spent(attempts),
         "improvement_rate": len(accepted) / len(later) if later else 0.0,
+        "calibration": {name: told[-1][name] for name in ("n", "helped", "confidence", "brier")} if told else None,
         "best_so_far": best_so_far(folder, attempts),
         "seconds": sum(attempt.get("seconds") or 0.0 for attempt in attempts),
     }
