@@ -72,6 +72,10 @@ def page(rows: Rows) -> str:
         differences(by_cell(rows, flawed), "flawed tasks (a leak, new groups, the future)"),
         "\n![Score against skill](crossover.png)\n",
         "\n## Score against steps\n\n![Best score so far against executed scripts](steps.png)\n",
+        "The score that a search sees and works for, cross-validated: 0 the mean first draft of a task, 1 the best that any run of the task reached. "
+        "Above, the private score; here the last point of the curves.\n",
+        skill_table(curves.final(rows)),
+        differences(curves.final(rows), "differences"),
         improvement(rows),
         spending(rows),
         curves.calibrated(rows, SKILLS, STRATEGIES),

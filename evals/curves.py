@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from evals.statistics import Scores, table
+
 Rows = list[dict[str, Any]]
+Cells = dict[tuple[str, float], Scores]
 SHOWN = (0.2, 0.6, 1.0)  # skills of the figure
 COLOURS = {"gome": "#2563eb", "adaptive": "#059669", "tree": "#d97706", "mcts": "#9333ea", "random": "#6b7280"}
 
@@ -36,6 +39,14 @@ def curve(rows: Rows, scale: dict[str, tuple[float, float]], n_steps: int) -> li
     return [float(value) for value in np.nanmean(found, axis=0)]
 
 
+def final(rows: Rows) -> Cells:
+    """(strategy, q) -> task -> seed -> the run's last cross-validated score on the scale of the figure."""
+    scale, grouped = scales(rows), defaultdict(list)
+    for row in rows:
+        grouped[row["strategy"], row["q"]].append(row)
+    return {key: table(found, lambda row: curve([row], scale, len(row["best_so_far"]))[-1]) for key, found in grouped.items()}
+
+
 def figure(rows: Rows, strategies: tuple[str, ...], path: Path) -> None:
     """Score against steps, one panel per skill."""
     import matplotlib
@@ -52,6 +63,7 @@ def figure(rows: Rows, strategies: tuple[str, ...], path: Path) -> None:
                 axes.plot(range(1, n_steps + 1), curve(own, scale, n_steps), label=strategy, color=COLOURS[strategy])
         axes.set_title(f"skill {q:g}", fontsize=10)
         axes.set_xlabel("executed scripts")
+        axes.set_xticks(range(0, n_steps + 1, 2))
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("best so far, cross-validated\n(0 first draft, 1 best of all runs)")
     panels[-1].legend(frameon=False)
