@@ -20,7 +20,7 @@ Rows = list[dict[str, Any]]
 PAPER = {"full": ("35.1", "41.1 %"), "no diagnosis": ("25.8", "22.6 %"), "no memory": ("28.9", ""), "one trace": ("32.4", "")}
 """Any-medal rate with GPT-5 on MLE-bench, and share of iterations that improve (arXiv 2603.01692, as reported)."""
 
-ORDER = ("full", "no diagnosis", "no memory", "one trace", "no audit", "no ensemble", "no second seed")
+ORDER = ("full", "no diagnosis", "no memory", "no sharing", "one trace", "no audit", "no ensemble", "no second seed")
 
 
 def main() -> None:
@@ -46,10 +46,10 @@ def page(rows: Rows, found: dict[str, Scores]) -> str:
         f"{len(rows)} runs: {len(tasks)} tasks ({', '.join(tasks)}), {seeds} seeds, skill {', '.join(f'{q:g}' for q in skills)}, the same number of executed "
         f"scripts a run (at most {max(row['attempts'] for row in rows)}). Private score: 0 the default script, 1 the reference; mean over tasks and seeds with "
         "its 95 % bootstrap interval, differences paired by task and seed. `no diagnosis`: the reasoner sees code and score, not the evidence. "
-        "The memory holds what runs of other seeds learnt on the other tasks (evals/taught.py); without it the traces tell each other nothing either.\n",
+        "The memory holds what runs of other seeds learnt on the other tasks (evals/taught.py); `no memory` takes away that and what the traces tell each other, `no sharing` the latter alone.\n",
         f"Any medal: MLE-bench's rank rule in a synthetic field of random searchers ({len(medal_boards())} tasks, evals/medals.py).\n",
-        "| | score | against full | any medal | steps that improve | paper: any medal | paper: steps that improve |",
-        "|---" * 7 + "|",
+        "| | score | against full | any medal | against full | steps that improve | paper: any medal | paper: steps that improve |",
+        "|---" * 8 + "|",
         *(line(name, rows, found) for name in found),
         "\n![Ablation](ablation.png)\n",
         provenance("python -m evals.study ablation && python -m evals.ablation"),
@@ -58,12 +58,19 @@ def page(rows: Rows, found: dict[str, Scores]) -> str:
 
 
 def line(name: str, rows: Rows, found: dict[str, Scores]) -> str:
-    own, boards = [row for row in rows if row["condition"] == name], medal_boards()
-    rate = sum(row["improvement_rate"] for row in own) / len(own)
-    won = [bool(medal(row["private"], boards[row["task"]])) for row in own if row["task"] in boards]
-    medals = f"{sum(won) / len(won):.0%}" if won else ""
-    against = "" if name == "full" else str(difference(found[name], found["full"]))
-    return f"| {name} | {mean(found[name]).plain} | {against} | {medals} | {rate:.0%} | {' | '.join(PAPER.get(name, ('', '')))} |"
+    rates = [row["improvement_rate"] for row in rows if row["condition"] == name]
+    won, full = medals(rows, name), medals(rows, "full")
+    cells = [mean(found[name]).plain, "", f"{mean(won).mean:.0%}" if won else "", "", f"{sum(rates) / len(rates):.0%}"]
+    if name != "full":
+        cells[1], cells[3] = str(difference(found[name], found["full"])), str(difference(won, full)) if won else ""
+    return f"| {name} | {' | '.join(cells)} | {' | '.join(PAPER.get(name, ('', '')))} |"
+
+
+def medals(rows: Rows, name: str) -> Scores:
+    """task -> seed -> 1 for any medal, 0 for none."""
+    boards = medal_boards()
+    own = [row for row in rows if row["condition"] == name and row["task"] in boards]
+    return table(own, lambda row: float(bool(medal(row["private"], boards[row["task"]]))))
 
 
 def figure(found: dict[str, Scores], path: Path) -> None:

@@ -80,6 +80,7 @@ def ablation(tasks: list[str], seeds: range) -> Iterator[Cell]:
     whole = (("memory", TAUGHT), ("confirm", True), ("ensemble", True), ("top_k", 3), ("final_seeds", 2), ("patience", 3))
     without: dict[str, tuple[tuple[str, Any], ...]] = {
         "memory": (("memory", "off"), ("sharing", False)),
+        "sharing": (("sharing", False),),
         "audit": (("audit", False),),
         "ensemble": (("ensemble", False),),
         "second seed": (("confirm", False),),
