@@ -11,6 +11,7 @@ from reasoner.protocol import Brief, Fact, Hint, Hypothesis
 
 SIBLING_STEPS = 5  # a move that failed another trace with the same family rests for so many steps here too
 SIBLING_GAIN, SIBLING_LOSS = 0.8, 0.6  # what a measurement of another trace counts
+IN_FLIGHT = 0.5  # what a hypothesis counts while another trace runs it
 CLEAR_HARM = -3.0  # standard errors
 BOOSTED = {"hgb", "lgbm"}
 SURE_MOMENTUM = 1.6  # factor of a hypothesis that memory speaks for with full weight
@@ -41,12 +42,11 @@ def siblings_record(move: Move, others: list[Fact]) -> float:
 
 
 def choose(hypotheses: list[Hypothesis], hints: list[Hint], in_flight: list[str]) -> Hypothesis | None:
-    """The strongest hypothesis once memory has spoken for or against it, and not one that another trace runs at this moment."""
-    if not hypotheses:
-        return None
+    """The strongest hypothesis once memory has spoken for or against it; one that another trace runs at this moment counts less, not nothing:
+    where it is by far the best it helps this trace's script too, and a trace that must turn away from it loses its step."""
     order = {item.id: index for index, item in enumerate(hypotheses)}
-    free = [item for item in hypotheses if item.statement not in in_flight] or hypotheses
-    return max(free, key=lambda item: (worth(item) * momentum(item, hints), -order[item.id]))
+    held = {item.id: IN_FLIGHT if item.statement in in_flight else 1.0 for item in hypotheses}
+    return max(hypotheses, key=lambda item: (held[item.id] * worth(item) * momentum(item, hints), -order[item.id]), default=None)
 
 
 def worth(item: Hypothesis) -> float:
