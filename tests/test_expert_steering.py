@@ -46,8 +46,10 @@ def test_what_helped_another_trace_is_worth_more_and_what_failed_less() -> None:
     assert factors == sorted(factors) and factors[1] == 1.0
 
 
-def test_what_another_trace_runs_now_is_not_run_too_unless_nothing_else_is_left() -> None:
+def test_what_another_trace_runs_now_is_run_too_only_where_it_is_by_far_the_best() -> None:
     first, second = (Hypothesis(id=name, challenge="c", statement=name, component="model", confidence=0.5) for name in ("a", "b"))
     assert choose([first, second], [], []) == first
     assert choose([first, second], [], ["a"]) == second
-    assert choose([first], [], ["a"]) == first
+    assert choose([first], [], ["a"]) == first and choose([], [], ["a"]) is None
+    strong = first.model_copy(update={"effect": first.effect.model_copy(update={"size": "large"})})
+    assert choose([strong, second], [], ["a"]) == strong
