@@ -1,6 +1,6 @@
 """Runs a plan of many small runs, several processes at a time; every finished cell is a line of the results file, so it can go on.
 
-python -m evals.study PLAN [--tasks crossover] [--seeds 10] [--budget 12] [--jobs 2] [--out FILE] [--root ~/.cache/gome/evals]
+python -m evals.study PLAN [--tasks crossover] [--seeds 10] [--first 0] [--budget 12] [--jobs 2] [--out FILE] [--root ~/.cache/gome/evals]
 
 Plans: crossover (skill x strategy), conditions (what makes a crossover appear), ablation (diagnosis, memory, traces, audit, ensemble).
 A cell is (task, strategy, condition, q, seed). Every strategy has the same budget of executed scripts; drafts and failures count.
@@ -157,6 +157,7 @@ def main() -> None:
     parser.add_argument("plan", choices=PLANS)
     parser.add_argument("--tasks", default="crossover")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first", type=int, default=0, help="the first seed: what is tuned is tuned on seeds from 100 on")
     parser.add_argument("--budget", type=int, default=12, help="executed scripts of a run")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path)
@@ -166,7 +167,7 @@ def main() -> None:
     tasks = suites.names(options.tasks)
     prepare(tasks, options.root, ABLATION_SKILL if options.plan == "ablation" else None, options.budget)
     already = done(out)
-    cells = [cell for cell in PLANS[options.plan](tasks, range(options.seeds)) if cell.key not in already]
+    cells = [cell for cell in PLANS[options.plan](tasks, range(options.first, options.first + options.seeds)) if cell.key not in already]
     print(f"{len(cells)} runs to do, {len(already)} done; results in {out}", flush=True)
     follow(cells, options, out)
 
