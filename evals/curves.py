@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ def curve(rows: Rows, scale: dict[str, tuple[float, float]], n_steps: int) -> li
         values = [np.nan if value is None else (value - low) / max(high - low, 1e-12) for value in row["best_so_far"]]
         values += [values[-1]] * (n_steps - len(values)) if values else []
         found[place, : len(values)] = values[:n_steps]
-    return [float(value) for value in np.nanmean(found, axis=0)]
+    known = ~np.isnan(found)
+    return [float(found[known[:, place], place].mean()) if known[:, place].any() else math.nan for place in range(n_steps)]
 
 
 def final(rows: Rows) -> Cells:

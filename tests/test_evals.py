@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from evals import crossover, suites
+from evals import crossover, curves, suites
 from evals.conditions import by_variant, variant
 from evals.medals import Entry, field, medal
 from evals.rules import by_score, by_verdict, valid_tree
@@ -92,7 +92,9 @@ def rows() -> list[dict[str, Any]]:
     tasks = ("ratio", "credit_leak")
     skill = {"gome": 0.9, "adaptive": 0.8, "tree": 0.5, "mcts": 0.4, "random": 0.2}
     return [
-        {"task": task, "strategy": strategy, "q": q, "seed": seed, "attempts": 12, "improvement_rate": 0.3,
+        {"task": task, "strategy": strategy, "q": q, "seed": seed, "attempts": 12, "improvement_rate": 0.3, "seconds": 6.0, "failed": 0,
+         "best_so_far": [None, 1.0, 1.0, 1.0 + q * skill[strategy]], "spent": {"draft": [5, 2], "directed": [7, 1]},
+         "calibration": {"n": 6, "helped": 3 * (q > 0.5), "confidence": 0.6, "brier": 0.2},
          "private": ends[task]["default"] + q * skill[strategy] * (ends[task]["reference"] - ends[task]["default"])}
         for task in tasks for strategy in STRATEGIES for q in SKILLS for seed in (0, 1)
     ]  # fmt: skip
@@ -101,12 +103,26 @@ def rows() -> list[dict[str, Any]]:
 def test_the_page_and_the_headline_come_from_the_runs(tmp_path: Path) -> None:
     text = crossover.page(rows())
     assert "| gome | 0.00 [0.00, 0.00] | 0.18 [0.18, 0.18]" in text and "| gome - tree |" in text
+    assert "| gome | 0% (60%) | 0% (60%) | 0% (60%) | 50% (60%) |" in text  # predictions that came true, and what was stated
+    assert "| directed | 7.0, 14% |" in text and "| gome | 12.0 | 6.0 | 0.00 | 3.7 |" in text
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{crossover.BEGIN}\nold\n{crossover.END}\nafter\n")
     for _ in range(2):
         crossover.put_headline(readme, crossover.headline(rows()))
     found = readme.read_text()
     assert found.startswith("before\n") and found.endswith("\nafter\n") and "old" not in found and found.count("gome` reaches 0.90") == 1
+
+
+def test_curves_go_from_the_first_draft_to_the_best_that_any_run_reached() -> None:
+    scale = curves.scales(rows())
+    assert scale["ratio"] == (1.0, 1.9)
+    own = [row for row in rows() if (row["strategy"], row["q"]) == ("tree", 1.0)]
+    assert curve_of(own, scale) == [None, 0.0, 0.0, 0.556, 0.556, 0.556]  # a run that ended early keeps its last score
+    assert curves.final(rows())["gome", 1.0]["ratio"] == {0: pytest.approx(1.0), 1: pytest.approx(1.0)}
+
+
+def curve_of(own: list[dict[str, Any]], scale: dict[str, tuple[float, float]]) -> list[float | None]:
+    return [None if value != value else round(value, 3) for value in curves.curve(own, scale, 6)]
 
 
 def test_plans_name_every_run_once_and_conditions_are_told_apart() -> None:
