@@ -104,8 +104,7 @@ def bootstrap(metric: Metric, y: Array, new: Array, old: Array, clusters: Array 
 def resample(rng: np.random.Generator, n_rows: int, n: int, clusters: Array | None) -> Array:
     """How often each row is drawn, shape (n, n_rows)."""
     n_units = n_rows if clusters is None else int(clusters.max()) + 1
-    drawn = rng.integers(0, n_units, (n, n_units)) + np.arange(n)[:, None] * n_units
-    counts = np.bincount(drawn.ravel(), minlength=n * n_units).reshape(n, n_units)
+    counts = np.stack([np.bincount(rng.integers(0, n_units, n_units), minlength=n_units) for _ in range(n)])
     return counts if clusters is None else counts[:, clusters]
 
 

@@ -148,7 +148,7 @@ def read_predictions(known: Truth, path: str, name: str, ids: list[str]) -> Arra
     return converted(known, values, name)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def earlier(known: Truth, path: str, name: str = "oof.csv") -> Array:
     """An earlier attempt's predictions; artifacts never change, so they are read once. Raises Refused."""
     return read_predictions(known, path, name, known.ids(name))
