@@ -15,12 +15,12 @@ $(UV):
 
 $(VENV)/.synced: $(UV) pyproject.toml uv.lock
 	$(UV) sync --locked --quiet --no-dev
-	$(PY) -m sandbox.bytecode
+	$(PY) -m sandbox.local.bytecode
 	touch $@
 
 $(VENV)/.synced-dev: $(UV) pyproject.toml uv.lock
 	$(UV) sync --locked --quiet
-	$(PY) -m sandbox.bytecode
+	$(PY) -m sandbox.local.bytecode
 	touch $@ $(VENV)/.synced
 
 $(VENV)/.synced-evals: $(UV) pyproject.toml uv.lock
@@ -48,27 +48,27 @@ format: $(VENV)/.synced-dev
 	$(VENV)/bin/ruff format .
 
 bench: $(VENV)/.synced  ## overhead per step, memory of the main process, traces side by side, cost of the sandbox
-	$(PY) -m evals.bench
-	$(PY) -m evals.bench_parallel
-	$(PY) -m evals.bench_sandbox
+	$(PY) -m evals.bench.overhead
+	$(PY) -m evals.bench.parallel
+	$(PY) -m evals.bench.sandbox
 
 bench-report: $(VENV)/.synced-dev  ## size of report.html with 2,000 attempts, time to first paint in Chromium
-	$(PY) -m evals.bench_report
+	$(PY) -m evals.bench.report
 
 eval: $(VENV)/.synced-evals  ## ten minutes of the crossover study: a table and a figure
-	$(PY) -m evals.smoke
+	$(PY) -m evals.studies.smoke
 
 eval-examples: $(VENV)/.synced  ## the examples over three seeds, private scores of first draft and final submission
-	$(PY) -m evals.examples
+	$(PY) -m evals.studies.examples
 
 docs: $(UV)  ## the documentation into site/, without network
 	NO_MKDOCS_2_WARNING=1 $(UV) run --isolated --locked --quiet --only-group docs mkdocs build --strict --quiet
 
 reference: $(VENV)/.synced-dev  ## the pages of docs/ that are written by the code
-	$(PY) -m evals.reference
+	$(PY) -m tools.reference
 
 pictures: $(VENV)/.synced-dev  ## docs/pictures from a real run in headless Chromium
-	$(PY) -m evals.pictures
+	$(PY) -m tools.pictures
 
 studio: $(VENV)/.synced  ## LangGraph Studio's server on this machine's runs (docs/studio.md)
 	$(UV) sync --locked --inexact --quiet --no-dev --extra studio

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from graph.build import Compiled
-    from graph.session import Outcome
+    from session.session import Outcome
 
 __all__ = ["asolve", "build_graph", "main", "solve"]
 
@@ -34,9 +34,9 @@ async def asolve(task: str, *, echo: bool = False, config: dict[str, Any] | None
     `echo` prints a line for each thing worth knowing while it goes on.
     `config`: {"callbacks": …, "tags": …, "metadata": …} as LangChain takes them; LangSmith needs only its environment variables.
     """
-    from graph.session import start
     from graph.settings import Settings
     from report.console import make_listener
+    from session.session import start
 
     with make_listener("plain" if echo else "quiet") as listener:
         return await start(str(task), Settings(**settings), listeners=[listener.on_event], config=config)

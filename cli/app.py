@@ -25,7 +25,7 @@ from cli.report import report
 from cli.studio import studio
 
 if TYPE_CHECKING:
-    from graph.session import Outcome
+    from session.session import Outcome
 
 app = typer.Typer(
     help="Gome writes, runs, diagnoses and improves training scripts for your task until the budget is spent.\n\n"
@@ -108,8 +108,8 @@ def run(
         "otel": otel or None,
         "runs_dir": runs_dir,
     }
-    from graph.run import new_folder
-    from graph.session import start
+    from run.run import new_folder
+    from session.session import start
 
     chosen = make_settings({key: value for key, value in given.items() if value is not None}, settings or [], task)
     folder = new_folder(chosen, task)
@@ -127,7 +127,7 @@ def resume(
 ) -> None:
     """Go on with a run that was interrupted, killed or waits. It goes on where it stood; what was finished is not run again."""
     from cli.steer import once
-    from graph.session import resume as again
+    from session.session import resume as again
 
     folder = find_run(name, runs_dir)
     given = once(answer) if answer else None
@@ -141,9 +141,9 @@ def list_runs(runs_dir: RunsDir = "runs") -> None:
 
     from rich.console import Console
 
-    from graph.lock import driven
     from report.events import load
     from report.tables import runs_table
+    from run.lock import driven
 
     folders = run_folders(runs_dir)
     alive = {folder.name: driven(folder) for folder in folders}

@@ -39,9 +39,9 @@ def clean(
 
 def kept(folder: Path) -> str:
     """Why a run's work folder stays, or empty."""
-    from graph.lock import driven
     from report.events import load
     from report.summary import RESUMABLE
+    from run.lock import driven
 
     if driven(folder):
         return "it is going on"

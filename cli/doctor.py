@@ -86,8 +86,8 @@ async def examine(settings: Settings) -> list[Finding]:
 
 async def endpoint(settings: Settings) -> list[Finding]:
     """One tiny structured question to every model."""
-    from graph.run import make_reasoner
     from reasoner.protocol import ReasonerUnavailable
+    from run.run import make_reasoner
 
     if not settings.model:
         text = "no model is named: runs use the embedded expert, which needs none"
@@ -117,7 +117,7 @@ def priced(chat: Any) -> list[Finding]:
 
 async def isolation(settings: Settings, folder: Path) -> list[Finding]:
     """Starts the sandbox and looks from inside."""
-    from graph.run import make_sandbox
+    from run.run import make_sandbox
     from sandbox.protocol import SandboxLost, SandboxUnavailable
 
     try:
@@ -192,7 +192,7 @@ def disk(settings: Settings) -> Finding:
 def memory(settings: Settings) -> Finding:
     import psutil
 
-    from graph.run import n_slots
+    from run.run import n_slots
 
     free = psutil.virtual_memory().available
     wanted = settings.run_memory_bytes * n_slots(settings)

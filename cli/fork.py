@@ -19,9 +19,9 @@ def fork(
 ) -> None:
     """A new run that begins where another stood after some step. With nothing changed it repeats the original exactly."""
     from cli.config import changes_of
-    from graph.faults import saving
-    from graph.fork import fork as make
-    from graph.run import RunError
+    from run.run import RunError
+    from session.disk_errors import saving
+    from session.fork import fork as make
 
     folder = find_run(name, runs_dir)
     try:
@@ -46,9 +46,9 @@ def export(
     """A run as one file. A zip that another machine can resume or only read, or its steps as JSON."""
     import json
 
-    from graph import export as exports
-    from graph.faults import saving
-    from graph.run import RunError
+    from run.run import RunError
+    from session import export_run as exports
+    from session.disk_errors import saving
 
     if format not in ("zip", "gome-traces"):
         raise typer.BadParameter(f"--format {format}: expected zip or gome-traces")
@@ -73,9 +73,9 @@ def import_(
     runs_dir: RunsDir = "runs",
 ) -> None:
     """Make a run folder of an exported run. Settings that concern the machine are this machine's."""
-    from graph.faults import saving
-    from graph.imports import import_run
-    from graph.run import RunError
+    from run.run import RunError
+    from session.disk_errors import saving
+    from session.import_run import import_run
 
     try:
         with saving(Path(runs_dir)):

@@ -16,9 +16,9 @@ def hint(
     runs_dir: RunsDir = "runs",
 ) -> None:
     """Tell a running run something. The next diagnosis and update quote it as your words. The run does not stop."""
-    from graph.faults import saving
-    from graph.hints import HintError, add_hint
-    from graph.lock import RunError
+    from run.hints import HintError, add_hint
+    from run.lock import RunError
+    from session.disk_errors import saving
 
     folder = find_run(name, runs_dir)
     try:

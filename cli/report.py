@@ -47,6 +47,6 @@ def write(folder: Path, every: int, details: Details) -> Path:
 
 
 def going(folder: Path) -> bool:
-    from graph.lock import driven
+    from run.lock import driven
 
     return driven(folder)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from graph.steering import Answer, Budget, Choose, Question
-from report.words import clean, duration, score
+from report.formatting import clean, duration, score
+from run.steering import Answer, Budget, Choose, Question
 
 USAGE = """Answer in lines, an empty line sends them (nothing but an empty line: go on):
   try TRACE ID           the proposal with that id next          try TRACE: WORDS   your own idea next

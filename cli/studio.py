@@ -54,7 +54,7 @@ def server_config(origins: list[str]) -> dict[str, Any]:
         "python_version": "3.11",
         "dependencies": ["."],
         "graphs": {"gome": {"path": "graph.build:graph", "description": DESCRIPTION}},
-        "checkpointer": {"path": "graph.studio.make_checkpointer"},
+        "checkpointer": {"path": "run.checkpoints.studio.make_checkpointer"},
         "http": {"cors": {"allow_origins": origins, "allow_methods": ["*"], "allow_headers": ["*"]}},
         "env": {
             "LANGSMITH_TRACING": os.environ.get("LANGSMITH_TRACING", "false"),
@@ -67,13 +67,13 @@ def server_config(origins: list[str]) -> dict[str, Any]:
 def seat(folder: Path) -> None:
     """The run's thread as `gome resume` would find it, also after its folder was moved or its checkpoints were lost."""
     from cli.common import guarded
-    from graph.session import seat as place
+    from session.session import seat as place
 
     asyncio.run(guarded(place(folder)))
 
 
 def serve(config: Path, port: int, jobs: int, folder: Path | None) -> int:
-    from graph.studio import WHERE
+    from run.checkpoints.studio import WHERE
 
     environment = {**os.environ, "LANGGRAPH_CLI_NO_ANALYTICS": "1"}
     if folder is not None:
@@ -125,13 +125,13 @@ async def ready(server: subprocess.Popen[bytes], port: int, folder: Path | None)
 
 
 async def adopt(client: Any, folder: Path) -> None:
-    from graph.checkpoints import thread_id
+    from run.checkpoints.open import thread_id
 
     await client.threads.create(thread_id=thread_id(folder.name), graph_id="gome", if_exists="do_nothing", metadata={"run": folder.name})
 
 
 def where(port: int, folder: Path | None) -> str:
-    from graph.checkpoints import thread_id
+    from run.checkpoints.open import thread_id
 
     lines = [f"\nStudio: {STUDIO}/studio/?baseUrl=http://127.0.0.1:{port} (Chrome or Firefox; docs/studio.md for others)"]
     if folder is not None:

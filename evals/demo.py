@@ -6,10 +6,10 @@ import asyncio
 import sys
 from pathlib import Path
 
-from evals.common import Result, solve
-from graph.run import new_folder
+from evals.harness.common import Result, solve
 from graph.settings import Settings
 from report.console import make_listener
+from run.run import new_folder
 
 
 def main(example: str) -> int:

@@ -48,10 +48,10 @@ class Trace(TypedDict):
     stagnant: int  # merges since the last accepted attempt
     failures: int  # steps in a row without a valid script
     rescued: list[str]  # what the trace was restarted from, so that no restart is made twice
-    cross: str | None  # artifact: what its next step is to combine (graph.crossover)
+    cross: str | None  # artifact: what its next step is to combine (briefs.crossover)
     diagnosis: str | None  # artifact: the last diagnosis of the trace's best
     tried: list[str]  # ids of its hypotheses that were run
-    told: NotRequired[str | None]  # what a person wants next: an artifact (a diagnosis), or their words (graph.steering.understood)
+    told: NotRequired[str | None]  # what a person wants next: an artifact (a diagnosis), or their words (run.steering.understood)
     pinned: NotRequired[bool]  # by a person: never restarted from another trace's best
 
 
@@ -60,7 +60,7 @@ class Work(TypedDict, total=False):
 
     attempt: str
     kind: str  # draft | update | repair | ensemble
-    mode: str  # graph.policy.Mode
+    mode: str  # policies.protocol.Mode
     why: str  # of the mode
     base: str | None  # artifact: record of the attempt that it starts from
     parent: str | None  # attempt id it started from

@@ -57,7 +57,7 @@ def fingerprint(embedding: Embedding) -> str:
 _WORD = re.compile(r"[^\W_]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SUFFIXES = ("ations", "ation", "ings", "ing", "ers", "er", "ed", "es", "s")
-WORD_WEIGHT, PAIR_WEIGHT, GRAM_WEIGHT, CONCEPT_WEIGHT = 1.0, 0.25, 0.9, 1.5  # a flat optimum of evals/retrieval.py
+WORD_WEIGHT, PAIR_WEIGHT, GRAM_WEIGHT, CONCEPT_WEIGHT = 1.0, 0.25, 0.9, 1.5  # a flat optimum of evals/studies/retrieval.py
 
 
 class Lexical:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from graph import quotes
-from graph.briefs import base, scenario
-from graph.run import Json, Run, open_run
+from briefs import excerpts as quotes
+from briefs.ask import add_usage, thought, unanswered
+from briefs.brief import base, scenario
 from graph.state import Trace, TraceState
-from graph.work import add_usage, thought, unanswered
 from reasoner.protocol import DiagnoseBrief, ReasonerError
+from run.run import Json, Run, open_run
 
 
 async def diagnose(state: TraceState) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from graph.briefs import base
-from graph.run import Json, open_run
+from briefs.ask import thought, unanswered
+from briefs.brief import base
 from graph.state import TraceState
-from graph.work import thought, unanswered
 from reasoner.protocol import DraftBrief, ReasonerError
+from run.run import Json, open_run
 
 
 async def draft(state: TraceState) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from graph.budget import script_limit_s
-from graph.ensemble import blend, members_of
-from graph.forward import Place, forward, tell
-from graph.run import Json, Run, open_run
 from graph.state import TraceState, Work
+from run.budget import script_limit_s
+from run.run import Json, Run, open_run
+from scoring.ensemble import blend, members_of
+from scoring.execution import Place, forward, tell
 
 
 async def execute(state: TraceState) -> dict[str, Any]:

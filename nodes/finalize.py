@@ -6,12 +6,12 @@ import json
 import math
 from typing import Any
 
-from graph.artifacts import write_atomic
-from graph.audit import account
-from graph.finale import Contender, chosen, contest, ensemble_wins, leading, refit, shown
-from graph.publish import hashed, publish
-from graph.run import Json, Run, open_run
 from graph.state import Best, RunState
+from run.artifacts import write_atomic
+from run.best import hashed, publish
+from run.run import Json, Run, open_run
+from scoring.audit import account
+from scoring.final_choice import Contender, chosen, contest, ensemble_wins, leading, refit, shown
 
 ENDS = {
     "budget: steps": "every trace has made its steps",

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from graph.briefs import HISTORY
-from graph.budget import over
-from graph.calibration import as_event
-from graph.crossover import rescue
-from graph.ensemble import challenge, kept_ids, pooled
-from graph.publish import better, publish
-from graph.run import Json, Run, open_run
-from graph.share import measured
+from briefs.brief import HISTORY
+from briefs.crossover import rescue
 from graph.state import Best, RunState, Trace
+from run.best import better, publish
+from run.budget import over
+from run.calibration import as_event
+from run.run import Json, Run, open_run
+from scoring.ensemble import challenge, kept_ids, pooled
+from scoring.lessons import measured
 
 
 async def merge(state: RunState) -> dict[str, Any]:

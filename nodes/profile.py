@@ -8,14 +8,14 @@ from typing import Any, cast
 
 from langgraph.runtime import Runtime
 
-from graph.artifacts import write_atomic
-from graph.briefs import exec_cpus
-from graph.budget import plan
-from graph.rounds import keep_round, last_round
-from graph.run import Json, Run, make_folder, new_folder, open_run
+from briefs.brief import exec_cpus
 from graph.settings import Settings
 from graph.state import SCHEMA_VERSION, Input, RunState, Used, new_trace
 from reasoner.protocol import TaskBrief
+from run.artifacts import write_atomic
+from run.budget import plan
+from run.rounds import keep_round, last_round
+from run.run import Json, Run, make_folder, new_folder, open_run
 from task.types import Prepared
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from graph.budget import over
-from graph.crossover import took
-from graph.publish import publish
-from graph.records import account, announce, best_of_record
-from graph.run import Json, Run, open_run
-from graph.share import share
+from briefs.crossover import took
 from graph.state import Trace, TraceState, Work
+from run.best import publish
+from run.budget import over
+from run.run import Json, Run, open_run
+from scoring.lessons import share
+from scoring.records import account, announce, best_of_record
 
 
 async def record(state: TraceState) -> dict[str, Any]:

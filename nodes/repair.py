@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from graph import quotes
-from graph.briefs import base
-from graph.run import Json, open_run
+from briefs import excerpts as quotes
+from briefs.ask import add_usage, thought, unanswered
+from briefs.brief import base
 from graph.state import TraceState
-from graph.work import add_usage, thought, unanswered
 from reasoner.protocol import Hypothesis, ReasonerError, RepairBrief
+from run.run import Json, open_run
 
 
 async def repair(state: TraceState) -> dict[str, Any]:

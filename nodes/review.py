@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from graph import quotes
-from graph.briefs import base
-from graph.run import Json, Run, open_run
+from briefs import excerpts as quotes
+from briefs.ask import add_usage
+from briefs.brief import base
 from graph.state import TraceState, Work
-from graph.work import add_usage
 from reasoner.protocol import ReasonerError, Review, ReviewBrief
+from run.run import Json, Run, open_run
 
 
 async def review(state: TraceState) -> dict[str, Any]:

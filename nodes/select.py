@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from graph.briefs import HISTORY
-from graph.policies import POLICIES
-from graph.policy import Choice, View
-from graph.run import Run, open_run
+from briefs.ask import begin
+from briefs.brief import HISTORY
 from graph.state import Trace, TraceState, Work
-from graph.steering import understood
-from graph.work import begin
+from policies.protocol import Choice, View
+from policies.registry import POLICIES
+from run.run import Run, open_run
+from run.steering import understood
 
 
 async def select(state: TraceState) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from typing import Any, cast
 
 from langgraph.types import interrupt
 
-from graph.rounds import keep_round
-from graph.run import open_run
 from graph.state import RunState
-from graph.steering import Answer, answered, question
+from run.rounds import keep_round
+from run.run import open_run
+from run.steering import Answer, answered, question
 
 
 async def steer(state: RunState) -> dict[str, Any]:

@@ -6,14 +6,14 @@ import asyncio
 import time
 from typing import Any
 
-from graph import quotes
-from graph.briefs import base, fact
-from graph.ensemble import N_SHOWN, entries_of, members_of
-from graph.run import Json, Run, open_run
+from briefs import excerpts as quotes
+from briefs.ask import add_usage, thought, unanswered
+from briefs.brief import base, fact
 from graph.state import Trace, TraceState, Work
-from graph.work import add_usage, thought, unanswered
 from memory.protocol import Recall
 from reasoner.protocol import Crossover, Diagnosis, Fact, Hint, ReasonerError, UpdateBrief
+from run.run import Json, Run, open_run
+from scoring.ensemble import N_SHOWN, entries_of, members_of
 
 N_HINTS, N_WARNINGS = 3, 2
 

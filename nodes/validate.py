@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from graph.budget import drafting_spent
-from graph.run import Json, Run, open_run
 from graph.state import TraceState, Work
-from graph.trial import Entry, judged
+from run.budget import drafting_spent
+from run.run import Json, Run, open_run
+from scoring.evaluation import Entry, judged
 
 MENDABLE = ("leak_column", "leak_id", "leak_duplicates", "leak_encoding")  # leaks that name what to change
 

@@ -253,7 +253,7 @@ class Brief(Frozen):
     path: list[Fact] = Field(default_factory=list, description="the accepted attempts that led to the trace's best, oldest first; bounded")
     tally: list[Tally] = Field(default_factory=list, description="all attempts of the trace, counted by component")
     accept_z: float = Field(1.0, description="standard errors by which a change must be better to be accepted")
-    preview: str = Field("", description="what lies below input/, in words (task.preview)")
+    preview: str = Field("", description="what lies below input/, in words (task.data.preview)")
     said: list[str] = Field(
         default_factory=list, description="hints of the person who watches the run, in their words, oldest first; bounded"
     )
@@ -270,7 +270,7 @@ class DiagnoseBrief(Brief):
     log: str = Field("", description="what that script printed, bounded")
     last: dict[str, Any] | None = Field(None, description="evidence of the latest attempt, if it was not the best")
     last_diff: str = Field("", description="what the latest attempt had changed, as a unified diff")
-    scenario: int = Field(1, ge=0, le=3, description="3: look at task and data alone; 0: at the evidence alone (see graph.briefs.scenario)")
+    scenario: int = Field(1, ge=0, le=3, description="3: look at task and data alone; 0: at the evidence alone (see briefs.brief.scenario)")
 
 
 class UpdateBrief(Brief):

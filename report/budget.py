@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from report.view import RunView
-from report.words import count, duration, money, number
+from report.formatting import count, duration, money, number
+from report.model import RunView
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from report.view import Attempt, RunView
+from report.model import Attempt, RunView
 
 BINS = (0.0, 0.3, 0.5, 0.7, 0.9)  # lower bounds of the reliability table's confidence bins
 BIN_NAMES = [f"{low:.1f}-{high:.1f}" for low, high in zip(BINS, (*BINS[1:], 1.0), strict=True)]
@@ -60,7 +60,7 @@ class Calibration:
 
 
 def calibrate(view: RunView) -> Calibration | None:
-    """Over all attempts of a run that measured a hypothesis, as the loop judged (`graph.calibration.measured`)."""
+    """Over all attempts of a run that measured a hypothesis, as the loop judged (`run.calibration.measured`)."""
     return calibration([of_attempt(attempt) for attempt in view.attempts.values() if attempt.measured])
 
 

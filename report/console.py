@@ -17,10 +17,10 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from report.events import so_far
-from report.fold import fold
+from report.formatting import clean, duration, score
+from report.model import RunView
+from report.projection import fold
 from report.summary import headline, summary_lines
-from report.view import RunView
-from report.words import clean, duration, score
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from report.view import RunView, Usage
-from report.words import count, money
+from report.formatting import count, money
+from report.model import RunView, Usage
 
 Row = tuple[str, Usage]
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from report import words
+from report import formatting as words
 from report.artifacts import parse_json, read_artifact, read_json, read_text
-from report.view import Attempt, Event, RunView
-from report.words import clean, number
+from report.formatting import clean, number
+from report.model import Attempt, Event, RunView
 
 MAX_COMPARED_LINES = 1_200  # a hostile pair of scripts costs the comparison at most seconds
 PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from report.fold import fold_all
-from report.view import RunView
-from report.words import clean
+from report.formatting import clean
+from report.model import RunView
+from report.projection import fold_all
 
 MAX_LINE_BYTES = 4 * 2**20
 

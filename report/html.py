@@ -18,9 +18,9 @@ from typing import Any
 
 from report.detail import Details
 from report.events import load, state
+from report.model import RunView
 from report.page import facts
 from report.payload import chunks, index
-from report.view import RunView
 
 WEB = Path(__file__).parent / "web"
 STYLES = ("base.css", "parts.css")

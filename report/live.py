@@ -20,10 +20,10 @@ from rich.text import Text
 
 from report.budget import budgets, left_s
 from report.events import so_far
-from report.fold import fold
+from report.formatting import clean, duration, far, gain, score, spark
+from report.model import Also, Line, RunView, Trace
+from report.projection import fold
 from report.summary import arrow, first_to_best, summary_rows
-from report.view import Also, Line, RunView, Trace
-from report.words import clean, duration, far, gain, score, spark
 
 COLOURS = {
     "accepted": "green", "tie": "yellow", "rejected": "bright_black", "failed": "red", "warning": "yellow", "unanswered": "yellow", "merged": "cyan",

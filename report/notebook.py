@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from report.events import load
+from report.formatting import gain, score
+from report.model import Attempt, RunView
 from report.summary import first_to_best, helped_most
-from report.view import Attempt, RunView
-from report.words import gain, score
 
 COLOURS = {"accepted": "#0b7350", "tie": "#b07a00", "rejected": "#7b818b", "failed": "#b1342a"}
 WIDTH, HEIGHT, EDGE, AXIS = 720, 190, 14, 64

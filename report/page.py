@@ -6,15 +6,15 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from report import words
+from report import formatting as words
 from report.artifacts import parse_json, read_text
 from report.budget import budgets
 from report.calibration import Row, calibrate
 from report.detail import hint, mapped, short
+from report.formatting import clean, duration, gain, money, number, score
+from report.model import RunView
 from report.payload import audit, contest
 from report.summary import ENDINGS, RESUMABLE, helped_most
-from report.view import RunView
-from report.words import clean, duration, gain, money, number, score
 
 Rows = list[tuple[str, str]]
 STATES = {

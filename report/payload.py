@@ -12,8 +12,8 @@ import json
 from typing import Any
 
 from report.detail import Details
-from report.view import Attempt, RunView
-from report.words import clean, number
+from report.formatting import clean, number
+from report.model import Attempt, RunView
 
 PER_CHUNK = 25
 MAX_CHUNK_BYTES = 14 * 2**20  # of all chunks together

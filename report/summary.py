@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from report.view import Attempt, RunView
-from report.words import clean, count, duration, gain, money, plural, score
+from report.formatting import clean, count, duration, gain, money, plural, score
+from report.model import Attempt, RunView
 
 ENDINGS = {
     "budget": "The budget is used up.",

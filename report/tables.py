@@ -15,10 +15,10 @@ from report.artifacts import read_artifact
 from report.calibration import calibrate
 from report.costs import costs_table
 from report.events import state
+from report.formatting import ago, clean, count, duration, gain, score
 from report.live import COLOURS, MARKS, summary_panel
+from report.model import Attempt, RunView
 from report.summary import headline, helped_most
-from report.view import Attempt, RunView
-from report.words import ago, clean, count, duration, gain, score
 
 MAX_DIFF_LINES = 400
 

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sandbox.progress import Tell
+from sandbox.inside.progress import Tell
 
 End = Literal["exit", "timeout", "memory", "disk", "output", "cancelled"]
 

@@ -36,7 +36,7 @@ class Task(BaseModel):
     root: str = Field(description="absolute path of the task folder")
     name: str
     description: str = Field(description="text of description.md, or empty")
-    metric: str = Field(description="name in task.metrics, or absolute path of a Python file with score(y_true, y_pred)")
+    metric: str = Field(description="name in task.grade.metrics, or absolute path of a Python file with score(y_true, y_pred)")
     direction: Direction
     kind: Kind
     train: str = Field(description="absolute path of the training table")
@@ -106,7 +106,7 @@ class Grade(TypedDict):
     score: Score | None
     audit: Score | None
     audit_gap_z: float | None  # (oof - audit) in standard errors, positive = oof looks better than the audit rows
-    audit_leak: Problem | None  # what the audit rows say of leaks; asked for by graph.audit alone
+    audit_leak: Problem | None  # what the audit rows say of leaks; asked for by scoring.audit alone
     audit_paired: dict[str, Paired]  # differences on the audit rows, by the reference's name
     paired: dict[str, Paired]  # by the reference's name: parent, best
     evidence: dict[str, Any]  # see EVIDENCE

@@ -20,37 +20,37 @@ Json = dict[str, Any]
 
 
 def load_task(path: str) -> Json:
-    from task.spec import load_task as load
+    from task.load.spec import load_task as load
 
     return load(path).model_dump()
 
 
 def init_task(folder: str, force: bool = False, target: str | None = None, hold_out: float | None = None) -> Any:
-    from task.init import init_task as init
+    from task.load.init import init_task as init
 
     return init(folder, force=force, target=target, hold_out=hold_out)
 
 
 def prepare(task: Json, public: str, private: str, seed: int, audit: bool, n_folds: int | None = None) -> Json:
-    from task.prepare import prepare as make
+    from task.data.prepare import prepare as make
 
     return make(Task.model_validate(task), public, private, seed=seed, audit=audit, n_folds=n_folds).model_dump()
 
 
 def prepare_refit(prepared: Json, public: str) -> Json:
-    from task.prepare import prepare_refit as make
+    from task.data.prepare import prepare_refit as make
 
     return make(Prepared.model_validate(prepared), public).model_dump()
 
 
 def profile(prepared: Json) -> Json:
-    from task.profile import profile as look
+    from task.data.profile import profile as look
 
     return look(Prepared.model_validate(prepared))
 
 
 def preview(prepared: Json) -> str:
-    from task.preview import preview as look
+    from task.data.preview import preview as look
 
     return look(Prepared.model_validate(prepared))
 
@@ -58,61 +58,61 @@ def preview(prepared: Json) -> str:
 def grade(
     prepared: Json, files: dict[str, str], references: dict[str, Any], execution: Json | None, seed: int = 0, every_gate: bool = False
 ) -> Any:
-    from task.grade import grade as judge
+    from task.grade.grade import grade as judge
 
     return judge(Prepared.model_validate(prepared), files, references, execution, seed=seed, every_gate=every_gate)
 
 
 def compare_files(prepared: Json, new: list[str], old: list[str], seed: int = 0) -> Any:
-    from task.grade import compare_files as judge
+    from task.grade.grade import compare_files as judge
 
     return judge(Prepared.model_validate(prepared), new, old, seed=seed)
 
 
 def check_submission(prepared: Json, path: str) -> Any:
-    from task.grade import check_submission as check
+    from task.grade.grade import check_submission as check
 
     return check(Prepared.model_validate(prepared), path)
 
 
 def final_submission(prepared: Json, source: str, out: str) -> None:
-    from task.prepare import final_submission as write
+    from task.data.prepare import final_submission as write
 
     write(Prepared.model_validate(prepared), source, out)
 
 
 def blend(prepared: Json, members: dict[str, dict[str, str]], out: str) -> Any:
-    from task.blend import blend as make
+    from task.grade.blend import blend as make
 
     return make(Prepared.model_validate(prepared), members, out)
 
 
 def mix(prepared: Json, submissions: dict[str, str], weights: dict[str, float], out: str) -> None:
-    from task.blend import mix as make
+    from task.grade.blend import mix as make
 
     make(Prepared.model_validate(prepared), submissions, weights, out)
 
 
 def blend_driver(weights: dict[str, float], method: str, classes: list[str]) -> str:
-    from task.blend import driver
+    from task.grade.blend import driver
 
     return driver(weights, method, classes)
 
 
 def list_examples() -> dict[str, str]:
-    from task.examples import list_examples as names
+    from task.load.examples import list_examples as names
 
     return names()
 
 
 def write_example(name: str, folder: str, seed: int = 0) -> None:
-    from task.examples import write_example as write
+    from task.load.examples import write_example as write
 
     write(name, folder, seed=seed)
 
 
 def score_private(task: str, answers: str, submission: str) -> float:
-    from task.examples import score_private as score
+    from task.load.examples import score_private as score
 
     return score(task, answers, submission)
 

@@ -13,7 +13,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from evals.browser import browser
+from evals.harness.browser import browser
 from reasoner.protocol import DiagnoseBrief, Diagnosis, Effect, Hypothesis, Observation
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"

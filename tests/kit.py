@@ -7,9 +7,9 @@ import random
 from pathlib import Path
 from typing import Any
 
-from graph.events import read
 from graph.settings import Settings
 from reasoner.protocol import DiagnoseBrief, Diagnosis, DraftBrief, Hypothesis, RepairBrief, Review, ReviewBrief, Solution, UpdateBrief
+from run.events import read
 
 HONEST = '''"""Nearest-neighbour free: a linear score of two columns, noise {noise}."""
 import csv, random

@@ -12,8 +12,8 @@ import psutil
 from kit import HONEST, Player
 from trust_kit import one_column
 
-from graph.events import read
 from reasoner.protocol import DraftBrief, Solution, UpdateBrief
+from run.events import read
 
 NOISES = (3, 1, 5, 0.5, 2, 0.2, 0.01, 4)
 SLOW = "import time; time.sleep({pause})\n"
@@ -24,7 +24,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from kit import Player, quick
 from longrun_kit import Seeded, scripts
-from graph.session import start, resume
+from session.session import start, resume
 folder = Path({folder!r})
 settings = quick(Path({root!r}), **json.loads({settings!r}))
 player = {player}

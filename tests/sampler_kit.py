@@ -1,11 +1,11 @@
-"""Histories of attempts for tests of policies, and the simulated reasoners of evals/sampler.py."""
+"""Histories of attempts for tests of policies, and the simulated reasoners of evals/studies/sampler.py."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from evals.sampler import attempt, shares
-from graph.policy import View
+from evals.studies.sampler import attempt, shares
+from policies.protocol import View
 
 __all__ = ["attempt", "shares", "view"]
 

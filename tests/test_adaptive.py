@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sampler_kit import attempt, shares, view
 
-from graph.adaptive import MAX_WIDTH, adaptive, belief, earlier_bests, leader, width
+from policies.adaptive import MAX_WIDTH, adaptive, belief, earlier_bests, leader, width
 
 Json = dict[str, Any]
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sampler_kit import attempt
 
-from graph.calibration import as_event, calibration, facts, predictions
 from report.calibration import bin_of
+from run.calibration import as_event, calibration, facts, predictions
 
 
 def measured(component: str, confidence: float, z: float, **changes: Any) -> dict[str, Any]:

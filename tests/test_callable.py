@@ -15,8 +15,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from openai_server import Server
 
 import gome
-from graph.run import close_run
 from graph.settings import Settings
+from run.run import close_run
 
 ROOT = Path(__file__).parents[1]
 QUICK: dict[str, Any] = {"traces": 1, "steps": 1, "time_s": 120, "memory": "off", "model": ["m"]}

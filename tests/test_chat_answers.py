@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from reasoner.chat.answers import SCHEMAS
-from reasoner.chat.convert import to_diagnosis, to_review, to_solution
-from reasoner.chat.edits import AnswerError
+from reasoner.chat.answer.convert import to_diagnosis, to_review, to_solution
+from reasoner.chat.answer.edits import AnswerError
+from reasoner.chat.answer.schemas import SCHEMAS
 from reasoner.protocol import (
     DiagnoseBrief,
     Diagnosis,

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from reasoner.chat.code import check_script, extract_code, extract_edits, from_text
-from reasoner.chat.edits import Edit, EditError, apply
+from reasoner.chat.answer.edits import Edit, EditError, apply
+from reasoner.chat.answer.scripts import check_script, extract_code, extract_edits, from_text
 
 SCRIPT = """import pandas as pd
 

@@ -16,10 +16,10 @@ import pytest
 from openai_server import Server, say
 from test_chat_answers import BASE, DIAGNOSE, REPAIR, SCRIPT, UPDATE
 
-from reasoner.chat.address import Address
-from reasoner.chat.cache import Folder
+from reasoner.chat.endpoint.address import Address
+from reasoner.chat.endpoint.cache import Folder
+from reasoner.chat.endpoint.options import Options
 from reasoner.chat.engine import Chat
-from reasoner.chat.options import Options
 from reasoner.protocol import DraftBrief, ReasonerUnavailable, ReviewBrief
 
 EXCHANGES = Path(__file__).parent / "exchanges"

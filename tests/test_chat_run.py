@@ -10,7 +10,7 @@ from chat_kit import KEY, QUICK, at_home, gome, honest, one_line, verb_of
 from kit import events, write_task
 from openai_server import Body, Say, Server, fail, say
 
-from report.words import money
+from report.formatting import money
 
 pytestmark = pytest.mark.timeout(900)  # each is a process with pandas in it; a busy machine is slow
 

@@ -13,12 +13,12 @@ import pytest
 from openai_server import Body, Say, Server, fail, say
 from pydantic import BaseModel, Field
 
-from reasoner.chat.address import Address
-from reasoner.chat.cache import Nowhere
-from reasoner.chat.endpoint import Endpoint
-from reasoner.chat.faults import Closed, Down, Passing, Refused
-from reasoner.chat.options import Options
-from reasoner.chat.structured import Asker, Misfit, Question, Unusable
+from reasoner.chat.answer.structured import Asker, Misfit, Question, Unusable
+from reasoner.chat.endpoint.address import Address
+from reasoner.chat.endpoint.cache import Nowhere
+from reasoner.chat.endpoint.client import Endpoint
+from reasoner.chat.endpoint.faults import Closed, Down, Passing, Refused
+from reasoner.chat.endpoint.options import Options
 
 GOOD = {"name": "ridge", "depth": 3}
 
@@ -162,7 +162,7 @@ async def test_a_model_without_json_ends_in_one_error_that_counts_its_tokens() -
 
 
 async def test_code_without_a_fence_is_rescued() -> None:
-    from reasoner.chat.code import extract_code
+    from reasoner.chat.answer.scripts import extract_code
 
     code = "import csv\nprint(csv.__name__)"
     with Server(script(say(code))) as server:
@@ -261,7 +261,7 @@ async def test_retry_after_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def sleep(seconds: float) -> None:
         waited.extend([seconds] if seconds else [])
 
-    monkeypatch.setattr("reasoner.chat.patience.asyncio.sleep", sleep)
+    monkeypatch.setattr("reasoner.chat.endpoint.retry.asyncio.sleep", sleep)
     told = Told()
     with Server(script(fail(429, "slow down", headers={"Retry-After": "17"}), say(GOOD))) as server:
         await ask(server, told=told)
@@ -312,9 +312,9 @@ async def test_too_long_a_prompt_is_said_so() -> None:
 
 
 async def test_a_model_with_a_short_context_is_asked_again_with_a_shorter_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
-    from evals.prompt_record import recorded
     from reasoner.chat.engine import make
     from reasoner.protocol import DiagnoseBrief
+    from tools.prompt_record import recorded
 
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-0123456789")
     brief = DiagnoseBrief.model_validate(

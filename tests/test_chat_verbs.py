@@ -11,11 +11,11 @@ import pytest
 from openai_server import Body, Say, Server, fail, say
 from test_chat_answers import BASE, DIAGNOSE, REPAIR, SCRIPT, UPDATE
 
-from reasoner.chat.address import Address
-from reasoner.chat.cache import Exchanges, Folder, Nowhere
+from reasoner.chat.endpoint.address import Address
+from reasoner.chat.endpoint.cache import Exchanges, Folder, Nowhere
+from reasoner.chat.endpoint.options import Options, models_by_verb
+from reasoner.chat.endpoint.prices import Price, load_prices, price_of
 from reasoner.chat.engine import Chat
-from reasoner.chat.options import Options, models_by_verb
-from reasoner.chat.prices import Price, load_prices, price_of
 from reasoner.protocol import DraftBrief, ReasonerError, ReasonerUnavailable, ReviewBrief, Usage
 
 DRAFT = DraftBrief(**BASE)

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from task.compare import resample, weighted_auc
-from task.segments import MIN_ROWS, partitions, worst
+from task.data.segments import MIN_ROWS, partitions, worst
+from task.grade.compare import resample, weighted_auc
 
 
 @pytest.mark.parametrize("levels", [1000, 7])

@@ -8,11 +8,11 @@ from typing import Any
 
 from kit import HONEST, Player, events, quick, write_task
 
-from graph.session import start
 from reasoner.expert.cross import combine
 from reasoner.expert.moves import Look
 from reasoner.expert.spec import Facts, Spec, dump
 from reasoner.protocol import Crossover, DiagnoseBrief, Diagnosis, DraftBrief, Fact, Hypothesis, Solution, UpdateBrief
+from session.session import start
 
 FACTS = Facts(
     id="id", target=("y",), kind="binary", metric="auc", columns=("id", "y"), labels=("0", "1"), parquet=False, split="stratified",

@@ -15,8 +15,8 @@ import typer
 from kit import write_task
 
 from cli.app import app
-from evals import reference
-from task.examples import EXAMPLES
+from task.load.examples import EXAMPLES
+from tools import reference
 
 ROOT = Path(__file__).resolve().parent.parent
 FENCE = re.compile(r"(?:<!-- (needs|run): ([^>]*?) -->\n)?^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)

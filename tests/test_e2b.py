@@ -15,8 +15,9 @@ import pytest
 from fake_e2b import FakeE2B
 from sandbox_suite import player, text
 
-from sandbox import e2b_box, e2b_errors
-from sandbox.e2b import E2B, make_e2b
+from sandbox.e2b import box as e2b_box
+from sandbox.e2b import errors as e2b_errors
+from sandbox.e2b.backend import E2B, make_e2b
 from sandbox.factory import make_sandbox
 from sandbox.protocol import SandboxLost, SandboxUnavailable
 
@@ -302,7 +303,7 @@ async def test_as_root_the_script_gets_an_ordinary_uid_and_the_sandbox_is_used_a
 
 
 def test_importing_the_factory_loads_neither_e2b_nor_ray() -> None:
-    code = "import sandbox.factory, sandbox.e2b, sys; print([name for name in ('e2b', 'e2b_code_interpreter', 'ray', 'httpx') if name in sys.modules])"
+    code = "import sandbox.factory, sandbox.e2b.backend, sys; print([name for name in ('e2b', 'e2b_code_interpreter', 'ray', 'httpx') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "[]"
     assert make_sandbox

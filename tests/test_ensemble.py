@@ -14,9 +14,9 @@ import pytest
 from kit import HONEST, Player, events, quick, write_task
 from trust_kit import binary_frames, one_column, ready, save, write_frames
 
-from graph.session import start
 from reasoner.protocol import Solution, UpdateBrief
-from task.blend import blend, driver
+from session.session import start
+from task.grade.blend import blend, driver
 from task.types import TaskError
 
 

@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from evals import crossover, curves, suites
-from evals.conditions import by_variant, variant
-from evals.medals import Entry, field, medal
-from evals.rules import by_score, by_verdict, valid_tree
-from evals.statistics import difference, mean
-from evals.study import PLANS, SKILLS, STRATEGIES
-from evals.taught import Taught, place
-from graph.acceptance import Side, judge
-from graph.policy import View
+from evals.harness import suites
+from evals.harness.rules import by_score, by_verdict, valid_tree
+from evals.harness.statistics import difference, mean
+from evals.studies import crossover, curves
+from evals.studies.conditions import by_variant, variant
+from evals.studies.medals import Entry, field, medal
+from evals.studies.study import PLANS, SKILLS, STRATEGIES
+from evals.studies.taught import Taught, place
 from memory.protocol import Record
+from policies.protocol import View
+from scoring.acceptance import Side, judge
 
 
 def grade(d: float, *, leak: bool = False) -> Any:

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 from kit import quick
 
-from evals import planted
-from graph.session import start
+from evals.harness import planted
 from reasoner.expert import moves
 from reasoner.expert.engine import Expert, look_of
 from reasoner.expert.facts import facts_of
 from reasoner.expert.render import render
 from reasoner.expert.spec import Spec, canonical, dump, parse
 from reasoner.protocol import DraftBrief, RepairBrief, Resources, Stage, TaskBrief
-from task.prepare import prepare
-from task.profile import profile
-from task.spec import load_task
+from session.session import start
+from task.data.prepare import prepare
+from task.data.profile import profile
+from task.load.spec import load_task
 
 COLUMNS = [
     {"name": "age", "kind": "numeric", "strength": 0.4, "n_unique": 60, "skew": 3.0},

@@ -13,11 +13,11 @@ import pytest
 from kit import HONEST, Player, events, quick, write_task
 from longrun_kit import DRIVER, attempts, run_twice, scripts
 
-from graph.artifacts import cached_json
-from graph.checkpoints import thread_id
-from graph.rounds import last_round
-from graph.run import RunError
-from graph.session import Outcome, resume, start
+from run.artifacts import cached_json
+from run.checkpoints.open import thread_id
+from run.rounds import last_round
+from run.run import RunError
+from session.session import Outcome, resume, start
 
 
 def has_bwrap() -> bool:

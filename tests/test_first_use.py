@@ -17,7 +17,7 @@ from kit import table
 from typer.testing import CliRunner, Result
 
 from cli.app import app
-from evals.made_up import made_up
+from evals.harness.made_up import made_up
 
 NOISE = random.Random(3)
 

@@ -13,12 +13,12 @@ import pytest
 from kit import Player, events, quick, write_task
 from longrun_kit import attempts, scripts
 
-from graph.export import MANIFEST, export, traces
-from graph.fork import fork
-from graph.imports import import_run
-from graph.lock import RunError
-from graph.run import read_meta
-from graph.session import Outcome, resume, start
+from run.lock import RunError
+from run.run import read_meta
+from session.export_run import MANIFEST, export, traces
+from session.fork import fork
+from session.import_run import import_run
+from session.session import Outcome, resume, start
 
 SAME = ("id", "parent", "kind", "mode", "script", "score", "gain", "verdict", "hypothesis")
 

@@ -10,18 +10,18 @@ import pytest
 from kit import Player, quick, write_task
 from longrun_kit import scripts
 
-from graph.adaptive import cost
-from graph.artifacts import ArtifactError, cached_json
-from graph.briefs import tally
-from graph.calibration import calibration, predictions
-from graph.crossover import gained, words
-from graph.gists import Gists, gist
-from graph.policies import POLICIES
-from graph.policy import View
-from graph.quotes import quotable
-from graph.rounds import last_round
-from graph.run import close_run, open_run
-from graph.session import start
+from briefs.brief import tally
+from briefs.crossover import gained, words
+from briefs.excerpts import quotable
+from policies.adaptive import cost
+from policies.protocol import View
+from policies.registry import POLICIES
+from run.artifacts import ArtifactError, cached_json
+from run.calibration import calibration, predictions
+from run.history import Gists, gist
+from run.rounds import last_round
+from run.run import close_run, open_run
+from session.session import start
 
 
 async def test_a_gist_says_what_its_record_says_and_is_read_once(tmp_path: Path) -> None:

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from graph.policies import POLICIES
-from graph.policy import View, gome, mcts, tree
+from policies.gome import gome
+from policies.mcts import mcts
+from policies.protocol import View
+from policies.registry import POLICIES
+from policies.tree import tree
 
 
 def attempt(index: int, **changes: Any) -> dict[str, Any]:

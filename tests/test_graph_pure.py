@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from graph.acceptance import Side, audited, judge
-from graph.artifacts import ArtifactError, Artifacts
-from graph.events import Events, read
 from graph.routes import diagnosed, fan_out, judged, recorded, selected, thought
 from graph.state import by_key, new_trace
+from run.artifacts import ArtifactError, Artifacts
+from run.events import Events, read
+from scoring.acceptance import Side, audited, judge
 
 
 def grade(d: float | None = None, se: float = 0.1, problems: tuple[str, ...] = ()) -> Any:

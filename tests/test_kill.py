@@ -17,14 +17,14 @@ import psutil
 import pytest
 from kit import write_task
 
-from graph.events import read
+from run.events import read
 
 DRIVER = """
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from kit import HONEST, Player, quick
-from graph.session import start, resume
+from session.session import start, resume
 scripts = [HONEST.format(noise=n) + "import time; time.sleep(0.3)" for n in (3, 1, 5, 0.5, 0.01)]
 folder = Path({folder!r})
 settings = quick(Path({root!r}), traces=2, steps=5, memory={memory!r})

@@ -11,12 +11,12 @@ import pytest
 from kit import Player, events, quick
 from trust_kit import binary_frames, one_column, ready, save, write_frames
 
-from evals.leaks import CODES, Plan, outcome
-from graph.session import start
-from task.grade import grade
-from task.prepare import prepare
-from task.spec import load_task
-from task.twins import twin_groups
+from evals.studies.leaks import CODES, Plan, outcome
+from session.session import start
+from task.data.prepare import prepare
+from task.data.twins import twin_groups
+from task.grade.grade import grade
+from task.load.spec import load_task
 
 
 @pytest.mark.parametrize("kind", [*CODES])

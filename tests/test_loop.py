@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from kit import FAULTS, HONEST, REVERSED, Player, events, quick, write_task
 
-from graph.session import resume, start
+from session.session import resume, start
 
 
 async def test_better_scripts_are_accepted_and_the_best_is_handed_over(tmp_path: Path) -> None:
@@ -103,8 +103,8 @@ async def test_traces_share_measured_hypotheses_through_the_memory(tmp_path: Pat
 
 
 async def test_a_run_is_driven_by_one_process_at_a_time(tmp_path: Path) -> None:
-    from graph.lock import lock
-    from graph.run import RunError
+    from run.lock import lock
+    from run.run import RunError
 
     with lock(tmp_path), pytest.raises(RunError, match="driven by another process"), lock(tmp_path):
         pass

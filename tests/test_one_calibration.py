@@ -7,9 +7,9 @@ from pathlib import Path
 
 from kit import HONEST, Player, events, quick, write_task
 
-from graph.session import start
 from report.calibration import calibrate
 from report.events import load
+from session.session import start
 
 
 def test_the_report_counts_what_the_loop_counted(tmp_path: Path) -> None:

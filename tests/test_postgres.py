@@ -15,8 +15,8 @@ import pytest
 from kit import Player, quick, write_task
 from longrun_kit import attempts, run_twice, scripts
 
-from graph.run import RunError
-from graph.session import resume, start
+from run.run import RunError
+from session.session import resume, start
 
 PASSWORD = "not-to-be-kept"
 
@@ -78,7 +78,7 @@ async def test_a_run_lives_in_postgres_and_its_password_in_no_file(server: str, 
     assert json.loads((waiting.folder / "run.json").read_text())["settings"]["checkpoint"].startswith("postgresql://gome@127.0.0.1")
     with pytest.raises(RunError, match=r"the database does not let us in.*PGPASSWORD, ~/.pgpass or --checkpoint"):
         await resume(waiting.folder, reasoner=Player(scripts()))
-    from graph.steering import Answer
+    from run.steering import Answer
 
     done = await resume(waiting.folder, reasoner=Player(scripts()), checkpoint=server, ask=lambda question: Answer())
     assert done.reason == "budget: steps" and len(attempts(done.folder)) == 2 and run_twice(done.folder) == []
@@ -88,7 +88,7 @@ async def test_a_run_lives_in_postgres_and_its_password_in_no_file(server: str, 
 async def test_postgres_stays_small_and_is_driven_by_one(server: str) -> None:
     from langgraph.checkpoint.base import empty_checkpoint
 
-    from graph.postgres import open_postgres
+    from run.checkpoints.postgres import open_postgres
 
     async with open_postgres(server, "t") as saver:
         config = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}

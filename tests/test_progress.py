@@ -14,16 +14,16 @@ from e2b_kit import TEMPLATE, service
 from kit import HONEST, Player, quick, write_task
 from rich.console import Console
 
-from evals.made_up import made_up
-from graph.events import read
-from graph.session import start
-from report.fold import fold, fold_all
+from evals.harness.made_up import made_up
+from report.formatting import far
 from report.live import screen
-from report.view import RunView
-from report.words import far
+from report.model import RunView
+from report.projection import fold, fold_all
+from run.events import read
 from sandbox.factory import make_sandbox
-from sandbox.progress import MAX_CHARS, LastLine, shown
+from sandbox.inside.progress import MAX_CHARS, LastLine, shown
 from sandbox.protocol import Job, Limits, Sandbox, SandboxUnavailable
+from session.session import start
 
 FOLDS = "import time\nfor k in (1, 2, 3):\n    print(f'fold {k}/3', flush=True)\n    time.sleep(0.1)\ntime.sleep(4)"
 FLOOD = """

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from kit import HONEST, Player, events, quick, write_task
 
-from graph.run import read_meta
-from graph.session import start
-from reasoner.chat.render import prompt_hash
+from reasoner.chat.prompt.render import prompt_hash
 from reasoner.protocol import DiagnoseBrief, Diagnosis, DraftBrief, RepairBrief, Solution, UpdateBrief, Usage
+from run.run import read_meta
+from session.session import start
 
 DRAFT, BETTER = HONEST.format(noise=3), HONEST.format(noise=0.5)
 
@@ -61,7 +61,7 @@ async def test_scripts_logs_causes_and_fixes_reach_later_briefs(tmp_path: Path) 
 
 
 def test_the_version_of_the_prompts_stands_in_the_run_of_a_model(tmp_path: Path) -> None:
-    from graph.run import make_folder
+    from run.run import make_folder
 
     for name, model, version in (("a", [], None), ("b", ["some-model"], prompt_hash())):
         make_folder(tmp_path / name, "task", quick(tmp_path, model=model))

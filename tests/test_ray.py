@@ -14,9 +14,9 @@ import pytest
 from ray_kit import cluster, node_of, wait_for, workers_of
 from sandbox_suite import TREE, Play, player, text
 
-from sandbox import ray as backend
-from sandbox import ray_node
 from sandbox.protocol import SandboxUnavailable
+from sandbox.ray import backend as backend
+from sandbox.ray import node as ray_node
 
 slow = [
     pytest.mark.slow,
@@ -168,7 +168,7 @@ async def test_a_removed_node_is_no_failure_of_the_script(made: Any, play: Play)
 @marked
 async def test_a_cluster_that_is_not_there_is_told_with_the_remedy() -> None:
     code = (
-        "import asyncio\nfrom sandbox.ray import make_ray\nfrom sandbox.protocol import SandboxUnavailable\n"
+        "import asyncio\nfrom sandbox.ray.backend import make_ray\nfrom sandbox.protocol import SandboxUnavailable\n"
         "try:\n    asyncio.run(make_ray(address='127.0.0.1:9', isolation='auto').probe())\nexcept SandboxUnavailable as error:\n    print('told:', error)"
     )
     import subprocess

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from evals.browser import missing
-from evals.made_up import made_up
+from evals.harness.browser import missing
+from evals.harness.made_up import made_up
 
 pytest.importorskip("selenium")
 from browser_kit import Reader, asked, complaints, go, opened, serious, texts
@@ -17,8 +17,8 @@ from kit import FAULTS, HONEST, quick, write_task
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from graph.session import start
 from report.html import write_report
+from session.session import start
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600), pytest.mark.skipif(bool(missing()), reason=missing() or "there is one")]
 

@@ -13,12 +13,12 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from evals.made_up import made_up
+from evals.harness.made_up import made_up
 from report.console import make_listener
-from report.fold import fold_all
 from report.live import screen
+from report.model import RunView
+from report.projection import fold_all
 from report.tables import run_page, runs_table
-from report.view import RunView
 
 
 def shown(renderable, width: int, *, terminal: bool = False) -> str:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from evals.made_up import HOSTILE, made_up
-from report import words
+from evals.harness.made_up import HOSTILE, made_up
+from report import formatting as words
 from report.events import Tail, load, read_events, state
-from report.fold import attempt_of, fold, fold_all
-from report.view import RunView
+from report.model import RunView
+from report.projection import attempt_of, fold, fold_all
 
 
 def test_a_whole_run_folds_to_its_facts():

@@ -13,14 +13,14 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.app import app
-from evals.made_up import HOSTILE, made_up
+from evals.harness.made_up import HOSTILE, made_up
 from report.calibration import calibrate
 from report.detail import Details, cited, compared
 from report.events import load
-from report.fold import fold_all
 from report.html import render, write_report
 from report.notebook import outcome_html
 from report.payload import chunks, index
+from report.projection import fold_all
 from report.summary import most_helpful
 
 

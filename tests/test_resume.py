@@ -15,11 +15,11 @@ import pytest
 from kit import Player, events, quick, write_task
 from longrun_kit import attempts, drive, driven, essence, run_twice, scripts
 
-from graph.checkpoints import open_checkpoints, thread_id
-from graph.rounds import last_round, read_rounds
-from graph.run import RunError
-from graph.session import resume, start
-from graph.sqlite import open_sqlite
+from run.checkpoints.open import open_checkpoints, thread_id
+from run.checkpoints.sqlite import open_sqlite
+from run.rounds import last_round, read_rounds
+from run.run import RunError
+from session.session import resume, start
 
 
 def wait_for(folder: Path, kind: str, n: int) -> None:

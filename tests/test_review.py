@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from kit import HONEST, Player, events, quick, write_task
 
-from graph.session import start
 from graph.state import Work
 from nodes.review import consequence
 from reasoner.protocol import ReasonerError, RepairBrief, Review, ReviewBrief, Solution, Usage
+from session.session import start
 
 FINDING = "`random.seed(1)` is set from the labels"
 

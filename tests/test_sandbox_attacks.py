@@ -15,8 +15,8 @@ import psutil
 import pytest
 from attacks import ATTACKS, Attack, Bait, Outcome, play
 
-from sandbox.local import Local
-from sandbox.tiers import choose, probe
+from sandbox.local.backend import Local
+from sandbox.local.tiers import choose, probe
 
 TIERS = ("bubblewrap", "userns", "landlock")
 
@@ -67,7 +67,7 @@ async def test_the_attacks_are_real(name: str, bait: Bait) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can play as another user")
 def test_an_ordinary_user_is_as_safe() -> None:
-    from evals.attacks import play_as_user
+    from evals.studies.attacks import play_as_user
 
     found = play_as_user(["--tiers", ",".join(TIERS)])
     if not found:
@@ -86,7 +86,7 @@ AGENT = """
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from sandbox.local import make_local
+from sandbox.local.backend import make_local
 from sandbox.protocol import Job, Limits
 SCRIPT = '''
 import os, signal, time

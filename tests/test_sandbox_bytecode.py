@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.bytecode import compile_packages, lacks, roots_of
+from sandbox.local.bytecode import compile_packages, lacks, roots_of
 
 
 def test_what_lacks_bytecode_is_compiled_once_and_its_tests_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

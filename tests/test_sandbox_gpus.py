@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import gpus
-from sandbox.leases import try_lease
-from sandbox.local import Local
+from sandbox.local import gpus
+from sandbox.local.backend import Local
+from sandbox.local.leases import try_lease
+from sandbox.local.tiers import choose
 from sandbox.protocol import Execution, Job, Limits, SandboxUnavailable
-from sandbox.tiers import choose
 
 SMI = """#!/bin/sh
 echo "0, GPU-aaaa, NVIDIA Fake One, 24576, 00000000:01:00.0"

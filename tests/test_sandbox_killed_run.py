@@ -18,7 +18,7 @@ import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from kit import HONEST, Player, quick
-from graph.session import start, resume
+from session.session import start, resume
 CROWD = '''
 import os, signal, time
 for _ in range(200):

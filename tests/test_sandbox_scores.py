@@ -16,8 +16,8 @@ from fake_envd import Process
 from kit import HONEST, Player, events, quick, write_task
 from ray_kit import cluster
 
-from graph.session import start
 from sandbox.protocol import SandboxUnavailable
+from session.session import start
 
 ROOT = Path(__file__).parents[1]
 MEMORY_BYTES = 2 * 2**30

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import confine, tiers
-from sandbox.cores import cores
-from sandbox.local import Local
+from sandbox.inside import confine
+from sandbox.local import tiers
+from sandbox.local.backend import Local
+from sandbox.local.cores import cores
+from sandbox.local.users import others_reach, others_read
 from sandbox.protocol import Job, Limits, SandboxUnavailable
-from sandbox.users import others_reach, others_read
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,7 +49,7 @@ def test_where_nothing_starts_gome_refuses_and_says_what_to_do(anew: pytest.Monk
 
 RESTRICTED = """
 from sandbox import confine
-from sandbox.tiers import probe
+from sandbox.local.tiers import probe
 confine.seccomp([confine.UNIX, confine.INET, confine.INET6, confine.NETLINK])  # as in a container: no namespaces, no mounts
 for name in ("bubblewrap", "userns", "landlock"):
     tier, why = probe(name)

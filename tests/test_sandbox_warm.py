@@ -11,9 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
-from sandbox.local import Local
+from sandbox.local.backend import Local
+from sandbox.local.tiers import probe
 from sandbox.protocol import Execution, Job, Limits
-from sandbox.tiers import probe
 
 
 @pytest.fixture

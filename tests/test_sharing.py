@@ -6,9 +6,9 @@ from pathlib import Path
 
 from kit import HONEST, Player, events, quick, write_task
 
-from graph.session import start
 from memory.manage import ls
 from reasoner.protocol import Solution, UpdateBrief
+from session.session import start
 
 
 class Listener(Player):

@@ -13,9 +13,9 @@ import pytest
 from kit import FAULTS, HONEST, Player, events, quick, write_task
 from longrun_kit import scripts
 
-from graph.run import RunError
-from graph.session import start
-from graph.spans import LOGGER, Once, Spans
+from run.run import RunError
+from run.telemetry import LOGGER, Once, Spans
+from session.session import start
 
 
 class Receiver:

@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 from cli.app import app
 from cli.steer import answer_of, conversation
-from graph.hints import HintError, add_hint, hints_for
-from graph.run import read_meta
-from graph.session import resume, start
-from graph.steering import Answer, Budget, Choose, Proposal, Question
 from reasoner.protocol import DiagnoseBrief, Diagnosis, Hypothesis, Solution, UpdateBrief
+from run.hints import HintError, add_hint, hints_for
+from run.run import read_meta
+from run.steering import Answer, Budget, Choose, Proposal, Question
+from session.session import resume, start
 
 
 class Listening(Player):
@@ -207,7 +207,7 @@ async def test_a_hint_reaches_the_next_brief_of_a_running_run(tmp_path: Path) ->
 @pytest.mark.parametrize(("told", "said"), [("h1b", "idea b"), ("h1b: idea c", "idea c"), ("look at:\x1b the tails", "look at: the tails")])
 async def test_a_hypothesis_written_into_the_state_is_the_next_step(tmp_path: Path, told: str, said: str) -> None:
     from graph.build import build_graph
-    from graph.checkpoints import open_checkpoints, thread_id
+    from run.checkpoints.open import open_checkpoints, thread_id
 
     player, (_, ask) = Listening(), asker(Answer(), None)
     waiting = await start(str(write_task(tmp_path / "task")), quick(tmp_path, steer="each"), reasoner=player, ask=ask)

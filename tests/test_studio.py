@@ -20,13 +20,13 @@ from studio_kit import ROOT, Server, by_place, up
 
 from cli.studio import STUDIO, server_config
 from graph.build import graph
-from graph.checkpoints import thread_id
 from graph.settings import Settings
+from run.checkpoints.open import thread_id
 
 
 def test_the_drawn_graph_in_the_docs_is_current() -> None:
     text = (ROOT / "docs" / "studio.md").read_text()
-    assert graph.get_graph(xray=True).draw_mermaid().strip() in text, "run `python -m evals.draw` and commit docs/studio.md"
+    assert graph.get_graph(xray=True).draw_mermaid().strip() in text, "run `python -m tools.draw` and commit docs/studio.md"
 
 
 def test_the_repositorys_langgraph_json_is_what_gome_studio_writes() -> None:

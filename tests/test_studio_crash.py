@@ -15,7 +15,7 @@ from longrun_kit import essence, orphans, run_twice
 from openai_server import Server as Endpoint
 from studio_kit import Server, by_place, up
 
-from graph.session import start
+from session.session import start
 
 KILLS, PAUSE = 40, 1.0
 PLAN: dict[str, Any] = {"traces": 3, "steps": 6, "time_s": 7200, "run_time_s": 120, "memory": "off"}

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from task.preview import MAX_CHARS, preview
+from task.data.preview import MAX_CHARS, preview
 from task.types import Prepared, Split, Task
 
 

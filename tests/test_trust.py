@@ -11,14 +11,15 @@ import pytest
 from kit import HONEST, Player, events, quick, write_task
 from trust_kit import binary_frames, one_column, write_frames
 
-from graph import audit, budget
-from graph.acceptance import Judgement, Side, doubtful, judge
-from graph.finale import Contender, chosen
-from graph.run import close_run, make_folder, open_run
-from graph.session import start
 from graph.settings import Settings
-from task.compare import paired
-from task.metrics import get_metric
+from run import budget
+from run.run import close_run, make_folder, open_run
+from scoring import audit
+from scoring.acceptance import Judgement, Side, doubtful, judge
+from scoring.final_choice import Contender, chosen
+from session.session import start
+from task.grade.compare import paired
+from task.grade.metrics import get_metric
 
 
 def grade(d: float, se: float = 1.0, **changes: Any) -> Any:
@@ -124,7 +125,7 @@ async def test_the_finale_prefers_a_steady_solution_and_asks_the_audit_between_l
     async def is_level(run: Any, first: Contender, other: Contender) -> bool:
         return level.get(other.record["id"], False)
 
-    monkeypatch.setattr("graph.finale.is_level", is_level)
+    monkeypatch.setattr("scoring.final_choice.is_level", is_level)
     try:
         lucky, steady = contender("a", [0.95, 0.80, 0.80], 0.7, run), contender("b", [0.84, 0.85, 0.84], 0.8, run)
         assert (await chosen(run, [lucky, steady]))[0].record["id"] == "b"

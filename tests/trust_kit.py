@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from task.prepare import prepare
-from task.spec import load_task
+from task.data.prepare import prepare
+from task.load.spec import load_task
 from task.types import Prepared
 
 ONE_COLUMN = '''"""The column {column} alone, as a score."""

@@ -18,11 +18,11 @@ from typing import Any
 
 import yaml
 
-from graph.artifacts import write_atomic
-from graph.run import new_folder
-from graph.session import Outcome, start
 from graph.settings import Settings
 from report.console import make_listener
+from run.artifacts import write_atomic
+from run.run import new_folder
+from session.session import Outcome, start
 from task.types import TaskError
 
 PLACES = {"data": "/home/data", "submission": "/home/submission", "code": "/home/code", "logs": "/home/logs"}

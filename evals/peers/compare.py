@@ -25,11 +25,11 @@ from typing import Any
 
 import psutil
 
-from evals import suites
+from evals.harness import suites
+from evals.harness.provenance import provenance
 from evals.peers.endpoint import Endpoint
 from evals.peers.scripts import FAULTS, script
-from evals.provenance import provenance
-from graph.events import read
+from run.events import read
 from task.client import TaskWorker
 
 TASKS = {"fair": ("affair", True), "breast_cancer": ("malignant", True), "randhie": ("mdvis", False)}

@@ -7,20 +7,20 @@ from typing import TypeVar
 
 from pydantic import BaseModel, Field
 
-from reasoner.chat.address import Address
-from reasoner.chat.answers import SCHEMAS
-from reasoner.chat.cache import Exchanges
-from reasoner.chat.code import from_text
-from reasoner.chat.convert import to_diagnosis, to_review, to_solution
-from reasoner.chat.edits import AnswerError
-from reasoner.chat.endpoint import Endpoint
-from reasoner.chat.faults import Fault, TooLong
-from reasoner.chat.forms import known_form
-from reasoner.chat.options import Options, models_by_verb
-from reasoner.chat.patience import Tell, ends_the_run
-from reasoner.chat.prices import Prices, price_of
-from reasoner.chat.render import messages
-from reasoner.chat.structured import Asker, Misfit, Question, Unusable
+from reasoner.chat.answer.convert import to_diagnosis, to_review, to_solution
+from reasoner.chat.answer.edits import AnswerError
+from reasoner.chat.answer.forms import known_form
+from reasoner.chat.answer.schemas import SCHEMAS
+from reasoner.chat.answer.scripts import from_text
+from reasoner.chat.answer.structured import Asker, Misfit, Question, Unusable
+from reasoner.chat.endpoint.address import Address
+from reasoner.chat.endpoint.cache import Exchanges
+from reasoner.chat.endpoint.client import Endpoint
+from reasoner.chat.endpoint.faults import Fault, TooLong
+from reasoner.chat.endpoint.options import Options, models_by_verb
+from reasoner.chat.endpoint.prices import Prices, price_of
+from reasoner.chat.endpoint.retry import Tell, ends_the_run
+from reasoner.chat.prompt.render import messages
 from reasoner.protocol import (
     Brief,
     DiagnoseBrief,
@@ -173,9 +173,9 @@ def make(options: Options, tell: Tell) -> Chat:
     """The reasoner of these options. Raises ReasonerUnavailable with the remedy; nothing is sent yet."""
     from pathlib import Path
 
-    from reasoner.chat.address import address
-    from reasoner.chat.cache import Folder, Nowhere
-    from reasoner.chat.prices import load_prices
+    from reasoner.chat.endpoint.address import address
+    from reasoner.chat.endpoint.cache import Folder, Nowhere
+    from reasoner.chat.endpoint.prices import load_prices
 
     kept = Folder(Path(options.cache).expanduser()) if options.cache else Nowhere()
     try:

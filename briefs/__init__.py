@@ -1,0 +1,1 @@
+"""What the reasoner is told, and how it is asked."""

@@ -1,0 +1,1 @@
+"""One endpoint: address, requests, faults, retries, prices."""

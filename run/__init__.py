@@ -1,0 +1,1 @@
+"""The run folder: services, events, rounds, artifacts and checkpoints."""

@@ -1,0 +1,1 @@
+"""Checkpoints of a run: SQLite by default, Postgres on request."""

@@ -1,0 +1,1 @@
+"""The local backend: everything that happens on the host side."""

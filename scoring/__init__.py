@@ -1,0 +1,1 @@
+"""The judge: execution, grading, acceptance, audit, ensembles and the final choice."""

@@ -1,0 +1,51 @@
+"""What the disk does to a run becomes one sentence with its remedy; the run stays resumable."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from run.artifacts import ArtifactError
+from run.run import RunError
+
+REMEDIES = {
+    errno.ENOSPC: "the disk is full; free space",
+    errno.EDQUOT: "your disk quota is used up; free space",
+    errno.EROFS: "the file system is read-only; make it writable, or copy the run folder to a place that is",
+    errno.EACCES: "writing is not permitted; make the folder writable",
+    errno.EPERM: "writing is not permitted; make the folder writable",
+    errno.EIO: "the disk reports errors; copy the run folder to another one",
+}
+FULL, READ_ONLY = ("disk is full", "disk i/o error"), ("readonly database", "unable to open database")
+
+
+@contextmanager
+def saving(folder: Path) -> Iterator[None]:
+    """Turns failures of the run folder's disk into RunError."""
+    try:
+        yield
+    except ArtifactError as error:
+        raise RunError(f"{error} with `gome resume --repair`, which goes back to the last round that is whole") from error
+    except sqlite3.OperationalError as error:
+        if (remedy := remedy_of(error)) is None:
+            raise
+        raise RunError(f"{folder}: {remedy}, then `gome resume`; nothing finished is lost") from error
+    except OSError as error:
+        if error.errno not in REMEDIES:
+            raise
+        raise RunError(f"{error.filename or folder}: {REMEDIES[error.errno]}, then `gome resume`; nothing finished is lost") from error
+
+
+def remedy_of(error: sqlite3.OperationalError) -> str | None:
+    text = str(error).lower()
+    if any(word in text for word in FULL):
+        return REMEDIES[errno.ENOSPC]
+    return REMEDIES[errno.EROFS] if any(word in text for word in READ_ONLY) else None
+
+
+def corrupt(error: sqlite3.DatabaseError) -> bool:
+    """The file itself is damaged (and not merely locked or full)."""
+    return any(word in str(error).lower() for word in ("malformed", "not a database", "corrupt"))

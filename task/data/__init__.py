@@ -1,0 +1,1 @@
+"""From a Task to prepared data: folds, profile, preview."""

@@ -1,0 +1,1 @@
+"""From a script's files to a grade: checks, scores, comparisons, leaks."""

@@ -1,0 +1,1 @@
+"""From a folder to a Task: files, tables, roles, task.yaml."""
