@@ -28,7 +28,9 @@ def build_graph(checkpointer: Any = None) -> Compiled:
     return build(checkpointer)
 
 
-async def asolve(task: str, *, echo: bool = False, config: dict[str, Any] | None = None, **settings: Any) -> Outcome:
+async def asolve(
+    task: str, *, echo: bool = False, config: dict[str, Any] | None = None, **settings: Any
+) -> Outcome:
     """Solves a task folder; `settings` are the fields of graph.settings.Settings. Raises TaskError, SandboxUnavailable, ReasonerUnavailable.
 
     `echo` prints a line for each thing worth knowing while it goes on.
@@ -39,10 +41,14 @@ async def asolve(task: str, *, echo: bool = False, config: dict[str, Any] | None
     from session.session import start
 
     with make_listener("plain" if echo else "quiet") as listener:
-        return await start(str(task), Settings(**settings), listeners=[listener.on_event], config=config)
+        return await start(
+            str(task), Settings(**settings), listeners=[listener.on_event], config=config
+        )
 
 
-def solve(task: str, *, echo: bool = False, config: dict[str, Any] | None = None, **settings: Any) -> Outcome:
+def solve(
+    task: str, *, echo: bool = False, config: dict[str, Any] | None = None, **settings: Any
+) -> Outcome:
     """`asolve` for synchronous callers; works inside a notebook's running loop too."""
     import asyncio
 

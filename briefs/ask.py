@@ -28,7 +28,9 @@ def begin(row: Trace, choice: Choice, parent: str | None) -> Work:
     )
 
 
-async def thought(run: Run, verb: str, parts: list[str], think: Callable[[], Awaitable[Json]]) -> Json:
+async def thought(
+    run: Run, verb: str, parts: list[str], think: Callable[[], Awaitable[Json]]
+) -> Json:
     """An answer of the reasoner, kept like all costly work. Where it cannot work at all, running scripts may still end: they are paid for."""
     try:
         return await run.once(verb, parts, think)
@@ -36,7 +38,10 @@ async def thought(run: Run, verb: str, parts: list[str], think: Callable[[], Awa
         if error.usage.calls:
             run.events.emit("unanswered", message=str(error)[:500], usage=error.usage.model_dump())
         if run.busy["execute"]:
-            run.events.emit("warning", message=f"{error}; the run pauses once {run.busy['execute']} running script(s) have ended")
+            run.events.emit(
+                "warning",
+                message=f"{error}; the run pauses once {run.busy['execute']} running script(s) have ended",
+            )
         while run.busy["execute"]:
             await asyncio.sleep(0.2)
         raise
@@ -51,9 +56,14 @@ async def unanswered(run: Run, row: Trace, work: Work, error: ReasonerError) -> 
     run.events.emit("unanswered", **place, message=str(error)[:500], usage=error.usage.model_dump())
     n = run.events.unanswered
     if n >= run.settings.max_unanswered:
-        raise ReasonerUnavailable(f"{n} steps in a row got no usable answer, the last one: {error}; another model or --fallback may help")
+        raise ReasonerUnavailable(
+            f"{n} steps in a row got no usable answer, the last one: {error}; another model or --fallback may help"
+        )
     await asyncio.sleep(min(60.0, run.settings.backoff_s * 2 ** (n - 1)))
-    return work | {"error": str(error)[:500], "usage": add_usage(work["usage"], error.usage.model_dump())}
+    return work | {
+        "error": str(error)[:500],
+        "usage": add_usage(work["usage"], error.usage.model_dump()),
+    }
 
 
 def add_usage(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:

@@ -125,7 +125,12 @@ def others(run: Run, siblings: list[str]) -> list[Fact]:
         for attempt in run.chain(head, limit=N_OTHERS)
         if attempt["hypothesis"] and attempt["score"] is not None
     ]
-    return [fact(attempt) for attempt in sorted(found, key=lambda attempt: (attempt["step"], attempt["trace"]))[-N_OTHERS:]]
+    return [
+        fact(attempt)
+        for attempt in sorted(found, key=lambda attempt: (attempt["step"], attempt["trace"]))[
+            -N_OTHERS:
+        ]
+    ]
 
 
 def in_flight(run: Run, row: Trace) -> list[str]:
@@ -142,7 +147,9 @@ def calibrated(run: Run, row: Trace, siblings: list[str]) -> Calibration | None:
 
 
 def fact(attempt: Json) -> Fact:
-    hypothesis = Hypothesis.model_validate(attempt["hypothesis"]) if attempt.get("hypothesis") else None
+    hypothesis = (
+        Hypothesis.model_validate(attempt["hypothesis"]) if attempt.get("hypothesis") else None
+    )
     return Fact(
         attempt=attempt["id"],
         trace=attempt["trace"],

@@ -26,7 +26,11 @@ def rescue(run: Run, row: Trace, rows: list[Trace], best: Best | None) -> Rescue
     if best is None:
         return None
     own = row["best"]
-    start = best if own is None or (best["script"] != own["script"] and best["ref"] not in row["rescued"]) else own
+    start = (
+        best
+        if own is None or (best["script"] != own["script"] and best["ref"] not in row["rescued"])
+        else own
+    )
     if run.settings.sharing and (crossed := crossing(run, row, rows, start)):
         return crossed
     if own is not None and start["script"] == own["script"]:
@@ -43,10 +47,19 @@ def crossing(run: Run, row: Trace, rows: list[Trace], start: Best) -> Rescue | N
     if any(key in other["rescued"] for other in rows):  # one trace tries a combination, not each
         return None
     partner = partner_of(run, rows, lacks)
-    crossover = Crossover(partner=run.artifacts.get(partner["script"]), summary=partner["summary"], lacks=[fact(item) for item in lacks])
+    crossover = Crossover(
+        partner=run.artifacts.get(partner["script"]),
+        summary=partner["summary"],
+        lacks=[fact(item) for item in lacks],
+    )
     given = {"crossover": crossover.model_dump(), "diagnosis": diagnosis(crossover).model_dump()}
     names = ", ".join(attempt["id"] for attempt in lacks)
-    return Rescue(start, key, run.artifacts.put_json(given), f"combines {start['attempt']} with what {names} proved")
+    return Rescue(
+        start,
+        key,
+        run.artifacts.put_json(given),
+        f"combines {start['attempt']} with what {names} proved",
+    )
 
 
 def lacking(run: Run, row: Trace, rows: list[Trace], start: Best) -> list[Json]:
@@ -55,14 +68,26 @@ def lacking(run: Run, row: Trace, rows: list[Trace], start: Best) -> list[Json]:
     known = {attempt["id"]: attempt for chain in chains.values() for attempt in chain}
     path = path_to(known, start["attempt"])
     held = {name for attempt in path for name in (words(attempt), *attempt.get("took", []))}
-    proved = [attempt for attempt in known.values() if gained(attempt) and words(attempt) not in held]
-    if not proved:  # asked at every merge of a stuck trace: what follows looks at every attempt of the run
+    proved = [
+        attempt for attempt in known.values() if gained(attempt) and words(attempt) not in held
+    ]
+    if (
+        not proved
+    ):  # asked at every merge of a stuck trace: what follows looks at every attempt of the run
         return []
     places = {attempt["id"] for attempt in path}
-    refuted = in_vain([*chains[row["trace"]], *(attempt for attempt in known.values() if attempt["parent"] in places)])
+    refuted = in_vain(
+        [
+            *chains[row["trace"]],
+            *(attempt for attempt in known.values() if attempt["parent"] in places),
+        ]
+    )
     found = [attempt for attempt in proved if words(attempt) not in refuted]
     once = {words(attempt): attempt for attempt in sorted(found, key=sureness)}
-    return [run.attempt(attempt["ref"]) for attempt in sorted(once.values(), key=sureness, reverse=True)[:N_LACKS]]
+    return [
+        run.attempt(attempt["ref"])
+        for attempt in sorted(once.values(), key=sureness, reverse=True)[:N_LACKS]
+    ]
 
 
 def path_to(known: dict[str, Json], name: str | None) -> list[Json]:
@@ -76,7 +101,10 @@ def path_to(known: dict[str, Json], name: str | None) -> list[Json]:
 
 def gained(attempt: Json) -> bool:
     return (
-        bool(attempt["hypothesis"]) and attempt["verdict"] == "accepted" and (attempt["gain"] or 0) > 0 and attempt["mode"] != "crossover"
+        bool(attempt["hypothesis"])
+        and attempt["verdict"] == "accepted"
+        and (attempt["gain"] or 0) > 0
+        and attempt["mode"] != "crossover"
     )
 
 

@@ -34,7 +34,12 @@ def change(run: Run, old: str | None, new: str | None) -> str:
 
 def attempts(run: Run, heads: Sequence[str | None]) -> dict[str, Json]:
     """What can be quoted: id -> gist, over the given traces."""
-    return {attempt["id"]: attempt for head in heads for attempt in run.gists(head, limit=LOOKED_BACK) if quotable(attempt)}
+    return {
+        attempt["id"]: attempt
+        for head in heads
+        for attempt in run.gists(head, limit=LOOKED_BACK)
+        if quotable(attempt)
+    }
 
 
 def quotable(attempt: Json) -> bool:
@@ -45,15 +50,31 @@ def quotable(attempt: Json) -> bool:
 def scripts(run: Run, heads: Sequence[str | None], names: Sequence[str]) -> list[Quote]:
     """The scripts of these attempts."""
     known = attempts(run, heads)
-    found = [run.attempt(known[name]["ref"]) for name in dict.fromkeys(names) if name in known][:N_SCRIPTS]
-    return [Quote(attempt=one["id"], what="script", text=run.artifacts.get(one["script"]), why=outcome(one)) for one in found]
+    found = [run.attempt(known[name]["ref"]) for name in dict.fromkeys(names) if name in known][
+        :N_SCRIPTS
+    ]
+    return [
+        Quote(
+            attempt=one["id"],
+            what="script",
+            text=run.artifacts.get(one["script"]),
+            why=outcome(one),
+        )
+        for one in found
+    ]
 
 
-def changes(run: Run, heads: Sequence[str | None], hints: Sequence[Hint], path: Sequence[Fact]) -> list[Quote]:
+def changes(
+    run: Run, heads: Sequence[str | None], hints: Sequence[Hint], path: Sequence[Fact]
+) -> list[Quote]:
     """The changes behind the strongest successes that the memory recalled and the script does not hold yet."""
     known, own = attempts(run, heads), {fact.attempt for fact in path}
     helped = [
-        hint for hint in hints if hint.kind == "accepted" and hint.weight >= WORTH_QUOTING and not (hint.attempt and hint.attempt in own)
+        hint
+        for hint in hints
+        if hint.kind == "accepted"
+        and hint.weight >= WORTH_QUOTING
+        and not (hint.attempt and hint.attempt in own)
     ]
     found = [quoted(run, known, hint) for hint in helped]
     return [quote for quote in found if quote.text.strip()][:N_CHANGES]
@@ -63,12 +84,20 @@ def quoted(run: Run, known: dict[str, Json], hint: Hint) -> Quote:
     """The change of one hint: from this run's scripts, else as the memory kept it."""
     if hint.attempt not in known:
         return Quote(
-            attempt=hint.attempt, what="change", text=hint.change, why=f"{hint.hypothesis[:160]}; gain {hint.gain:+.3g}, {hint.where[:120]}"
+            attempt=hint.attempt,
+            what="change",
+            text=hint.change,
+            why=f"{hint.hypothesis[:160]}; gain {hint.gain:+.3g}, {hint.where[:120]}",
         )
     attempt = run.attempt(known[hint.attempt]["ref"])
     parent = known.get(attempt["parent"] or "")
     text = change(run, run.attempt(parent["ref"])["script"] if parent else None, attempt["script"])
-    return Quote(attempt=attempt["id"], what="change", text=text, why=f"{attempt['summary'][:160]}; {outcome(attempt)}")
+    return Quote(
+        attempt=attempt["id"],
+        what="change",
+        text=text,
+        why=f"{attempt['summary'][:160]}; {outcome(attempt)}",
+    )
 
 
 def outcome(attempt: Json) -> str:
@@ -84,7 +113,9 @@ async def step(run: Run, brief: UpdateBrief, heads: Sequence[str | None]) -> Sol
         return first
     quotes = [*scripts(run, heads, first.take_from), *brief.quotes]
     try:
-        second = await run.reasoner.update(brief.model_copy(update={"quotes": quotes, "may_ask": False}))
+        second = await run.reasoner.update(
+            brief.model_copy(update={"quotes": quotes, "may_ask": False})
+        )
     except ReasonerError as error:
         raise ReasonerError(str(error), first.usage + error.usage) from error
     return second.model_copy(update={"usage": first.usage + second.usage})

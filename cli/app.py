@@ -39,7 +39,9 @@ app = typer.Typer(
 
 app.add_typer(memory_commands.app, name="memory")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Events as JSON lines on stdout, for machines.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Events as JSON lines on stdout, for machines.")
+]
 
 
 @app.command()
@@ -48,39 +50,99 @@ def run(
     preset: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="gome (as published) | adaptive | tree | mcts | random: several settings at once; others win over it."
+            metavar="NAME",
+            help="gome (as published) | adaptive | tree | mcts | random: several settings at once; others win over it.",
         ),
     ] = None,
-    traces: Annotated[int | None, typer.Option(metavar="N", help="Parallel traces. [default: 2]")] = None,
-    steps: Annotated[int | None, typer.Option(metavar="N", help="Attempts per trace. [default: 8]")] = None,
-    time: Annotated[str | None, typer.Option(metavar="TIME", help="Wall time of the run: seconds, or 30m, 12h. [default: 1h]")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of folds, audit rows and tie-breaks. [default: 0]")] = None,
-    model: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Model of the OpenAI-compatible endpoint, or verb=model; none: the expert.")
+    traces: Annotated[
+        int | None, typer.Option(metavar="N", help="Parallel traces. [default: 2]")
     ] = None,
-    base_url: Annotated[str | None, typer.Option(metavar="URL", help="Endpoint; else OPENAI_BASE_URL.")] = None,
-    fallback: Annotated[str | None, typer.Option(metavar="NAME", help="Model to ask where the one of a verb fails.")] = None,
-    max_usd: Annotated[float | None, typer.Option(metavar="USD", help="Stop when the models have cost this much.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(metavar="N", help="Stop after this many tokens.")] = None,
-    sandbox: Annotated[str | None, typer.Option(metavar="KIND", help="local | e2b | ray. [default: local]")] = None,
-    ray_address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Ray cluster for --sandbox ray; else RAY_ADDRESS.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", help="Attempts per trace. [default: 8]")
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Wall time of the run: seconds, or 30m, 12h. [default: 1h]"
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Seed of folds, audit rows and tie-breaks. [default: 0]"),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Model of the OpenAI-compatible endpoint, or verb=model; none: the expert.",
+        ),
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Endpoint; else OPENAI_BASE_URL.")
+    ] = None,
+    fallback: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Model to ask where the one of a verb fails.")
+    ] = None,
+    max_usd: Annotated[
+        float | None, typer.Option(metavar="USD", help="Stop when the models have cost this much.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(metavar="N", help="Stop after this many tokens.")
+    ] = None,
+    sandbox: Annotated[
+        str | None, typer.Option(metavar="KIND", help="local | e2b | ray. [default: local]")
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Ray cluster for --sandbox ray; else RAY_ADDRESS."),
+    ] = None,
     isolation: Annotated[
-        str | None, typer.Option(metavar="TIER", help="Tier of the local sandbox: auto | bubblewrap | userns | landlock | none.")
+        str | None,
+        typer.Option(
+            metavar="TIER",
+            help="Tier of the local sandbox: auto | bubblewrap | userns | landlock | none.",
+        ),
     ] = None,
     gpus: Annotated[
-        str | None, typer.Option(metavar="WHICH", help="GPUs that scripts may lease: auto | none | indices such as 0,1. [default: auto]")
+        str | None,
+        typer.Option(
+            metavar="WHICH",
+            help="GPUs that scripts may lease: auto | none | indices such as 0,1. [default: auto]",
+        ),
     ] = None,
-    network: Annotated[bool, typer.Option("--network", help="Let scripts reach the network.")] = False,
+    network: Annotated[
+        bool, typer.Option("--network", help="Let scripts reach the network.")
+    ] = False,
     memory: Annotated[
-        str | None, typer.Option(metavar="PLACE", help="Folder of the success memory, http://host:port, or off. [default: ~/.gome/memory]")
+        str | None,
+        typer.Option(
+            metavar="PLACE",
+            help="Folder of the success memory, http://host:port, or off. [default: ~/.gome/memory]",
+        ),
     ] = None,
-    steer: Annotated[str | None, typer.Option(metavar="WHEN", help="Ask you after a merge: each | stuck | never. [default: never]")] = None,
+    steer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHEN", help="Ask you after a merge: each | stuck | never. [default: never]"
+        ),
+    ] = None,
     checkpoint: Annotated[
-        str | None, typer.Option(metavar="URL", help="postgresql://user@host/database; else SQLite in the run folder.")
+        str | None,
+        typer.Option(
+            metavar="URL", help="postgresql://user@host/database; else SQLite in the run folder."
+        ),
     ] = None,
-    otel: Annotated[bool, typer.Option("--otel", help="Send OpenTelemetry spans to OTEL_EXPORTER_OTLP_ENDPOINT (extra otel).")] = False,
+    otel: Annotated[
+        bool,
+        typer.Option(
+            "--otel", help="Send OpenTelemetry spans to OTEL_EXPORTER_OTLP_ENDPOINT (extra otel)."
+        ),
+    ] = False,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; docs/settings.md lists them.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Any other setting; docs/settings.md lists them."
+        ),
     ] = None,
     runs_dir: RunsDir = "runs",
     json: AsJson = False,
@@ -111,17 +173,32 @@ def run(
     from run.run import new_folder
     from session.session import start
 
-    chosen = make_settings({key: value for key, value in given.items() if value is not None}, settings or [], task)
+    chosen = make_settings(
+        {key: value for key, value in given.items() if value is not None}, settings or [], task
+    )
     folder = new_folder(chosen, task)
-    watch(lambda listener, ask: start(task, chosen, folder=folder, listeners=[listener], ask=ask), json, folder)
+    watch(
+        lambda listener, ask: start(task, chosen, folder=folder, listeners=[listener], ask=ask),
+        json,
+        folder,
+    )
 
 
 @app.command()
 def resume(
     name: RunName = "",
-    answer: Annotated[str | None, typer.Option(help="Answer to a waiting run as JSON (docs/long-runs.md), where no terminal asks.")] = None,
-    repair: Annotated[bool, typer.Option(help="Go back to the last round whose files are whole.")] = False,
-    checkpoint: Annotated[str, typer.Option(help="The run's Postgres address again, where it needs its password.")] = "",
+    answer: Annotated[
+        str | None,
+        typer.Option(
+            help="Answer to a waiting run as JSON (docs/long-runs.md), where no terminal asks."
+        ),
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option(help="Go back to the last round whose files are whole.")
+    ] = False,
+    checkpoint: Annotated[
+        str, typer.Option(help="The run's Postgres address again, where it needs its password.")
+    ] = "",
     runs_dir: RunsDir = "runs",
     json: AsJson = False,
 ) -> None:
@@ -131,7 +208,13 @@ def resume(
 
     folder = find_run(name, runs_dir)
     given = once(answer) if answer else None
-    watch(lambda listener, ask: again(folder, listeners=[listener], ask=given or ask, checkpoint=checkpoint, repair=repair), json, folder)
+    watch(
+        lambda listener, ask: again(
+            folder, listeners=[listener], ask=given or ask, checkpoint=checkpoint, repair=repair
+        ),
+        json,
+        folder,
+    )
 
 
 @app.command("ls")
@@ -165,7 +248,12 @@ def show(name: RunName = "", runs_dir: RunsDir = "runs") -> None:
 @app.command()
 def example(
     name: Annotated[str, typer.Argument(help="Name of the example; empty: list them.")] = "",
-    folder: Annotated[str, typer.Argument(help="Where to write the task; the answers go beside it, into FOLDER-private.")] = "",
+    folder: Annotated[
+        str,
+        typer.Argument(
+            help="Where to write the task; the answers go beside it, into FOLDER-private."
+        ),
+    ] = "",
 ) -> None:
     """Write a real data set out as a task folder. Its answers are held back beside it; without a name: list them."""
     asyncio.run(guarded(write_example(name, folder)))
@@ -182,7 +270,9 @@ async def write_example(name: str, folder: str) -> None:
             return
         place = folder or f"tasks/{name}"
         await worker.write_example(name, place)
-        typer.echo(f"{place}: task written; {place}-private holds the answers, which no run can reach.\nNext: gome run {place}")
+        typer.echo(
+            f"{place}: task written; {place}-private holds the answers, which no run can reach.\nNext: gome run {place}"
+        )
     finally:
         await worker.close()
 
@@ -224,7 +314,9 @@ app.command()(clean)
 # plumbing
 
 
-def watch(make: Callable[[Any, Any], Coroutine[Any, Any, Outcome]], json: bool, folder: Path) -> None:
+def watch(
+    make: Callable[[Any, Any], Coroutine[Any, Any, Outcome]], json: bool, folder: Path
+) -> None:
     """Runs a session under a live view and ends with its exit code."""
     from cli.steer import make_ask
     from report.console import make_listener
@@ -232,6 +324,9 @@ def watch(make: Callable[[Any, Any], Coroutine[Any, Any, Outcome]], json: bool, 
     with make_listener("json" if json else "live", run_dir=folder) as listener:
         outcome = asyncio.run(guarded(make(listener.on_event, make_ask(listener))))
     if outcome.waiting:
-        typer.echo(f"The run waits for your answer: gome resume {folder} (in a terminal, or with --answer JSON)", err=True)
+        typer.echo(
+            f"The run waits for your answer: gome resume {folder} (in a terminal, or with --answer JSON)",
+            err=True,
+        )
         raise typer.Exit(3)
     raise typer.Exit(130 if outcome.interrupted else 0 if outcome.submission else 1)

@@ -11,12 +11,17 @@ import typer
 
 from cli.common import RunsDir, complain, run_folders
 
-WORK = ("work", "pids")  # where scripts ran; best/, artifacts, events, checkpoints and the inputs that best/ links to stay
+WORK = (
+    "work",
+    "pids",
+)  # where scripts ran; best/, artifacts, events, checkpoints and the inputs that best/ links to stay
 
 
 def clean(
     runs_dir: RunsDir = "runs",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, remove nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would go, remove nothing.")
+    ] = False,
 ) -> None:
     """Remove the work folders of ended runs. Never touches best/, nor runs that can still go on."""
     folders = run_folders(runs_dir)
@@ -25,7 +30,11 @@ def clean(
     total = 0
     for folder in folders:
         why = kept(folder)
-        places = [folder / name for name in WORK if (folder / name).is_dir() and not (folder / name).is_symlink()]
+        places = [
+            folder / name
+            for name in WORK
+            if (folder / name).is_dir() and not (folder / name).is_symlink()
+        ]
         size = sum(map(bytes_below, places))
         if why or not size:
             typer.echo(f"{folder.name}  kept: {why or 'nothing to remove'}")
@@ -58,12 +67,18 @@ def remove(places: list[Path]) -> None:
             shutil.rmtree(place)
             place.mkdir()
         except OSError as error:
-            raise typer.Exit(complain(f"{place} cannot be removed ({error.strerror}); remove it by hand")) from None
+            raise typer.Exit(
+                complain(f"{place} cannot be removed ({error.strerror}); remove it by hand")
+            ) from None
 
 
 def bytes_below(place: Path) -> int:
     """Bytes of the files in a folder; links are not followed."""
-    return sum(os.lstat(os.path.join(at, name)).st_size for at, _, names in os.walk(place) for name in names)
+    return sum(
+        os.lstat(os.path.join(at, name)).st_size
+        for at, _, names in os.walk(place)
+        for name in names
+    )
 
 
 def shown(size: int) -> str:

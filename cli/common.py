@@ -8,15 +8,28 @@ from typing import Annotated, Any
 
 import typer
 
-TaskFolder = Annotated[str, typer.Argument(help="Task folder: task.yaml, or train/test/sample_submission tables as they are.")]
-RunName = Annotated[str, typer.Argument(help="Run folder or its name below --runs-dir; empty: the latest.")]
-RunsDir = Annotated[str, typer.Option("--runs-dir", metavar="FOLDER", help="Where run folders are.")]
+TaskFolder = Annotated[
+    str,
+    typer.Argument(
+        help="Task folder: task.yaml, or train/test/sample_submission tables as they are."
+    ),
+]
+RunName = Annotated[
+    str, typer.Argument(help="Run folder or its name below --runs-dir; empty: the latest.")
+]
+RunsDir = Annotated[
+    str, typer.Option("--runs-dir", metavar="FOLDER", help="Where run folders are.")
+]
 
 
 def run_folders(runs_dir: str) -> list[Path]:
     """Run folders, newest first."""
     root = Path(runs_dir).expanduser()
-    return sorted((path.parent for path in root.glob("*/run.json")), key=lambda folder: folder.name, reverse=True)
+    return sorted(
+        (path.parent for path in root.glob("*/run.json")),
+        key=lambda folder: folder.name,
+        reverse=True,
+    )
 
 
 def find_run(name: str, runs_dir: str) -> Path:

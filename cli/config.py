@@ -77,7 +77,9 @@ def make_settings(given: dict[str, Any], pairs: list[str], task: str = "") -> Se
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
         where = found[name][1] if name in found else name
-        shown = "" if name == "key_env" else f" (got {str(first['input'])[:80]!r})"  # a key may have been put there by mistake
+        shown = (
+            "" if name == "key_env" else f" (got {str(first['input'])[:80]!r})"
+        )  # a key may have been put there by mistake
         raise wrong(f"{where}: {first['msg']}{shown}") from None
 
 
@@ -85,7 +87,10 @@ def changes_of(pairs: list[str]) -> dict[str, Any]:
     """`name=value` of --set alone, read as a run's settings are."""
     from graph.settings import Settings
 
-    return {name: plain(name, value, where) for name, (value, where) in from_pairs(pairs, Settings.model_fields).items()}
+    return {
+        name: plain(name, value, where)
+        for name, (value, where) in from_pairs(pairs, Settings.model_fields).items()
+    }
 
 
 def wrong(text: str) -> typer.Exit:
@@ -101,7 +106,9 @@ def from_pairs(pairs: Iterable[str], names: Iterable[str]) -> Sourced:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or name not in names:
-            raise wrong(f"--set {pair}: expected name=value with a name of {', '.join(sorted(names))}")
+            raise wrong(
+                f"--set {pair}: expected name=value with a name of {', '.join(sorted(names))}"
+            )
         found[name] = (value, f"--set {name}")
     return found
 
@@ -151,7 +158,9 @@ def read(path: Path, names: Iterable[str]) -> Sourced:
         if name in names:
             continue
         if SECRET.search(name):
-            raise wrong(f"{path}: `{name}` looks like a secret; none is read from files, set OPENAI_API_KEY in the environment")
+            raise wrong(
+                f"{path}: `{name}` looks like a secret; none is read from files, set OPENAI_API_KEY in the environment"
+            )
         raise wrong(f"{path}: no setting is called `{name}`{meant(name, names)}")
     return {name: (value, f"{path}: {name}") for name, value in table.items()}
 

@@ -53,35 +53,59 @@ class Finding:
 
 
 def doctor(
-    model: Annotated[list[str] | None, typer.Option(help="Model to check, or verb=model, as for `gome run`.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Model to check, or verb=model, as for `gome run`.")
+    ] = None,
     base_url: Annotated[str | None, typer.Option(help="Endpoint; else OPENAI_BASE_URL.")] = None,
     fallback: Annotated[str | None, typer.Option(help="Fallback model to check.")] = None,
     sandbox: Annotated[str | None, typer.Option(help="local | e2b | ray. [default: local]")] = None,
     isolation: Annotated[str | None, typer.Option(help="Tier of the local sandbox.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Any other setting as name=value.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other setting as name=value.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Findings as JSON on stdout.")] = False,
 ) -> None:
     """Check endpoint, isolation, packages, GPUs, disk and memory. Exit code 0: all a run needs is there; 2: something is missing."""
-    given = {"model": model, "base_url": base_url, "fallback": fallback, "sandbox": sandbox, "isolation": isolation}
-    chosen = make_settings({name: value for name, value in given.items() if value is not None}, settings or [])
+    given = {
+        "model": model,
+        "base_url": base_url,
+        "fallback": fallback,
+        "sandbox": sandbox,
+        "isolation": isolation,
+    }
+    chosen = make_settings(
+        {name: value for name, value in given.items() if value is not None}, settings or []
+    )
     findings = asyncio.run(examine(chosen))
     healthy = all(finding.level != "bad" for finding in findings)
     if json:
-        typer.echo(jsonlib.dumps({"ok": healthy, "findings": [asdict(finding) for finding in findings]}, indent=1))
+        typer.echo(
+            jsonlib.dumps(
+                {"ok": healthy, "findings": [asdict(finding) for finding in findings]}, indent=1
+            )
+        )
     else:
         for finding in findings:
             typer.echo(f"{MARKS[finding.level]} {finding.name:<10} {finding.text}")
             if finding.remedy:
                 typer.echo(f"  {'':<10} → {finding.remedy}")
         typer.echo(
-            "\nAll that a run needs is there." if healthy else "\nSomething is missing; what is marked ✗ must be mended before a run."
+            "\nAll that a run needs is there."
+            if healthy
+            else "\nSomething is missing; what is marked ✗ must be mended before a run."
         )
     raise typer.Exit(0 if healthy else 2)
 
 
 async def examine(settings: Settings) -> list[Finding]:
     with tempfile.TemporaryDirectory(prefix="gome-doctor-") as folder:
-        return [*await endpoint(settings), *await isolation(settings, Path(folder)), gpus(), disk(settings), memory(settings)]
+        return [
+            *await endpoint(settings),
+            *await isolation(settings, Path(folder)),
+            gpus(),
+            disk(settings),
+            memory(settings),
+        ]
 
 
 async def endpoint(settings: Settings) -> list[Finding]:
@@ -91,7 +115,11 @@ async def endpoint(settings: Settings) -> list[Finding]:
 
     if not settings.model:
         text = "no model is named: runs use the embedded expert, which needs none"
-        return [Finding("endpoint", "ok", text, "to check one: gome doctor --model NAME [--base-url URL]")]
+        return [
+            Finding(
+                "endpoint", "ok", text, "to check one: gome doctor --model NAME [--base-url URL]"
+            )
+        ]
     notes: list[str] = []
     try:
         chat: Any = make_reasoner(settings, notes.append)
@@ -100,11 +128,17 @@ async def endpoint(settings: Settings) -> list[Finding]:
     try:
         usage = await chat.check()
     except ReasonerUnavailable as error:
-        return [Finding("endpoint", "bad", str(error), "docs/models.md lists messages and remedies")]
+        return [
+            Finding("endpoint", "bad", str(error), "docs/models.md lists messages and remedies")
+        ]
     finally:
         await chat.close()
     tokens = usage.input_tokens + usage.output_tokens
-    good = Finding("endpoint", "ok", f"{chat.name}: structured answers by {', '.join(chat.forms())}; this took {tokens} tokens")
+    good = Finding(
+        "endpoint",
+        "ok",
+        f"{chat.name}: structured answers by {', '.join(chat.forms())}; this took {tokens} tokens",
+    )
     return [good, *(Finding("endpoint", "note", note) for note in notes), *priced(chat)]
 
 
@@ -112,7 +146,14 @@ def priced(chat: Any) -> list[Finding]:
     unknown = [name for name, asker in chat.askers.items() if asker.endpoint.price is None]
     if not unknown:
         return []
-    return [Finding("prices", "note", f"none known for {', '.join(unknown)}: tokens alone are counted", "set prices=FILE (docs/models.md)")]
+    return [
+        Finding(
+            "prices",
+            "note",
+            f"none known for {', '.join(unknown)}: tokens alone are counted",
+            "set prices=FILE (docs/models.md)",
+        )
+    ]
 
 
 async def isolation(settings: Settings, folder: Path) -> list[Finding]:
@@ -127,7 +168,12 @@ async def isolation(settings: Settings, folder: Path) -> list[Finding]:
     try:
         tier = Finding("isolation", "ok", f"{settings.sandbox} sandbox, {sandbox.tier}")
         if sandbox.tier == "none":
-            tier = Finding("isolation", "note", "none: scripts run with your rights", "install bubblewrap: apt install bubblewrap")
+            tier = Finding(
+                "isolation",
+                "note",
+                "none: scripts run with your rights",
+                "install bubblewrap: apt install bubblewrap",
+            )
         return [tier, *await packages(sandbox, folder)]
     except (SandboxUnavailable, SandboxLost) as error:
         return [Finding("isolation", "bad", str(error))]
@@ -143,13 +189,23 @@ async def packages(sandbox: Sandbox, folder: Path) -> list[Finding]:
     workspace = folder / "work"
     workspace.mkdir()
     script = PROBE % jsonlib.dumps(list(names.values()))
-    execution = await sandbox.run(Job(id="doctor", script=script, workspace=workspace, limits=Limits(wall_s=180)))
+    execution = await sandbox.run(
+        Job(id="doctor", script=script, workspace=workspace, limits=Limits(wall_s=180))
+    )
     line = next((text for text in execution.output.splitlines() if text.startswith("PROBED ")), "")
     if not line:
         tail = execution.output.strip().splitlines()[-1:] or ["no output"]
-        return [Finding("packages", "bad", f"the first script in the sandbox failed ({execution.end}: {tail[0][:200]})")]
+        return [
+            Finding(
+                "packages",
+                "bad",
+                f"the first script in the sandbox failed ({execution.end}: {tail[0][:200]})",
+            )
+        ]
     found = jsonlib.loads(line.removeprefix("PROBED "))
-    have = ", ".join(f"{name} {found[module]}" for name, module in names.items() if found.get(module))
+    have = ", ".join(
+        f"{name} {found[module]}" for name, module in names.items() if found.get(module)
+    )
     if missing := [name for name, module in NEEDED.items() if not found.get(module)]:
         return [
             Finding(
@@ -170,11 +226,21 @@ def gpus() -> Finding:
         query = [command, "--query-gpu=name,memory.total,memory.used", "--format=csv,noheader"]
         done = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding("gpus", "note", f"nvidia-smi does not answer ({error})", "check the driver; or run with --set gpus=none")
+        return Finding(
+            "gpus",
+            "note",
+            f"nvidia-smi does not answer ({error})",
+            "check the driver; or run with --set gpus=none",
+        )
     lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
     if done.returncode or not lines:
         said = (done.stdout + done.stderr).strip().splitlines()[:1] or ["nothing"]
-        return Finding("gpus", "note", f"nvidia-smi fails ({said[0][:200]})", "check the driver; or run with --set gpus=none")
+        return Finding(
+            "gpus",
+            "note",
+            f"nvidia-smi fails ({said[0][:200]})",
+            "check the driver; or run with --set gpus=none",
+        )
     return Finding("gpus", "ok", f"{len(lines)}: {'; '.join(lines[:8])}")
 
 
@@ -185,8 +251,18 @@ def disk(settings: Settings) -> Finding:
     free = shutil.disk_usage(place).free
     text = f"{free / 2**30:.1f} GiB free at {place}"
     if free < LEAST_DISK:
-        return Finding("disk", "bad", text, f"free {LEAST_DISK >> 30} GiB, or choose another place with --runs-dir")
-    return Finding("disk", "ok" if free >= GOOD_DISK else "note", text, "" if free >= GOOD_DISK else "long runs may need more")
+        return Finding(
+            "disk",
+            "bad",
+            text,
+            f"free {LEAST_DISK >> 30} GiB, or choose another place with --runs-dir",
+        )
+    return Finding(
+        "disk",
+        "ok" if free >= GOOD_DISK else "note",
+        text,
+        "" if free >= GOOD_DISK else "long runs may need more",
+    )
 
 
 def memory(settings: Settings) -> Finding:
@@ -200,5 +276,8 @@ def memory(settings: Settings) -> Finding:
     if free >= wanted or settings.sandbox != "local":
         return Finding("memory", "ok", text)
     return Finding(
-        "memory", "note", text, f"lower one of them: --set slots=1, --set run_memory_bytes={max(2**28, free // n_slots(settings)):d}"
+        "memory",
+        "note",
+        text,
+        f"lower one of them: --set slots=1, --set run_memory_bytes={max(2**28, free // n_slots(settings)):d}",
     )

@@ -12,9 +12,16 @@ from cli.common import RunName, RunsDir, complain, find_run
 
 def fork(
     name: RunName = "",
-    at: Annotated[int | None, typer.Option(help="After so many attempts of each trace; else after the latest round.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="A setting that is to differ, as name=value.")] = None,
-    fresh: Annotated[bool, typer.Option(help="Think and run again what the original did after that step.")] = False,
+    at: Annotated[
+        int | None,
+        typer.Option(help="After so many attempts of each trace; else after the latest round."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting that is to differ, as name=value.")
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option(help="Think and run again what the original did after that step.")
+    ] = False,
     runs_dir: RunsDir = "runs",
 ) -> None:
     """A new run that begins where another stood after some step. With nothing changed it repeats the original exactly."""
@@ -34,12 +41,21 @@ def fork(
 
 def export(
     name: RunName = "",
-    to: Annotated[Path | None, typer.Option(help="File to write; else RUN.zip, or RUN.json, here.")] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="File to write; else RUN.zip, or RUN.json, here.")
+    ] = None,
     read_only: Annotated[
-        bool, typer.Option("--read-only", help="Without data, labels and predictions: to look at, not to go on with.")
+        bool,
+        typer.Option(
+            "--read-only",
+            help="Without data, labels and predictions: to look at, not to go on with.",
+        ),
     ] = False,
     format: Annotated[
-        str, typer.Option(help="zip | gome-traces (JSON in the layout of the traces that the paper's authors published).")
+        str,
+        typer.Option(
+            help="zip | gome-traces (JSON in the layout of the traces that the paper's authors published)."
+        ),
     ] = "zip",
     runs_dir: RunsDir = "runs",
 ) -> None:
@@ -64,12 +80,16 @@ def export(
                 target.write_text(json.dumps(found, indent=1))
     except RunError as error:
         raise typer.Exit(complain(str(error))) from None
-    typer.echo(f"{target}: {n} {'files' if format == 'zip' else 'steps'}, {target.stat().st_size / 1e6:.1f} MB")
+    typer.echo(
+        f"{target}: {n} {'files' if format == 'zip' else 'steps'}, {target.stat().st_size / 1e6:.1f} MB"
+    )
 
 
 def import_(
     source: Annotated[Path, typer.Argument(help="A zip of `gome export`.")],
-    trust: Annotated[bool, typer.Option(help="Accept a metric that is a Python file; it runs with your rights.")] = False,
+    trust: Annotated[
+        bool, typer.Option(help="Accept a metric that is a Python file; it runs with your rights.")
+    ] = False,
     runs_dir: RunsDir = "runs",
 ) -> None:
     """Make a run folder of an exported run. Settings that concern the machine are this machine's."""

@@ -20,7 +20,13 @@ app = typer.Typer(
 )
 
 Where = Annotated[str, typer.Option("--memory", help="Folder or http://host:port of the memory.")]
-Embedded = Annotated[str, typer.Option("--embedding", help="lexical | openai:MODEL[@BASE_URL]; matters for search and for a server.")]
+Embedded = Annotated[
+    str,
+    typer.Option(
+        "--embedding",
+        help="lexical | openai:MODEL[@BASE_URL]; matters for search and for a server.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Records as JSON lines, for machines.")]
 DEFAULT = "~/.gome/memory"
 
@@ -28,9 +34,13 @@ DEFAULT = "~/.gome/memory"
 @app.command("ls")
 def list_records(
     run: Annotated[str, typer.Option(help="Only of this run (or what begins so).")] = "",
-    task: Annotated[str, typer.Option(help="Only of this data fingerprint (or what begins so).")] = "",
+    task: Annotated[
+        str, typer.Option(help="Only of this data fingerprint (or what begins so).")
+    ] = "",
     kind: Annotated[str, typer.Option(help="accepted | refuted.")] = "",
-    component: Annotated[str, typer.Option(help="data | features | model | ensemble | workflow.")] = "",
+    component: Annotated[
+        str, typer.Option(help="data | features | model | ensemble | workflow.")
+    ] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 50,
     where: Where = DEFAULT,
     embedding: Embedded = "lexical",
@@ -40,7 +50,15 @@ def list_records(
     from memory.manage import ls
 
     with told():
-        records = ls(where, run=run, task=task, kind=kind, component=component, limit=limit, embedding=embedding)
+        records = ls(
+            where,
+            run=run,
+            task=task,
+            kind=kind,
+            component=component,
+            limit=limit,
+            embedding=embedding,
+        )
     print_records(records, json, line)
     if not records and not json:
         typer.echo(f"Nothing in {where} matches.")
@@ -75,7 +93,11 @@ def search(
     with told():
         found = find(where, text, k=k, embedding=embedding)
     near = {item.record.id: item.similarity for item in found}
-    print_records([item.record for item in found], json, lambda record: f"{near[record.id]:.2f}  {line(record)}")
+    print_records(
+        [item.record for item in found],
+        json,
+        lambda record: f"{near[record.id]:.2f}  {line(record)}",
+    )
 
 
 @app.command("export")
@@ -93,7 +115,9 @@ def export_records(
 
 @app.command("import")
 def import_records(
-    source: Annotated[Path, typer.Argument(help="JSON lines of an export, or a memory's journal.jsonl.")],
+    source: Annotated[
+        Path, typer.Argument(help="JSON lines of an export, or a memory's journal.jsonl.")
+    ],
     where: Where = DEFAULT,
     embedding: Embedded = "lexical",
 ) -> None:
@@ -110,9 +134,13 @@ def import_records(
 @app.command()
 def forget(
     run: Annotated[str, typer.Option(help="Of this run.")] = "",
-    task: Annotated[str, typer.Option(help="Of this data fingerprint (`gome memory show` tells it).")] = "",
+    task: Annotated[
+        str, typer.Option(help="Of this data fingerprint (`gome memory show` tells it).")
+    ] = "",
     older_than: Annotated[str, typer.Option(help="Older than 12h, 30d, 8w or 6m.")] = "",
-    record: Annotated[list[str] | None, typer.Option(help="This record, by its full id; may be given again.")] = None,
+    record: Annotated[
+        list[str] | None, typer.Option(help="This record, by its full id; may be given again.")
+    ] = None,
     where: Where = DEFAULT,
     embedding: Embedded = "lexical",
 ) -> None:
@@ -120,7 +148,9 @@ def forget(
     from memory.manage import forget as drop
 
     with told():
-        typer.echo(f"{drop(where, run=run, task=task, older_than=older_than, ids=record or [], embedding=embedding)} records forgotten")
+        typer.echo(
+            f"{drop(where, run=run, task=task, older_than=older_than, ids=record or [], embedding=embedding)} records forgotten"
+        )
 
 
 @contextmanager
@@ -152,6 +182,13 @@ def line(record: Record) -> str:
 
 def page(record: Record) -> str:
     """Every field that is filled, the change last."""
-    values = {key: value for key, value in record.model_dump().items() if value not in ("", None) and key != "diff"}
-    lines = [f"{key:12} {value if isinstance(value, str) else jsonlib.dumps(value)}" for key, value in values.items()]
+    values = {
+        key: value
+        for key, value in record.model_dump().items()
+        if value not in ("", None) and key != "diff"
+    }
+    lines = [
+        f"{key:12} {value if isinstance(value, str) else jsonlib.dumps(value)}"
+        for key, value in values.items()
+    ]
     return "\n".join(lines + (["", record.diff] if record.diff else []))

@@ -18,8 +18,13 @@ def report(
     name: RunName = "",
     runs_dir: RunsDir = "runs",
     open: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Write it anew while the run goes on; the open page follows.")] = False,
-    every: Annotated[int, typer.Option(min=1, max=3600, help="Seconds between two writings with --watch.")] = 5,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Write it anew while the run goes on; the open page follows."),
+    ] = False,
+    every: Annotated[
+        int, typer.Option(min=1, max=3600, help="Seconds between two writings with --watch.")
+    ] = 5,
 ) -> None:
     """Write the page of a run, RUN/report.html. Score curve, forest of attempts, every diagnosis and diff, in one file that needs nothing else."""
     from report.detail import Details
@@ -35,7 +40,11 @@ def report(
             time.sleep(every)
             write(folder, every, details)
     except OSError as error:
-        raise typer.Exit(complain(f"{folder}/report.html cannot be written ({error.strerror}); make room or allow writing there")) from None
+        raise typer.Exit(
+            complain(
+                f"{folder}/report.html cannot be written ({error.strerror}); make room or allow writing there"
+            )
+        ) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 

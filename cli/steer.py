@@ -41,7 +41,9 @@ def once(text: str) -> Callable[[Question], Answer | None]:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise typer.BadParameter(f'--answer: {where + ": " if where else ""}{first["msg"]}; for example {{"hint": "…"}}') from None
+        raise typer.BadParameter(
+            f'--answer: {where + ": " if where else ""}{first["msg"]}; for example {{"hint": "…"}}'
+        ) from None
     return lambda question: answers.pop() if answers else None
 
 
@@ -68,7 +70,9 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def conversation(question: Question, read: Callable[[str], str], say: Callable[[str], None]) -> Answer | None:
+def conversation(
+    question: Question, read: Callable[[str], str], say: Callable[[str], None]
+) -> Answer | None:
     """Lines until an empty one; a line that cannot be read is said again. None: Ctrl-C or the end of input."""
     say(shown(question))
     given: list[str] = []
@@ -92,7 +96,9 @@ def shown(question: Question) -> str:
     best = question.best
     lines = [f"\nRound {question.round}: {clean(question.why, 200)}"]
     if best:
-        lines.append(f"best {score(best['score'], best['se'])} {clean(question.metric, 20)} ({clean(best['attempt'], 20)})")
+        lines.append(
+            f"best {score(best['score'], best['se'])} {clean(question.metric, 20)} ({clean(best['attempt'], 20)})"
+        )
     for row in question.standings:
         marks = ", pinned" if row.get("pinned") else ""
         lines.append(
@@ -104,7 +110,9 @@ def shown(question: Question) -> str:
             if each.trace == row["trace"]
         ]
     used, limits = question.used, question.limits
-    lines.append(f"used {duration(used.get('time_s'))} of {duration(limits.get('time_s'))}, {used.get('executions')} executions")
+    lines.append(
+        f"used {duration(used.get('time_s'))} of {duration(limits.get('time_s'))}, {used.get('executions')} executions"
+    )
     return "\n".join([*lines, USAGE])
 
 
@@ -115,14 +123,18 @@ def answer_of(lines: list[str], question: Question) -> Answer:
         word, _, rest = line.strip().partition(" ")
         if word not in WORDS:
             raise ValueError(f"'{clean(word, 20)}' is not one of {', '.join(WORDS)}")
-        answer = Answer.model_validate(answer.model_dump() | WORDS[word](answer, rest.strip(), question))
+        answer = Answer.model_validate(
+            answer.model_dump() | WORDS[word](answer, rest.strip(), question)
+        )
     return answer
 
 
 def trace_of(text: str, question: Question) -> int:
     known = [row["trace"] for row in question.standings]
     if not text.isdigit() or int(text) not in known:
-        raise ValueError(f"'{clean(text, 20)}' is no trace that runs; there are {', '.join(map(str, known))}")
+        raise ValueError(
+            f"'{clean(text, 20)}' is no trace that runs; there are {', '.join(map(str, known))}"
+        )
     return int(text)
 
 
@@ -132,9 +144,13 @@ def tried(answer: Answer, rest: str, question: Question) -> dict[str, Any]:
     trace, name, words = trace_of(number, question), name.strip(), words.strip()
     known = [each.hypothesis for each in question.proposals if each.trace == trace]
     if name and name not in known:
-        raise ValueError(f"trace {trace} has no proposal '{clean(name, 40)}'; it has {', '.join(known) or 'none'}")
+        raise ValueError(
+            f"trace {trace} has no proposal '{clean(name, 40)}'; it has {', '.join(known) or 'none'}"
+        )
     if not name and not words:
-        raise ValueError("say which proposal, or your own idea: try 0 h1, or try 0: use a log target")
+        raise ValueError(
+            "say which proposal, or your own idea: try 0 h1, or try 0: use a log target"
+        )
     others = [choice for choice in answer.choose if choice.trace != trace]
     return {"choose": [*others, Choose(trace=trace, hypothesis=name, statement=words)]}
 
@@ -147,13 +163,17 @@ def number(text: str, *, timed: bool) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < 1e9:
-        raise ValueError(f"'{clean(text, 20)}' is no {'time such as 90, 30m or 2h' if timed else 'number above 0'}")
+        raise ValueError(
+            f"'{clean(text, 20)}' is no {'time such as 90, 30m or 2h' if timed else 'number above 0'}"
+        )
     return value
 
 
 def limit(field: str) -> Callable[[Answer, str, Question], dict[str, Any]]:
     def read(answer: Answer, rest: str, question: Question) -> dict[str, Any]:
-        budget = (answer.budget or Budget()).model_dump() | {field: number(rest, timed=field == "time_s")}
+        budget = (answer.budget or Budget()).model_dump() | {
+            field: number(rest, timed=field == "time_s")
+        }
         return {"budget": Budget.model_validate(budget)}
 
     return read

@@ -21,11 +21,21 @@ START_S = 120.0
 
 
 def studio(
-    name: Annotated[str, typer.Argument(help="A run to open there: its history, its state, to fork or to go on; empty: none.")] = "",
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A run to open there: its history, its state, to fork or to go on; empty: none."
+        ),
+    ] = "",
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 2024,
-    place: Annotated[Path, typer.Option(help="Where the server and the runs that it starts keep their files.")] = Path("~/.gome/studio"),
+    place: Annotated[
+        Path, typer.Option(help="Where the server and the runs that it starts keep their files.")
+    ] = Path("~/.gome/studio"),
     jobs: Annotated[int, typer.Option(help="Runs at one time.")] = 4,
-    origin: Annotated[list[str] | None, typer.Option(help="Another web page that may call the server (its origin).")] = None,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Another web page that may call the server (its origin)."),
+    ] = None,
     runs_dir: RunsDir = "runs",
 ) -> None:
     """Open LangGraph Studio on this machine's runs. It listens on 127.0.0.1 alone; Ctrl-C stops it, runs go on at the next start."""
@@ -55,7 +65,9 @@ def server_config(origins: list[str]) -> dict[str, Any]:
         "dependencies": ["."],
         "graphs": {"gome": {"path": "graph.build:graph", "description": DESCRIPTION}},
         "checkpointer": {"path": "run.checkpoints.studio.make_checkpointer"},
-        "http": {"cors": {"allow_origins": origins, "allow_methods": ["*"], "allow_headers": ["*"]}},
+        "http": {
+            "cors": {"allow_origins": origins, "allow_methods": ["*"], "allow_headers": ["*"]}
+        },
         "env": {
             "LANGSMITH_TRACING": os.environ.get("LANGSMITH_TRACING", "false"),
             "LANGGRAPH_NO_VERSION_CHECK": "true",
@@ -127,13 +139,20 @@ async def ready(server: subprocess.Popen[bytes], port: int, folder: Path | None)
 async def adopt(client: Any, folder: Path) -> None:
     from run.checkpoints.open import thread_id
 
-    await client.threads.create(thread_id=thread_id(folder.name), graph_id="gome", if_exists="do_nothing", metadata={"run": folder.name})
+    await client.threads.create(
+        thread_id=thread_id(folder.name),
+        graph_id="gome",
+        if_exists="do_nothing",
+        metadata={"run": folder.name},
+    )
 
 
 def where(port: int, folder: Path | None) -> str:
     from run.checkpoints.open import thread_id
 
-    lines = [f"\nStudio: {STUDIO}/studio/?baseUrl=http://127.0.0.1:{port} (Chrome or Firefox; docs/studio.md for others)"]
+    lines = [
+        f"\nStudio: {STUDIO}/studio/?baseUrl=http://127.0.0.1:{port} (Chrome or Firefox; docs/studio.md for others)"
+    ]
     if folder is not None:
         lines.append(f"Run {folder.name} is thread {thread_id(folder.name)}")
     return "\n".join(lines)

@@ -16,7 +16,15 @@ def main(example: str) -> int:
     settings = Settings(traces=2, steps=7, time_s=170, memory="runs/memory", seed=0)
     folder = new_folder(settings, example)
     with make_listener("live", run_dir=folder) as listener:
-        result = asyncio.run(solve(example, Path("tasks") / example, settings, folder=folder, listeners=(listener.on_event,)))
+        result = asyncio.run(
+            solve(
+                example,
+                Path("tasks") / example,
+                settings,
+                folder=folder,
+                listeners=(listener.on_event,),
+            )
+        )
     print(account(result))
     return 0 if result.outcome.submission else 1
 

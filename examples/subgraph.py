@@ -37,7 +37,11 @@ class Office:
 
 def write_letter(state: Desk) -> Desk:
     best = state.get("best")
-    return {"letter": f"We scored {best['score']:.4f}; the submission lies in {state['submission']}." if best else "Nothing worked."}
+    return {
+        "letter": f"We scored {best['score']:.4f}; the submission lies in {state['submission']}."
+        if best
+        else "Nothing worked."
+    }
 
 
 def build(checkpointer: Any = None) -> Any:
@@ -51,9 +55,17 @@ def build(checkpointer: Any = None) -> Any:
 
 
 async def main(task: str) -> None:
-    async for part in build().astream({"task": task}, context=Office(), stream_mode=["custom", "values"], version="v2", subgraphs=True):
+    async for part in build().astream(
+        {"task": task},
+        context=Office(),
+        stream_mode=["custom", "values"],
+        version="v2",
+        subgraphs=True,
+    ):
         if part["type"] == "custom" and part["data"]["ev"] == "attempt":
-            print(f"attempt {part['data']['id']}: {part['data']['verdict']} {part['data']['score']}")
+            print(
+                f"attempt {part['data']['id']}: {part['data']['verdict']} {part['data']['score']}"
+            )
         if part["type"] == "values" and not part["ns"] and "letter" in part["data"]:
             print(part["data"]["letter"])
 

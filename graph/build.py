@@ -31,7 +31,9 @@ Compiled = CompiledStateGraph[Any, Any, Any, Any]
 
 def trace_graph() -> Compiled:
     """One visit of a trace: draft or (gradient, step), forward pass, checks, record; as often as the merge allows."""
-    trace = StateGraph(TraceState, input_schema=TraceInput, output_schema=TraceOutput, context_schema=Settings)
+    trace = StateGraph(
+        TraceState, input_schema=TraceInput, output_schema=TraceOutput, context_schema=Settings
+    )
     trace.add_node(select)
     trace.add_node(draft)
     trace.add_node(diagnose)
@@ -73,7 +75,11 @@ def run_graph() -> StateGraph[Any, Any, Any, Any]:
 
 def build_graph(checkpointer: Any = None) -> Compiled:
     """The compiled graph. Give a checkpointer to make its runs resumable; Studio brings its own."""
-    return run_graph().compile(checkpointer=checkpointer, name="gome").with_config(recursion_limit=MANY)
+    return (
+        run_graph()
+        .compile(checkpointer=checkpointer, name="gome")
+        .with_config(recursion_limit=MANY)
+    )
 
 
 graph = build_graph()

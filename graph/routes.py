@@ -18,12 +18,22 @@ def fan_out(state: RunState) -> list[Send] | Literal["finalize"]:
         return "finalize"
     rows = sorted(live, key=lambda row: row["trace"])
     heads = {row["trace"]: row["head"] for row in state["traces"].values() if row["head"]}
-    return [Send("trace", visit(state, row, [head for trace, head in sorted(heads.items()) if trace != row["trace"]])) for row in rows]
+    return [
+        Send(
+            "trace",
+            visit(
+                state, row, [head for trace, head in sorted(heads.items()) if trace != row["trace"]]
+            ),
+        )
+        for row in rows
+    ]
 
 
 def visit(state: RunState, row: Trace, siblings: list[str]) -> TraceInput:
     until = visit_end(state, row["step"])
-    return TraceInput(run_dir=state["run_dir"], row=row, until=until, pool=state.get("pool"), siblings=siblings)
+    return TraceInput(
+        run_dir=state["run_dir"], row=row, until=until, pool=state.get("pool"), siblings=siblings
+    )
 
 
 def visit_end(state: RunState, step: int) -> int:
@@ -37,7 +47,11 @@ def selected(state: TraceState) -> Literal["draft", "diagnose", "update", "repai
         return "draft"
     if mode == "debug":
         return "repair"
-    return "update" if mode in ("broaden", "crossover") and state["work"].get("diagnosis") else "diagnose"
+    return (
+        "update"
+        if mode in ("broaden", "crossover") and state["work"].get("diagnosis")
+        else "diagnose"
+    )
 
 
 def thought(state: TraceState) -> Literal["execute", "record"]:

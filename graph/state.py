@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import BaseModel, Field
-from typing_extensions import TypedDict  # pydantic checks stored states and wants this one below Python 3.12
+from typing_extensions import (
+    TypedDict,
+)  # pydantic checks stored states and wants this one below Python 3.12
 
 SCHEMA_VERSION = 2
 
@@ -20,8 +22,15 @@ Verdict = Literal["accepted", "tie", "rejected", "failed"]
 class Input(BaseModel):
     """What a caller gives: the task folder, and a run folder when it chose one."""
 
-    task: str = Field(title="Task folder", description="path of a folder with task.yaml, or train/test/sample_submission tables")
-    run_dir: str = Field("", title="Run folder", description="where the run keeps its files; empty: a new one below `runs_dir`")
+    task: str = Field(
+        title="Task folder",
+        description="path of a folder with task.yaml, or train/test/sample_submission tables",
+    )
+    run_dir: str = Field(
+        "",
+        title="Run folder",
+        description="where the run keeps its files; empty: a new one below `runs_dir`",
+    )
 
 
 class Best(TypedDict):
@@ -51,7 +60,9 @@ class Trace(TypedDict):
     cross: str | None  # artifact: what its next step is to combine (briefs.crossover)
     diagnosis: str | None  # artifact: the last diagnosis of the trace's best
     tried: list[str]  # ids of its hypotheses that were run
-    told: NotRequired[str | None]  # what a person wants next: an artifact (a diagnosis), or their words (run.steering.understood)
+    told: NotRequired[
+        str | None
+    ]  # what a person wants next: an artifact (a diagnosis), or their words (run.steering.understood)
     pinned: NotRequired[bool]  # by a person: never restarted from another trace's best
 
 

@@ -82,10 +82,14 @@ class Folder:
         except IndexUnavailable as error:
             try:
                 index = self._open_chroma("--fresh")
-                self.warn(f"success memory: the index did not open ({error}); it is rebuilt from the journal")
+                self.warn(
+                    f"success memory: the index did not open ({error}); it is rebuilt from the journal"
+                )
                 return index
             except IndexUnavailable:
-                self.warn(f"success memory: the index does not open ({error}); going on with an exact scan of the journal")
+                self.warn(
+                    f"success memory: the index does not open ({error}); going on with an exact scan of the journal"
+                )
         return self._use_scan()
 
     def _open_chroma(self, *flags: str) -> Chroma:
@@ -156,7 +160,9 @@ class Folder:
             draft.write_text(json.dumps({fingerprint(self.embedding): held}))
             draft.replace(self.folder / "index.json")
         except OSError as error:
-            self.warn(f"success memory: cannot note the index's state in {self.folder}: {error.strerror}")
+            self.warn(
+                f"success memory: cannot note the index's state in {self.folder}: {error.strerror}"
+            )
 
 
 class Served:
@@ -198,7 +204,9 @@ class Served:
         mark = fingerprint(self.embedding)
         chroma = Chroma(("--url", self.url), COLLECTION + mark, mark)
         if chroma.others:
-            held = ", ".join(f"{n} under {name.removeprefix(COLLECTION)}" for name, n in chroma.others.items())
+            held = ", ".join(
+                f"{n} under {name.removeprefix(COLLECTION)}" for name, n in chroma.others.items()
+            )
             self.warn(
                 f"success memory at {self.url} also holds {held}: vectors of another embedding are not mixed with {mark}; "
                 "`gome memory export` and `import` carry them over"

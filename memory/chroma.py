@@ -44,7 +44,11 @@ class Server:
 
     def open(self, collection: str, fingerprint: str) -> dict[str, Any]:
         """Opens or creates the collection; names the other embeddings' collections that hold something."""
-        others = [c.name for c in self.client.list_collections() if c.name.startswith(PREFIX) and c.name != collection]
+        others = [
+            c.name
+            for c in self.client.list_collections()
+            if c.name.startswith(PREFIX) and c.name != collection
+        ]
         self.collection = self.client.get_or_create_collection(
             collection,
             embedding_function=None,
@@ -53,11 +57,22 @@ class Server:
         )
         held = (self.collection.metadata or {}).get("embedding")
         if held != fingerprint:
-            raise Refused("mixed", f"collection {collection} holds vectors of {held!r}, not of {fingerprint!r}")
-        counts = {name: self.client.get_collection(name, embedding_function=None).count() for name in others}
-        return {"count": self.collection.count(), "others": {name: n for name, n in counts.items() if n}}
+            raise Refused(
+                "mixed",
+                f"collection {collection} holds vectors of {held!r}, not of {fingerprint!r}",
+            )
+        counts = {
+            name: self.client.get_collection(name, embedding_function=None).count()
+            for name in others
+        }
+        return {
+            "count": self.collection.count(),
+            "others": {name: n for name, n in counts.items() if n},
+        }
 
-    def upsert(self, ids: list[str], documents: list[str], vectors: str, width: int) -> dict[str, Any]:
+    def upsert(
+        self, ids: list[str], documents: list[str], vectors: str, width: int
+    ) -> dict[str, Any]:
         rows = _rows(vectors, width)
         for i in range(0, len(ids), BATCH):
             part = slice(i, i + BATCH)
@@ -69,7 +84,9 @@ class Server:
         n = min(k, self.collection.count())
         if n == 0:
             return {"ids": [], "similarities": [], "documents": []}
-        found = self.collection.query(query_embeddings=_rows(vector, width), n_results=n, include=["distances", "documents"])
+        found = self.collection.query(
+            query_embeddings=_rows(vector, width), n_results=n, include=["distances", "documents"]
+        )
         return {
             "ids": found["ids"][0],
             "similarities": [1.0 - float(d) for d in found["distances"][0]],
@@ -80,7 +97,11 @@ class Server:
         return {"ids": self.collection.get(include=[])["ids"]}
 
     def dump(self, offset: int, limit: int) -> dict[str, Any]:
-        return {"documents": self.collection.get(include=["documents"], offset=offset, limit=limit)["documents"]}
+        return {
+            "documents": self.collection.get(include=["documents"], offset=offset, limit=limit)[
+                "documents"
+            ]
+        }
 
     def delete(self, ids: list[str]) -> dict[str, Any]:
         for i in range(0, len(ids), BATCH):
@@ -91,7 +112,9 @@ class Server:
 def _rows(packed: str, width: int) -> list[list[float]]:
     import numpy as np
 
-    rows: list[list[float]] = np.frombuffer(base64.b64decode(packed), dtype="<f4").reshape(-1, width).tolist()
+    rows: list[list[float]] = (
+        np.frombuffer(base64.b64decode(packed), dtype="<f4").reshape(-1, width).tolist()
+    )
     return rows
 
 
@@ -104,7 +127,9 @@ def _settings() -> Any:
 
 def _open_folder(folder: Path, fresh: bool) -> Server:
     folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder / "index.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    lock = os.open(
+        folder / "index.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+    )
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -125,10 +150,16 @@ def _open_url(url: str) -> Server:
     parts = urlsplit(url)
     secure = parts.scheme == "https"
     port = parts.port or (443 if secure else 8000)
-    return Server(chromadb.HttpClient(host=parts.hostname or "localhost", port=port, ssl=secure, settings=_settings()))
+    return Server(
+        chromadb.HttpClient(
+            host=parts.hostname or "localhost", port=port, ssl=secure, settings=_settings()
+        )
+    )
 
 
-def _answer(server: Server | None, args: argparse.Namespace, request: dict[str, Any]) -> tuple[Server | None, dict[str, Any]]:
+def _answer(
+    server: Server | None, args: argparse.Namespace, request: dict[str, Any]
+) -> tuple[Server | None, dict[str, Any]]:
     try:
         if server is None:
             server = _open_url(args.url) if args.url else _open_folder(Path(args.path), args.fresh)

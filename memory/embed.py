@@ -57,7 +57,12 @@ def fingerprint(embedding: Embedding) -> str:
 _WORD = re.compile(r"[^\W_]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SUFFIXES = ("ations", "ation", "ings", "ing", "ers", "er", "ed", "es", "s")
-WORD_WEIGHT, PAIR_WEIGHT, GRAM_WEIGHT, CONCEPT_WEIGHT = 1.0, 0.25, 0.9, 1.5  # a flat optimum of evals/studies/retrieval.py
+WORD_WEIGHT, PAIR_WEIGHT, GRAM_WEIGHT, CONCEPT_WEIGHT = (
+    1.0,
+    0.25,
+    0.9,
+    1.5,
+)  # a flat optimum of evals/studies/retrieval.py
 
 
 class Lexical:
@@ -112,7 +117,10 @@ def _weights(words: list[str]) -> dict[str, float]:
     for word, count in Counter(words).items():
         grams = _grams(word)
         for gram in grams:
-            weights[gram] = weights.get(gram, 0.0) + GRAM_WEIGHT * float(1 + np.log(count)) / max(len(grams), 1) ** 0.5
+            weights[gram] = (
+                weights.get(gram, 0.0)
+                + GRAM_WEIGHT * float(1 + np.log(count)) / max(len(grams), 1) ** 0.5
+            )
     return weights
 
 
@@ -183,17 +191,27 @@ class Endpoint:
         try:
             answer = self._open().embed_documents([text[:TEXT_LIMIT] or " " for text in texts])
         except (openai.OpenAIError, ValueError, TypeError) as error:
-            raise EmbeddingError(f"embedding endpoint ({self.model}): {type(error).__name__}: {str(error)[:200]}") from None
+            raise EmbeddingError(
+                f"embedding endpoint ({self.model}): {type(error).__name__}: {str(error)[:200]}"
+            ) from None
         return self._checked(answer, len(texts))
 
     def _open(self) -> Any:
         if self._client is None:
             from langchain_openai import OpenAIEmbeddings
 
-            options: dict[str, Any] = {"base_url": self.base_url, "api_key": self.api_key, "dimensions": self.dimensions}
+            options: dict[str, Any] = {
+                "base_url": self.base_url,
+                "api_key": self.api_key,
+                "dimensions": self.dimensions,
+            }
             given = {key: value for key, value in options.items() if value is not None}
             # without check_embedding_ctx_length=False it downloads a tokenizer file
-            fixed = {"check_embedding_ctx_length": False, "request_timeout": self.timeout_s, "max_retries": 2}
+            fixed = {
+                "check_embedding_ctx_length": False,
+                "request_timeout": self.timeout_s,
+                "max_retries": 2,
+            }
             self._client = OpenAIEmbeddings(model=self.model, **fixed, **given)
         return self._client
 
@@ -201,11 +219,17 @@ class Endpoint:
         try:
             rows = np.asarray(answer, dtype=np.float32)
         except (ValueError, TypeError):
-            raise EmbeddingError(f"embedding endpoint ({self.model}) answered with something that is no matrix") from None
+            raise EmbeddingError(
+                f"embedding endpoint ({self.model}) answered with something that is no matrix"
+            ) from None
         if rows.ndim != 2 or len(rows) != n or not np.isfinite(rows).all():
-            raise EmbeddingError(f"embedding endpoint ({self.model}) answered with shape {rows.shape} for {n} texts")
+            raise EmbeddingError(
+                f"embedding endpoint ({self.model}) answered with shape {rows.shape} for {n} texts"
+            )
         if self._width and rows.shape[1] != self._width:
-            raise EmbeddingError(f"embedding endpoint ({self.model}) changed its width from {self._width} to {rows.shape[1]}")
+            raise EmbeddingError(
+                f"embedding endpoint ({self.model}) changed its width from {self._width} to {rows.shape[1]}"
+            )
         self._width = int(rows.shape[1])
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         if (norms == 0).any():
@@ -247,7 +271,9 @@ class Cached:
     def _embed(self, texts: Sequence[str]) -> Vectors:
         missing = [text for text in dict.fromkeys(texts) if text not in self._known]
         fresh = dict(zip(missing, self.inner.embed(missing), strict=True)) if missing else {}
-        rows: Vectors = np.stack([fresh[text] if text in fresh else self._known[text] for text in texts])
+        rows: Vectors = np.stack(
+            [fresh[text] if text in fresh else self._known[text] for text in texts]
+        )
         self._known.update(fresh)
         while len(self._known) > self.size:
             del self._known[next(iter(self._known))]
@@ -261,5 +287,7 @@ def open_embedding(name: str) -> Embedding:
     kind, _, rest = name.partition(":")
     model, _, base_url = rest.partition("@")
     if kind != "openai" or not model:
-        raise EmbeddingError(f"unknown embedding {name!r}; known: lexical, openai:MODEL, openai:MODEL@BASE_URL")
+        raise EmbeddingError(
+            f"unknown embedding {name!r}; known: lexical, openai:MODEL, openai:MODEL@BASE_URL"
+        )
     return Endpoint(model=model, base_url=base_url or None)

@@ -95,7 +95,9 @@ class Scan:
 
     def query(self, vector: Vectors, k: int) -> list[Near]:
         """The k nearest, nearest first; ties in the order of arrival."""
-        chunks = [self._rows[i : min(i + self.CHUNK, self._n)] for i in range(0, self._n, self.CHUNK)]
+        chunks = [
+            self._rows[i : min(i + self.CHUNK, self._n)] for i in range(0, self._n, self.CHUNK)
+        ]
         if not chunks:
             return []
         cosines = np.concatenate([chunk.astype(np.float32) @ vector for chunk in chunks])
@@ -121,7 +123,9 @@ class Scan:
 class Chroma:
     """Chroma behind a pipe. Thread-safe."""
 
-    def __init__(self, place: Sequence[str], collection: str, fingerprint: str, *, open_s: float = OPEN_S) -> None:
+    def __init__(
+        self, place: Sequence[str], collection: str, fingerprint: str, *, open_s: float = OPEN_S
+    ) -> None:
         """`place`: ("--path", folder[, "--fresh"]) or ("--url", url). Raises IndexUnavailable."""
         self._buffer = b""
         self._mutex = threading.RLock()
@@ -151,11 +155,17 @@ class Chroma:
             )
 
     def query(self, vector: Vectors, k: int) -> list[Near]:
-        found = self._call(CALL_S, verb="query", vector=_pack(vector), width=int(vector.shape[-1]), k=k)
+        found = self._call(
+            CALL_S, verb="query", vector=_pack(vector), width=int(vector.shape[-1]), k=k
+        )
         pairs = zip(found["documents"], found["similarities"], strict=True)
         # cos(q, v + e) with e at a right angle to both is cos(q, v) / sqrt(1 + |e|^2)
         unspread = (1 + SPREAD**2) ** 0.5
-        return [Near(record, min(1.0, float(similarity) * unspread)) for text, similarity in pairs if (record := _record(text))]
+        return [
+            Near(record, min(1.0, float(similarity) * unspread))
+            for text, similarity in pairs
+            if (record := _record(text))
+        ]
 
     def ids(self) -> set[str]:
         return set(self._call(CALL_S, verb="ids")["ids"])
@@ -245,7 +255,9 @@ def spread(records: Sequence[Record], vectors: Vectors) -> Vectors:
 
     Equal points cut an HNSW graph apart: with repeated texts a third of all texts could not be found any more.
     """
-    noise = np.stack([np.random.default_rng(int(r.id, 16)).standard_normal(vectors.shape[1]) for r in records])
+    noise = np.stack(
+        [np.random.default_rng(int(r.id, 16)).standard_normal(vectors.shape[1]) for r in records]
+    )
     noise *= SPREAD / np.linalg.norm(noise, axis=1, keepdims=True)
     rows = vectors + noise
     unit: Vectors = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)

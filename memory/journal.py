@@ -67,7 +67,11 @@ class Journal:
         """
         with self._locked():
             self._learn_ids()
-            fresh = {r.id.encode(): dump(r).encode() + b"\n" for r in records if r.id.encode() not in self._known}
+            fresh = {
+                r.id.encode(): dump(r).encode() + b"\n"
+                for r in records
+                if r.id.encode() not in self._known
+            }
             if fresh:
                 _append(self.path, b"".join(fresh.values()))
             return len(fresh)
@@ -88,7 +92,9 @@ class Journal:
             found.setdefault(record.id, record)
         return list(found.values()), after
 
-    def pages(self, cursor: Cursor = START, size: int = 1_000) -> Iterator[tuple[list[Record], Cursor]]:
+    def pages(
+        self, cursor: Cursor = START, size: int = 1_000
+    ) -> Iterator[tuple[list[Record], Cursor]]:
         """Everything behind `cursor`, a page at a time: a large journal is never held whole. Raises JournalError."""
         while True:
             records, after = self.read(cursor, size)
@@ -118,14 +124,20 @@ class Journal:
         with self._mutex:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                handle = os.open(self.folder / "journal.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+                handle = os.open(
+                    self.folder / "journal.lock",
+                    os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW,
+                    0o600,
+                )
                 try:
                     self._take(handle)
                     yield
                 finally:
                     os.close(handle)
             except OSError as error:
-                raise JournalError(f"memory journal {self.path}: {error.strerror or error}") from None
+                raise JournalError(
+                    f"memory journal {self.path}: {error.strerror or error}"
+                ) from None
 
     def _take(self, handle: int) -> None:
         end = time.monotonic() + LOCK_S
@@ -135,7 +147,9 @@ class Journal:
                 return
             except BlockingIOError:
                 if time.monotonic() >= end:
-                    raise JournalError(f"memory journal {self.path}: locked by another process for more than {LOCK_S:.0f} s") from None
+                    raise JournalError(
+                        f"memory journal {self.path}: locked by another process for more than {LOCK_S:.0f} s"
+                    ) from None
                 time.sleep(0.01)
 
     def _learn_ids(self) -> None:
@@ -183,7 +197,9 @@ def _read_lines(file: BinaryIO, cursor: Cursor, limit: int | None) -> tuple[list
     while (limit is None or len(lines) < limit) and (line := file.readline(LINE_BYTES + 1)):
         position += len(line)
         if not line.endswith(b"\n"):
-            if len(line) <= LINE_BYTES:  # a line still being written, or torn by a kill: not ours to take
+            if (
+                len(line) <= LINE_BYTES
+            ):  # a line still being written, or torn by a kill: not ours to take
                 return lines, Cursor(generation, position - len(line))
             position += _skip_line(file)
             line = b"too long"  # counted as damaged by the reader
@@ -218,7 +234,9 @@ def _header() -> bytes:
 
 def _append(path: Path, body: bytes) -> None:
     """Under the lock. A torn last line of a killed writer is closed first, so that it spoils nothing but itself."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    handle = os.open(
+        path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+    )
     try:
         size = os.fstat(handle).st_size
         if size == 0:

@@ -22,7 +22,12 @@ from memory.records import LINE_BYTES, RecordError, dump, parse
 
 Keep = Callable[[Record], bool]
 _AGE = re.compile(r"(\d{1,6})([dhwm])")
-_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1), "m": timedelta(days=30)}
+_UNITS = {
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+    "m": timedelta(days=30),
+}
 SHOWN_PROBLEMS = 20
 
 
@@ -42,10 +47,21 @@ class Imported:
 
 
 def ls(
-    where: str, *, run: str = "", task: str = "", kind: str = "", component: str = "", limit: int | None = None, embedding: str = "lexical"
+    where: str,
+    *,
+    run: str = "",
+    task: str = "",
+    kind: str = "",
+    component: str = "",
+    limit: int | None = None,
+    embedding: str = "lexical",
 ) -> list[Record]:
     """Records, newest first; `run` and `task` may be given by their beginning."""
-    chosen = [r for r in _all(where, embedding) if _matches(r, run, task) and kind in ("", r.kind) and component in ("", r.component)]
+    chosen = [
+        r
+        for r in _all(where, embedding)
+        if _matches(r, run, task) and kind in ("", r.kind) and component in ("", r.component)
+    ]
     return sorted(chosen, key=lambda r: (r.created, r.step), reverse=True)[:limit]
 
 
@@ -53,7 +69,9 @@ def show(where: str, name: str, *, embedding: str = "lexical") -> Record:
     """The one record whose id begins with `name`."""
     found = [record for record in _all(where, embedding) if name and record.id.startswith(name)]
     if len(found) != 1:
-        raise MemoryProblem(f"{len(found) or 'no'} records in {where} have an id that begins with {name!r}")
+        raise MemoryProblem(
+            f"{len(found) or 'no'} records in {where} have an id that begins with {name!r}"
+        )
     return found[0]
 
 
@@ -67,7 +85,10 @@ def search(where: str, text: str, *, k: int = 10, embedding: str = "lexical") ->
             found = backend.nearest(chosen.embed([text])[0], k)
         finally:
             backend.close()
-    return [Recall(record=near.record, similarity=near.similarity, weight=near.similarity) for near in found]
+    return [
+        Recall(record=near.record, similarity=near.similarity, weight=near.similarity)
+        for near in found
+    ]
 
 
 def export(where: str, target: Path, *, embedding: str = "lexical") -> int:
@@ -112,7 +133,15 @@ def import_(where: str, source: Path, *, embedding: str = "lexical") -> Imported
     return result
 
 
-def forget(where: str, *, run: str = "", task: str = "", older_than: str = "", ids: Sequence[str] = (), embedding: str = "lexical") -> int:
+def forget(
+    where: str,
+    *,
+    run: str = "",
+    task: str = "",
+    older_than: str = "",
+    ids: Sequence[str] = (),
+    embedding: str = "lexical",
+) -> int:
     """Takes out records of a run, of a task (data hash), older than an age (12h, 30d, 8w, 6m) and by id; returns their number.
 
     Conditions given together must all hold. Without a condition nothing is forgotten and MemoryProblem is raised.
@@ -162,7 +191,9 @@ def _lines(source: Path) -> Iterator[tuple[int, bytes]]:
             while line := file.readline(LINE_BYTES + 1):
                 number += 1
                 while not line.endswith(b"\n") and (more := file.readline(LINE_BYTES)):
-                    line = b"x" * (LINE_BYTES + 1) + more[-1:]  # too long: refused, whatever it holds
+                    line = (
+                        b"x" * (LINE_BYTES + 1) + more[-1:]
+                    )  # too long: refused, whatever it holds
                 if line.strip():
                     yield number, line.rstrip(b"\n")
     except OSError as error:

@@ -17,7 +17,15 @@ class Off:
     def record(self, record: Record) -> str:
         return ""
 
-    def recall(self, challenge: str, hypothesis: str, *, task_hash: str, k: int = 3, applied: tuple[str, ...] = ()) -> list[Recall]:
+    def recall(
+        self,
+        challenge: str,
+        hypothesis: str,
+        *,
+        task_hash: str,
+        k: int = 3,
+        applied: tuple[str, ...] = (),
+    ) -> list[Recall]:
         return []
 
     def close(self) -> None:

@@ -24,9 +24,14 @@ class Record(BaseModel):
     gain: float = Field(description="paired improvement d in metric units, positive = better")
     gain_se: float
     script_ref: str = Field("", description="artifact of the resulting script")
-    diff_ref: str = Field("", description="artifact of the change as a unified diff, in the run's folder")
+    diff_ref: str = Field(
+        "", description="artifact of the change as a unified diff, in the run's folder"
+    )
     diff: str = Field("", description="the same change, bounded, so that other hosts see it")
-    left: float | None = Field(None, description="share of the loss that the change left; None where the metric has no perfect value")
+    left: float | None = Field(
+        None,
+        description="share of the loss that the change left; None where the metric has no perfect value",
+    )
     run: str = ""
     trace: int = 0
     step: int = 0
@@ -40,7 +45,9 @@ class Recall(BaseModel):
     model_config = ConfigDict(frozen=True)
     record: Record
     similarity: float
-    weight: float = Field(description="the ranking score; negative: tried in like conditions and did not help")
+    weight: float = Field(
+        description="the ranking score; negative: tried in like conditions and did not help"
+    )
 
 
 class Memory(Protocol):
@@ -48,6 +55,14 @@ class Memory(Protocol):
 
     def record(self, record: Record) -> str: ...
 
-    def recall(self, challenge: str, hypothesis: str, *, task_hash: str, k: int = 3, applied: tuple[str, ...] = ()) -> list[Recall]: ...
+    def recall(
+        self,
+        challenge: str,
+        hypothesis: str,
+        *,
+        task_hash: str,
+        k: int = 3,
+        applied: tuple[str, ...] = (),
+    ) -> list[Recall]: ...
 
     def close(self) -> None: ...

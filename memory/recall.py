@@ -72,7 +72,9 @@ def score(similarity: Floats, m: Floats, applied: Floats) -> Floats:
     return result
 
 
-def paper_logits(similarity: Floats, delta: Floats, length: int, *, alpha: float = 1.0, beta: float = 1.0) -> Floats:
+def paper_logits(
+    similarity: Floats, delta: Floats, length: int, *, alpha: float = 1.0, beta: float = 1.0
+) -> Floats:
     """alpha cos exp(-gamma L) + beta tanh(delta), clamped to +-2; delta in metric units, L = changes on the path so far.
 
     As in the published code, where delta is a difference of scores; a record holds its paired gain, which stands in here.
@@ -99,7 +101,10 @@ def choose(
     hints = [
         Recall(record=records[i], similarity=float(similarity[i]), weight=float(weight[i]))
         for i in np.argsort(-weight, kind="stable")
-        if records[i].kind == "accepted" and weight[i] > 0 and similarity[i] > least and (m is None or m[i] >= AVOID_BELOW)
+        if records[i].kind == "accepted"
+        and weight[i] > 0
+        and similarity[i] > least
+        and (m is None or m[i] >= AVOID_BELOW)
         if sure is None or sure[i]
     ]
     chosen = _first_of_each(hints, k, seen)

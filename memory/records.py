@@ -29,8 +29,29 @@ MAX_COUNT = 10**9
 
 COMPONENTS = ("data", "features", "model", "ensemble", "workflow")
 _TEXTS = ("challenge", "hypothesis", "context")
-_NAMES = ("component", "task_hash", "task_kind", "metric", "script_ref", "diff_ref", "run", "reasoner", "created")
-_IDENTITY = ("kind", "hypothesis", "component", "move", "task_hash", "metric", "script_ref", "run", "trace", "step")
+_NAMES = (
+    "component",
+    "task_hash",
+    "task_kind",
+    "metric",
+    "script_ref",
+    "diff_ref",
+    "run",
+    "reasoner",
+    "created",
+)
+_IDENTITY = (
+    "kind",
+    "hypothesis",
+    "component",
+    "move",
+    "task_hash",
+    "metric",
+    "script_ref",
+    "run",
+    "trace",
+    "step",
+)
 _SPACE = re.compile(r"[ \t]+")
 
 
@@ -48,7 +69,9 @@ def plain(text: str, limit: int) -> str:
 
 def code(text: str, limit: int) -> str:
     """Program text as bounded data: as `plain`, with its indentation; cut at a line's end, and said so."""
-    kept = unicodedata.normalize("NFC", "".join(_visible(c) for c in text[: 4 * limit].expandtabs(4)))
+    kept = unicodedata.normalize(
+        "NFC", "".join(_visible(c) for c in text[: 4 * limit].expandtabs(4))
+    )
     if len(kept) <= limit:
         return kept.rstrip()
     return kept[: kept.rfind("\n", 0, limit) + 1] + "… cut here"
@@ -89,7 +112,14 @@ def clean(record: Record) -> Record:
     move = word(record.move) or None if record.move else None
     created = _utc(names.pop("created"))
     bounded = record.model_copy(
-        update={**texts, **names, "diff": code(record.diff, DIFF_CHARS), "move": move, "created": created, "id": ""}
+        update={
+            **texts,
+            **names,
+            "diff": code(record.diff, DIFF_CHARS),
+            "move": move,
+            "created": created,
+            "id": "",
+        }
     )
     return bounded.model_copy(update={"id": record_id(bounded)})
 

@@ -62,14 +62,28 @@ class SuccessMemory:
             self._save()
         return known.id
 
-    def recall(self, challenge: str, hypothesis: str, *, task_hash: str, k: int = 3, applied: tuple[str, ...] = ()) -> list[Recall]:
+    def recall(
+        self,
+        challenge: str,
+        hypothesis: str,
+        *,
+        task_hash: str,
+        k: int = 3,
+        applied: tuple[str, ...] = (),
+    ) -> list[Recall]:
         """Up to k hints, best first, then up to 2 records with a negative weight: tried in like conditions, did not help.
 
         `applied`: hypotheses already in the present script, in words; what is like them is worth less.
         """
         with self._reading:
             try:
-                return self._recall(plain(challenge, TEXT_CHARS), plain(hypothesis, TEXT_CHARS), task_hash, k, applied)
+                return self._recall(
+                    plain(challenge, TEXT_CHARS),
+                    plain(hypothesis, TEXT_CHARS),
+                    task_hash,
+                    k,
+                    applied,
+                )
             except _FAILURES as error:
                 self._rest("ask", error)
                 return []
@@ -104,7 +118,9 @@ class SuccessMemory:
             self._told.add(message)
             self.warn(message)
 
-    def _recall(self, challenge: str, hypothesis: str, task_hash: str, k: int, applied: tuple[str, ...]) -> list[Recall]:
+    def _recall(
+        self, challenge: str, hypothesis: str, task_hash: str, k: int, applied: tuple[str, ...]
+    ) -> list[Recall]:
         query = f"{challenge}\n{hypothesis}".strip()
         if not query or k < 1:
             return []
@@ -126,14 +142,23 @@ class SuccessMemory:
         return rank.choose(records, similarity, weight, m, k, least, sure)
 
     def _momentum(
-        self, records: Sequence[Record], similarity: rank.Floats, challenge: Vectors, task_hash: str, applied: tuple[str, ...]
+        self,
+        records: Sequence[Record],
+        similarity: rank.Floats,
+        challenge: Vectors,
+        task_hash: str,
+        applied: tuple[str, ...],
     ) -> tuple[rank.Floats, rank.Floats]:
         hypotheses = self._embed([record.hypothesis for record in records])
         challenges = self._embed([record.challenge or record.hypothesis for record in records])
         omega = np.array([rank.omega(record, task_hash) for record in records])
         y = np.array([rank.noise_gain(record) for record in records])
         floor = self.embedding.floor
-        m = rank.vote(y, rank.near(_cosines(hypotheses, hypotheses), floor), omega * rank.alike(_cosines(challenges, challenge)))
+        m = rank.vote(
+            y,
+            rank.near(_cosines(hypotheses, hypotheses), floor),
+            omega * rank.alike(_cosines(challenges, challenge)),
+        )
         done = np.zeros(len(records))
         if applied:
             done = rank.near(_cosines(hypotheses, self._embed(applied)), floor).max(axis=1)
@@ -189,5 +214,7 @@ class SuccessMemory:
 
 def _cosines(rows: Vectors, others: Vectors) -> rank.Floats:
     """rows (n, width) against others (m, width) or (width,). einsum: a threaded BLAS waits for busy cores here, 14 ms a call."""
-    result: rank.Floats = np.einsum("id,jd->ij" if others.ndim == 2 else "id,d->i", rows, others).astype(np.float64)
+    result: rank.Floats = np.einsum(
+        "id,jd->ij" if others.ndim == 2 else "id,d->i", rows, others
+    ).astype(np.float64)
     return result

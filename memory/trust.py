@@ -41,7 +41,10 @@ def confirmed(records: Sequence[Record], words: Sequence[str]) -> list[bool]:
     together: dict[str, list[Record]] = defaultdict(list)
     for record, key in zip(records, words, strict=True):
         together[key].append(record)
-    return [trust(record) == "verified" or borne_out(record, together[key]) for record, key in zip(records, words, strict=True)]
+    return [
+        trust(record) == "verified" or borne_out(record, together[key])
+        for record, key in zip(records, words, strict=True)
+    ]
 
 
 def borne_out(record: Record, same: Sequence[Record]) -> bool:

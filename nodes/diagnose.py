@@ -24,12 +24,21 @@ async def diagnose(state: TraceState) -> dict[str, Any]:
 
     began = time.monotonic()
     try:
-        found = await thought(run, "diagnose", [work["attempt"], str(row["head"]), ref, *siblings], think)
+        found = await thought(
+            run, "diagnose", [work["attempt"], str(row["head"]), ref, *siblings], think
+        )
     except ReasonerError as error:
         return {"work": await unanswered(run, row, work, error)}
     seconds = round(time.monotonic() - began, 3)
     shown = {key: found[key] for key in ("observations", "causes", "hypotheses", "usage")}
-    run.events.emit("diagnosed", key=work["attempt"], trace=row["trace"], step=row["step"], seconds=seconds, **shown)
+    run.events.emit(
+        "diagnosed",
+        key=work["attempt"],
+        trace=row["trace"],
+        step=row["step"],
+        seconds=seconds,
+        **shown,
+    )
     if not found["hypotheses"]:
         done = row | {"status": "done"}
         return {"row": done, "traces": {str(row["trace"]): done}}
@@ -41,7 +50,11 @@ async def diagnose(state: TraceState) -> dict[str, Any]:
 
 def brief(run: Run, row: Trace, siblings: list[str], start: Json) -> DiagnoseBrief:
     latest = run.attempt(row["head"]) if row["head"] else None
-    last = run.artifacts.get_json(latest["evidence"]) if latest and latest["id"] != start["id"] and latest["evidence"] else None
+    last = (
+        run.artifacts.get_json(latest["evidence"])
+        if latest and latest["id"] != start["id"] and latest["evidence"]
+        else None
+    )
     evidence = run.artifacts.get_json(start["evidence"])
     return DiagnoseBrief(
         **base(run, row, siblings),

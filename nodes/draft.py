@@ -18,12 +18,16 @@ async def draft(state: TraceState) -> dict[str, Any]:
 
     async def think() -> Json:
         siblings = [line for other, line in sorted(run.directions.items()) if other != trace]
-        solution = await run.reasoner.draft(DraftBrief(**base(run, row, state["siblings"]), siblings=siblings))
+        solution = await run.reasoner.draft(
+            DraftBrief(**base(run, row, state["siblings"]), siblings=siblings)
+        )
         return solution.model_dump()
 
     began = time.monotonic()
     try:
-        async with run.drafting:  # one after the other, so that each can be told to differ from those before it
+        async with (
+            run.drafting
+        ):  # one after the other, so that each can be told to differ from those before it
             answer = await thought(run, "draft", [work["attempt"], str(row["head"])], think)
             run.directions[trace] = answer["summary"]
     except ReasonerError as error:
@@ -39,4 +43,11 @@ async def draft(state: TraceState) -> dict[str, Any]:
         seconds=seconds,
         usage=answer["usage"],
     )
-    return {"work": work | {"script": run.artifacts.put(answer["script"]), "summary": answer["summary"], "usage": answer["usage"]}}
+    return {
+        "work": work
+        | {
+            "script": run.artifacts.put(answer["script"]),
+            "summary": answer["summary"],
+            "usage": answer["usage"],
+        }
+    }

@@ -14,7 +14,9 @@ from scoring.execution import Place, forward, tell
 async def execute(state: TraceState) -> dict[str, Any]:
     run, row, work = open_run(state["run_dir"]), state["row"], state["work"]
     if hypothesis := work.get("hypothesis"):
-        run.flying[row["trace"]] = hypothesis["statement"]  # again, for what was chosen before a kill
+        run.flying[row["trace"]] = hypothesis[
+            "statement"
+        ]  # again, for what was chosen before a kill
     name = f"{work['attempt']}r{work['repairs']}"
     if work.get("ensemble"):
         return {"work": work | await blended(run, name, state)}

@@ -30,7 +30,14 @@ async def finalize(state: RunState) -> dict[str, Any]:
     reason = state.get("stop") or "converged"
     if best is None:
         message = "no script gave a valid result; `gome show` lists what went wrong"
-        run.events.emit("run_ended", key="end", reason="error", best=None, seconds=run.events.elapsed, message=message)
+        run.events.emit(
+            "run_ended",
+            key="end",
+            reason="error",
+            best=None,
+            seconds=run.events.elapsed,
+            message=message,
+        )
         return {"stop": reason, "submission": ""}
     run.finishing = True
     await publish(run, best, force=True)
@@ -52,7 +59,11 @@ async def finalize(state: RunState) -> dict[str, Any]:
 async def choice(run: Run, state: RunState) -> tuple[Best, Json]:
     """What is handed over, and the facts of the contest for events and report."""
     records = leading(run, state)
-    run.events.emit("finalizing", key="final", candidates=[{"attempt": record["id"], "score": record["score"]} for record in records])
+    run.events.emit(
+        "finalizing",
+        key="final",
+        candidates=[{"attempt": record["id"], "score": record["score"]} for record in records],
+    )
     contenders = await contest(run, records)
     single, n_level = await chosen(run, contenders)
     ensemble = state.get("ensemble")
@@ -62,7 +73,9 @@ async def choice(run: Run, state: RunState) -> tuple[Best, Json]:
         "candidates": shown(run, contenders),
         "chosen": single.record["id"],
         "level": n_level,
-        "ensemble": {"attempt": ensemble["attempt"], "score": ensemble["score"], "wins": wins} if ensemble else None,
+        "ensemble": {"attempt": ensemble["attempt"], "score": ensemble["score"], "wins": wins}
+        if ensemble
+        else None,
         "audit": account(run, more=math.log2(n_level)),
     }
     return best, facts | {"score_seeds": mean_of(single) if not wins else None}
@@ -74,7 +87,9 @@ def mean_of(single: Contender) -> Json:
 
 def hand_over(run: Run, best: Best, refitted: bool, facts: Json, hashes: dict[str, str]) -> None:
     folder = run.folder / "best"
-    write_atomic(folder / "best.json", json.dumps({**best, "refit": refitted, "sha256": hashes}, indent=2))
+    write_atomic(
+        folder / "best.json", json.dumps({**best, "refit": refitted, "sha256": hashes}, indent=2)
+    )
     run.events.emit(
         "finalized",
         key="final",

@@ -19,7 +19,11 @@ async def merge(state: RunState) -> dict[str, Any]:
     run = open_run(state["run_dir"])
     rows = sorted(state["traces"].values(), key=lambda row: row["trace"])
     fresh = {row["trace"]: run.chain(row["head"], until=row["merged"]) for row in rows}
-    shared = sum(measured(attempt) for attempts in fresh.values() for attempt in attempts) if run.settings.memory != "off" else 0
+    shared = (
+        sum(measured(attempt) for attempts in fresh.values() for attempt in attempts)
+        if run.settings.memory != "off"
+        else 0
+    )
     single = best_of(run, rows)
     pool = pooled(run, state.get("pool"), list(fresh.values()))
     ensemble = await blended(run, state, pool, single)
@@ -38,7 +42,10 @@ async def merge(state: RunState) -> dict[str, Any]:
         "merged",
         key=str(state["round"]),
         round=state["round"],
-        best={key: best[key] for key in ("attempt", "score", "se", "trace")} | {"score_se": best["se"]} if best else None,
+        best={key: best[key] for key in ("attempt", "score", "se", "trace")}
+        | {"score_se": best["se"]}
+        if best
+        else None,
         standings=[standing(row) for row in merged],
         actions=actions,
         used=used,
@@ -66,12 +73,21 @@ async def blended(run: Run, state: RunState, pool: str, single: Best | None) -> 
 def best_of(run: Run, rows: list[Trace]) -> Best | None:
     best: Best | None = None
     for row in rows:
-        if row["best"] and better(run.prepared.task.direction, row["best"]["score"], best["score"] if best else None):
+        if row["best"] and better(
+            run.prepared.task.direction, row["best"]["score"], best["score"] if best else None
+        ):
             best = row["best"]
     return best
 
 
-def met(run: Run, row: Trace, rows: list[Trace], fresh: list[Json], best: Best | None, actions: list[str]) -> Trace:
+def met(
+    run: Run,
+    row: Trace,
+    rows: list[Trace],
+    fresh: list[Json],
+    best: Best | None,
+    actions: list[str],
+) -> Trace:
     """The trace after the meeting: counted, ended, or rescued."""
     accepted = any(attempt["verdict"] == "accepted" for attempt in fresh)
     new = Trace(**row) | {"merged": row["head"], "stagnant": 0 if accepted else row["stagnant"] + 1}
@@ -79,7 +95,13 @@ def met(run: Run, row: Trace, rows: list[Trace], fresh: list[Json], best: Best |
     stuck = stuck and row["status"] != "dropped" and not row.get("pinned")
     if stuck and row["step"] < run.settings.steps and (saved := rescue(run, row, rows, best)):
         actions.append(f"trace {row['trace']} was stuck and {saved.why}")
-        new |= {"status": "running", "best": saved.start, "stagnant": 0, "diagnosis": None, "tried": []}
+        new |= {
+            "status": "running",
+            "best": saved.start,
+            "stagnant": 0,
+            "diagnosis": None,
+            "tried": [],
+        }
         new |= {"cross": saved.cross, "rescued": [*row["rescued"], saved.key, saved.start["ref"]]}
     elif new["status"] == "running" and row["step"] >= run.settings.steps:
         new["status"] = "done"
@@ -96,7 +118,11 @@ def report_calibration(run: Run, number: int, rows: list[Trace]) -> None:
 def ending(run: Run, rows: list[Trace], best: Best | None) -> str:
     """Why the loop ends now, or empty."""
     target = run.settings.target
-    if best and target is not None and not better(run.prepared.task.direction, target, best["score"]):
+    if (
+        best
+        and target is not None
+        and not better(run.prepared.task.direction, target, best["score"])
+    ):
         return "target"
     if any(row["status"] == "running" for row in rows):
         return ""

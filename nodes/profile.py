@@ -21,7 +21,11 @@ from task.types import Prepared
 
 async def profile(state: Input, runtime: Runtime[Settings]) -> dict[str, Any]:
     settings = settings_of(runtime.context)
-    folder = Path(state.run_dir).expanduser().resolve() if state.run_dir else new_folder(settings, state.task)
+    folder = (
+        Path(state.run_dir).expanduser().resolve()
+        if state.run_dir
+        else new_folder(settings, state.task)
+    )
     make_folder(folder, state.task, settings)
     run = open_run(folder)
     if known := last_round(folder):  # the folder is a run already: it goes on

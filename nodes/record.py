@@ -15,7 +15,10 @@ from scoring.records import account, announce, best_of_record
 
 async def record(state: TraceState) -> dict[str, Any]:
     run, row, work = open_run(state["run_dir"]), state["row"], state["work"]
-    attempt = account(run, row, work) | {"base": work["base"], "from_best": starts_from_best(row, work)}
+    attempt = account(run, row, work) | {
+        "base": work["base"],
+        "from_best": starts_from_best(row, work),
+    }
     attempt["took"] = took(run, row, work["mode"])
     ref = run.artifacts.put_json(attempt)
     row = advanced(run, row, attempt, ref)
@@ -24,7 +27,9 @@ async def record(state: TraceState) -> dict[str, Any]:
     await share(run, attempt)
     if attempt["replaces"] and row["best"]:
         await publish(run, row["best"])
-    until = row["step"] if over(run, run.events.used) else state["until"]  # a spent budget ends the visit
+    until = (
+        row["step"] if over(run, run.events.used) else state["until"]
+    )  # a spent budget ends the visit
     return {"row": row, "traces": {str(row["trace"]): row}, "until": until}
 
 
@@ -36,7 +41,11 @@ def starts_from_best(row: Trace, work: Work) -> bool:
 def advanced(run: Run, row: Trace, attempt: Json, ref: str) -> Trace:
     """The trace after this attempt."""
     hypothesis = (attempt["hypothesis"] or {}).get("id")
-    new = Trace(**row) | {"head": ref, "step": row["step"] + 1, "tried": [*row["tried"], *([hypothesis] if hypothesis else [])]}
+    new = Trace(**row) | {
+        "head": ref,
+        "step": row["step"] + 1,
+        "tried": [*row["tried"], *([hypothesis] if hypothesis else [])],
+    }
     new["cross"] = None
     if attempt["replaces"]:
         new |= {"diagnosis": None, "tried": [], "best": best_of_record(attempt, ref)}

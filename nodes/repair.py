@@ -35,7 +35,9 @@ async def repair(state: TraceState) -> dict[str, Any]:
 
     began = time.monotonic()
     try:
-        answer = await thought(run, "repair", [f"{work['attempt']}r{number}", work["script"], work["execution"]], think)
+        answer = await thought(
+            run, "repair", [f"{work['attempt']}r{number}", work["script"], work["execution"]], think
+        )
     except ReasonerError as error:
         return {"work": await unanswered(run, row, work, error)}
     run.events.emit(
@@ -51,5 +53,17 @@ async def repair(state: TraceState) -> dict[str, Any]:
         usage=answer["usage"],
     )
     usage = add_usage(work["usage"], answer["usage"])
-    told = {"cause": answer["cause"], "fix": answer["fix"], "mended": [*work.get("mended", []), f"{answer['cause']} -> {answer['fix']}"]}
-    return {"work": work | told | {"script": run.artifacts.put(answer["script"]), "summary": answer["summary"], "usage": usage}}
+    told = {
+        "cause": answer["cause"],
+        "fix": answer["fix"],
+        "mended": [*work.get("mended", []), f"{answer['cause']} -> {answer['fix']}"],
+    }
+    return {
+        "work": work
+        | told
+        | {
+            "script": run.artifacts.put(answer["script"]),
+            "summary": answer["summary"],
+            "usage": usage,
+        }
+    }

@@ -20,7 +20,11 @@ async def review(state: TraceState) -> dict[str, Any]:
     async def think() -> Json:
         common = base(run, row, state["siblings"])
         parent = run.attempt(work["base"])["script"] if work["base"] else None
-        brief = ReviewBrief(**common, script=run.artifacts.get(work["script"]), diff=quotes.change(run, parent, work["script"]))
+        brief = ReviewBrief(
+            **common,
+            script=run.artifacts.get(work["script"]),
+            diff=quotes.change(run, parent, work["script"]),
+        )
         return (await run.reasoner.review(brief)).model_dump()
 
     began = time.monotonic()
@@ -29,9 +33,19 @@ async def review(state: TraceState) -> dict[str, Any]:
     except ReasonerError as error:  # no review: what was measured stands
         answer = Review(usage=error.usage).model_dump() | {"error": str(error)[:300]}
     place = {"trace": row["trace"], "step": row["step"], "attempt": work["attempt"]}
-    run.events.emit("reviewed", key=name, **place, **answer, seconds=round(time.monotonic() - began, 3))
-    work = work | {"review": False, "reviewed": True, "usage": add_usage(work["usage"], answer["usage"])}
-    found = [f"review of the code: {reason}" for reason in answer["reasons"]] if answer["leaks"] or not answer["aligned"] else []
+    run.events.emit(
+        "reviewed", key=name, **place, **answer, seconds=round(time.monotonic() - began, 3)
+    )
+    work = work | {
+        "review": False,
+        "reviewed": True,
+        "usage": add_usage(work["usage"], answer["usage"]),
+    }
+    found = (
+        [f"review of the code: {reason}" for reason in answer["reasons"]]
+        if answer["leaks"] or not answer["aligned"]
+        else []
+    )
     return {"work": work | consequence(run, work, found)}
 
 
@@ -41,4 +55,10 @@ def consequence(run: Run, work: Work, found: list[str]) -> Work:
         return Work()
     if run.prepared.n_audit or work["repairs"] >= run.settings.max_repairs:
         return Work(reasons=[*work["reasons"], *found])
-    return Work(failed={"problems": found}, verdict="failed", replaces=False, reasons=found, codes=["review"])
+    return Work(
+        failed={"problems": found},
+        verdict="failed",
+        replaces=False,
+        reasons=found,
+        codes=["review"],
+    )

@@ -19,16 +19,24 @@ async def select(state: TraceState) -> dict[str, Any]:
     rng = random.Random(f"{run.settings.seed}/{row['trace']}/{row['step']}")
     told = understood(run, row) if row["best"] else None
     policy = run.policy or POLICIES[run.settings.policy]
-    choice = (chosen(row) if told else crossing(row)) or policy(view(run, row, state["siblings"]), rng)
+    choice = (chosen(row) if told else crossing(row)) or policy(
+        view(run, row, state["siblings"]), rng
+    )
     base = run.attempt(choice.base) if choice.base else None
     work = begin(row, choice, base["id"] if base else None)
     if base and choice.mode == "broaden" and row["diagnosis"]:
         work["diagnosis"] = row["diagnosis"]
     if choice.mode == "crossover":
-        work["diagnosis"] = run.artifacts.put_json(run.artifacts.get_json(str(row["cross"]))["diagnosis"])
+        work["diagnosis"] = run.artifacts.put_json(
+            run.artifacts.get_json(str(row["cross"]))["diagnosis"]
+        )
     if base and choice.mode == "debug":
         work |= Work(
-            script=base["script"], grade=base["grade"], execution=base["execution"], reasons=base["reasons"], hypothesis=base["hypothesis"]
+            script=base["script"],
+            grade=base["grade"],
+            execution=base["execution"],
+            reasons=base["reasons"],
+            hypothesis=base["hypothesis"],
         )
     if told:
         return {"work": work | {"diagnosis": told}, "row": row | {"told": None}}
@@ -44,7 +52,9 @@ def crossing(row: Trace) -> Choice | None:
     """What the merge asked of a rescued trace comes before any policy."""
     if row["cross"] is None or row["best"] is None:
         return None
-    return Choice("crossover", row["best"]["ref"], "stuck: combine the best with what the other traces proved")
+    return Choice(
+        "crossover", row["best"]["ref"], "stuck: combine the best with what the other traces proved"
+    )
 
 
 def view(run: Run, row: Trace, siblings: list[str]) -> View:

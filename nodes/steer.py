@@ -16,7 +16,9 @@ async def steer(state: RunState) -> dict[str, Any]:
     run = open_run(state["run_dir"])
     update: dict[str, Any] = {}
     asked = question(run, state)
-    if asked is not None:  # nothing costly comes before this line: the node runs again from its top with the answer
+    if (
+        asked is not None
+    ):  # nothing costly comes before this line: the node runs again from its top with the answer
         answer = interrupt(asked.model_dump(), response_schema=Answer)
         update = answered(run, state, answer)
     keep_round(run.folder, cast(RunState, {**state, **update}), run.events)

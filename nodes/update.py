@@ -22,7 +22,9 @@ async def update(state: TraceState) -> dict[str, Any]:
     run, row, work = open_run(state["run_dir"]), state["row"], state["work"]
     assert work["base"] is not None  # routes.selected
     start = run.attempt(work["base"])
-    diagnosis = untried(Diagnosis.model_validate(run.artifacts.get_json(work["diagnosis"])), row["tried"])
+    diagnosis = untried(
+        Diagnosis.model_validate(run.artifacts.get_json(work["diagnosis"])), row["tried"]
+    )
     parts = [work["attempt"], work["diagnosis"], start["script"], *row["tried"], *state["siblings"]]
     began = time.monotonic()
     try:
@@ -67,7 +69,9 @@ async def step(run: Run, state: TraceState, start: Json, diagnosis: Diagnosis) -
     if solution.hypothesis:
         run.flying[row["trace"]] = solution.hypothesis.statement
     if solution.ensemble and (missing := unknown(run, pool, solution.ensemble)):
-        raise ReasonerError(f"the ensemble names {missing}; it may blend at least two of the attempts in `members`")
+        raise ReasonerError(
+            f"the ensemble names {missing}; it may blend at least two of the attempts in `members`"
+        )
     return solution.model_dump() | {"hints": [hint.model_dump() for hint in hints]}
 
 
@@ -83,18 +87,34 @@ def tell(run: Run, row: Trace, work: Work, answer: Json, seconds: float) -> None
     place = {"trace": row["trace"], "step": row["step"]}
     run.events.emit("recalled", key=work["attempt"], **place, hints=answer["hints"])
     told = {name: answer[name] for name in ("summary", "hypothesis", "usage")}
-    run.events.emit("updated", key=work["attempt"], **place, attempt=work["attempt"], parent=work["parent"], seconds=seconds, **told)
+    run.events.emit(
+        "updated",
+        key=work["attempt"],
+        **place,
+        attempt=work["attempt"],
+        parent=work["parent"],
+        seconds=seconds,
+        **told,
+    )
 
 
 def named(run: Run, pool: str | None) -> list[Fact]:
     """The attempts of all traces that an ensemble may name, best first."""
-    return [fact(run.attempt(entry["ref"])) for entry in entries_of(run, pool)[:N_SHOWN]] if run.settings.ensemble else []
+    return (
+        [fact(run.attempt(entry["ref"])) for entry in entries_of(run, pool)[:N_SHOWN]]
+        if run.settings.ensemble
+        else []
+    )
 
 
 def unknown(run: Run, pool: str | None, ids: list[str]) -> str:
     """What is wrong with an ensemble's members, or empty."""
     known = {member["id"] for member in members_of(run, pool, ids)}
-    return "" if len(known) > 1 and known == set(ids) else f"{', '.join(ids)[:200]}, of which {len(known)} can be blended"
+    return (
+        ""
+        if len(known) > 1 and known == set(ids)
+        else f"{', '.join(ids)[:200]}, of which {len(known)} can be blended"
+    )
 
 
 def untried(diagnosis: Diagnosis, tried: list[str]) -> Diagnosis:
@@ -109,7 +129,12 @@ async def recall(run: Run, row: Trace, diagnosis: Diagnosis) -> list[Hint]:
     applied = tuple(accepted_statements(run, row))
     for hypothesis in diagnosis.hypotheses:
         recalls = await asyncio.to_thread(
-            run.memory.recall, hypothesis.challenge, hypothesis.statement, task_hash=run.prepared.data_hash, k=N_HINTS, applied=applied
+            run.memory.recall,
+            hypothesis.challenge,
+            hypothesis.statement,
+            task_hash=run.prepared.data_hash,
+            k=N_HINTS,
+            applied=applied,
         )
         for item in recalls:
             if item.record.id not in found or abs(item.weight) > abs(found[item.record.id].weight):
@@ -123,7 +148,9 @@ async def recall(run: Run, row: Trace, diagnosis: Diagnosis) -> list[Hint]:
 def accepted_statements(run: Run, row: Trace) -> list[str]:
     """Hypotheses that the trace's path holds already; a hint that repeats them counts less."""
     return [
-        attempt["hypothesis"]["statement"] for attempt in run.chain(row["head"], limit=50) if attempt["replaces"] and attempt["hypothesis"]
+        attempt["hypothesis"]["statement"]
+        for attempt in run.chain(row["head"], limit=50)
+        if attempt["replaces"] and attempt["hypothesis"]
     ]
 
 

@@ -9,7 +9,12 @@ from run.budget import drafting_spent
 from run.run import Json, Run, open_run
 from scoring.evaluation import Entry, judged
 
-MENDABLE = ("leak_column", "leak_id", "leak_duplicates", "leak_encoding")  # leaks that name what to change
+MENDABLE = (
+    "leak_column",
+    "leak_id",
+    "leak_duplicates",
+    "leak_encoding",
+)  # leaks that name what to change
 
 
 async def validate(state: TraceState) -> dict[str, Any]:
@@ -21,7 +26,8 @@ async def validate(state: TraceState) -> dict[str, Any]:
     found = Work(
         grade=run.artifacts.put_json(grade),
         verdict=judgement.verdict,
-        replaces=judgement.replaces and not ensemble,  # an ensemble is no script to go on from; the merge makes it the run's best
+        replaces=judgement.replaces
+        and not ensemble,  # an ensemble is no script to go on from; the merge makes it the run's best
         validity=validity and judgement.replaces,
         reasons=judgement.texts,
         codes=judgement.codes,
@@ -34,7 +40,12 @@ async def validate(state: TraceState) -> dict[str, Any]:
 
 def readable(run: Run, work: Work) -> bool:
     """Whether a model is to read the script; rules (the expert) read no code, and a repaired script is not read twice."""
-    return run.settings.review and run.reasoner.name != "expert" and work["kind"] != "ensemble" and not work.get("reviewed")
+    return (
+        run.settings.review
+        and run.reasoner.name != "expert"
+        and work["kind"] != "ensemble"
+        and not work.get("reviewed")
+    )
 
 
 def entry_of(work: Work, execution: Json, validity: bool) -> Entry:
@@ -51,7 +62,9 @@ def entry_of(work: Work, execution: Json, validity: bool) -> Entry:
 def repairable(run: Run, work: Work) -> bool:
     if work["kind"] == "ensemble" or work["repairs"] >= run.settings.max_repairs:
         return False
-    return not (work["kind"] == "draft" and work["repairs"] and drafting_spent(run, run.events.used))
+    return not (
+        work["kind"] == "draft" and work["repairs"] and drafting_spent(run, run.events.used)
+    )
 
 
 def removes_flaw(run: Run, work: Work) -> bool:

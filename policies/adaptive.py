@@ -19,9 +19,17 @@ from run.calibration import calibration, gained, predictions
 Arm = Literal["directed", "broaden", "backtrack", "redraft"]
 
 DISCOUNT = 0.95  # what a result still counts one step later
-PRIOR: dict[Arm, tuple[float, float]] = {"directed": (1.0, 1.0), "broaden": (0.6, 1.4), "backtrack": (0.5, 4.5), "redraft": (0.5, 6.5)}
+PRIOR: dict[Arm, tuple[float, float]] = {
+    "directed": (1.0, 1.0),
+    "broaden": (0.6, 1.4),
+    "backtrack": (0.5, 4.5),
+    "redraft": (0.5, 6.5),
+}
 N_OTHERS = 4.0  # most pseudo-observations that the hit rate in other traces is worth
-N_STARTS, START_SHARE = 5, 0.4  # first drafts over all traces, and the share of a trace's steps that they may take
+N_STARTS, START_SHARE = (
+    5,
+    0.4,
+)  # first drafts over all traces, and the share of a trace's steps that they may take
 LEAST_ATTEMPTS = 3  # before a redraft is thought of
 MAX_WIDTH = 4  # hypotheses of one diagnosis that are tried before a new diagnosis
 VAIN = 2  # steps from one earlier solution without an improvement, after which it is left alone
@@ -46,10 +54,16 @@ def adaptive(view: View, rng: random.Random) -> Choice:
     if view.best is None:
         return Choice("draft", None, "no valid script yet")
     if (n := n_drafts(view)) < starts(view):
-        return Choice("draft", None, f"start {n + 1} of {starts(view)}: no gradient leads from one kind of model to all others")
+        return Choice(
+            "draft",
+            None,
+            f"start {n + 1} of {starts(view)}: no gradient leads from one kind of model to all others",
+        )
     bases = earlier_bests(view)
     beliefs = {arm: belief(arm, view) for arm in arms(view, bases)}
-    draws = {arm: rng.betavariate(known.won, known.lost) / known.cost for arm, known in beliefs.items()}
+    draws = {
+        arm: rng.betavariate(known.won, known.lost) / known.cost for arm, known in beliefs.items()
+    }
     chosen = max(draws, key=lambda arm: draws[arm])
     return step(chosen, view, bases, rng, told(beliefs))
 
@@ -82,7 +96,11 @@ def leader(view: View) -> str | None:
     if not places:
         return view.best
     best, sign = view.attempts[places[-1]], 1 if view.direction == "max" else -1
-    ties = [a for a in view.attempts[places[-1] + 1 :] if a["verdict"] == "tie" and a["score"] is not None and a["kind"] != "ensemble"]
+    ties = [
+        a
+        for a in view.attempts[places[-1] + 1 :]
+        if a["verdict"] == "tie" and a["score"] is not None and a["kind"] != "ensemble"
+    ]
     highest = max(ties, key=lambda attempt: sign * attempt["score"], default=best)
     return str(highest["ref"]) if sign * highest["score"] > sign * best["score"] else view.best
 
@@ -128,7 +146,9 @@ def prior(arm: Arm, view: View) -> tuple[float, float]:
     won, lost = PRIOR[arm]
     if arm in ("backtrack", "redraft"):
         return won, lost
-    firsts = [attempt for attempt in view.attempts if arm == "broaden" and arm_of(attempt) == "directed"]
+    firsts = [
+        attempt for attempt in view.attempts if arm == "broaden" and arm_of(attempt) == "directed"
+    ]
     found = calibration(predictions([*view.others, *firsts]))
     if found is None:
         return won, lost
@@ -170,10 +190,16 @@ def earlier_bests(view: View) -> list[str]:
     for attempt in view.attempts:
         if arm_of(attempt) == "backtrack" and attempt["verdict"] != "accepted":
             vain[str(attempt["parent"])] = vain.get(str(attempt["parent"]), 0) + 1
-    found = [a["ref"] for a in view.attempts if a["replaces"] and a["ref"] != view.best and vain.get(a["id"], 0) < VAIN]
+    found = [
+        a["ref"]
+        for a in view.attempts
+        if a["replaces"] and a["ref"] != view.best and vain.get(a["id"], 0) < VAIN
+    ]
     return found[-N_EARLIER:]
 
 
 def told(beliefs: dict[Arm, Belief]) -> str:
     """The beliefs in words: expected improvement of a step (0..1) and what it costs."""
-    return "expected improvement " + ", ".join(f"{arm} {known.mean:.2f} in {known.cost:.1f} s" for arm, known in beliefs.items())
+    return "expected improvement " + ", ".join(
+        f"{arm} {known.mean:.2f} in {known.cost:.1f} s" for arm, known in beliefs.items()
+    )

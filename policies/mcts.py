@@ -16,7 +16,9 @@ def mcts(view: View, rng: random.Random) -> Choice:
     known = {attempt["id"] for attempt in view.attempts}
     children: dict[str | None, list[Attempt]] = {}
     for attempt in view.attempts:  # what grew from another trace's solution stands below the root
-        children.setdefault(attempt["parent"] if attempt["parent"] in known else None, []).append(attempt)
+        children.setdefault(attempt["parent"] if attempt["parent"] in known else None, []).append(
+            attempt
+        )
     value = normalised(view)
     node: Attempt | None = None
     while len(grown := children.get(node["id"] if node else None, [])) >= N_CHILDREN:
@@ -32,12 +34,23 @@ def mcts(view: View, rng: random.Random) -> Choice:
 def normalised(view: View) -> dict[str, float]:
     """Scores in 0..1, 1 the best seen; failed attempts are 0."""
     sign = 1 if view.direction == "max" else -1
-    scores = {attempt["id"]: sign * attempt["score"] for attempt in view.attempts if attempt["score"] is not None}
+    scores = {
+        attempt["id"]: sign * attempt["score"]
+        for attempt in view.attempts
+        if attempt["score"] is not None
+    }
     low, high = (min(scores.values()), max(scores.values())) if scores else (0.0, 1.0)
-    return {key: (value - low) / (high - low) if high > low else 0.5 for key, value in scores.items()}
+    return {
+        key: (value - low) / (high - low) if high > low else 0.5 for key, value in scores.items()
+    }
 
 
-def uct(child: Attempt, children: dict[str | None, list[Attempt]], value: dict[str, float], n_parent: int) -> float:
+def uct(
+    child: Attempt,
+    children: dict[str | None, list[Attempt]],
+    value: dict[str, float],
+    n_parent: int,
+) -> float:
     below = descendants(child, children)
     mean = sum(value.get(node["id"], 0.0) for node in below) / len(below)
     return mean + UCT_C * math.sqrt(math.log(n_parent + 1) / len(below))

@@ -11,7 +11,9 @@ import random
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
-Attempt = dict[str, Any]  # an attempt's gist (run/history.py), or its record with its own hash as `ref`
+Attempt = dict[
+    str, Any
+]  # an attempt's gist (run/history.py), or its record with its own hash as `ref`
 Mode = Literal["draft", "directed", "broaden", "backtrack", "debug", "crossover"]
 
 

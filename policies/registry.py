@@ -8,4 +8,10 @@ from policies.mcts import mcts
 from policies.protocol import Policy
 from policies.tree import tree
 
-POLICIES: dict[str, Policy] = {"gome": gome, "adaptive": adaptive, "tree": tree, "mcts": mcts, "random": random_drafts}
+POLICIES: dict[str, Policy] = {
+    "gome": gome,
+    "adaptive": adaptive,
+    "tree": tree,
+    "mcts": mcts,
+    "random": random_drafts,
+}

@@ -63,7 +63,9 @@ class TaskBrief(Frozen):
     id: str
     target: list[str]
     columns: list[str] = Field(description="columns of submission.csv and oof.csv, the id first")
-    prediction: str = Field("", description="probability | label | value | ranking: what the metric is computed from")
+    prediction: str = Field(
+        "", description="probability | label | value | ranking: what the metric is computed from"
+    )
     split: dict[str, Any] = Field(description="{kind, column, n_folds}")
     inputs: list[str] = Field(description="names below input/")
     n_train: int
@@ -77,7 +79,9 @@ class Resources(Frozen):
     memory_bytes: int
     cpus: int
     gpus: list[str] = []
-    packages: dict[str, str] = Field(default_factory=dict, description="importable in the sandbox: name -> version")
+    packages: dict[str, str] = Field(
+        default_factory=dict, description="importable in the sandbox: name -> version"
+    )
 
 
 class Stage(Frozen):
@@ -88,8 +92,12 @@ class Stage(Frozen):
     step: int
     trace: int
     n_traces: int
-    steps_left: int | None = Field(None, description="attempts that the trace may still make, this one included")
-    time_left_s: float | None = Field(None, description="of the whole run, the reserve for the final fit taken off")
+    steps_left: int | None = Field(
+        None, description="attempts that the trace may still make, this one included"
+    )
+    time_left_s: float | None = Field(
+        None, description="of the whole run, the reserve for the final fit taken off"
+    )
     best: float | None = Field(None, description="score of the trace's best")
     best_se: float | None = None
 
@@ -122,7 +130,10 @@ class Hypothesis(Frozen):
     refuted_by: str = Field("", description="the result that would refute it")
     cites: list[str] = []
     move: str | None = Field(None, description="the expert's edit, with its arguments")
-    protocol: bool = Field(False, description="changes how the task is evaluated or what data is legitimate; not judged by the score alone")
+    protocol: bool = Field(
+        False,
+        description="changes how the task is evaluated or what data is legitimate; not judged by the score alone",
+    )
 
 
 class Diagnosis(Frozen):
@@ -130,9 +141,12 @@ class Diagnosis(Frozen):
 
     observations: list[Observation] = []
     causes: list[str] = []
-    hypotheses: list[Hypothesis] = Field(default_factory=list, description="best first; empty: nothing is expected to help")
+    hypotheses: list[Hypothesis] = Field(
+        default_factory=list, description="best first; empty: nothing is expected to help"
+    )
     notes: list[str] = Field(
-        default_factory=list, description="what was corrected in the answer, e.g. citations of evidence that is not there"
+        default_factory=list,
+        description="what was corrected in the answer, e.g. citations of evidence that is not there",
     )
     usage: Usage = Usage()
 
@@ -144,10 +158,12 @@ class Solution(Frozen):
     summary: str = Field(description="one line: what this script is")
     hypothesis: Hypothesis | None = None
     ensemble: list[str] = Field(
-        default_factory=list, description="instead of a script: ids of attempts whose recorded predictions the harness blends"
+        default_factory=list,
+        description="instead of a script: ids of attempts whose recorded predictions the harness blends",
     )
     take_from: list[str] = Field(
-        default_factory=list, description="instead of a script: ids of attempts whose exact scripts the next brief shall quote"
+        default_factory=list,
+        description="instead of a script: ids of attempts whose exact scripts the next brief shall quote",
     )
     cause: str = Field("", description="repair: why the script failed")
     fix: str = Field("", description="repair: what was changed against it")
@@ -177,12 +193,15 @@ class Fact(Frozen):
     predicted: Effect | None = None
     confidence: float | None = None
     score: float | None = None
-    gain: float | None = Field(None, description="paired improvement over its parent, positive = better")
+    gain: float | None = Field(
+        None, description="paired improvement over its parent, positive = better"
+    )
     gain_se: float | None = None
     verdict: str = Field(description="accepted | tie | rejected | failed")
     why: str = ""
     codes: list[str] = Field(
-        default_factory=list, description="the verdict's reasons for machines, e.g. worse, leak_column, audit_contradicts"
+        default_factory=list,
+        description="the verdict's reasons for machines, e.g. worse, leak_column, audit_contradicts",
     )
     cause: str = Field("", description="what a repair found to be the cause of a failure")
     fix: str = Field("", description="the fix proposed for a failure")
@@ -204,7 +223,10 @@ class Hint(Frozen):
     gain_se: float
     weight: float
     where: str = Field(description="provenance: run, trace, step, task kind")
-    attempt: str = Field("", description="the attempt of this very run that it comes from, whose script can be quoted")
+    attempt: str = Field(
+        "",
+        description="the attempt of this very run that it comes from, whose script can be quoted",
+    )
     change: str = Field("", description="the change that was measured, as a unified diff; bounded")
 
 
@@ -232,7 +254,10 @@ class Crossover(Frozen):
 
     partner: str = Field("", description="best script of another trace; may be empty")
     summary: str = Field("", description="one line: what the partner's script is")
-    lacks: list[Fact] = Field(default_factory=list, description="accepted elsewhere on this task, absent here; surest gain first")
+    lacks: list[Fact] = Field(
+        default_factory=list,
+        description="accepted elsewhere on this task, absent here; surest gain first",
+    )
 
 
 class Brief(Frozen):
@@ -242,35 +267,59 @@ class Brief(Frozen):
     profile: dict[str, Any] = Field(description="task.types.PROFILE")
     resources: Resources
     stage: Stage
-    history: list[Fact] = Field(default_factory=list, description="this trace's attempts, oldest first; bounded")
+    history: list[Fact] = Field(
+        default_factory=list, description="this trace's attempts, oldest first; bounded"
+    )
     others: list[Fact] = Field(
-        default_factory=list, description="what the other traces measured on this very task, oldest first; bounded, empty without sharing"
+        default_factory=list,
+        description="what the other traces measured on this very task, oldest first; bounded, empty without sharing",
     )
     calibration: list[str] = Field(
-        default_factory=list, description="how this reasoner's predictions in this run compare with what was measured; a sentence each"
+        default_factory=list,
+        description="how this reasoner's predictions in this run compare with what was measured; a sentence each",
     )
-    in_flight: list[str] = Field(default_factory=list, description="hypotheses that other traces run at this moment; choose something else")
-    path: list[Fact] = Field(default_factory=list, description="the accepted attempts that led to the trace's best, oldest first; bounded")
-    tally: list[Tally] = Field(default_factory=list, description="all attempts of the trace, counted by component")
-    accept_z: float = Field(1.0, description="standard errors by which a change must be better to be accepted")
+    in_flight: list[str] = Field(
+        default_factory=list,
+        description="hypotheses that other traces run at this moment; choose something else",
+    )
+    path: list[Fact] = Field(
+        default_factory=list,
+        description="the accepted attempts that led to the trace's best, oldest first; bounded",
+    )
+    tally: list[Tally] = Field(
+        default_factory=list, description="all attempts of the trace, counted by component"
+    )
+    accept_z: float = Field(
+        1.0, description="standard errors by which a change must be better to be accepted"
+    )
     preview: str = Field("", description="what lies below input/, in words (task.data.preview)")
     said: list[str] = Field(
-        default_factory=list, description="hints of the person who watches the run, in their words, oldest first; bounded"
+        default_factory=list,
+        description="hints of the person who watches the run, in their words, oldest first; bounded",
     )
     seed: int = 0
 
 
 class DraftBrief(Brief):
-    siblings: list[str] = Field(default_factory=list, description="one line per other trace's direction; be different")
+    siblings: list[str] = Field(
+        default_factory=list, description="one line per other trace's direction; be different"
+    )
 
 
 class DiagnoseBrief(Brief):
     script: str = Field(description="the script to be improved, mostly the trace's best")
     evidence: dict[str, Any] = Field(description="task.types.EVIDENCE, of that script")
     log: str = Field("", description="what that script printed, bounded")
-    last: dict[str, Any] | None = Field(None, description="evidence of the latest attempt, if it was not the best")
+    last: dict[str, Any] | None = Field(
+        None, description="evidence of the latest attempt, if it was not the best"
+    )
     last_diff: str = Field("", description="what the latest attempt had changed, as a unified diff")
-    scenario: int = Field(1, ge=0, le=3, description="3: look at task and data alone; 0: at the evidence alone (see briefs.brief.scenario)")
+    scenario: int = Field(
+        1,
+        ge=0,
+        le=3,
+        description="3: look at task and data alone; 0: at the evidence alone (see briefs.brief.scenario)",
+    )
 
 
 class UpdateBrief(Brief):
@@ -279,19 +328,34 @@ class UpdateBrief(Brief):
     diagnosis: Diagnosis
     hints: list[Hint] = []
     log: str = ""
-    quotes: list[Quote] = Field(default_factory=list, description="recorded scripts or changes word for word; bounded")
-    may_ask: bool = Field(False, description="an answer may name `take_from` instead of a script, and will be asked again with the quotes")
-    crossover: Crossover | None = Field(None, description="the trace is stuck: combine `script` with what it lacks")
-    members: list[Fact] = Field(default_factory=list, description="attempts of all traces that an ensemble may name, best first; bounded")
+    quotes: list[Quote] = Field(
+        default_factory=list, description="recorded scripts or changes word for word; bounded"
+    )
+    may_ask: bool = Field(
+        False,
+        description="an answer may name `take_from` instead of a script, and will be asked again with the quotes",
+    )
+    crossover: Crossover | None = Field(
+        None, description="the trace is stuck: combine `script` with what it lacks"
+    )
+    members: list[Fact] = Field(
+        default_factory=list,
+        description="attempts of all traces that an ensemble may name, best first; bounded",
+    )
 
 
 class RepairBrief(Brief):
     script: str = Field(description="the script that failed")
     evidence: dict[str, Any] = Field(description="holds `error` and/or `problems`")
-    problems: list[str] = Field(default_factory=list, description="why the harness refused it, a sentence each")
+    problems: list[str] = Field(
+        default_factory=list, description="why the harness refused it, a sentence each"
+    )
     attempt: int = Field(1, description="which repair this is, from 1")
     log: str = ""
-    earlier: list[str] = Field(default_factory=list, description="cause and fix of the repairs of this attempt before, which did not help")
+    earlier: list[str] = Field(
+        default_factory=list,
+        description="cause and fix of the repairs of this attempt before, which did not help",
+    )
     hypothesis: Hypothesis | None = None
 
 

@@ -21,10 +21,19 @@ def budgets(view: RunView, now: float) -> list[Budget]:
     elapsed, step = view.elapsed(now), max((t.step for t in view.traces.values()), default=0)
     limit = "" if view.time_s is None else f" / {duration(view.time_s)}"
     rows = [Budget("time", elapsed, view.time_s, duration(elapsed) + limit)]
-    rows.append(Budget("steps", step, view.steps, f"{step} / {view.steps}" if view.steps else f"{step}"))
+    rows.append(
+        Budget("steps", step, view.steps, f"{step} / {view.steps}" if view.steps else f"{step}")
+    )
     tokens, usd = number(view.settings.get("max_tokens")), number(view.settings.get("max_usd"))
     if view.usage.tokens or tokens:
-        rows.append(Budget("tokens", view.usage.tokens, tokens, count(view.usage.tokens) + (f" / {count(tokens)}" if tokens else "")))
+        rows.append(
+            Budget(
+                "tokens",
+                view.usage.tokens,
+                tokens,
+                count(view.usage.tokens) + (f" / {count(tokens)}" if tokens else ""),
+            )
+        )
     if view.usage.usd is not None or usd:
         spent = view.usage.usd or 0.0
         rows.append(Budget("money", spent, usd, money(spent) + (f" / {money(usd)}" if usd else "")))

@@ -11,7 +11,11 @@ from report.model import Attempt, RunView
 
 BINS = (0.0, 0.3, 0.5, 0.7, 0.9)  # lower bounds of the reliability table's confidence bins
 BIN_NAMES = [f"{low:.1f}-{high:.1f}" for low, high in zip(BINS, (*BINS[1:], 1.0), strict=True)]
-SIZES = {"small": (0.0, 2.0), "medium": (2.0, 5.0), "large": (5.0, float("inf"))}  # realised gain in standard errors
+SIZES = {
+    "small": (0.0, 2.0),
+    "medium": (2.0, 5.0),
+    "large": (5.0, float("inf")),
+}  # realised gain in standard errors
 UNSAID = 0.5  # the confidence of a hypothesis that states none
 
 
@@ -61,13 +65,21 @@ class Calibration:
 
 def calibrate(view: RunView) -> Calibration | None:
     """Over all attempts of a run that measured a hypothesis, as the loop judged (`run.calibration.measured`)."""
-    return calibration([of_attempt(attempt) for attempt in view.attempts.values() if attempt.measured])
+    return calibration(
+        [of_attempt(attempt) for attempt in view.attempts.values() if attempt.measured]
+    )
 
 
 def of_attempt(attempt: Attempt) -> Prediction:
     confidence = UNSAID if attempt.confidence is None else min(1.0, max(0.0, attempt.confidence))
     z = noise_units(attempt.gain, attempt.gain_se)
-    return Prediction(attempt.component or "other", attempt.size or "small", confidence, attempt.verdict == "accepted", z)
+    return Prediction(
+        attempt.component or "other",
+        attempt.size or "small",
+        confidence,
+        attempt.verdict == "accepted",
+        z,
+    )
 
 
 def noise_units(gain: float | None, se: float | None) -> float:
@@ -87,7 +99,10 @@ def calibration(found: Sequence[Prediction]) -> Calibration | None:
         confidence=mean(item.confidence for item in found),
         brier=brier(found),
         brier_constant=rate * (1 - rate),
-        size_right=sum(SIZES.get(item.size, (0, 0))[0] <= item.z < SIZES.get(item.size, (0, 0))[1] for item in helped),
+        size_right=sum(
+            SIZES.get(item.size, (0, 0))[0] <= item.z < SIZES.get(item.size, (0, 0))[1]
+            for item in helped
+        ),
         by_component=table(found, lambda item: item.component),
         by_confidence=table(found, lambda item: bin_of(item.confidence)),
     )

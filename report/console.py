@@ -37,7 +37,12 @@ class Listener(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
 
 
 def make_listener(
@@ -78,7 +83,12 @@ class Quiet:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         return None
 
 
@@ -105,9 +115,13 @@ class PlainLines(Quiet):
         before = self.view.elapsed()
         super().on_event(event)
         for line in plain_lines(self.view, event):
-            print(f"{duration(self.view.elapsed() or before):>7}  {line}", file=self.out, flush=True)
+            print(
+                f"{duration(self.view.elapsed() or before):>7}  {line}", file=self.out, flush=True
+            )
         if event.get("ev") == "run_ended":
-            print("\n" + "\n".join(summary_lines(self.view, self.run_dir)), file=self.out, flush=True)
+            print(
+                "\n" + "\n".join(summary_lines(self.view, self.run_dir)), file=self.out, flush=True
+            )
 
 
 def plain_lines(view: RunView, event: Mapping[str, Any]) -> list[str]:
@@ -118,11 +132,29 @@ def plain_lines(view: RunView, event: Mapping[str, Any]) -> list[str]:
     if kind == "diagnosed":
         return [f"{_where(event)}  diagnosed  {_first_hypothesis(event)}"]
     if kind == "execution_started":
-        return [f"{_where(event)}  running    limit {duration(view.traces[int(event['trace'])].limit_s)}"] if _traced(view, event) else []
+        return (
+            [
+                f"{_where(event)}  running    limit {duration(view.traces[int(event['trace'])].limit_s)}"
+            ]
+            if _traced(view, event)
+            else []
+        )
     if kind == "sandbox" and not event.get("notice"):
         return []
-    if kind in ("sandbox", "attempt", "merged", "warning", "finalizing", "finalized", "run_resumed"):
-        return [_told(view, event, line.kind, line.text) for line in view.lines[-_n_lines(event) :]] if _n_lines(event) else []
+    if kind in (
+        "sandbox",
+        "attempt",
+        "merged",
+        "warning",
+        "finalizing",
+        "finalized",
+        "run_resumed",
+    ):
+        return (
+            [_told(view, event, line.kind, line.text) for line in view.lines[-_n_lines(event) :]]
+            if _n_lines(event)
+            else []
+        )
     return []
 
 
@@ -147,7 +179,11 @@ def _told(view: RunView, event: Mapping[str, Any], kind: str, text: str) -> str:
     if event.get("ev") != "attempt":
         return f"{kind:<10} {text}"
     best = view.best_attempt
-    standing = f"   best {score(best.score, best.score_se)}" if best and best.id == str(event.get("id")) else ""
+    standing = (
+        f"   best {score(best.score, best.score_se)}"
+        if best and best.id == str(event.get("id"))
+        else ""
+    )
     return f"{_where(event)}  {kind:<10} {text}{standing}"
 
 

@@ -32,6 +32,12 @@ def costs_table(view: RunView) -> Table | None:
     for name in ("cost", "calls", "read", "written", "money"):
         table.add_column(name, justify="left" if name == "cost" else "right", no_wrap=True)
     for label, usage in (*by_verb(view), *by_trace(view), ("in all", view.usage)):
-        cells = (label, str(usage.calls), count(usage.input_tokens), count(usage.output_tokens), money(usage.usd))
+        cells = (
+            label,
+            str(usage.calls),
+            count(usage.input_tokens),
+            count(usage.output_tokens),
+            money(usage.usd),
+        )
         table.add_row(*(Text(cell, "bold" if label == "in all" else "") for cell in cells))
     return table

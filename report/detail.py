@@ -52,11 +52,21 @@ class Details:
             "hypothesis": hypothesis(view.hypotheses.get(attempt.id, {})),
             "diagnosis": diagnosis(view.diagnoses.get(place, {}), before, self.profile),
             "recalled": [hint(h) for h in view.recalls.get(place, ())],
-            "diff": compared(self._text(parent.script, 64_000, 1.0) if parent else "", script, int(40_000 * scale)) if parent else "",
+            "diff": compared(
+                self._text(parent.script, 64_000, 1.0) if parent else "",
+                script,
+                int(40_000 * scale),
+            )
+            if parent
+            else "",
             "script": script,
             "evidence": list(told(read_json(self.run_dir, attempt.evidence), int(80 * scale) + 4)),
             "segments": segments(read_json(self.run_dir, attempt.evidence)),
-            "log": clean(read_artifact(self.run_dir, attempt.log, int(8_000 * scale), tail=True), 10_000, lines=True),
+            "log": clean(
+                read_artifact(self.run_dir, attempt.log, int(8_000 * scale), tail=True),
+                10_000,
+                lines=True,
+            ),
             "resources": resources(view.executions.get(attempt.id, {}), attempt),
         }
 
@@ -77,7 +87,10 @@ def hypothesis(event: Event) -> dict[str, Any] | None:
     if not mapped(event):
         return None
     effect = mapped(event.get("effect"))
-    texts = {name: clean(event.get(name), 1000) for name in ("id", "statement", "challenge", "component", "plan", "refuted_by", "cost")}
+    texts = {
+        name: clean(event.get(name), 1000)
+        for name in ("id", "statement", "challenge", "component", "plan", "refuted_by", "cost")
+    }
     cites = [clean(c, 80) for c in listed(event.get("cites"), 10)]
     return texts | {
         "sign": number(effect.get("sign")),
@@ -87,7 +100,9 @@ def hypothesis(event: Event) -> dict[str, Any] | None:
     }
 
 
-def diagnosis(event: Event, evidence: Mapping[str, Any], profile: Mapping[str, Any]) -> dict[str, Any] | None:
+def diagnosis(
+    event: Event, evidence: Mapping[str, Any], profile: Mapping[str, Any]
+) -> dict[str, Any] | None:
     """Observations with what they cite, causes, ranked hypotheses; None where the attempt rests on none."""
     if not event:
         return None
@@ -95,14 +110,18 @@ def diagnosis(event: Event, evidence: Mapping[str, Any], profile: Mapping[str, A
     observations = [
         {
             "text": clean(seen.get("text"), 600),
-            "cites": [[clean(path, 80), cited(whole, path)] for path in listed(seen.get("cites"), 8)],
+            "cites": [
+                [clean(path, 80), cited(whole, path)] for path in listed(seen.get("cites"), 8)
+            ],
         }
         for seen in map(mapped, listed(event.get("observations")))
     ]
     return {
         "observations": observations,
         "causes": [clean(cause, 600) for cause in listed(event.get("causes"), 12)],
-        "hypotheses": [h for found in listed(event.get("hypotheses"), 12) if (h := hypothesis(mapped(found)))],
+        "hypotheses": [
+            h for found in listed(event.get("hypotheses"), 12) if (h := hypothesis(mapped(found)))
+        ],
     }
 
 
@@ -112,7 +131,9 @@ def cited(evidence: Mapping[str, Any], path: object) -> str:
     value: Any = evidence if parts else None
     for name, index in parts:
         if index:
-            value = value[int(index)] if isinstance(value, list) and int(index) < len(value) else None
+            value = (
+                value[int(index)] if isinstance(value, list) and int(index) < len(value) else None
+            )
         else:
             value = value.get(name) if isinstance(value, dict) else None
     return "" if value is None else short(value)
@@ -123,15 +144,23 @@ def short(value: object, limit: int = 160) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, dict):
-        return clean(", ".join(f"{key} {short(item, 40)}" for key, item in list(value.items())[:8]), limit)
+        return clean(
+            ", ".join(f"{key} {short(item, 40)}" for key, item in list(value.items())[:8]), limit
+        )
     if isinstance(value, list):
-        return clean(", ".join(short(item, 40) for item in value[:8]) + (" …" if len(value) > 8 else ""), limit)
+        return clean(
+            ", ".join(short(item, 40) for item in value[:8]) + (" …" if len(value) > 8 else ""),
+            limit,
+        )
     return clean(value if isinstance(value, str) else json.dumps(value, default=str), limit)
 
 
 def hint(event: Event) -> dict[str, Any]:
     """A recalled success (or refutation) with its weight."""
-    texts = {name: clean(event.get(name), 600) for name in ("kind", "hypothesis", "component", "challenge", "where")}
+    texts = {
+        name: clean(event.get(name), 600)
+        for name in ("kind", "hypothesis", "component", "challenge", "where")
+    }
     return texts | {name: number(event.get(name)) for name in ("gain", "gain_se", "weight")}
 
 
@@ -141,7 +170,11 @@ def compared(old: str, new: str, limit: int) -> str:
     if max(len(before), len(after)) > MAX_COMPARED_LINES:
         return ""
     text = "\n".join(list(difflib.unified_diff(before, after, n=3, lineterm=""))[2:])
-    return text if len(text) <= limit else text[:limit].rpartition("\n")[0] + "\n… the rest of the diff is left out"
+    return (
+        text
+        if len(text) <= limit
+        else text[:limit].rpartition("\n")[0] + "\n… the rest of the diff is left out"
+    )
 
 
 def told(evidence: Mapping[str, Any], n: int) -> Iterator[list[str]]:
@@ -158,7 +191,15 @@ def told(evidence: Mapping[str, Any], n: int) -> Iterator[list[str]]:
 def segments(evidence: Mapping[str, Any]) -> list[list[Any]]:
     """Where the loss concentrates: [column, value, ratio to the mean loss, rows]."""
     found = [mapped(row) for row in listed(evidence.get("segments"), 8)]
-    return [[clean(s.get("column"), 80), clean(s.get("value"), 80), number(s.get("ratio")), number(s.get("n"))] for s in found]
+    return [
+        [
+            clean(s.get("column"), 80),
+            clean(s.get("value"), 80),
+            number(s.get("ratio")),
+            number(s.get("n")),
+        ]
+        for s in found
+    ]
 
 
 def resources(event: Event, attempt: Attempt) -> list[list[str]]:
@@ -168,7 +209,12 @@ def resources(event: Event, attempt: Attempt) -> list[list[str]]:
         ["wall time", words.duration(attempt.seconds)],
         ["CPU time", words.duration(number(event.get("cpu_s")))],
         ["peak memory", words.size(number(event.get("peak_bytes")))],
-        ["ended by", {"exit": f"exit {int(code)}" if code is not None else "exit"}.get(str(event.get("end")), clean(event.get("end"), 40))],
+        [
+            "ended by",
+            {"exit": f"exit {int(code)}" if code is not None else "exit"}.get(
+                str(event.get("end")), clean(event.get("end"), 40)
+            ),
+        ],
         ["sandbox", clean(event.get("tier"), 40)],
     ]
     if attempt.usage.tokens:

@@ -57,7 +57,9 @@ def load(run_dir: Path | str) -> RunView:
 
 def so_far(run_dir: Path | None) -> RunView:
     """What earlier sessions of a run told, for a listener of its next one; nothing for a new run."""
-    return load(run_dir) if run_dir is not None and (run_dir / "events.jsonl").is_file() else RunView()
+    return (
+        load(run_dir) if run_dir is not None and (run_dir / "events.jsonl").is_file() else RunView()
+    )
 
 
 def state(view: RunView, now: float, alive: bool | None = None) -> str:

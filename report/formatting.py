@@ -17,7 +17,11 @@ def clean(value: object, limit: int = 400, *, lines: bool = False) -> str:
     kept = text.translate(_LINES if lines else _WORDS)
     if not lines:
         kept = " ".join(kept.split())
-    return kept if len(kept) <= limit and len(text) < 4 * limit + 64 else kept[: max(limit - 1, 0)].rstrip() + "…"
+    return (
+        kept
+        if len(kept) <= limit and len(text) < 4 * limit + 64
+        else kept[: max(limit - 1, 0)].rstrip() + "…"
+    )
 
 
 class _Kept(dict[int, str]):

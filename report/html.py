@@ -24,10 +24,27 @@ from report.payload import chunks, index
 
 WEB = Path(__file__).parent / "web"
 STYLES = ("base.css", "parts.css")
-SCRIPTS = ("vendor/d3.js", "vendor/prism.js", "dom.js", "plot.js", "curve.js", "forest.js", "table.js", "diff.js", "attempt.js", "app.js")
+SCRIPTS = (
+    "vendor/d3.js",
+    "vendor/prism.js",
+    "dom.js",
+    "plot.js",
+    "curve.js",
+    "forest.js",
+    "table.js",
+    "diff.js",
+    "attempt.js",
+    "app.js",
+)
 
 
-def write_report(run_dir: Path, *, alive: bool | None = None, refresh_s: float = 0, details: Details | None = None) -> Path:
+def write_report(
+    run_dir: Path,
+    *,
+    alive: bool | None = None,
+    refresh_s: float = 0,
+    details: Details | None = None,
+) -> Path:
     """Writes RUN/report.html in one stroke and gives its path. Raises OSError where the folder cannot be written."""
     page = render(load(run_dir), run_dir, alive=alive, refresh_s=refresh_s, details=details)
     path = run_dir / "report.html"
@@ -68,7 +85,13 @@ def template() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     loader = FileSystemLoader(WEB)
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     return environment.get_template("page.html.j2")
 

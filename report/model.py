@@ -25,7 +25,10 @@ class Usage:
 
     def __add__(self, other: Usage) -> Usage:
         usd = None if self.usd is None and other.usd is None else (self.usd or 0) + (other.usd or 0)
-        tokens_in, tokens_out = self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens
+        tokens_in, tokens_out = (
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+        )
         return Usage(self.calls + other.calls, tokens_in, tokens_out, usd)
 
 

@@ -68,7 +68,11 @@ def place(view: RunView, n: int, value: float) -> tuple[float, float]:
 def points(view: RunView) -> list[tuple[float, float, str, str]]:
     """(x, y, verdict, words) of every scored attempt."""
     return [
-        (*place(view, n, a.score or 0.0), a.verdict, f"{a.id}: {score(a.score, a.score_se)}, {a.verdict}")
+        (
+            *place(view, n, a.score or 0.0),
+            a.verdict,
+            f"{a.id}: {score(a.score, a.score_se)}, {a.verdict}",
+        )
         for n, a in enumerate(scored(view))
     ]
 

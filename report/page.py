@@ -38,7 +38,9 @@ def facts(view: RunView, run_dir: Path, state: str, now: float) -> dict[str, Any
         "state": state,
         "state_text": STATES.get(state, "Finished"),
         "ended": ending(view, state, now),
-        "resume": f"gome resume {shlex.quote(str(run_dir))}" if state in (*RESUMABLE, "lost") else "",
+        "resume": f"gome resume {shlex.quote(str(run_dir))}"
+        if state in (*RESUMABLE, "lost")
+        else "",
         "best": score(view.best_attempt.score) if view.best_attempt else "",
         "best_se": error(view),
         "best_id": view.best or "",
@@ -57,7 +59,10 @@ def facts(view: RunView, run_dir: Path, state: str, now: float) -> dict[str, Any
         "cost": cost(view),
         "task_rows": task_rows(view, setup),
         "notes": [clean(note, 300) for note in listed(view.profile.get("notes"))],
-        "settings": [(clean(key, 60), "–" if value in (None, [], "") else short(value)) for key, value in sorted(view.settings.items())],
+        "settings": [
+            (clean(key, 60), "–" if value in (None, [], "") else short(value))
+            for key, value in sorted(view.settings.items())
+        ],
         "environment": environment(view, meta, setup),
         "written": clean(meta.get("created"), 40),
     }
@@ -122,7 +127,9 @@ def blended(view: RunView) -> str:
     if not found or view.ended is None:
         return ""
     verdict = (
-        "was handed over: it is better than the best single solution" if found.get("wins") else "was not better than the best single one"
+        "was handed over: it is better than the best single solution"
+        if found.get("wins")
+        else "was not better than the best single one"
     )
     return f"The blend of accepted solutions ({clean(found.get('attempt'), 100)}, {score(number(found.get('score')))}) {verdict}."
 
@@ -131,13 +138,20 @@ def submission(view: RunView, run_dir: Path) -> dict[str, str] | None:
     path = run_dir / "best" / "submission.csv"
     if not path.is_file():
         return None
-    return {"path": str(path), "solution": str(path.with_name("solution.py")), "final": "final" if view.final else "best so far, not final"}
+    return {
+        "path": str(path),
+        "solution": str(path.with_name("solution.py")),
+        "final": "final" if view.final else "best so far, not final",
+    }
 
 
 def verdicts(view: RunView) -> dict[str, Any]:
     """Counts by verdict with the shares of a stacked bar."""
     attempts = list(view.attempts.values())
-    counts = [(v, sum(a.verdict == v for a in attempts)) for v in ("accepted", "tie", "rejected", "failed")]
+    counts = [
+        (v, sum(a.verdict == v for a in attempts))
+        for v in ("accepted", "tie", "rejected", "failed")
+    ]
     parts, at = [], 0.0
     for name, n in counts:
         width = 100 * n / max(len(attempts), 1)
@@ -149,9 +163,17 @@ def verdicts(view: RunView) -> dict[str, Any]:
 def bars(view: RunView, now: float) -> list[dict[str, Any]]:
     """Budgets with the share that is used; None where there is no limit."""
     rows = budgets(view, now)
-    kept = f", {duration(view.kept_s)} kept for the finale" if view.kept_s and view.ended is None else ""
+    kept = (
+        f", {duration(view.kept_s)} kept for the finale"
+        if view.kept_s and view.ended is None
+        else ""
+    )
     return [
-        {"name": b.name, "text": b.text + kept * (b.name == "time"), "share": round(100 * min(b.used / b.limit, 1), 2) if b.limit else None}
+        {
+            "name": b.name,
+            "text": b.text + kept * (b.name == "time"),
+            "share": round(100 * min(b.used / b.limit, 1), 2) if b.limit else None,
+        }
         for b in rows
     ]
 
@@ -181,14 +203,18 @@ def memory(view: RunView) -> dict[str, Any]:
         for found in map(hint, hints):
             old = strongest.get(found["hypothesis"])
             if old is None or abs(found["weight"] or 0) > abs(old["weight"] or 0):
-                strongest[found["hypothesis"]] = found | {"gain_text": gain(found["gain"], found["gain_se"])}
+                strongest[found["hypothesis"]] = found | {
+                    "gain_text": gain(found["gain"], found["gain_se"])
+                }
     top = sorted(strongest.values(), key=lambda h: -abs(h["weight"] or 0))[:12]
     return {
         "place": view.memory,
         "steps": len(served),
         "accepted": sum(a.verdict == "accepted" for a in served),
         "asked": len(view.recalls),
-        "top": [h | {"weight_text": f"{h['weight'] or 0:+.2f}".replace("-", words.MINUS)} for h in top],
+        "top": [
+            h | {"weight_text": f"{h['weight'] or 0:+.2f}".replace("-", words.MINUS)} for h in top
+        ],
     }
 
 
@@ -260,7 +286,10 @@ def environment(view: RunView, meta: dict[str, Any], setup: dict[str, Any]) -> R
     held = setup.get("enforced")
     rows: Rows = [
         ("sandbox tier", view.sandbox or clean(setup.get("tier"), 40)),
-        ("scripts are held to", ", ".join(clean(one, 40) for one in held[:20]) if isinstance(held, list) else ""),
+        (
+            "scripts are held to",
+            ", ".join(clean(one, 40) for one in held[:20]) if isinstance(held, list) else "",
+        ),
         ("sandbox", clean(setup.get("notice"), 1000).removeprefix("Sandbox: ")),
         ("reasoner", view.reasoner),
         ("memory", view.memory),
@@ -268,7 +297,13 @@ def environment(view: RunView, meta: dict[str, Any], setup: dict[str, Any]) -> R
     if number(setup.get("cpus")):
         rows.append(("cores for a script", short(setup.get("cpus"))))
     rows.append(("GPUs", short(setup.get("gpus")) or "none"))
-    rows += [("Python", clean(meta.get("python"), 40)), ("platform", clean(meta.get("platform"), 120))]
-    rows += [(clean(name, 60), clean(value, 40)) for name, value in list(mapped(meta.get("versions")).items())[:40]]
+    rows += [
+        ("Python", clean(meta.get("python"), 40)),
+        ("platform", clean(meta.get("platform"), 120)),
+    ]
+    rows += [
+        (clean(name, 60), clean(value, 40))
+        for name, value in list(mapped(meta.get("versions")).items())[:40]
+    ]
     rows += [("task folder", clean(meta.get("task"), 400)), ("sessions", str(view.n_resumed + 1))]
     return [(label, text) for label, text in rows if text]

@@ -31,7 +31,10 @@ def index(view: RunView) -> dict[str, Any]:
         "perChunk": PER_CHUNK,
         "start": view.started,
         "attempts": [row(attempt) for attempt in view.attempts.values()],
-        "merges": [{"round": m.round, "after": n, "actions": list(m.actions)} for m, n in merges_after(view)],
+        "merges": [
+            {"round": m.round, "after": n, "actions": list(m.actions)}
+            for m, n in merges_after(view)
+        ],
         "audit": audit(view) if ended else {},
     }
 
@@ -81,7 +84,9 @@ def audit(view: RunView) -> dict[str, float]:
     """Scores on the hidden audit rows, known only once the run has ended: attempt -> score."""
     rows = [*view.candidates, *contest(view)]
     return {
-        clean(row.get("attempt"), 100): value for row in rows if isinstance(row, dict) and (value := number(row.get("audit"))) is not None
+        clean(row.get("attempt"), 100): value
+        for row in rows
+        if isinstance(row, dict) and (value := number(row.get("audit"))) is not None
     }
 
 

@@ -32,8 +32,12 @@ def _tick(view: RunView, event: Event, *, resumed: bool) -> RunView:
     t = number(event.get("t"))
     if t is None:
         return view
-    step = 0.0 if view.last is None or resumed or view.ended is not None else max(0.0, t - view.last)
-    return replace(view, started=view.started or t, last=max(t, view.last or t), active_s=view.active_s + step)
+    step = (
+        0.0 if view.last is None or resumed or view.ended is not None else max(0.0, t - view.last)
+    )
+    return replace(
+        view, started=view.started or t, last=max(t, view.last or t), active_s=view.active_s + step
+    )
 
 
 def _time(view: RunView, event: Event) -> float:
@@ -55,7 +59,12 @@ def _id(value: object) -> str | None:
 def usage(value: object) -> Usage:
     """A Usage from an event's `usage`, whatever is in it."""
     got = _dict(value)
-    return Usage(whole(got.get("calls")), whole(got.get("input_tokens")), whole(got.get("output_tokens")), number(got.get("usd")))
+    return Usage(
+        whole(got.get("calls")),
+        whole(got.get("input_tokens")),
+        whole(got.get("output_tokens")),
+        number(got.get("usd")),
+    )
 
 
 def _say(view: RunView, event: Event, kind: str, text: str, trace: int | None = None) -> RunView:
@@ -64,7 +73,10 @@ def _say(view: RunView, event: Event, kind: str, text: str, trace: int | None = 
 
 def _spend(view: RunView, event: Event, activity: str) -> RunView:
     cost = usage(event.get("usage"))
-    seconds = {**view.seconds, activity: view.seconds.get(activity, 0.0) + (number(event.get("seconds")) or 0.0)}
+    seconds = {
+        **view.seconds,
+        activity: view.seconds.get(activity, 0.0) + (number(event.get("seconds")) or 0.0),
+    }
     spent = {**view.spent, activity: view.spent.get(activity, Usage()) + cost}
     return replace(view, usage=view.usage + cost, seconds=seconds, spent=spent)
 
@@ -96,7 +108,9 @@ def _started(view: RunView, event: Event) -> RunView:
 
 def _resumed(view: RunView, event: Event) -> RunView:
     view = replace(view, ended=None, n_resumed=view.n_resumed + 1)
-    traces = {i: replace(t, activity="resuming", since=_time(view, event)) for i, t in view.traces.items()}
+    traces = {
+        i: replace(t, activity="resuming", since=_time(view, event)) for i, t in view.traces.items()
+    }
     return _say(replace(view, traces=traces), event, "resumed", "goes on where it stood")
 
 
@@ -115,7 +129,9 @@ def _wrote(activity: str) -> Callable[[RunView, Event], RunView]:
         text = clean(event.get("summary"))
         hypothesis = _dict(event.get("hypothesis"))
         statement = clean(hypothesis.get("statement")) or text
-        view = _trace(_spend(view, event, activity), event, activity="waiting", hypothesis=statement)
+        view = _trace(
+            _spend(view, event, activity), event, activity="waiting", hypothesis=statement
+        )
         attempt = _id(event.get("attempt"))
         if attempt is None:
             return view
@@ -149,7 +165,9 @@ def _execution_progress(view: RunView, event: Event) -> RunView:
     """The last line of a script that runs; told live and never kept."""
     text, trace = clean(event.get("text"), 200), view.traces.get(whole(event.get("trace"), -1))
     if trace is not None:
-        return _trace(view, event, progress=text) if text and trace.activity == "executing" else view
+        return (
+            _trace(view, event, progress=text) if text and trace.activity == "executing" else view
+        )
     return _also(view, event, text)
 
 
@@ -174,10 +192,19 @@ def attempt_of(event: Event, order: int) -> Attempt:
     predicted, verdict = _dict(event.get("predicted")), event.get("verdict")
     folds = event.get("folds")
     problems = event.get("problems")
-    said = [_dict(p).get("message") or _dict(p).get("code") for p in problems[:20]] if isinstance(problems, list) else []
+    said = (
+        [_dict(p).get("message") or _dict(p).get("code") for p in problems[:20]]
+        if isinstance(problems, list)
+        else []
+    )
     sign = number(predicted.get("sign"))
-    refs: dict[str, Any] = {name: clean(event.get(name), 128) for name in ("script", "evidence", "log")}
-    numbers: dict[str, Any] = {name: number(event.get(name)) for name in ("confidence", "score", "score_se", "gain", "gain_se", "seconds")}
+    refs: dict[str, Any] = {
+        name: clean(event.get(name), 128) for name in ("script", "evidence", "log")
+    }
+    numbers: dict[str, Any] = {
+        name: number(event.get(name))
+        for name in ("confidence", "score", "score_se", "gain", "gain_se", "seconds")
+    }
     return Attempt(
         id=_id(event.get("id")) or f"attempt-{order}", order=order, t=number(event.get("t")) or 0.0,
         trace=whole(event.get("trace"), -1), step=whole(event.get("step")), parent=_id(event.get("parent")),
@@ -194,7 +221,9 @@ def attempt_of(event: Event, order: int) -> Attempt:
 
 def _attempted(view: RunView, event: Event) -> RunView:
     attempt = attempt_of(event, len(view.attempts))
-    if attempt.id in view.attempts:  # a step that was repeated after a crash: the first record stands
+    if (
+        attempt.id in view.attempts
+    ):  # a step that was repeated after a crash: the first record stands
         return view
     view = replace(view, attempts={**view.attempts, attempt.id: attempt})
     if attempt.trace in view.traces or attempt.kind in ("draft", "update", "repair", "crossover"):
@@ -236,11 +265,17 @@ def told(attempt: Attempt) -> str:
         return f"{what}: {why}" if why else what
     if attempt.gain is None:
         return f"{words.score(attempt.score, attempt.score_se)}  {what}"
-    rest = DIFFERENCE.sub("", why).strip(" :,") + ("; it takes the best's place" if attempt.replaces and attempt.verdict == "tie" else "")
-    return f"{words.gain(attempt.gain, attempt.gain_se)}  {what}" + (f" ({rest})" if rest and attempt.verdict != "accepted" else "")
+    rest = DIFFERENCE.sub("", why).strip(" :,") + (
+        "; it takes the best's place" if attempt.replaces and attempt.verdict == "tie" else ""
+    )
+    return f"{words.gain(attempt.gain, attempt.gain_se)}  {what}" + (
+        f" ({rest})" if rest and attempt.verdict != "accepted" else ""
+    )
 
 
-DIFFERENCE = re.compile(r"^(within noise|worse|better): |[+−-]?[\d.e+-]+ ± [\d.e+-]+(, )?")  # what verdict and gain say already
+DIFFERENCE = re.compile(
+    r"^(within noise|worse|better): |[+−-]?[\d.e+-]+ ± [\d.e+-]+(, )?"
+)  # what verdict and gain say already
 
 
 def _merged(view: RunView, event: Event) -> RunView:
@@ -250,8 +285,13 @@ def _merged(view: RunView, event: Event) -> RunView:
     standings = event.get("standings")
     for row in standings[:256] if isinstance(standings, list) else ():
         if isinstance(row, dict) and number(row.get("trace")) is not None:
-            view = _trace(view, {**row, "t": event.get("t")}, status=clean(row.get("status"), 20) or "running")
-    view = replace(view, merges=(*view.merges, Merge(whole(event.get("round")), _time(view, event), actions, best)))
+            view = _trace(
+                view, {**row, "t": event.get("t")}, status=clean(row.get("status"), 20) or "running"
+            )
+    view = replace(
+        view,
+        merges=(*view.merges, Merge(whole(event.get("round")), _time(view, event), actions, best)),
+    )
     for action in actions:
         view = _say(view, event, "merged", action)
     return view
@@ -260,8 +300,16 @@ def _merged(view: RunView, event: Event) -> RunView:
 def _finalizing(view: RunView, event: Event) -> RunView:
     found = event.get("candidates")
     view = replace(view, candidates=tuple(found[:100]) if isinstance(found, list) else ())
-    traces = {i: replace(t, activity="done" if t.status == "done" else t.status, since=None) for i, t in view.traces.items()}
-    return _say(replace(view, traces=traces), event, "finalizing", words.plural(len(view.candidates), "candidate"))
+    traces = {
+        i: replace(t, activity="done" if t.status == "done" else t.status, since=None)
+        for i, t in view.traces.items()
+    }
+    return _say(
+        replace(view, traces=traces),
+        event,
+        "finalizing",
+        words.plural(len(view.candidates), "candidate"),
+    )
 
 
 def _finalized(view: RunView, event: Event) -> RunView:
@@ -275,7 +323,9 @@ def _checked(view: RunView, event: Event) -> RunView:
 
 def _unanswered(view: RunView, event: Event) -> RunView:
     trace = whole(event.get("trace")) if number(event.get("trace")) is not None else None
-    return _say(_spend(view, event, "unanswered"), event, "unanswered", clean(event.get("message")), trace)
+    return _say(
+        _spend(view, event, "unanswered"), event, "unanswered", clean(event.get("message")), trace
+    )
 
 
 def _warned(view: RunView, event: Event) -> RunView:
@@ -292,7 +342,9 @@ def _isolated(view: RunView, event: Event) -> RunView:
 def _ended(view: RunView, event: Event) -> RunView:
     traces = {i: replace(t, activity="", since=None) for i, t in view.traces.items()}
     best = _id(_dict(event.get("best")).get("attempt"))
-    view = replace(view, ended=event, traces=traces, also={}, best=best if best in view.attempts else view.best)
+    view = replace(
+        view, ended=event, traces=traces, also={}, best=best if best in view.attempts else view.best
+    )
     text = clean(event.get("message")) or clean(event.get("reason"), 40)
     return _say(view, event, "ended", text)
 

@@ -27,15 +27,28 @@ def arrow(view: RunView) -> str:
 def headline(view: RunView) -> str:
     """`run … · task … · auc, higher is better · 4 traces · expert · bubblewrap`."""
     better = "higher is better" if view.rising else "lower is better"
-    parts = [f"run {view.run}", view.task, f"{view.metric}, {better}", plural(view.n_traces, "trace"), view.reasoner, view.sandbox]
+    parts = [
+        f"run {view.run}",
+        view.task,
+        f"{view.metric}, {better}",
+        plural(view.n_traces, "trace"),
+        view.reasoner,
+        view.sandbox,
+    ]
     return " · ".join(part for part in parts if part)
 
 
 def most_helpful(view: RunView) -> Attempt | None:
     """The accepted change with the largest gain over its parent, on the way to the best where there is one; None: nothing improved."""
-    gains = [a for a in view.attempts.values() if a.verdict == "accepted" and a.parent and a.kind != "refit" and (a.gain or 0) > 0]
+    gains = [
+        a
+        for a in view.attempts.values()
+        if a.verdict == "accepted" and a.parent and a.kind != "refit" and (a.gain or 0) > 0
+    ]
     way = lineage(view)
-    return max([a for a in gains if a.id in way] or gains, key=lambda a: a.gain or 0.0, default=None)
+    return max(
+        [a for a in gains if a.id in way] or gains, key=lambda a: a.gain or 0.0, default=None
+    )
 
 
 def lineage(view: RunView) -> set[str]:
@@ -83,7 +96,11 @@ def summary_rows(view: RunView, run_dir: Path | None) -> list[tuple[str, str]]:
     """What the end of a run says: (label, text) rows, a missing one left out."""
     ended = view.ended or {}
     reason = clean(ended.get("reason"), 20)
-    rows = [("score", f"{first_to_best(view)}  {view.metric} {arrow(view)}"), ("", helped_most(view)), ("used", used(view))]
+    rows = [
+        ("score", f"{first_to_best(view)}  {view.metric} {arrow(view)}"),
+        ("", helped_most(view)),
+        ("used", used(view)),
+    ]
     if view.final is not None:
         rows.append(("submission", _path(run_dir, clean(view.final.get("submission"), 1000))))
         rows.append(("solution", _path(run_dir, clean(view.final.get("solution"), 1000))))

@@ -47,7 +47,9 @@ class Artifacts:
         try:
             raw = path.read_bytes()
         except OSError as error:
-            raise ArtifactError(f"{path}: cannot be read ({error.strerror}); repair the run") from error
+            raise ArtifactError(
+                f"{path}: cannot be read ({error.strerror}); repair the run"
+            ) from error
         if hashlib.sha256(raw).hexdigest() != ref:
             raise ArtifactError(f"{path}: its content does not match its name; repair the run")
         return raw.decode()

@@ -29,7 +29,9 @@ async def publish(run: Run, best: Best, *, force: bool = False) -> None:
         if not force and not better(run.prepared.task.direction, best["score"], known):
             return
         attempt = run.attempt(best["ref"])
-        await place(run, folder, attempt, run.artifacts.path(attempt["submission"]), run.prepared.inputs)
+        await place(
+            run, folder, attempt, run.artifacts.path(attempt["submission"]), run.prepared.inputs
+        )
         write_atomic(folder / "best.json", json.dumps({**best, "refit": False}, indent=2))
 
 
@@ -41,7 +43,9 @@ def published(folder: Path) -> Json | None:
     return value
 
 
-async def place(run: Run, folder: Path, attempt: Json, submission: Path, inputs: dict[str, str]) -> dict[str, str]:
+async def place(
+    run: Run, folder: Path, attempt: Json, submission: Path, inputs: dict[str, str]
+) -> dict[str, str]:
     """Writes the files, each atomically; gives their hashes. input/ is linked so that solution.py runs alone.
 
     An ensemble's solution.py is a driver; its members' scripts lie in members/NAME/.
@@ -57,8 +61,15 @@ async def place(run: Run, folder: Path, attempt: Json, submission: Path, inputs:
 
 def hashed(folder: Path) -> dict[str, str]:
     """sha256 of every file that is handed over."""
-    files = [folder / "solution.py", folder / "submission.csv", *sorted(folder.glob("members/*/solution.py"))]
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    files = [
+        folder / "solution.py",
+        folder / "submission.csv",
+        *sorted(folder.glob("members/*/solution.py")),
+    ]
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 def place_members(run: Run, folder: Path, members: Json) -> None:

@@ -10,7 +10,10 @@ from graph.state import Used, Work
 from run.run import Json, Run
 
 LEAST_DRAFT_S = 60.0  # a first draft gets at least so much, whatever its share
-SMALL_EDIT = {"low": 4.0, "medium": 10.0}  # a hypothesis of this cost: so many times its parent's seconds ...
+SMALL_EDIT = {
+    "low": 4.0,
+    "medium": 10.0,
+}  # a hypothesis of this cost: so many times its parent's seconds ...
 SMALL_EDIT_S = 60.0  # ... and this; a busy machine is slow
 REPEAT, REPEAT_S = 3.0, 30.0  # the same for a script that is run again under another seed
 
@@ -23,7 +26,11 @@ def plan(run: Run) -> Json:
     total = settings.max_executions
 
     def shares(whole: float | None) -> Json:
-        return {"draft": part(whole, draft), "improve": part(whole, 1 - draft), "finalize": 0 if whole else None}
+        return {
+            "draft": part(whole, draft),
+            "improve": part(whole, 1 - draft),
+            "finalize": 0 if whole else None,
+        }
 
     return {
         "seconds": {
@@ -59,7 +66,9 @@ def over(run: Run, used: Used) -> str:
     settings = run.settings
     if used["time_s"] >= settings.time_s * (1 - settings.finalize_share):
         return "budget: time"
-    if settings.max_executions is not None and used["executions"] >= settings.max_executions - reserved_executions(run):
+    if settings.max_executions is not None and used[
+        "executions"
+    ] >= settings.max_executions - reserved_executions(run):
         return "budget: executions"
     if settings.max_tokens and used["tokens"] >= settings.max_tokens:
         return "budget: tokens"
@@ -71,7 +80,11 @@ def over(run: Run, used: Used) -> str:
 def drafting_spent(run: Run, used: Used) -> bool:
     """Whether first drafts have used up their share of tokens, money or executions, so that a broken one is not repaired again."""
     settings, share = run.settings, run.settings.draft_share
-    limits = ((settings.max_tokens, used["tokens"]), (settings.max_usd, used["usd"]), (settings.max_executions, used["executions"]))
+    limits = (
+        (settings.max_tokens, used["tokens"]),
+        (settings.max_usd, used["usd"]),
+        (settings.max_executions, used["executions"]),
+    )
     return any(limit is not None and spent >= share * limit for limit, spent in limits)
 
 
@@ -84,7 +97,12 @@ def script_limit_s(run: Run, work: Work | None = None) -> float:
     """Wall limit of the next script: the setting or what is left; a draft's share for a draft; short for a small edit."""
     settings = run.settings
     limit = min(run.prepared.task.run_time_s or settings.run_time_s, left_s(run))
-    if work is not None and work["kind"] == "draft" and work["mode"] == "draft" and work["parent"] is None:
+    if (
+        work is not None
+        and work["kind"] == "draft"
+        and work["mode"] == "draft"
+        and work["parent"] is None
+    ):
         limit = min(limit, max(LEAST_DRAFT_S, settings.draft_share * settings.time_s))
     if work is not None and (small := small_edit_s(run, work)) is not None:
         limit = min(limit, small)
@@ -107,6 +125,9 @@ def repeat_limit_s(run: Run, seconds: float) -> float | None:
     if room < 2 * seconds + 5:
         return None
     reserve = 0 if run.finishing else reserved_executions(run)
-    if settings.max_executions is not None and used["executions"] >= settings.max_executions - reserve:
+    if (
+        settings.max_executions is not None
+        and used["executions"] >= settings.max_executions - reserve
+    ):
         return None
     return min(room, REPEAT * seconds + REPEAT_S)

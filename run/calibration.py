@@ -25,7 +25,12 @@ def predictions(attempts: Iterable[Attempt]) -> list[Prediction]:
 
 def measured(attempt: Attempt) -> bool:
     hypothesis = attempt.get("hypothesis")
-    if not hypothesis or hypothesis.get("protocol") or attempt.get("problems") or attempt["mode"] == "crossover":
+    if (
+        not hypothesis
+        or hypothesis.get("protocol")
+        or attempt.get("problems")
+        or attempt["mode"] == "crossover"
+    ):
         return False
     lost_fairly = attempt["verdict"] in ("tie", "rejected") and attempt.get("from_best", True)
     return attempt["gain"] is not None and (attempt["verdict"] == "accepted" or lost_fairly)
@@ -55,7 +60,9 @@ def as_event(found: Calibration, reasoner: str) -> dict[str, Any]:
 
 
 def rounded(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: round(value, 4) if isinstance(value, float) else value for key, value in values.items()}
+    return {
+        key: round(value, 4) if isinstance(value, float) else value for key, value in values.items()
+    }
 
 
 def facts(found: Calibration | None) -> list[str]:
@@ -66,14 +73,20 @@ def facts(found: Calibration | None) -> list[str]:
         f"of {found.n} measured hypotheses {found.helped} helped beyond noise ({found.rate:.0%}); the mean confidence stated was"
         f" {found.confidence:.0%}: {verdict(found.confidence - found.rate)}"
     ]
-    told += [f"{line.key}: {line.helped} of {line.n} helped" for line in found.by_component if line.n >= 2]
+    told += [
+        f"{line.key}: {line.helped} of {line.n} helped"
+        for line in found.by_component
+        if line.n >= 2
+    ]
     told += [
         f"stated confidence {line.key}: {line.helped} of {line.n} helped ({line.rate:.0%})"
         for line in found.by_confidence
         if line.n >= ENOUGH
     ]
     if found.helped:
-        told.append(f"of the {found.helped} that helped {found.size_right} had the size that was predicted")
+        told.append(
+            f"of the {found.helped} that helped {found.size_right} had the size that was predicted"
+        )
     return told
 
 

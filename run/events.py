@@ -18,7 +18,13 @@ from typing import Any
 from graph.state import Used
 
 SCRIPTED = frozenset({"drafted", "updated", "repaired"})
-SPENDING = SCRIPTED | {"diagnosed", "reviewed", "unanswered", "checked", "execution_finished"}  # tokens or money
+SPENDING = SCRIPTED | {
+    "diagnosed",
+    "reviewed",
+    "unanswered",
+    "checked",
+    "execution_finished",
+}  # tokens or money
 Listener = Callable[[dict[str, Any]], None]
 
 
@@ -88,7 +94,9 @@ class Events:
         elif event.get("ev") in SCRIPTED or event.get("ev") == "run_resumed":
             self.unanswered = 0
         if event.get("ev") in SPENDING and isinstance(usage := event.get("usage"), dict):
-            self._tokens += int(amount(usage.get("input_tokens")) + amount(usage.get("output_tokens")))
+            self._tokens += int(
+                amount(usage.get("input_tokens")) + amount(usage.get("output_tokens"))
+            )
             self._usd += amount(usage.get("usd"))
 
     def emit(self, ev: str, *, key: str = "", **data: Any) -> None:
@@ -141,7 +149,12 @@ def is_prefix(path: Path, size: int, sha256: str) -> bool:
 
 def amount(value: object) -> float:
     """A count of seconds, tokens or dollars as a file tells it: finite and not negative, else 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not math.isfinite(value)
+        or value < 0
+    ):
         return 0.0
     return float(value)
 

@@ -26,13 +26,22 @@ def add_hint(folder: Path, text: str, *, trace: int | None = None, key: str = ""
     if len(said) > MAX_CHARS:
         raise HintError(f"the hint has {len(said)} characters; {MAX_CHARS} are read, so shorten it")
     if not (key and any(hint.get("key") == key for hint in read(folder / NAME))):
-        append(folder / NAME, json.dumps({"t": round(time.time(), 3), "ev": "hint", "text": said, "trace": trace, "key": key}))
+        append(
+            folder / NAME,
+            json.dumps(
+                {"t": round(time.time(), 3), "ev": "hint", "text": said, "trace": trace, "key": key}
+            ),
+        )
     return said
 
 
 def hints_for(folder: Path, trace: int) -> list[str]:
     """The person's latest words that concern this trace, oldest first."""
-    found = [plain(str(hint.get("text", "")))[:MAX_CHARS] for hint in read(folder / NAME) if hint.get("trace") in (None, trace)]
+    found = [
+        plain(str(hint.get("text", "")))[:MAX_CHARS]
+        for hint in read(folder / NAME)
+        if hint.get("trace") in (None, trace)
+    ]
     return [text for text in found if text][-N_QUOTED:]
 
 
@@ -43,4 +52,6 @@ def hints_until(folder: Path, t: float) -> list[str]:
 
 def plain(text: str) -> str:
     """One line without control characters."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text[: 4 * MAX_CHARS]).split())
+    return " ".join(
+        "".join(char if char.isprintable() else " " for char in text[: 4 * MAX_CHARS]).split()
+    )

@@ -15,7 +15,21 @@ from run.calibration import Calibration, calibration, measured, prediction
 Json = dict[str, Any]
 
 WORDS = ("kind", "mode", "verdict")  # of a few values each: one string serves all gists
-NAMES = ("ref", "id", "prev", "parent", "trace", "step", "score", "gain", "gain_se", "seconds", "replaces", "from_best", "took")
+NAMES = (
+    "ref",
+    "id",
+    "prev",
+    "parent",
+    "trace",
+    "step",
+    "score",
+    "gain",
+    "gain_se",
+    "seconds",
+    "replaces",
+    "from_best",
+    "took",
+)
 WHETHER = ("script", "oof", "problems", "members")  # a gist only tells whether there are any
 
 
@@ -55,7 +69,12 @@ class Gists:
         """How predictions fared over the latest `limit` attempts of each chain; the last answer is kept."""
         key = (*heads, limit)
         if self.tallied[0] != key:
-            found = [each["prediction"] for head in heads for each in self(head, limit=limit) if each["prediction"]]
+            found = [
+                each["prediction"]
+                for head in heads
+                for each in self(head, limit=limit)
+                if each["prediction"]
+            ]
             self.tallied = (key, calibration(found))
         return self.tallied[1]
 
@@ -66,13 +85,23 @@ def gist(record: Json) -> Json:
     found |= {name: sys.intern(record[name]) for name in WORDS if name in record}
     found |= {name: bool(record.get(name)) for name in WHETHER}
     tokens = (record.get("usage") or {}).get("output_tokens", 0)
-    found |= {"usage": {"output_tokens": tokens} if tokens else None, "hypothesis": idea(record["hypothesis"])}
+    found |= {
+        "usage": {"output_tokens": tokens} if tokens else None,
+        "hypothesis": idea(record["hypothesis"]),
+    }
     return found | {"prediction": prediction(record) if measured(record) else None}
 
 
 def idea(hypothesis: Json | None) -> Json | None:
     if not hypothesis:
         return None
-    found = {name: hypothesis[name] for name in ("statement", "move", "protocol", "confidence") if hypothesis.get(name) is not None}
+    found = {
+        name: hypothesis[name]
+        for name in ("statement", "move", "protocol", "confidence")
+        if hypothesis.get(name) is not None
+    }
     size = (hypothesis.get("effect") or {}).get("size", "small")
-    return found | {"component": sys.intern(str(hypothesis.get("component") or "")), "effect": {"size": sys.intern(str(size))}}
+    return found | {
+        "component": sys.intern(str(hypothesis.get("component") or "")),
+        "effect": {"size": sys.intern(str(size))},
+    }

@@ -35,7 +35,9 @@ def hold(folder: Path) -> None:
         file.seek(0)
         owner = file.read(200).strip() or "unknown"
         file.close()
-        raise RunError(f"{folder} is being driven by another process ({owner}); wait for it or end it") from error
+        raise RunError(
+            f"{folder} is being driven by another process ({owner}); wait for it or end it"
+        ) from error
     with suppress(OSError):  # a full disk: the lock holds without the owner's name
         file.truncate(0)
         file.write(f"pid {os.getpid()}")
@@ -53,7 +55,9 @@ def lock(folder: Path) -> Iterator[None]:
     """Drives the run alone, also within this process."""
     key = str(folder.resolve())
     if key in _driving:
-        raise RunError(f"{folder} is being driven by another process (this very one, pid {os.getpid()}); wait for it or end it")
+        raise RunError(
+            f"{folder} is being driven by another process (this very one, pid {os.getpid()}); wait for it or end it"
+        )
     hold(folder)
     _driving.add(key)
     try:

@@ -62,7 +62,9 @@ def opened(line: str | bytes) -> Round | None:
         if hashlib.sha256(outer["body"].encode()).hexdigest() != outer["sha256"]:
             return None
         body = json.loads(outer["body"])
-        return Round(int(body["round"]), body["state"], int(body["events_bytes"]), str(body["events_sha256"]))
+        return Round(
+            int(body["round"]), body["state"], int(body["events_bytes"]), str(body["events_sha256"])
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 

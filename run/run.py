@@ -58,8 +58,12 @@ class Run:
         self.finishing = False  # the finale may spend its reserve
         self.busy: Counter[str] = Counter()  # verbs at work now
         self.flying: dict[int, str] = {}  # by trace: the hypothesis that it runs at this moment
-        self.judge: Callable[..., Any] | None = None  # a study may put another rule of acceptance here (scoring.acceptance.judge) ...
-        self.policy: Callable[..., Any] | None = None  # ... and another policy than the settings' (policies.protocol.Policy)
+        self.judge: Callable[..., Any] | None = (
+            None  # a study may put another rule of acceptance here (scoring.acceptance.judge) ...
+        )
+        self.policy: Callable[..., Any] | None = (
+            None  # ... and another policy than the settings' (policies.protocol.Policy)
+        )
         self.gists = Gists(self.attempt)
 
     # services, made when first used
@@ -107,7 +111,11 @@ class Run:
     @cached_property
     def directions(self) -> dict[int, str]:
         """One line per trace: what it drafted last; later drafts are told to differ."""
-        return {event["trace"]: str(event.get("summary")) for event in read(self.events.path) if event.get("ev") == "drafted"}
+        return {
+            event["trace"]: str(event.get("summary"))
+            for event in read(self.events.path)
+            if event.get("ev") == "drafted"
+        }
 
     # what the profile node found out
 
@@ -117,9 +125,13 @@ class Run:
         try:
             value: Json = json.loads((self.folder / "setup.json").read_text())
         except (OSError, ValueError) as error:
-            raise RunError(f"{self.folder}/setup.json cannot be read ({error}); start the run anew") from error
+            raise RunError(
+                f"{self.folder}/setup.json cannot be read ({error}); start the run anew"
+            ) from error
         root = value.get("root")
-        return value if root in (None, str(self.folder)) else rerooted(value, {root: str(self.folder)})
+        return (
+            value if root in (None, str(self.folder)) else rerooted(value, {root: str(self.folder)})
+        )
 
     @cached_property
     def prepared(self) -> Prepared:
@@ -136,7 +148,9 @@ class Run:
         value: Json = cached_json(self.artifacts.root, ref)
         return value
 
-    def chain(self, head: str | None, *, until: str | None = None, limit: int | None = None) -> list[Json]:
+    def chain(
+        self, head: str | None, *, until: str | None = None, limit: int | None = None
+    ) -> list[Json]:
         """A trace's attempts from `head` back to (not including) `until`, oldest first, at most the latest `limit`."""
         found: list[Json] = []
         while head and head != until and (limit is None or len(found) < limit):
@@ -203,7 +217,9 @@ def make_reasoner(settings: Settings, tell: Callable[[str], None]) -> Reasoner:
     from reasoner.chat.endpoint.options import Options
     from reasoner.chat.engine import make
 
-    return make(Options.model_validate(settings.model_dump(include=set(Options.model_fields))), tell)
+    return make(
+        Options.model_validate(settings.model_dump(include=set(Options.model_fields))), tell
+    )
 
 
 def stream(event: Json) -> None:
@@ -212,7 +228,10 @@ def stream(event: Json) -> None:
 
     try:
         writer = get_stream_writer()
-    except (RuntimeError, KeyError):  # not inside a node: a warning from a thread, or the session itself
+    except (
+        RuntimeError,
+        KeyError,
+    ):  # not inside a node: a warning from a thread, or the session itself
         return
     writer(event)
 
@@ -225,7 +244,9 @@ _open: dict[tuple[str, int], Run] = {}
 def open_run(folder: str | Path) -> Run:
     """The run of this folder in this event loop; opened at first use. This process then holds the run's lock."""
     key = (str(Path(folder).resolve()), id(asyncio.get_running_loop()))
-    for other in [other for other, run in _open.items() if run.loop.is_closed()]:  # its services died with their loop
+    for other in [
+        other for other, run in _open.items() if run.loop.is_closed()
+    ]:  # its services died with their loop
         del _open[other]
     if key not in _open:
         hold(Path(key[0]))
@@ -271,7 +292,9 @@ def make_folder(folder: Path, task: str, settings: Settings) -> None:
         }
         write_meta(folder, meta)
     except OSError as error:
-        raise TaskError(f"{folder}: the run folder cannot be written ({error.strerror}); choose another place with --runs-dir") from error
+        raise TaskError(
+            f"{folder}: the run folder cannot be written ({error.strerror}); choose another place with --runs-dir"
+        ) from error
 
 
 def prompts(settings: Settings) -> str | None:
@@ -304,9 +327,13 @@ def read_meta(folder: Path) -> Json:
     try:
         meta: Json = json.loads((folder / "run.json").read_text())
     except OSError as error:
-        raise RunError(f"{folder} is not a run folder (no run.json); `gome ls` lists the runs") from error
+        raise RunError(
+            f"{folder} is not a run folder (no run.json); `gome ls` lists the runs"
+        ) from error
     except ValueError as error:
-        raise RunError(f"{folder}/run.json is damaged ({error}); the run cannot be resumed") from error
+        raise RunError(
+            f"{folder}/run.json is damaged ({error}); the run cannot be resumed"
+        ) from error
     return meta
 
 
@@ -314,7 +341,17 @@ def versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
-    for name in ("gome", "langgraph", "langchain-core", "langchain-openai", "chromadb", "scikit-learn", "lightgbm", "pandas", "numpy"):
+    for name in (
+        "gome",
+        "langgraph",
+        "langchain-core",
+        "langchain-openai",
+        "chromadb",
+        "scikit-learn",
+        "lightgbm",
+        "pandas",
+        "numpy",
+    ):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

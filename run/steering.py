@@ -64,13 +64,27 @@ class Budget(Strict):
 class Answer(Strict):
     """The person's word. All of it may stay empty: then the run goes on as it would have."""
 
-    stop: bool = Field(False, title="Stop", description="end the run now: refit the best and hand it over")
-    hint: str = Field("", max_length=MAX_CHARS, title="Hint", description="quoted to the reasoner as your words from now on")
-    choose: list[Choose] = Field(default_factory=list, max_length=64, title="Next steps", description="what traces try next")
-    pin: list[int] = Field(
-        default_factory=list, max_length=64, title="Pin", description="traces that are left on their own path, never restarted"
+    stop: bool = Field(
+        False, title="Stop", description="end the run now: refit the best and hand it over"
     )
-    drop: list[int] = Field(default_factory=list, max_length=64, title="Drop", description="traces that end now")
+    hint: str = Field(
+        "",
+        max_length=MAX_CHARS,
+        title="Hint",
+        description="quoted to the reasoner as your words from now on",
+    )
+    choose: list[Choose] = Field(
+        default_factory=list, max_length=64, title="Next steps", description="what traces try next"
+    )
+    pin: list[int] = Field(
+        default_factory=list,
+        max_length=64,
+        title="Pin",
+        description="traces that are left on their own path, never restarted",
+    )
+    drop: list[int] = Field(
+        default_factory=list, max_length=64, title="Drop", description="traces that end now"
+    )
     budget: Budget | None = Field(None, title="Budget")
 
 
@@ -79,7 +93,11 @@ def question(run: Run, state: RunState) -> Question | None:
     rows = live(state)
     if run.settings.steer == "never" or state.get("stop") or not rows:
         return None
-    why = stuck(run, rows) if run.settings.steer == "stuck" else "every round is shown to you (steer: each)"
+    why = (
+        stuck(run, rows)
+        if run.settings.steer == "stuck"
+        else "every round is shown to you (steer: each)"
+    )
     if not why:
         return None
     settings = run.settings
@@ -92,12 +110,20 @@ def question(run: Run, state: RunState) -> Question | None:
         standings=[standing(row) for row in rows],
         proposals=[proposal for row in rows for proposal in proposals(run, row)],
         used=dict(state["used"]),
-        limits={"steps": settings.steps, "time_s": settings.time_s, "max_tokens": settings.max_tokens, "max_usd": settings.max_usd},
+        limits={
+            "steps": settings.steps,
+            "time_s": settings.time_s,
+            "max_tokens": settings.max_tokens,
+            "max_usd": settings.max_usd,
+        },
     )
 
 
 def live(state: RunState) -> list[Trace]:
-    return sorted((row for row in state["traces"].values() if row["status"] == "running"), key=lambda row: row["trace"])
+    return sorted(
+        (row for row in state["traces"].values() if row["status"] == "running"),
+        key=lambda row: row["trace"],
+    )
 
 
 def stuck(run: Run, rows: list[Trace]) -> str:
@@ -144,8 +170,17 @@ def untried(run: Run, row: Trace) -> list[Hypothesis]:
     ref = row["diagnosis"] or (latest["diagnosis"] if latest else None)
     if ref is None:
         return []
-    tried = {*row["tried"], (latest or {}).get("hypothesis", {}).get("id", "") if latest and latest.get("hypothesis") else ""}
-    return [each for each in Diagnosis.model_validate(run.artifacts.get_json(ref)).hypotheses if each.id not in tried]
+    tried = {
+        *row["tried"],
+        (latest or {}).get("hypothesis", {}).get("id", "")
+        if latest and latest.get("hypothesis")
+        else "",
+    }
+    return [
+        each
+        for each in Diagnosis.model_validate(run.artifacts.get_json(ref)).hypotheses
+        if each.id not in tried
+    ]
 
 
 def answered(run: Run, state: RunState, answer: Answer) -> Json:
@@ -157,10 +192,17 @@ def answered(run: Run, state: RunState, answer: Answer) -> Json:
     if answer.budget:
         run.change(**answer.budget.model_dump(exclude_none=True))
         update["steps"] = run.settings.steps
-        update["traces"] = {key: lengthened(row, state["steps"], run.settings.steps) for key, row in rows.items()}
+        update["traces"] = {
+            key: lengthened(row, state["steps"], run.settings.steps) for key, row in rows.items()
+        }
     if answer.stop:
         update["stop"] = "stopped by you"
-    run.events.emit("steered", key=str(state["round"]), round=state["round"], answer=answer.model_dump(exclude_defaults=True))
+    run.events.emit(
+        "steered",
+        key=str(state["round"]),
+        round=state["round"],
+        answer=answer.model_dump(exclude_defaults=True),
+    )
     return update
 
 
@@ -183,7 +225,11 @@ def understood(run: Run, row: Trace) -> str | None:
         return told
     name, _, words = plain(told)[:MAX_CHARS].partition(":")
     known = name.strip() in {each.id for each in untried(run, row)}
-    choice = Choose(trace=row["trace"], hypothesis=name.strip(), statement=words.strip()) if known else own(row, told)
+    choice = (
+        Choose(trace=row["trace"], hypothesis=name.strip(), statement=words.strip())
+        if known
+        else own(row, told)
+    )
     chosen = hypothesis_of(run, row, choice)
     return run.artifacts.put_json(Diagnosis(hypotheses=[chosen]).model_dump()) if chosen else None
 
@@ -194,7 +240,11 @@ def own(row: Trace, told: str) -> Choose:
 
 def lengthened(row: Trace, old: int, new: int) -> Trace:
     """A trace that had made all of its steps goes on when there are more."""
-    return row | {"status": "running"} if row["status"] == "done" and row["step"] >= old and new > row["step"] else row
+    return (
+        row | {"status": "running"}
+        if row["status"] == "done" and row["step"] >= old and new > row["step"]
+        else row
+    )
 
 
 def hypothesis_of(run: Run, row: Trace, choice: Choose) -> Hypothesis | None:
@@ -205,4 +255,10 @@ def hypothesis_of(run: Run, row: Trace, choice: Choose) -> Hypothesis | None:
     if not choice.statement:
         return None
     name = f"you-{row['trace']}-{row['step']}"
-    return Hypothesis(id=name, challenge="a person's own idea", statement=choice.statement, component="workflow", plan=choice.statement)
+    return Hypothesis(
+        id=name,
+        challenge="a person's own idea",
+        statement=choice.statement,
+        component="workflow",
+        plan=choice.statement,
+    )

@@ -35,9 +35,16 @@ class Spans:
 
     def __init__(self, provider: Any, run: str, ear: Once | None = None) -> None:
         """`ear` hears the exporter's complaints where the provider is ours, and not the embedding program's."""
-        self.tracer, self.provider, self.run, self.ear = provider.get_tracer("gome"), provider, run, ear
+        self.tracer, self.provider, self.run, self.ear = (
+            provider.get_tracer("gome"),
+            provider,
+            run,
+            ear,
+        )
         self.open: dict[str, Any] = {}  # run, round, finalize, and the attempts being made
-        self.done: dict[str, float] = {}  # by attempt: when its script had ended and nothing had judged it yet
+        self.done: dict[
+            str, float
+        ] = {}  # by attempt: when its script had ended and nothing had judged it yet
         self.last = 0.0
 
     def on_event(self, event: Event) -> None:
@@ -56,13 +63,20 @@ class Spans:
 
     def root(self, began: float) -> None:
         if "run" not in self.open:
-            self.open["run"] = self.tracer.start_span("run", start_time=ns(began), attributes={"gome.run": self.run})
+            self.open["run"] = self.tracer.start_span(
+                "run", start_time=ns(began), attributes={"gome.run": self.run}
+            )
 
     def span(self, name: str, above: str, began: float, event: Event) -> Any:
         from opentelemetry.trace import set_span_in_context
 
         context = set_span_in_context(self.open[above])
-        return self.tracer.start_span(name, context=context, start_time=ns(began), attributes=told(event) | {"gome.run": self.run})
+        return self.tracer.start_span(
+            name,
+            context=context,
+            start_time=ns(began),
+            attributes=told(event) | {"gome.run": self.run},
+        )
 
     def place(self, event: Event, began: float) -> str:
         """The open span that an event belongs to: its step, else the finale or the round."""
@@ -87,7 +101,9 @@ class Spans:
         attempt = attempt_of(event)
         began = self.done.pop(attempt, None)
         if began is not None:
-            self.span("validate", self.place(event, began), began, step(event)).end(ns(max(began, ended)))
+            self.span("validate", self.place(event, began), began, step(event)).end(
+                ns(max(began, ended))
+            )
 
     def recorded(self, event: Event, now: float) -> None:
         place = self.place(event, now)
@@ -109,10 +125,15 @@ class Spans:
             self.open.pop("finalize").end(ns(now))
 
     def started(self, event: Event, now: float) -> None:
-        self.open["run"].set_attributes(told(event) | {"gome.resumed": event["ev"] == "run_resumed"})
+        self.open["run"].set_attributes(
+            told(event) | {"gome.resumed": event["ev"] == "run_resumed"}
+        )
 
     def ended(self, event: Event, now: float) -> None:
-        self.open["run"].set_attributes({"gome.reason": str(event.get("reason", "")).partition("\n")[0][:100]} | told(best(event)))
+        self.open["run"].set_attributes(
+            {"gome.reason": str(event.get("reason", "")).partition("\n")[0][:100]}
+            | told(best(event))
+        )
         self.shut(now)
 
     def shut(self, now: float, *names: str) -> None:
@@ -158,20 +179,37 @@ def step(event: Event) -> Event:
 def best(event: Event) -> Event:
     """Round and best score of a merge or an end."""
     return {"ev": event["ev"], "round": event.get("round")} | {
-        name: value for name, value in (event.get("best") or {}).items() if name in ("attempt", "score", "score_se")
+        name: value
+        for name, value in (event.get("best") or {}).items()
+        if name in ("attempt", "score", "score_se")
     }
 
 
 def told(event: Event) -> dict[str, str | int | float | bool]:
     """What of an event may leave: short, plain values of a fixed list, and the tokens."""
-    found = {f"gome.{name}": event[name] for name in TOLD if isinstance(event.get(name), str | int | float | bool)}
+    found = {
+        f"gome.{name}": event[name]
+        for name in TOLD
+        if isinstance(event.get(name), str | int | float | bool)
+    }
     if attempt := attempt_of(event):
         found["gome.attempt"] = attempt
     usage = event.get("usage") or {}
-    tokens = {f"gen_ai.usage.{name}": usage[name] for name in ("input_tokens", "output_tokens") if usage.get(name)}
-    hypotheses = {"gome.hypotheses": len(event["hypotheses"])} if isinstance(event.get("hypotheses"), list) else {}
+    tokens = {
+        f"gen_ai.usage.{name}": usage[name]
+        for name in ("input_tokens", "output_tokens")
+        if usage.get(name)
+    }
+    hypotheses = (
+        {"gome.hypotheses": len(event["hypotheses"])}
+        if isinstance(event.get("hypotheses"), list)
+        else {}
+    )
     cost = {"gome.usd": float(usage["usd"])} if usage.get("usd") else {}
-    return {key: value[:100] if isinstance(value, str) else value for key, value in (found | tokens | hypotheses | cost).items()}
+    return {
+        key: value[:100] if isinstance(value, str) else value
+        for key, value in (found | tokens | hypotheses | cost).items()
+    }
 
 
 def ns(t: float) -> int:
@@ -192,7 +230,9 @@ def spans(run: str, warn: Callable[[str], None]) -> Spans:
             return Spans(given, run)
         return Spans(exporting(), run, heard(warn))
     except ImportError as error:
-        raise RunError(f"otel: OpenTelemetry is not installed ({error.name}); pip install 'gome[otel]', or leave --otel out") from error
+        raise RunError(
+            f"otel: OpenTelemetry is not installed ({error.name}); pip install 'gome[otel]', or leave --otel out"
+        ) from error
 
 
 def exporting() -> Any:
@@ -200,7 +240,9 @@ def exporting() -> Any:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    named = "OTEL_SERVICE_NAME" in os.environ or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    named = "OTEL_SERVICE_NAME" in os.environ or "service.name=" in os.environ.get(
+        "OTEL_RESOURCE_ATTRIBUTES", ""
+    )
     provider = TracerProvider(resource=Resource.create({} if named else {"service.name": "gome"}))
     provider.add_span_processor(BatchSpanProcessor(exporter()))
     return provider
@@ -208,7 +250,11 @@ def exporting() -> Any:
 
 def exporter() -> Any:
     """As OTEL_EXPORTER_OTLP_PROTOCOL says: HTTP, or gRPC."""
-    protocol = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/protobuf"
+    protocol = (
+        os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
+        or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+        or "http/protobuf"
+    )
     if protocol == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as Grpc
 
@@ -235,4 +281,6 @@ class Once(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if not self.said:
             self.said = True
-            self.warn(f"OpenTelemetry: {record.getMessage()[:200]}; the run goes on without its spans")
+            self.warn(
+                f"OpenTelemetry: {record.getMessage()[:200]}; the run goes on without its spans"
+            )

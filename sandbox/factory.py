@@ -23,13 +23,23 @@ def make_sandbox(
 ) -> Sandbox:
     """local | e2b | ray. Raises SandboxUnavailable with the remedy. A backend's own libraries load with it."""
     if kind == "local":
-        return make_local(isolation=isolation, network=network, gpus=gpus, warm=warm, run_dir=run_dir)
+        return make_local(
+            isolation=isolation, network=network, gpus=gpus, warm=warm, run_dir=run_dir
+        )
     if kind == "e2b":
         from sandbox.e2b.backend import make_e2b
 
-        return make_e2b(run_dir=run_dir, template=e2b_template, usd_per_hour=e2b_usd_per_hour, life_s=e2b_life_s, network=network)
+        return make_e2b(
+            run_dir=run_dir,
+            template=e2b_template,
+            usd_per_hour=e2b_usd_per_hour,
+            life_s=e2b_life_s,
+            network=network,
+        )
     if kind == "ray":
         from sandbox.ray.backend import make_ray
 
-        return make_ray(address=ray_address, isolation=isolation, network=network, gpus=gpus != "none")
+        return make_ray(
+            address=ray_address, isolation=isolation, network=network, gpus=gpus != "none"
+        )
     raise SandboxUnavailable(f"there is no {kind} sandbox; use --sandbox local, e2b or ray")

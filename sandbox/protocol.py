@@ -43,10 +43,17 @@ class Job(BaseModel):
     id: str = Field(description="attempt id; also the name of the process group's pid file")
     script: str = Field(description="text of solution.py")
     workspace: Path = Field(description="host folder, fresh and empty, writable by the script")
-    inputs: dict[str, str] = Field(default_factory=dict, description="name below input/ -> host path")
+    inputs: dict[str, str] = Field(
+        default_factory=dict, description="name below input/ -> host path"
+    )
     limits: Limits = Limits()
-    env: dict[str, str] = Field(default_factory=dict, description="added to the scrubbed environment")
-    warm: str = Field("", description="trace whose warm interpreter may run it, where the sandbox keeps one; empty: a cold start")
+    env: dict[str, str] = Field(
+        default_factory=dict, description="added to the scrubbed environment"
+    )
+    warm: str = Field(
+        "",
+        description="trace whose warm interpreter may run it, where the sandbox keeps one; empty: a cold start",
+    )
     collect: list[str] = Field(
         default_factory=lambda: ["oof.csv", "submission.csv", "evidence.json"],
         description="files wanted back; only regular files, never links, stay in the workspace",
@@ -65,13 +72,19 @@ class Execution(BaseModel):
     peak_bytes: int | None = None
     output: str = Field(description="bounded stdout+stderr, head and tail")
     output_dropped_bytes: int = 0
-    files: dict[str, str] = Field(default_factory=dict, description="collected name -> host path of a checked regular file")
-    refused: dict[str, str] = Field(default_factory=dict, description="name -> why it was not collected")
+    files: dict[str, str] = Field(
+        default_factory=dict, description="collected name -> host path of a checked regular file"
+    )
+    refused: dict[str, str] = Field(
+        default_factory=dict, description="name -> why it was not collected"
+    )
     tier: str = Field(description="what isolated it, e.g. bubblewrap")
     enforced: list[str] = Field(default_factory=list)
     where: str = Field("", description="the machine it ran on, where that is not this one")
     gpu_ids: list[str] = Field(default_factory=list)
-    usd: float = Field(0, description="what a rented sandbox cost since it was last charged; 0: not rented")
+    usd: float = Field(
+        0, description="what a rented sandbox cost since it was last charged; 0: not rented"
+    )
 
     @property
     def ok(self) -> bool:
@@ -82,12 +95,24 @@ class Host(BaseModel):
     """What scripts find where they run."""
 
     model_config = ConfigDict(frozen=True)
-    packages: dict[str, str] = Field(description="useful packages that scripts can import: name -> version")
+    packages: dict[str, str] = Field(
+        description="useful packages that scripts can import: name -> version"
+    )
     cpus: int = Field(description="cores of the largest machine there")
-    total_cpus: int | None = Field(None, description="cores that all scripts share; None: every script has a machine of its own")
-    gpus: list[str] = Field(default_factory=list, description="names of the GPUs that scripts may lease")
-    enforced: list[str] = Field(default_factory=list, description="what every script is held to there")
-    notice: str = Field("", description="one sentence for the person: how strongly scripts are isolated, and what is not stopped")
+    total_cpus: int | None = Field(
+        None,
+        description="cores that all scripts share; None: every script has a machine of its own",
+    )
+    gpus: list[str] = Field(
+        default_factory=list, description="names of the GPUs that scripts may lease"
+    )
+    enforced: list[str] = Field(
+        default_factory=list, description="what every script is held to there"
+    )
+    notice: str = Field(
+        "",
+        description="one sentence for the person: how strongly scripts are isolated, and what is not stopped",
+    )
 
 
 class Sandbox(Protocol):

@@ -12,8 +12,13 @@ from task.types import AS_GOOD, Grade, Paired, Problem
 
 MUCH_FASTER = 0.7  # a tie is won by a script that needs at most this share of the best's seconds
 MUCH_SIMPLER = 0.8  # or by one that has at most this share of its lines
-CONTRADICTED_Z = 2.0  # the audit rows block an acceptance that they contradict by this many standard errors
-DOUBT = (0.7, 3.0)  # between so many standard errors a difference is measured again with another seed
+CONTRADICTED_Z = (
+    2.0  # the audit rows block an acceptance that they contradict by this many standard errors
+)
+DOUBT = (
+    0.7,
+    3.0,
+)  # between so many standard errors a difference is measured again with another seed
 
 
 class Side(NamedTuple):
@@ -38,7 +43,14 @@ class Judgement(NamedTuple):
 
 
 def judge(
-    grade: Grade, *, z: float, has_best: bool, new: Side, best: Side | None, validity: bool = False, again: Paired | None = None
+    grade: Grade,
+    *,
+    z: float,
+    has_best: bool,
+    new: Side,
+    best: Side | None,
+    validity: bool = False,
+    again: Paired | None = None,
 ) -> Judgement:
     """accepted | tie | rejected | failed.
 
@@ -53,9 +65,16 @@ def judge(
         return one("accepted", True, "first_valid", "first valid attempt of the trace")
     paired = again or grade["paired"].get("best")
     if paired is None:
-        return one("tie", False, "not_comparable", "could not be compared with the best on the same rows")
+        return one(
+            "tie", False, "not_comparable", "could not be compared with the best on the same rows"
+        )
     if validity:
-        return one("accepted", True, "removes_flaw", f"removes a flaw of the data; the score before was not honest ({difference(paired)})")
+        return one(
+            "accepted",
+            True,
+            "removes_flaw",
+            f"removes a flaw of the data; the score before was not honest ({difference(paired)})",
+        )
     return by_difference(paired, z, new, best, "over several seeds, " if again else "")
 
 
@@ -68,7 +87,9 @@ def by_difference(paired: Paired, z: float, new: Side, best: Side | None, how: s
         return one("rejected", False, "worse", f"worse: {text}")
     if best is not None and paired["p_improved"] >= AS_GOOD:
         if new.seconds <= MUCH_FASTER * best.seconds:
-            message = f"as good and faster ({new.seconds:.1f} s against {best.seconds:.1f} s): {text}"
+            message = (
+                f"as good and faster ({new.seconds:.1f} s against {best.seconds:.1f} s): {text}"
+            )
             return one("tie", True, "faster", message)
         if 0 < new.lines <= MUCH_SIMPLER * best.lines:
             message = f"as good and simpler ({new.lines} lines against {best.lines}): {text}"
@@ -79,7 +100,12 @@ def by_difference(paired: Paired, z: float, new: Side, best: Side | None, how: s
 def doubtful(grade: Grade) -> bool:
     """Whether the difference is neither clear nor clearly nothing, so that a second seed is worth its cost."""
     paired = grade["paired"].get("best")
-    return bool(grade["ok"] and paired and paired["se"] > 0 and DOUBT[0] < paired["d"] / paired["se"] <= DOUBT[1])
+    return bool(
+        grade["ok"]
+        and paired
+        and paired["se"] > 0
+        and DOUBT[0] < paired["d"] / paired["se"] <= DOUBT[1]
+    )
 
 
 def audited(judgement: Judgement, leak: Problem | None, paired: Paired | None) -> Judgement:
@@ -102,4 +128,6 @@ def difference(paired: Paired) -> str:
 
 def n_lines(script: str) -> int:
     """Lines that hold code."""
-    return sum(bool(line.strip()) and not line.lstrip().startswith("#") for line in script.splitlines())
+    return sum(
+        bool(line.strip()) and not line.lstrip().startswith("#") for line in script.splitlines()
+    )

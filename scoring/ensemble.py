@@ -19,7 +19,11 @@ from task.types import TaskError
 
 N_POOL = 60  # attempts that are remembered for a blend, the best by score
 N_SHOWN = 12  # of them told to a reasoner
-ACCOUNT: Json = {"cpu_s": None, "peak_bytes": None, "tier": "harness"}  # what an execution has besides
+ACCOUNT: Json = {
+    "cpu_s": None,
+    "peak_bytes": None,
+    "tier": "harness",
+}  # what an execution has besides
 
 
 def pooled(run: Run, pool: str | None, fresh: list[list[Json]]) -> str:
@@ -31,10 +35,14 @@ def pooled(run: Run, pool: str | None, fresh: list[list[Json]]) -> str:
                 entries = [entry for entry in entries if entry["trace"] != attempt["trace"]]
             if blendable(attempt):
                 names = ("id", "ref", "trace", "score", "verdict", "kind")
-                entries.append({name: attempt[name] for name in names} | {"kept": attempt["replaces"]})
+                entries.append(
+                    {name: attempt[name] for name in names} | {"kept": attempt["replaces"]}
+                )
     sign = 1 if run.prepared.task.direction == "max" else -1
     unique = {entry["id"]: entry for entry in entries}.values()
-    return run.artifacts.put_json(sorted(unique, key=lambda entry: (-sign * entry["score"], entry["id"]))[:N_POOL])
+    return run.artifacts.put_json(
+        sorted(unique, key=lambda entry: (-sign * entry["score"], entry["id"]))[:N_POOL]
+    )
 
 
 def blendable(attempt: Json) -> bool:
@@ -82,7 +90,10 @@ async def blend(run: Run, name: str, members: list[Json]) -> Json:
 
 async def made(run: Run, folder: str, members: list[Json]) -> Json:
     paths = {
-        member["id"]: {"oof": str(run.artifacts.path(member["oof"])), "submission": str(run.artifacts.path(member["submission"]))}
+        member["id"]: {
+            "oof": str(run.artifacts.path(member["oof"])),
+            "submission": str(run.artifacts.path(member["submission"])),
+        }
         for member in members
     }
     found = await run.worker.blend(run.prepared, paths, folder)
@@ -97,7 +108,10 @@ async def made(run: Run, folder: str, members: list[Json]) -> Json:
             "submission.csv": run.artifacts.put_file(Path(found["submission"])),
         },
         "log": run.artifacts.put(f"{found['method']} of\n{text}\n"),
-        "members": {name: {"weight": weight, "script": known[name]["script"]} for name, weight in found["weights"].items()},
+        "members": {
+            name: {"weight": weight, "script": known[name]["script"]}
+            for name, weight in found["weights"].items()
+        },
         "member_s": sum(known[name]["seconds"] for name in found["weights"]),
         "script": run.artifacts.put(await run.worker.blend_driver(found)),
     }
@@ -112,7 +126,13 @@ async def challenge(run: Run, number: int, pool: str, single: Best) -> Best | No
     kept = await blend(run, name, members)
     if kept["exit_code"] != 0 or len(kept["members"]) < 2:
         return None
-    entry = Entry(attempt=name, script=kept["script"], execution=kept, seconds=kept["member_s"], repeatable=False)
+    entry = Entry(
+        attempt=name,
+        script=kept["script"],
+        execution=kept,
+        seconds=kept["member_s"],
+        repeatable=False,
+    )
     grade, judgement = await judged(run, entry, single)
     wins = judgement.verdict == "accepted"
     work = Work(

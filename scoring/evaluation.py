@@ -12,7 +12,9 @@ from scoring.acceptance import Judgement, Side, doubtful, judge, n_lines
 from scoring.execution import forward, tell
 from task.types import Grade, Paired, Reference
 
-SEED_NAME = "GOME_SEED"  # environment variable that a script takes its seed from (docs/script-contract.md)
+SEED_NAME = (
+    "GOME_SEED"  # environment variable that a script takes its seed from (docs/script-contract.md)
+)
 
 
 class Entry(NamedTuple):
@@ -28,7 +30,11 @@ class Entry(NamedTuple):
 
 async def judged(run: Run, entry: Entry, best: Best | None) -> tuple[Grade, Judgement]:
     grade = await grading(run, entry.execution, best, every_gate=entry.validity)
-    again = await over_seeds(run, entry, best) if best and run.settings.confirm and entry.repeatable and doubtful(grade) else None
+    again = (
+        await over_seeds(run, entry, best)
+        if best and run.settings.confirm and entry.repeatable and doubtful(grade)
+        else None
+    )
     judgement = (run.judge or judge)(
         grade,
         z=run.settings.accept_z,
@@ -45,29 +51,51 @@ def side(run: Run, best: Best) -> Side:
     return Side(run.attempt(best["ref"])["seconds"], n_lines(run.artifacts.get(best["script"])))
 
 
-async def grading(run: Run, execution: Json, best: Best | None, *, every_gate: bool = False) -> Grade:
+async def grading(
+    run: Run, execution: Json, best: Best | None, *, every_gate: bool = False
+) -> Grade:
     """The harness's own score of the files, paired with the best's predictions on the same rows."""
     files = {name: str(run.artifacts.path(ref)) for name, ref in execution["files"].items()}
     references = {"best": reference(run, best)} if best else {}
     account = {key: value for key, value in execution.items() if key not in ("files", "log")}
-    account |= {"output": run.artifacts.get(execution["log"]), "limit_mb": run.settings.run_memory_bytes / 2**20}
-    return await run.worker.grade(run.prepared, files, references, account, seed=run.settings.seed, every_gate=every_gate)
+    account |= {
+        "output": run.artifacts.get(execution["log"]),
+        "limit_mb": run.settings.run_memory_bytes / 2**20,
+    }
+    return await run.worker.grade(
+        run.prepared, files, references, account, seed=run.settings.seed, every_gate=every_gate
+    )
 
 
 def reference(run: Run, best: Best) -> Reference:
     attempt = run.attempt(best["ref"])
-    return Reference(oof=str(run.artifacts.path(attempt["oof"])), submission=str(run.artifacts.path(attempt["submission"])))
+    return Reference(
+        oof=str(run.artifacts.path(attempt["oof"])),
+        submission=str(run.artifacts.path(attempt["submission"])),
+    )
 
 
 async def over_seeds(run: Run, entry: Entry, best: Best) -> Paired | None:
     """The difference with both scripts run under one more seed; None where neither takes a seed or a run failed."""
     incumbent = run.attempt(best["ref"])
-    new = await repeated(run, entry.attempt, entry.script, entry.execution["files"]["oof.csv"], entry.seconds)
-    old = await repeated(run, best["attempt"], best["script"], incumbent["oof"], incumbent["seconds"])
+    new = await repeated(
+        run, entry.attempt, entry.script, entry.execution["files"]["oof.csv"], entry.seconds
+    )
+    old = await repeated(
+        run, best["attempt"], best["script"], incumbent["oof"], incumbent["seconds"]
+    )
     if len(new) + len(old) < 3:
         return None
-    paired = await run.worker.compare_files(run.prepared, paths(run, new), paths(run, old), seed=run.settings.seed)
-    run.events.emit("confirmed", key=entry.attempt, attempt=entry.attempt, against=best["attempt"], paired=paired)
+    paired = await run.worker.compare_files(
+        run.prepared, paths(run, new), paths(run, old), seed=run.settings.seed
+    )
+    run.events.emit(
+        "confirmed",
+        key=entry.attempt,
+        attempt=entry.attempt,
+        against=best["attempt"],
+        paired=paired,
+    )
     return paired
 
 
@@ -97,7 +125,13 @@ async def seeded(run: Run, attempt: str, script: str, seed: int, seconds: float)
     async def go() -> Json:
         async with run.slots:
             return await forward(
-                run, name, script, run.prepared.inputs, limit_s, {"what": f"{attempt} under seed {seed}"}, env={SEED_NAME: str(seed)}
+                run,
+                name,
+                script,
+                run.prepared.inputs,
+                limit_s,
+                {"what": f"{attempt} under seed {seed}"},
+                env={SEED_NAME: str(seed)},
             )
 
     kept = await run.once("seeded", [script, str(seed)], go)

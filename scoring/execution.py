@@ -27,7 +27,14 @@ class Place(TypedDict, total=False):
 
 
 async def forward(
-    run: Run, name: str, script: str, inputs: dict[str, str], limit_s: float, place: Place, *, env: dict[str, str] | None = None
+    run: Run,
+    name: str,
+    script: str,
+    inputs: dict[str, str],
+    limit_s: float,
+    place: Place,
+    *,
+    env: dict[str, str] | None = None,
 ) -> Json:
     """One execution as JSON: the sandbox's account, with `log` and `files` as artifacts.
 
@@ -38,13 +45,23 @@ async def forward(
             return await run_once(run, name, script, inputs, limit_s, place, env or {})
         except SandboxLost as error:
             if count == TRIES:
-                raise SandboxUnavailable(f"the sandbox broke {TRIES} times in a row ({error}); `gome resume` goes on from here") from error
+                raise SandboxUnavailable(
+                    f"the sandbox broke {TRIES} times in a row ({error}); `gome resume` goes on from here"
+                ) from error
             run.events.emit("warning", message=f"{name}: {error}; the script runs again")
         await asyncio.sleep(PAUSE_S * count)
     raise AssertionError("unreachable")
 
 
-async def run_once(run: Run, name: str, script: str, inputs: dict[str, str], limit_s: float, place: Place, env: dict[str, str]) -> Json:
+async def run_once(
+    run: Run,
+    name: str,
+    script: str,
+    inputs: dict[str, str],
+    limit_s: float,
+    place: Place,
+    env: dict[str, str],
+) -> Json:
     workspace = run.folder / "work" / name
     await asyncio.to_thread(fresh, workspace)
     settings = run.settings
@@ -56,7 +73,15 @@ async def run_once(run: Run, name: str, script: str, inputs: dict[str, str], lim
         gpus=1 if run.setup.get("gpus") and wants_gpu(text) else 0,
         network=settings.network,
     )
-    job = Job(id=name, script=text, workspace=workspace, inputs=inputs, limits=limits, env=env, warm=name.partition("s")[0])
+    job = Job(
+        id=name,
+        script=text,
+        workspace=workspace,
+        inputs=inputs,
+        limits=limits,
+        env=env,
+        warm=name.partition("s")[0],
+    )
     try:
         with watched(run, name, limit_s, place) as told:
             execution = await run.sandbox.run(job, told)
@@ -88,11 +113,21 @@ def fresh(workspace: Path) -> None:
 
 def keep(run: Run, execution: Execution) -> Json:
     files = {name: run.artifacts.put_file(Path(path)) for name, path in execution.files.items()}
-    return execution.model_dump(exclude={"output", "files"}) | {"log": run.artifacts.put(execution.output), "files": files}
+    return execution.model_dump(exclude={"output", "files"}) | {
+        "log": run.artifacts.put(execution.output),
+        "files": files,
+    }
 
 
 def tell(run: Run, key: str, kept: Json, **place: Any) -> None:
     """The event of an execution that ended; a rented sandbox's cost counts as usage."""
     shown = {name: kept[name] for name in ("end", "exit_code", "cpu_s", "peak_bytes", "tier")}
     usage = {"usd": kept["usd"]} if kept.get("usd") else {}
-    run.events.emit("execution_finished", key=key, **place, seconds=round(kept["wall_s"], 3), **shown, usage=usage)
+    run.events.emit(
+        "execution_finished",
+        key=key,
+        **place,
+        seconds=round(kept["wall_s"], 3),
+        **shown,
+        usage=usage,
+    )

@@ -45,11 +45,16 @@ def leading(run: Run, state: RunState) -> list[Json]:
     """The records that take part: each trace's best, the leading traces first, then other accepted solutions by score."""
     sign = 1 if run.prepared.task.direction == "max" else -1
     bests = sorted(
-        (row["best"] for row in state["traces"].values() if row["best"]), key=lambda best: (-sign * best["score"], best["trace"])
+        (row["best"] for row in state["traces"].values() if row["best"]),
+        key=lambda best: (-sign * best["score"], best["trace"]),
     )
-    records = [run.attempt(best["ref"]) | {"ref": best["ref"]} for best in bests] + members_of(run, state.get("pool"))
+    records = [run.attempt(best["ref"]) | {"ref": best["ref"]} for best in bests] + members_of(
+        run, state.get("pool")
+    )
     distinct = {record["script"]: record for record in reversed(records)}
-    return [record for record in records if distinct.pop(record["script"], None)][: run.settings.top_k]
+    return [record for record in records if distinct.pop(record["script"], None)][
+        : run.settings.top_k
+    ]
 
 
 async def contest(run: Run, records: list[Json]) -> list[Contender]:
@@ -66,7 +71,10 @@ async def contest(run: Run, records: list[Json]) -> list[Contender]:
 async def under_seed(run: Run, contender: Contender, seed: int) -> None:
     """One more score, unless the script takes no seed or the refit would lack the time."""
     record = contender.record
-    if not takes_seed(run, record["script"]) or run.time_left_s < (REFIT_ROOM + 2) * record["seconds"] + 10:
+    if (
+        not takes_seed(run, record["script"])
+        or run.time_left_s < (REFIT_ROOM + 2) * record["seconds"] + 10
+    ):
         return
     kept = await seeded(run, record["id"], record["script"], seed, record["seconds"])
     if kept is None:
@@ -90,7 +98,9 @@ async def chosen(run: Run, contenders: list[Contender]) -> tuple[Contender, int]
 
 
 async def is_level(run: Run, first: Contender, other: Contender) -> bool:
-    paired = await run.worker.compare_files(run.prepared, paths(run, other.oofs), paths(run, first.oofs), seed=run.settings.seed)
+    paired = await run.worker.compare_files(
+        run.prepared, paths(run, other.oofs), paths(run, first.oofs), seed=run.settings.seed
+    )
     return paired is not None and paired["d"] > -LEVEL_Z * paired["se"]
 
 
@@ -104,7 +114,9 @@ async def ensemble_wins(run: Run, ensemble: Best | None, single: Contender) -> b
     if ensemble is None or not better(run.prepared.task.direction, ensemble["score"], single.mean):
         return False
     oof = run.attempt(ensemble["ref"])["oof"]
-    paired = await run.worker.compare_files(run.prepared, paths(run, [oof]), paths(run, single.oofs), seed=run.settings.seed)
+    paired = await run.worker.compare_files(
+        run.prepared, paths(run, [oof]), paths(run, single.oofs), seed=run.settings.seed
+    )
     return paired is not None and paired["d"] > run.settings.accept_z * paired["se"]
 
 
@@ -120,9 +132,15 @@ async def refit(run: Run, best: Best) -> dict[str, str]:
         return {}
     full = await run.worker.prepare_refit(run.prepared, str(run.folder / "refit"))
     attempt = run.attempt(best["ref"])
-    scripts = {name: member["script"] for name, member in attempt["members"].items()} or {best["attempt"]: best["script"]}
-    kept = await asyncio.gather(*(again(run, name, script, full.inputs) for name, script in scripts.items()))
-    submissions = {name: one["files"].get("submission.csv") for name, one in zip(scripts, kept, strict=True)}
+    scripts = {name: member["script"] for name, member in attempt["members"].items()} or {
+        best["attempt"]: best["script"]
+    }
+    kept = await asyncio.gather(
+        *(again(run, name, script, full.inputs) for name, script in scripts.items())
+    )
+    submissions = {
+        name: one["files"].get("submission.csv") for name, one in zip(scripts, kept, strict=True)
+    }
     path, problem = await submission_of(run, full, attempt, submissions)
     if path is None:
         message = f"the refit on all rows gave no valid submission ({problem}); kept the former"
@@ -134,14 +152,23 @@ async def refit(run: Run, best: Best) -> dict[str, str]:
 async def again(run: Run, name: str, script: str, inputs: dict[str, str]) -> Json:
     async def go() -> Json:
         async with run.slots:
-            return await forward(run, f"refit-{name}", script, inputs, max(30.0, run.time_left_s), {"what": f"{name} on all rows"})
+            return await forward(
+                run,
+                f"refit-{name}",
+                script,
+                inputs,
+                max(30.0, run.time_left_s),
+                {"what": f"{name} on all rows"},
+            )
 
     kept = await run.once("refit", [name, script], go)
     tell(run, f"refit:{script[:16]}", kept)
     return kept
 
 
-async def submission_of(run: Run, full: Prepared, attempt: Json, submissions: dict[str, str | None]) -> tuple[Path | None, str]:
+async def submission_of(
+    run: Run, full: Prepared, attempt: Json, submissions: dict[str, str | None]
+) -> tuple[Path | None, str]:
     """The submission from the members' refits, checked against the task's own test rows; or what is wrong."""
     if None in submissions.values():
         return None, "none written"

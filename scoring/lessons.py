@@ -30,9 +30,16 @@ def measured(attempt: Json) -> bool:
     What was rejected in spite of a gain was found out with hidden rows, of which nothing may enter; a crossover is several hypotheses at once; and what started
     from an earlier solution than the best and lost to the best may still have helped there.
     """
-    if not attempt["hypothesis"] or attempt["gain"] is None or attempt["problems"] or attempt["mode"] == "crossover":
+    if (
+        not attempt["hypothesis"]
+        or attempt["gain"] is None
+        or attempt["problems"]
+        or attempt["mode"] == "crossover"
+    ):
         return False
-    lost = attempt["verdict"] == "rejected" and attempt["gain"] < 0 and attempt.get("from_best", True)
+    lost = (
+        attempt["verdict"] == "rejected" and attempt["gain"] < 0 and attempt.get("from_best", True)
+    )
     return attempt["verdict"] == "accepted" or bool(lost)
 
 
@@ -94,7 +101,9 @@ def preconditions(run: Run, parent: Json | None, hypothesis: Json) -> str:
     facts = [size, f"{prepared.task.split.kind} split"]
     if parent is not None and parent["evidence"]:
         evidence = run.artifacts.get_json(parent["evidence"])
-        facts += [fact for path in hypothesis.get("cites", [])[:4] if (fact := cited(evidence, path))]
+        facts += [
+            fact for path in hypothesis.get("cites", [])[:4] if (fact := cited(evidence, path))
+        ]
     if not run.settings.evaluation:
         facts += [str(note) for note in profile.get("notes", [])[:N_NOTES]]
     return "; ".join(facts)
@@ -117,5 +126,9 @@ def shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {shown(item)}" for key, item in value.items() if not isinstance(item, (dict, list)))
+        return ", ".join(
+            f"{key} {shown(item)}"
+            for key, item in value.items()
+            if not isinstance(item, (dict, list))
+        )
     return str(value) if isinstance(value, (str, int)) else json.dumps(value, default=str)

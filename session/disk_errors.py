@@ -19,7 +19,10 @@ REMEDIES = {
     errno.EPERM: "writing is not permitted; make the folder writable",
     errno.EIO: "the disk reports errors; copy the run folder to another one",
 }
-FULL, READ_ONLY = ("disk is full", "disk i/o error"), ("readonly database", "unable to open database")
+FULL, READ_ONLY = (
+    ("disk is full", "disk i/o error"),
+    ("readonly database", "unable to open database"),
+)
 
 
 @contextmanager
@@ -28,15 +31,21 @@ def saving(folder: Path) -> Iterator[None]:
     try:
         yield
     except ArtifactError as error:
-        raise RunError(f"{error} with `gome resume --repair`, which goes back to the last round that is whole") from error
+        raise RunError(
+            f"{error} with `gome resume --repair`, which goes back to the last round that is whole"
+        ) from error
     except sqlite3.OperationalError as error:
         if (remedy := remedy_of(error)) is None:
             raise
-        raise RunError(f"{folder}: {remedy}, then `gome resume`; nothing finished is lost") from error
+        raise RunError(
+            f"{folder}: {remedy}, then `gome resume`; nothing finished is lost"
+        ) from error
     except OSError as error:
         if error.errno not in REMEDIES:
             raise
-        raise RunError(f"{error.filename or folder}: {REMEDIES[error.errno]}, then `gome resume`; nothing finished is lost") from error
+        raise RunError(
+            f"{error.filename or folder}: {REMEDIES[error.errno]}, then `gome resume`; nothing finished is lost"
+        ) from error
 
 
 def remedy_of(error: sqlite3.OperationalError) -> str | None:

@@ -33,7 +33,13 @@ def export(folder: Path, target: Path, *, read_only: bool = False) -> Json:
     with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
         for name, path in sorted(entries.items()):
             hashes[name] = write(archive, name, path)
-        manifest = {"schema": SCHEMA, "run": meta["run"], "read_only": read_only, "roots": roots(folder, read_only), "files": hashes}
+        manifest = {
+            "schema": SCHEMA,
+            "run": meta["run"],
+            "read_only": read_only,
+            "roots": roots(folder, read_only),
+            "files": hashes,
+        }
         archive.writestr(MANIFEST, json.dumps(manifest, indent=1))
     draft.replace(target)
     return manifest
@@ -57,9 +63,16 @@ def chosen(folder: Path, read_only: bool) -> Iterator[tuple[str, Path]]:
     for store in STORES if read_only else (*STORES, *NEEDED):
         for path in sorted((folder / store).rglob("*")):
             inside = path.relative_to(folder).as_posix()
-            if path.is_symlink() or not path.is_file() or path.name.startswith(".") or inside.startswith("best/input/"):
+            if (
+                path.is_symlink()
+                or not path.is_file()
+                or path.name.startswith(".")
+                or inside.startswith("best/input/")
+            ):
                 continue
-            if not (read_only and store == "artifacts" and path.stat().st_size > MAX_ARTIFACT_BYTES):
+            if not (
+                read_only and store == "artifacts" and path.stat().st_size > MAX_ARTIFACT_BYTES
+            ):
                 yield inside, path
 
 
@@ -67,7 +80,9 @@ def task_entries(folder: Path) -> dict[str, Path]:
     """The task's own files, which the final refit reads: below task/ as they lie below its folder."""
     task = setup_of(folder)["prepared"]["task"]
     root, found = Path(task["root"]), {}
-    paths = [task[name] for name in ("train", "test", "sample_submission") if task.get(name)] + list(task.get("extra", []))
+    paths = [
+        task[name] for name in ("train", "test", "sample_submission") if task.get(name)
+    ] + list(task.get("extra", []))
     paths += [task["metric"]] if task["metric"].startswith("/") else []
     paths += [str(root / name) for name in ("task.yaml", "description.md")]
     for text in paths:
@@ -80,20 +95,31 @@ def task_entries(folder: Path) -> dict[str, Path]:
 
 def inside(root: Path, path: Path) -> str:
     if not path.is_relative_to(root):
-        raise RunError(f"{path} lies outside the task folder {root}; a zip that another machine resumes cannot hold it, use --read-only")
+        raise RunError(
+            f"{path} lies outside the task folder {root}; a zip that another machine resumes cannot hold it, use --read-only"
+        )
     return path.relative_to(root).as_posix()
 
 
 def roots(folder: Path, read_only: bool) -> Json:
     """Where run and task lay, so that paths can be put in their new place."""
-    return {} if read_only else {"run": setup_of(folder).get("root", str(folder)), "task": setup_of(folder)["prepared"]["task"]["root"]}
+    return (
+        {}
+        if read_only
+        else {
+            "run": setup_of(folder).get("root", str(folder)),
+            "task": setup_of(folder)["prepared"]["task"]["root"],
+        }
+    )
 
 
 def setup_of(folder: Path) -> Json:
     try:
         value: Json = json.loads((folder / "setup.json").read_text())
     except (OSError, ValueError) as error:
-        raise RunError(f"{folder}/setup.json cannot be read ({error}); only --read-only works") from error
+        raise RunError(
+            f"{folder}/setup.json cannot be read ({error}); only --read-only works"
+        ) from error
     return value
 
 
@@ -120,7 +146,9 @@ def scenario(setup: Json) -> Json:
         "evaluation": f"{brief['metric']} on out-of-fold predictions, {brief['split']}",
         "metric_name": brief["metric"],
         "metric_direction": brief["direction"] == "max",
-        "runtime_environment": ", ".join(f"{name} {version}" for name, version in sorted(packages.items())),
+        "runtime_environment": ", ".join(
+            f"{name} {version}" for name, version in sorted(packages.items())
+        ),
     }
 
 

@@ -41,7 +41,17 @@ def fork(folder: Path, at: int | None, changes: Json, *, fresh: bool = False) ->
     events.emit("forked", key="fork", **origin)
     write_rounds(folder, new, known, moved(known.state, new, settings), events)
     task = rerooted(meta["task"], {str(folder): str(new)})
-    write_meta(new, meta | {"task": task, "run": name, "parent": origin, "created": now(), "settings": settings.model_dump()})
+    write_meta(
+        new,
+        meta
+        | {
+            "task": task,
+            "run": name,
+            "parent": origin,
+            "created": now(),
+            "settings": settings.model_dump(),
+        },
+    )
     return new
 
 
@@ -49,9 +59,13 @@ def changed(settings: Json, changes: Json) -> Settings:
     """The original's settings with the changes. Raises RunError for what cannot be changed any more."""
     for name in changes:
         if name in FIXED:
-            raise RunError(f"--set {name}: folds and audit rows were fixed when the run began; start a new run for other ones")
+            raise RunError(
+                f"--set {name}: folds and audit rows were fixed when the run began; start a new run for other ones"
+            )
         if name not in Settings.model_fields:
-            raise RunError(f"--set {name}: no such setting; there are {', '.join(sorted(Settings.model_fields))}")
+            raise RunError(
+                f"--set {name}: no such setting; there are {', '.join(sorted(Settings.model_fields))}"
+            )
     try:
         return Settings.model_validate(settings | changes)
     except ValidationError as error:
@@ -62,12 +76,16 @@ def changed(settings: Json, changes: Json) -> Settings:
 def round_at(folder: Path, at: int | None) -> Round:
     rounds = {each.step: each for each in read_rounds(folder)}
     if not rounds:
-        raise RunError(f"{folder} has no finished round to fork from (rounds.jsonl); let it run a while")
+        raise RunError(
+            f"{folder} has no finished round to fork from (rounds.jsonl); let it run a while"
+        )
     step = max(rounds) if at is None else at
     if step not in rounds:
         known = sorted(rounds)
         shown = ", ".join(map(str, known[:8])) + (f", … {known[-1]}" if len(known) > 8 else "")
-        raise RunError(f"--at {step}: {folder.name} has no round that ended there; there are {shown}")
+        raise RunError(
+            f"--at {step}: {folder.name} has no round that ended there; there are {shown}"
+        )
     return rounds[step]
 
 
@@ -106,7 +124,13 @@ def fork_events(folder: Path, new: Path, known: Round, name: str, settings: Sett
                 continue
             t = max(t, float(event.get("t") or 0))
             if event.get("ev") == "run_started":
-                line = json.dumps(event | {"run": name, "settings": settings.model_dump(), "steps": settings.steps}).encode() + b"\n"
+                line = (
+                    json.dumps(
+                        event
+                        | {"run": name, "settings": settings.model_dump(), "steps": settings.steps}
+                    ).encode()
+                    + b"\n"
+                )
             lines.append(line)
     write_atomic(new / "events.jsonl", b"".join(lines))
     if hints := hints_until(folder, t):
@@ -120,10 +144,19 @@ def moved(state: RunState, new: Path, settings: Settings) -> RunState:
     for index in range(settings.traces):
         rows.setdefault(str(index), new_trace(index))
     for row in rows.values():
-        if row["status"] == "done" and row["step"] < settings.steps and row["step"] >= state["steps"]:
+        if (
+            row["status"] == "done"
+            and row["step"] < settings.steps
+            and row["step"] >= state["steps"]
+        ):
             row["status"] = "running"
     going = settings.steps > state["steps"] and state.get("stop") == "budget: steps"
-    changes: dict[str, Any] = {"run_dir": str(new), "steps": settings.steps, "merge_every": settings.merge_every, "traces": rows}
+    changes: dict[str, Any] = {
+        "run_dir": str(new),
+        "steps": settings.steps,
+        "merge_every": settings.merge_every,
+        "traces": rows,
+    }
     return cast(RunState, {**state, **changes, "stop": "" if going else state.get("stop", "")})
 
 

@@ -37,7 +37,9 @@ def import_run(source: Path, runs_dir: Path, *, trust: bool = False) -> tuple[Pa
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
     except (OSError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
-        raise RunError(f"{source}: cannot be read as a zip of `gome export` ({error}); export the run again") from error
+        raise RunError(
+            f"{source}: cannot be read as a zip of `gome export` ({error}); export the run again"
+        ) from error
 
 
 def manifest_of(source: Path, archive: zipfile.ZipFile) -> Json:
@@ -54,16 +56,22 @@ def manifest_of(source: Path, archive: zipfile.ZipFile) -> Json:
             raise ValueError("the run has no usable name")
         return {**value, "files": dict(value["files"]), "roots": dict(value.get("roots", {}))}
     except (KeyError, ValueError, TypeError) as error:
-        raise RunError(f"{source}: not a zip of `gome export` ({error}); export the run again") from None
+        raise RunError(
+            f"{source}: not a zip of `gome export` ({error}); export the run again"
+        ) from None
 
 
 def fits(source: Path, archive: zipfile.ZipFile, runs_dir: Path) -> None:
     total = sum(info.file_size for info in archive.infolist())
     if total > MAX_RATIO * max(source.stat().st_size, 2**20):
-        raise RunError(f"{source}: unpacks to {total / 2**30:.1f} GB, out of proportion to its size; not unpacked")
+        raise RunError(
+            f"{source}: unpacks to {total / 2**30:.1f} GB, out of proportion to its size; not unpacked"
+        )
     runs_dir.mkdir(parents=True, exist_ok=True)
     if total + SPARE_BYTES > shutil.disk_usage(runs_dir).free:
-        raise RunError(f"{source}: unpacks to {total / 2**30:.1f} GB, more than {runs_dir} has room for; free space or use --runs-dir")
+        raise RunError(
+            f"{source}: unpacks to {total / 2**30:.1f} GB, more than {runs_dir} has room for; free space or use --runs-dir"
+        )
 
 
 def free_name(runs_dir: Path, name: str) -> Path:
@@ -80,7 +88,9 @@ def unpack(source: Path, archive: zipfile.ZipFile, manifest: Json, folder: Path)
     """Every file of the manifest, under its own hash; whatever else the zip holds stays in it."""
     for name, sha256 in manifest["files"].items():
         if not allowed(name):
-            raise RunError(f"{source}: holds a file of the name {name[:100]!r}, which no run has; not unpacked")
+            raise RunError(
+                f"{source}: holds a file of the name {name[:100]!r}, which no run has; not unpacked"
+            )
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256()
@@ -92,7 +102,9 @@ def unpack(source: Path, archive: zipfile.ZipFile, manifest: Json, folder: Path)
         except KeyError:
             raise RunError(f"{source}: {name} is missing in it; export the run again") from None
         if digest.hexdigest() != sha256:
-            raise RunError(f"{source}: {name} is damaged (its content does not match its hash); export the run again")
+            raise RunError(
+                f"{source}: {name} is damaged (its content does not match its hash); export the run again"
+            )
 
 
 def allowed(name: object) -> bool:
@@ -108,11 +120,24 @@ def settle(source: Path, folder: Path, manifest: Json, trust: bool) -> list[str]
         (folder / name).mkdir(exist_ok=True)
     meta = read_meta(folder)
     given = meta.get("settings")
-    known = {key: value for key, value in (given if isinstance(given, dict) else {}).items() if key in Settings.model_fields}
-    settings = Settings.model_validate({key: value for key, value in known.items() if key not in OF_A_MACHINE})
-    meta |= {"run": folder.name, "settings": settings.model_dump(), "imported": manifest["run"], "task": str(folder / "task")}
+    known = {
+        key: value
+        for key, value in (given if isinstance(given, dict) else {}).items()
+        if key in Settings.model_fields
+    }
+    settings = Settings.model_validate(
+        {key: value for key, value in known.items() if key not in OF_A_MACHINE}
+    )
+    meta |= {
+        "run": folder.name,
+        "settings": settings.model_dump(),
+        "imported": manifest["run"],
+        "task": str(folder / "task"),
+    }
     write_meta(folder, meta)
-    reset = sorted(key for key in OF_A_MACHINE if key in known and known[key] != getattr(settings, key))
+    reset = sorted(
+        key for key in OF_A_MACHINE if key in known and known[key] != getattr(settings, key)
+    )
     notes = [f"settings of the other machine were left behind: {', '.join(reset)}"] if reset else []
     if manifest.get("read_only"):
         return [*notes, "read-only: `gome show` and `gome report` work, `gome resume` does not"]
@@ -133,12 +158,20 @@ def placed(source: Path, folder: Path, roots: Json) -> Json:
     try:
         setup: Json = json.loads((folder / "setup.json").read_text())
         moved = {str(roots["run"]): str(folder), str(roots["task"]): str(folder / "task")}
-        prepared = rerooted(setup["prepared"], dict(sorted(moved.items(), key=lambda pair: -len(pair[0]))))
+        prepared = rerooted(
+            setup["prepared"], dict(sorted(moved.items(), key=lambda pair: -len(pair[0])))
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{source}: its setup.json cannot be used ({error}); export the run again") from None
+        raise RunError(
+            f"{source}: its setup.json cannot be used ({error}); export the run again"
+        ) from None
     for text in strings(prepared, ("description",)):
-        if (text.startswith(("/", "~")) or ".." in PurePosixPath(text).parts) and not Path(text).resolve().is_relative_to(folder):
-            raise RunError(f"{source}: its setup names {text[:100]!r}, a path outside the run; not imported")
+        if (text.startswith(("/", "~")) or ".." in PurePosixPath(text).parts) and not Path(
+            text
+        ).resolve().is_relative_to(folder):
+            raise RunError(
+                f"{source}: its setup names {text[:100]!r}, a path outside the run; not imported"
+            )
     return setup | {"prepared": prepared, "root": str(folder)}
 
 

@@ -81,7 +81,9 @@ def foreign(run: Run, why: str) -> RunError:
 def blocked_types() -> Iterator[list[str]]:
     """The classes and functions that stored rows ask for meanwhile; the serialiser builds none of them, and we want to know."""
     found: list[str] = []
-    forget = register_serde_event_listener(lambda event: found.append(f"{event['module']}.{event['name']}"[:100]))
+    forget = register_serde_event_listener(
+        lambda event: found.append(f"{event['module']}.{event['name']}"[:100])
+    )
     try:
         yield found
     finally:
@@ -94,7 +96,9 @@ def in_future(checkpoint: str) -> bool:
         ticks = uuid.UUID(checkpoint)
     except ValueError:
         return False
-    stamp = (ticks.time_low << 28 | ticks.time_mid << 12 | ticks.time_hi_version & 0x0FFF) / 1e7 - 12219292800
+    stamp = (
+        ticks.time_low << 28 | ticks.time_mid << 12 | ticks.time_hi_version & 0x0FFF
+    ) / 1e7 - 12219292800
     return stamp > time.time() + AHEAD_S
 
 
@@ -119,7 +123,10 @@ async def from_last_round(run: Run, graph: Any, config: Any) -> bool:
 
 
 async def place(run: Run, graph: Any, config: Any, known: Round) -> None:
-    state = cast(Json, checked(run, dict(known.state))) | {"run_dir": str(run.folder), "schema_version": SCHEMA_VERSION}
+    state = cast(Json, checked(run, dict(known.state))) | {
+        "run_dir": str(run.folder),
+        "schema_version": SCHEMA_VERSION,
+    }
     await graph.aupdate_state(config, state, as_node="steer" if known.number else "profile")
 
 

@@ -16,7 +16,12 @@ from run.rounds import NAME, Round, opened, read_rounds
 from run.run import RunError
 from session.recovery import set_aside
 
-FILES = ("script", "evidence", "oof", "submission")  # what a later step reads of an attempt that it starts from
+FILES = (
+    "script",
+    "evidence",
+    "oof",
+    "submission",
+)  # what a later step reads of an attempt that it starts from
 
 
 def repair(folder: Path) -> str:
@@ -25,7 +30,9 @@ def repair(folder: Path) -> str:
     quarantine(folder, damaged)
     keep = last_whole(folder, damaged)
     if keep is None and (folder / NAME).exists():
-        raise RunError(f"{folder}: no round of this run is whole any more; start it anew, or restore a copy")
+        raise RunError(
+            f"{folder}: no round of this run is whole any more; start it anew, or restore a copy"
+        )
     if keep is not None:
         cut_rounds(folder, keep)
     set_aside(folder / "checkpoints.sqlite")

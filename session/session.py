@@ -104,7 +104,14 @@ async def start(
         if fresh:
             shutil.rmtree(folder, ignore_errors=True)
         raise
-    return await drive(folder, listeners=listeners, ask=ask, config=config, checkpoint=settings.checkpoint, spent=spent)
+    return await drive(
+        folder,
+        listeners=listeners,
+        ask=ask,
+        config=config,
+        checkpoint=settings.checkpoint,
+        spent=spent,
+    )
 
 
 async def preflight(run: Run, reasoner: Reasoner | None = None) -> Usage:
@@ -141,7 +148,15 @@ async def resume(
         await close_run(folder)
         release(folder)
         raise
-    return await drive(folder, listeners=listeners, ask=ask, config=config, checkpoint=check_url(checkpoint), spent=spent, again=done)
+    return await drive(
+        folder,
+        listeners=listeners,
+        ask=ask,
+        config=config,
+        checkpoint=check_url(checkpoint),
+        spent=spent,
+        again=done,
+    )
 
 
 def last_word(run: Run) -> str:
@@ -149,7 +164,10 @@ def last_word(run: Run) -> str:
     latest = ""
     for event in read(run.events.path):
         latest = str(event.get("reason", "")) if event.get("ev") == "run_ended" else ""
-    return latest or "killed: the last session ended without a word (kill -9, no memory left, or power); nothing finished is run again"
+    return (
+        latest
+        or "killed: the last session ended without a word (kill -9, no memory left, or power); nothing finished is run again"
+    )
 
 
 async def drive(
@@ -203,7 +221,10 @@ async def seat(folder: Path) -> None:
         with lock(folder), saving(folder):
             run = open_run(folder)
             async with open_checkpoints(folder) as saver:
-                graph, config = build_graph(saver), {"configurable": {"thread_id": thread_id(run.id)}}
+                graph, config = (
+                    build_graph(saver),
+                    {"configurable": {"thread_id": thread_id(run.id)}},
+                )
                 if not await standing(run, graph, config):
                     await from_last_round(run, graph, config)
     finally:
@@ -220,7 +241,8 @@ async def recovered(run: Run, ask: Ask | None, config: Json, url: str) -> str:
             raise
         kept = set_aside(run.folder / "checkpoints.sqlite")
         warn(
-            run, f"{error}; kept as {kept.name if kept else 'nothing'}, the run goes on from its last merge and runs nothing finished again"
+            run,
+            f"{error}; kept as {kept.name if kept else 'nothing'}, the run goes on from its last merge and runs nothing finished again",
         )
     async with open_checkpoints(run.folder, url) as saver:
         return await turn(run, saver, ask, config)
@@ -263,7 +285,9 @@ async def conversation(run: Run, graph: Any, config: Any, given: Any, ask: Ask |
 async def invoked(run: Run, graph: Any, config: Any, given: Any) -> Json | None:
     """The graph's values, or None when a signal ended it."""
     control = RunControl()
-    going = asyncio.ensure_future(graph.ainvoke(given, config, context=run.settings, durability="sync", control=control))
+    going = asyncio.ensure_future(
+        graph.ainvoke(given, config, context=run.settings, durability="sync", control=control)
+    )
     with interruptible(going, control):
         try:
             values: Json = await going
@@ -273,13 +297,21 @@ async def invoked(run: Run, graph: Any, config: Any, given: Any) -> Json | None:
             return None
         except ReasonerUnavailable as error:
             stopped(run, "paused", message=str(error))
-            raise ReasonerUnavailable(f"{error}. The run is paused; `gome resume {run.id}` goes on") from error
+            raise ReasonerUnavailable(
+                f"{error}. The run is paused; `gome resume {run.id}` goes on"
+            ) from error
     return values
 
 
 def stopped(run: Run, reason: str, **more: str) -> str:
     """The last event of a session whose run can go on."""
-    run.events.emit("run_ended", reason=reason, best=published(run.folder / "best"), seconds=round(run.events.elapsed, 1), **more)
+    run.events.emit(
+        "run_ended",
+        reason=reason,
+        best=published(run.folder / "best"),
+        seconds=round(run.events.elapsed, 1),
+        **more,
+    )
     return reason
 
 

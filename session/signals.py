@@ -28,7 +28,9 @@ def interruptible(going: asyncio.Future[Any], control: RunControl) -> Iterator[N
     signals = (signal.SIGINT, signal.SIGTERM)
     installed = []
     for number in signals:
-        with suppress(ValueError, RuntimeError):  # not in the main thread: the caller's own handling stands
+        with suppress(
+            ValueError, RuntimeError
+        ):  # not in the main thread: the caller's own handling stands
             loop.add_signal_handler(number, ask, number.name)
             installed.append(number)
     try:

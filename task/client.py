@@ -50,7 +50,9 @@ class TaskWorker:
         await process.stdin.drain()
         line = await process.stdout.readline()
         if not line:
-            raise WorkerError(f"the task worker ended with code {await process.wait()}; it may have run out of memory")
+            raise WorkerError(
+                f"the task worker ended with code {await process.wait()}; it may have run out of memory"
+            )
         return line
 
     async def _started(self) -> asyncio.subprocess.Process:
@@ -92,17 +94,42 @@ class TaskWorker:
         return Task.model_validate(await self.call("load_task", path=path))
 
     async def init_task(
-        self, folder: str, *, force: bool = False, target: str | None = None, hold_out: float | None = None
+        self,
+        folder: str,
+        *,
+        force: bool = False,
+        target: str | None = None,
+        hold_out: float | None = None,
     ) -> tuple[str, list[str]]:
-        path, reasons = await self.call("init_task", folder=folder, force=force, target=target, hold_out=hold_out)
+        path, reasons = await self.call(
+            "init_task", folder=folder, force=force, target=target, hold_out=hold_out
+        )
         return path, reasons
 
-    async def prepare(self, task: Task, public: str, private: str, *, seed: int, audit: bool, n_folds: int | None = None) -> Prepared:
-        given = {"task": task.model_dump(), "public": public, "private": private, "seed": seed, "audit": audit, "n_folds": n_folds}
+    async def prepare(
+        self,
+        task: Task,
+        public: str,
+        private: str,
+        *,
+        seed: int,
+        audit: bool,
+        n_folds: int | None = None,
+    ) -> Prepared:
+        given = {
+            "task": task.model_dump(),
+            "public": public,
+            "private": private,
+            "seed": seed,
+            "audit": audit,
+            "n_folds": n_folds,
+        }
         return Prepared.model_validate(await self.call("prepare", **given))
 
     async def prepare_refit(self, prepared: Prepared, public: str) -> Prepared:
-        return Prepared.model_validate(await self.call("prepare_refit", prepared=prepared.model_dump(), public=public))
+        return Prepared.model_validate(
+            await self.call("prepare_refit", prepared=prepared.model_dump(), public=public)
+        )
 
     async def profile(self, prepared: Prepared) -> dict[str, Any]:
         return cast(dict[str, Any], await self.call("profile", prepared=prepared.model_dump()))
@@ -120,27 +147,58 @@ class TaskWorker:
         seed: int = 0,
         every_gate: bool = False,
     ) -> Grade:
-        given: dict[str, Any] = {"prepared": prepared.model_dump(), "files": files, "references": references, "execution": execution}
+        given: dict[str, Any] = {
+            "prepared": prepared.model_dump(),
+            "files": files,
+            "references": references,
+            "execution": execution,
+        }
         given |= {"seed": seed, "every_gate": every_gate}
         return cast(Grade, await self.call("grade", **given))
 
-    async def compare_files(self, prepared: Prepared, new: list[str], old: list[str], *, seed: int = 0) -> Paired | None:
-        return cast(Paired | None, await self.call("compare_files", prepared=prepared.model_dump(), new=new, old=old, seed=seed))
+    async def compare_files(
+        self, prepared: Prepared, new: list[str], old: list[str], *, seed: int = 0
+    ) -> Paired | None:
+        return cast(
+            Paired | None,
+            await self.call(
+                "compare_files", prepared=prepared.model_dump(), new=new, old=old, seed=seed
+            ),
+        )
 
     async def check_submission(self, prepared: Prepared, path: str) -> list[Problem]:
-        return cast(list[Problem], await self.call("check_submission", prepared=prepared.model_dump(), path=path))
+        return cast(
+            list[Problem],
+            await self.call("check_submission", prepared=prepared.model_dump(), path=path),
+        )
 
     async def final_submission(self, prepared: Prepared, source: str, out: str) -> None:
         await self.call("final_submission", prepared=prepared.model_dump(), source=source, out=out)
 
-    async def blend(self, prepared: Prepared, members: dict[str, dict[str, str]], out: str) -> Blend:
-        return cast(Blend, await self.call("blend", prepared=prepared.model_dump(), members=members, out=out))
+    async def blend(
+        self, prepared: Prepared, members: dict[str, dict[str, str]], out: str
+    ) -> Blend:
+        return cast(
+            Blend,
+            await self.call("blend", prepared=prepared.model_dump(), members=members, out=out),
+        )
 
-    async def mix(self, prepared: Prepared, submissions: dict[str, str], weights: dict[str, float], out: str) -> None:
-        await self.call("mix", prepared=prepared.model_dump(), submissions=submissions, weights=weights, out=out)
+    async def mix(
+        self, prepared: Prepared, submissions: dict[str, str], weights: dict[str, float], out: str
+    ) -> None:
+        await self.call(
+            "mix", prepared=prepared.model_dump(), submissions=submissions, weights=weights, out=out
+        )
 
     async def blend_driver(self, blend: Blend) -> str:
-        return str(await self.call("blend_driver", weights=blend["weights"], method=blend["method"], classes=blend["classes"]))
+        return str(
+            await self.call(
+                "blend_driver",
+                weights=blend["weights"],
+                method=blend["method"],
+                classes=blend["classes"],
+            )
+        )
 
     async def list_examples(self) -> dict[str, str]:
         return cast(dict[str, str], await self.call("list_examples"))
@@ -149,4 +207,6 @@ class TaskWorker:
         await self.call("write_example", name=name, folder=folder, seed=seed)
 
     async def score_private(self, task: str, answers: str, submission: str) -> float:
-        return float(await self.call("score_private", task=task, answers=answers, submission=submission))
+        return float(
+            await self.call("score_private", task=task, answers=answers, submission=submission)
+        )

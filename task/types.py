@@ -36,17 +36,26 @@ class Task(BaseModel):
     root: str = Field(description="absolute path of the task folder")
     name: str
     description: str = Field(description="text of description.md, or empty")
-    metric: str = Field(description="name in task.grade.metrics, or absolute path of a Python file with score(y_true, y_pred)")
+    metric: str = Field(
+        description="name in task.grade.metrics, or absolute path of a Python file with score(y_true, y_pred)"
+    )
     direction: Direction
     kind: Kind
     train: str = Field(description="absolute path of the training table")
     test: str = Field(description="absolute path of the test table")
     sample_submission: str | None = None
-    id: str | None = Field(None, description="id column; None: the harness numbers the rows in a column `row_id`")
+    id: str | None = Field(
+        None, description="id column; None: the harness numbers the rows in a column `row_id`"
+    )
     target: list[str] = Field(description="label columns of the training table, at least one")
     split: Split
-    extra: list[str] = Field(default_factory=list, description="other files and folders of the task that scripts may read (absolute)")
-    run_time_s: float | None = Field(None, description="wall limit of one script, seconds; None: from the settings")
+    extra: list[str] = Field(
+        default_factory=list,
+        description="other files and folders of the task that scripts may read (absolute)",
+    )
+    run_time_s: float | None = Field(
+        None, description="wall limit of one script, seconds; None: from the settings"
+    )
 
 
 class Prepared(BaseModel):
@@ -61,14 +70,18 @@ class Prepared(BaseModel):
     task: Task
     public: str
     private: str
-    inputs: dict[str, str] = Field(description="name below input/ -> absolute host path, mounted read-only")
+    inputs: dict[str, str] = Field(
+        description="name below input/ -> absolute host path, mounted read-only"
+    )
     id: str = Field(description="id column as scripts see it")
     columns: list[str] = Field(description="columns of submission.csv and oof.csv, the id first")
     n_train: int
     n_test: int
     n_audit: int
     seed: int
-    data_hash: str = Field(description="fingerprint of the task's data, for the memory's provenance guard")
+    data_hash: str = Field(
+        description="fingerprint of the task's data, for the memory's provenance guard"
+    )
 
 
 class Score(TypedDict):
@@ -105,7 +118,9 @@ class Grade(TypedDict):
     problems: list[Problem]
     score: Score | None
     audit: Score | None
-    audit_gap_z: float | None  # (oof - audit) in standard errors, positive = oof looks better than the audit rows
+    audit_gap_z: (
+        float | None
+    )  # (oof - audit) in standard errors, positive = oof looks better than the audit rows
     audit_leak: Problem | None  # what the audit rows say of leaks; asked for by scoring.audit alone
     audit_paired: dict[str, Paired]  # differences on the audit rows, by the reference's name
     paired: dict[str, Paired]  # by the reference's name: parent, best

@@ -25,16 +25,22 @@ def load_task(path: str) -> Json:
     return load(path).model_dump()
 
 
-def init_task(folder: str, force: bool = False, target: str | None = None, hold_out: float | None = None) -> Any:
+def init_task(
+    folder: str, force: bool = False, target: str | None = None, hold_out: float | None = None
+) -> Any:
     from task.load.init import init_task as init
 
     return init(folder, force=force, target=target, hold_out=hold_out)
 
 
-def prepare(task: Json, public: str, private: str, seed: int, audit: bool, n_folds: int | None = None) -> Json:
+def prepare(
+    task: Json, public: str, private: str, seed: int, audit: bool, n_folds: int | None = None
+) -> Json:
     from task.data.prepare import prepare as make
 
-    return make(Task.model_validate(task), public, private, seed=seed, audit=audit, n_folds=n_folds).model_dump()
+    return make(
+        Task.model_validate(task), public, private, seed=seed, audit=audit, n_folds=n_folds
+    ).model_dump()
 
 
 def prepare_refit(prepared: Json, public: str) -> Json:
@@ -56,11 +62,23 @@ def preview(prepared: Json) -> str:
 
 
 def grade(
-    prepared: Json, files: dict[str, str], references: dict[str, Any], execution: Json | None, seed: int = 0, every_gate: bool = False
+    prepared: Json,
+    files: dict[str, str],
+    references: dict[str, Any],
+    execution: Json | None,
+    seed: int = 0,
+    every_gate: bool = False,
 ) -> Any:
     from task.grade.grade import grade as judge
 
-    return judge(Prepared.model_validate(prepared), files, references, execution, seed=seed, every_gate=every_gate)
+    return judge(
+        Prepared.model_validate(prepared),
+        files,
+        references,
+        execution,
+        seed=seed,
+        every_gate=every_gate,
+    )
 
 
 def compare_files(prepared: Json, new: list[str], old: list[str], seed: int = 0) -> Any:
@@ -145,13 +163,17 @@ def answer(request: Json) -> Json:
         return {"id": request["id"], "value": CALLS[request["call"]](**request["arguments"])}
     except TaskError as error:
         return {"id": request["id"], "refused": str(error)}
-    except Exception:  # the worker must outlive a bug in one call; the client raises it with this traceback
+    except (
+        Exception
+    ):  # the worker must outlive a bug in one call; the client raises it with this traceback
         return {"id": request["id"], "broken": traceback.format_exc()[-4000:]}
 
 
 def main() -> None:
     """Serves until stdin closes, so that the worker ends with its owner, however that ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C goes to the whole group; the owner decides
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # a terminal's Ctrl-C goes to the whole group; the owner decides
     warnings.simplefilter("ignore")
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # stray prints must not enter the protocol

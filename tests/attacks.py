@@ -30,7 +30,9 @@ class Bait:
 
     def __init__(self, folder: Path) -> None:
         self.secret = f"sk-bait-{secrets.token_hex(12)}"
-        self.mark = f"gome-bait-{secrets.token_hex(6)}"  # in the command line of what attacks leave running
+        self.mark = (
+            f"gome-bait-{secrets.token_hex(6)}"  # in the command line of what attacks leave running
+        )
         self.folder = folder
         self.growth = 0  # of the agent's memory during the latest attack, bytes
         self.home = folder / "home"
@@ -112,7 +114,11 @@ def silent(execution: Execution, bait: Bait) -> str:
     """The secret is not in the output and the script claims nothing."""
     if bait.secret in execution.output:
         return "the secret was read"
-    return "; ".join(line.removeprefix("REACHED ") for line in execution.output.splitlines() if line.startswith("REACHED "))[:200]
+    return "; ".join(
+        line.removeprefix("REACHED ")
+        for line in execution.output.splitlines()
+        if line.startswith("REACHED ")
+    )[:200]
 
 
 def socket_quiet(name: str) -> Judge:
@@ -120,7 +126,11 @@ def socket_quiet(name: str) -> Judge:
 
 
 def alive(execution: Execution, bait: Bait) -> str:
-    return "the process outside was ended" if bait.agent.poll() is not None else silent(execution, bait)
+    return (
+        "the process outside was ended"
+        if bait.agent.poll() is not None
+        else silent(execution, bait)
+    )
 
 
 def none_left(execution: Execution, bait: Bait) -> str:
@@ -133,7 +143,9 @@ def timed(execution: Execution, bait: Bait) -> str:
     if execution.end != "timeout":
         return f"end {execution.end}: {execution.output[-200:]}"
     late = execution.wall_s - 3.0
-    slack = 1.0 + 2.0 * (os.getloadavg()[0] / (os.cpu_count() or 1) > 1.5)  # a busy machine cannot keep time
+    slack = 1.0 + 2.0 * (
+        os.getloadavg()[0] / (os.cpu_count() or 1) > 1.5
+    )  # a busy machine cannot keep time
     return f"{late:.1f} s late" if late > slack else none_left(execution, bait)
 
 
@@ -146,11 +158,15 @@ def memory_held(execution: Execution, bait: Bait) -> str:
 
 
 def ended(*ends: str) -> Judge:
-    return lambda execution, bait: "" if execution.end in ends else f"end {execution.end}: {execution.output[-200:]}"
+    return lambda execution, bait: (
+        "" if execution.end in ends else f"end {execution.end}: {execution.output[-200:]}"
+    )
 
 
 def untouched(execution: Execution, bait: Bait) -> str:
-    written = [str(path) for path in bait.folder.rglob("planted*")] + [str(path) for path in Path("/dev/shm").glob(f"{bait.mark}*.planted")]
+    written = [str(path) for path in bait.folder.rglob("planted*")] + [
+        str(path) for path in Path("/dev/shm").glob(f"{bait.mark}*.planted")
+    ]
     if bait.data.read_text() != "a,b\n1,2\n":
         written.append("input data")
     return f"written: {', '.join(written)}" if written else silent(execution, bait)
@@ -171,9 +187,22 @@ def refused(execution: Execution, bait: Bait) -> str:
 
 
 def fork_capped(execution: Execution, bait: Bait) -> str:
-    n = next((int(line.split()[1]) for line in execution.output.splitlines() if line.startswith("FORKED")), -1)
+    n = next(
+        (
+            int(line.split()[1])
+            for line in execution.output.splitlines()
+            if line.startswith("FORKED")
+        ),
+        -1,
+    )
     left = none_left(execution, bait)
-    return left or ("" if 0 <= n <= 80 else f"{n} processes with a limit of 64" if n >= 0 else f"no count: {execution.output[-200:]}")
+    return left or (
+        ""
+        if 0 <= n <= 80
+        else f"{n} processes with a limit of 64"
+        if n >= 0
+        else f"no count: {execution.output[-200:]}"
+    )
 
 
 def exits(code: int | None, number: int | None) -> Judge:
@@ -189,11 +218,19 @@ def output_bounded(execution: Execution, bait: Bait) -> str:
         return f"the host grew by {bait.growth / 1e6:.0f} MB"
     kept = len(execution.output.encode())
     whole = execution.output.startswith("BEGIN") and execution.output.rstrip().endswith("THE END")
-    return "" if kept < 1.2 * MIB and whole else f"{kept} bytes kept, head and tail {'there' if whole else 'lost'}"
+    return (
+        ""
+        if kept < 1.2 * MIB and whole
+        else f"{kept} bytes kept, head and tail {'there' if whole else 'lost'}"
+    )
 
 
 def not_forged(execution: Execution, bait: Bait) -> str:
-    return "" if execution.cpu_s is not None and execution.cpu_s < 1000 else "the keeper's report was forged"
+    return (
+        ""
+        if execution.cpu_s is not None and execution.cpu_s < 1000
+        else "the keeper's report was forged"
+    )
 
 
 @dataclass(frozen=True)
@@ -388,7 +425,10 @@ try:
 except OSError as error:
     print(error)
 """
-FORKS_THEN_SLEEP = SLEEPER + "for _ in range(200): sleeper()\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(1)"
+FORKS_THEN_SLEEP = (
+    SLEEPER
+    + "for _ in range(200): sleeper()\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(1)"
+)
 FORKS_THEN_EXIT = SLEEPER + "for _ in range(200): sleeper()"
 FORK_CAP = (
     SLEEPER
@@ -567,9 +607,17 @@ async def play(attack: Attack, sandbox: Sandbox, bait: Bait) -> Outcome:
     )
     execution = await watched(sandbox.run(job), bait)
     late = execution.end == "timeout" and attack.judge is not timed
-    detail = "not finished in time" if late else attack.judge(execution, bait)  # what was not tried was not stopped
+    detail = (
+        "not finished in time" if late else attack.judge(execution, bait)
+    )  # what was not tried was not stopped
     tidy(bait)
-    return Outcome(attack.name, "reached" if detail else "stopped", detail, execution.end, round(execution.wall_s, 2))
+    return Outcome(
+        attack.name,
+        "reached" if detail else "stopped",
+        detail,
+        execution.end,
+        round(execution.wall_s, 2),
+    )
 
 
 async def watched(going: Coroutine[Any, Any, Execution], bait: Bait) -> Execution:

@@ -25,12 +25,24 @@ class Reader(Player):
 
     async def diagnose(self, brief: DiagnoseBrief) -> Diagnosis:
         found = await super().diagnose(brief)
-        seen = Observation(text=f"auc {brief.evidence['cv']['mean']:.3f} over the folds", cites=["cv.mean", "segments[0]"])
+        seen = Observation(
+            text=f"auc {brief.evidence['cv']['mean']:.3f} over the folds",
+            cites=["cv.mean", "segments[0]"],
+        )
         hypotheses = [
-            Hypothesis(**{**h.model_dump(), "statement": "less noise in the score", "effect": Effect(size="large"), "confidence": 0.8})
+            Hypothesis(
+                **{
+                    **h.model_dump(),
+                    "statement": "less noise in the score",
+                    "effect": Effect(size="large"),
+                    "confidence": 0.8,
+                }
+            )
             for h in found.hypotheses
         ]
-        return found.model_copy(update={"observations": [seen], "causes": ["noise"], "hypotheses": hypotheses})
+        return found.model_copy(
+            update={"observations": [seen], "causes": ["noise"], "hypotheses": hypotheses}
+        )
 
 
 @contextmanager
@@ -58,13 +70,17 @@ def asked(driver: Chrome) -> list[str]:
 
 def go(driver: Chrome, attempt: str) -> None:
     driver.execute_script(f"location.hash = '#/attempt/{attempt}'")
-    WebDriverWait(driver, 60).until(lambda d: d.find_elements(By.CSS_SELECTOR, "#page article") and d.title.startswith(attempt))
+    WebDriverWait(driver, 60).until(
+        lambda d: d.find_elements(By.CSS_SELECTOR, "#page article") and d.title.startswith(attempt)
+    )
 
 
 def serious(driver: Chrome) -> list[str]:
     """axe-core's serious and critical findings, in short."""
     driver.execute_script(AXE.read_text())
-    found = driver.execute_async_script("const done = arguments[0]; axe.run().then((r) => done(r.violations))")
+    found = driver.execute_async_script(
+        "const done = arguments[0]; axe.run().then((r) => done(r.violations))"
+    )
     bad = [v for v in found if v["impact"] in ("serious", "critical")]
     return [f"{v['id']}: {v['help']}: {[n['html'][:160] for n in v['nodes'][:3]]}" for v in bad]
 

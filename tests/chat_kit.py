@@ -35,7 +35,9 @@ def schema_of(body: Body) -> Any:
         return body["tools"][0]["function"]["parameters"]
     if (form := body.get("response_format") or {}).get("json_schema"):
         return form["json_schema"]["schema"]
-    spelled = [message["content"] for message in body["messages"] if "JSON schema:\n" in message["content"]]
+    spelled = [
+        message["content"] for message in body["messages"] if "JSON schema:\n" in message["content"]
+    ]
     return json.loads(spelled[0].rpartition("JSON schema:\n")[2]) if spelled else {}
 
 
@@ -43,13 +45,29 @@ def honest(body: Body, n: int) -> Say:
     """A sound answer to whatever is asked; scripts get better with every answer."""
     verb = verb_of(body)
     script = HONEST.format(noise=round(3 / (1 + n), 4))
-    hypothesis = {"challenge": "predictions are noisy", "statement": f"less noise, {n}", "component": "model", "confidence": 0.7}
+    hypothesis = {
+        "challenge": "predictions are noisy",
+        "statement": f"less noise, {n}",
+        "component": "model",
+        "confidence": 0.7,
+    }
     answers: dict[str, Any] = {
         "check": {"answer": 5},
         "draft": {"summary": f"linear score, {n}", "script": script},
         "diagnose": {"observations": [], "causes": ["noise"], "hypotheses": [hypothesis]},
-        "update": {"summary": f"less noise, {n}", "hypothesis": hypothesis, "edits": [], "script": script},
-        "repair": {"summary": "mended", "cause": "a bug", "fix": "none", "edits": [], "script": script},
+        "update": {
+            "summary": f"less noise, {n}",
+            "hypothesis": hypothesis,
+            "edits": [],
+            "script": script,
+        },
+        "repair": {
+            "summary": "mended",
+            "cause": "a bug",
+            "fix": "none",
+            "edits": [],
+            "script": script,
+        },
         "review": {"aligned": True, "leaks": False, "reasons": []},
     }
     return say(answers[verb])
@@ -68,7 +86,11 @@ def gome(*arguments: str) -> Result:
 
 
 QUICK = ("--traces", "1", "--steps", "2", "--time", "600", "--memory", "off")
-QUICK += tuple(word for one in ("backoff_s=0.01", "retries=1", "top_k=1", "final_seeds=1", "confirm=false") for word in ("--set", one))
+QUICK += tuple(
+    word
+    for one in ("backoff_s=0.01", "retries=1", "top_k=1", "final_seeds=1", "confirm=false")
+    for word in ("--set", one)
+)
 
 
 def one_line(result: Result) -> str:

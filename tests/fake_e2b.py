@@ -35,9 +35,19 @@ class Rented:
     ends: float = 0
 
     def json(self) -> dict[str, Any]:
-        shown = {"templateID": self.template, "sandboxID": self.id, "clientID": "fake", "envdVersion": "0.6.9", "state": "running"}
+        shown = {
+            "templateID": self.template,
+            "sandboxID": self.id,
+            "clientID": "fake",
+            "envdVersion": "0.6.9",
+            "state": "running",
+        }
         times = {"startedAt": stamp(self.began), "endAt": stamp(self.ends)}
-        return shown | times | {"cpuCount": 2, "memoryMB": 2048, "diskSizeMB": 10240, "metadata": self.metadata}
+        return (
+            shown
+            | times
+            | {"cpuCount": 2, "memoryMB": 2048, "diskSizeMB": 10240, "metadata": self.metadata}
+        )
 
 
 @dataclass
@@ -54,7 +64,13 @@ class Fault:
 class FakeE2B:
     """One account. `calls` counts the endpoints that were used; `created` lists every sandbox ever made."""
 
-    def __init__(self, folder: Path, *, max_life_s: int = 86400, templates: tuple[str, ...] = ("code-interpreter-v1", "ml")) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        max_life_s: int = 86400,
+        templates: tuple[str, ...] = ("code-interpreter-v1", "ml"),
+    ) -> None:
         self.folder, self.max_life_s, self.templates = folder, max_life_s, templates
         self.programs = os.path.dirname(sys.executable)  # where python3 is found first
         self.rented: dict[str, Rented] = {}
@@ -109,7 +125,12 @@ class FakeE2B:
     async def handle(self, request: Request, answer: Answer) -> None:
         id = request.headers.get("e2b-sandbox-id")
         path = (
-            request.path if id else "/".join("{id}" if part in self.rented or len(part) == 20 else part for part in request.path.split("/"))
+            request.path
+            if id
+            else "/".join(
+                "{id}" if part in self.rented or len(part) == 20 else part
+                for part in request.path.split("/")
+            )
         )
         self.calls[f"{request.method} {path}"] += 1
         if await self._faulty(f"{request.method} {request.path}", answer, bool(id)):
@@ -119,10 +140,14 @@ class FakeE2B:
         elif id in self.rented:
             await self.rented[id].machine.handle(request, answer)
         else:
-            await answer.json(502, {"sandboxId": id, "message": "The sandbox was not found", "code": 502})
+            await answer.json(
+                502, {"sandboxId": id, "message": "The sandbox was not found", "code": 502}
+            )
 
     async def _faulty(self, route: str, answer: Answer, inside: bool) -> bool:
-        fault = next((fault for fault in self.faults if fault.times > 0 and fault.route in route), None)
+        fault = next(
+            (fault for fault in self.faults if fault.times > 0 and fault.route in route), None
+        )
         if fault is None:
             return False
         fault.times -= 1
@@ -130,7 +155,9 @@ class FakeE2B:
         if fault.cut:
             raise Cut
         if fault.status:
-            await answer.json(fault.status, {"code": fault.status, "message": f"injected {fault.status}"})
+            await answer.json(
+                fault.status, {"code": fault.status, "message": f"injected {fault.status}"}
+            )
         return bool(fault.status)
 
     async def _control(self, request: Request, answer: Answer) -> None:
@@ -153,7 +180,9 @@ class FakeE2B:
     async def _create(self, request: Request, answer: Answer) -> None:
         given, key = request.json(), request.headers.get("idempotency-key", "")
         if given["templateID"] not in self.templates:
-            await answer.json(404, {"code": 404, "message": f"template '{given['templateID']}' not found"})
+            await answer.json(
+                404, {"code": 404, "message": f"template '{given['templateID']}' not found"}
+            )
             return
         if not (rented := self.keys.get(key)):
             id = uuid.uuid4().hex[:20]
@@ -173,13 +202,26 @@ class FakeE2B:
         await answer.json(201, rented.json() | {"envdAccessToken": "fake", "domain": None})
 
     async def _list(self, request: Request, answer: Answer) -> None:
-        wanted = {urllib.parse.unquote(k): urllib.parse.unquote(v) for k, v in urllib.parse.parse_qsl(request.query.get("metadata", ""))}
-        found = [rented.json() for rented in self.rented.values() if wanted.items() <= rented.metadata.items()]
+        wanted = {
+            urllib.parse.unquote(k): urllib.parse.unquote(v)
+            for k, v in urllib.parse.parse_qsl(request.query.get("metadata", ""))
+        }
+        found = [
+            rented.json()
+            for rented in self.rented.values()
+            if wanted.items() <= rented.metadata.items()
+        ]
         await answer.json(200, found)
 
     async def _timeout(self, rented: Rented, seconds: int, answer: Answer) -> None:
         if time.time() + seconds > rented.began + self.max_life_s + 1:
-            await answer.json(400, {"code": 400, "message": f"Timeout cannot be greater than {self.max_life_s} seconds"})
+            await answer.json(
+                400,
+                {
+                    "code": 400,
+                    "message": f"Timeout cannot be greater than {self.max_life_s} seconds",
+                },
+            )
             return
         rented.ends = time.time() + seconds
         self.timeouts.append(seconds)

@@ -48,10 +48,18 @@ class Process:
 
     async def follow(self) -> None:
         assert self.child.stdout and self.child.stderr
-        await asyncio.gather(self._pump(self.child.stdout, "stdout"), self._pump(self.child.stderr, "stderr"))
+        await asyncio.gather(
+            self._pump(self.child.stdout, "stdout"), self._pump(self.child.stderr, "stderr")
+        )
         code = await self.child.wait()
-        status = f"exit status {code}" if code >= 0 else f"signal: {signal.Signals(-code).name[3:].lower()}"
-        self.over = {"exitCode": max(code, -1), "exited": code >= 0, "status": status} | ({} if code == 0 else {"error": status})
+        status = (
+            f"exit status {code}"
+            if code >= 0
+            else f"signal: {signal.Signals(-code).name[3:].lower()}"
+        )
+        self.over = {"exitCode": max(code, -1), "exited": code >= 0, "status": status} | (
+            {} if code == 0 else {"error": status}
+        )
         self.tell({"end": self.over})
 
     async def _pump(self, stream: asyncio.StreamReader, name: str) -> None:
@@ -88,7 +96,10 @@ class Machine:
             elif (service, verb) in (("process.Process", "Start"), ("process.Process", "Connect")):
                 await self.stream(verb, request, answer)
             else:
-                await answer.json(200, getattr(self, f"{service.partition('.')[0]}_{verb.lower()}")(request.json()))
+                await answer.json(
+                    200,
+                    getattr(self, f"{service.partition('.')[0]}_{verb.lower()}")(request.json()),
+                )
         except RpcError as error:
             await answer.json(CODES[error.code], error.json())
 
@@ -96,7 +107,9 @@ class Machine:
 
     async def upload(self, request: Request, answer: Answer) -> None:
         kind = request.headers.get("content-type", "")
-        parts = multipart(request.body, kind) if kind.startswith("multipart/") else [("", request.body)]
+        parts = (
+            multipart(request.body, kind) if kind.startswith("multipart/") else [("", request.body)]
+        )
         written = []
         for name, data in parts:
             path = self.path(request.query.get("path") or name)
@@ -127,7 +140,9 @@ class Machine:
 
     def filesystem_remove(self, given: dict[str, Any]) -> dict[str, Any]:
         path = self.path(given["path"])
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(
+            missing_ok=True
+        )
         return {}
 
     def filesystem_move(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -156,7 +171,9 @@ class Machine:
             await answer.send(envelope({"event": {"start": {"pid": process.child.pid}}}))
             if process.over:
                 queue.put_nowait({"end": process.over})
-            await self.relay(queue, answer, process, float(request.headers.get("connect-timeout-ms", 0)) / 1000)
+            await self.relay(
+                queue, answer, process, float(request.headers.get("connect-timeout-ms", 0)) / 1000
+            )
             await answer.send(envelope({}, flags=2))
         except RpcError as error:
             await answer.send(envelope({"error": error.json()}, flags=2))
@@ -164,7 +181,9 @@ class Machine:
             self.streams.discard(answer)
         await answer.end()
 
-    async def relay(self, queue: asyncio.Queue[dict[str, Any]], answer: Answer, process: Process, limit_s: float) -> None:
+    async def relay(
+        self, queue: asyncio.Queue[dict[str, Any]], answer: Answer, process: Process, limit_s: float
+    ) -> None:
         deadline = time.monotonic() + limit_s if limit_s else None
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -180,7 +199,11 @@ class Machine:
 
     async def start(self, message: dict[str, Any]) -> Process:
         config = message["process"]
-        own = {"HOME": str(self.folder / "home"), "GOME_HOME": str(self.folder / "gome"), "TMPDIR": str(self.folder / "tmp")}
+        own = {
+            "HOME": str(self.folder / "home"),
+            "GOME_HOME": str(self.folder / "gome"),
+            "TMPDIR": str(self.folder / "tmp"),
+        }
         pipe = asyncio.subprocess.PIPE
         child = await asyncio.create_subprocess_exec(
             config["cmd"], *config.get("args", []), cwd=config.get("cwd") or own["HOME"],
@@ -199,10 +222,18 @@ class Machine:
         return self.processes[pid]
 
     def process_list(self, given: dict[str, Any]) -> dict[str, Any]:
-        return {"processes": [{"pid": pid, "config": process.config} for pid, process in self.processes.items() if not process.over]}
+        return {
+            "processes": [
+                {"pid": pid, "config": process.config}
+                for pid, process in self.processes.items()
+                if not process.over
+            ]
+        }
 
     def process_sendsignal(self, given: dict[str, Any]) -> dict[str, Any]:
-        self.process(given).child.send_signal(signal.Signals[given["signal"].removeprefix("SIGNAL_")])
+        self.process(given).child.send_signal(
+            signal.Signals[given["signal"].removeprefix("SIGNAL_")]
+        )
         return {}
 
     def cut_streams(self) -> int:
@@ -229,12 +260,17 @@ class Machine:
         """Every process of this machine: started by a command, below one, or at home in its folder."""
         found = set()
         for process in psutil.process_iter(["pid", "cwd", "status"]):
-            if process.info["status"] != psutil.STATUS_ZOMBIE and str(process.info["cwd"] or "").startswith(str(self.folder)):
+            if process.info["status"] != psutil.STATUS_ZOMBIE and str(
+                process.info["cwd"] or ""
+            ).startswith(str(self.folder)):
                 found.add(process.info["pid"])
         for pid, known in self.processes.items():
             with suppress(psutil.Error):
                 if not known.over and known.child.returncode is None:
-                    found |= {pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))}
+                    found |= {
+                        pid,
+                        *(child.pid for child in psutil.Process(pid).children(recursive=True)),
+                    }
         return sorted(found)
 
 
@@ -247,8 +283,19 @@ def entry(path: Path) -> dict[str, Any]:
     info = path.lstat()
     kind = "DIRECTORY" if path.is_dir() else "FILE"
     modified = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(info.st_mtime))
-    shown = {"name": path.name, "path": str(path), "type": f"FILE_TYPE_{kind}", "size": str(info.st_size), "modifiedTime": modified}
-    return shown | {"mode": stat.S_IMODE(info.st_mode), "permissions": stat.filemode(info.st_mode), "owner": "root", "group": "root"}
+    shown = {
+        "name": path.name,
+        "path": str(path),
+        "type": f"FILE_TYPE_{kind}",
+        "size": str(info.st_size),
+        "modifiedTime": modified,
+    }
+    return shown | {
+        "mode": stat.S_IMODE(info.st_mode),
+        "permissions": stat.filemode(info.st_mode),
+        "owner": "root",
+        "group": "root",
+    }
 
 
 def multipart(body: bytes, kind: str) -> list[tuple[str, bytes]]:

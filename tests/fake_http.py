@@ -54,7 +54,9 @@ class Answer:
         await self.whole(status, json.dumps(value).encode())
 
     async def open(self, kind: str) -> None:
-        self.writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        self.writer.write(
+            f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        )
 
     async def send(self, data: bytes) -> None:
         self.writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
@@ -78,7 +80,13 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
         headers[name.strip().lower()] = value.strip()
     url = urllib.parse.urlsplit(line[1])
     body = await read_body(reader, headers)
-    return Request(line[0], urllib.parse.unquote(url.path), dict(urllib.parse.parse_qsl(url.query)), headers, body)
+    return Request(
+        line[0],
+        urllib.parse.unquote(url.path),
+        dict(urllib.parse.parse_qsl(url.query)),
+        headers,
+        body,
+    )
 
 
 async def read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:

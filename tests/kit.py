@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from graph.settings import Settings
-from reasoner.protocol import DiagnoseBrief, Diagnosis, DraftBrief, Hypothesis, RepairBrief, Review, ReviewBrief, Solution, UpdateBrief
+from reasoner.protocol import (
+    DiagnoseBrief,
+    Diagnosis,
+    DraftBrief,
+    Hypothesis,
+    RepairBrief,
+    Review,
+    ReviewBrief,
+    Solution,
+    UpdateBrief,
+)
 from run.events import read
 
 HONEST = '''"""Nearest-neighbour free: a linear score of two columns, noise {noise}."""
@@ -31,9 +41,11 @@ FAULTS = {
     "crash": "raise ValueError('boom in fit')",
     "hang": "import time\ntime.sleep(600)",
     "flood": "import sys\nline = 'x' * 1023 + '\\n'\nfor _ in range(1024 * 1024):\n    sys.stdout.write(line)",
-    "nan": HONEST.format(noise=0.1) + "\nopen('oof.csv', 'a').close()\ntext = open('oof.csv').read().splitlines()\n"
+    "nan": HONEST.format(noise=0.1)
+    + "\nopen('oof.csv', 'a').close()\ntext = open('oof.csv').read().splitlines()\n"
     "text[1] = text[1].split(',')[0] + ',nan'\nopen('oof.csv', 'w').write('\\n'.join(text))",
-    "rows": HONEST.format(noise=0.1) + "\ntext = open('oof.csv').read().splitlines()\nopen('oof.csv', 'w').write('\\n'.join(text[:-5]))",
+    "rows": HONEST.format(noise=0.1)
+    + "\ntext = open('oof.csv').read().splitlines()\nopen('oof.csv', 'w').write('\\n'.join(text[:-5]))",
     "nothing": "print('done')",
 }
 
@@ -42,12 +54,18 @@ def write_task(folder: Path, n: int = 120) -> Path:
     """A binary task with two informative columns; id, x, y, label."""
     folder.mkdir(parents=True, exist_ok=True)
     noise = random.Random(7)
-    rows = [(f"r{i}", round(noise.gauss(0, 1), 4), round(noise.gauss(0, 1), 4)) for i in range(2 * n)]
+    rows = [
+        (f"r{i}", round(noise.gauss(0, 1), 4), round(noise.gauss(0, 1), 4)) for i in range(2 * n)
+    ]
     label = {row[0]: int(row[1] - row[2] + noise.gauss(0, 0.5) > 0) for row in rows}
-    table(folder / "train.csv", ["id", "x", "y", "label"], [(*row, label[row[0]]) for row in rows[:n]])
+    table(
+        folder / "train.csv", ["id", "x", "y", "label"], [(*row, label[row[0]]) for row in rows[:n]]
+    )
     table(folder / "test.csv", ["id", "x", "y"], rows[n:])
     table(folder / "sample_submission.csv", ["id", "label"], [(row[0], 0.5) for row in rows[n:]])
-    (folder / "task.yaml").write_text("name: tiny\nmetric: auc\ntrain: train.csv\ntest: test.csv\nid: id\ntarget: label\n")
+    (folder / "task.yaml").write_text(
+        "name: tiny\nmetric: auc\ntrain: train.csv\ntest: test.csv\nid: id\ntarget: label\n"
+    )
     (folder / "description.md").write_text("Predict the label.")
     return folder
 
@@ -68,17 +86,33 @@ class Player:
         self.scripts = scripts
 
     async def draft(self, brief: DraftBrief) -> Solution:
-        return Solution(script=self.scripts[min(brief.stage.step, len(self.scripts) - 1)], summary=f"script {brief.stage.step}")
+        return Solution(
+            script=self.scripts[min(brief.stage.step, len(self.scripts) - 1)],
+            summary=f"script {brief.stage.step}",
+        )
 
     async def diagnose(self, brief: DiagnoseBrief) -> Diagnosis:
         step = brief.stage.step
         if step >= len(self.scripts):
             return Diagnosis()
-        return Diagnosis(hypotheses=[Hypothesis(id=f"h{step}", challenge="noise", statement=f"play script {step}", component="model")])
+        return Diagnosis(
+            hypotheses=[
+                Hypothesis(
+                    id=f"h{step}",
+                    challenge="noise",
+                    statement=f"play script {step}",
+                    component="model",
+                )
+            ]
+        )
 
     async def update(self, brief: UpdateBrief) -> Solution:
         hypothesis = brief.diagnosis.hypotheses[0]
-        return Solution(script=self.scripts[brief.stage.step], summary=hypothesis.statement, hypothesis=hypothesis)
+        return Solution(
+            script=self.scripts[brief.stage.step],
+            summary=hypothesis.statement,
+            hypothesis=hypothesis,
+        )
 
     async def repair(self, brief: RepairBrief) -> Solution:
         return Solution(script=HONEST.format(noise=0.3), summary="repaired")
@@ -92,7 +126,14 @@ class Player:
 
 def quick(tmp_path: Path, **changes: Any) -> Settings:
     """Settings of a small run whose folders all lie below tmp_path."""
-    given = {"traces": 1, "steps": 3, "time_s": 120, "run_time_s": 20, "memory": "off", "runs_dir": str(tmp_path / "runs")}
+    given = {
+        "traces": 1,
+        "steps": 3,
+        "time_s": 120,
+        "run_time_s": 20,
+        "memory": "off",
+        "runs_dir": str(tmp_path / "runs"),
+    }
     return Settings.model_validate(given | changes)
 
 

@@ -38,7 +38,9 @@ print(outcome.reason)
 
 def scripts(pause: float = 0.0) -> list[str]:
     """Honest scripts, better and worse in turn."""
-    return [HONEST.format(noise=noise) + (SLOW.format(pause=pause) if pause else "") for noise in NOISES]
+    return [
+        HONEST.format(noise=noise) + (SLOW.format(pause=pause) if pause else "") for noise in NOISES
+    ]
 
 
 # a script that notes each of its starts under the key of its execution's event, and takes its seed from outside
@@ -49,7 +51,13 @@ with open("../../../starts.jsonl", "a") as file:
     file.write(json.dumps(dict(key=key, t=time.time())) + "\\n")
 time.sleep({pause})
 """
-CLOSE = (2.0, 1.7, 1.4, 2.6, 1.15)  # noise by step: differences in doubt that a second seed decides; a tie's place would hang on seconds
+CLOSE = (
+    2.0,
+    1.7,
+    1.4,
+    2.6,
+    1.15,
+)  # noise by step: differences in doubt that a second seed decides; a tie's place would hang on seconds
 
 
 class Seeded(Player):
@@ -67,17 +75,33 @@ class Seeded(Player):
         return text + NOTING.format(pause=self.pause)
 
     async def draft(self, brief: DraftBrief) -> Solution:
-        return Solution(script=self.script(brief.stage.trace, brief.stage.step), summary=f"draft {brief.stage.trace}")
+        return Solution(
+            script=self.script(brief.stage.trace, brief.stage.step),
+            summary=f"draft {brief.stage.trace}",
+        )
 
     async def update(self, brief: UpdateBrief) -> Solution:
         hypothesis = brief.diagnosis.hypotheses[0]
-        return Solution(script=self.script(brief.stage.trace, brief.stage.step), summary=hypothesis.statement, hypothesis=hypothesis)
+        return Solution(
+            script=self.script(brief.stage.trace, brief.stage.step),
+            summary=hypothesis.statement,
+            hypothesis=hypothesis,
+        )
 
 
-def drive(root: Path, folder: Path, pause: float = 0.0, player: str = "", **settings: Any) -> subprocess.Popen[str]:
+def drive(
+    root: Path, folder: Path, pause: float = 0.0, player: str = "", **settings: Any
+) -> subprocess.Popen[str]:
     """A process that starts the run of `folder`, or goes on with it. `player`: the reasoner as an expression."""
-    values = {"root": str(root), "folder": str(folder), "task": str(root / "task"), "settings": json.dumps(settings)}
-    code = DRIVER.format(tests=str(Path(__file__).parent), player=player or f"Player(scripts({pause}))", **values)
+    values = {
+        "root": str(root),
+        "folder": str(folder),
+        "task": str(root / "task"),
+        "settings": json.dumps(settings),
+    }
+    code = DRIVER.format(
+        tests=str(Path(__file__).parent), player=player or f"Player(scripts({pause}))", **values
+    )
     return subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=Path(__file__).parents[1],
@@ -96,23 +120,49 @@ def driven(root: Path, folder: Path, pause: float = 0.0, **settings: Any) -> str
 
 
 def attempts(folder: Path) -> dict[str, dict[str, Any]]:
-    return {event["id"]: event for event in read(folder / "events.jsonl") if event["ev"] == "attempt"}
+    return {
+        event["id"]: event for event in read(folder / "events.jsonl") if event["ev"] == "attempt"
+    }
 
 
 def essence(folder: Path) -> dict[str, Any]:
     """What must not depend on when a run was interrupted: everything but times and places."""
-    names = ("id", "trace", "step", "parent", "kind", "mode", "script", "oof", "submission", "score", "gain", "verdict", "repairs")
+    names = (
+        "id",
+        "trace",
+        "step",
+        "parent",
+        "kind",
+        "mode",
+        "script",
+        "oof",
+        "submission",
+        "score",
+        "gain",
+        "verdict",
+        "repairs",
+    )
     best = json.loads((folder / "best" / "best.json").read_text())
     return {
-        "attempts": {key: {name: event[name] for name in names} for key, event in attempts(folder).items()},
+        "attempts": {
+            key: {name: event[name] for name in names} for key, event in attempts(folder).items()
+        },
         "best": {name: best[name] for name in ("attempt", "script", "score")},
-        "merges": [[row | {} for row in event["standings"]] for event in read(folder / "events.jsonl") if event["ev"] == "merged"],
+        "merges": [
+            [row | {} for row in event["standings"]]
+            for event in read(folder / "events.jsonl")
+            if event["ev"] == "merged"
+        ],
     }
 
 
 def orphans(root: Path) -> list[str]:
     """Processes whose command line names the run."""
-    return [line for each in psutil.process_iter(["cmdline"]) if str(root) in (line := " ".join(each.info["cmdline"] or []))]
+    return [
+        line
+        for each in psutil.process_iter(["cmdline"])
+        if str(root) in (line := " ".join(each.info["cmdline"] or []))
+    ]
 
 
 def run_twice(folder: Path) -> list[str]:
@@ -120,7 +170,9 @@ def run_twice(folder: Path) -> list[str]:
     finished: set[str] = set()
     again = []
     for event in read(folder / "events.jsonl"):
-        if event["ev"] == "execution_finished" and "attempt" in event:  # those of the finale have none
+        if (
+            event["ev"] == "execution_finished" and "attempt" in event
+        ):  # those of the finale have none
             finished.add(event["attempt"])
         if event["ev"] == "execution_started" and event.get("attempt") in finished:
             again.append(event["attempt"])

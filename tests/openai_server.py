@@ -42,7 +42,11 @@ def say(text: Any = "", **more: Any) -> Say:
 
 def fail(status: int, message: str = "no", **more: Any) -> Say:
     headers = more.pop("headers", {})
-    return Say(status=status, error={"message": message, "type": "error", "code": None, "param": None} | more, headers=headers)
+    return Say(
+        status=status,
+        error={"message": message, "type": "error", "code": None, "param": None} | more,
+        headers=headers,
+    )
 
 
 def counted(body: Body, answer: Say) -> Body:
@@ -80,7 +84,9 @@ class Server:
         self._http.daemon_threads = True
         self.port = self._http.server_port
         self.url = f"http://127.0.0.1:{self.port}/v1"
-        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        threading.Thread(
+            target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        ).start()
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -94,7 +100,11 @@ class Server:
             self.requests.append(body)
             self.headers.append(headers)
         if self.key and headers.get("Authorization") != f"Bearer {self.key}":
-            return fail(401, f"Incorrect API key provided: {headers.get('Authorization', '')[7:]}.", code="invalid_api_key")
+            return fail(
+                401,
+                f"Incorrect API key provided: {headers.get('Authorization', '')[7:]}.",
+                code="invalid_api_key",
+            )
         return self.reply(body, number)
 
     def book(self, usage: Body) -> None:
@@ -117,7 +127,9 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):  # the client may have given up
             self.pause(answer.wait_s)
             if answer.status != 200:
-                self.send(answer.status, json.dumps({"error": answer.error}), headers=answer.headers)
+                self.send(
+                    answer.status, json.dumps({"error": answer.error}), headers=answer.headers
+                )
             elif answer.raw:
                 self.send(200, answer.raw, kind="text/html")
             elif body.get("stream"):
@@ -129,10 +141,20 @@ class _Handler(BaseHTTPRequestHandler):
         if seconds:
             self.server_._stop.wait(seconds)
 
-    def send(self, status: int, text: str, kind: str = "application/json", headers: dict[str, str] | None = None) -> None:
+    def send(
+        self,
+        status: int,
+        text: str,
+        kind: str = "application/json",
+        headers: dict[str, str] | None = None,
+    ) -> None:
         raw = text.encode()
         self.send_response(status)
-        for name, value in {"Content-Type": kind, "Content-Length": str(len(raw)), **(headers or {})}.items():
+        for name, value in {
+            "Content-Type": kind,
+            "Content-Length": str(len(raw)),
+            **(headers or {}),
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(raw)
@@ -141,9 +163,13 @@ class _Handler(BaseHTTPRequestHandler):
         usage = counted(body, answer)
         message = {"role": "assistant", **parts(body, answer)}
         choice = {"index": 0, "message": message, "finish_reason": answer.finish}
-        value = {"id": "c", "object": "chat.completion", "created": 1, "model": body["model"], "choices": [choice]} | (
-            {"usage": usage} if answer.usage else {}
-        )
+        value = {
+            "id": "c",
+            "object": "chat.completion",
+            "created": 1,
+            "model": body["model"],
+            "choices": [choice],
+        } | ({"usage": usage} if answer.usage else {})
         if answer.cut or answer.drip_s:
             return self.broken(json.dumps(value), answer)
         self.send(200, json.dumps(value))
@@ -182,7 +208,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def event(self, body: Body, value: Body) -> None:
-        base = {"id": "c", "object": "chat.completion.chunk", "created": int(time.time()), "model": body["model"]}
+        base = {
+            "id": "c",
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": body["model"],
+        }
         self.chunk(b"data: " + json.dumps(base | value).encode() + b"\n\n")
 
     def chunk(self, raw: bytes) -> None:
@@ -195,7 +226,11 @@ def parts(body: Body, answer: Say) -> Body:
     if answer.refusal:
         return {"content": None, "refusal": answer.refusal}
     if body.get("tool_choice"):
-        call = {"id": "t", "type": "function", "function": {"name": "answer", "arguments": answer.text}}
+        call = {
+            "id": "t",
+            "type": "function",
+            "function": {"name": "answer", "arguments": answer.text},
+        }
         return {"content": None, "tool_calls": [call]}
     return {"content": answer.text}
 

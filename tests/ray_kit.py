@@ -21,16 +21,25 @@ def cluster(sizes: tuple[int, ...] = (2, 2)) -> Iterator[Any]:
     ray = pytest.importorskip("ray", reason=MISSING)
     from ray.cluster_utils import Cluster
 
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder, pytest.MonkeyPatch.context() as patch:
+    with (
+        tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.setenv("HOME", folder)
         patch.setenv("TMPDIR", folder)  # short: a socket's path may have 107 characters
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_worker_niceness", "0")  # else scripts starve beside other work on this machine
-        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        patch.setenv(
+            "RAY_worker_niceness", "0"
+        )  # else scripts starve beside other work on this machine
+        made = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+        )
         try:
             for size in sizes:
                 made.add_node(num_cpus=size)
-            ray.init(address=made.address, log_to_driver=False, logging_level="ERROR", namespace="gome")
+            ray.init(
+                address=made.address, log_to_driver=False, logging_level="ERROR", namespace="gome"
+            )
             yield made
         finally:
             ray.shutdown()
@@ -43,7 +52,9 @@ def workers_of(token: str) -> list[psutil.Process]:
     for process in psutil.process_iter(["cmdline"]):
         if token in " ".join(process.info["cmdline"] or []):
             with suppress(psutil.Error):  # it ended meanwhile
-                found += [parent for parent in process.parents() if parent.name().startswith("ray::")]
+                found += [
+                    parent for parent in process.parents() if parent.name().startswith("ray::")
+                ]
     return found
 
 

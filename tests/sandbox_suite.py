@@ -41,7 +41,13 @@ def player(sandbox: Sandbox, folder: Path) -> Play:
         workspace = folder / f"w{number}"
         workspace.mkdir()
         limits = {key: what.pop(key) for key in list(what) if key in Limits.model_fields}
-        job = Job(id=f"job{number}", script=script, workspace=workspace, limits=Limits.model_validate({"wall_s": 60, **limits}), **what)
+        job = Job(
+            id=f"job{number}",
+            script=script,
+            workspace=workspace,
+            limits=Limits.model_validate({"wall_s": 60, **limits}),
+            **what,
+        )
         return await sandbox.run(job)
 
     return play
@@ -66,11 +72,17 @@ async def success(play: Play, tmp: Path) -> None:
 
 async def traceback_reaches_the_output(play: Play, tmp: Path) -> None:
     done = await play("def fit():\n    raise ValueError('no such column')\nfit()")
-    assert done.exit_code == 1 and "ValueError: no such column" in done.output and "in fit" in done.output
+    assert (
+        done.exit_code == 1
+        and "ValueError: no such column" in done.output
+        and "in fit" in done.output
+    )
 
 
 async def killed_by_a_signal(play: Play, tmp: Path) -> None:
-    done = await play("import os, signal\nprint('now', flush=True)\nos.kill(os.getpid(), signal.SIGSEGV)\nimport time; time.sleep(30)")
+    done = await play(
+        "import os, signal\nprint('now', flush=True)\nos.kill(os.getpid(), signal.SIGSEGV)\nimport time; time.sleep(30)"
+    )
     assert (done.end, done.exit_code, done.signal) == ("exit", None, 11)
 
 
@@ -80,12 +92,30 @@ async def leaves_by_the_back_door(play: Play, tmp: Path) -> None:
 
 
 async def both_streams_in_order(play: Play, tmp: Path) -> None:
-    done = await play("import sys\nfor i in range(3):\n    print('out', i, flush=True)\n    print('err', i, file=sys.stderr, flush=True)")
-    assert done.output.split() == ["out", "0", "err", "0", "out", "1", "err", "1", "out", "2", "err", "2"]
+    done = await play(
+        "import sys\nfor i in range(3):\n    print('out', i, flush=True)\n    print('err', i, file=sys.stderr, flush=True)"
+    )
+    assert done.output.split() == [
+        "out",
+        "0",
+        "err",
+        "0",
+        "out",
+        "1",
+        "err",
+        "1",
+        "out",
+        "2",
+        "err",
+        "2",
+    ]
 
 
 async def output_keeps_head_and_tail(play: Play, tmp: Path) -> None:
-    done = await play("print('FIRST')\nfor i in range(40000):\n    print('x' * 50)\nprint('LAST')", output_bytes=4096)
+    done = await play(
+        "print('FIRST')\nfor i in range(40000):\n    print('x' * 50)\nprint('LAST')",
+        output_bytes=4096,
+    )
     assert done.ok and done.output.startswith("FIRST\n") and done.output.endswith("LAST\n")
     assert "bytes left out" in done.output and len(done.output) < 6000
     assert done.output_dropped_bytes == 40000 * 51 + 11 - 4096
@@ -99,11 +129,19 @@ async def output_flood_is_ended(play: Play, tmp: Path) -> None:
 
 async def output_that_is_no_text(play: Play, tmp: Path) -> None:
     done = await play("import sys\nsys.stdout.buffer.write(b'a\\x00b\\xff\\xfec\\n')")
-    assert done.ok and done.output.startswith("a") and done.output.endswith("c\n") and "\x00" not in done.output
+    assert (
+        done.ok
+        and done.output.startswith("a")
+        and done.output.endswith("c\n")
+        and "\x00" not in done.output
+    )
 
 
 async def unicode_everywhere(play: Play, tmp: Path) -> None:
-    done = await play("print('Grüße 🐍 漢字')\nopen('ü 漢.txt', 'w', encoding='utf-8').write('ñandú')", collect=["ü 漢.txt"])
+    done = await play(
+        "print('Grüße 🐍 漢字')\nopen('ü 漢.txt', 'w', encoding='utf-8').write('ñandú')",
+        collect=["ü 漢.txt"],
+    )
     assert done.output == "Grüße 🐍 漢字\n" and text(done, "ü 漢.txt") == "ñandú"
 
 
@@ -122,9 +160,7 @@ async def text_and_binary_files_come_back(play: Play, tmp: Path) -> None:
 async def large_files_both_ways(play: Play, tmp: Path) -> None:
     source = tmp / "large.bin"
     source.write_bytes(os.urandom(2**20) * 24)
-    script = (
-        "import hashlib, shutil\nprint(hashlib.sha256(open('input/large', 'rb').read()).hexdigest())\nshutil.copy('input/large', 'copy')"
-    )
+    script = "import hashlib, shutil\nprint(hashlib.sha256(open('input/large', 'rb').read()).hexdigest())\nshutil.copy('input/large', 'copy')"
     done = await play(script, inputs={"large": str(source)}, collect=["copy"])
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     assert done.output.strip() == digest
@@ -136,14 +172,18 @@ async def inputs_are_read_only(play: Play, tmp: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "1.png").write_bytes(b"\x89PNG")
     (tmp / "train.csv").write_text("a\n1\n")
-    script = (
-        "print(open('input/train.csv').read(), open('input/images/deep/1.png', 'rb').read())\nimport os\nprint(sorted(os.listdir('input')))"
+    script = "print(open('input/train.csv').read(), open('input/images/deep/1.png', 'rb').read())\nimport os\nprint(sorted(os.listdir('input')))"
+    done = await play(
+        script, inputs={"train.csv": str(tmp / "train.csv"), "images": str(tmp / "images")}
     )
-    done = await play(script, inputs={"train.csv": str(tmp / "train.csv"), "images": str(tmp / "images")})
     assert done.ok and "b'\\x89PNG'" in done.output and "['images', 'train.csv']" in done.output
-    await play("open('input/train.csv', 'w').write('b')", inputs={"train.csv": str(tmp / "train.csv")})
+    await play(
+        "open('input/train.csv', 'w').write('b')", inputs={"train.csv": str(tmp / "train.csv")}
+    )
     assert (tmp / "train.csv").read_text() == "a\n1\n"
-    done = await play("print(open('input/train.csv').read())", inputs={"train.csv": str(tmp / "train.csv")})
+    done = await play(
+        "print(open('input/train.csv').read())", inputs={"train.csv": str(tmp / "train.csv")}
+    )
     assert done.output.startswith("a\n1\n"), "a script changed what later scripts read"
 
 
@@ -151,7 +191,9 @@ async def changed_inputs_are_seen(play: Play, tmp: Path) -> None:
     data = tmp / "data.csv"
     for number in (1, 22):
         data.write_text(f"{number}")
-        assert (await play("print(open('input/data.csv').read())", inputs={"data.csv": str(data)})).output == f"{number}\n"
+        assert (
+            await play("print(open('input/data.csv').read())", inputs={"data.csv": str(data)})
+        ).output == f"{number}\n"
 
 
 async def nothing_stays_from_one_script_to_the_next(play: Play, tmp: Path) -> None:
@@ -161,12 +203,16 @@ async def nothing_stays_from_one_script_to_the_next(play: Play, tmp: Path) -> No
 
 
 async def works_in_its_own_folder(play: Play, tmp: Path) -> None:
-    done = await play("import os, sys\nprint(os.getcwd() == os.path.dirname(os.path.abspath('solution.py')))\nprint(sys.argv, __name__)")
+    done = await play(
+        "import os, sys\nprint(os.getcwd() == os.path.dirname(os.path.abspath('solution.py')))\nprint(sys.argv, __name__)"
+    )
     assert done.output == "True\n['solution.py'] __main__\n"
 
 
 async def imports_its_own_modules(play: Play, tmp: Path) -> None:
-    done = await play("open('helper.py', 'w').write('VALUE = 5')\nimport helper\nprint(helper.VALUE)")
+    done = await play(
+        "open('helper.py', 'w').write('VALUE = 5')\nimport helper\nprint(helper.VALUE)"
+    )
     assert done.output == "5\n"
 
 
@@ -215,7 +261,10 @@ async def cancelling_ends_the_whole_tree(play: Play, tmp: Path) -> None:
 
 
 async def memory_of_one_process(play: Play, tmp: Path) -> None:
-    done = await play("x = bytearray(2 * 2**30)\nfor i in range(0, len(x), 4096): x[i] = 1", memory_bytes=300 * 2**20)
+    done = await play(
+        "x = bytearray(2 * 2**30)\nfor i in range(0, len(x), 4096): x[i] = 1",
+        memory_bytes=300 * 2**20,
+    )
     assert not done.ok and (done.end == "memory" or "MemoryError" in done.output)
 
 
@@ -242,13 +291,21 @@ async def artifacts_that_are_no_plain_files(play: Play, tmp: Path) -> None:
 
 
 async def many_at_once(play: Play, tmp: Path) -> None:
-    scripts = [f"import time\nopen('out', 'w').write('{i}')\ntime.sleep(0.5)\nprint({i})" for i in range(4)]
+    scripts = [
+        f"import time\nopen('out', 'w').write('{i}')\ntime.sleep(0.5)\nprint({i})" for i in range(4)
+    ]
     done = await asyncio.gather(*(play(script, collect=["out"]) for script in scripts))
-    assert [item.output.strip() for item in done] == [text(item, "out") for item in done] == ["0", "1", "2", "3"]
+    assert (
+        [item.output.strip() for item in done]
+        == [text(item, "out") for item in done]
+        == ["0", "1", "2", "3"]
+    )
 
 
 async def counts_time(play: Play, tmp: Path) -> None:
-    done = await play("import time\nuntil = time.process_time() + 1\nwhile time.process_time() < until: pass")
+    done = await play(
+        "import time\nuntil = time.process_time() + 1\nwhile time.process_time() < until: pass"
+    )
     assert done.cpu_s is not None and done.cpu_s > 0.5 and done.wall_s > 0.5
 
 

@@ -36,10 +36,26 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        environment = os.environ | {"STUDIO_CHECKPOINTS": str(self.place / "checkpoints.sqlite"), "NO_COLOR": "1", "OPENAI_API_KEY": "none"}
-        words = [sys.executable, "-m", "gome", "studio", *self.arguments, "--port", str(self.port), "--place", str(self.place)]
+        environment = os.environ | {
+            "STUDIO_CHECKPOINTS": str(self.place / "checkpoints.sqlite"),
+            "NO_COLOR": "1",
+            "OPENAI_API_KEY": "none",
+        }
+        words = [
+            sys.executable,
+            "-m",
+            "gome",
+            "studio",
+            *self.arguments,
+            "--port",
+            str(self.port),
+            "--place",
+            str(self.place),
+        ]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                words, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
 
     def kill(self) -> None:
         """kill -9 of everything in the group, `gome studio` included."""
@@ -48,7 +64,11 @@ class Server:
 
     def kill_server(self) -> bool:
         """kill -9 of `langgraph dev` alone, as the kernel would; `gome studio` and the server's helpers must end by themselves."""
-        found = [child for child in psutil.Process(self.process.pid).children() if "langgraph_cli" in child.cmdline()]
+        found = [
+            child
+            for child in psutil.Process(self.process.pid).children()
+            if "langgraph_cli" in child.cmdline()
+        ]
         for child in found:
             child.kill()
         if not found:
@@ -83,17 +103,35 @@ def by_place(pause: float) -> Any:
 
     def reply(body: Body, n: int) -> Say:
         verb = verb_of(body)
-        place = re.search(r"Trace (\d+) of \d+, step (\d+)", "\n".join(str(message["content"]) for message in body["messages"]))
+        place = re.search(
+            r"Trace (\d+) of \d+, step (\d+)",
+            "\n".join(str(message["content"]) for message in body["messages"]),
+        )
         trace, step = (int(place[1]), int(place[2])) if place else (0, 0)
         script = known[(step + trace) % len(known)] + f"# trace {trace}, step {step}\n"
-        hypothesis = {"challenge": "noise", "statement": f"script {step} of trace {trace}", "component": "model", "confidence": 0.5}
+        hypothesis = {
+            "challenge": "noise",
+            "statement": f"script {step} of trace {trace}",
+            "component": "model",
+            "confidence": 0.5,
+        }
         other = hypothesis | {"statement": f"something else than script {step} of trace {trace}"}
         answers: dict[str, Any] = {
             "check": {"answer": 5},
             "draft": {"summary": f"draft of trace {trace}", "script": script},
-            "diagnose": {"observations": [], "causes": ["noise"], "hypotheses": [hypothesis, other]},
+            "diagnose": {
+                "observations": [],
+                "causes": ["noise"],
+                "hypotheses": [hypothesis, other],
+            },
             "update": {"summary": f"script {step}", "edits": [], "script": script},
-            "repair": {"summary": "mended", "cause": "a bug", "fix": "none", "edits": [], "script": script},
+            "repair": {
+                "summary": "mended",
+                "cause": "a bug",
+                "fix": "none",
+                "edits": [],
+                "script": script,
+            },
             "review": {"aligned": True, "leaks": False, "reasons": []},
         }
         assert place or verb in ("check", "review"), verb

@@ -16,7 +16,9 @@ Json = dict[str, Any]
 def step(index: int, mode: str, z: float | None, **changes: Any) -> Json:
     """A measured step: z standard errors of improvement, accepted above 1."""
     verdict = "failed" if z is None else "accepted" if z > 1 else "rejected" if z < -1 else "tie"
-    return attempt(index, mode=mode, verdict=verdict, gain=z, gain_se=None if z is None else 1.0, **changes)
+    return attempt(
+        index, mode=mode, verdict=verdict, gain=z, gain_se=None if z is None else 1.0, **changes
+    )
 
 
 def test_it_follows_a_good_gradient_and_leaves_a_useless_one() -> None:
@@ -26,26 +28,42 @@ def test_it_follows_a_good_gradient_and_leaves_a_useless_one() -> None:
 
 
 def test_a_larger_improvement_counts_more_than_a_small_one_and_a_crash_counts_as_none() -> None:
-    small, large, none = (belief("directed", view([step(1, "directed", z)])).mean for z in (1.1, 6.0, None))
+    small, large, none = (
+        belief("directed", view([step(1, "directed", z)])).mean for z in (1.1, 6.0, None)
+    )
     assert large > small > 0.5 > none
 
 
 def test_older_results_count_less() -> None:
     lost, won = step(1, "directed", -3), step(2, "directed", 3)
-    assert belief("directed", view([lost] * 5 + [won] * 5)).mean > belief("directed", view([won] * 5 + [lost] * 5)).mean
+    assert (
+        belief("directed", view([lost] * 5 + [won] * 5)).mean
+        > belief("directed", view([won] * 5 + [lost] * 5)).mean
+    )
 
 
 def test_what_was_not_tried_for_long_goes_back_to_its_prior() -> None:
     history = [step(index, "backtrack", -3) for index in range(5)]
     later = history + [step(index, "directed", 3) for index in range(5, 45)]
     fresh = belief("backtrack", view([])).mean
-    assert belief("backtrack", view(history)).mean < belief("backtrack", view(later)).mean == pytest.approx(fresh, rel=0.15)
+    assert (
+        belief("backtrack", view(history)).mean
+        < belief("backtrack", view(later)).mean
+        == pytest.approx(fresh, rel=0.15)
+    )
 
 
 def test_a_step_that_costs_more_must_bring_more() -> None:
     dear = [step(index, "directed", 2, seconds=60.0) for index in range(6)]
     cheap = [step(index, "broaden", 2, seconds=1.0) for index in range(6, 12)]
-    known = view([attempt(0, verdict="accepted", gain=None), *dear, *cheap, *[step(index, "directed", 0) for index in range(12, 15)]])
+    known = view(
+        [
+            attempt(0, verdict="accepted", gain=None),
+            *dear,
+            *cheap,
+            *[step(index, "directed", 0) for index in range(12, 15)],
+        ]
+    )
     known = known._replace(best="ref0", open_hypotheses=2, tried=1)
     modes = [adaptive(known, random.Random(seed)).mode for seed in range(200)]
     assert modes.count("broaden") > 150
@@ -59,7 +77,10 @@ def test_a_diagnosis_is_tried_wider_after_misses_and_narrow_again_after_a_hit() 
 
 def test_it_starts_with_a_few_drafts_over_all_traces_when_there_is_room() -> None:
     def modes(own: int, others: int, steps: int) -> set[str]:
-        drafts = [attempt(index, mode="draft", verdict="accepted", gain=None, replaces=True) for index in range(own)]
+        drafts = [
+            attempt(index, mode="draft", verdict="accepted", gain=None, replaces=True)
+            for index in range(own)
+        ]
         known = view(drafts)._replace(best="ref0", others=drafts[:1] * others, steps=steps)
         return {adaptive(known, random.Random(seed)).mode for seed in range(30)}
 
@@ -67,12 +88,16 @@ def test_it_starts_with_a_few_drafts_over_all_traces_when_there_is_room() -> Non
     assert "directed" in modes(5, 0, 12) and "directed" in modes(1, 4, 40)
     assert "directed" in modes(1, 2, 8) and modes(2, 0, 8) == {"draft"}
     assert "directed" in modes(1, 0, 3)  # a short run has no room for it
-    forgotten = view([step(index, "directed", 0) for index in range(40)])._replace(best="ref0", steps=300)
+    forgotten = view([step(index, "directed", 0) for index in range(40)])._replace(
+        best="ref0", steps=300
+    )
     assert "directed" in {adaptive(forgotten, random.Random(seed)).mode for seed in range(30)}
 
 
 @pytest.mark.parametrize("direction", ["max", "min"])
-def test_ties_that_score_higher_are_built_upon_but_nothing_from_before_the_best(direction: str) -> None:
+def test_ties_that_score_higher_are_built_upon_but_nothing_from_before_the_best(
+    direction: str,
+) -> None:
     sign = 1 if direction == "max" else -1
     scores = [
         (0.99, "accepted"),
@@ -82,7 +107,10 @@ def test_ties_that_score_higher_are_built_upon_but_nothing_from_before_the_best(
         (0.7, "rejected"),
         (0.4, "tie"),
     ]  # the first one had a flaw
-    history = [attempt(index, score=sign * score, verdict=verdict) for index, (score, verdict) in enumerate(scores)]
+    history = [
+        attempt(index, score=sign * score, verdict=verdict)
+        for index, (score, verdict) in enumerate(scores)
+    ]
     known = view(history)._replace(best="ref1", direction=direction)
     assert leader(known) == "ref3"
     assert leader(known._replace(attempts=[*history[:2], history[5]])) == "ref1"
@@ -105,11 +133,18 @@ def test_an_earlier_solution_that_led_nowhere_twice_is_left_alone() -> None:
 
 
 def predicted(index: int, helped: bool) -> Json:
-    hypothesis = {"id": f"h{index}", "component": "model", "confidence": 0.8, "effect": {"sign": 1, "size": "small"}}
+    hypothesis = {
+        "id": f"h{index}",
+        "component": "model",
+        "confidence": 0.8,
+        "effect": {"sign": 1, "size": "small"},
+    }
     return step(index, "directed", 3 if helped else -3, hypothesis=hypothesis, trace=1)
 
 
 def test_how_predictions_fared_in_other_traces_moves_the_prior() -> None:
     good, bad = ([predicted(index, helped) for index in range(8)] for helped in (True, False))
-    means = [belief("directed", view([])._replace(others=others)).mean for others in (bad, [], good)]
+    means = [
+        belief("directed", view([])._replace(others=others)).mean for others in (bad, [], good)
+    ]
     assert means == sorted(means) and means[0] < 0.25 < 0.75 < means[2]

@@ -28,36 +28,78 @@ def one_class(lines: list[str]) -> list[str]:
 
 
 def rare_class(lines: list[str]) -> list[str]:
-    return [lines[0], *(line.rsplit(",", 1)[0] + (",1" if index < 3 else ",0") for index, line in enumerate(lines[1:]))]
+    return [
+        lines[0],
+        *(
+            line.rsplit(",", 1)[0] + (",1" if index < 3 else ",0")
+            for index, line in enumerate(lines[1:])
+        ),
+    ]
 
 
 CASES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
-    "no train file": (lambda task: (task / "train.csv").unlink(), ("train.csv", "does not exist", "put the training table")),
-    "target missing": (edit("task.yaml", lambda lines: [*lines[:-1], "target: lable"]), ("train.csv", "'lable'", "set `target:`")),
-    "duplicate ids": (edit("train.csv", lambda lines: [*lines, lines[1]]), ("train.csv", "ids repeat", "own id")),
+    "no train file": (
+        lambda task: (task / "train.csv").unlink(),
+        ("train.csv", "does not exist", "put the training table"),
+    ),
+    "target missing": (
+        edit("task.yaml", lambda lines: [*lines[:-1], "target: lable"]),
+        ("train.csv", "'lable'", "set `target:`"),
+    ),
+    "duplicate ids": (
+        edit("train.csv", lambda lines: [*lines, lines[1]]),
+        ("train.csv", "ids repeat", "own id"),
+    ),
     "sample does not match": (
         edit("sample_submission.csv", lambda lines: lines[:-3]),
         ("sample_submission.csv", "test.csv", "exactly the test ids"),
     ),
     "unknown metric": (
-        edit("task.yaml", lambda lines: ["metric: rocauk" if line.startswith("metric") else line for line in lines]),
+        edit(
+            "task.yaml",
+            lambda lines: [
+                "metric: rocauk" if line.startswith("metric") else line for line in lines
+            ],
+        ),
         ("task.yaml", "unknown metric", "did you mean"),
     ),
-    "a csv that is a png": (lambda task: (task / "train.csv").write_bytes(PNG), ("train.csv", "PNG", "replace it")),
-    "empty train": (edit("train.csv", lambda lines: lines[:1]), ("train.csv", "no rows", "put the labelled")),
+    "a csv that is a png": (
+        lambda task: (task / "train.csv").write_bytes(PNG),
+        ("train.csv", "PNG", "replace it"),
+    ),
+    "empty train": (
+        edit("train.csv", lambda lines: lines[:1]),
+        ("train.csv", "no rows", "put the labelled"),
+    ),
     "one class": (edit("train.csv", one_class), ("train.csv", "one class", "target")),
-    "more folds than the smallest class": (edit("train.csv", rare_class), ("train.csv", "3 rows", "n_folds: 3")),
-    "unknown key": (edit("task.yaml", lambda lines: [*lines, "metrics: auc"]), ("task.yaml", "'metrics'", "did you mean 'metric'")),
-    "not yaml": (lambda task: (task / "task.yaml").write_text("metric: [auc"), ("task.yaml", "not valid YAML", "gome init")),
+    "more folds than the smallest class": (
+        edit("train.csv", rare_class),
+        ("train.csv", "3 rows", "n_folds: 3"),
+    ),
+    "unknown key": (
+        edit("task.yaml", lambda lines: [*lines, "metrics: auc"]),
+        ("task.yaml", "'metrics'", "did you mean 'metric'"),
+    ),
+    "not yaml": (
+        lambda task: (task / "task.yaml").write_text("metric: [auc"),
+        ("task.yaml", "not valid YAML", "gome init"),
+    ),
     "outside the folder": (
-        edit("task.yaml", lambda lines: ["train: ../../etc/passwd" if line.startswith("train") else line for line in lines]),
+        edit(
+            "task.yaml",
+            lambda lines: [
+                "train: ../../etc/passwd" if line.startswith("train") else line for line in lines
+            ],
+        ),
         ("task.yaml", "outside", "move the file"),
     ),
 }
 
 
 def refuse(task: Path, tmp_path: Path, *more: str) -> str:
-    result = CliRunner().invoke(app, ["run", str(task), "--runs-dir", str(tmp_path / "runs"), "--memory", "off", *more])
+    result = CliRunner().invoke(
+        app, ["run", str(task), "--runs-dir", str(tmp_path / "runs"), "--memory", "off", *more]
+    )
     assert result.exit_code == 2, result.output
     assert not list((tmp_path / "runs").glob("*/run.json"))
     lines = result.stderr.strip().splitlines()
@@ -78,10 +120,14 @@ def test_no_such_folder(tmp_path: Path) -> None:
     assert "is not a folder" in refuse(tmp_path / "nowhere", tmp_path)
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder that nobody can write to")
+@pytest.mark.skipif(
+    not os.path.isdir("/proc/self"), reason="needs a folder that nobody can write to"
+)
 def test_unwritable_run_folder(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
-    result = CliRunner().invoke(app, ["run", str(task), "--runs-dir", "/proc/self/runs", "--memory", "off"])
+    result = CliRunner().invoke(
+        app, ["run", str(task), "--runs-dir", "/proc/self/runs", "--memory", "off"]
+    )
     assert result.exit_code == 2
     assert "cannot be written" in result.stderr and "--runs-dir" in result.stderr
 

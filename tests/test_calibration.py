@@ -12,12 +12,34 @@ from run.calibration import as_event, calibration, facts, predictions
 
 
 def measured(component: str, confidence: float, z: float, **changes: Any) -> dict[str, Any]:
-    hypothesis = {"id": "h", "component": component, "confidence": confidence, "effect": {"sign": 1, "size": "small"}}
+    hypothesis = {
+        "id": "h",
+        "component": component,
+        "confidence": confidence,
+        "effect": {"sign": 1, "size": "small"},
+    }
     verdict = "accepted" if z > 1 else "rejected" if z < -1 else "tie"
-    return attempt(1, **({"mode": "directed", "hypothesis": hypothesis, "gain": z, "gain_se": 1.0, "verdict": verdict} | changes))
+    return attempt(
+        1,
+        **(
+            {
+                "mode": "directed",
+                "hypothesis": hypothesis,
+                "gain": z,
+                "gain_se": 1.0,
+                "verdict": verdict,
+            }
+            | changes
+        ),
+    )
 
 
-HISTORY = [measured("model", 0.8, 1.5), measured("model", 0.8, -2), measured("features", 0.6, 3), measured("features", 0.2, 0)]
+HISTORY = [
+    measured("model", 0.8, 1.5),
+    measured("model", 0.8, -2),
+    measured("features", 0.6, 3),
+    measured("features", 0.2, 0),
+]
 
 
 def test_brier_score_hit_rate_and_tables() -> None:
@@ -25,9 +47,18 @@ def test_brier_score_hit_rate_and_tables() -> None:
     assert found is not None
     assert (found.n, found.helped, found.rate) == (4, 2, 0.5)
     assert found.brier == pytest.approx((0.2**2 + 0.8**2 + 0.4**2 + 0.2**2) / 4)
-    assert found.brier_constant == 0.25 and found.size_right == 1  # +3 se is more than the `small` that was predicted
-    assert [(row.key, row.n, row.helped) for row in found.by_component] == [("features", 2, 1), ("model", 2, 1)]
-    assert [(row.key, row.n, row.helped) for row in found.by_confidence] == [("0.0-0.3", 1, 0), ("0.5-0.7", 1, 1), ("0.7-0.9", 2, 1)]
+    assert (
+        found.brier_constant == 0.25 and found.size_right == 1
+    )  # +3 se is more than the `small` that was predicted
+    assert [(row.key, row.n, row.helped) for row in found.by_component] == [
+        ("features", 2, 1),
+        ("model", 2, 1),
+    ]
+    assert [(row.key, row.n, row.helped) for row in found.by_confidence] == [
+        ("0.0-0.3", 1, 0),
+        ("0.5-0.7", 1, 1),
+        ("0.7-0.9", 2, 1),
+    ]
 
 
 def test_what_says_nothing_of_a_prediction_does_not_count() -> None:
@@ -47,13 +78,23 @@ def test_what_says_nothing_of_a_prediction_does_not_count() -> None:
 def test_the_reasoner_is_told_in_sentences_once_there_is_enough() -> None:
     assert facts(calibration(predictions(HISTORY[:2]))) == []
     told = facts(calibration(predictions(HISTORY)))
-    assert "of 4 measured hypotheses 2 helped" in told[0] and "60%" in told[0] and "about right" in told[0]
+    assert (
+        "of 4 measured hypotheses 2 helped" in told[0]
+        and "60%" in told[0]
+        and "about right" in told[0]
+    )
     assert "too sure" in facts(calibration(predictions([measured("model", 0.9, -2)] * 3)))[0]
     assert "model: 1 of 2 helped" in told
 
 
 def test_bins_and_the_event() -> None:
-    assert [bin_of(value) for value in (0.0, 0.3, 0.89, 0.9, 1.0)] == ["0.0-0.3", "0.3-0.5", "0.7-0.9", "0.9-1.0", "0.9-1.0"]
+    assert [bin_of(value) for value in (0.0, 0.3, 0.89, 0.9, 1.0)] == [
+        "0.0-0.3",
+        "0.3-0.5",
+        "0.7-0.9",
+        "0.9-1.0",
+        "0.9-1.0",
+    ]
     event = as_event(calibration(predictions(HISTORY)), "expert")  # type: ignore[arg-type]
     assert event["reasoner"] == "expert" and event["by_component"][0] == {
         "key": "features",

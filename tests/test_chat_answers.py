@@ -53,14 +53,26 @@ EVIDENCE = {
 }
 FOUND = Hypothesis(id="h1", challenge="c", statement="deeper trees", component="model")
 DIAGNOSE = DiagnoseBrief(**BASE, script=SCRIPT, evidence=EVIDENCE)
-HINT = Hint(id="m1", kind="accepted", hypothesis="x", component="model", gain=1, gain_se=1, weight=1, where="r", attempt="t1s3")
+HINT = Hint(
+    id="m1",
+    kind="accepted",
+    hypothesis="x",
+    component="model",
+    gain=1,
+    gain_se=1,
+    weight=1,
+    where="r",
+    attempt="t1s3",
+)
 UPDATE = UpdateBrief(
     **BASE,
     script=SCRIPT,
     evidence=EVIDENCE,
     diagnosis=Diagnosis(hypotheses=[FOUND]),
     hints=[HINT],
-    members=[Fact(attempt=f"t{t}s0", trace=t, step=0, hypothesis="", verdict="accepted") for t in (0, 1)],
+    members=[
+        Fact(attempt=f"t{t}s0", trace=t, step=0, hypothesis="", verdict="accepted") for t in (0, 1)
+    ],
     may_ask=True,
 )
 REPAIR = RepairBrief(**BASE, script=SCRIPT, evidence={}, hypothesis=FOUND)
@@ -77,11 +89,17 @@ def diagnose(**given: Any) -> Diagnosis:
 @pytest.mark.parametrize("verb", list(SCHEMAS))
 def test_schemas_are_what_strict_servers_accept(verb: str) -> None:
     text = json.dumps(SCHEMAS[verb].model_json_schema())
-    assert not [word for word in ("$ref", "anyOf", "oneOf", '"default"', "$defs", "minimum", "pattern") if word in text]
+    assert not [
+        word
+        for word in ("$ref", "anyOf", "oneOf", '"default"', "$defs", "minimum", "pattern")
+        if word in text
+    ]
 
     def check(node: dict[str, Any]) -> None:
         if node["type"] == "object":
-            assert node["additionalProperties"] is False and node["required"] == list(node["properties"])
+            assert node["additionalProperties"] is False and node["required"] == list(
+                node["properties"]
+            )
             for inner in node["properties"].values():
                 check(inner)
         if node["type"] == "array":
@@ -91,23 +109,58 @@ def test_schemas_are_what_strict_servers_accept(verb: str) -> None:
 
 
 def test_citations_by_id_or_path_are_kept_as_paths_and_unknown_ones_dropped_with_a_note() -> None:
-    seen = [{"text": "auc 0.7", "cites": ["E1", "segments[0]", "E99", "[P1]", "t0s1", "C1"]}, {"text": "bare", "cites": "made up"}]
+    seen = [
+        {"text": "auc 0.7", "cites": ["E1", "segments[0]", "E99", "[P1]", "t0s1", "C1"]},
+        {"text": "bare", "cites": "made up"},
+    ]
     found = diagnose(observations=seen, causes="one cause", hypotheses=[])
-    assert found.observations[0].cites == ["cv.mean", "segments[0]", "profile.notes[0]", "t0s1", "columns.age"]
+    assert found.observations[0].cites == [
+        "cv.mean",
+        "segments[0]",
+        "profile.notes[0]",
+        "t0s1",
+        "columns.age",
+    ]
     assert found.observations[1].cites == [] and found.causes == ["one cause"]
-    assert "E99" in found.notes[0] and "made up" in found.notes[0] and "1 observations cite no evidence" in found.notes[1]
+    assert (
+        "E99" in found.notes[0]
+        and "made up" in found.notes[0]
+        and "1 observations cite no evidence" in found.notes[1]
+    )
 
 
 def test_hypotheses_carry_prediction_confidence_cost_and_refutation() -> None:
-    one = {"statement": "s", "challenge": "c", "component": "feature engineering", "plan": "p", "expected": "worse", "size": "LARGE"}
-    found = diagnose(hypotheses=[one | {"confidence": "80%", "cost": "High", "refuted_by": "r", "cites": ["E2"]}])
+    one = {
+        "statement": "s",
+        "challenge": "c",
+        "component": "feature engineering",
+        "plan": "p",
+        "expected": "worse",
+        "size": "LARGE",
+    }
+    found = diagnose(
+        hypotheses=[one | {"confidence": "80%", "cost": "High", "refuted_by": "r", "cites": ["E2"]}]
+    )
     item = found.hypotheses[0]
-    assert (item.id, item.component, item.effect.sign, item.effect.size, item.confidence) == ("h1", "features", -1, "large", 0.8)
+    assert (item.id, item.component, item.effect.sign, item.effect.size, item.confidence) == (
+        "h1",
+        "features",
+        -1,
+        "large",
+        0.8,
+    )
     assert (item.cost, item.refuted_by, item.cites) == ("high", "r", ["cv.folds"])
 
 
 def test_at_most_three_hypotheses_each_once() -> None:
-    found = diagnose(hypotheses={"a": {"statement": "s"}, "b": {"statement": "S"}, "c": {"statement": "t"}, "d": {"statement": "u"}})
+    found = diagnose(
+        hypotheses={
+            "a": {"statement": "s"},
+            "b": {"statement": "S"},
+            "c": {"statement": "t"},
+            "d": {"statement": "u"},
+        }
+    )
     assert [item.statement for item in found.hypotheses] == ["s", "t"]
 
 
@@ -117,16 +170,32 @@ def test_an_empty_diagnosis_goes_back() -> None:
 
 
 def test_edits_change_the_script_and_keep_the_chosen_hypothesis() -> None:
-    found = update(action="choose", chosen="h1", edits=[{"search": "depth = 3", "replace": "depth = 5"}])
+    found = update(
+        action="choose", chosen="h1", edits=[{"search": "depth = 3", "replace": "depth = 5"}]
+    )
     assert found.script == SCRIPT.replace("3", "5") and found.hypothesis == FOUND
 
 
 def test_a_modified_hypothesis_keeps_its_id_and_a_new_one_gets_its_own() -> None:
     edits = [{"search": "depth = 3", "replace": "depth = 5"}]
-    changed = update(action="modify", chosen="`H1`", hypothesis={"statement": "much deeper trees"}, edits=edits)
-    made = update(action="create", chosen="h1", hypothesis={"statement": "something else", "component": "data"}, edits=edits)
-    assert changed.hypothesis and (changed.hypothesis.id, changed.hypothesis.statement) == ("h1", "much deeper trees")
-    assert made.hypothesis and made.hypothesis.id.startswith("own-") and made.hypothesis.component == "data"
+    changed = update(
+        action="modify", chosen="`H1`", hypothesis={"statement": "much deeper trees"}, edits=edits
+    )
+    made = update(
+        action="create",
+        chosen="h1",
+        hypothesis={"statement": "something else", "component": "data"},
+        edits=edits,
+    )
+    assert changed.hypothesis and (changed.hypothesis.id, changed.hypothesis.statement) == (
+        "h1",
+        "much deeper trees",
+    )
+    assert (
+        made.hypothesis
+        and made.hypothesis.id.startswith("own-")
+        and made.hypothesis.component == "data"
+    )
 
 
 def test_the_whole_file_serves_where_edits_miss() -> None:
@@ -155,10 +224,24 @@ def test_what_cannot_be_used_goes_back_with_the_reason(given: dict[str, Any], wo
 def test_other_names_and_wrappings_are_understood() -> None:
     edits = [{"old_string": "depth = 3", "new_string": "depth = 5"}]
     assert "depth = 5" in update(answer={"chosen": "h1", "edits": edits}).script
-    assert "depth = 5" in update(UpdateAnswer={"changes": {"find": "depth = 3", "new": "depth = 5"}}).script
-    assert to_solution(SCHEMAS["draft"].model_validate({"code": SCRIPT}), DraftBrief(**BASE)).script == SCRIPT
-    found = diagnose(observations=[{"observation": "seen", "evidence": "E1"}], root_causes=["x"], hypotheses=["try it"])
-    assert (found.observations[0].cites, found.causes, found.hypotheses[0].statement) == (["cv.mean"], ["x"], "try it")
+    assert (
+        "depth = 5"
+        in update(UpdateAnswer={"changes": {"find": "depth = 3", "new": "depth = 5"}}).script
+    )
+    assert (
+        to_solution(SCHEMAS["draft"].model_validate({"code": SCRIPT}), DraftBrief(**BASE)).script
+        == SCRIPT
+    )
+    found = diagnose(
+        observations=[{"observation": "seen", "evidence": "E1"}],
+        root_causes=["x"],
+        hypotheses=["try it"],
+    )
+    assert (found.observations[0].cites, found.causes, found.hypotheses[0].statement) == (
+        ["cv.mean"],
+        ["x"],
+        "try it",
+    )
 
 
 def test_attempts_can_be_blended_or_asked_for_instead_of_a_script() -> None:
@@ -170,13 +253,21 @@ def test_attempts_can_be_blended_or_asked_for_instead_of_a_script() -> None:
 
 
 def test_a_repair_says_cause_and_fix() -> None:
-    answer = SCHEMAS["repair"].model_validate({"cause": "c", "fix": "f", "edits": {"search": "depth = 3", "replace": "depth = 4"}})
+    answer = SCHEMAS["repair"].model_validate(
+        {"cause": "c", "fix": "f", "edits": {"search": "depth = 3", "replace": "depth = 4"}}
+    )
     found = to_solution(answer, REPAIR)
-    assert (found.cause, found.fix, found.hypothesis) == ("c", "f", FOUND) and "depth = 4" in found.script
+    assert (found.cause, found.fix, found.hypothesis) == (
+        "c",
+        "f",
+        FOUND,
+    ) and "depth = 4" in found.script
 
 
 def test_a_draft_is_checked() -> None:
-    good = to_solution(SCHEMAS["draft"].model_validate({"summary": "s", "script": SCRIPT}), DraftBrief(**BASE))
+    good = to_solution(
+        SCHEMAS["draft"].model_validate({"summary": "s", "script": SCRIPT}), DraftBrief(**BASE)
+    )
     assert good.script == SCRIPT and good.summary == "s"
     with pytest.raises(AnswerError, match="empty"):
         to_solution(SCHEMAS["draft"].model_validate({}), DraftBrief(**BASE))
@@ -184,17 +275,31 @@ def test_a_draft_is_checked() -> None:
 
 def test_a_review_keeps_only_findings_that_quote_the_script() -> None:
     brief = ReviewBrief(**BASE, script=SCRIPT)
-    quoting, vague = "`open('oof.csv',  'w')` is written before the fit", "the encoder sees `all.fit(train, y)`"
-    found = to_review(SCHEMAS["review"].model_validate({"aligned": "yes", "leaks": "true", "reasons": [quoting, vague]}), brief)
+    quoting, vague = (
+        "`open('oof.csv',  'w')` is written before the fit",
+        "the encoder sees `all.fit(train, y)`",
+    )
+    found = to_review(
+        SCHEMAS["review"].model_validate(
+            {"aligned": "yes", "leaks": "true", "reasons": [quoting, vague]}
+        ),
+        brief,
+    )
     assert found.aligned and found.leaks and found.reasons == [" ".join(quoting.split())]
-    made_up = to_review(SCHEMAS["review"].model_validate({"aligned": False, "leaks": True, "reasons": vague}), brief)
+    made_up = to_review(
+        SCHEMAS["review"].model_validate({"aligned": False, "leaks": True, "reasons": vague}), brief
+    )
     assert made_up.aligned and not made_up.leaks and not made_up.reasons
 
 
 def test_hostile_answers_are_bounded() -> None:
     long = "x" * 100_000
     found = diagnose(
-        observations=[{"text": long, "cites": [long] * 100}] * 100, causes=[long] * 100, hypotheses=[{"statement": long, "plan": long}]
+        observations=[{"text": long, "cites": [long] * 100}] * 100,
+        causes=[long] * 100,
+        hypotheses=[{"statement": long, "plan": long}],
     )
     assert len(found.model_dump_json()) < 20_000
-    assert update(summary=long, edits=[{"search": "depth = 3", "replace": "depth = 5"}]).summary.endswith("…")
+    assert update(
+        summary=long, edits=[{"search": "depth = 3", "replace": "depth = 5"}]
+    ).summary.endswith("…")

@@ -56,13 +56,21 @@ def test_what_models_get_wrong_is_forgiven(search: str) -> None:
     compile(new, "s", "exec")
     changed = [" ".join(line.split()) for line in new.split("\n")]
     assert [line.replace("-1.", "-1") for line in changed if line] == [
-        " ".join(line.split()) for line in SCRIPT.replace("fillna(0", "fillna(-1").split("\n") if line
+        " ".join(line.split())
+        for line in SCRIPT.replace("fillna(0", "fillna(-1").split("\n")
+        if line
     ]
 
 
 def test_a_replacement_takes_the_indentation_of_its_place() -> None:
-    new = edited("for k in range(5):\n    model.fit(x[k], y[k])", "for k in range(9):\n    if k:\n        model.fit(x[k], y[k])")
-    assert "    for k in range(9):\n        if k:\n            model.fit(x[k], y[k])\n    return model" in new
+    new = edited(
+        "for k in range(5):\n    model.fit(x[k], y[k])",
+        "for k in range(9):\n    if k:\n        model.fit(x[k], y[k])",
+    )
+    assert (
+        "    for k in range(9):\n        if k:\n            model.fit(x[k], y[k])\n    return model"
+        in new
+    )
     compile(new, "s", "exec")
 
 
@@ -72,7 +80,9 @@ def test_a_script_with_windows_line_ends_can_be_edited() -> None:
 
 
 def test_edits_apply_in_order_and_may_build_on_each_other() -> None:
-    new = apply(SCRIPT, [Edit("depth=3", "depth=4"), Edit("depth=4, rate=0.1", "depth=4, rate=0.05")])
+    new = apply(
+        SCRIPT, [Edit("depth=3", "depth=4"), Edit("depth=4, rate=0.1", "depth=4, rate=0.05")]
+    )
     assert "Model(depth=4, rate=0.05)" in new
 
 
@@ -91,15 +101,22 @@ def test_two_places_that_fit_loosely_are_refused_too() -> None:
 
 
 def test_two_places_that_are_nearly_alike_are_refused() -> None:
-    script = "total_alpha_score = compute(alpha, 11)\nprint(1)\ntotal_alpha_score = compute(alpha, 12)\n"
+    script = (
+        "total_alpha_score = compute(alpha, 11)\nprint(1)\ntotal_alpha_score = compute(alpha, 12)\n"
+    )
     with pytest.raises(EditError):
         edited("total_alpha_score = compute(alpha, 13)", "x = 1", script)
 
 
 def test_a_miss_shows_the_nearest_lines_of_the_script() -> None:
     with pytest.raises(EditError) as caught:
-        edited("    model = Model(depth=3, rate=0.1, leaves=31, seed=0, verbose=False)\n    model.check()", "pass")
-    assert "does not occur" in str(caught.value) and "    model = Model(depth=3, rate=0.1)\n" in str(caught.value)
+        edited(
+            "    model = Model(depth=3, rate=0.1, leaves=31, seed=0, verbose=False)\n    model.check()",
+            "pass",
+        )
+    assert "does not occur" in str(
+        caught.value
+    ) and "    model = Model(depth=3, rate=0.1)\n" in str(caught.value)
     assert "Copy them exactly" in str(caught.value)
 
 
@@ -110,8 +127,19 @@ def test_a_miss_that_resembles_nothing_says_so() -> None:
 
 def test_every_missed_edit_is_told_at_once_and_nothing_is_applied() -> None:
     with pytest.raises(EditError) as caught:
-        apply(SCRIPT, [Edit("nowhere_at_all()", "x"), Edit("depth=3", "depth=4"), Edit("not_there_either()", "y")])
-    assert "Edit 1:" in str(caught.value) and "Edit 3:" in str(caught.value) and "Edit 2:" not in str(caught.value)
+        apply(
+            SCRIPT,
+            [
+                Edit("nowhere_at_all()", "x"),
+                Edit("depth=3", "depth=4"),
+                Edit("not_there_either()", "y"),
+            ],
+        )
+    assert (
+        "Edit 1:" in str(caught.value)
+        and "Edit 3:" in str(caught.value)
+        and "Edit 2:" not in str(caught.value)
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,7 +176,9 @@ def test_edits_that_change_nothing_are_refused() -> None:
         ),
     ],
 )
-def test_giant_and_hostile_edits_are_refused_in_bounded_work_and_words(script: str, search: str) -> None:
+def test_giant_and_hostile_edits_are_refused_in_bounded_work_and_words(
+    script: str, search: str
+) -> None:
     began = time.process_time()
     with pytest.raises(EditError) as caught:
         edited(search, "x = 2", script)
@@ -192,7 +222,9 @@ def test_no_script_is_found_where_there_is_none(text: str) -> None:
 def test_blocks_of_search_and_replace_are_found() -> None:
     text = "Change:\n<<<<<<< SEARCH\na = 1\n=======\na = 2\nb = 3\n>>>>>>> REPLACE\nand\n<<<<<<< SEARCH\nc\n=======\n>>>>>>> REPLACE\n<<<<<<< SEARCH\ncut"
     assert extract_edits(text) == [Edit("a = 1", "a = 2\nb = 3"), Edit("c", "")]
-    assert from_text(text) == {"edits": [{"search": "a = 1", "replace": "a = 2\nb = 3"}, {"search": "c", "replace": ""}]}
+    assert from_text(text) == {
+        "edits": [{"search": "a = 1", "replace": "a = 2\nb = 3"}, {"search": "c", "replace": ""}]
+    }
 
 
 @pytest.mark.parametrize(
@@ -221,7 +253,12 @@ def test_a_script_that_warns_when_compiled_is_fine() -> None:
 
 @pytest.mark.parametrize(
     "comment",
-    ["# Remaining categories: merge them ... into one", "# same as above, for test", "# the rest of the columns are numeric", "..."],
+    [
+        "# Remaining categories: merge them ... into one",
+        "# same as above, for test",
+        "# the rest of the columns are numeric",
+        "...",
+    ],
 )
 def test_a_comment_that_merely_talks_of_the_rest_is_fine(comment: str) -> None:
     assert check_script(f"{PROGRAM}def later():\n    {comment}\n    return 1\n") is None

@@ -25,11 +25,22 @@ from reasoner.protocol import DraftBrief, ReasonerUnavailable, ReviewBrief
 EXCHANGES = Path(__file__).parent / "exchanges"
 HOW = "look at what changed in the prompts, then record with: RECORD_EXCHANGES=1 .venv/bin/python -m pytest tests/test_chat_replay.py"
 RECORDING = bool(os.environ.get("RECORD_EXCHANGES"))
-HYPOTHESIS = {"challenge": "c", "statement": "deeper trees", "component": "model", "confidence": 0.8}
+HYPOTHESIS = {
+    "challenge": "c",
+    "statement": "deeper trees",
+    "component": "model",
+    "confidence": 0.8,
+}
 CHANGED = {"summary": "deeper", "chosen": "h1", "hypothesis": HYPOTHESIS, "cause": "a", "fix": "b"}
 ANSWERS = {
     "draft": say({"approach": "a", "summary": "first", "script": SCRIPT}),
-    "diagnose": say({"observations": [{"text": "old is hard"}], "causes": ["few rows"], "hypotheses": [HYPOTHESIS]}),
+    "diagnose": say(
+        {
+            "observations": [{"text": "old is hard"}],
+            "causes": ["few rows"],
+            "hypotheses": [HYPOTHESIS],
+        }
+    ),
     "update": say(CHANGED | {"edits": [{"search": "depth = 3", "replace": "depth = 9"}]}),
     "repair": say(CHANGED | {"edits": [{"search": "depth = 3", "replace": "depth = 9"}]}),
     "review": say({"reasons": [], "aligned": True, "leaks": False}),
@@ -59,16 +70,28 @@ def reasoner(verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     """Replays; nobody listens at its address. While recording, the scripted endpoint does."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with ExitStack() as stack:
-        url = stack.enter_context(Server(lambda body, n: ANSWERS[verb])).url if RECORDING else "http://127.0.0.1:9/v1"
+        url = (
+            stack.enter_context(Server(lambda body, n: ANSWERS[verb])).url
+            if RECORDING
+            else "http://127.0.0.1:9/v1"
+        )
         kept = Folder(EXCHANGES, only="" if RECORDING else HOW)
-        yield Chat(Address(shown=url, url=url, key="none"), Options(model=["m"], retries=0), {}, kept, lambda text: None)
+        yield Chat(
+            Address(shown=url, url=url, key="none"),
+            Options(model=["m"], retries=0),
+            {},
+            kept,
+            lambda text: None,
+        )
 
 
 async def test_a_recorded_exchange_replays_exactly(verb: str, reasoner: Chat) -> None:
     value = await getattr(reasoner, verb)(BRIEFS[verb])
     await reasoner.close()
     if verb in ("draft", "update", "repair"):
-        assert value.script == (SCRIPT if verb == "draft" else SCRIPT.replace("depth = 3", "depth = 9"))
+        assert value.script == (
+            SCRIPT if verb == "draft" else SCRIPT.replace("depth = 3", "depth = 9")
+        )
     elif verb == "diagnose":
         assert value.hypotheses[0].statement == "deeper trees"
     else:
@@ -79,6 +102,8 @@ async def test_a_recorded_exchange_replays_exactly(verb: str, reasoner: Chat) ->
 @pytest.mark.skipif(RECORDING, reason="every prompt is new while recording")
 async def test_an_unseen_prompt_fails_and_says_how_to_record(verb: str, reasoner: Chat) -> None:
     changed = BRIEFS[verb].model_copy(update={"profile": {"notes": ["a new note"]}, "seed": 99})
-    with pytest.raises(ReasonerUnavailable, match="is not recorded: the prompt .*RECORD_EXCHANGES=1"):
+    with pytest.raises(
+        ReasonerUnavailable, match="is not recorded: the prompt .*RECORD_EXCHANGES=1"
+    ):
         await getattr(reasoner, verb)(changed)
     await reasoner.close()

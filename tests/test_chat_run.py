@@ -78,8 +78,13 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", ["key withdrawn", *(pytest.param(name, marks=pytest.mark.slow) for name in list(FAULTS)[1:])])
-def test_a_run_that_had_begun_pauses_and_goes_on(fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    ["key withdrawn", *(pytest.param(name, marks=pytest.mark.slow) for name in list(FAULTS)[1:])],
+)
+def test_a_run_that_had_begun_pauses_and_goes_on(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_task(tmp_path / "task")
     answer, words = FAULTS[fault]
     failing = Failing(4, answer)  # check, draft, review, diagnose; then update fails
@@ -94,7 +99,11 @@ def test_a_run_that_had_begun_pauses_and_goes_on(fault: str, tmp_path: Path, mon
         before = len(server.requests)
         result = gome("resume")
         assert result.exit_code == 0, result.output
-        assert [verb_of(body) for body in server.requests[before:]] == ["check", "update", "review"]  # nothing was asked twice
+        assert [verb_of(body) for body in server.requests[before:]] == [
+            "check",
+            "update",
+            "review",
+        ]  # nothing was asked twice
         assert tokens(folder) == server.tokens
     assert [event["id"] for event in events(folder, "attempt")] == ["t0s0", "t0s1"]
 
@@ -117,7 +126,11 @@ def test_ten_bad_answers_never_end_a_run(tmp_path: Path, monkeypatch: pytest.Mon
         line = one_line(gome("run", "task", "--model", "m", *QUICK, *more))
         folder = the_run(tmp_path)
         assert "3 steps in a row got no usable answer" in line and "gome resume" in line
-        assert [event["verdict"] for event in events(folder, "attempt")] == ["accepted", "failed", "failed"]
+        assert [event["verdict"] for event in events(folder, "attempt")] == [
+            "accepted",
+            "failed",
+            "failed",
+        ]
         assert bad[0] >= 10
         result = gome("resume")
         while result.exit_code == 2:
@@ -148,8 +161,15 @@ def test_verbs_have_models_of_their_own(tmp_path: Path, monkeypatch: pytest.Monk
     write_task(tmp_path / "task")
     with Server(honest) as server:
         at_home(tmp_path, monkeypatch, server.url)
-        assert gome("run", "task", "--model", "m", "--model", "diagnose=thinker", *QUICK).exit_code == 0
-    assert {(verb_of(body), body["model"]) for body in server.requests} >= {("draft", "m"), ("diagnose", "thinker"), ("update", "m")}
+        assert (
+            gome("run", "task", "--model", "m", "--model", "diagnose=thinker", *QUICK).exit_code
+            == 0
+        )
+    assert {(verb_of(body), body["model"]) for body in server.requests} >= {
+        ("draft", "m"),
+        ("diagnose", "thinker"),
+        ("update", "m"),
+    }
 
 
 SPY = "import os\nprint('SEEN', dict(os.environ), open('/proc/self/environ').read())\n"
@@ -185,7 +205,9 @@ def test_the_key_is_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cap", [("--max-tokens", "9000"), ("--max-usd", "0.01")])
-def test_caps_hold_over_a_resume(cap: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_caps_hold_over_a_resume(
+    cap: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_task(tmp_path / "task")
     (tmp_path / "prices.yaml").write_text("m: {input: 1, output: 2}\n")
     failing = Failing(3, fail(401, "revoked"))
@@ -202,5 +224,7 @@ def test_caps_hold_over_a_resume(cap: tuple[str, str], tmp_path: Path, monkeypat
         assert used["tokens"] == tokens(folder) == server.tokens
         assert used["usd"] == pytest.approx((server.input_tokens + 2 * server.output_tokens) / 1e6)
     shown = gome("show").output
-    assert all(word in shown for word in ("check", "draft", "diagnose", "update", "trace 0", "in all"))
+    assert all(
+        word in shown for word in ("check", "draft", "diagnose", "update", "trace 0", "in all")
+    )
     assert money(used["usd"]) in shown

@@ -48,7 +48,14 @@ class Told(list[str]):
         self.append(text)
 
 
-async def ask(server: Server, *, told: Told | None = None, accept: Any = None, rescue: Any = None, **options: Any) -> Any:
+async def ask(
+    server: Server,
+    *,
+    told: Told | None = None,
+    accept: Any = None,
+    rescue: Any = None,
+    **options: Any,
+) -> Any:
     """One question to the server; checks that every token is accounted for."""
     given = {"model": ["m"], "backoff_s": 0.01, "retries": 3, "answer_time_s": 20} | options
     address = Address(shown=server.url, url=server.url, key="sk-secret-0123456789")
@@ -61,7 +68,9 @@ async def ask(server: Server, *, told: Told | None = None, accept: Any = None, r
     )
     usage = None
     try:
-        value, usage = await Asker(endpoint, Nowhere(), told if told is not None else Told()).ask(question)
+        value, usage = await Asker(endpoint, Nowhere(), told if told is not None else Told()).ask(
+            question
+        )
     except (Unusable, Passing, Closed, Refused) as error:
         usage = error.usage
         raise
@@ -98,14 +107,21 @@ async def test_bad_answer_is_sent_back_once_with_its_error(bad: str, stream: boo
         assert (await ask(server, stream=stream)).depth == 3
     first, second = server.requests
     assert second["messages"][: len(first["messages"])] == first["messages"]
-    assert second["messages"][-1]["role"] == "user" and "cannot be used" in second["messages"][-1]["content"]
+    assert (
+        second["messages"][-1]["role"] == "user"
+        and "cannot be used" in second["messages"][-1]["content"]
+    )
 
 
 async def test_repair_turn_quotes_the_exact_error() -> None:
     with Server(script(BAD["wrong types"], say(GOOD))) as server:
         await ask(server)
     told = server.requests[1]["messages"]
-    assert "depth" in told[-1]["content"] and "valid integer" in told[-1]["content"] and "deep" in told[-2]["content"]
+    assert (
+        "depth" in told[-1]["content"]
+        and "valid integer" in told[-1]["content"]
+        and "deep" in told[-2]["content"]
+    )
 
 
 WELL_MEANT = {
@@ -130,12 +146,18 @@ async def test_forms_are_tried_in_turn_and_the_one_that_works_is_remembered(stre
     def reply(body: Body, n: int) -> Say:
         form = (body.get("response_format") or {}).get("type")
         if form == "json_schema":
-            return fail(400, "response_format json_schema is not supported", param="response_format")
+            return fail(
+                400, "response_format json_schema is not supported", param="response_format"
+            )
         return fail(400, "tools are not supported by this model") if "tools" in body else say(GOOD)
 
     with Server(reply) as server:
         assert (await ask(server, stream=stream)).depth == 3
-        forms = [(body.get("response_format") or {}).get("type") or ("tools" if "tools" in body else "text") for body in server.requests]
+        forms = [
+            (body.get("response_format") or {}).get("type")
+            or ("tools" if "tools" in body else "text")
+            for body in server.requests
+        ]
         assert forms == ["json_schema", "tools", "json_object"]
         assert "JSON schema" in server.requests[-1]["messages"][-1]["content"]
         await ask_again(server, stream)
@@ -156,7 +178,10 @@ async def test_function_call_serves_where_schemas_are_ignored(stream: bool) -> N
 
 
 async def test_a_model_without_json_ends_in_one_error_that_counts_its_tokens() -> None:
-    with Server(script(say("Ridge, of depth three."))) as server, pytest.raises(Unusable, match="no usable answer in 5 calls"):
+    with (
+        Server(script(say("Ridge, of depth three."))) as server,
+        pytest.raises(Unusable, match="no usable answer in 5 calls"),
+    ):
         await ask(server)
     assert len(server.requests) == 5
 
@@ -166,7 +191,9 @@ async def test_code_without_a_fence_is_rescued() -> None:
 
     code = "import csv\nprint(csv.__name__)"
     with Server(script(say(code))) as server:
-        rescued = await ask(server, rescue=lambda text, given: given or {"name": extract_code(text), "depth": 1})
+        rescued = await ask(
+            server, rescue=lambda text, given: given or {"name": extract_code(text), "depth": 1}
+        )
     assert rescued.name.strip() == code
 
 
@@ -179,7 +206,10 @@ async def test_misfit_goes_back_in_words() -> None:
     with Server(script(say(GOOD | {"depth": 9}), say(GOOD))) as server:
         assert (await ask(server, accept=accept)).depth == 3
     assert "occurs nowhere" in server.requests[1]["messages"][-1]["content"]
-    with Server(script(say(GOOD | {"depth": 9}))) as server, pytest.raises(Unusable, match="occurs nowhere"):
+    with (
+        Server(script(say(GOOD | {"depth": 9}))) as server,
+        pytest.raises(Unusable, match="occurs nowhere"),
+    ):
         await ask(server, accept=accept)
     assert len(server.requests) == 3
 
@@ -192,19 +222,27 @@ async def test_refused_parameter_is_left_out(stream: bool) -> None:
         for name in ("temperature", "reasoning_effort"):
             if name in body:
                 return fail(
-                    400, f"Unsupported parameter: '{name}' is not supported with this model.", param=name, code="unsupported_parameter"
+                    400,
+                    f"Unsupported parameter: '{name}' is not supported with this model.",
+                    param=name,
+                    code="unsupported_parameter",
                 )
         return say(GOOD)
 
     told = Told()
     with Server(reply) as server:
         await ask(server, told=told, stream=stream, temperature=0.5, reasoning_effort="low")
-    assert [sorted(set(body) & {"temperature", "reasoning_effort"}) for body in server.requests] == [
+    assert [
+        sorted(set(body) & {"temperature", "reasoning_effort"}) for body in server.requests
+    ] == [
         ["reasoning_effort", "temperature"],
         ["reasoning_effort"],
         [],
     ]
-    assert told == [f"m refuses `{name}`; it is left out from now on" for name in ("temperature", "reasoning_effort")]
+    assert told == [
+        f"m refuses `{name}`; it is left out from now on"
+        for name in ("temperature", "reasoning_effort")
+    ]
 
 
 async def test_nothing_is_sent_that_was_not_asked_for() -> None:
@@ -215,7 +253,11 @@ async def test_nothing_is_sent_that_was_not_asked_for() -> None:
 
 async def test_refused_stream_is_asked_whole() -> None:
     def reply(body: Body, n: int) -> Say:
-        return fail(400, "Your organization must be verified to stream this model.", param="stream") if body.get("stream") else say(GOOD)
+        return (
+            fail(400, "Your organization must be verified to stream this model.", param="stream")
+            if body.get("stream")
+            else say(GOOD)
+        )
 
     with Server(reply) as server:
         assert (await ask(server, stream=True)).depth == 3
@@ -223,7 +265,11 @@ async def test_refused_stream_is_asked_whole() -> None:
 
 async def test_usage_that_is_not_told_is_estimated() -> None:
     with Server(script(say(GOOD, usage=False))) as server:
-        endpoint = Endpoint(Address(shown=server.url, url=server.url, key="k"), "m", Options(model=["m"], backoff_s=0.01))
+        endpoint = Endpoint(
+            Address(shown=server.url, url=server.url, key="k"),
+            "m",
+            Options(model=["m"], backoff_s=0.01),
+        )
         question = Question([{"role": "user", "content": "x" * 400}], Plan, lambda plan: plan)
         usage = (await Asker(endpoint, Nowhere(), Told()).ask(question))[1]
         await endpoint.close()
@@ -246,12 +292,19 @@ async def test_what_passes_is_waited_out(fault: str, stream: bool) -> None:
     assert len(server.requests) == 3
 
 
-@pytest.mark.parametrize("slow", [say(GOOD, wait_s=30), say(GOOD | {"name": "n" * 4000}, drip_s=0.1)], ids=["hung", "slow drip"])
+@pytest.mark.parametrize(
+    "slow",
+    [say(GOOD, wait_s=30), say(GOOD | {"name": "n" * 4000}, drip_s=0.1)],
+    ids=["hung", "slow drip"],
+)
 async def test_hung_and_dripping_answers_are_given_up(slow: Say, stream: bool) -> None:
     with Server(script(slow, say(GOOD))) as server:
         assert (await ask(server, stream=stream, answer_time_s=1.5)).depth == 3
     assert len(server.requests) == 2
-    with Server(script(slow)) as server, pytest.raises(Passing, match="no whole answer within 0.5 s"):
+    with (
+        Server(script(slow)) as server,
+        pytest.raises(Passing, match="no whole answer within 0.5 s"),
+    ):
         await ask(server, stream=stream, answer_time_s=0.5, retries=1)
 
 
@@ -266,21 +319,32 @@ async def test_retry_after_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     with Server(script(fail(429, "slow down", headers={"Retry-After": "17"}), say(GOOD))) as server:
         await ask(server, told=told)
     assert waited == [17.0] and "asking again in 17 s" in told[0]
-    with Server(script(fail(429, "slow down", headers={"Retry-After": "4000"}))) as server, pytest.raises(Closed, match="wait 4000 s"):
+    with (
+        Server(script(fail(429, "slow down", headers={"Retry-After": "4000"}))) as server,
+        pytest.raises(Closed, match="wait 4000 s"),
+    ):
         await ask(server)
 
 
 CLOSED = {
-    "401": (fail(401, "Incorrect API key provided: sk-secret-0123456789.", code="invalid_api_key"), "refuses the API key"),
+    "401": (
+        fail(401, "Incorrect API key provided: sk-secret-0123456789.", code="invalid_api_key"),
+        "refuses the API key",
+    ),
     "403": (fail(403, "not yours"), "may lack rights"),
     "404": (fail(404, "The model `m` does not exist"), "knows no model m"),
-    "quota": (fail(429, "You exceeded your current quota", code="insufficient_quota"), "no money left"),
+    "quota": (
+        fail(429, "You exceeded your current quota", code="insufficient_quota"),
+        "no money left",
+    ),
     "402": (fail(402, "Insufficient credits"), "no money left"),
 }
 
 
 @pytest.mark.parametrize("fault", CLOSED)
-async def test_what_will_not_pass_ends_at_once_in_one_line_without_the_key(fault: str, stream: bool) -> None:
+async def test_what_will_not_pass_ends_at_once_in_one_line_without_the_key(
+    fault: str, stream: bool
+) -> None:
     answer, words = CLOSED[fault]
     with Server(script(answer)) as server, pytest.raises(Closed, match=words) as caught:
         await ask(server, stream=stream)
@@ -289,9 +353,15 @@ async def test_what_will_not_pass_ends_at_once_in_one_line_without_the_key(fault
 
 
 async def test_nobody_there(unused_url: str) -> None:
-    endpoint = Endpoint(Address(shown=unused_url, url=unused_url, key="k"), "m", Options(model=["m"], backoff_s=0.01, retries=2))
+    endpoint = Endpoint(
+        Address(shown=unused_url, url=unused_url, key="k"),
+        "m",
+        Options(model=["m"], backoff_s=0.01, retries=2),
+    )
     with pytest.raises(Down, match="cannot be reached .*refused.*--base-url"):
-        await Asker(endpoint, Nowhere(), Told()).ask(Question([{"role": "user", "content": "x"}], Plan, lambda plan: plan))
+        await Asker(endpoint, Nowhere(), Told()).ask(
+            Question([{"role": "user", "content": "x"}], Plan, lambda plan: plan)
+        )
     await endpoint.close()
 
 
@@ -305,22 +375,29 @@ def unused_url() -> Iterator[str]:
 
 
 async def test_too_long_a_prompt_is_said_so() -> None:
-    long = fail(400, "This model's maximum context length is 8192 tokens.", code="context_length_exceeded")
+    long = fail(
+        400, "This model's maximum context length is 8192 tokens.", code="context_length_exceeded"
+    )
     with Server(script(long)) as server, pytest.raises(Refused, match="maximum context length"):
         await ask(server)
     assert len(server.requests) == 1
 
 
-async def test_a_model_with_a_short_context_is_asked_again_with_a_shorter_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_model_with_a_short_context_is_asked_again_with_a_shorter_prompt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from reasoner.chat.engine import make
     from reasoner.protocol import DiagnoseBrief
     from tools.prompt_record import recorded
 
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-0123456789")
     brief = DiagnoseBrief.model_validate(
-        recorded()["briefs"]["t0s5 diagnose"] | {"log": "fold done\n" * 9_000, "preview": "file\n" * 9_000}
+        recorded()["briefs"]["t0s5 diagnose"]
+        | {"log": "fold done\n" * 9_000, "preview": "file\n" * 9_000}
     )
-    long = fail(400, "This model's maximum context length is 4096 tokens.", code="context_length_exceeded")
+    long = fail(
+        400, "This model's maximum context length is 4096 tokens.", code="context_length_exceeded"
+    )
     told, sizes = Told(), list[int]()
 
     def reply(body: Body, n: int) -> Say:

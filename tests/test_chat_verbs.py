@@ -20,7 +20,13 @@ from reasoner.protocol import DraftBrief, ReasonerError, ReasonerUnavailable, Re
 
 DRAFT = DraftBrief(**BASE)
 DEEPER = SCRIPT.replace("depth = 3", "depth = 9")
-HYPOTHESIS = {"statement": "deeper trees", "component": "model", "confidence": 0.8, "expected": "better", "size": "small"}
+HYPOTHESIS = {
+    "statement": "deeper trees",
+    "component": "model",
+    "confidence": 0.8,
+    "expected": "better",
+    "size": "small",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -28,13 +34,28 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def chat(server: Server, told: list[str] | None = None, kept: Exchanges | None = None, **options: Any) -> Chat:
-    given = Options.model_validate({"model": ["m"], "backoff_s": 0.01, "retries": 1, "answer_time_s": 60} | options)
+def chat(
+    server: Server, told: list[str] | None = None, kept: Exchanges | None = None, **options: Any
+) -> Chat:
+    given = Options.model_validate(
+        {"model": ["m"], "backoff_s": 0.01, "retries": 1, "answer_time_s": 60} | options
+    )
     address = Address(shown=server.url, url=server.url, key="sk-secret-0123456789")
-    return Chat(address, given, {"m": Price(input=1, output=10)}, kept or Nowhere(), [].append if told is None else told.append)
+    return Chat(
+        address,
+        given,
+        {"m": Price(input=1, output=10)},
+        kept or Nowhere(),
+        [].append if told is None else told.append,
+    )
 
 
-async def asked(server: Server, ask: Callable[[Chat], Awaitable[Any]], told: list[str] | None = None, **options: Any) -> Any:
+async def asked(
+    server: Server,
+    ask: Callable[[Chat], Awaitable[Any]],
+    told: list[str] | None = None,
+    **options: Any,
+) -> Any:
     """The value of one question; every token the server counted is in it, or in its error."""
     reasoner = chat(server, told, **options)
     usage = Usage()
@@ -47,7 +68,10 @@ async def asked(server: Server, ask: Callable[[Chat], Awaitable[Any]], told: lis
         raise
     finally:
         await reasoner.close()
-        assert (usage.input_tokens, usage.output_tokens) == (server.input_tokens, server.output_tokens)
+        assert (usage.input_tokens, usage.output_tokens) == (
+            server.input_tokens,
+            server.output_tokens,
+        )
 
 
 def script(*answers: Say) -> Callable[[Body, int], Say]:
@@ -55,18 +79,36 @@ def script(*answers: Say) -> Callable[[Body, int], Say]:
 
 
 def edit(search: str, replace: str) -> Say:
-    return say({"chosen": "h1", "summary": "deeper", "hypothesis": HYPOTHESIS, "edits": [{"search": search, "replace": replace}]})
+    return say(
+        {
+            "chosen": "h1",
+            "summary": "deeper",
+            "hypothesis": HYPOTHESIS,
+            "edits": [{"search": search, "replace": replace}],
+        }
+    )
 
 
 async def test_a_draft_after_thinking_aloud() -> None:
     answer = json.dumps({"approach": "a", "summary": "first", "script": SCRIPT})
-    with Server(script(say(f"<think>try ```python\nimport x\n``` or {{}}?</think>\nHere:\n```json\n{answer}\n```"))) as server:
+    with Server(
+        script(
+            say(
+                f"<think>try ```python\nimport x\n``` or {{}}?</think>\nHere:\n```json\n{answer}\n```"
+            )
+        )
+    ) as server:
         solution = await asked(server, lambda reasoner: reasoner.draft(DRAFT))
     assert solution.script == SCRIPT and solution.summary == "first"
-    assert solution.usage.usd == pytest.approx((server.input_tokens + 10 * server.output_tokens) / 1e6)
+    assert solution.usage.usd == pytest.approx(
+        (server.input_tokens + 10 * server.output_tokens) / 1e6
+    )
 
 
-@pytest.mark.parametrize("text", [SCRIPT, f"Here is the script.\n\n{SCRIPT}", f"```python\n{SCRIPT}```\nIt reads the data."])
+@pytest.mark.parametrize(
+    "text",
+    [SCRIPT, f"Here is the script.\n\n{SCRIPT}", f"```python\n{SCRIPT}```\nIt reads the data."],
+)
 async def test_a_draft_without_json_or_fence(text: str) -> None:
     with Server(script(say(text))) as server:
         solution = await asked(server, lambda reasoner: reasoner.draft(DRAFT))
@@ -77,11 +119,16 @@ async def test_a_script_with_a_syntax_error_goes_back_once() -> None:
     broken = {"summary": "s", "script": SCRIPT + "for x in\n"}
     with Server(script(say(broken), say(broken | {"script": SCRIPT}))) as server:
         assert (await asked(server, lambda reasoner: reasoner.draft(DRAFT))).script == SCRIPT
-    assert "does not compile" in server.requests[1]["messages"][-1]["content"] and "line 5" in server.requests[1]["messages"][-1]["content"]
+    assert (
+        "does not compile" in server.requests[1]["messages"][-1]["content"]
+        and "line 5" in server.requests[1]["messages"][-1]["content"]
+    )
 
 
 async def test_an_edit_that_fits_nowhere_goes_back_with_the_nearest_lines() -> None:
-    with Server(script(edit("max_depth = 33", "max_depth = 9"), edit("depth = 3", "depth = 9"))) as server:
+    with Server(
+        script(edit("max_depth = 33", "max_depth = 9"), edit("depth = 3", "depth = 9"))
+    ) as server:
         assert (await asked(server, lambda reasoner: reasoner.update(UPDATE))).script == DEEPER
     told = server.requests[1]["messages"][-1]["content"]
     assert "does not occur in the script" in told and "depth = 3" in told
@@ -94,24 +141,39 @@ async def test_a_whole_file_serves_where_edits_do_not() -> None:
 
 
 async def test_edits_that_never_fit_end_in_an_error_that_counts_its_tokens() -> None:
-    with Server(script(edit("nowhere at all", "x"))) as server, pytest.raises(ReasonerError, match="do not apply"):
+    with (
+        Server(script(edit("nowhere at all", "x"))) as server,
+        pytest.raises(ReasonerError, match="do not apply"),
+    ):
         await asked(server, lambda reasoner: reasoner.update(UPDATE))
     assert len(server.requests) == 3
 
 
 async def test_diagnosis_and_review() -> None:
-    found = {"observations": [{"text": "old people are hard", "cites": ["E9"]}], "causes": ["few"], "hypotheses": [HYPOTHESIS]}
+    found = {
+        "observations": [{"text": "old people are hard", "cites": ["E9"]}],
+        "causes": ["few"],
+        "hypotheses": [HYPOTHESIS],
+    }
     judged = {"reasons": ["`depth = 3` was chosen on all rows"], "aligned": True, "leaks": True}
     with Server(script(say(found))) as server:
         diagnosis = await asked(server, lambda reasoner: reasoner.diagnose(DIAGNOSE))
     assert [hypothesis.statement for hypothesis in diagnosis.hypotheses] == ["deeper trees"]
     with Server(script(say(judged))) as server:
-        assert (await asked(server, lambda reasoner: reasoner.review(ReviewBrief(**BASE, script=SCRIPT)))).leaks
+        assert (
+            await asked(
+                server, lambda reasoner: reasoner.review(ReviewBrief(**BASE, script=SCRIPT))
+            )
+        ).leaks
 
 
 async def test_each_verb_has_its_model_and_a_fallback_follows() -> None:
     def reply(body: Body, n: int) -> Say:
-        return fail(404, "gone") if body["model"] == "thinker" else say({"summary": "s", "script": SCRIPT, "hypotheses": [HYPOTHESIS]})
+        return (
+            fail(404, "gone")
+            if body["model"] == "thinker"
+            else say({"summary": "s", "script": SCRIPT, "hypotheses": [HYPOTHESIS]})
+        )
 
     told: list[str] = []
     models = {"model": ["m", "diagnose=thinker"], "fallback": "spare"}
@@ -125,9 +187,15 @@ async def test_each_verb_has_its_model_and_a_fallback_follows() -> None:
 
 
 async def test_bad_answers_fail_a_step_and_closed_doors_pause_a_run() -> None:
-    with Server(script(say("no idea"))) as server, pytest.raises(ReasonerError, match="no usable answer"):
+    with (
+        Server(script(say("no idea"))) as server,
+        pytest.raises(ReasonerError, match="no usable answer"),
+    ):
         await asked(server, lambda reasoner: reasoner.diagnose(DIAGNOSE))
-    with Server(script(fail(401, "revoked"))) as server, pytest.raises(ReasonerUnavailable, match="refuses the API key"):
+    with (
+        Server(script(fail(401, "revoked"))) as server,
+        pytest.raises(ReasonerUnavailable, match="refuses the API key"),
+    ):
         await asked(server, lambda reasoner: reasoner.diagnose(DIAGNOSE), fallback="spare")
 
 
@@ -136,7 +204,9 @@ async def test_a_kept_answer_is_found_again_and_costs_nothing(tmp_path: Path) ->
         reasoner = chat(server, kept=Folder(tmp_path / "kept"))
         first = await reasoner.draft(DRAFT)
         again = await reasoner.draft(DRAFT)
-        elsewhere = await reasoner.draft(DraftBrief(**BASE | {"seed": 7}))  # the same prompt at another place is asked anew
+        elsewhere = await reasoner.draft(
+            DraftBrief(**BASE | {"seed": 7})
+        )  # the same prompt at another place is asked anew
         await reasoner.close()
     assert again.script == first.script and again.usage == Usage() and elsewhere.usage.calls == 1
     assert len(server.requests) == 2
@@ -146,7 +216,9 @@ async def test_a_kept_answer_is_found_again_and_costs_nothing(tmp_path: Path) ->
 async def test_a_money_cap_wants_a_price_before_anything_is_asked() -> None:
     with Server(script(say({"answer": 5}))) as server:
         reasoner = chat(server, model=["m", "diagnose=thinker"], max_usd=5)
-        with pytest.raises(ReasonerUnavailable, match="no price is known for thinker.*--max-tokens"):
+        with pytest.raises(
+            ReasonerUnavailable, match="no price is known for thinker.*--max-tokens"
+        ):
             await reasoner.check()
         await reasoner.close()
     assert not server.requests
@@ -167,7 +239,9 @@ def test_models_that_make_no_sense(models: list[str], words: str) -> None:
 
 
 def test_prices_by_name_provider_and_date(tmp_path: Path) -> None:
-    (tmp_path / "prices.yaml").write_text("gpt-5: {input: 9, output: 9}\nmine: {input: 1, cached: 0.5, output: 2}\n")
+    (tmp_path / "prices.yaml").write_text(
+        "gpt-5: {input: 9, output: 9}\nmine: {input: 1, cached: 0.5, output: 2}\n"
+    )
     table = load_prices(str(tmp_path / "prices.yaml"))
     assert price_of("openai/gpt-5-2025-08-07", table) == Price(input=9, output=9)
     assert price_of("nobody-knows", table) is None

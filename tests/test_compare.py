@@ -26,7 +26,9 @@ def test_a_replicate_draws_as_many_rows_as_there_are_and_whole_groups() -> None:
     assert rows.shape == (4000, 200) and (rows.sum(axis=1) == 200).all()
     assert rows.var() == pytest.approx(1 - 1 / 200, rel=0.02)  # of a multinomial's counts
     groups = resample(rng, 200, 50, clusters)
-    assert (groups.sum(axis=1) == 200).all() and all((groups[:, clusters == k].std(axis=1) == 0).all() for k in range(40))
+    assert (groups.sum(axis=1) == 200).all() and all(
+        (groups[:, clusters == k].std(axis=1) == 0).all() for k in range(40)
+    )
 
 
 def test_segments_name_the_values_quartiles_and_gaps_where_the_loss_is_high() -> None:
@@ -43,9 +45,20 @@ def test_segments_name_the_values_quartiles_and_gaps_where_the_loss_is_high() ->
         }
     )
     upper = np.nanquantile(number, 0.75)
-    losses = 1 + 4.0 * (frame["city"] == "far").to_numpy() + 6.0 * np.isnan(number) + 3.0 * (number > upper)
+    losses = (
+        1
+        + 4.0 * (frame["city"] == "far").to_numpy()
+        + 6.0 * np.isnan(number)
+        + 3.0 * (number > upper)
+    )
     found = {(item["column"], item["value"]): item for item in worst(partitions(frame), losses)}
-    assert set(found) == {("city", "far"), ("number", "missing"), ("number", f"{upper:.4g}..{np.nanmax(number):.4g}")}
+    assert set(found) == {
+        ("city", "far"),
+        ("number", "missing"),
+        ("number", f"{upper:.4g}..{np.nanmax(number):.4g}"),
+    }
     assert found["city", "far"]["n"] == 100
-    assert found["city", "far"]["ratio"] == pytest.approx(losses[frame["city"] == "far"].mean() / losses.mean(), abs=1e-3)
+    assert found["city", "far"]["ratio"] == pytest.approx(
+        losses[frame["city"] == "far"].mean() / losses.mean(), abs=1e-3
+    )
     assert worst(partitions(frame), np.zeros(n)) == []

@@ -36,8 +36,14 @@ def test_forty_kills_change_nothing(tmp_path: Path) -> None:
     moments = random.Random(6)
     hits = sum(killed(tmp_path / "cut", moments) for _ in range(KILLS))
     assert hits >= KILLS // 2, "the run was over too soon to be killed often"
-    assert driven(tmp_path / "cut", tmp_path / "cut" / "run", 1.5, traces=3, steps=6) == "budget: steps"
-    assert driven(tmp_path / "whole", tmp_path / "whole" / "run", 1.5, traces=3, steps=6) == "budget: steps"
+    assert (
+        driven(tmp_path / "cut", tmp_path / "cut" / "run", 1.5, traces=3, steps=6)
+        == "budget: steps"
+    )
+    assert (
+        driven(tmp_path / "whole", tmp_path / "whole" / "run", 1.5, traces=3, steps=6)
+        == "budget: steps"
+    )
     assert essence(tmp_path / "cut" / "run") == essence(tmp_path / "whole" / "run")
     assert run_twice(tmp_path / "cut" / "run") == []
     assert orphans(tmp_path) == []
@@ -84,14 +90,30 @@ def killed_later(root: Path, moments: random.Random) -> str:
 def begun_again(root: Path) -> list[str]:
     """Executions of any kind (steps, second seeds, refits) that began again after their end was recorded."""
     ended = {event["key"]: event["t"] for event in events(root / "run", "execution_finished")}
-    return [start["key"] for start in noted(root) if start["t"] > ended.get(start["key"], start["t"])]
+    return [
+        start["key"] for start in noted(root) if start["t"] > ended.get(start["key"], start["t"])
+    ]
 
 
 def handed_over(folder: Path) -> dict[str, Any]:
     """The finale's account, and what was measured twice, without times and places."""
     (final,) = events(folder, "finalized")
-    names = ("attempt", "score", "candidates", "chosen", "level", "ensemble", "audit", "score_seeds", "refit", "sha256")
-    confirmed = {event["attempt"]: (event["against"], event["paired"]) for event in events(folder, "confirmed")}
+    names = (
+        "attempt",
+        "score",
+        "candidates",
+        "chosen",
+        "level",
+        "ensemble",
+        "audit",
+        "score_seeds",
+        "refit",
+        "sha256",
+    )
+    confirmed = {
+        event["attempt"]: (event["against"], event["paired"])
+        for event in events(folder, "confirmed")
+    }
     return {name: final[name] for name in names} | {"confirmed": confirmed}
 
 
@@ -104,14 +126,23 @@ def test_kills_from_the_second_seeds_to_the_refit_change_nothing(tmp_path: Path)
     assert driven(whole, whole / "run", **PLAN) == "budget: steps"
     moments = random.Random(11)
     phases = [killed_later(cut, moments) for _ in range(LATE_KILLS)]
-    print(f"kills in the loop {phases.count('loop')}, in the finale {phases.count('finale')}, after the end {phases.count('')}")
+    print(
+        f"kills in the loop {phases.count('loop')}, in the finale {phases.count('finale')}, after the end {phases.count('')}"
+    )
     assert phases.count("finale") >= 3, "no kill met the finale"
     assert driven(cut, cut / "run", **PLAN) == "budget: steps"
     told = handed_over(whole / "run")
-    assert told["confirmed"] and told["refit"] and told["audit"]["rows"] and len(told["candidates"]) == 3, told
+    assert (
+        told["confirmed"]
+        and told["refit"]
+        and told["audit"]["rows"]
+        and len(told["candidates"]) == 3
+    ), told
     assert [event for event in events(whole / "run", "attempt") if event["kind"] == "ensemble"]
     assert {len(each["scores"]) for each in told["candidates"]} == {3}
     assert essence(cut / "run") == essence(whole / "run") and handed_over(cut / "run") == told
-    assert {start["key"] for start in noted(cut)} == {event["key"] for event in events(cut / "run", "execution_finished")}
+    assert {start["key"] for start in noted(cut)} == {
+        event["key"] for event in events(cut / "run", "execution_finished")
+    }
     assert begun_again(cut) == [] and run_twice(cut / "run") == []
     assert orphans(cut) == []

@@ -11,7 +11,16 @@ from kit import HONEST, Player, events, quick, write_task
 from reasoner.expert.cross import combine
 from reasoner.expert.moves import Look
 from reasoner.expert.spec import Facts, Spec, dump
-from reasoner.protocol import Crossover, DiagnoseBrief, Diagnosis, DraftBrief, Fact, Hypothesis, Solution, UpdateBrief
+from reasoner.protocol import (
+    Crossover,
+    DiagnoseBrief,
+    Diagnosis,
+    DraftBrief,
+    Fact,
+    Hypothesis,
+    Solution,
+    UpdateBrief,
+)
 from session.session import start
 
 FACTS = Facts(
@@ -25,7 +34,16 @@ def look(spec: Spec) -> Look:
 
 
 def fact(move: str, z: float, verdict: str = "accepted") -> Fact:
-    return Fact(attempt=move, trace=1, step=1, hypothesis=move, move=move, gain=z, gain_se=1.0, verdict=verdict)
+    return Fact(
+        attempt=move,
+        trace=1,
+        step=1,
+        hypothesis=move,
+        move=move,
+        gain=z,
+        gain_se=1.0,
+        verdict=verdict,
+    )
 
 
 def test_compatible_moves_are_united() -> None:
@@ -46,7 +64,9 @@ def test_a_conflict_goes_to_the_larger_gain() -> None:
 def test_nothing_to_take_over_blends_with_the_partners_family_or_stays() -> None:
     partner = dump(Spec(family="linear")) + "\n"
     assert combine(look(Spec()), Crossover(partner=partner), [])[0].second == "linear"
-    assert combine(look(Spec()), Crossover(partner="print(1)", lacks=[fact("no such move", 3)]), []) == (Spec(), [])
+    assert combine(
+        look(Spec()), Crossover(partner="print(1)", lacks=[fact("no such move", 3)]), []
+    ) == (Spec(), [])
 
 
 class Sisters(Player):
@@ -63,7 +83,17 @@ class Sisters(Player):
         step, trace = brief.stage.step, brief.stage.trace
         noise: Any = {(0, 1): 1.0, (1, 1): 0.5}.get((trace, step), 9)
         statement = f"noise {noise} in trace {trace} at {step}"
-        return Diagnosis(hypotheses=[Hypothesis(id=statement, challenge="noise", statement=statement, component="model", plan=str(noise))])
+        return Diagnosis(
+            hypotheses=[
+                Hypothesis(
+                    id=statement,
+                    challenge="noise",
+                    statement=statement,
+                    component="model",
+                    plan=str(noise),
+                )
+            ]
+        )
 
     async def update(self, brief: UpdateBrief) -> Solution:
         self.seen.append(brief)
@@ -72,17 +102,28 @@ class Sisters(Player):
         return Solution(script=script, summary=chosen.statement, hypothesis=chosen)
 
 
-async def test_a_stuck_trace_combines_the_best_with_what_the_other_proved_once(tmp_path: Path) -> None:
+async def test_a_stuck_trace_combines_the_best_with_what_the_other_proved_once(
+    tmp_path: Path,
+) -> None:
     task = write_task(tmp_path / "task", n=300)
     reasoner = Sisters()
-    outcome = await start(str(task), quick(tmp_path, traces=2, steps=7, patience=1, time_s=300), reasoner=reasoner)
+    outcome = await start(
+        str(task), quick(tmp_path, traces=2, steps=7, patience=1, time_s=300), reasoner=reasoner
+    )
     crossed = [brief for brief in reasoner.seen if brief.crossover]
     assert crossed and all(brief.crossover and brief.crossover.lacks for brief in crossed)
     first = crossed[0].crossover
     assert first is not None and "noise" in first.lacks[0].hypothesis and first.partner
-    attempts = [event for event in events(outcome.folder, "attempt") if event["mode"] == "crossover"]
+    attempts = [
+        event for event in events(outcome.folder, "attempt") if event["mode"] == "crossover"
+    ]
     assert attempts[0]["verdict"] == "accepted" and "take over" in attempts[0]["hypothesis"]
     combinations = [(event["parent"], event["hypothesis"]) for event in attempts]
     assert len(set(combinations)) == len(combinations)
-    told = [action for event in events(outcome.folder, "merged") for action in event["actions"] if "stuck" in action]
+    told = [
+        action
+        for event in events(outcome.folder, "merged")
+        for action in event["actions"]
+        if "stuck" in action
+    ]
     assert any("combines" in line for line in told)

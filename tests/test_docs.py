@@ -19,13 +19,35 @@ from task.load.examples import EXAMPLES
 from tools import reference
 
 ROOT = Path(__file__).resolve().parent.parent
-FENCE = re.compile(r"(?:<!-- (needs|run): ([^>]*?) -->\n)?^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(
+    r"(?:<!-- (needs|run): ([^>]*?) -->\n)?^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL
+)
 SPAN = re.compile(r"`((?:gome|make) [a-z][^`\n]*)`")
 ELSEWHERE = {
-    "needs": ("endpoint", "e2b", "cluster", "server", "gpu", "hours", "names"),  # names: what it speaks of is the reader's own
+    "needs": (
+        "endpoint",
+        "e2b",
+        "cluster",
+        "server",
+        "gpu",
+        "hours",
+        "names",
+    ),  # names: what it speaks of is the reader's own
     "run": ("make",),  # `make` targets are what CI itself runs
 }
-PROGRAMS = ("gome", "make", "uv", "pip", "python", "kubectl", "ray", "chroma", "export", "apt", "git")
+PROGRAMS = (
+    "gome",
+    "make",
+    "uv",
+    "pip",
+    "python",
+    "kubectl",
+    "ray",
+    "chroma",
+    "export",
+    "apt",
+    "git",
+)
 
 
 class Block(NamedTuple):
@@ -39,10 +61,17 @@ class Block(NamedTuple):
         """Its `gome …` commands as words; comments, pipes, `&&`, `;` and `&` end one, a variable stands for a number."""
         if self.language != "bash":
             return []
-        text = re.sub(r"\$\{?\w+\}?", "1", re.sub(r"\s>\s*\S+", " ", self.text.replace("\\\n", " ")))
+        text = re.sub(
+            r"\$\{?\w+\}?", "1", re.sub(r"\s>\s*\S+", " ", self.text.replace("\\\n", " "))
+        )
         lines = [line for part in text.splitlines() for line in re.split(r"&&?|\|(?!\|)|;", part)]
         words = [shlex.split(line, comments=True) for line in lines]
-        return [line[n + 1 :] for line in words for n, word in enumerate(line) if word == "gome" and begins(line[:n])]
+        return [
+            line[n + 1 :]
+            for line in words
+            for n, word in enumerate(line)
+            if word == "gome" and begins(line[:n])
+        ]
 
 
 def begins(before: list[str]) -> bool:
@@ -56,26 +85,49 @@ def pages() -> list[Path]:
 
 def blocks() -> list[Block]:
     """Every fenced block, whatever its language."""
-    found = [(page, match) for page in pages() if "prompts" not in page.parts for match in FENCE.finditer(page.read_text())]
-    return [Block(str(page.relative_to(ROOT)), f"{m[1]}: {m[2]}" if m[1] else "", m[3], m[4]) for page, m in found]
+    found = [
+        (page, match)
+        for page in pages()
+        if "prompts" not in page.parts
+        for match in FENCE.finditer(page.read_text())
+    ]
+    return [
+        Block(str(page.relative_to(ROOT)), f"{m[1]}: {m[2]}" if m[1] else "", m[3], m[4])
+        for page, m in found
+    ]
 
 
 def runnable(page: str = "") -> list[Block]:
-    return [block for block in blocks() if block.language in ("bash", "python") and not block.marker and page in ("", block.page)]
+    return [
+        block
+        for block in blocks()
+        if block.language in ("bash", "python") and not block.marker and page in ("", block.page)
+    ]
 
 
 def test_the_generated_pages_are_current() -> None:
-    stale = [name for name, page in reference.PAGES.items() if (reference.DOCS / name).read_text() != page()]
+    stale = [
+        name
+        for name, page in reference.PAGES.items()
+        if (reference.DOCS / name).read_text() != page()
+    ]
     assert not stale, "run `make reference`"
 
 
 def test_no_command_hides_in_a_block_without_a_language() -> None:
     """Such a block is read by nobody but people."""
-    lines = [(block.page, line) for block in blocks() if not block.language for line in block.text.splitlines()]
+    lines = [
+        (block.page, line)
+        for block in blocks()
+        if not block.language
+        for line in block.text.splitlines()
+    ]
     assert [(page, line) for page, line in lines if line.split(" ")[0] in PROGRAMS] == []
 
 
-@pytest.mark.parametrize("block", [block for block in blocks() if block.language == "bash"], ids=lambda block: block.page)
+@pytest.mark.parametrize(
+    "block", [block for block in blocks() if block.language == "bash"], ids=lambda block: block.page
+)
 def test_every_command_is_one_that_the_command_line_takes(block: Block) -> None:
     kind, _, what = block.marker.partition(": ")
     assert not kind or what.split(",")[0].split(" ")[0] in ELSEWHERE[kind], block.marker
@@ -84,14 +136,22 @@ def test_every_command_is_one_that_the_command_line_takes(block: Block) -> None:
         parsed(typer.main.get_command(app), words)
 
 
-@pytest.mark.parametrize("block", [block for block in blocks() if block.language == "python"], ids=lambda block: block.page)
+@pytest.mark.parametrize(
+    "block",
+    [block for block in blocks() if block.language == "python"],
+    ids=lambda block: block.page,
+)
 def test_python_on_a_page_is_python(block: Block) -> None:
     compile(block.text, block.page, "exec")
 
 
 def spans() -> list[tuple[str, str]]:
     """Commands in running text: (page, command)."""
-    found = [(str(page.relative_to(ROOT)), span) for page in pages() for span in SPAN.findall(FENCE.sub("", page.read_text()))]
+    found = [
+        (str(page.relative_to(ROOT)), span)
+        for page in pages()
+        for span in SPAN.findall(FENCE.sub("", page.read_text()))
+    ]
     return sorted(set(found))
 
 
@@ -99,12 +159,18 @@ def spans() -> list[tuple[str, str]]:
 def test_a_command_in_running_text_has_a_name_and_options_that_exist(page: str, span: str) -> None:
     program, *words = re.sub(r"[\[\]…]", " ", span).split()
     if program == "make":
-        assert re.search(rf"^{re.escape(words[0].rstrip(',.'))}:", (ROOT / "Makefile").read_text(), re.MULTILINE), page
+        assert re.search(
+            rf"^{re.escape(words[0].rstrip(',.'))}:", (ROOT / "Makefile").read_text(), re.MULTILINE
+        ), page
         return
     command: Any = typer.main.get_command(app)
     while hasattr(command, "commands") and words:
         command = command.commands[words.pop(0)]
-    known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
+    known = {
+        name
+        for parameter in command.params
+        for name in (*parameter.opts, *parameter.secondary_opts)
+    } | {"--help"}
     assert {word.partition("=")[0] for word in words if word.startswith("-")} <= known, page
 
 
@@ -131,9 +197,26 @@ def test_the_commands_of_a_page_run_in_order(page: str, tmp_path: Path) -> None:
     answers = tmp_path / "my-task-private"
     answers.mkdir()
     ids = [line.split(",")[0] for line in (task / "test.csv").read_text().splitlines()[1:]]
-    (answers / "answers.csv").write_text("id,label\n" + "".join(f"{id},{n % 2}\n" for n, id in enumerate(ids)))
-    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(tmp_path), "VIRTUAL_ENV": ""}
+    (answers / "answers.csv").write_text(
+        "id,label\n" + "".join(f"{id},{n % 2}\n" for n, id in enumerate(ids))
+    )
+    env = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "VIRTUAL_ENV": "",
+    }
     for block in runnable(page):
-        program = ["bash", "-euo", "pipefail", "-c"] if block.language == "bash" else ["python", "-c"]
-        done = subprocess.run([*program, block.text], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=1500, check=False)
+        program = (
+            ["bash", "-euo", "pipefail", "-c"] if block.language == "bash" else ["python", "-c"]
+        )
+        done = subprocess.run(
+            [*program, block.text],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=1500,
+            check=False,
+        )
         assert done.returncode == 0, f"{block.text}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"

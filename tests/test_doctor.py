@@ -19,15 +19,30 @@ def test_a_healthy_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert result.exit_code == 0, result.output
     told = json.loads(result.output)
     found = {finding["name"]: finding for finding in told["findings"]}
-    assert told["ok"] and set(found) >= {"endpoint", "isolation", "packages", "gpus", "disk", "memory"}
-    assert "json_schema" in found["endpoint"]["text"] and "scikit-learn" in found["packages"]["text"]
+    assert told["ok"] and set(found) >= {
+        "endpoint",
+        "isolation",
+        "packages",
+        "gpus",
+        "disk",
+        "memory",
+    }
+    assert (
+        "json_schema" in found["endpoint"]["text"] and "scikit-learn" in found["packages"]["text"]
+    )
     assert "none known for m" in found["prices"]["text"]
     assert KEY not in result.output and len(server.requests) == 1
 
 
-def test_a_wrong_key_is_told_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_key_is_told_with_its_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Server(lambda body, n: fail(401, "bad key")) as server:
         at_home(tmp_path, monkeypatch, server.url)
         result = gome("doctor", "--model", "m")
     assert result.exit_code == 2
-    assert "✗ endpoint" in result.output and "set OPENAI_API_KEY to a valid one" in result.output and "✓ packages" in result.output
+    assert (
+        "✗ endpoint" in result.output
+        and "set OPENAI_API_KEY to a valid one" in result.output
+        and "✓ packages" in result.output
+    )

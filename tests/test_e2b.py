@@ -21,9 +21,7 @@ from sandbox.e2b.backend import E2B, make_e2b
 from sandbox.factory import make_sandbox
 from sandbox.protocol import SandboxLost, SandboxUnavailable
 
-SLOW = (
-    "import time\nprint('begun', flush=True)\nfor i in range(30):\n    time.sleep(0.1)\nopen('oof.csv', 'w').write('done')\nprint('ended')"
-)
+SLOW = "import time\nprint('begun', flush=True)\nfor i in range(30):\n    time.sleep(0.1)\nopen('oof.csv', 'w').write('done')\nprint('ended')"
 
 
 @pytest.fixture
@@ -46,7 +44,12 @@ async def sandbox(cloud: FakeE2B, tmp_path: Path) -> AsyncIterator[E2B]:
 
 def make(tmp_path: Path, **changes: Any) -> E2B:
     (tmp_path / "jobs").mkdir(exist_ok=True)
-    return make_e2b(**({"run_dir": tmp_path / "run-1", "template": None, "usd_per_hour": 3.6, "life_s": 3600} | changes))
+    return make_e2b(
+        **(
+            {"run_dir": tmp_path / "run-1", "template": None, "usd_per_hour": 3.6, "life_s": 3600}
+            | changes
+        )
+    )
 
 
 async def until(condition: Any) -> None:
@@ -57,7 +60,9 @@ async def until(condition: Any) -> None:
     raise AssertionError("it never came")
 
 
-async def test_a_dropped_stream_loses_neither_script_nor_output(cloud: FakeE2B, sandbox: E2B, tmp_path: Path) -> None:
+async def test_a_dropped_stream_loses_neither_script_nor_output(
+    cloud: FakeE2B, sandbox: E2B, tmp_path: Path
+) -> None:
     going = asyncio.create_task(player(sandbox, tmp_path / "jobs")(SLOW))
     await until(lambda: cloud.calls["POST /process.Process/Start"] >= 3)
     cuts = 0
@@ -70,9 +75,13 @@ async def test_a_dropped_stream_loses_neither_script_nor_output(cloud: FakeE2B, 
     assert len(cloud.created) == 1
 
 
-async def test_a_script_that_ended_while_the_stream_was_down_is_found(cloud: FakeE2B, sandbox: E2B, tmp_path: Path) -> None:
+async def test_a_script_that_ended_while_the_stream_was_down_is_found(
+    cloud: FakeE2B, sandbox: E2B, tmp_path: Path
+) -> None:
     cloud.fault("Process/Connect", times=5, status=502)
-    going = asyncio.create_task(player(sandbox, tmp_path / "jobs")("import time; time.sleep(1); print('ended')"))
+    going = asyncio.create_task(
+        player(sandbox, tmp_path / "jobs")("import time; time.sleep(1); print('ended')")
+    )
     await until(lambda: cloud.calls["POST /process.Process/Start"] >= 3)
     await asyncio.sleep(0.3)
     await asyncio.to_thread(cloud.cut_streams)
@@ -93,7 +102,9 @@ async def test_a_lost_sandbox_is_not_the_scripts_failure_and_the_next_script_get
     assert len(cloud.created) == 2
 
 
-async def test_a_dead_supervisor_is_a_lost_sandbox(cloud: FakeE2B, sandbox: E2B, tmp_path: Path) -> None:
+async def test_a_dead_supervisor_is_a_lost_sandbox(
+    cloud: FakeE2B, sandbox: E2B, tmp_path: Path
+) -> None:
     going = asyncio.create_task(player(sandbox, tmp_path / "jobs")(SLOW))
     await until(lambda: cloud.calls["POST /process.Process/Start"] >= 3 and cloud.alive())
     await asyncio.sleep(0.5)
@@ -121,17 +132,23 @@ async def test_a_dead_supervisor_is_a_lost_sandbox(cloud: FakeE2B, sandbox: E2B,
         ("POST /files", {"delay_s": 1, "times": 2}),
     ],
 )
-async def test_passing_trouble_passes(cloud: FakeE2B, sandbox: E2B, tmp_path: Path, route: str, fault: dict[str, Any]) -> None:
+async def test_passing_trouble_passes(
+    cloud: FakeE2B, sandbox: E2B, tmp_path: Path, route: str, fault: dict[str, Any]
+) -> None:
     cloud.fault(route, **fault)
     (tmp_path / "data").write_text("5")
     play = player(sandbox, tmp_path / "jobs")
-    done = await play("print(open('input/data').read())\nopen('oof.csv', 'w').write('x')", inputs={"data": str(tmp_path / "data")})
+    done = await play(
+        "print(open('input/data').read())\nopen('oof.csv', 'w').write('x')",
+        inputs={"data": str(tmp_path / "data")},
+    )
     assert done.ok and done.output == "5\n" and text(done, "oof.csv") == "x"
     assert not [fault for fault in cloud.faults if fault.times]
 
 
 @pytest.mark.parametrize(
-    ("route", "status", "error"), [("POST /v2/sandboxes", 429, SandboxUnavailable), ("POST /files", 507, SandboxUnavailable)]
+    ("route", "status", "error"),
+    [("POST /v2/sandboxes", 429, SandboxUnavailable), ("POST /files", 507, SandboxUnavailable)],
 )
 async def test_lasting_trouble_ends_in_one_sentence(
     cloud: FakeE2B, sandbox: E2B, tmp_path: Path, route: str, status: int, error: type[Exception]
@@ -152,7 +169,9 @@ async def test_a_refused_key_and_an_unknown_template_are_told_with_the_remedy(
         await make(tmp_path).probe()
 
 
-async def test_a_service_that_is_not_there_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_service_that_is_not_there_is_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(e2b_errors, "PAUSES_S", (0.01,) * 7)
     for name in ("E2B_API_URL", "E2B_SANDBOX_URL"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
@@ -176,7 +195,9 @@ def test_without_a_key_the_command_ends_with_exit_code_2_and_spends_nothing(tmp_
         "--runs-dir",
         str(tmp_path / "runs"),
     ]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 2 and "E2B_API_KEY" in done.stderr and "Traceback" not in done.stderr
     assert list((tmp_path / "runs").glob("*/events.jsonl")) == []
 
@@ -190,7 +211,9 @@ async def test_the_lease_is_renewed_while_a_script_runs(
     assert len(cloud.timeouts) >= 3 and max(cloud.timeouts) <= 3
 
 
-async def test_a_sandbox_whose_owner_is_gone_ends_by_itself(cloud: FakeE2B, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_sandbox_whose_owner_is_gone_ends_by_itself(
+    cloud: FakeE2B, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(e2b_box, "LEASE_S", 2)
     left = make(tmp_path)
     await left.probe()
@@ -200,7 +223,9 @@ async def test_a_sandbox_whose_owner_is_gone_ends_by_itself(cloud: FakeE2B, tmp_
     await left.close()
 
 
-async def test_leftovers_of_this_run_are_reaped_at_its_start_and_others_are_left_alone(cloud: FakeE2B, tmp_path: Path) -> None:
+async def test_leftovers_of_this_run_are_reaped_at_its_start_and_others_are_left_alone(
+    cloud: FakeE2B, tmp_path: Path
+) -> None:
     other, killed = make(tmp_path, run_dir=tmp_path / "run-2"), make(tmp_path)
     await other.probe()
     await killed.probe()
@@ -222,7 +247,9 @@ async def test_a_script_longer_than_a_sandboxs_life_is_refused_before_anything_i
     assert cloud.created == []
 
 
-async def test_a_sandbox_too_old_for_the_next_script_is_replaced(cloud: FakeE2B, tmp_path: Path) -> None:
+async def test_a_sandbox_too_old_for_the_next_script_is_replaced(
+    cloud: FakeE2B, tmp_path: Path
+) -> None:
     sandbox = make(tmp_path)
     await sandbox.probe()
     sandbox.idle[0].began -= 3500
@@ -247,24 +274,32 @@ async def test_data_goes_up_once_per_sandbox(cloud: FakeE2B, tmp_path: Path) -> 
     sandbox = make(tmp_path)
     await sandbox.probe()
     box = sandbox.idle[0]
-    shipped = await asyncio.to_thread(sandbox.shelf.parcels, {"a.csv": str(tmp_path / "a.csv"), "b.csv": str(tmp_path / "b.csv")})
+    shipped = await asyncio.to_thread(
+        sandbox.shelf.parcels, {"a.csv": str(tmp_path / "a.csv"), "b.csv": str(tmp_path / "b.csv")}
+    )
     for parcel in shipped:
         await box.files.send(parcel, f"{box.home}/data")
-    assert cloud.calls["POST /filesystem.Filesystem/Move"] == 1, "the same content under two names travels once"
+    assert cloud.calls["POST /filesystem.Filesystem/Move"] == 1, (
+        "the same content under two names travels once"
+    )
     box.files.present.clear()  # as after a template that holds the data already
     await box.files.send(shipped[0], f"{box.home}/data")
     assert cloud.calls["POST /filesystem.Filesystem/Move"] == 1
     await sandbox.close()
 
 
-async def test_network_is_asked_for_only_when_the_job_may_use_it(cloud: FakeE2B, sandbox: E2B, tmp_path: Path) -> None:
+async def test_network_is_asked_for_only_when_the_job_may_use_it(
+    cloud: FakeE2B, sandbox: E2B, tmp_path: Path
+) -> None:
     play = player(sandbox, tmp_path / "jobs")
     await play("print(1)")
     await play("print(1)", network=True)
     assert [rented.internet for rented in cloud.created] == [False, True]
 
 
-async def test_damaged_results_are_not_taken(cloud: FakeE2B, sandbox: E2B, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_damaged_results_are_not_taken(
+    cloud: FakeE2B, sandbox: E2B, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from fake_envd import Machine
 
     read = Path.read_bytes
@@ -279,9 +314,12 @@ async def test_damaged_results_are_not_taken(cloud: FakeE2B, sandbox: E2B, tmp_p
 
 
 @pytest.mark.skipif(
-    os.geteuid() != 0 or not os.path.exists("/usr/bin/python3"), reason="needs root and a system Python, as in a real sandbox"
+    os.geteuid() != 0 or not os.path.exists("/usr/bin/python3"),
+    reason="needs root and a system Python, as in a real sandbox",
 )
-async def test_as_root_the_script_gets_an_ordinary_uid_and_the_sandbox_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_as_root_the_script_gets_an_ordinary_uid_and_the_sandbox_is_used_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -293,17 +331,32 @@ async def test_as_root_the_script_gets_an_ordinary_uid_and_the_sandbox_is_used_a
             play = player(sandbox, folder / "jobs")
             (folder / "data").write_text("kept")
             inputs = {"data": str(folder / "data")}
-            done = await play("import os\nprint(os.getuid(), os.getgroups())\nopen('oof.csv', 'w').write('x')", inputs=inputs)
-            assert done.output == "65534 []\n" and "unprivileged user" in done.enforced and text(done, "oof.csv") == "x"
-            for attack in ("open('input/data', 'w').write('spoilt')", "import os\nos.remove('input/data')", "open('../spec.json', 'w')"):
+            done = await play(
+                "import os\nprint(os.getuid(), os.getgroups())\nopen('oof.csv', 'w').write('x')",
+                inputs=inputs,
+            )
+            assert (
+                done.output == "65534 []\n"
+                and "unprivileged user" in done.enforced
+                and text(done, "oof.csv") == "x"
+            )
+            for attack in (
+                "open('input/data', 'w').write('spoilt')",
+                "import os\nos.remove('input/data')",
+                "open('../spec.json', 'w')",
+            ):
                 assert "PermissionError" in (await play(attack, inputs=inputs)).output
-            assert (await play("print(open('input/data').read())", inputs=inputs)).output == "kept\n"
+            assert (
+                await play("print(open('input/data').read())", inputs=inputs)
+            ).output == "kept\n"
             assert len(cloud.created) == 1 and cloud.calls["POST /filesystem.Filesystem/Move"] == 1
             await sandbox.close()
 
 
 def test_importing_the_factory_loads_neither_e2b_nor_ray() -> None:
     code = "import sandbox.factory, sandbox.e2b.backend, sys; print([name for name in ('e2b', 'e2b_code_interpreter', 'ray', 'httpx') if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
     assert done.stdout.strip() == "[]"
     assert make_sandbox

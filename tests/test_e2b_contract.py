@@ -19,7 +19,9 @@ import pytest
 from fake_e2b import FakeE2B
 
 DEBUG = os.environ.get("E2B_DEBUG") == "true"
-control_plane = pytest.mark.skipif(e2b_kit.REAL and DEBUG, reason="a single envd has no control plane")
+control_plane = pytest.mark.skipif(
+    e2b_kit.REAL and DEBUG, reason="a single envd has no control plane"
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeE2B | None
 async def vm(service: FakeE2B | None) -> AsyncIterator[Any]:
     from e2b_code_interpreter import AsyncSandbox
 
-    made = await AsyncSandbox.create(template=e2b_kit.TEMPLATE, timeout=120, metadata={"gome-run": "contract"}, allow_internet_access=False)
+    made = await AsyncSandbox.create(
+        template=e2b_kit.TEMPLATE,
+        timeout=120,
+        metadata={"gome-run": "contract"},
+        allow_internet_access=False,
+    )
     yield made
     await made.kill()
 
@@ -47,10 +54,16 @@ async def test_files_go_up_and_come_back_byte_for_byte(vm: Any) -> None:
     from e2b.exceptions import NotFoundException
 
     folder, data = await folder_of(vm), bytes(range(256)) * 5000
-    await vm.files.write_files([{"path": f"{folder}/a/ü.bin", "data": data}, {"path": f"{folder}/b", "data": b""}], user="root")
+    await vm.files.write_files(
+        [{"path": f"{folder}/a/ü.bin", "data": data}, {"path": f"{folder}/b", "data": b""}],
+        user="root",
+    )
     assert bytes(await vm.files.read(f"{folder}/a/ü.bin", format="bytes", user="root")) == data
     assert int((await vm.files.get_info(f"{folder}/a/ü.bin", user="root")).size) == len(data)
-    chunks = [chunk async for chunk in await vm.files.read(f"{folder}/a/ü.bin", format="stream", user="root")]
+    chunks = [
+        chunk
+        async for chunk in await vm.files.read(f"{folder}/a/ü.bin", format="stream", user="root")
+    ]
     assert b"".join(chunks) == data
     assert (await vm.files.read(f"{folder}/b", format="text", user="root")) == ""
     with pytest.raises(NotFoundException):
@@ -59,7 +72,9 @@ async def test_files_go_up_and_come_back_byte_for_byte(vm: Any) -> None:
         await vm.files.get_info(f"{folder}/none", user="root")
 
 
-async def test_an_open_file_is_streamed_up_then_renamed_and_removed(vm: Any, tmp_path: Path) -> None:
+async def test_an_open_file_is_streamed_up_then_renamed_and_removed(
+    vm: Any, tmp_path: Path
+) -> None:
     from e2b.exceptions import NotFoundException
 
     folder, source = await folder_of(vm), tmp_path / "source"
@@ -67,7 +82,10 @@ async def test_an_open_file_is_streamed_up_then_renamed_and_removed(vm: Any, tmp
     with source.open("rb") as file:
         await vm.files.write(f"{folder}/part", file, user="root")
     await vm.files.rename(f"{folder}/part", f"{folder}/whole", user="root")
-    assert bytes(await vm.files.read(f"{folder}/whole", format="bytes", user="root")) == source.read_bytes()
+    assert (
+        bytes(await vm.files.read(f"{folder}/whole", format="bytes", user="root"))
+        == source.read_bytes()
+    )
     with pytest.raises(NotFoundException):
         await vm.files.rename(f"{folder}/part", f"{folder}/whole", user="root")
     await vm.files.remove(folder, user="root")
@@ -96,7 +114,9 @@ async def test_a_command_outlives_its_connection_and_can_be_joined_again(vm: Any
         await vm.commands.connect(handle.pid, timeout=30)
 
 
-async def test_killing_a_command_spares_its_children_so_a_supervisor_of_our_own_is_needed(vm: Any) -> None:
+async def test_killing_a_command_spares_its_children_so_a_supervisor_of_our_own_is_needed(
+    vm: Any,
+) -> None:
     folder = await folder_of(vm)
     code = f"mkdir -p {folder}; (trap '' HUP; sleep 2; echo alive > {folder}/child) & sleep 60"
     handle = await vm.commands.run(code, background=True, user="root", timeout=60)
@@ -106,7 +126,9 @@ async def test_killing_a_command_spares_its_children_so_a_supervisor_of_our_own_
         if await vm.files.exists(f"{folder}/child", user="root"):
             return
         await asyncio.sleep(0.2)
-    raise AssertionError("the child died with its parent: the service has become stricter, which would be good news")
+    raise AssertionError(
+        "the child died with its parent: the service has become stricter, which would be good news"
+    )
 
 
 async def test_a_commands_deadline_raises_timeout(vm: Any) -> None:
@@ -135,7 +157,10 @@ async def test_the_same_idempotency_key_makes_one_sandbox() -> None:
     from e2b_code_interpreter import AsyncSandbox
 
     key = uuid.uuid4().hex
-    one, two = [await AsyncSandbox.create(template=e2b_kit.TEMPLATE, timeout=60, idempotency_key=key) for _ in range(2)]
+    one, two = [
+        await AsyncSandbox.create(template=e2b_kit.TEMPLATE, timeout=60, idempotency_key=key)
+        for _ in range(2)
+    ]
     await one.kill()
     assert one.sandbox_id == two.sandbox_id
 

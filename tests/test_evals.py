@@ -37,12 +37,19 @@ def test_a_verdict_is_the_measured_one_at_full_skill_and_a_coin_at_none() -> Non
     said = [by_verdict(0.0, 0)(grade(d), **GIVEN).verdict for d in differences]
     agree = sum(a == b for a, b in zip(said, right, strict=True))
     assert 150 < agree < 250
-    assert said == [by_verdict(0.0, 0)(grade(d), **GIVEN).verdict for d in differences]  # the same luck for the same difference
-    assert by_verdict(0.0, 0)(grade(1.0, leak=True), **GIVEN).verdict == "rejected"  # a gate is no matter of opinion
+    assert said == [
+        by_verdict(0.0, 0)(grade(d), **GIVEN).verdict for d in differences
+    ]  # the same luck for the same difference
+    assert (
+        by_verdict(0.0, 0)(grade(1.0, leak=True), **GIVEN).verdict == "rejected"
+    )  # a gate is no matter of opinion
 
 
 def test_plain_scores_take_a_leak_and_any_gain() -> None:
-    assert by_score(grade(0.001, leak=True), **GIVEN).replaces and not by_score(grade(-0.001), **GIVEN).replaces
+    assert (
+        by_score(grade(0.001, leak=True), **GIVEN).replaces
+        and not by_score(grade(-0.001), **GIVEN).replaces
+    )
     assert not judge(grade(0.001, leak=True), **GIVEN).replaces
 
 
@@ -60,7 +67,10 @@ def attempt(number: int, score: float, verdict: str) -> dict[str, Any]:
 
 
 def test_the_valid_tree_improves_the_accepted_best_not_the_highest_score() -> None:
-    attempts = [attempt(i, score, "rejected" if score > 0.9 else "accepted") for i, score in enumerate((0.99, 0.8, 0.7, 0.6, 0.5))]
+    attempts = [
+        attempt(i, score, "rejected" if score > 0.9 else "accepted")
+        for i, score in enumerate((0.99, 0.8, 0.7, 0.6, 0.5))
+    ]
     view = View(attempts=attempts, best="r1", open_hypotheses=0, direction="max")
     assert valid_tree(view, random.Random(0)).base == "r1"
 
@@ -69,23 +79,42 @@ def test_the_valid_tree_improves_the_accepted_best_not_the_highest_score() -> No
 def test_medals_follow_the_rank_in_a_field_of_a_hundred(direction: str) -> None:
     sign = 1 if direction == "max" else -1
     board = [sign * value for value in range(100, 0, -1)]  # best first
-    assert [medal(sign * value, board) for value in (91, 90, 81, 80, 61, 60)] == ["gold", "silver", "silver", "bronze", "bronze", ""]
+    assert [medal(sign * value, board) for value in (91, 90, 81, 80, 61, 60)] == [
+        "gold",
+        "silver",
+        "silver",
+        "bronze",
+        "bronze",
+        "",
+    ]
     assert medal(None, board) == ""
     made = field([Entry(sign * i, sign * i) for i in range(30)], direction)
-    assert len(made) == 100 and made == sorted(made, reverse=direction == "max") and made[0] == sign * 29
+    assert (
+        len(made) == 100
+        and made == sorted(made, reverse=direction == "max")
+        and made[0] == sign * 29
+    )
 
 
 def test_differences_are_paired_by_task_and_seed() -> None:
     one = {"a": {0: 0.5, 1: 0.9}, "b": {0: 0.2}}
     two = {"a": {0: 0.4, 1: 0.8}, "b": {0: 0.1, 7: 9.0}, "c": {0: 1.0}}
     found = difference(one, two)
-    assert found.mean == pytest.approx(0.1) and found.low == pytest.approx(0.1) and found.high == pytest.approx(0.1)
+    assert (
+        found.mean == pytest.approx(0.1)
+        and found.low == pytest.approx(0.1)
+        and found.high == pytest.approx(0.1)
+    )
     assert mean(one).low <= mean(one).mean <= mean(one).high
 
 
 def test_a_run_without_a_submission_counts_as_the_worst() -> None:
     ends = {"default": 2.0, "reference": 1.0}
-    assert suites.normalised(None, ends) == -1 and suites.normalised(1.5, ends) == 0.5 and suites.normalised(-9.0, ends) == 1.3
+    assert (
+        suites.normalised(None, ends) == -1
+        and suites.normalised(1.5, ends) == 0.5
+        and suites.normalised(-9.0, ends) == 1.3
+    )
 
 
 def rows() -> list[dict[str, Any]]:
@@ -104,25 +133,44 @@ def rows() -> list[dict[str, Any]]:
 def test_the_page_and_the_headline_come_from_the_runs(tmp_path: Path) -> None:
     text = crossover.page(rows())
     assert "| gome | 0.00 [0.00, 0.00] | 0.18 [0.18, 0.18]" in text and "| gome - tree |" in text
-    assert "| gome | 0% (60%) | 0% (60%) | 0% (60%) | 50% (60%) |" in text  # predictions that came true, and what was stated
+    assert (
+        "| gome | 0% (60%) | 0% (60%) | 0% (60%) | 50% (60%) |" in text
+    )  # predictions that came true, and what was stated
     assert "| directed | 7.0, 14% |" in text and "| gome | 12.0 | 6.0 | 0.00 | 3.7 |" in text
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{crossover.BEGIN}\nold\n{crossover.END}\nafter\n")
     for _ in range(2):
         crossover.put_headline(readme, crossover.headline(rows()))
     found = readme.read_text()
-    assert found.startswith("before\n") and found.endswith("\nafter\n") and "old" not in found and found.count("gome` reaches 0.90") == 1
+    assert (
+        found.startswith("before\n")
+        and found.endswith("\nafter\n")
+        and "old" not in found
+        and found.count("gome` reaches 0.90") == 1
+    )
 
 
 def test_curves_go_from_the_first_draft_to_the_best_that_any_run_reached() -> None:
     scale = curves.scales(rows())
     assert scale["ratio"] == (1.0, 1.9)
     own = [row for row in rows() if (row["strategy"], row["q"]) == ("tree", 1.0)]
-    assert curve_of(own, scale) == [None, 0.0, 0.0, 0.556, 0.556, 0.556]  # a run that ended early keeps its last score
-    assert curves.final(rows())["gome", 1.0]["ratio"] == {0: pytest.approx(1.0), 1: pytest.approx(1.0)}
+    assert curve_of(own, scale) == [
+        None,
+        0.0,
+        0.0,
+        0.556,
+        0.556,
+        0.556,
+    ]  # a run that ended early keeps its last score
+    assert curves.final(rows())["gome", 1.0]["ratio"] == {
+        0: pytest.approx(1.0),
+        1: pytest.approx(1.0),
+    }
 
 
-def curve_of(own: list[dict[str, Any]], scale: dict[str, tuple[float, float]]) -> list[float | None]:
+def curve_of(
+    own: list[dict[str, Any]], scale: dict[str, tuple[float, float]]
+) -> list[float | None]:
     return [None if value != value else round(value, 3) for value in curves.curve(own, scale, 6)]
 
 
@@ -136,7 +184,9 @@ def test_plans_name_every_run_once_and_conditions_are_told_apart() -> None:
     assert len(by_variant(made)) == len(made)
 
 
-def test_a_taught_memory_speaks_of_other_tasks_only_and_keeps_nothing_of_a_measured_run(tmp_path: Path) -> None:
+def test_a_taught_memory_speaks_of_other_tasks_only_and_keeps_nothing_of_a_measured_run(
+    tmp_path: Path,
+) -> None:
     from memory.backend import Folder
     from memory.embed import Cached, Lexical
 
@@ -154,9 +204,15 @@ def test_a_taught_memory_speaks_of_other_tasks_only_and_keeps_nothing_of_a_measu
     try:
         for run in ("first", "second"):
             memory = taught.memory(run)
-            ask = {"challenge": "the target is skewed", "hypothesis": "fit the logarithm of the target", "task_hash": "own"}
+            ask = {
+                "challenge": "the target is skewed",
+                "hypothesis": "fit the logarithm of the target",
+                "task_hash": "own",
+            }
             assert [found.record.task_hash for found in memory.recall(**ask)] == ["other"]  # type: ignore[arg-type]
             memory.record(learnt("own", run))
-            assert {(found.record.task_hash, found.record.run) for found in memory.recall(**ask)} == {("other", "teacher"), ("own", run)}  # type: ignore[arg-type]
+            assert {
+                (found.record.task_hash, found.record.run) for found in memory.recall(**ask)
+            } == {("other", "teacher"), ("own", run)}  # type: ignore[arg-type]
     finally:
         taught.close()

@@ -16,13 +16,29 @@ TASK = TaskBrief(
 
 def brief(*others: Fact, step: int = 6) -> Brief:
     stage = Stage(phase="improve", used=0.5, step=step, trace=0, n_traces=2)
-    return Brief(task=TASK, profile={}, resources=Resources(wall_s=1, memory_bytes=1, cpus=1), stage=stage, others=list(others))
+    return Brief(
+        task=TASK,
+        profile={},
+        resources=Resources(wall_s=1, memory_bytes=1, cpus=1),
+        stage=stage,
+        others=list(others),
+    )
 
 
 def fact(move: str, z: float, *, step: int = 5, by: str = "LightGBM") -> Fact:
     verdict = "accepted" if z > 1 else "rejected" if z < -1 else "tie"
     summary = f"Predict y by {by}, slower learning."
-    return Fact(attempt="t1", trace=1, step=step, hypothesis=move, move=move, gain=z, gain_se=1.0, verdict=verdict, summary=summary)
+    return Fact(
+        attempt="t1",
+        trace=1,
+        step=step,
+        hypothesis=move,
+        move=move,
+        gain=z,
+        gain_se=1.0,
+        verdict=verdict,
+        summary=summary,
+    )
 
 
 @pytest.mark.parametrize(
@@ -31,7 +47,10 @@ def fact(move: str, z: float, *, step: int = 5, by: str = "LightGBM") -> Fact:
         (fact("bag", 0.2), True),  # boosting there, boosting here
         (fact("bag", 0.2, by="extra trees"), False),  # another kind of model
         (fact("bag", -4.0, by="extra trees"), True),  # harmed clearly
-        (fact("family:linear", -1.5, by="extra trees"), True),  # the result does not depend on the family before
+        (
+            fact("family:linear", -1.5, by="extra trees"),
+            True,
+        ),  # the result does not depend on the family before
         (fact("bag", 0.2, step=0), False),  # long ago
         (fact("bag", 3.0), False),  # helped
     ],
@@ -42,12 +61,18 @@ def test_a_failure_of_another_trace_rests_here_too(failure: Fact, rests: bool) -
 
 def test_what_helped_another_trace_is_worth_more_and_what_failed_less() -> None:
     bag = next(move for move in FIXED if move.name == "bag")
-    factors = [siblings_record(bag, others) for others in ([fact("bag", -2)], [], [fact("bag", 1.3)], [fact("bag", 6)])]
+    factors = [
+        siblings_record(bag, others)
+        for others in ([fact("bag", -2)], [], [fact("bag", 1.3)], [fact("bag", 6)])
+    ]
     assert factors == sorted(factors) and factors[1] == 1.0
 
 
 def test_what_another_trace_runs_now_is_run_too_only_where_it_is_by_far_the_best() -> None:
-    first, second = (Hypothesis(id=name, challenge="c", statement=name, component="model", confidence=0.5) for name in ("a", "b"))
+    first, second = (
+        Hypothesis(id=name, challenge="c", statement=name, component="model", confidence=0.5)
+        for name in ("a", "b")
+    )
     assert choose([first, second], [], []) == first
     assert choose([first, second], [], ["a"]) == second
     assert choose([first], [], ["a"]) == first and choose([], [], ["a"]) is None

@@ -22,12 +22,19 @@ from session.session import Outcome, resume, start
 
 def has_bwrap() -> bool:
     try:
-        return subprocess.run(["bwrap", "--dev-bind", "/", "/", "true"], check=False, capture_output=True).returncode == 0
+        return (
+            subprocess.run(
+                ["bwrap", "--dev-bind", "/", "/", "true"], check=False, capture_output=True
+            ).returncode
+            == 0
+        )
     except OSError:
         return False
 
 
-needs_bwrap = pytest.mark.skipif(not has_bwrap(), reason="needs bubblewrap for a small or read-only disk")
+needs_bwrap = pytest.mark.skipif(
+    not has_bwrap(), reason="needs bubblewrap for a small or read-only disk"
+)
 
 
 LOCKER = """
@@ -41,7 +48,12 @@ time.sleep(600)
 
 
 async def a_run(tmp_path: Path, n: int = 2) -> Outcome:
-    return await start(str(write_task(tmp_path / "task")), quick(tmp_path, steps=n), folder=tmp_path / "run", reasoner=Player(scripts()))
+    return await start(
+        str(write_task(tmp_path / "task")),
+        quick(tmp_path, steps=n),
+        folder=tmp_path / "run",
+        reasoner=Player(scripts()),
+    )
 
 
 def unfinish(folder: Path, rounds: int) -> None:
@@ -54,10 +66,22 @@ def unfinish(folder: Path, rounds: int) -> None:
 def on_a_disk(tmp_path: Path, mounts: list[str]) -> str:
     """The last line of a session that sees this disk."""
     settings = json.dumps({"isolation": "none", "steps": 3})
-    values = {"root": str(tmp_path), "folder": str(tmp_path / "disk" / "run"), "task": str(tmp_path / "task"), "settings": settings}
+    values = {
+        "root": str(tmp_path),
+        "folder": str(tmp_path / "disk" / "run"),
+        "task": str(tmp_path / "task"),
+        "settings": settings,
+    }
     code = DRIVER.format(tests=str(Path(__file__).parent), player="Player(scripts())", **values)
     command = ["bwrap", "--dev-bind", "/", "/", *mounts, sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=170, check=False)
+    done = subprocess.run(
+        command,
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
     assert done.returncode == 1, done.stdout
     return done.stderr.strip().splitlines()[-1]
 
@@ -73,7 +97,12 @@ def test_a_full_disk(tmp_path: Path) -> None:
 @needs_bwrap
 async def test_a_read_only_folder(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
-    await start(str(task), quick(tmp_path, steps=1), folder=tmp_path / "disk" / "run", reasoner=Player(scripts()))
+    await start(
+        str(task),
+        quick(tmp_path, steps=1),
+        folder=tmp_path / "disk" / "run",
+        reasoner=Player(scripts()),
+    )
     said = on_a_disk(tmp_path, ["--ro-bind", str(tmp_path / "disk"), str(tmp_path / "disk")])
     assert "RunError" in said and "cannot be written" in said and "make it writable" in said
 
@@ -102,10 +131,14 @@ async def test_a_tampered_checkpoint_row_is_refused_and_runs_no_code(tmp_path: P
     state = ormsgpack.unpackb(blob)
     call = ormsgpack.packb(("os", "mkdir", str(marker)))
     state["channel_values"]["task"] = ormsgpack.Ext(1, call)  # "build this: os.mkdir(marker)"
-    connection.execute("UPDATE checkpoints SET checkpoint = ? WHERE rowid = ?", (ormsgpack.packb(state), row))
+    connection.execute(
+        "UPDATE checkpoints SET checkpoint = ? WHERE rowid = ?", (ormsgpack.packb(state), row)
+    )
     connection.commit()
     connection.close()
-    with pytest.raises(RunError, match="a state that Gome did not write .*Delete the file to go on"):
+    with pytest.raises(
+        RunError, match="a state that Gome did not write .*Delete the file to go on"
+    ):
         await resume(done.folder, reasoner=Player(scripts()))
     assert not marker.exists()
     (done.folder / "checkpoints.sqlite").unlink()
@@ -125,7 +158,9 @@ async def test_events_that_were_cut_or_changed(tmp_path: Path) -> None:
     assert events(done.folder, "run_ended")[-1]["elapsed"] >= used["time_s"]
 
 
-async def test_a_damaged_artifact_is_told_and_repaired_from_the_last_whole_round(tmp_path: Path) -> None:
+async def test_a_damaged_artifact_is_told_and_repaired_from_the_last_whole_round(
+    tmp_path: Path,
+) -> None:
     done = await a_run(tmp_path, 3)
     unfinish(done.folder, 2)
     head = last_round(done.folder).state["traces"]["0"]["head"]  # type: ignore[union-attr]
@@ -136,8 +171,14 @@ async def test_a_damaged_artifact_is_told_and_repaired_from_the_last_whole_round
         await resume(done.folder, reasoner=Player(scripts()))
     cached_json.cache_clear()
     again = await resume(done.folder, reasoner=Player(scripts()), repair=True)
-    assert again.reason == "budget: steps" and again.score == done.score and len(attempts(done.folder)) == 3
-    assert "1 damaged files were set aside; the run goes on from round 1" in [event["message"] for event in events(done.folder, "warning")]
+    assert (
+        again.reason == "budget: steps"
+        and again.score == done.score
+        and len(attempts(done.folder)) == 3
+    )
+    assert "1 damaged files were set aside; the run goes on from round 1" in [
+        event["message"] for event in events(done.folder, "warning")
+    ]
     assert run_twice(done.folder) == []
 
 
@@ -153,7 +194,9 @@ async def test_repair_reruns_only_what_rests_on_the_damaged_file(tmp_path: Path)
 
 
 @pytest.mark.parametrize("damage", ["garbage", "unwritable"])
-async def test_a_memory_that_cannot_be_used_costs_momentum_not_the_run(tmp_path: Path, damage: str) -> None:
+async def test_a_memory_that_cannot_be_used_costs_momentum_not_the_run(
+    tmp_path: Path, damage: str
+) -> None:
     place = tmp_path / "memory"
     if damage == "garbage":
         (place / "index").mkdir(parents=True)
@@ -162,29 +205,49 @@ async def test_a_memory_that_cannot_be_used_costs_momentum_not_the_run(tmp_path:
     else:
         place.write_text("a file where a folder should be")
     player = Player([HONEST.format(noise=3), HONEST.format(noise=0.1), HONEST.format(noise=0.1)])
-    done = await start(str(write_task(tmp_path / "task")), quick(tmp_path, steps=3, memory=str(place)), reasoner=player)
+    done = await start(
+        str(write_task(tmp_path / "task")),
+        quick(tmp_path, steps=3, memory=str(place)),
+        reasoner=player,
+    )
     assert done.reason == "budget: steps" and done.submission is not None
     said = " ".join(event["message"] for event in events(done.folder, "warning"))
-    assert ("success memory: the index did not open" in said) if damage == "garbage" else ("the run goes on without it for now" in said), (
-        said
-    )
+    assert (
+        ("success memory: the index did not open" in said)
+        if damage == "garbage"
+        else ("the run goes on without it for now" in said)
+    ), said
 
 
-async def test_a_locked_memory_folder_costs_momentum_not_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_locked_memory_folder_costs_momentum_not_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("memory.journal.LOCK_S", 0.3)
     place = tmp_path / "memory"
     place.mkdir()
     names = [str(place / name) for name in ("journal.lock", "index.lock")]
-    other = subprocess.Popen([sys.executable, "-c", LOCKER, *names], stdout=subprocess.PIPE, text=True)
+    other = subprocess.Popen(
+        [sys.executable, "-c", LOCKER, *names], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert other.stdout is not None and other.stdout.readline() == "locked\n"
-        player = Player([HONEST.format(noise=3), HONEST.format(noise=0.1), HONEST.format(noise=0.1)])
-        done = await start(str(write_task(tmp_path / "task")), quick(tmp_path, steps=3, memory=str(place)), reasoner=player)
+        player = Player(
+            [HONEST.format(noise=3), HONEST.format(noise=0.1), HONEST.format(noise=0.1)]
+        )
+        done = await start(
+            str(write_task(tmp_path / "task")),
+            quick(tmp_path, steps=3, memory=str(place)),
+            reasoner=player,
+        )
     finally:
         other.kill()
         other.communicate()
     assert done.reason == "budget: steps" and done.submission is not None
     said = [event["message"] for event in events(done.folder, "warning")]
-    assert any("journal.jsonl: locked by another process" in text and "the run goes on without it for now" in text for text in said), said
+    assert any(
+        "journal.jsonl: locked by another process" in text
+        and "the run goes on without it for now" in text
+        for text in said
+    ), said
     assert any("records could not be kept" in text for text in said), said
     assert not (place / "journal.jsonl").exists()

@@ -24,7 +24,11 @@ SAME = ("id", "parent", "kind", "mode", "script", "score", "gain", "verdict", "h
 
 
 async def original(tmp_path: Path, **settings: Any) -> Outcome:
-    return await start(str(write_task(tmp_path / "task")), quick(tmp_path, steps=3, **settings), reasoner=Player(scripts()))
+    return await start(
+        str(write_task(tmp_path / "task")),
+        quick(tmp_path, steps=3, **settings),
+        reasoner=Player(scripts()),
+    )
 
 
 def steps(folder: Path) -> list[dict[str, Any]]:
@@ -32,15 +36,17 @@ def steps(folder: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("fresh", [False, True])
-async def test_a_fork_with_nothing_changed_repeats_the_next_steps_exactly(tmp_path: Path, fresh: bool) -> None:
+async def test_a_fork_with_nothing_changed_repeats_the_next_steps_exactly(
+    tmp_path: Path, fresh: bool
+) -> None:
     first = await original(tmp_path)
     new = fork(first.folder, 1, {}, fresh=fresh)
     assert list(attempts(new)) == ["t0s0"]
     again = await resume(new, reasoner=Player(scripts()))
     assert steps(new) == steps(first.folder) and again.score == first.score
-    assert len(events(new, "execution_started")) - len(events(first.folder, "execution_started")) == (
-        0 if fresh else -2 - first_finale(first)
-    )
+    assert len(events(new, "execution_started")) - len(
+        events(first.folder, "execution_started")
+    ) == (0 if fresh else -2 - first_finale(first))
     assert read_meta(new)["parent"]["at"] == 1 and events(new, "run_started")[0]["run"] == new.name
 
 
@@ -61,7 +67,16 @@ async def test_a_fork_goes_its_own_way_where_something_is_changed(tmp_path: Path
     longer = fork(first.folder, None, {"steps": "4", "traces": "2"})
     done = await resume(longer, reasoner=Player(scripts()))
     assert done.reason == "budget: steps"
-    assert sorted(attempts(longer)) == ["t0s0", "t0s1", "t0s2", "t0s3", "t1s0", "t1s1", "t1s2", "t1s3"]
+    assert sorted(attempts(longer)) == [
+        "t0s0",
+        "t0s1",
+        "t0s2",
+        "t0s3",
+        "t1s0",
+        "t1s1",
+        "t1s2",
+        "t1s3",
+    ]
     assert sorted(attempts(first.folder)) == ["t0s0", "t0s1", "t0s2"]
 
 
@@ -74,8 +89,13 @@ async def test_an_exported_run_goes_on_elsewhere(tmp_path: Path) -> None:
     folder, notes = import_run(tmp_path / "run.zip", tmp_path / "there")
     assert "memory" in notes[0] and "runs_dir" in notes[0]
     again = await resume(folder, reasoner=Player(scripts()))
-    assert (again.reason, again.score) == (first.reason, first.score) and again.submission is not None
-    longer = await resume(fork(folder, 3, {"steps": 4, "memory": "off"}), reasoner=Player(scripts()))
+    assert (again.reason, again.score) == (
+        first.reason,
+        first.score,
+    ) and again.submission is not None
+    longer = await resume(
+        fork(folder, 3, {"steps": 4, "memory": "off"}), reasoner=Player(scripts())
+    )
     assert len(attempts(longer.folder)) == 4  # the finale read the task's files from the zip
 
 
@@ -93,15 +113,22 @@ async def test_a_read_only_export_holds_no_data_and_says_so(tmp_path: Path) -> N
 async def test_the_published_layout_of_traces(tmp_path: Path) -> None:
     first = await original(tmp_path)
     found = traces(first.folder)["tiny"]
-    assert found["scenario"]["metric_name"] == "auc" and found["scenario"]["metric_direction"] is True
+    assert (
+        found["scenario"]["metric_name"] == "auc" and found["scenario"]["metric_direction"] is True
+    )
     assert [key for key in found if key.startswith("loop_")] == ["loop_0", "loop_1", "loop_2"]
-    assert found["loop_1"]["base_code"] == found["loop_0"]["code"] and found["loop_1"]["valid_score"] is not None
+    assert (
+        found["loop_1"]["base_code"] == found["loop_0"]["code"]
+        and found["loop_1"]["valid_score"] is not None
+    )
 
 
 # what a stranger's zip may try
 
 
-def hostile(change: Callable[[dict[str, Any], dict[str, bytes]], None]) -> Callable[[Path, Path], None]:
+def hostile(
+    change: Callable[[dict[str, Any], dict[str, bytes]], None],
+) -> Callable[[Path, Path], None]:
     """Rewrites a good zip: its manifest and contents by name."""
 
     def spoil(source: Path, target: Path) -> None:
@@ -125,7 +152,9 @@ def planted(name: str) -> Callable[[dict[str, Any], dict[str, bytes]], None]:
     return change
 
 
-def edited(name: str, edit: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any], dict[str, bytes]], None]:
+def edited(
+    name: str, edit: Callable[[dict[str, Any]], None]
+) -> Callable[[dict[str, Any], dict[str, bytes]], None]:
     def change(manifest: dict[str, Any], contents: dict[str, bytes]) -> None:
         import hashlib
 
@@ -155,10 +184,16 @@ HOSTILE = {
     "an absolute name": (planted("/tmp/evil"), "which no run has"),
     "a file that no run has": (planted("sitecustomize.py"), "which no run has"),
     "a changed artifact": (flipped, "does not match its hash"),
-    "a setup that mounts a home folder": (edited("setup.json", mounts_home), "a path outside the run"),
+    "a setup that mounts a home folder": (
+        edited("setup.json", mounts_home),
+        "a path outside the run",
+    ),
     "a metric that is code": (edited("setup.json", own_metric), "runs with your rights"),
     "a run named ..": (lambda manifest, contents: manifest.update(run=".."), "no usable name"),
-    "a bomb": (lambda manifest, contents: contents.update({"artifacts/aa/zero": bytes(400 * 2**20)}), "out of proportion"),
+    "a bomb": (
+        lambda manifest, contents: contents.update({"artifacts/aa/zero": bytes(400 * 2**20)}),
+        "out of proportion",
+    ),
 }
 
 

@@ -25,22 +25,41 @@ from session.session import start
 
 
 async def test_a_gist_says_what_its_record_says_and_is_read_once(tmp_path: Path) -> None:
-    done = await start(str(write_task(tmp_path / "task")), quick(tmp_path, steps=4), reasoner=Player(scripts()))
+    done = await start(
+        str(write_task(tmp_path / "task")), quick(tmp_path, steps=4), reasoner=Player(scripts())
+    )
     row = last_round(done.folder).state["traces"]["0"]  # type: ignore[union-attr]
     run = open_run(done.folder)
     try:
         whole, short = run.chain(row["head"]), run.gists(row["head"])
-        assert [each["id"] for each in short] == ["t0s0", "t0s1", "t0s2", "t0s3"] == [each["id"] for each in whole]
+        assert (
+            [each["id"] for each in short]
+            == ["t0s0", "t0s1", "t0s2", "t0s3"]
+            == [each["id"] for each in whole]
+        )
         assert predictions(short) == predictions(whole) != []
-        for look in (gained, words, quotable, cost, lambda each: (each["ref"], each["parent"], each["verdict"], each["gain"])):
+        for look in (
+            gained,
+            words,
+            quotable,
+            cost,
+            lambda each: (each["ref"], each["parent"], each["verdict"], each["gain"]),
+        ):
             assert [look(each) for each in short] == [look(each) for each in whole]
         counted = tally(run, row)
         cached_json.cache_clear()
         for each in whole:
             run.artifacts.path(each["ref"]).unlink()
-        assert run.gists(row["head"]) == short and run.gists(row["head"], limit=2) == short[-2:] and tally(run, row) == counted
+        assert (
+            run.gists(row["head"]) == short
+            and run.gists(row["head"], limit=2) == short[-2:]
+            and tally(run, row) == counted
+        )
         for policy in POLICIES.values():
-            looks = (View(attempts, row["best"]["ref"], 1, "max", others=attempts) for attempts in (whole, short))
+            looks = (
+                View(attempts, row["best"]["ref"], 1, "max", others=attempts)
+                for attempts in (whole, short)
+            )
             assert len({policy(look, random.Random(3)) for look in looks}) == 1
         with pytest.raises(ArtifactError):
             run.chain(row["head"])
@@ -49,13 +68,22 @@ async def test_a_gist_says_what_its_record_says_and_is_read_once(tmp_path: Path)
 
 
 def test_a_gist_stays_small() -> None:
-    record = {"ref": "r" * 64, "hypothesis": {"statement": "s", "plan": "p" * 9000, "effect": {"size": "large"}}, "problems": [{"x": 1}]}
+    record = {
+        "ref": "r" * 64,
+        "hypothesis": {"statement": "s", "plan": "p" * 9000, "effect": {"size": "large"}},
+        "problems": [{"x": 1}],
+    }
     assert len(str(gist(record | {"log": "l" * 9000, "reasons": ["r" * 9000]}))) < 400
 
 
 def test_a_chain_is_extended_from_what_was_walked_and_calibration_follows_its_heads() -> None:
     def record(step: int, verdict: str) -> dict[str, Any]:
-        hypothesis = {"statement": f"idea {step}", "component": "model", "confidence": 0.5, "effect": {"size": "small"}}
+        hypothesis = {
+            "statement": f"idea {step}",
+            "component": "model",
+            "confidence": 0.5,
+            "effect": {"size": "small"},
+        }
         own = {
             "id": f"t0s{step}",
             "prev": f"r{step - 1}" if step else None,
@@ -77,7 +105,13 @@ def test_a_chain_is_extended_from_what_was_walked_and_calibration_follows_its_he
         read
     ) == 200  # an older head, from what is known
     for heads, limit in ((["r9"], 200), (["r9"], 4), (["r3", "r9"], 200), ([None], 200)):
-        expected = calibration([found for head in heads for found in predictions([kept[f"r{k}"] for k in span(head, limit)])])
+        expected = calibration(
+            [
+                found
+                for head in heads
+                for found in predictions([kept[f"r{k}"] for k in span(head, limit)])
+            ]
+        )
         assert gists.calibration(heads, limit) == expected == gists.calibration(heads, limit)
 
 

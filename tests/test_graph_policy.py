@@ -15,8 +15,28 @@ from policies.tree import tree
 
 
 def attempt(index: int, **changes: Any) -> dict[str, Any]:
-    base = {"id": f"t0s{index}", "ref": f"ref{index}", "parent": None, "kind": "draft", "mode": "draft", "score": 0.5, "verdict": "tie"}
-    return base | {"replaces": False, "gain": 0.0, "gain_se": 1.0, "hypothesis": None, "seconds": 2.0, "script": "s", "oof": "o"} | changes
+    base = {
+        "id": f"t0s{index}",
+        "ref": f"ref{index}",
+        "parent": None,
+        "kind": "draft",
+        "mode": "draft",
+        "score": 0.5,
+        "verdict": "tie",
+    }
+    return (
+        base
+        | {
+            "replaces": False,
+            "gain": 0.0,
+            "gain_se": 1.0,
+            "hypothesis": None,
+            "seconds": 2.0,
+            "script": "s",
+            "oof": "o",
+        }
+        | changes
+    )
 
 
 def view(attempts: list[dict[str, Any]], best: str | None = None, n_open: int = 0) -> View:
@@ -45,8 +65,19 @@ def test_a_leaf_is_repaired_three_times_at_most() -> None:
     chain = [attempt(index, score=index / 10) for index in range(5)]
     chain += [attempt(5, verdict="failed", score=None, oof=None)]
     for index in range(6, 9):
-        chain.append(attempt(index, parent=f"t0s{index - 1}", kind="update", verdict="failed", score=None, oof=None))
-    assert {tree(view(chain, best="ref4"), random.Random(seed)).mode for seed in range(20)} == {"directed"}
+        chain.append(
+            attempt(
+                index,
+                parent=f"t0s{index - 1}",
+                kind="update",
+                verdict="failed",
+                score=None,
+                oof=None,
+            )
+        )
+    assert {tree(view(chain, best="ref4"), random.Random(seed)).mode for seed in range(20)} == {
+        "directed"
+    }
 
 
 def test_mcts_fills_the_root_then_goes_down_the_better_child() -> None:
@@ -56,14 +87,24 @@ def test_mcts_fills_the_root_then_goes_down_the_better_child() -> None:
 
 
 def test_mcts_counts_what_grew_from_another_traces_solution_as_a_root() -> None:
-    nodes = [attempt(index, score=index / 10) for index in range(4)] + [attempt(4, parent="t1s3", kind="update", score=0.9)]
+    nodes = [attempt(index, score=index / 10) for index in range(4)] + [
+        attempt(4, parent="t1s3", kind="update", score=0.9)
+    ]
     assert mcts(view(nodes), random.Random(0)).base == "ref4"
 
 
 @pytest.mark.parametrize("name", list(POLICIES))
 def test_the_same_state_and_seed_give_the_same_choice(name: str) -> None:
     nodes = [
-        attempt(index, score=index / 10, replaces=index % 2 == 0, verdict="accepted" if index % 2 else "rejected") for index in range(9)
+        attempt(
+            index,
+            score=index / 10,
+            replaces=index % 2 == 0,
+            verdict="accepted" if index % 2 else "rejected",
+        )
+        for index in range(9)
     ]
-    choices = {POLICIES[name](view(nodes, best="ref8", n_open=2), random.Random("7/0/9")) for _ in range(5)}
+    choices = {
+        POLICIES[name](view(nodes, best="ref8", n_open=2), random.Random("7/0/9")) for _ in range(5)
+    }
     assert len(choices) == 1

@@ -17,14 +17,30 @@ from scoring.acceptance import Side, audited, judge
 
 
 def grade(d: float | None = None, se: float = 0.1, problems: tuple[str, ...] = ()) -> Any:
-    paired = {} if d is None else {"best": {"d": d, "se": se, "p_improved": 0.5, "method": "rows", "n": 100}}
-    return {"ok": not problems, "problems": [{"code": code, "message": code} for code in problems], "paired": paired}
+    paired = (
+        {}
+        if d is None
+        else {"best": {"d": d, "se": se, "p_improved": 0.5, "method": "rows", "n": 100}}
+    )
+    return {
+        "ok": not problems,
+        "problems": [{"code": code, "message": code} for code in problems],
+        "paired": paired,
+    }
 
 
 def verdict(given: Any, **changes: Any) -> tuple[str, bool]:
-    arguments: dict[str, Any] = {"z": 1.0, "has_best": True, "new": Side(1.0, 100), "best": Side(1.0, 100)} | changes
+    arguments: dict[str, Any] = {
+        "z": 1.0,
+        "has_best": True,
+        "new": Side(1.0, 100),
+        "best": Side(1.0, 100),
+    } | changes
     judgement = judge(given, **arguments)
-    assert all(reason["code"] and reason["message"] for reason in judgement.reasons) and judgement.reasons
+    assert (
+        all(reason["code"] and reason["message"] for reason in judgement.reasons)
+        and judgement.reasons
+    )
     return judgement.verdict, judgement.replaces
 
 
@@ -33,7 +49,13 @@ def test_first_valid_attempt_is_accepted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("d", "expected"), [(0.2, ("accepted", True)), (0.05, ("tie", False)), (-0.05, ("tie", False)), (-0.2, ("rejected", False))]
+    ("d", "expected"),
+    [
+        (0.2, ("accepted", True)),
+        (0.05, ("tie", False)),
+        (-0.05, ("tie", False)),
+        (-0.2, ("rejected", False)),
+    ],
 )
 def test_measured_difference_decides(d: float, expected: tuple[str, bool]) -> None:
     assert verdict(grade(d)) == expected
@@ -97,7 +119,13 @@ def test_edges_inside_a_trace() -> None:
     row = new_trace(0)
     best = row | {"best": {"attempt": "t0s0"}}
     modes = ("draft", "directed", "backtrack", "broaden", "debug")
-    assert [selected({"work": {"mode": mode}}) for mode in modes] == ["draft", "diagnose", "diagnose", "diagnose", "repair"]  # type: ignore[typeddict-item]
+    assert [selected({"work": {"mode": mode}}) for mode in modes] == [
+        "draft",
+        "diagnose",
+        "diagnose",
+        "diagnose",
+        "repair",
+    ]  # type: ignore[typeddict-item]
     assert selected({"work": {"mode": "broaden", "diagnosis": "x"}}) == "update"  # type: ignore[typeddict-item]
     assert thought({"work": {"error": "x"}}) == "record" and thought({"work": {}}) == "execute"  # type: ignore[typeddict-item]
     assert diagnosed({"row": best | {"status": "done"}, "work": {}}) == "__end__"  # type: ignore[typeddict-item]

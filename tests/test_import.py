@@ -10,15 +10,35 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("chromadb", "pandas", "sklearn", "langchain_core", "langchain_openai", "langgraph", "numpy", "rich")
+HEAVY = (
+    "chromadb",
+    "pandas",
+    "sklearn",
+    "langchain_core",
+    "langchain_openai",
+    "langgraph",
+    "numpy",
+    "rich",
+)
 PACKAGES = (
     "cli", "session", "graph", "nodes", "scoring", "briefs", "policies", "run", "memory", "task", "reasoner", "sandbox", "report",
 )  # fmt: skip
-MODULES = [module.name for package in PACKAGES for module in pkgutil.walk_packages([str(ROOT / package)], f"{package}.")]
+MODULES = [
+    module.name
+    for package in PACKAGES
+    for module in pkgutil.walk_packages([str(ROOT / package)], f"{package}.")
+]
 
 
 def fresh(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
 

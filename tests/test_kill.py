@@ -36,9 +36,18 @@ else:
 
 
 def drive(tmp_path: Path) -> subprocess.Popen[bytes]:
-    values = {"root": tmp_path, "task": tmp_path / "task", "folder": tmp_path / "run", "memory": tmp_path / "memory"}
-    code = DRIVER.format(tests=str(Path(__file__).parent), **{key: str(value) for key, value in values.items()})
-    return subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1], start_new_session=True)
+    values = {
+        "root": tmp_path,
+        "task": tmp_path / "task",
+        "folder": tmp_path / "run",
+        "memory": tmp_path / "memory",
+    }
+    code = DRIVER.format(
+        tests=str(Path(__file__).parent), **{key: str(value) for key, value in values.items()}
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[1], start_new_session=True
+    )
 
 
 def kill_and_resume(tmp_path: Path, kills: int, seed: int) -> Path:
@@ -56,12 +65,16 @@ def kill_and_resume(tmp_path: Path, kills: int, seed: int) -> Path:
 def check(folder: Path) -> None:
     happened = list(read(folder / "events.jsonl"))
     attempts = [event for event in happened if event["ev"] == "attempt"]
-    assert sorted(attempt["id"] for attempt in attempts) == sorted(f"t{trace}s{step}" for trace in range(2) for step in range(5))
+    assert sorted(attempt["id"] for attempt in attempts) == sorted(
+        f"t{trace}s{step}" for trace in range(2) for step in range(5)
+    )
     assert not started_after_finish(happened)
     ended = [event for event in happened if event["ev"] == "run_ended"]
     assert [event["reason"] for event in ended] == ["budget"]
     best = json.loads((folder / "best" / "best.json").read_text())
-    assert best["score"] == max(attempt["score"] for attempt in attempts if attempt["verdict"] == "accepted")
+    assert best["score"] == max(
+        attempt["score"] for attempt in attempts if attempt["verdict"] == "accepted"
+    )
 
 
 def started_after_finish(happened: list[dict[str, Any]]) -> list[str]:

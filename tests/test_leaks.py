@@ -20,7 +20,9 @@ from task.load.spec import load_task
 
 
 @pytest.mark.parametrize("kind", [*CODES])
-def test_a_planted_leak_is_rejected_by_its_name_and_the_honest_attempt_is_not(tmp_path: Path, kind: str) -> None:
+def test_a_planted_leak_is_rejected_by_its_name_and_the_honest_attempt_is_not(
+    tmp_path: Path, kind: str
+) -> None:
     leaking, honest = outcome(Plan(kind, 1), tmp_path / "task")
     assert leaking.verdict == "rejected" and leaking.codes == [CODES[kind]]
     assert honest.verdict == "accepted", honest.texts
@@ -55,19 +57,34 @@ def test_twins_share_a_fold_where_test_repeats_nothing(tmp_path: Path) -> None:
 def test_repetition_that_test_shows_too_is_natural() -> None:
     """Few discrete answers repeat everywhere: such rows are no copies."""
     rng = np.random.default_rng(0)
-    train, test = (pd.DataFrame({"a": rng.integers(0, 4, n), "b": rng.integers(0, 4, n)}) for n in (500, 200))
+    train, test = (
+        pd.DataFrame({"a": rng.integers(0, 4, n), "b": rng.integers(0, 4, n)}) for n in (500, 200)
+    )
     assert twin_groups(train, test, []) is None
 
 
 def test_training_on_validated_rows_is_seen_by_the_audit_alone(tmp_path: Path) -> None:
     train, test = binary_frames(2400, 200)
     folder = write_frames(tmp_path / "task", train, test, metric="auc")
-    prepared = prepare(load_task(str(folder)), str(tmp_path / "public"), str(tmp_path / "private"), seed=0, audit=True)
-    shown, asked = pd.read_csv(tmp_path / "public" / "train.csv"), pd.read_csv(tmp_path / "public" / "test.csv")
+    prepared = prepare(
+        load_task(str(folder)),
+        str(tmp_path / "public"),
+        str(tmp_path / "private"),
+        seed=0,
+        audit=True,
+    )
+    shown, asked = (
+        pd.read_csv(tmp_path / "public" / "train.csv"),
+        pd.read_csv(tmp_path / "public" / "test.csv"),
+    )
     noise = np.random.default_rng(0)
 
     def files(share: float) -> dict[str, Any]:
-        oof = (1 - share) * (shown["x"] - shown["y"]) + share * 6 * (shown["label"] - 0.5) + noise.normal(0, 0.5, len(shown))
+        oof = (
+            (1 - share) * (shown["x"] - shown["y"])
+            + share * 6 * (shown["label"] - 0.5)
+            + noise.normal(0, 0.5, len(shown))
+        )
         return {
             "oof.csv": save(tmp_path / "oof.csv", shown["id"], oof),
             "submission.csv": save(tmp_path / "sub.csv", asked["id"], asked["x"] - asked["y"]),
@@ -81,7 +98,10 @@ def test_training_on_validated_rows_is_seen_by_the_audit_alone(tmp_path: Path) -
 @pytest.mark.slow
 async def test_a_leak_is_told_to_the_repair_with_code_and_column(tmp_path: Path) -> None:
     train, test = binary_frames(400, 100)
-    train["later"], test["later"] = 2 * train["label"] + np.random.default_rng(0).normal(0, 0.3, len(train)), 0.0
+    train["later"], test["later"] = (
+        2 * train["label"] + np.random.default_rng(0).normal(0, 0.3, len(train)),
+        0.0,
+    )
     folder = write_frames(tmp_path / "task", train, test, metric="auc")
     told: list[Any] = []
 
@@ -90,18 +110,29 @@ async def test_a_leak_is_told_to_the_repair_with_code_and_column(tmp_path: Path)
             told.append(brief)
             return await super().repair(brief)
 
-    outcome = await start(str(folder), quick(tmp_path, steps=1), reasoner=Mender([one_column("later")]))
+    outcome = await start(
+        str(folder), quick(tmp_path, steps=1), reasoner=Mender([one_column("later")])
+    )
     problem = told[0].evidence["problems"][0]
-    assert (problem["code"], problem["about"]) == ("leak_column", "later") and "later" in told[0].problems[0]
+    assert (problem["code"], problem["about"]) == ("leak_column", "later") and "later" in told[
+        0
+    ].problems[0]
     attempt = events(outcome.folder, "attempt")[0]
-    assert (attempt["verdict"], attempt["codes"], attempt["repairs"]) == ("accepted", ["first_valid"], 1)
+    assert (attempt["verdict"], attempt["codes"], attempt["repairs"]) == (
+        "accepted",
+        ["first_valid"],
+        1,
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_the_expert_leaves_out_a_leaking_column(tmp_path: Path) -> None:
     train, test = binary_frames(400, 100)
-    train["later"], test["later"] = 2 * train["label"] + np.random.default_rng(0).normal(0, 0.3, len(train)), 0.0
+    train["later"], test["later"] = (
+        2 * train["label"] + np.random.default_rng(0).normal(0, 0.3, len(train)),
+        0.0,
+    )
     folder = write_frames(tmp_path / "task", train, test, metric="auc")
     outcome = await start(str(folder), quick(tmp_path, steps=1, run_time_s=300, time_s=900))
     attempt = events(outcome.folder, "attempt")[0]
@@ -110,18 +141,38 @@ async def test_the_expert_leaves_out_a_leaking_column(tmp_path: Path) -> None:
     assert outcome.score is not None and outcome.score < 0.95
 
 
-def test_gates_cost_nothing_where_an_attempt_cannot_win_unless_it_is_asked_of_all(tmp_path: Path) -> None:
+def test_gates_cost_nothing_where_an_attempt_cannot_win_unless_it_is_asked_of_all(
+    tmp_path: Path,
+) -> None:
     """An attempt that is clearly worse is not examined; one that is accepted whatever its score is."""
     train, test = binary_frames(300, 100)
-    prepared = ready(write_frames(tmp_path / "plain", train.assign(copy=train["label"]), test.assign(copy=0), metric="auc"))
+    prepared = ready(
+        write_frames(
+            tmp_path / "plain", train.assign(copy=train["label"]), test.assign(copy=0), metric="auc"
+        )
+    )
     rows = pd.read_csv(f"{prepared.public}/folds.csv")["id"]
     label = train.set_index("id")["label"]
     sample = pd.read_csv(f"{prepared.public}/sample_submission.csv")
-    save(tmp_path / "good.csv", rows, label[rows].to_numpy() * 0.8 + 0.1 + np.linspace(0, 0.01, len(rows)))
-    flipped = np.where(np.arange(len(rows)) % 30 == 0, 1 - label[rows].to_numpy(), label[rows].to_numpy())
+    save(
+        tmp_path / "good.csv",
+        rows,
+        label[rows].to_numpy() * 0.8 + 0.1 + np.linspace(0, 0.01, len(rows)),
+    )
+    flipped = np.where(
+        np.arange(len(rows)) % 30 == 0, 1 - label[rows].to_numpy(), label[rows].to_numpy()
+    )
     save(tmp_path / "bad.csv", rows, flipped * 0.8 + 0.1 + np.linspace(0, 0.01, len(rows)))
     save(tmp_path / "submission.csv", sample["id"], np.linspace(0.2, 0.8, len(sample)))
-    files = {"oof.csv": str(tmp_path / "bad.csv"), "submission.csv": str(tmp_path / "submission.csv")}
-    best = {"best": {"oof": str(tmp_path / "good.csv"), "submission": str(tmp_path / "submission.csv")}}
+    files = {
+        "oof.csv": str(tmp_path / "bad.csv"),
+        "submission.csv": str(tmp_path / "submission.csv"),
+    }
+    best = {
+        "best": {"oof": str(tmp_path / "good.csv"), "submission": str(tmp_path / "submission.csv")}
+    }
     assert grade(prepared, files, best, None)["ok"]  # type: ignore[arg-type]
-    assert [problem["code"] for problem in grade(prepared, files, best, None, every_gate=True)["problems"]] == ["leak_column"]  # type: ignore[arg-type]
+    assert [
+        problem["code"]
+        for problem in grade(prepared, files, best, None, every_gate=True)["problems"]
+    ] == ["leak_column"]  # type: ignore[arg-type]

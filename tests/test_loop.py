@@ -16,7 +16,14 @@ from session.session import resume, start
 
 async def test_better_scripts_are_accepted_and_the_best_is_handed_over(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
-    player = Player([HONEST.format(noise=3), HONEST.format(noise=1), HONEST.format(noise=5), HONEST.format(noise=0.01)])
+    player = Player(
+        [
+            HONEST.format(noise=3),
+            HONEST.format(noise=1),
+            HONEST.format(noise=5),
+            HONEST.format(noise=0.01),
+        ]
+    )
     outcome = await start(str(task), quick(tmp_path, steps=4), reasoner=player)
     verdicts = [event["verdict"] for event in events(outcome.folder, "attempt")]
     assert verdicts == ["accepted", "accepted", "rejected", "accepted"]
@@ -30,24 +37,45 @@ def ids(path: Path) -> list[str]:
 
 async def test_best_solution_runs_alone(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
-    outcome = await start(str(task), quick(tmp_path, steps=1), reasoner=Player([HONEST.format(noise=0.1)]))
+    outcome = await start(
+        str(task), quick(tmp_path, steps=1), reasoner=Player([HONEST.format(noise=0.1)])
+    )
     folder = outcome.folder / "best"
     before = (folder / "submission.csv").read_text()
-    done = subprocess.run([sys.executable, "solution.py"], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "solution.py"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert len((folder / "submission.csv").read_text().splitlines()) == len(before.splitlines())
 
 
 @pytest.mark.parametrize(
     ("fault", "word"),
-    [("crash", "boom in fit"), ("hang", "time"), ("nan", "nan"), ("rows", "row"), ("nothing", "oof.csv")],
+    [
+        ("crash", "boom in fit"),
+        ("hang", "time"),
+        ("nan", "nan"),
+        ("rows", "row"),
+        ("nothing", "oof.csv"),
+    ],
 )
-async def test_a_faulty_script_is_recorded_with_its_reason_and_the_run_goes_on(tmp_path: Path, fault: str, word: str) -> None:
+async def test_a_faulty_script_is_recorded_with_its_reason_and_the_run_goes_on(
+    tmp_path: Path, fault: str, word: str
+) -> None:
     task = write_task(tmp_path / "task")
     player = Player([HONEST.format(noise=2), FAULTS[fault], HONEST.format(noise=0.01)])
     outcome = await start(str(task), quick(tmp_path, max_repairs=0, run_time_s=3), reasoner=player)
     first, faulty, last = events(outcome.folder, "attempt")
-    assert (first["verdict"], faulty["verdict"], last["verdict"]) == ("accepted", "failed", "accepted")
+    assert (first["verdict"], faulty["verdict"], last["verdict"]) == (
+        "accepted",
+        "failed",
+        "accepted",
+    )
     assert word in " ".join(faulty["reasons"]).lower()
 
 
@@ -55,7 +83,9 @@ async def test_a_faulty_script_is_recorded_with_its_reason_and_the_run_goes_on(t
 async def test_a_script_that_prints_a_gigabyte_costs_the_host_little(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
     outcome = await start(
-        str(task), quick(tmp_path, max_repairs=0, run_time_s=60), reasoner=Player([HONEST.format(noise=2), FAULTS["flood"]])
+        str(task),
+        quick(tmp_path, max_repairs=0, run_time_s=60),
+        reasoner=Player([HONEST.format(noise=2), FAULTS["flood"]]),
     )
     faulty = events(outcome.folder, "attempt")[1]
     assert faulty["verdict"] == "failed"
@@ -73,7 +103,9 @@ async def test_a_crash_reaches_the_repair_with_its_evidence(tmp_path: Path) -> N
 
 async def test_rows_in_another_order_are_fine(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
-    outcome = await start(str(task), quick(tmp_path, steps=1), reasoner=Player([REVERSED.format(noise=0.01)]))
+    outcome = await start(
+        str(task), quick(tmp_path, steps=1), reasoner=Player([REVERSED.format(noise=0.01)])
+    )
     assert outcome.score is not None and outcome.score > 0.9
 
 
@@ -87,7 +119,9 @@ async def test_a_run_that_never_succeeds_ends_and_says_so(tmp_path: Path) -> Non
 
 async def test_resuming_a_run_that_ended_changes_nothing(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
-    first = await start(str(task), quick(tmp_path, steps=1), reasoner=Player([HONEST.format(noise=0.1)]))
+    first = await start(
+        str(task), quick(tmp_path, steps=1), reasoner=Player([HONEST.format(noise=0.1)])
+    )
     again = await resume(first.folder)
     assert (again.reason, again.score) == (first.reason, first.score)
     assert len(events(first.folder, "execution_started")) == 1
@@ -96,7 +130,9 @@ async def test_resuming_a_run_that_ended_changes_nothing(tmp_path: Path) -> None
 async def test_traces_share_measured_hypotheses_through_the_memory(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
     player = Player([HONEST.format(noise=3), HONEST.format(noise=0.5), HONEST.format(noise=0.3)])
-    outcome = await start(str(task), quick(tmp_path, traces=2, memory=str(tmp_path / "memory")), reasoner=player)
+    outcome = await start(
+        str(task), quick(tmp_path, traces=2, memory=str(tmp_path / "memory")), reasoner=player
+    )
     hints = [hint for event in events(outcome.folder, "recalled") for hint in event["hints"]]
     assert hints and all(hint["where"].startswith(f"run {outcome.run}") for hint in hints)
     assert not events(outcome.folder, "warning")

@@ -37,7 +37,10 @@ def test_records_are_listed_filtered_and_shown_with_their_change(where: str) -> 
 
 
 def test_search_finds_by_meaning_of_the_words(where: str) -> None:
-    assert "class weights" in gome("search", "poor recall on a rare class", "--memory", where)[1].splitlines()[0]
+    assert (
+        "class weights"
+        in gome("search", "poor recall on a rare class", "--memory", where)[1].splitlines()[0]
+    )
 
 
 def test_export_import_and_forget(where: str, tmp_path: Path) -> None:
@@ -50,8 +53,15 @@ def test_export_import_and_forget(where: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), [(("ls",), "no success memory"), (("show", "x"), "no success memory"), (("forget",), "say what to forget")]
+    ("words", "said"),
+    [
+        (("ls",), "no success memory"),
+        (("show", "x"), "no success memory"),
+        (("forget",), "say what to forget"),
+    ],
 )
-def test_what_cannot_be_done_is_one_sentence_and_exit_code_2(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+def test_what_cannot_be_done_is_one_sentence_and_exit_code_2(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
     code, text = gome(*words, "--memory", str(tmp_path / "none"))
     assert code == 2 and said in text and len(text.splitlines()) == 1

@@ -18,7 +18,9 @@ def test_lexical_is_the_same_in_another_process_and_of_length_one():
     rows = Lexical().embed(TEXTS)
     code = "import sys, json; from memory.embed import Lexical; sys.stdout.buffer.write(Lexical().embed(json.loads(sys.argv[1])).tobytes())"
     texts = [t[:8_000] for t in TEXTS]
-    other = subprocess.run([sys.executable, "-c", code, json.dumps(texts)], capture_output=True, check=True, timeout=60).stdout
+    other = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(texts)], capture_output=True, check=True, timeout=60
+    ).stdout
     assert other == rows.tobytes()
     assert np.linalg.norm(rows, axis=1) == pytest.approx(np.ones(len(TEXTS)), abs=1e-5)
 
@@ -29,7 +31,10 @@ def test_words_of_the_trade_bring_paraphrases_together():
 
 
 def test_a_fingerprint_names_embedding_version_and_width():
-    assert {fingerprint(Lexical()), fingerprint(Lexical(512))} == {"lexical-1-1024", "lexical-1-512"}
+    assert {fingerprint(Lexical()), fingerprint(Lexical(512))} == {
+        "lexical-1-1024",
+        "lexical-1-512",
+    }
 
 
 def test_an_unknown_embedding_is_refused():
@@ -43,8 +48,18 @@ class Embeddings(BaseHTTPRequestHandler):
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
         type(self).asked = asked
-        rows = [{"object": "embedding", "index": i, "embedding": v} for i, v in enumerate(self.answer(asked["input"]))]
-        body = json.dumps({"object": "list", "model": "m", "data": rows, "usage": {"prompt_tokens": 1, "total_tokens": 1}}).encode()
+        rows = [
+            {"object": "embedding", "index": i, "embedding": v}
+            for i, v in enumerate(self.answer(asked["input"]))
+        ]
+        body = json.dumps(
+            {
+                "object": "list",
+                "model": "m",
+                "data": rows,
+                "usage": {"prompt_tokens": 1, "total_tokens": 1},
+            }
+        ).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
@@ -73,7 +88,10 @@ def endpoint(monkeypatch):
 def test_an_endpoint_gets_texts_and_its_width_is_learnt(endpoint):
     made, handler = endpoint
     assert made.embed(["a", "bb"])[0] == pytest.approx(np.array([2, 2, 2]) / 12**0.5)
-    assert handler.asked["input"] == ["a", "bb"]  # words, no token ids: other servers do not know those
+    assert handler.asked["input"] == [
+        "a",
+        "bb",
+    ]  # words, no token ids: other servers do not know those
     assert fingerprint(made) == "openai-some-model-3"
 
 

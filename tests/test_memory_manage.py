@@ -20,7 +20,11 @@ def where(tmp_path):
     place = str(tmp_path / "m")
     memory = open_memory(place, run="r")
     for i in range(5):
-        memory.record(a_record(i, run=f"r{i % 2}", task_hash=f"t{i % 3}", created=f"200{i}-01-01T00:00:00+00:00"))
+        memory.record(
+            a_record(
+                i, run=f"r{i % 2}", task_hash=f"t{i % 3}", created=f"200{i}-01-01T00:00:00+00:00"
+            )
+        )
     memory.close()
     return place
 
@@ -55,8 +59,18 @@ def test_export_and_import_carry_everything_once(where, tmp_path):
 
 def test_a_hostile_import_adds_only_what_is_valid(tmp_path):
     source = tmp_path / "in.jsonl"
-    bad = [b"{", b"\xff", b'{"kind":"accepted"}', b"x" * 500_000, dump(a_record(0)).replace("0.05", "NaN").encode()]
-    source.write_bytes(b"\n".join([*bad, dump(clean(a_record(1))).encode(), dump(a_record(2, id="0" * 32)).encode()]))
+    bad = [
+        b"{",
+        b"\xff",
+        b'{"kind":"accepted"}',
+        b"x" * 500_000,
+        dump(a_record(0)).replace("0.05", "NaN").encode(),
+    ]
+    source.write_bytes(
+        b"\n".join(
+            [*bad, dump(clean(a_record(1))).encode(), dump(a_record(2, id="0" * 32)).encode()]
+        )
+    )
     done = manage.import_(str(tmp_path / "m"), source)
     assert (done.n_added, done.n_refused) == (2, 5) and done.problems[0].startswith("line 1: ")
     assert "0" * 32 not in {r.id for r in manage.ls(str(tmp_path / "m"))}
@@ -76,7 +90,11 @@ def test_forget_by_run_task_age_and_never_by_accident(where):
 
 
 def test_a_place_without_memory_is_one_clear_line(tmp_path):
-    for call in (manage.ls, lambda where: manage.search(where, "x"), lambda where: manage.forget(where, run="r")):
+    for call in (
+        manage.ls,
+        lambda where: manage.search(where, "x"),
+        lambda where: manage.forget(where, run="r"),
+    ):
         with pytest.raises(MemoryProblem, match="no success memory at"):
             call(str(tmp_path / "none"))
 
@@ -87,7 +105,16 @@ def server(tmp_path):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     chroma = str(Path(sys.executable).with_name("chroma"))
-    command = [chroma, "run", "--path", str(tmp_path / "s"), "--host", "127.0.0.1", "--port", str(port)]
+    command = [
+        chroma,
+        "run",
+        "--path",
+        str(tmp_path / "s"),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -112,7 +139,9 @@ def test_runs_of_many_hosts_share_a_chroma_server_and_outlive_it(server):
     process.kill()
     process.wait()
     one.record(a_record(1))
-    assert one.recall(TOPICS[1][0], "", task_hash="t1")[0].record.hypothesis == TOPICS[1][1]  # its own, unsaved
+    assert (
+        one.recall(TOPICS[1][0], "", task_hash="t1")[0].record.hypothesis == TOPICS[1][1]
+    )  # its own, unsaved
     one.close()
     two.close()
     assert url in told[0] and "could not be kept" in told[-1]

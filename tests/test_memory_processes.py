@@ -33,8 +33,22 @@ memory.close()
 
 
 def start(tmp_path, name, n, *, first=0, recalls=False):
-    code = [sys.executable, "-c", WRITER, str(tmp_path / "m"), name, str(first), str(n), "recall" if recalls else "no"]
-    return subprocess.Popen(code, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.path.dirname(__file__)})
+    code = [
+        sys.executable,
+        "-c",
+        WRITER,
+        str(tmp_path / "m"),
+        name,
+        str(first),
+        str(n),
+        "recall" if recalls else "no",
+    ]
+    return subprocess.Popen(
+        code,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.path.dirname(__file__)},
+    )
 
 
 def journal_ids(tmp_path):
@@ -46,12 +60,18 @@ def journal_ids(tmp_path):
 def test_four_writers_and_kills_lose_nothing_acknowledged_and_double_nothing(tmp_path):
     rng = random.Random(1)
     writers = {f"w{i}": start(tmp_path, f"w{i}", 10**9, recalls=i < 2) for i in range(4)}
-    acknowledged = {process.stdout.readline().strip() for process in writers.values() for _ in range(30)}  # all four are writing now
+    acknowledged = {
+        process.stdout.readline().strip() for process in writers.values() for _ in range(30)
+    }  # all four are writing now
     for process in writers.values():
         time.sleep(rng.uniform(0, 0.1))
         process.send_signal(signal.SIGKILL)
-        acknowledged |= {line for line in process.communicate(timeout=60)[0].splitlines() if len(line) == 32}
-        assert process.returncode == -signal.SIGKILL  # in the middle of its work: none of them ever ends by itself
+        acknowledged |= {
+            line for line in process.communicate(timeout=60)[0].splitlines() if len(line) == 32
+        }
+        assert (
+            process.returncode == -signal.SIGKILL
+        )  # in the middle of its work: none of them ever ends by itself
     assert len(acknowledged) > 120
     # the same runs again from the start, as after a resume: everything is recorded a second time
     again = [start(tmp_path, name, 40) for name in writers]
@@ -129,7 +149,9 @@ def test_what_is_forgotten_leaves_open_indexes_too(tmp_path):
         memory.close()
 
 
-@pytest.mark.parametrize("make", [lambda p: p.mkdir(), lambda p: os.mkfifo(p), lambda p: p.symlink_to("/dev/full")])
+@pytest.mark.parametrize(
+    "make", [lambda p: p.mkdir(), lambda p: os.mkfifo(p), lambda p: p.symlink_to("/dev/full")]
+)
 def test_what_is_no_file_in_the_journals_place_is_an_error_not_a_hang(tmp_path, make):
     make(tmp_path / "journal.jsonl")
     with pytest.raises(JournalError):

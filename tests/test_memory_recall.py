@@ -11,7 +11,16 @@ from memory.protocol import Record
 
 def a_record(name: str, kind: str = "accepted", gain: float = 0.04, se: float = 0.01) -> Record:
     return Record.model_validate(
-        {"id": name, "kind": kind, "challenge": "", "hypothesis": name, "component": "model", "task_hash": "t", "gain": gain, "gain_se": se}
+        {
+            "id": name,
+            "kind": kind,
+            "challenge": "",
+            "hypothesis": name,
+            "component": "model",
+            "task_hash": "t",
+            "gain": gain,
+            "gain_se": se,
+        }
     )
 
 
@@ -36,18 +45,24 @@ def test_evidence_from_unlike_challenges_keeps_fifteen_percent():
 
 def test_vote_is_the_shrunken_weighted_mean_of_neighbours():
     y, kernel, locality = np.array([0.8, -0.6]), np.array([[1, 0.5], [0.5, 1]]), np.array([1, 0.4])
-    assert recall.vote(y, kernel, locality) == pytest.approx([(0.8 - 0.12) / (1 + 1.2), (0.4 - 0.24) / (1 + 0.9)])
+    assert recall.vote(y, kernel, locality) == pytest.approx(
+        [(0.8 - 0.12) / (1 + 1.2), (0.4 - 0.24) / (1 + 0.9)]
+    )
 
 
 def test_score_is_fit_times_prior_plus_vote_times_what_is_not_applied():
-    got = recall.score(np.array([0.64, -0.1, 0.64]), np.array([0.35, 0.9, -0.3]), np.array([0.5, 0, 0]))
+    got = recall.score(
+        np.array([0.64, -0.1, 0.64]), np.array([0.35, 0.9, -0.3]), np.array([0.5, 0, 0])
+    )
     assert got == pytest.approx([0.64**1.5 * 0.6 * (1 - 0.65 * 0.5), 0, 0])
 
 
 def test_the_published_formula_decays_over_the_path_and_is_clamped():
     fresh = recall.paper_logits(np.array([0.8]), np.array([0.1]), 0)
     assert fresh == pytest.approx([0.8 + math.tanh(0.1)])
-    assert recall.paper_logits(np.array([0.8]), np.array([0.1]), 30) == pytest.approx([0.4 + math.tanh(0.1)])
+    assert recall.paper_logits(np.array([0.8]), np.array([0.1]), 30) == pytest.approx(
+        [0.4 + math.tanh(0.1)]
+    )
     assert recall.paper_logits(np.array([0.8]), np.array([50.0]), 0, alpha=5) == pytest.approx([2])
 
 

@@ -29,7 +29,17 @@ def test_a_repeat_has_the_same_id_whatever_the_time_and_float_dust():
     assert first.id == again.id
 
 
-@pytest.mark.parametrize("change", [{"gain": 0.06}, {"step": 1}, {"trace": 2}, {"run": "r2"}, {"kind": "refuted"}, {"hypothesis": "other"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"gain": 0.06},
+        {"step": 1},
+        {"trace": 2},
+        {"run": "r2"},
+        {"kind": "refuted"},
+        {"hypothesis": "other"},
+    ],
+)
 def test_another_result_has_another_id(change):
     assert clean(a_record()).id != clean(a_record(**change)).id
 
@@ -39,7 +49,9 @@ def test_a_forged_id_is_replaced():
 
 
 def test_text_is_bounded_and_free_of_control_and_hidden_characters():
-    record = clean(a_record(hypothesis="a\x1b[31m\u202eb\x00\ud800c\n" + "x" * 10 * TEXT_CHARS, move="m\nn"))
+    record = clean(
+        a_record(hypothesis="a\x1b[31m\u202eb\x00\ud800c\n" + "x" * 10 * TEXT_CHARS, move="m\nn")
+    )
     assert len(record.hypothesis) <= TEXT_CHARS
     assert all(c.isprintable() or c == "\n" for c in record.hypothesis)
     assert record.move == "m n"
@@ -49,19 +61,43 @@ def test_cleaning_twice_changes_nothing():
     rng = random.Random(0)
     alphabet = "ab \n\t\u00a0\u0301\u200b\u202e\x00e\u1100\u1161\ufb01Å"
     for _ in range(300):
-        once = clean(a_record(hypothesis="h" + "".join(rng.choices(alphabet, k=30)), run="".join(rng.choices(alphabet, k=9))))
+        once = clean(
+            a_record(
+                hypothesis="h" + "".join(rng.choices(alphabet, k=30)),
+                run="".join(rng.choices(alphabet, k=9)),
+            )
+        )
         assert parse(dump(once)) == once
 
 
 @pytest.mark.parametrize(
-    "change", [{"gain": math.nan}, {"gain": math.inf}, {"gain_se": -1.0}, {"hypothesis": " \x00"}, {"component": "x"}, {"step": -1}]
+    "change",
+    [
+        {"gain": math.nan},
+        {"gain": math.inf},
+        {"gain_se": -1.0},
+        {"hypothesis": " \x00"},
+        {"component": "x"},
+        {"step": -1},
+    ],
 )
 def test_what_cannot_be_kept_is_refused(change):
     with pytest.raises(RecordError):
         clean(a_record(**change))
 
 
-HOSTILE = ["", "{", "[1]", "null", '{"kind": "accepted"}', "[" * 60_000, "[" * 100_000, "9" * 70_000, '{"gain": NaN}', b"\xff\xfe"]
+HOSTILE = [
+    "",
+    "{",
+    "[1]",
+    "null",
+    '{"kind": "accepted"}',
+    "[" * 60_000,
+    "[" * 100_000,
+    "9" * 70_000,
+    '{"gain": NaN}',
+    b"\xff\xfe",
+]
 
 
 @pytest.mark.parametrize("line", HOSTILE)
@@ -71,9 +107,14 @@ def test_a_hostile_line_is_one_kind_of_error(line):
 
 
 def test_challenge_hypothesis_and_context_are_indexed_together():
-    assert indexed_text(a_record(context="c")) == "residuals are skewed\ntrain on log1p of the target\nc"
+    assert (
+        indexed_text(a_record(context="c"))
+        == "residuals are skewed\ntrain on log1p of the target\nc"
+    )
 
 
-@pytest.mark.parametrize("given", ["2026-01-01T12:00:00Z", "2026-01-01T14:00:00+02:00", "2026-01-01T12:00:00"])
+@pytest.mark.parametrize(
+    "given", ["2026-01-01T12:00:00Z", "2026-01-01T14:00:00+02:00", "2026-01-01T12:00:00"]
+)
 def test_times_are_kept_in_utc(given):
     assert clean(a_record(created=given)).created == "2026-01-01T12:00:00+00:00"

@@ -18,7 +18,11 @@ TOPICS = [
     ("residuals are skewed to the right", "train on log1p of the target", "features"),
     ("recall of the rare class is low", "balance the class weights", "model"),
     ("many cells are missing", "add indicators of missing values", "features"),
-    ("one column has thousands of levels", "encode the levels by out-of-fold target means", "features"),
+    (
+        "one column has thousands of levels",
+        "encode the levels by out-of-fold target means",
+        "features",
+    ),
     ("train score is far above validation", "fewer leaves and a stronger penalty", "model"),
 ]
 
@@ -42,7 +46,12 @@ def open_at(tmp_path, told):
     opened = []
 
     def open_one(where=None, **options) -> SuccessMemory:
-        memory = open_memory(str(where or tmp_path / "memory"), run=options.pop("run", "r1"), on_warning=told.append, **options)
+        memory = open_memory(
+            str(where or tmp_path / "memory"),
+            run=options.pop("run", "r1"),
+            on_warning=told.append,
+            **options,
+        )
         assert isinstance(memory, SuccessMemory)
         opened.append(memory)
         return memory
@@ -59,7 +68,12 @@ def hypotheses(recalls):
 def test_what_fits_is_recalled_from_chroma_and_survives_a_reopen(open_at, told):
     first = open_at()
     ids = [first.record(a_record(i)) for i in range(5)]
-    assert hypotheses(first.recall("the target has a heavy right tail, residuals skewed", "", task_hash="t1"))[0] == TOPICS[0][1]
+    assert (
+        hypotheses(
+            first.recall("the target has a heavy right tail, residuals skewed", "", task_hash="t1")
+        )[0]
+        == TOPICS[0][1]
+    )
     first.close()
     again = open_at(run="r2")
     found = again.recall("recall of a rare class is poor", "class weights", task_hash="t1")
@@ -70,7 +84,9 @@ def test_what_fits_is_recalled_from_chroma_and_survives_a_reopen(open_at, told):
 def test_recording_twice_changes_nothing(open_at, tmp_path):
     memory = open_at()
     assert memory.record(a_record(0)) == memory.record(a_record(0))
-    assert len((tmp_path / "memory/journal.jsonl").read_text().splitlines()) == 2  # the header and one record
+    assert (
+        len((tmp_path / "memory/journal.jsonl").read_text().splitlines()) == 2
+    )  # the header and one record
 
 
 def test_a_refuted_neighbour_turns_a_hint_into_a_warning(open_at):
@@ -86,7 +102,10 @@ def test_a_refuted_neighbour_turns_a_hint_into_a_warning(open_at):
 def test_what_is_applied_already_is_worth_less(open_at):
     memory = open_at()
     memory.record(a_record(0))
-    fresh, done = (memory.recall(TOPICS[0][0], "", task_hash="t1", applied=applied)[0].weight for applied in ((), (TOPICS[0][1],)))
+    fresh, done = (
+        memory.recall(TOPICS[0][0], "", task_hash="t1", applied=applied)[0].weight
+        for applied in ((), (TOPICS[0][1],))
+    )
     assert done == pytest.approx(0.35 * fresh)
 
 
@@ -94,7 +113,11 @@ def test_an_evaluation_sees_no_earlier_run_of_its_own_data(open_at):
     earlier = open_at(run="r1")
     for i in range(80):  # more than one fetch, all nearer than the one that may be seen
         earlier.record(a_record(0, step=i))
-    earlier.record(a_record(0, task_hash="t2", challenge="errors are skewed", hypothesis="fit the log of the target"))
+    earlier.record(
+        a_record(
+            0, task_hash="t2", challenge="errors are skewed", hypothesis="fit the log of the target"
+        )
+    )
     earlier.close()
     now = open_at(run="r2", evaluation=True)
     assert hypotheses(now.recall(TOPICS[0][0], "", task_hash="t1")) == ["fit the log of the target"]
@@ -159,7 +182,9 @@ def test_a_folder_that_is_a_file_never_stops_a_run(open_at, told, tmp_path):
     (tmp_path / "file").write_text("x")
     memory = open_at(tmp_path / "file")
     memory.record(a_record(0))
-    assert hypotheses(memory.recall(TOPICS[0][0], "", task_hash="t1")) == [TOPICS[0][1]]  # kept for this run
+    assert hypotheses(memory.recall(TOPICS[0][0], "", task_hash="t1")) == [
+        TOPICS[0][1]
+    ]  # kept for this run
     memory.close()
     assert any("could not be kept" in line for line in told)
 
@@ -170,7 +195,10 @@ def test_an_invalid_record_is_refused_and_said(open_at, told):
 
 
 def test_chroma_and_the_exact_scan_agree(tmp_path):
-    records = [a_record(i, id=f"{i:032x}", context=f"feature {i * 7 % 31} of table {i % 13}") for i in range(200)]
+    records = [
+        a_record(i, id=f"{i:032x}", context=f"feature {i * 7 % 31} of table {i % 13}")
+        for i in range(200)
+    ]
     lexical = Lexical()
     vectors = lexical.embed([r.challenge + r.hypothesis + r.context for r in records])
     scan, chroma = Scan(1024), Chroma(("--path", str(tmp_path)), "success-x", "x")
@@ -205,14 +233,21 @@ def test_opening_loads_no_chroma_and_touches_no_disk(tmp_path):
 
 def test_off_keeps_nothing():
     memory = open_memory("off", run="r")
-    assert isinstance(memory, Off) and memory.record(a_record(0)) == "" and memory.recall("x", "y", task_hash="t") == []
+    assert (
+        isinstance(memory, Off)
+        and memory.record(a_record(0)) == ""
+        and memory.recall("x", "y", task_hash="t") == []
+    )
 
 
 def test_the_published_ranking_and_plain_similarity_are_options(open_at):
     for i in range(3):
         open_at().record(a_record(i, gain=[0.02, 5.0, 0.02][i]))
     query = TOPICS[0][0]
-    assert hypotheses(open_at(ranking="similarity").recall(query, "", task_hash="t1"))[0] == TOPICS[0][1]
+    assert (
+        hypotheses(open_at(ranking="similarity").recall(query, "", task_hash="t1"))[0]
+        == TOPICS[0][1]
+    )
     # raw score differences: the huge gain wins over what fits, as published
     assert hypotheses(open_at(ranking="paper").recall(query, "", task_hash="t1"))[0] == TOPICS[1][1]
 

@@ -26,7 +26,9 @@ def competition(folder: Path) -> Path:
             archive.writestr(f"__MACOSX/._{name}", "x")
         (public / name).unlink()
     (public / "sample_submission.csv").rename(public / "sampleSubmission.csv")
-    (public / "description.md").write_text("# Tiny\n## Evaluation\nSubmissions are evaluated on area under the ROC curve.\n")
+    (public / "description.md").write_text(
+        "# Tiny\n## Evaluation\nSubmissions are evaluated on area under the ROC curve.\n"
+    )
     private = folder / "prepared" / "private"
     private.mkdir()
     (private / "test.csv").write_text("id,label\nsecret,1\n")
@@ -39,7 +41,13 @@ def competition(folder: Path) -> Path:
 def test_a_competition_is_solved_within_the_containers_contract(tmp_path: Path) -> None:
     public = competition(tmp_path)
     places = {name: tmp_path / "home" / name for name in ("submission", "code", "logs")}
-    words = [f"data={public}", *(f"{name}={place}" for name, place in places.items()), "agent.traces=1", "steps=1", "policy=gome"]
+    words = [
+        f"data={public}",
+        *(f"{name}={place}" for name, place in places.items()),
+        "agent.traces=1",
+        "steps=1",
+        "policy=gome",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "evals.mlebench.run", *words],
         cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
@@ -48,19 +56,29 @@ def test_a_competition_is_solved_within_the_containers_contract(tmp_path: Path) 
     assert done.returncode == 0, done.stdout + done.stderr
     rows = list(csv.DictReader((places["submission"] / "submission.csv").read_text().splitlines()))
     sample = list(csv.DictReader((public / "sampleSubmission.csv").read_text().splitlines()))
-    assert [row["id"] for row in rows] == [row["id"] for row in sample] and set(rows[0]) == set(sample[0])
+    assert [row["id"] for row in rows] == [row["id"] for row in sample] and set(rows[0]) == set(
+        sample[0]
+    )
     assert (places["code"] / "solution.py").exists() and "auc" in done.stdout
-    assert "secret" not in "".join(path.read_text(errors="replace") for path in (places["logs"]).rglob("*.csv"))
+    assert "secret" not in "".join(
+        path.read_text(errors="replace") for path in (places["logs"]).rglob("*.csv")
+    )
 
 
 def test_a_word_that_is_no_setting_is_told(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "evals.mlebench.run", f"data={tmp_path}", "steps"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "evals.mlebench.run", f"data={tmp_path}", "steps"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode != 0 and "'steps' is not key=value" in done.stderr
 
 
-@pytest.mark.skipif(importlib.util.find_spec("mlebench") is not None, reason="mlebench is installed here")
+@pytest.mark.skipif(
+    importlib.util.find_spec("mlebench") is not None, reason="mlebench is installed here"
+)
 def test_grading_without_mlebench_says_what_is_missing(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "evals.mlebench.grade", str(tmp_path / "s.csv"), "tiny"],
@@ -72,10 +90,15 @@ def test_grading_without_mlebench_says_what_is_missing(tmp_path: Path) -> None:
     assert done.returncode == 2 and "mlebench is not installed" in done.stderr
 
 
-@pytest.mark.skipif(importlib.util.find_spec("mlebench") is None, reason="mlebench is not installed (it is not on the package index)")
+@pytest.mark.skipif(
+    importlib.util.find_spec("mlebench") is None,
+    reason="mlebench is not installed (it is not on the package index)",
+)
 def test_the_real_package_validates(tmp_path: Path) -> None:
     from mlebench.grade import validate_submission
     from mlebench.registry import registry
 
-    valid, why = validate_submission(tmp_path / "none.csv", registry.get_competition("spaceship-titanic"))
+    valid, why = validate_submission(
+        tmp_path / "none.csv", registry.get_competition("spaceship-titanic")
+    )
     assert not valid and "does not exist" in why

@@ -21,23 +21,36 @@ def cells() -> list[dict[str, Any]]:
 
 def test_no_outputs_are_checked_in() -> None:
     code = [cell for cell in cells() if cell["cell_type"] == "code"]
-    assert len(code) >= 6 and all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    assert len(code) >= 6 and all(
+        cell["outputs"] == [] and cell["execution_count"] is None for cell in code
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.filterwarnings("ignore")  # of the kernel's own libraries
 @pytest.mark.enable_socket
-def test_every_cell_runs_and_the_outcome_shows_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    nbclient, nbformat = pytest.importorskip("nbclient", reason=WHY), pytest.importorskip("nbformat", reason=WHY)
+def test_every_cell_runs_and_the_outcome_shows_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nbclient, nbformat = (
+        pytest.importorskip("nbclient", reason=WHY),
+        pytest.importorskip("nbformat", reason=WHY),
+    )
     pytest.importorskip("ipykernel", reason=WHY)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)
-    nbclient.NotebookClient(notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    nbclient.NotebookClient(
+        notebook,
+        timeout=900,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(tmp_path)}},
+    ).execute()
     printed, shown, frame, score = (
-        outputs(notebook, start) for start in ("import gome", "outcome", "import pandas", "from sklearn.metrics")
+        outputs(notebook, start)
+        for start in ("import gome", "outcome", "import pandas", "from sklearn.metrics")
     )
     assert "trace 0 step 0  accepted" in printed["text"]
     assert "<svg" in shown["html"] and "tumours" in shown["html"] and "<td" in shown["html"]
@@ -49,7 +62,11 @@ def test_every_cell_runs_and_the_outcome_shows_itself(tmp_path: Path, monkeypatc
 
 def outputs(notebook: Any, start: str) -> dict[str, str]:
     """What the cell that begins so gave: its printed text and its HTML."""
-    cell = next(cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.startswith(start))
+    cell = next(
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == "code" and cell.source.startswith(start)
+    )
     data = [output.get("data", {}) for output in cell.outputs]
     text = "".join(output.get("text", "") for output in cell.outputs)
     return {"text": text, "html": "".join(str(one.get("text/html", "")) for one in data)}

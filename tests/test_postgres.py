@@ -23,7 +23,9 @@ PASSWORD = "not-to-be-kept"
 
 def server_tool(name: str) -> str:
     """initdb and pg_ctl lie off the path on Debian."""
-    found = shutil.which(name) or next((str(path) for path in sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))), None)
+    found = shutil.which(name) or next(
+        (str(path) for path in sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))), None
+    )
     if found is None:
         pytest.skip(f"needs a Postgres server here ({name}; Debian: apt install postgresql)")
     return found
@@ -43,17 +45,40 @@ def owner() -> str | None:
 def server() -> Iterator[str]:
     pytest.importorskip("psycopg", reason="needs the extra `postgres`")
     user, initdb, pg_ctl = owner(), server_tool("initdb"), server_tool("pg_ctl")
-    folder = Path(tempfile.mkdtemp(prefix="gome-pg-"))  # pytest's own folders are closed to other users
+    folder = Path(
+        tempfile.mkdtemp(prefix="gome-pg-")
+    )  # pytest's own folders are closed to other users
     folder.chmod(0o755)
     if user:
         shutil.chown(folder, user)
     (folder / "password").write_text(PASSWORD)
-    run = {"check": True, "user": user, "cwd": folder, "capture_output": True, "env": {"PATH": os.environ["PATH"], "LC_ALL": "C"}}
+    run = {
+        "check": True,
+        "user": user,
+        "cwd": folder,
+        "capture_output": True,
+        "env": {"PATH": os.environ["PATH"], "LC_ALL": "C"},
+    }
     data = str(folder / "data")
-    subprocess.run([initdb, "-D", data, "-U", "gome", "-A", "scram-sha-256", f"--pwfile={folder / 'password'}"], **run)
+    subprocess.run(
+        [
+            initdb,
+            "-D",
+            data,
+            "-U",
+            "gome",
+            "-A",
+            "scram-sha-256",
+            f"--pwfile={folder / 'password'}",
+        ],
+        **run,
+    )
     port = free_port()
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    subprocess.run([pg_ctl, "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "-t", "120", "start"], **run)
+    subprocess.run(
+        [pg_ctl, "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "-t", "120", "start"],
+        **run,
+    )
     try:
         yield f"postgresql://gome:{PASSWORD}@127.0.0.1:{port}/postgres"
     finally:
@@ -69,20 +94,38 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def test_a_run_lives_in_postgres_and_its_password_in_no_file(server: str, tmp_path: Path) -> None:
+async def test_a_run_lives_in_postgres_and_its_password_in_no_file(
+    server: str, tmp_path: Path
+) -> None:
     settings = quick(tmp_path, steps=2, steer="each", checkpoint=server)
     waiting = await start(str(write_task(tmp_path / "task")), settings, reasoner=Player(scripts()))
     assert waiting.waiting and not (waiting.folder / "checkpoints.sqlite").exists()
-    texts = [path.read_text() for path in waiting.folder.iterdir() if path.suffix in (".json", ".jsonl", ".html")]
+    texts = [
+        path.read_text()
+        for path in waiting.folder.iterdir()
+        if path.suffix in (".json", ".jsonl", ".html")
+    ]
     assert texts and not any(PASSWORD in text for text in texts)
-    assert json.loads((waiting.folder / "run.json").read_text())["settings"]["checkpoint"].startswith("postgresql://gome@127.0.0.1")
-    with pytest.raises(RunError, match=r"the database does not let us in.*PGPASSWORD, ~/.pgpass or --checkpoint"):
+    assert json.loads((waiting.folder / "run.json").read_text())["settings"][
+        "checkpoint"
+    ].startswith("postgresql://gome@127.0.0.1")
+    with pytest.raises(
+        RunError, match=r"the database does not let us in.*PGPASSWORD, ~/.pgpass or --checkpoint"
+    ):
         await resume(waiting.folder, reasoner=Player(scripts()))
     from run.steering import Answer
 
-    done = await resume(waiting.folder, reasoner=Player(scripts()), checkpoint=server, ask=lambda question: Answer())
-    assert done.reason == "budget: steps" and len(attempts(done.folder)) == 2 and run_twice(done.folder) == []
-    assert (await resume(done.folder, reasoner=Player(scripts()), checkpoint=server)).score == done.score
+    done = await resume(
+        waiting.folder, reasoner=Player(scripts()), checkpoint=server, ask=lambda question: Answer()
+    )
+    assert (
+        done.reason == "budget: steps"
+        and len(attempts(done.folder)) == 2
+        and run_twice(done.folder) == []
+    )
+    assert (
+        await resume(done.folder, reasoner=Player(scripts()), checkpoint=server)
+    ).score == done.score
 
 
 async def test_postgres_stays_small_and_is_driven_by_one(server: str) -> None:
@@ -94,7 +137,9 @@ async def test_postgres_stays_small_and_is_driven_by_one(server: str) -> None:
         config = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
         for step in range(120):
             checkpoint = empty_checkpoint() | {"channel_values": {"text": "x" * 100}}
-            config = await saver.aput(config, checkpoint, {"source": "loop", "step": step, "parents": {}}, {})
+            config = await saver.aput(
+                config, checkpoint, {"source": "loop", "step": step, "parents": {}}, {}
+            )
         latest = await saver.aget_tuple({"configurable": {"thread_id": "t", "checkpoint_ns": ""}})
         assert latest.metadata["step"] == 119
         assert len([each async for each in saver.alist({"configurable": {"thread_id": "t"}})]) <= 51

@@ -41,7 +41,9 @@ async def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     with service(tmp_path / "cloud"):
         kind = "e2b" if request.param == "e2b" else "local"
         try:
-            made = make_sandbox(kind, run_dir=tmp_path / "run", warm=request.param == "warm", e2b_template=TEMPLATE)
+            made = make_sandbox(
+                kind, run_dir=tmp_path / "run", warm=request.param == "warm", e2b_template=TEMPLATE
+            )
         except SandboxUnavailable as error:
             pytest.skip(str(error))
         yield made
@@ -52,7 +54,13 @@ async def heard(sandbox: Sandbox, folder: Path, script: str) -> list[tuple[float
     """What was told, and when."""
     workspace, found = folder / "work", list[tuple[float, str]]()
     workspace.mkdir()
-    job = Job(id="job", script=script, workspace=workspace, warm="t0", limits=Limits(wall_s=120, output_bytes=4096))
+    job = Job(
+        id="job",
+        script=script,
+        workspace=workspace,
+        warm="t0",
+        limits=Limits(wall_s=120, output_bytes=4096),
+    )
     done = await sandbox.run(job, lambda text: found.append((time.monotonic(), text)))
     assert done.end == "exit" and done.exit_code == 0, done.output
     return found
@@ -124,15 +132,26 @@ def test_the_console_shows_it_beside_the_attempt(width: int) -> None:
     trace = events[cut]["trace"]
     told = {"ev": "execution_progress", "trace": trace, "step": 2, "name": "a"}
     view = fold(view, told | {"t": at + 5, "text": "fold 3/5 \x1b[31m" + "x" * 500})
-    assert view.traces[trace].progress.startswith("fold 3/5") and len(view.traces[trace].progress) <= 200
-    beside = {"ev": "execution_progress", "name": "t0s1-seed1", "what": "t0s1 under seed 1", "limit_s": 90}
+    assert (
+        view.traces[trace].progress.startswith("fold 3/5")
+        and len(view.traces[trace].progress) <= 200
+    )
+    beside = {
+        "ev": "execution_progress",
+        "name": "t0s1-seed1",
+        "what": "t0s1 under seed 1",
+        "limit_s": 90,
+    }
     view = fold(fold(view, beside | {"t": at + 6}), beside | {"t": at + 7, "text": "epoch 7 of 9"})
     text = drawn(view, at + 12, width)
     assert "fold 3/5" in text and "t0s1 under seed 1  6 s/1:30" in text and "\x1b" not in text
     assert len(text.splitlines()) <= 24
     after = fold(view, beside | {"t": at + 9, "over": True})
     assert "under seed" not in drawn(after, at + 12, width)
-    late = fold(fold(view, events[cut] | {"ev": "execution_finished"}), told | {"t": at + 9, "text": "too late"})
+    late = fold(
+        fold(view, events[cut] | {"ev": "execution_finished"}),
+        told | {"t": at + 9, "text": "too late"},
+    )
     assert late.traces[trace].progress == ""
 
 
@@ -146,10 +165,23 @@ def test_a_run_tells_its_listeners_and_keeps_nothing(tmp_path: Path) -> None:
     loud = HONEST.format(noise=1) + "\nimport time\nprint('fold 4/5', flush=True)\ntime.sleep(1)\n"
     seen: list[dict[str, Any]] = []
     settings = quick(tmp_path, steps=1)
-    outcome = asyncio.run(start(str(write_task(tmp_path / "task", 2000)), settings, listeners=[seen.append], reasoner=Player([loud])))
+    outcome = asyncio.run(
+        start(
+            str(write_task(tmp_path / "task", 2000)),
+            settings,
+            listeners=[seen.append],
+            reasoner=Player([loud]),
+        )
+    )
     told = [event for event in seen if event["ev"] == "execution_progress"]
-    said = {(event.get("trace"), event.get("step"), event.get("what")) for event in told if event["text"] == "fold 4/5"}
+    said = {
+        (event.get("trace"), event.get("step"), event.get("what"))
+        for event in told
+        if event["text"] == "fold 4/5"
+    }
     assert said == {(0, 0, None), (None, None, "t0s0 on all rows")}
     kept = list(read(outcome.folder / "events.jsonl"))
-    assert [event["ev"] for event in kept] == [event["ev"] for event in seen if event["ev"] != "execution_progress"]
+    assert [event["ev"] for event in kept] == [
+        event["ev"] for event in seen if event["ev"] != "execution_progress"
+    ]
     assert not fold_all(seen).also

@@ -13,7 +13,15 @@ import pytest
 
 from reasoner.chat.prompt.render import PROMPTS, messages, prompt_hash, rendered
 from reasoner.chat.prompt.text import clean, clip, duration, fenced, n_tokens
-from reasoner.protocol import Brief, DiagnoseBrief, DraftBrief, Fact, Quote, RepairBrief, UpdateBrief
+from reasoner.protocol import (
+    Brief,
+    DiagnoseBrief,
+    DraftBrief,
+    Fact,
+    Quote,
+    RepairBrief,
+    UpdateBrief,
+)
 from tools import prompt_sizes, prompts_docs
 from tools.prompt_record import BRIEFS, recorded
 
@@ -41,7 +49,12 @@ def outside(text: str) -> str:
     for line in text.split("\n"):
         match = re.match(r"^ {0,3}(`{3,}|~{3,})", line)
         if mark:
-            if match and match.group(1)[0] == mark[0] and len(match.group(1)) >= len(mark) and not line.strip().strip(mark[0]):
+            if (
+                match
+                and match.group(1)[0] == mark[0]
+                and len(match.group(1)) >= len(mark)
+                and not line.strip().strip(mark[0])
+            ):
                 mark = ""
         elif match:
             mark = match.group(1)
@@ -76,11 +89,15 @@ def test_every_verb_renders_whole(key: str) -> None:
 def test_the_documented_prompts_are_the_present_ones() -> None:
     pages = prompts_docs.pages()
     stale = [name for name, text in pages.items() if (prompts_docs.DOCS / name).read_text() != text]
-    assert not stale, f"{stale} are not what the prompts give now; run `python -m tools.prompts_docs` and commit"
+    assert not stale, (
+        f"{stale} are not what the prompts give now; run `python -m tools.prompts_docs` and commit"
+    )
     assert prompt_hash() in (prompts_docs.DOCS / "README.md").read_text()
 
 
-def test_the_version_changes_with_any_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_version_changes_with_any_template(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for path in PROMPTS.glob("*.md"):
         (tmp_path / path.name).write_text(path.read_text())
     before = prompt_hash()
@@ -107,12 +124,23 @@ def test_text_of_others_stays_inside_its_fence(field: str) -> None:
         "diff": {"last_diff": INJECTION},
     }
     if field == "error":
-        failure = {"error": {"type": "X", "message": INJECTION, "traceback_tail": INJECTION, "end": "exit", "exit_code": 1}}
+        failure = {
+            "error": {
+                "type": "X",
+                "message": INJECTION,
+                "traceback_tail": INJECTION,
+                "end": "exit",
+                "exit_code": 1,
+            }
+        }
         text = changed("t0s3 repair", evidence=failure)
     else:
         text = changed("t0s5 diagnose", **changes[field])
     assert "Ignore previous instructions" in text
-    assert "Ignore previous instructions" not in outside(text) and outside(text).count("# Request") == 1
+    assert (
+        "Ignore previous instructions" not in outside(text)
+        and outside(text).count("# Request") == 1
+    )
     if field != "script":  # edits quote a script letter for letter
         assert "<|im_end|>" not in text and "\u202e" not in text and "\u200b" not in text
 
@@ -127,7 +155,12 @@ def test_names_and_notes_stay_on_their_line() -> None:
         "examples": [INJECTION],
         "strength": 0.9,
     }
-    profile = {"columns": [column], "notes": [INJECTION], "target": {"name": INJECTION, "rates": {INJECTION: 1.0}}, "n_columns": 1}
+    profile = {
+        "columns": [column],
+        "notes": [INJECTION],
+        "target": {"name": INJECTION, "rates": {INJECTION: 1.0}},
+        "n_columns": 1,
+    }
     fact = Fact(
         attempt="t0s1",
         trace=0,
@@ -139,7 +172,11 @@ def test_names_and_notes_stay_on_their_line() -> None:
         cause=INJECTION,
         fix=INJECTION,
     )
-    evidence = {"segments": [{"column": INJECTION, "value": INJECTION, "ratio": 2.0, "n": 3}], INJECTION: INJECTION, "notes": INJECTION}
+    evidence = {
+        "segments": [{"column": INJECTION, "value": INJECTION, "ratio": 2.0, "n": 3}],
+        INJECTION: INJECTION,
+        "notes": INJECTION,
+    }
     many = {
         "profile": profile,
         "history": [fact] * 3,
@@ -158,7 +195,11 @@ def test_names_and_notes_stay_on_their_line() -> None:
 def test_long_text_keeps_head_and_tail_and_says_what_is_missing() -> None:
     text = "\n".join(f"line {i}" for i in range(10_000))
     short = clip(text, 500)
-    assert short.startswith("line 0\n") and short.endswith("line 9999") and "characters left out" in short
+    assert (
+        short.startswith("line 0\n")
+        and short.endswith("line 9999")
+        and "characters left out" in short
+    )
     assert n_tokens(short) <= 520
     assert n_tokens(clip("x" * 1_000_000, 100)) < 130
 
@@ -181,21 +222,40 @@ def test_prompts_do_not_grow_with_the_number_of_steps() -> None:
 
 def test_a_giant_brief_stays_within_its_budgets() -> None:
     columns = [
-        {"name": f"pixel_{i}", "kind": "numeric", "dtype": "int64", "missing": 0.0, "n_unique": 9, "examples": ["1"], "strength": 0.1}
+        {
+            "name": f"pixel_{i}",
+            "kind": "numeric",
+            "dtype": "int64",
+            "missing": 0.0,
+            "n_unique": 9,
+            "examples": ["1"],
+            "strength": 0.1,
+        }
         for i in range(5_000)
     ]
     base = kept("t0s5 update")
     text = asked(
         base.model_copy(
             update={
-                "task": base.task.model_copy(update={"description": "word " * 100_000, "columns": [f"c{i}" for i in range(5_000)]}),
+                "task": base.task.model_copy(
+                    update={
+                        "description": "word " * 100_000,
+                        "columns": [f"c{i}" for i in range(5_000)],
+                    }
+                ),
                 "profile": base.profile | {"columns": columns, "n_columns": 5_000},
                 "preview": "x\n" * 100_000,
                 "log": "progress\n" * 100_000,
                 "script": "x = 1\n" * 50_000,
-                "evidence": {"classes": {f"k{i}": {"n": 1, "recall": 0.5} for i in range(3_000)}, "junk": ["y" * 1000] * 1000},
+                "evidence": {
+                    "classes": {f"k{i}": {"n": 1, "recall": 0.5} for i in range(3_000)},
+                    "junk": ["y" * 1000] * 1000,
+                },
                 "history": [kept("t0s5 update").history[-1]] * 400,
-                "quotes": [Quote(attempt=f"t1s{i}", what="script", text="y = 2\n" * 30_000) for i in range(8)],
+                "quotes": [
+                    Quote(attempt=f"t1s{i}", what="script", text="y = 2\n" * 30_000)
+                    for i in range(8)
+                ],
             }
         )
     )
@@ -205,8 +265,15 @@ def test_a_giant_brief_stays_within_its_budgets() -> None:
 
 def test_a_model_that_reads_little_gets_less_of_every_section() -> None:
     base = kept("t0s5 update")
-    long = base.model_copy(update={"task": base.task.model_copy(update={"description": "word " * 20_000}), "log": "progress\n" * 10_000})
-    full, less, least = (n_tokens(messages("update", long, share)[1]["content"]) for share in (1.0, 0.4, 0.15))
+    long = base.model_copy(
+        update={
+            "task": base.task.model_copy(update={"description": "word " * 20_000}),
+            "log": "progress\n" * 10_000,
+        }
+    )
+    full, less, least = (
+        n_tokens(messages("update", long, share)[1]["content"]) for share in (1.0, 0.4, 0.15)
+    )
     assert full > less + 1_500 and less > least and least < 5_000
     assert messages("update", long)[1]["content"] == messages("update", long, 1.0)[1]["content"]
 
@@ -215,25 +282,56 @@ def test_a_model_that_reads_little_gets_less_of_every_section() -> None:
 
 
 def failed(**more: Any) -> Fact:
-    return Fact(attempt="t0s7", trace=0, step=7, hypothesis="blend with a forest", component="ensemble", verdict="failed", **more)
+    return Fact(
+        attempt="t0s7",
+        trace=0,
+        step=7,
+        hypothesis="blend with a forest",
+        component="ensemble",
+        verdict="failed",
+        **more,
+    )
 
 
 @pytest.mark.parametrize("key", VERBS)
 def test_crashed_attempts_are_remembered_with_cause_and_proposed_fix(key: str) -> None:
-    crash = failed(why="the script crashed: KeyError: 'fare'", cause="fare is named cost in test", fix="rename the column after reading")
+    crash = failed(
+        why="the script crashed: KeyError: 'fare'",
+        cause="fare is named cost in test",
+        fix="rename the column after reading",
+    )
     text = changed(key, history=[crash])
     assert "blend with a forest" in text and "KeyError: 'fare'" in text
-    assert "cause: fare is named cost in test" in text and "fix proposed: rename the column after reading" in text
+    assert (
+        "cause: fare is named cost in test" in text
+        and "fix proposed: rename the column after reading" in text
+    )
 
 
 def test_recorded_code_is_quoted_letter_for_letter() -> None:
     code = "import numpy as np\nx = {'a':  1}   \n\tif_odd = \"`\"\n"
-    text = changed("t0s5 update", quotes=[Quote(attempt="t1s2", what="script", text=code, why="accepted, gain +0.004")], may_ask=True)
-    assert code.rstrip() in text and "The script of attempt t1s2: accepted, gain +0.004" in text and "`take_from`" in text
+    text = changed(
+        "t0s5 update",
+        quotes=[Quote(attempt="t1s2", what="script", text=code, why="accepted, gain +0.004")],
+        may_ask=True,
+    )
+    assert (
+        code.rstrip() in text
+        and "The script of attempt t1s2: accepted, gain +0.004" in text
+        and "`take_from`" in text
+    )
 
 
 def test_kept_predictions_can_be_blended_without_training() -> None:
-    member = Fact(attempt="t1s4", trace=1, step=4, hypothesis="", summary="extra trees", score=0.71, verdict="accepted")
+    member = Fact(
+        attempt="t1s4",
+        trace=1,
+        step=4,
+        hypothesis="",
+        summary="extra trees",
+        score=0.71,
+        verdict="accepted",
+    )
     text = changed("t0s5 update", members=[member])
     assert "t1s4: extra trees | score 0.71" in text and "without running anything" in text
 
@@ -243,18 +341,32 @@ def test_the_script_comes_with_its_output_the_data_and_the_packages(key: str) ->
     brief = kept(key)
     text = changed(key, log="fold 0 done in 3.1 s")
     assert brief.script.strip() in text and "fold 0 done in 3.1 s" in text  # type: ignore[attr-defined]
-    assert all(f"{name} {version}" in text for name, version in list(brief.resources.packages.items())[:80])
+    assert all(
+        f"{name} {version}" in text for name, version in list(brief.resources.packages.items())[:80]
+    )
     assert all(json.dumps(column["name"]) in text for column in brief.profile["columns"])
 
 
 def test_differences_are_told_with_their_noise_and_the_bar_for_acceptance() -> None:
     system, user = messages("diagnose", kept("t0s5 diagnose").model_copy(update={"accept_z": 1.7}))
     assert re.search(r"measured [+-][\d.e-]+ ± [\d.e-]+", user["content"])
-    assert "better by more than 1.7 SE" in " ".join(system["content"].split()) and "TIE" in system["content"]
+    assert (
+        "better by more than 1.7 SE" in " ".join(system["content"].split())
+        and "TIE" in system["content"]
+    )
 
 
 def test_a_row_of_failures_asks_for_another_approach() -> None:
-    tie = Fact(attempt="t0s4", trace=0, step=4, hypothesis="tune depth", component="model", gain=0.0001, gain_se=0.001, verdict="tie")
+    tie = Fact(
+        attempt="t0s4",
+        trace=0,
+        step=4,
+        hypothesis="tune depth",
+        component="model",
+        gain=0.0001,
+        gain_se=0.001,
+        verdict="tie",
+    )
     win = tie.model_copy(update={"verdict": "accepted"})
     stuck = "change the approach"
     assert stuck in changed("t0s5 diagnose", history=[win, *[tie] * 5])
@@ -263,10 +375,23 @@ def test_a_row_of_failures_asks_for_another_approach() -> None:
 
 def test_a_repair_knows_what_was_tried_and_what_was_measured_since() -> None:
     done = Fact(
-        attempt="t1s3", trace=1, step=3, hypothesis="the same idea", component="model", gain=0.01, gain_se=0.001, verdict="accepted"
+        attempt="t1s3",
+        trace=1,
+        step=3,
+        hypothesis="the same idea",
+        component="model",
+        gain=0.01,
+        gain_se=0.001,
+        verdict="accepted",
     )
-    text = changed("t0s3 repair", earlier=["wrong dtype -> cast to float"], others=[done], attempt=2)
-    assert "wrong dtype -> cast to float" in text and "the same idea" in text and "measured already in another attempt" not in text
+    text = changed(
+        "t0s3 repair", earlier=["wrong dtype -> cast to float"], others=[done], attempt=2
+    )
+    assert (
+        "wrong dtype -> cast to float" in text
+        and "the same idea" in text
+        and "measured already in another attempt" not in text
+    )
     assert "choose a safer way" in text
     assert "measured already in another attempt" in changed("t0s3 repair", others=[done], attempt=1)
 
@@ -279,7 +404,10 @@ def test_columns_are_told_once_with_types_ranges_missing_shares_and_examples() -
     assert re.search(r"\.\..* mean .*values.*e\.g\. ", line)
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(3.14, "3.1 s"), (45, "45 s"), (180, "3 min"), (4800, "80 min"), (9000, "2 h 30 min")])
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(3.14, "3.1 s"), (45, "45 s"), (180, "3 min"), (4800, "80 min"), (9000, "2 h 30 min")],
+)
 def test_times_are_told_in_words_that_mean_them(seconds: float, told: str) -> None:
     assert duration(seconds) == told
 
@@ -294,7 +422,10 @@ def test_a_draft_is_told_its_siblings_and_asked_to_differ() -> None:
 
 def test_attention_moves_from_the_problem_to_the_evidence() -> None:
     early, late = changed("t0s1 diagnose", scenario=3), changed("t0s5 diagnose", scenario=0)
-    assert "Reason mainly from the task and its data" in early and "Reason from the evidence and the history alone" in late
+    assert (
+        "Reason mainly from the task and its data" in early
+        and "Reason from the evidence and the history alone" in late
+    )
 
 
 def test_memory_comes_with_weight_and_provenance_and_its_own_record_with_facts() -> None:
@@ -310,23 +441,42 @@ def test_memory_comes_with_weight_and_provenance_and_its_own_record_with_facts()
         "weight": 0.81,
         "where": "run r9, trace 1, step 4",
     }
-    hints = UpdateBrief.model_validate(brief.model_dump() | {"hints": [hint, hint | {"kind": "refuted", "weight": -0.4}]}).hints
-    text = changed("t0s5 update", hints=hints, calibration=["of 10 changes said to be 80 % sure, 3 held"])
-    assert "HELPED (+0.01 ± 0.002 SE, weight +0.81) data: log the target" in text and "run r9, trace 1, step 4" in text
+    hints = UpdateBrief.model_validate(
+        brief.model_dump() | {"hints": [hint, hint | {"kind": "refuted", "weight": -0.4}]}
+    ).hints
+    text = changed(
+        "t0s5 update", hints=hints, calibration=["of 10 changes said to be 80 % sure, 3 held"]
+    )
+    assert (
+        "HELPED (+0.01 ± 0.002 SE, weight +0.81) data: log the target" in text
+        and "run r9, trace 1, step 4" in text
+    )
     assert "DID NOT HELP" in text and "of 10 changes said to be 80 % sure, 3 held" in text
 
 
 def test_the_stage_of_the_budget_shapes_the_request() -> None:
-    stage = kept("t0s5 diagnose").stage.model_copy(update={"phase": "ensemble", "steps_left": 2, "time_left_s": 5400.0})
+    stage = kept("t0s5 diagnose").stage.model_copy(
+        update={"phase": "ensemble", "steps_left": 2, "time_left_s": 5400.0}
+    )
     text = changed("t0s5 diagnose", stage=stage)
     assert (
-        "2 steps left" in text and "90 min left" not in text and "1 h 30 min left" in text and "prefer what combines proven parts" in text
+        "2 steps left" in text
+        and "90 min left" not in text
+        and "1 h 30 min left" in text
+        and "prefer what combines proven parts" in text
     )
 
 
-@pytest.mark.parametrize(("end", "words"), [("timeout", "margin of two"), ("memory", "narrower dtypes"), ("exit", "Never hide the error")])
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [("timeout", "margin of two"), ("memory", "narrower dtypes"), ("exit", "Never hide the error")],
+)
 def test_a_repair_is_asked_for_what_the_failure_calls_for(end: str, words: str) -> None:
-    assert words in changed("t0s3 repair", evidence={"error": {"end": end, "type": "", "message": ""}}, problems=["it failed"])
+    assert words in changed(
+        "t0s3 repair",
+        evidence={"error": {"end": end, "type": "", "message": ""}},
+        problems=["it failed"],
+    )
 
 
 def test_no_prompt_holds_labels_or_scores_of_hidden_rows() -> None:

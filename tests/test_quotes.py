@@ -7,7 +7,15 @@ from pathlib import Path
 from kit import HONEST, Player, events, quick, write_task
 
 from reasoner.chat.prompt.render import prompt_hash
-from reasoner.protocol import DiagnoseBrief, Diagnosis, DraftBrief, RepairBrief, Solution, UpdateBrief, Usage
+from reasoner.protocol import (
+    DiagnoseBrief,
+    Diagnosis,
+    DraftBrief,
+    RepairBrief,
+    Solution,
+    UpdateBrief,
+    Usage,
+)
 from run.run import read_meta
 from session.session import start
 
@@ -32,7 +40,9 @@ class Asker(Player):
 
     async def update(self, brief: UpdateBrief) -> Solution:
         self.updated.append(brief)
-        solution = (await super().update(brief)).model_copy(update={"usage": Usage(calls=1, input_tokens=10)})
+        solution = (await super().update(brief)).model_copy(
+            update={"usage": Usage(calls=1, input_tokens=10)}
+        )
         if brief.stage.step == 2 and not brief.quotes:
             return solution.model_copy(update={"script": "", "take_from": ["t0s1", "t0s0", "t9s9"]})
         return solution
@@ -40,23 +50,39 @@ class Asker(Player):
     async def repair(self, brief: RepairBrief) -> Solution:
         self.repaired.append(brief)
         script = f"print('on my way')\nraise ValueError('boom in repair {brief.attempt}')"
-        return Solution(script=script, summary="repaired", cause=f"cause {brief.attempt}", fix=f"fix {brief.attempt}")
+        return Solution(
+            script=script,
+            summary="repaired",
+            cause=f"cause {brief.attempt}",
+            fix=f"fix {brief.attempt}",
+        )
 
 
 async def test_scripts_logs_causes_and_fixes_reach_later_briefs(tmp_path: Path) -> None:
     player = Asker()
     outcome = await start(str(write_task(tmp_path / "task")), quick(tmp_path), reasoner=player)
     crash = player.diagnosed[-1].history[-1]
-    assert (crash.verdict, crash.cause, crash.fix) == ("failed", "cause 2", "fix 2") and "boom in repair 2" in crash.why
+    assert (crash.verdict, crash.cause, crash.fix) == (
+        "failed",
+        "cause 2",
+        "fix 2",
+    ) and "boom in repair 2" in crash.why
     assert player.diagnosed[-1].last_diff.count("boom in repair 2") == 1
     first, second = player.repaired
-    assert "on my way" in first.log and (first.earlier, second.earlier) == ([], ["cause 1 -> fix 1"])
+    assert "on my way" in first.log and (first.earlier, second.earlier) == (
+        [],
+        ["cause 1 -> fix 1"],
+    )
     asked, again = player.updated[-2:]
     assert asked.may_ask and not again.may_ask and not asked.quotes
-    assert [quote.attempt for quote in again.quotes] == ["t0s1", "t0s0"] and again.quotes[1].text == DRAFT
+    assert [quote.attempt for quote in again.quotes] == ["t0s1", "t0s0"] and again.quotes[
+        1
+    ].text == DRAFT
     last = events(outcome.folder, "attempt")[-1]
     assert last["verdict"] == "accepted" and last["usage"]["calls"] == 2
-    assert [fact.attempt for fact in again.path] == ["t0s0"] and {item.component: item.tried for item in again.tally} == {"": 1, "model": 1}
+    assert [fact.attempt for fact in again.path] == ["t0s0"] and {
+        item.component: item.tried for item in again.tally
+    } == {"": 1, "model": 1}
     assert again.stage.best == player.updated[0].stage.best and again.stage.steps_left == 1
 
 

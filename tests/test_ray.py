@@ -94,22 +94,40 @@ async def test_cancelling_leaves_nothing(play: Play) -> None:
     with pytest.raises(asyncio.CancelledError):
         await going
     await asyncio.to_thread(
-        wait_for, lambda: not [child for child in below if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+        wait_for,
+        lambda: (
+            not [
+                child
+                for child in below
+                if child.is_running() and child.status() != psutil.STATUS_ZOMBIE
+            ]
+        ),
     )
 
 
 @marked
-async def test_without_isolation_cancelling_leaves_nothing_either(made: Any, tmp_path: Path) -> None:
+async def test_without_isolation_cancelling_leaves_nothing_either(
+    made: Any, tmp_path: Path
+) -> None:
     sandbox = backend.make_ray(address=made.address, isolation="none")
     (tmp_path / "jobs").mkdir()
-    going, worker = await started(player(sandbox, tmp_path / "jobs"), TREE + "print('up'); time.sleep(600)", wall_s=600)
+    going, worker = await started(
+        player(sandbox, tmp_path / "jobs"), TREE + "print('up'); time.sleep(600)", wall_s=600
+    )
     await asyncio.sleep(2)
     below = worker.children(recursive=True)
     going.cancel()
     with pytest.raises(asyncio.CancelledError):
         await going
     await asyncio.to_thread(
-        wait_for, lambda: not [child for child in below if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+        wait_for,
+        lambda: (
+            not [
+                child
+                for child in below
+                if child.is_running() and child.status() != psutil.STATUS_ZOMBIE
+            ]
+        ),
     )
     await sandbox.close()
 
@@ -132,15 +150,21 @@ async def test_data_reaches_a_node_once(sandbox: backend.Ray, play: Play, tmp_pa
 
 
 @marked
-async def test_a_parcel_in_parts_is_put_together(play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_parcel_in_parts_is_put_together(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(backend, "CHUNK_BYTES", 100)
     (tmp_path / "text").write_text("".join(f"{number}\n" for number in range(1000)))
-    done = await play("print(sum(map(int, open('input/text'))))", inputs={"text": str(tmp_path / "text")})
+    done = await play(
+        "print(sum(map(int, open('input/text'))))", inputs={"text": str(tmp_path / "text")}
+    )
     assert done.output == "499500\n"
 
 
 @marked
-async def test_a_job_that_no_node_can_hold_is_refused(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_job_that_no_node_can_hold_is_refused(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(backend, "LOOK_S", 1)
     monkeypatch.setattr(backend, "PATIENCE_S", 2)
     with pytest.raises(SandboxUnavailable, match="64 cores"):
@@ -148,7 +172,9 @@ async def test_a_job_that_no_node_can_hold_is_refused(play: Play, monkeypatch: p
 
 
 @marked
-async def test_nodes_with_other_code_are_refused(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nodes_with_other_code_are_refused(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(backend, "code_version", lambda: "other")
     with pytest.raises(SandboxUnavailable, match="same one on every node"):
         await play("print(1)")
@@ -156,7 +182,9 @@ async def test_nodes_with_other_code_are_refused(play: Play, monkeypatch: pytest
 
 @marked
 async def test_a_removed_node_is_no_failure_of_the_script(made: Any, play: Play) -> None:
-    going, worker = await started(play, "import time; time.sleep(8); open('oof.csv', 'w').write('x'); print('whole')")
+    going, worker = await started(
+        play, "import time; time.sleep(8); open('oof.csv', 'w').write('x'); print('whole')"
+    )
     node = node_of(made, worker)
     await asyncio.to_thread(made.remove_node, node, False)
     done = await going
@@ -174,9 +202,22 @@ async def test_a_cluster_that_is_not_there_is_told_with_the_remedy() -> None:
     import subprocess
     import sys
 
-    environment = os.environ | {"RAY_gcs_server_request_timeout_seconds": "5", "RAY_NUM_REDIS_GET_RETRIES": "1"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False, env=environment)
-    assert "told: no Ray cluster answers at 127.0.0.1:9" in done.stdout and "ray start --head" in done.stdout
+    environment = os.environ | {
+        "RAY_gcs_server_request_timeout_seconds": "5",
+        "RAY_NUM_REDIS_GET_RETRIES": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env=environment,
+    )
+    assert (
+        "told: no Ray cluster answers at 127.0.0.1:9" in done.stdout
+        and "ray start --head" in done.stdout
+    )
 
 
 def test_without_the_extra_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +226,9 @@ def test_without_the_extra_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -
         backend.make_ray(address=None, isolation="auto")
 
 
-def test_the_nodes_data_folder_must_be_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_nodes_data_folder_must_be_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
     root = ray_node.cache()
     root.chmod(0o777)

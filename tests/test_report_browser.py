@@ -20,21 +20,35 @@ from selenium.webdriver.common.keys import Keys
 from report.html import write_report
 from session.session import start
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600), pytest.mark.skipif(bool(missing()), reason=missing() or "there is one")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(bool(missing()), reason=missing() or "there is one"),
+]
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report that a real run left: one trace improves, one script fails, one is worse."""
     place = tmp_path_factory.mktemp("run")
-    scripts = [HONEST.format(noise=3), HONEST.format(noise=1), FAULTS["crash"], HONEST.format(noise=9)]
+    scripts = [
+        HONEST.format(noise=3),
+        HONEST.format(noise=1),
+        FAULTS["crash"],
+        HONEST.format(noise=9),
+    ]
     settings = quick(place, traces=2, steps=4, max_repairs=0)
-    outcome = asyncio.run(start(str(write_task(place / "task")), settings, reasoner=Reader(scripts)))
+    outcome = asyncio.run(
+        start(str(write_task(place / "task")), settings, reasoner=Reader(scripts))
+    )
     return outcome.folder / "report.html"
 
 
 def ids(driver: Any, verdict: str) -> list[str]:
-    found = driver.execute_script("return ATTEMPTS.filter((a) => a.verdict === arguments[0] && a.parent).map((a) => a.id)", verdict)
+    found = driver.execute_script(
+        "return ATTEMPTS.filter((a) => a.verdict === arguments[0] && a.parent).map((a) => a.id)",
+        verdict,
+    )
     return list(found)
 
 
@@ -56,10 +70,19 @@ def test_a_page_per_attempt_with_diagnosis_diff_folds_and_log(page: Path, tmp_pa
     with opened(page, tmp_path) as driver:
         go(driver, ids(driver, "accepted")[0])
         words = driver.find_element(By.ID, "page").text
-        assert "less noise in the score" in words and "large gain, 80 % sure" in words and "Realised: accepted" in words
-        assert texts(driver, ".cite code")[0] == "cv.mean" and texts(driver, ".cite")[0].removeprefix("cv.mean").strip()[:2] == "0."
+        assert (
+            "less noise in the score" in words
+            and "large gain, 80 % sure" in words
+            and "Realised: accepted" in words
+        )
+        assert (
+            texts(driver, ".cite code")[0] == "cv.mean"
+            and texts(driver, ".cite")[0].removeprefix("cv.mean").strip()[:2] == "0."
+        )
         assert any("random.gauss(0, 1)" in text for text in texts(driver, ".diff tr.add"))
-        assert driver.find_elements(By.CSS_SELECTOR, ".diff .token.builtin, .diff .token.keyword, .diff .token.number")
+        assert driver.find_elements(
+            By.CSS_SELECTOR, ".diff .token.builtin, .diff .token.keyword, .diff .token.number"
+        )
         assert len(driver.find_elements(By.CSS_SELECTOR, ".card svg circle.accepted")) >= 5
         go(driver, ids(driver, "failed")[0])
         assert "boom in fit" in texts(driver, "details[open] pre")[0]
@@ -89,7 +112,11 @@ def test_it_fits_a_narrow_screen_in_light_and_dark(page: Path, tmp_path: Path, d
             if attempt:
                 go(driver, attempt)
             assert driver.execute_script("return document.documentElement.scrollWidth") == 400
-        paper = driver.execute_script("return getComputedStyle(document.body).backgroundColor").removeprefix("rgb(").split(",")
+        paper = (
+            driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+            .removeprefix("rgb(")
+            .split(",")
+        )
         assert (int(paper[0]) < 60) is dark
         driver.find_element(By.ID, "theme").click()
         assert texts(driver, "#theme") == ["Theme: light"]
@@ -111,7 +138,10 @@ def test_hostile_text_runs_nothing(tmp_path: Path) -> None:
         driver.execute_script("window.alert = () => { window.hit = 1 }")
         for attempt in driver.execute_script("return ATTEMPTS.map((a) => a.id)"):
             go(driver, attempt)
-        assert driver.execute_script("return window.hit || document.querySelectorAll('img').length") == 0
+        assert (
+            driver.execute_script("return window.hit || document.querySelectorAll('img').length")
+            == 0
+        )
         assert (complaints(driver), asked(driver)) == ([], [])
 
 

@@ -23,7 +23,12 @@ from report.tables import run_page, runs_table
 
 def shown(renderable, width: int, *, terminal: bool = False) -> str:
     out = io.StringIO()
-    Console(file=out, width=width, force_terminal=terminal, color_system="standard" if terminal else None).print(renderable)
+    Console(
+        file=out,
+        width=width,
+        force_terminal=terminal,
+        color_system="standard" if terminal else None,
+    ).print(renderable)
     return out.getvalue()
 
 
@@ -127,7 +132,13 @@ def test_an_error_leaves_the_listener_with_the_terminal_restored():
 
 def test_ls_shows_runs_with_state_best_and_age(tmp_path: Path):
     done, broken = fold_all(made_up(steps=3)), fold_all(made_up(steps=1, ended=False))
-    text = shown(runs_table([(tmp_path / "a", done), (tmp_path / "b", broken), (tmp_path / "c", RunView())], (done.last or 0) + 7200), 140)
+    text = shown(
+        runs_table(
+            [(tmp_path / "a", done), (tmp_path / "b", broken), (tmp_path / "c", RunView())],
+            (done.last or 0) + 7200,
+        ),
+        140,
+    )
     assert "budget" in text
     assert "lost" in text
     assert "2 h ago" in text
@@ -154,7 +165,9 @@ def test_importing_the_console_does_not_load_rich():
 def test_a_resumed_run_is_summed_up_with_what_its_earlier_session_did(tmp_path: Path):
     events = made_up(traces=2, steps=4)
     cut = len(events) // 2
-    (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events[:cut]))
+    (tmp_path / "events.jsonl").write_text(
+        "".join(json.dumps(event) + "\n" for event in events[:cut])
+    )
     out = io.StringIO()
     with make_listener("plain", run_dir=tmp_path, out=out) as listener:
         for event in events[cut:]:
@@ -166,21 +179,49 @@ def test_a_resumed_run_is_summed_up_with_what_its_earlier_session_did(tmp_path: 
 @pytest.mark.parametrize(
     ("reason", "told"),
     [
-        ("within noise: +0.0007559 ± 0.0014, p(improved) 0.71", "+0.0008 ± 0.0014  smaller (p(improved) 0.71)"),
+        (
+            "within noise: +0.0007559 ± 0.0014, p(improved) 0.71",
+            "+0.0008 ± 0.0014  smaller (p(improved) 0.71)",
+        ),
         (
             "within noise: over several seeds, +7.56e-04 ± 0.0014, p(improved) 0.71",
             "+0.0008 ± 0.0014  smaller (over several seeds, p(improved) 0.71)",
         ),
-        ("rows that were held back contradict it", "+0.0008 ± 0.0014  smaller (rows that were held back contradict it)"),
+        (
+            "rows that were held back contradict it",
+            "+0.0008 ± 0.0014  smaller (rows that were held back contradict it)",
+        ),
     ],
 )
 def test_a_line_says_the_difference_once(reason: str, told: str):
-    event = {"ev": "attempt", "id": "a", "trace": 0, "step": 1, "verdict": "tie", "hypothesis": "smaller", "reasons": [reason]}
-    view = fold_all([event | {"t": 1, "score": 0.5, "gain": 0.0007559, "gain_se": 0.0014, "parent": "b", "kind": "update"}])
+    event = {
+        "ev": "attempt",
+        "id": "a",
+        "trace": 0,
+        "step": 1,
+        "verdict": "tie",
+        "hypothesis": "smaller",
+        "reasons": [reason],
+    }
+    view = fold_all(
+        [
+            event
+            | {
+                "t": 1,
+                "score": 0.5,
+                "gain": 0.0007559,
+                "gain_se": 0.0014,
+                "parent": "b",
+                "kind": "update",
+            }
+        ]
+    )
     assert view.lines[-1].text == told
 
 
-def test_a_terminal_writes_no_control_marks_into_the_table_and_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch):
+def test_a_terminal_writes_no_control_marks_into_the_table_and_is_left_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+):
     leader, follower = pty.openpty()
     with os.fdopen(leader), os.fdopen(follower) as terminal:
         monkeypatch.setattr(sys, "stdin", terminal)

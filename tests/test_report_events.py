@@ -18,13 +18,20 @@ def test_a_whole_run_folds_to_its_facts():
     view = fold_all(events)
     records = [e for e in events if e["ev"] == "attempt"]
     accepted = [e["score"] for e in records if e["verdict"] == "accepted"]
-    assert (view.task, view.metric, view.direction, view.n_traces) == ("city-prices", "auc", "max", 3)
+    assert (view.task, view.metric, view.direction, view.n_traces) == (
+        "city-prices",
+        "auc",
+        "max",
+        3,
+    )
     assert len(view.attempts) == len(records)
     assert view.n_accepted == len(accepted)
     assert view.best_attempt is not None
     assert view.best_attempt.score == max(accepted)
     assert view.n_executions == len(records)
-    assert view.usage.usd == pytest.approx(0.0123 * sum("usage" in e and e["ev"] != "attempt" for e in events))
+    assert view.usage.usd == pytest.approx(
+        0.0123 * sum("usage" in e and e["ev"] != "attempt" for e in events)
+    )
     assert view.elapsed() == pytest.approx(events[-1]["t"] - events[0]["t"])
     assert state(view, events[-1]["t"]) == "budget"
 
@@ -36,7 +43,10 @@ def test_fold_leaves_the_old_view_as_it_was():
     assert (len(view.attempts), view.last, dict(view.traces)) == before
 
 
-@pytest.mark.parametrize("junk", [None, [], {}, "x" * 10_000, -1, 1e308, float("nan"), True, [[{}]], {"a": HOSTILE}, 10**400])
+@pytest.mark.parametrize(
+    "junk",
+    [None, [], {}, "x" * 10_000, -1, 1e308, float("nan"), True, [[{}]], {"a": HOSTILE}, 10**400],
+)
 def test_a_value_of_a_wrong_type_in_any_place_is_skipped(junk):
     kinds = {e["ev"]: e for e in made_up(steps=3)}
     view = fold_all(made_up(steps=1, ended=False))
@@ -89,10 +99,25 @@ def test_a_tie_that_takes_the_place_and_an_accepted_ensemble_lead() -> None:
     ]
     leaders = []
     for n, (id, trace, value, verdict, replaces, kind) in enumerate(rows):
-        event = {"ev": "attempt", "id": id, "trace": trace, "score": value, "verdict": verdict, "replaces": replaces, "kind": kind}
+        event = {
+            "ev": "attempt",
+            "id": id,
+            "trace": trace,
+            "score": value,
+            "verdict": verdict,
+            "replaces": replaces,
+            "kind": kind,
+        }
         view = fold(
             view,
-            event | {"t": 2 + n, "gain": 0.01, "reasons": ["as good and faster (1.0 s against 9.0 s): -0.01 ± 0.02, p(improved) 0.51"]},
+            event
+            | {
+                "t": 2 + n,
+                "gain": 0.01,
+                "reasons": [
+                    "as good and faster (1.0 s against 9.0 s): -0.01 ± 0.02, p(improved) 0.51"
+                ],
+            },
         )
         leaders.append(view.best)
     assert leaders == ["a", "a", "c", "c", "e", "e"] and view.curve == (0.80, 0.79, 0.82)
@@ -107,7 +132,12 @@ def test_a_repeated_attempt_after_a_crash_is_counted_once():
 
 
 def test_a_pause_before_a_resume_is_not_time_used():
-    events = [{"t": 100, "ev": "run_started"}, {"t": 110, "ev": "warning"}, {"t": 5000, "ev": "run_resumed"}, {"t": 5005, "ev": "warning"}]
+    events = [
+        {"t": 100, "ev": "run_started"},
+        {"t": 110, "ev": "warning"},
+        {"t": 5000, "ev": "run_resumed"},
+        {"t": 5005, "ev": "warning"},
+    ]
     view = fold_all(events)
     assert view.elapsed() == 15
     assert view.elapsed(now=5007) == 17
@@ -115,7 +145,10 @@ def test_a_pause_before_a_resume_is_not_time_used():
 
 def test_a_truncated_last_line_waits_until_it_is_whole(tmp_path: Path):
     path = tmp_path / "events.jsonl"
-    first, second = json.dumps({"ev": "warning", "message": "a"}), json.dumps({"ev": "warning", "message": "é" * 9})
+    first, second = (
+        json.dumps({"ev": "warning", "message": "a"}),
+        json.dumps({"ev": "warning", "message": "é" * 9}),
+    )
     path.write_text(first + "\n" + second[:15])
     tail = Tail(path)
     assert [e["message"] for e in tail.poll()] == ["a"]
@@ -127,7 +160,11 @@ def test_a_truncated_last_line_waits_until_it_is_whole(tmp_path: Path):
 def test_files_that_are_missing_torn_or_binary_read_as_what_is_whole(tmp_path: Path):
     path = tmp_path / "events.jsonl"
     assert list(read_events(path)) == []
-    path.write_bytes(b'\x00\xff\n[1]\n"text"\n' + b"[" * 200_000 + b'\n{"ev": "warning", "message": "ok"}\n{"ev": "war')
+    path.write_bytes(
+        b'\x00\xff\n[1]\n"text"\n'
+        + b"[" * 200_000
+        + b'\n{"ev": "warning", "message": "ok"}\n{"ev": "war'
+    )
     assert [e["ev"] for e in read_events(path)] == ["warning"]
 
 
@@ -140,7 +177,10 @@ def test_a_run_without_an_end_is_lost_when_nothing_happens_for_long():
 
 
 def test_attempt_never_carries_control_characters_or_endless_text():
-    attempt = attempt_of({"hypothesis": HOSTILE + "x" * 100_000, "reasons": [HOSTILE] * 1000, "score": float("inf")}, 0)
+    attempt = attempt_of(
+        {"hypothesis": HOSTILE + "x" * 100_000, "reasons": [HOSTILE] * 1000, "score": float("inf")},
+        0,
+    )
     assert "\x1b" not in attempt.hypothesis + attempt.reasons[0]
     assert "\u202e" not in attempt.hypothesis
     assert len(attempt.hypothesis) <= 2000
@@ -180,4 +220,9 @@ def test_spark_rises_when_the_score_gets_better():
 
 
 def test_durations_read_like_a_clock():
-    assert [words.duration(s) for s in (0.42, 12.2, 151, 3751)] == ["0.4 s", "12 s", "2:31", "1:02:31"]
+    assert [words.duration(s) for s in (0.42, 12.2, 151, 3751)] == [
+        "0.4 s",
+        "12 s",
+        "2:31",
+        "1:02:31",
+    ]

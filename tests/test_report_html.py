@@ -69,40 +69,71 @@ def test_everything_of_a_run_is_in_the_one_file(tmp_path: Path) -> None:
     assert "round 100 loss 0.3" in last["log"]
     assert len(last["folds"]) == 5
     words = " ".join(page.words)
-    assert "What helped most" in words and "city-prices" in words and "accept_z" in words and "bubblewrap" in words
+    assert (
+        "What helped most" in words
+        and "city-prices" in words
+        and "accept_z" in words
+        and "bubblewrap" in words
+    )
 
 
 def test_nothing_in_the_page_asks_for_anything_outside(tmp_path: Path) -> None:
     made_up(folder=tmp_path)
     page = Page(write_report(tmp_path).read_text())
     asked = [
-        value for _, attributes in page.tags for name, value in attributes.items() if name in ("src", "href", "action", "data", "srcset")
+        value
+        for _, attributes in page.tags
+        for name, value in attributes.items()
+        if name in ("src", "href", "action", "data", "srcset")
     ]
     assert asked and all(value and value.startswith(("#", "data:")) for value in asked)
-    policy = next(a["content"] for t, a in page.tags if t == "meta" and a.get("http-equiv") == "Content-Security-Policy")
-    assert policy is not None and "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
+    policy = next(
+        a["content"]
+        for t, a in page.tags
+        if t == "meta" and a.get("http-equiv") == "Content-Security-Policy"
+    )
+    assert (
+        policy is not None
+        and "default-src 'none'" in policy
+        and "unsafe" not in policy
+        and "http" not in policy
+    )
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     made_up(traces=2, steps=4, folder=tmp_path, hostile=True)
-    (tmp_path / "run.json").write_text(json.dumps({"platform": HOSTILE, "versions": {HOSTILE: HOSTILE}}))
+    (tmp_path / "run.json").write_text(
+        json.dumps({"platform": HOSTILE, "versions": {HOSTILE: HOSTILE}})
+    )
     text = write_report(tmp_path).read_text()
     page = Page(text)
-    assert not [tag for tag, attributes in page.tags if tag in ("img", "iframe", "object") or "onerror" in attributes]
+    assert not [
+        tag
+        for tag, attributes in page.tags
+        if tag in ("img", "iframe", "object") or "onerror" in attributes
+    ]
     scripts = [attributes.get("id", "code") for tag, attributes in page.tags if tag == "script"]
     assert scripts == ["index", "chunk-0", "code"]
-    assert not [char for char in text if (ord(char) < 32 and char not in "\n\t") or ord(char) == 0x202E]
+    assert not [
+        char for char in text if (ord(char) < 32 and char not in "\n\t") or ord(char) == 0x202E
+    ]
     told = json.dumps(details(page))
     assert "<script>alert(1)" in told and "\\u001b" not in told and "\\u202e" not in told
 
 
-@pytest.mark.parametrize("field", ["hypothesis", "reasons", "problems", "move", "id", "component", "folds"])
+@pytest.mark.parametrize(
+    "field", ["hypothesis", "reasons", "problems", "move", "id", "component", "folds"]
+)
 def test_a_giant_value_is_cut(field: str) -> None:
     events = made_up(traces=1, steps=2)
-    giant: Any = {"folds": [0.5] * 10**6, "reasons": ["x" * 10**6] * 1000, "problems": [{"message": "x" * 10**6}] * 1000}.get(
-        field, "x" * 10**7
+    giant: Any = {
+        "folds": [0.5] * 10**6,
+        "reasons": ["x" * 10**6] * 1000,
+        "problems": [{"message": "x" * 10**6}] * 1000,
+    }.get(field, "x" * 10**7)
+    view = fold_all(
+        [event | {field: giant} if event["ev"] == "attempt" else event for event in events]
     )
-    view = fold_all([event | {field: giant} if event["ev"] == "attempt" else event for event in events])
     text = render(view, Path("/nonexistent"), now=1.0)
     assert len(text) < 400_000
 
@@ -116,10 +147,14 @@ def test_long_texts_are_shortened_until_the_file_is_small_enough(tmp_path: Path)
         path.write_text("\n".join(f"x = '{noise.randbytes(40).hex()}'" for _ in range(400)))
     whole, small = (chunks(view, Details(tmp_path), limit) for limit in (10**9, 60_000))
     assert sum(map(len, small)) <= 60_000 < sum(map(len, whole))
-    assert Page("".join(f'<script id="chunk-{i}">{c}</script>' for i, c in enumerate(small))).scripts.keys() == {"chunk-0"}
+    assert Page(
+        "".join(f'<script id="chunk-{i}">{c}</script>' for i, c in enumerate(small))
+    ).scripts.keys() == {"chunk-0"}
 
 
-def test_a_file_in_place_of_an_artifact_that_is_a_link_or_a_pipe_is_not_read(tmp_path: Path) -> None:
+def test_a_file_in_place_of_an_artifact_that_is_a_link_or_a_pipe_is_not_read(
+    tmp_path: Path,
+) -> None:
     made_up(traces=1, steps=2, folder=tmp_path)
     first, second = load(tmp_path).attempts.values()
     secret = tmp_path / "secret"
@@ -138,7 +173,11 @@ def test_a_run_in_any_state_has_a_page(tmp_path: Path) -> None:
         page = Page(render(view, tmp_path, now=(view.last or 0) + 1, alive=True, refresh_s=5))
         assert page.index["refresh"] == 5 and "Running" in page.words
     lost = Page(render(fold_all(events[:20]), tmp_path, alive=False, refresh_s=5))
-    assert lost.index["refresh"] == 0 and "No sign of life" in lost.words and "gome resume" in " ".join(lost.words)
+    assert (
+        lost.index["refresh"] == 0
+        and "No sign of life" in lost.words
+        and "gome resume" in " ".join(lost.words)
+    )
     assert Page(render(fold_all(events), tmp_path, alive=False, refresh_s=5)).index["refresh"] == 0
 
 
@@ -156,14 +195,31 @@ def test_audit_scores_are_told_only_when_the_run_has_ended() -> None:
     events = made_up(traces=2, steps=3)
     before = [event for event in events if event["ev"] != "run_ended"]
     assert index(fold_all(before))["audit"] == {}
-    assert set(index(fold_all(events))["audit"]) == {c["attempt"] for e in events if e["ev"] == "finalizing" for c in e["candidates"]}
+    assert set(index(fold_all(events))["audit"]) == {
+        c["attempt"] for e in events if e["ev"] == "finalizing" for c in e["candidates"]
+    }
 
 
 def test_calibration_counts_what_was_stated_against_what_happened() -> None:
-    base = {"ev": "attempt", "trace": 0, "kind": "update", "parent": "p", "component": "model", "score": 0.5}
-    rows = [("accepted", 0.9, 0.01), ("rejected", 0.9, -0.01), ("tie", 0.2, 0.0), ("failed", 0.9, None)]
+    base = {
+        "ev": "attempt",
+        "trace": 0,
+        "kind": "update",
+        "parent": "p",
+        "component": "model",
+        "score": 0.5,
+    }
+    rows = [
+        ("accepted", 0.9, 0.01),
+        ("rejected", 0.9, -0.01),
+        ("tie", 0.2, 0.0),
+        ("failed", 0.9, None),
+    ]
     said = {"gain_se": 0.005, "measured": True}
-    events = [base | said | {"t": i, "id": str(i), "step": i, "verdict": v, "confidence": c, "gain": g} for i, (v, c, g) in enumerate(rows)]
+    events = [
+        base | said | {"t": i, "id": str(i), "step": i, "verdict": v, "confidence": c, "gain": g}
+        for i, (v, c, g) in enumerate(rows)
+    ]
     found = calibrate(fold_all([*events[:3], events[3] | {"measured": False}]))
     assert found is not None and (found.n, found.helped) == (3, 1)
     assert found.brier == pytest.approx((0.01 + 0.81 + 0.04) / 3)
@@ -176,8 +232,16 @@ def test_calibration_counts_what_was_stated_against_what_happened() -> None:
 
 def test_what_helped_most_lies_on_the_way_to_the_best() -> None:
     base = {"ev": "attempt", "kind": "update", "verdict": "accepted", "replaces": True}
-    rows = [("a", None, 0, 0.5, None), ("b", None, 1, 0.9, None), ("c", "a", 0, 0.7, 0.2), ("d", "b", 1, 0.95, 0.05)]
-    view = fold_all({**base, "t": 1, "id": i, "parent": p, "trace": t, "step": 0, "score": s, "gain": g} for i, p, t, s, g in rows)
+    rows = [
+        ("a", None, 0, 0.5, None),
+        ("b", None, 1, 0.9, None),
+        ("c", "a", 0, 0.7, 0.2),
+        ("d", "b", 1, 0.95, 0.05),
+    ]
+    view = fold_all(
+        {**base, "t": 1, "id": i, "parent": p, "trace": t, "step": 0, "score": s, "gain": g}
+        for i, p, t, s, g in rows
+    )
     top = most_helpful(view)
     assert top is not None and top.id == "d"
 
@@ -186,7 +250,10 @@ def test_cites_are_resolved_and_a_wrong_one_is_empty() -> None:
     evidence = {"segments": [{"column": "city", "ratio": 2.25}], "cv": {"mean": 0.51234567}}
     assert cited(evidence, "segments[0]") == "column city, ratio 2.25"
     assert cited(evidence, "cv.mean") == "0.5123"
-    assert [cited(evidence, path) for path in ("segments[9]", "cv.mean.x", "cv[0]", "", None, 7, "__class__")] == [""] * 7
+    assert [
+        cited(evidence, path)
+        for path in ("segments[9]", "cv.mean.x", "cv[0]", "", None, 7, "__class__")
+    ] == [""] * 7
 
 
 def test_scripts_too_long_to_compare_are_left_alone() -> None:
@@ -200,7 +267,10 @@ def test_the_command_writes_the_page_and_says_where(tmp_path: Path) -> None:
     (folder / "run.json").write_text("{}")
     done = CliRunner().invoke(app, ["report", "--runs-dir", str(tmp_path / "runs"), "--watch"])
     assert done.exit_code == 0, done.output
-    assert done.output.strip() == str(folder / "report.html") and (folder / "report.html").stat().st_size > 10_000
+    assert (
+        done.output.strip() == str(folder / "report.html")
+        and (folder / "report.html").stat().st_size > 10_000
+    )
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
@@ -216,5 +286,9 @@ def test_a_notebook_shows_curve_and_attempts_and_runs_nothing(tmp_path: Path) ->
     page = Page(outcome_html(tmp_path, "best/submission.csv", "budget"))
     scored = [event for event in events if event["ev"] == "attempt" and event["score"] is not None]
     tags = [tag for tag, _ in page.tags]
-    assert tags.count("circle") == len(scored) and tags.count("tr") == 7 and not {"script", "img"} & set(tags)
+    assert (
+        tags.count("circle") == len(scored)
+        and tags.count("tr") == 7
+        and not {"script", "img"} & set(tags)
+    )
     assert "best/submission.csv" in page.words

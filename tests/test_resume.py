@@ -40,7 +40,10 @@ def test_sigterm_drains_and_the_resumed_run_ends_as_an_undisturbed_one(tmp_path:
     assert out.strip() == "interrupted"
     spent = events(tmp_path / "cut", "run_ended")[0]["elapsed"]
     assert driven(tmp_path, tmp_path / "cut", 0.4, **plan) == "budget: steps"
-    assert driven(tmp_path, tmp_path / "whole", 0.4, **plan | {"memory": str(tmp_path / "other")}) == "budget: steps"
+    assert (
+        driven(tmp_path, tmp_path / "whole", 0.4, **plan | {"memory": str(tmp_path / "other")})
+        == "budget: steps"
+    )
     assert essence(tmp_path / "cut") == essence(tmp_path / "whole")
     assert run_twice(tmp_path / "cut") == []
     assert events(tmp_path / "cut", "run_resumed")[0]["after"] == "interrupted"
@@ -58,7 +61,11 @@ def test_a_killed_agent_is_told_of_and_leaves_no_script_behind(tmp_path: Path) -
     process.kill()  # what the kernel does when memory runs out
     process.communicate()
     time.sleep(1.0)
-    left = [each.pid for each in psutil.process_iter(["cmdline"]) if str(tmp_path / "run") in " ".join(each.info.get("cmdline") or [])]
+    left = [
+        each.pid
+        for each in psutil.process_iter(["cmdline"])
+        if str(tmp_path / "run") in " ".join(each.info.get("cmdline") or [])
+    ]
     assert left == []
     assert driven(tmp_path, tmp_path / "run", 0, steps=1) == "budget: steps"
     assert "ended without a word" in events(tmp_path / "run", "run_resumed")[0]["after"]
@@ -73,7 +80,9 @@ async def test_every_round_is_kept_and_a_lost_checkpoint_file_costs_nothing(tmp_
     heard: list[dict[str, Any]] = []
     again = await resume(done.folder, reasoner=Player(scripts()), listeners=[heard.append])
     assert (again.reason, again.score) == (done.reason, done.score)
-    assert heard[0]["ev"] == "run_resumed"  # else a live table would go on showing how the former session ended
+    assert (
+        heard[0]["ev"] == "run_resumed"
+    )  # else a live table would go on showing how the former session ended
     assert attempts(done.folder) == before and run_twice(done.folder) == []
 
 
@@ -99,7 +108,9 @@ async def test_a_moved_run_folder_goes_on_at_its_new_place(tmp_path: Path) -> No
     moved.parent.mkdir()
     done.folder.rename(moved)
     lines = (moved / "rounds.jsonl").read_text().splitlines(keepends=True)
-    (moved / "rounds.jsonl").write_text("".join(lines[:2]))  # as if the last session had been cut after the first round
+    (moved / "rounds.jsonl").write_text(
+        "".join(lines[:2])
+    )  # as if the last session had been cut after the first round
     again = await resume(moved, reasoner=player)
     assert again.folder == moved and again.reason == "budget: steps"
     assert set(attempts(moved)) == {"t0s0", "t0s1"} and run_twice(moved) == []
@@ -114,7 +125,9 @@ async def test_checkpoints_stay_small(tmp_path: Path) -> None:
         sizes = []
         for step in range(600):
             checkpoint = empty_checkpoint() | {"channel_values": {"text": "x" * 4000}}
-            config = await saver.aput(config, checkpoint, {"source": "loop", "step": step, "parents": {}}, {})
+            config = await saver.aput(
+                config, checkpoint, {"source": "loop", "step": step, "parents": {}}, {}
+            )
             await saver.aput_writes(config, [("text", "y" * 1000)], "task")
             if step % 200 == 199:
                 sizes.append(path.stat().st_size)
@@ -126,14 +139,18 @@ async def test_checkpoints_stay_small(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_a_clock_that_goes_back_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_clock_that_goes_back_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     task = write_task(tmp_path / "task")
     player = Player(scripts())
     real = time.time
     with monkeypatch.context() as patched:
         patched.setattr(time, "time", lambda: real() + 86_400)
         patched.setattr(time, "time_ns", lambda: int((real() + 86_400) * 1e9))
-        going = asyncio.create_task(start(str(task), quick(tmp_path, steps=4), folder=tmp_path / "run", reasoner=player))
+        going = asyncio.create_task(
+            start(str(task), quick(tmp_path, steps=4), folder=tmp_path / "run", reasoner=player)
+        )
         while len(events(tmp_path / "run", "attempt")) < 2:
             await asyncio.sleep(0.05)
         going.cancel()
@@ -144,5 +161,8 @@ async def test_a_clock_that_goes_back_loses_nothing(tmp_path: Path, monkeypatch:
     assert again.reason == "budget: steps" and len(attempts(tmp_path / "run")) == 4
     assert run_twice(tmp_path / "run") == []
     assert "the clock went back" in events(tmp_path / "run", "warning")[0]["message"]
-    elapsed = [event["elapsed"] for event in map(json.loads, (tmp_path / "run" / "events.jsonl").read_text().splitlines())]
+    elapsed = [
+        event["elapsed"]
+        for event in map(json.loads, (tmp_path / "run" / "events.jsonl").read_text().splitlines())
+    ]
     assert elapsed == sorted(elapsed)

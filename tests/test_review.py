@@ -32,11 +32,18 @@ class Critic(Player):
 
     async def repair(self, brief: RepairBrief) -> Solution:
         self.repairs.append(brief)
-        return Solution(script=HONEST.format(noise=0.1), summary="without the fault", cause="leak", fix="removed")
+        return Solution(
+            script=HONEST.format(noise=0.1),
+            summary="without the fault",
+            cause="leak",
+            fix="removed",
+        )
 
 
 async def run(tmp_path: Path, critic: Critic, **changes: Any) -> list[dict[str, Any]]:
-    outcome = await start(str(write_task(tmp_path / "task")), quick(tmp_path, steps=1, **changes), reasoner=critic)
+    outcome = await start(
+        str(write_task(tmp_path / "task")), quick(tmp_path, steps=1, **changes), reasoner=critic
+    )
     return events(outcome.folder, "attempt") + events(outcome.folder, "reviewed")
 
 
@@ -45,11 +52,17 @@ async def test_a_finding_goes_back_for_repair_once(tmp_path: Path) -> None:
     attempt, seen = await run(tmp_path, critic)
     assert [brief.problems for brief in critic.repairs] == [[f"review of the code: {FINDING}"]]
     assert len(critic.read) == 1 and seen["leaks"] and seen["usage"]["input_tokens"] == 7
-    assert (attempt["verdict"], attempt["kind"], attempt["usage"]["input_tokens"]) == ("accepted", "repair", 7)
+    assert (attempt["verdict"], attempt["kind"], attempt["usage"]["input_tokens"]) == (
+        "accepted",
+        "repair",
+        7,
+    )
 
 
 @pytest.mark.parametrize(
-    "answer", [Review(), ReasonerError("no answer", Usage(calls=3, input_tokens=9))], ids=["nothing found", "no answer"]
+    "answer",
+    [Review(), ReasonerError("no answer", Usage(calls=3, input_tokens=9))],
+    ids=["nothing found", "no answer"],
 )
 async def test_without_a_finding_what_was_measured_stands(tmp_path: Path, answer: Any) -> None:
     critic = Critic(answer)
@@ -60,6 +73,8 @@ async def test_without_a_finding_what_was_measured_stands(tmp_path: Path, answer
 
 def test_audit_rows_have_the_word_where_there_are_some() -> None:
     work = Work(repairs=0, reasons=["better: +0.1"], verdict="accepted", replaces=True)
-    audited: Any = SimpleNamespace(prepared=SimpleNamespace(n_audit=500), settings=SimpleNamespace(max_repairs=2))
+    audited: Any = SimpleNamespace(
+        prepared=SimpleNamespace(n_audit=500), settings=SimpleNamespace(max_repairs=2)
+    )
     assert consequence(audited, work, [FINDING]) == {"reasons": ["better: +0.1", FINDING]}
     assert consequence(audited, work, []) == {}

@@ -23,7 +23,9 @@ TIERS = ("bubblewrap", "userns", "landlock")
 
 @pytest.fixture(scope="module")
 def bait() -> Iterator[Bait]:
-    with tempfile.TemporaryDirectory(prefix="gome-attacks-", dir="/var/tmp", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="gome-attacks-", dir="/var/tmp", ignore_cleanup_errors=True
+    ) as folder:
         os.chmod(folder, 0o755)  # open to all: isolation must not rest on file modes
         with Bait(Path(folder)) as bait:
             yield bait
@@ -36,7 +38,9 @@ async def outcome(attack: Attack, tier: str, bait: Bait) -> Outcome:
     return await play(attack, Local(chosen, None), bait)
 
 
-@pytest.mark.parametrize("attack", [attack for attack in ATTACKS if not attack.slow], ids=lambda attack: attack.name)
+@pytest.mark.parametrize(
+    "attack", [attack for attack in ATTACKS if not attack.slow], ids=lambda attack: attack.name
+)
 async def test_bubblewrap_stops_it(attack: Attack, bait: Bait) -> None:
     assert (await outcome(attack, "bubblewrap", bait)).detail == ""
 
@@ -50,7 +54,9 @@ async def test_every_tier_stops_what_it_says(attack: Attack, tier: str, bait: Ba
 
 
 @pytest.mark.parametrize("tier", TIERS[1:])
-@pytest.mark.parametrize("name", ["proc", "files", "tcp", "signal", "calls", "tree-hog", "forks-exit", "keeper"])
+@pytest.mark.parametrize(
+    "name", ["proc", "files", "tcp", "signal", "calls", "tree-hog", "forks-exit", "keeper"]
+)
 async def test_weaker_tiers_hold_what_matters_most(name: str, tier: str, bait: Bait) -> None:
     attack = next(attack for attack in ATTACKS if attack.name == name)
     assert (await outcome(attack, tier, bait)).detail == ""
@@ -110,7 +116,11 @@ asyncio.run(main())
 
 
 def with_mark(mark: str) -> list[int]:
-    return [process.pid for process in psutil.process_iter(["cmdline"]) if (process.info["cmdline"] or [""])[0] == mark]
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if (process.info["cmdline"] or [""])[0] == mark
+    ]
 
 
 def kill_agent(tier: str, children: int) -> int:
@@ -121,7 +131,9 @@ def kill_agent(tier: str, children: int) -> int:
     mark = f"gome-left-{os.urandom(6).hex()}"
     with tempfile.TemporaryDirectory(prefix="gome-killed-", dir="/var/tmp") as folder:
         os.chmod(folder, 0o755)
-        code = AGENT.format(tests=str(Path(__file__).parent), folder=folder, tier=tier, mark=mark, children=children)
+        code = AGENT.format(
+            tests=str(Path(__file__).parent), folder=folder, tier=tier, mark=mark, children=children
+        )
         agent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1])
         deadline = time.monotonic() + 120
         while len(with_mark(mark)) < 2 * children:
@@ -168,7 +180,9 @@ time.sleep(300)
 async def test_a_resumed_run_ends_what_a_killed_one_left(tmp_path: Path) -> None:
     """Where no PID namespace holds the tree together, and agent and keeper were killed at one stroke."""
     mark = f"gome-left-{os.urandom(6).hex()}"
-    code = AGENT.replace("SCRIPT = ", "UNUSED = ").format(tests="", folder=str(tmp_path), tier="none", mark=mark, children=0)
+    code = AGENT.replace("SCRIPT = ", "UNUSED = ").format(
+        tests="", folder=str(tmp_path), tier="none", mark=mark, children=0
+    )
     code = code.replace("script=SCRIPT", f"env={{'MARK': {mark!r}}}, script={ORPHANS!r}")
     agent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1])
     while len(with_mark(mark)) < 10:

@@ -86,7 +86,13 @@ def fresh(sandbox: Sandbox, tmp_path: Path) -> Play:
 async def nothing_lives_in(folder: Path) -> None:
     """No process has its home below the folder; the kernel takes a moment to take killed ones away."""
     for _ in range(50):
-        if not (left := [p.pid for p in psutil.process_iter(["cwd"]) if str(p.info["cwd"] or "").startswith(str(folder))]):
+        if not (
+            left := [
+                p.pid
+                for p in psutil.process_iter(["cwd"])
+                if str(p.info["cwd"] or "").startswith(str(folder))
+            ]
+        ):
             return
         await asyncio.sleep(0.1)
     raise AssertionError(f"still alive: {left}")

@@ -52,7 +52,11 @@ def test_detection_by_nvidia_smi(machine: Path) -> None:
     assert [(gpu.uuid, gpu.minor, gpu.title) for gpu in found] == [
         ("GPU-aaaa", 1, "NVIDIA Fake One (24 GiB)"), ("GPU-bbbb", 0, "NVIDIA Fake Two (80 GiB)"),
     ]  # fmt: skip
-    assert [Path(node).name for node in gpus.nodes(found[:1])] == ["nvidia1", "nvidiactl", "nvidia-uvm"]
+    assert [Path(node).name for node in gpus.nodes(found[:1])] == [
+        "nvidia1",
+        "nvidiactl",
+        "nvidia-uvm",
+    ]
 
 
 def test_choice(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +66,13 @@ def test_choice(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         gpus.devices("1,7")
     with pytest.raises(SandboxUnavailable, match="--gpus all: expected auto, none, or indices"):
         gpus.devices("all")
-    for setting, uuids in (("1", ["GPU-bbbb"]), ("GPU-bb,0", ["GPU-bbbb", "GPU-aaaa"]), ("", []), ("-1", []), ("0,9,1", ["GPU-aaaa"])):
+    for setting, uuids in (
+        ("1", ["GPU-bbbb"]),
+        ("GPU-bb,0", ["GPU-bbbb", "GPU-aaaa"]),
+        ("", []),
+        ("-1", []),
+        ("0,9,1", ["GPU-aaaa"]),
+    ):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", setting)
         assert [gpu.uuid for gpu in gpus.devices()] == uuids
 
@@ -73,7 +83,11 @@ def test_no_driver_no_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_only_scripts_that_speak_of_a_gpu_wait_for_one() -> None:
-    assert gpus.wants_gpu("import torch\n") and gpus.wants_gpu('LGBMClassifier(device="gpu")') and gpus.wants_gpu("device='cuda:0'")
+    assert (
+        gpus.wants_gpu("import torch\n")
+        and gpus.wants_gpu('LGBMClassifier(device="gpu")')
+        and gpus.wants_gpu("device='cuda:0'")
+    )
     assert not gpus.wants_gpu("import lightgbm\nmodel = lightgbm.LGBMClassifier()\n")
 
 
@@ -88,7 +102,13 @@ async def play(box: Local, machine: Path, name: str, n: int = 1) -> tuple[Execut
     workspace = machine / name
     workspace.mkdir()
     script = f"DEV = {str(machine / 'dev')!r}\n" + LOOK
-    job = Job(id=name, script=script, workspace=workspace, limits=Limits(gpus=n, wall_s=100), collect=["seen"])
+    job = Job(
+        id=name,
+        script=script,
+        workspace=workspace,
+        limits=Limits(gpus=n, wall_s=100),
+        collect=["seen"],
+    )
     began = time.monotonic()
     done = await box.run(job)
     return done, began, time.monotonic()
@@ -96,14 +116,27 @@ async def play(box: Local, machine: Path, name: str, n: int = 1) -> tuple[Execut
 
 async def test_jobs_share_out_the_gpus(machine: Path) -> None:
     box = Local(choose("auto"), None, gpus.devices())
-    done = [one for one, *_ in await asyncio.gather(*(play(box, machine, f"j{index}") for index in range(5)))]
+    done = [
+        one
+        for one, *_ in await asyncio.gather(
+            *(play(box, machine, f"j{index}") for index in range(5))
+        )
+    ]
     assert all(one.ok for one in done), done[0].output
     seen = [Path(one.files["seen"]).read_text() for one in done]
-    assert all(len(one.gpu_ids) == 1 and one.gpu_ids[0] in text for one, text in zip(done, seen, strict=True))
+    assert all(
+        len(one.gpu_ids) == 1 and one.gpu_ids[0] in text
+        for one, text in zip(done, seen, strict=True)
+    )
     assert {one.gpu_ids[0] for one in done} == {"GPU-aaaa", "GPU-bbbb"}
-    if box.tier == "bubblewrap":  # its own device and what every CUDA process needs; not the other's
+    if (
+        box.tier == "bubblewrap"
+    ):  # its own device and what every CUDA process needs; not the other's
         for one, text in zip(done, seen, strict=True):
-            assert ("nvidia1" in text, "nvidia0" in text) == (one.gpu_ids == ["GPU-aaaa"], one.gpu_ids == ["GPU-bbbb"])
+            assert ("nvidia1" in text, "nvidia0" in text) == (
+                one.gpu_ids == ["GPU-aaaa"],
+                one.gpu_ids == ["GPU-bbbb"],
+            )
 
 
 async def test_no_gpu_without_a_lease(machine: Path) -> None:
@@ -130,14 +163,25 @@ asyncio.run(main())
 def holder(machine: Path, hold: float) -> subprocess.Popen[str]:
     environment = os.environ | {"GOME_LEASES": str(machine / "leases")}
     code = HOLD.format(hold=hold)
-    return subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1], env=environment, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[1],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 def test_processes_never_hold_one_gpu_together(machine: Path) -> None:
-    spans = [[float(line) for line in process.communicate()[0].split()] for process in [holder(machine, 0.2) for _ in range(5)]]
+    spans = [
+        [float(line) for line in process.communicate()[0].split()]
+        for process in [holder(machine, 0.2) for _ in range(5)]
+    ]
     spans.sort()
     assert all(len(span) == 2 for span in spans)
-    assert all(before[1] <= after[0] + 0.05 for before, after in zip(spans, spans[1:], strict=False))
+    assert all(
+        before[1] <= after[0] + 0.05 for before, after in zip(spans, spans[1:], strict=False)
+    )
 
 
 def test_a_dead_holder_frees_its_gpu(machine: Path) -> None:
@@ -165,7 +209,9 @@ async def test_first_come_first_served(machine: Path) -> None:
         for number in range(3):
             waiters.append(asyncio.create_task(wait_turn(number)))
             await asyncio.sleep(0.05)
-        (machine / "leases/queue/00000000000000000000-1").write_text("")  # a ticket whose holder died
+        (machine / "leases/queue/00000000000000000000-1").write_text(
+            ""
+        )  # a ticket whose holder died
         waiters[1].cancel()
     await asyncio.gather(*waiters, return_exceptions=True)
     assert order == [0, 2]
@@ -188,6 +234,13 @@ async def test_torch_trains_on_a_real_gpu(tmp_path: Path) -> None:
     )
     workspace = tmp_path / "w"
     workspace.mkdir()
-    done = await box.run(Job(id="gpu", script=script, workspace=workspace, limits=Limits(gpus=1, memory_bytes=16 * 2**30)))
+    done = await box.run(
+        Job(
+            id="gpu",
+            script=script,
+            workspace=workspace,
+            limits=Limits(gpus=1, memory_bytes=16 * 2**30),
+        )
+    )
     assert done.ok, done.output
     assert done.output.startswith("1 ")

@@ -39,7 +39,11 @@ else:
 
 
 def crowd(mark: str) -> list[int]:
-    return [process.pid for process in psutil.process_iter(["cmdline"]) if (process.info["cmdline"] or [""])[0] == mark]
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if (process.info["cmdline"] or [""])[0] == mark
+    ]
 
 
 @pytest.mark.slow
@@ -65,7 +69,12 @@ def test_400_processes_die_with_the_agent_and_the_run_goes_on(tmp_path: Path) ->
     agent.wait()
     time.sleep(2)
     assert crowd(mark) == []
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], timeout=600).returncode == 0
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=Path(__file__).parents[1], timeout=600
+        ).returncode
+        == 0
+    )
     assert crowd(mark) == []
     assert len([event for event in events(folder, "attempt") if event["verdict"] != "failed"]) == 2
     assert events(folder, "run_ended")

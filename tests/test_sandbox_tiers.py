@@ -28,7 +28,9 @@ def anew(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     tiers.probe.cache_clear()
 
 
-def test_without_bubblewrap_the_next_tier_is_taken(anew: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_bubblewrap_the_next_tier_is_taken(
+    anew: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     if confine.landlock_abi() < 1:
         pytest.skip("no Landlock here")
     anew.setenv("PATH", str(tmp_path))
@@ -37,12 +39,20 @@ def test_without_bubblewrap_the_next_tier_is_taken(anew: pytest.MonkeyPatch, tmp
     assert "apt install bubblewrap" in chosen.sentence and "files" in chosen.enforced
 
 
-def test_where_nothing_starts_gome_refuses_and_says_what_to_do(anew: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_where_nothing_starts_gome_refuses_and_says_what_to_do(
+    anew: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     anew.setenv("PATH", str(tmp_path))
     anew.setattr(confine, "landlock_abi", lambda: 0)
     with pytest.raises(SandboxUnavailable) as refusal:
         tiers.choose("auto")
-    for words in ("bubblewrap is not installed", "no Landlock", "--security-opt seccomp=unconfined", "--sandbox e2b", "--isolation none"):
+    for words in (
+        "bubblewrap is not installed",
+        "no Landlock",
+        "--security-opt seccomp=unconfined",
+        "--sandbox e2b",
+        "--isolation none",
+    ):
         assert words in str(refusal.value)
     assert tiers.choose("none").sentence.startswith("Sandbox: NO isolation")
 
@@ -57,19 +67,31 @@ for name in ("bubblewrap", "userns", "landlock"):
 """
 
 
-@pytest.mark.skipif(confine.landlock_abi() < 1 or not confine.seccomp_known(), reason="no Landlock or no filter for this processor")
+@pytest.mark.skipif(
+    confine.landlock_abi() < 1 or not confine.seccomp_known(),
+    reason="no Landlock or no filter for this processor",
+)
 def test_where_namespaces_are_refused_landlock_holds() -> None:
-    done = subprocess.run([sys.executable, "-c", RESTRICTED], cwd=ROOT, capture_output=True, text=True, timeout=150)
-    lines = done.stdout.splitlines()
-    assert [line.split()[:2] for line in lines] == [["bubblewrap", "False"], ["userns", "False"], ["landlock", "True"]], (
-        done.stdout + done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", RESTRICTED], cwd=ROOT, capture_output=True, text=True, timeout=150
     )
+    lines = done.stdout.splitlines()
+    assert [line.split()[:2] for line in lines] == [
+        ["bubblewrap", "False"],
+        ["userns", "False"],
+        ["landlock", "True"],
+    ], done.stdout + done.stderr
     assert len(lines[1].split()) > 2  # says why
 
 
-def test_an_unknown_tier_for_this_machine_is_named(anew: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_unknown_tier_for_this_machine_is_named(
+    anew: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     anew.setenv("PATH", str(tmp_path))
-    with pytest.raises(SandboxUnavailable, match=r"no isolation available \(bubblewrap: bubblewrap is not installed\)"):
+    with pytest.raises(
+        SandboxUnavailable,
+        match=r"no isolation available \(bubblewrap: bubblewrap is not installed\)",
+    ):
         tiers.choose("bubblewrap")
 
 
@@ -83,7 +105,9 @@ async def test_two_jobs_of_root_are_two_ordinary_users(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         script = "import os, time\nprint(os.getuid())\ntime.sleep(1)"
-        jobs.append(Job(id=name, script=script, workspace=tmp_path / name, limits=Limits(wall_s=100)))
+        jobs.append(
+            Job(id=name, script=script, workspace=tmp_path / name, limits=Limits(wall_s=100))
+        )
     numbers = {int(done.output) for done in await asyncio.gather(*map(box.run, jobs))}
     assert len(numbers) == 2 and min(numbers) >= 64100
 

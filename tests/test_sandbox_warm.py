@@ -27,7 +27,9 @@ async def box(tmp_path: Path) -> AsyncIterator[Local]:
     assert not list(tmp_path.glob(".warm-*"))
 
 
-async def play(box: Local, folder: Path, script: str, *, trace: str = "t0", **limits: Any) -> Execution:
+async def play(
+    box: Local, folder: Path, script: str, *, trace: str = "t0", **limits: Any
+) -> Execution:
     workspace = folder / f"w{len(list(folder.glob('w*')))}"
     workspace.mkdir()
     (folder / "data.csv").write_text("a\n1\n")
@@ -50,13 +52,22 @@ print(numpy.random.rand())
 """
 
 
-async def test_scripts_of_one_trace_share_an_interpreter_and_nothing_else(box: Local, tmp_path: Path) -> None:
+async def test_scripts_of_one_trace_share_an_interpreter_and_nothing_else(
+    box: Local, tmp_path: Path
+) -> None:
     first, second = await play(box, tmp_path, SEES), await play(box, tmp_path, SEES)
     assert first.ok, first.output
     lines = [one.output.splitlines() for one in (first, second)]
-    assert lines[0][0] == "True __main__ solution.py ['solution.py'] ['a', '1'] ['input', 'solution.py']" == lines[1][0]
+    assert (
+        lines[0][0]
+        == "True __main__ solution.py ['solution.py'] ['a', '1'] ['input', 'solution.py']"
+        == lines[1][0]
+    )
     assert lines[0][1] != lines[1][1]  # random numbers are not those of the sibling
-    assert Path(first.files["oof.csv"]).read_text() == "x" and set(second.files) == {"oof.csv", "old.txt"}
+    assert Path(first.files["oof.csv"]).read_text() == "x" and set(second.files) == {
+        "oof.csv",
+        "old.txt",
+    }
     assert box.warm and len(box.warm.zygotes) == 1
 
 
@@ -65,7 +76,10 @@ async def test_ends_are_seen_as_from_a_cold_start(box: Local, tmp_path: Path) ->
     failed = await play(box, tmp_path, "x = 1\nraise ValueError('boom')")
     assert (failed.end, failed.exit_code) == ("exit", 1)
     assert (
-        failed.output.startswith('Traceback (most recent call last):\n  File "/job/solution.py", line 2') and "zygote" not in failed.output
+        failed.output.startswith(
+            'Traceback (most recent call last):\n  File "/job/solution.py", line 2'
+        )
+        and "zygote" not in failed.output
     )
     assert (await play(box, tmp_path, "import sys; sys.exit(7)")).exit_code == 7
     assert (await play(box, tmp_path, "import os; os._exit(3)")).exit_code == 3
@@ -73,7 +87,9 @@ async def test_ends_are_seen_as_from_a_cold_start(box: Local, tmp_path: Path) ->
     late = await play(box, tmp_path, "import time; time.sleep(100)", wall_s=2, grace_s=1)
     assert late.end == "timeout"
     assert (await play(box, tmp_path, "print('again')")).output == "again\n"
-    killed = await play(box, tmp_path, "import os; os.kill(os.getppid(), 9); import time; time.sleep(50)")
+    killed = await play(
+        box, tmp_path, "import os; os.kill(os.getppid(), 9); import time; time.sleep(50)"
+    )
     assert killed.signal == 9
     assert (await play(box, tmp_path, "print('again')")).output == "again\n"
 
@@ -95,17 +111,19 @@ async def test_libraries_work_after_the_fork(box: Local, tmp_path: Path) -> None
 
 async def test_nothing_of_a_script_lives_on(box: Local, tmp_path: Path) -> None:
     mark = f"gome-warm-{os.urandom(4).hex()}"
-    script = (
-        f"import os\nfor _ in range(5):\n    if os.fork() == 0:\n        os.setsid()\n        os.execv('/bin/sleep', [{mark!r}, '300'])"
-    )
+    script = f"import os\nfor _ in range(5):\n    if os.fork() == 0:\n        os.setsid()\n        os.execv('/bin/sleep', [{mark!r}, '300'])"
     assert (await play(box, tmp_path, script)).ok
     await asyncio.sleep(0.2)
-    assert [p.pid for p in psutil.process_iter(["cmdline"]) if (p.info["cmdline"] or [""])[0] == mark] == []
+    assert [
+        p.pid for p in psutil.process_iter(["cmdline"]) if (p.info["cmdline"] or [""])[0] == mark
+    ] == []
 
 
 @pytest.mark.slow
 async def test_a_cancelled_script_takes_its_interpreter_along(box: Local, tmp_path: Path) -> None:
-    going = asyncio.create_task(play(box, tmp_path, "import time; open('begun', 'w'); time.sleep(300)"))
+    going = asyncio.create_task(
+        play(box, tmp_path, "import time; open('begun', 'w'); time.sleep(300)")
+    )
     while not list(tmp_path.glob(".warm-*/begun")):
         assert not going.done()
         await asyncio.sleep(0.1)

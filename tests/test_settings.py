@@ -21,7 +21,9 @@ def test_resolved_settings_are_stored_and_read_back_the_same(name: str) -> None:
     assert Settings.model_validate(chosen.model_dump()) == chosen
 
 
-@pytest.mark.parametrize("given", [{"preset": "best"}, {"embedding": "minilm"}, {"ranking": "newest"}])
+@pytest.mark.parametrize(
+    "given", [{"preset": "best"}, {"embedding": "minilm"}, {"ranking": "newest"}]
+)
 def test_unknown_names_are_refused(given: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
         Settings.model_validate(given)

@@ -27,12 +27,22 @@ async def test_a_trace_recalls_what_another_measured_before_they_ever_met(tmp_pa
     task = write_task(tmp_path / "task")
     memory = str(tmp_path / "memory")
     player = Listener([HONEST.format(noise=noise) for noise in (3, 1, 0.5, 0.3, 0.2)])
-    outcome = await start(str(task), quick(tmp_path, traces=2, steps=5, merge_every=5, memory=memory, time_s=600), reasoner=player)
+    outcome = await start(
+        str(task),
+        quick(tmp_path, traces=2, steps=5, merge_every=5, memory=memory, time_s=600),
+        reasoner=player,
+    )
     assert len(events(outcome.folder, "merged")) == 1
-    seen = {(event["trace"], hint["where"].split(", ")[1]) for event in events(outcome.folder, "recalled") for hint in event["hints"]}
+    seen = {
+        (event["trace"], hint["where"].split(", ")[1])
+        for event in events(outcome.folder, "recalled")
+        for hint in event["hints"]
+    }
     assert (0, "trace 1") in seen or (1, "trace 0") in seen
     record = ls(memory)[0]
-    assert "training rows" in record.context and "\n+" in record.diff and "random.gauss" in record.diff
+    assert (
+        "training rows" in record.context and "\n+" in record.diff and "random.gauss" in record.diff
+    )
     last = player.briefs[-1]
     assert any("measured hypotheses" in line for line in last.calibration)
 
@@ -41,4 +51,6 @@ async def test_nothing_is_shared_where_sharing_and_memory_are_off(tmp_path: Path
     task = write_task(tmp_path / "task")
     player = Listener([HONEST.format(noise=noise) for noise in (3, 1, 0.5)])
     await start(str(task), quick(tmp_path, traces=2, sharing=False, time_s=600), reasoner=player)
-    assert player.briefs and all(not (brief.others or brief.in_flight or brief.hints) for brief in player.briefs)
+    assert player.briefs and all(
+        not (brief.others or brief.in_flight or brief.hints) for brief in player.briefs
+    )

@@ -27,7 +27,11 @@ class Receiver:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.bodies.append(gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body)
+                outer.bodies.append(
+                    gzip.decompress(body)
+                    if self.headers.get("Content-Encoding") == "gzip"
+                    else body
+                )
                 outer.headers.append((self.path, dict(self.headers)))
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
@@ -37,14 +41,24 @@ class Receiver:
                 return None
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        threading.Thread(
+            target=self.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        ).start()
         self.url = f"http://127.0.0.1:{self.http.server_port}"
 
     def spans(self) -> list[Any]:
-        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+            ExportTraceServiceRequest,
+        )
 
         requests = [ExportTraceServiceRequest.FromString(body) for body in self.bodies]
-        return [span for one in requests for resource in one.resource_spans for scope in resource.scope_spans for span in scope.spans]
+        return [
+            span
+            for one in requests
+            for resource in one.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
 
     def close(self) -> None:
         self.http.shutdown()
@@ -60,7 +74,9 @@ def receiver() -> Iterator[Receiver]:
 
 
 def plain(span: Any) -> dict[str, Any]:
-    return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in span.attributes}
+    return {
+        each.key: getattr(each.value, each.value.WhichOneof("value")) for each in span.attributes
+    }
 
 
 def ancestry(span: Any, known: dict[bytes, Any]) -> list[str]:
@@ -71,13 +87,20 @@ def ancestry(span: Any, known: dict[bytes, Any]) -> list[str]:
     return names
 
 
-async def test_a_run_arrives_at_a_collector(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_run_arrives_at_a_collector(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20secret-of-the-collector")
+    monkeypatch.setenv(
+        "OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20secret-of-the-collector"
+    )
     task = write_task(tmp_path / "task")
     player = Player([HONEST.format(noise=3), FAULTS["crash"], *scripts()[3:]])
     done = await start(str(task), quick(tmp_path, steps=3, otel=True), reasoner=player)
-    assert receiver.headers[0][0] == "/v1/traces" and receiver.headers[0][1]["authorization"] == "Bearer secret-of-the-collector"
+    assert (
+        receiver.headers[0][0] == "/v1/traces"
+        and receiver.headers[0][1]["authorization"] == "Bearer secret-of-the-collector"
+    )
     found = receiver.spans()
     known = {span.span_id: span for span in found}
     lines = {" < ".join(ancestry(span, known)) for span in found}
@@ -95,29 +118,63 @@ async def test_a_run_arrives_at_a_collector(tmp_path: Path, receiver: Receiver, 
         above = known.get(span.parent_span_id)
         assert span.start_time_unix_nano <= span.end_time_unix_nano
         assert (
-            above is None or above.start_time_unix_nano <= span.start_time_unix_nano <= span.end_time_unix_nano <= above.end_time_unix_nano
+            above is None
+            or above.start_time_unix_nano
+            <= span.start_time_unix_nano
+            <= span.end_time_unix_nano
+            <= above.end_time_unix_nano
         )
     root = plain(next(span for span in found if span.name == "run"))
-    assert root["gome.reason"] == "budget" and root["gome.score"] == done.score and root["gome.run"] == done.run
+    assert (
+        root["gome.reason"] == "budget"
+        and root["gome.score"] == done.score
+        and root["gome.run"] == done.run
+    )
     sent = b"".join(receiver.bodies)
-    assert b"gome" in sent and b"play script" not in sent and b"import csv" not in sent and b"boom" not in sent
+    assert (
+        b"gome" in sent
+        and b"play script" not in sent
+        and b"import csv" not in sent
+        and b"boom" not in sent
+    )
     assert str(tmp_path).encode() not in sent and b"Predict the label" not in sent
 
 
-async def test_a_collector_that_is_not_there_costs_a_warning(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_collector_that_is_not_there_costs_a_warning(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     receiver.close()
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
-    done = await start(str(write_task(tmp_path / "task")), quick(tmp_path, steps=1, otel=True), reasoner=Player(scripts()))
+    done = await start(
+        str(write_task(tmp_path / "task")),
+        quick(tmp_path, steps=1, otel=True),
+        reasoner=Player(scripts()),
+    )
     assert done.reason == "budget: steps"
-    (said,) = [event["message"] for event in events(done.folder, "warning") if "OpenTelemetry" in event["message"]]
-    assert "goes on without its spans" in said and not any(isinstance(each, Once) for each in LOGGER.handlers)
+    (said,) = [
+        event["message"]
+        for event in events(done.folder, "warning")
+        if "OpenTelemetry" in event["message"]
+    ]
+    assert "goes on without its spans" in said and not any(
+        isinstance(each, Once) for each in LOGGER.handlers
+    )
 
 
-async def test_without_the_packages_it_is_told_before_anything_is_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+async def test_without_the_packages_it_is_told_before_anything_is_spent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        __import__("sys").modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None
+    )
     with pytest.raises(RunError, match=r"pip install 'gome\[otel\]'"):
-        await start(str(write_task(tmp_path / "task")), quick(tmp_path, otel=True), folder=tmp_path / "run", reasoner=Player(scripts()))
+        await start(
+            str(write_task(tmp_path / "task")),
+            quick(tmp_path, otel=True),
+            folder=tmp_path / "run",
+            reasoner=Player(scripts()),
+        )
     assert not (tmp_path / "run").exists()
 
 
@@ -130,12 +187,38 @@ def test_spans_go_below_those_of_the_program_that_embeds_gome() -> None:
     provider.add_span_processor(SimpleSpanProcessor(memory))
     listener = Spans(provider, "r1")
     with provider.get_tracer("app").start_as_current_span("request"):
-        listener.on_event({"ev": "run_started", "t": 1.0, "run": "r1", "settings": {"key": "secret"}})
-    listener.on_event({"ev": "drafted", "t": 3.0, "seconds": 2.0, "trace": 0, "step": 0, "attempt": "t0s0", "summary": "private"})
-    listener.on_event({"ev": "execution_finished", "t": 5.0, "seconds": 1.5, "trace": 0, "step": 0, "attempt": "t0s0", "end": "exit"})
+        listener.on_event(
+            {"ev": "run_started", "t": 1.0, "run": "r1", "settings": {"key": "secret"}}
+        )
+    listener.on_event(
+        {
+            "ev": "drafted",
+            "t": 3.0,
+            "seconds": 2.0,
+            "trace": 0,
+            "step": 0,
+            "attempt": "t0s0",
+            "summary": "private",
+        }
+    )
+    listener.on_event(
+        {
+            "ev": "execution_finished",
+            "t": 5.0,
+            "seconds": 1.5,
+            "trace": 0,
+            "step": 0,
+            "attempt": "t0s0",
+            "end": "exit",
+        }
+    )
     listener.close()  # killed here: what was open ends with the last event
     found = {span.name: span for span in memory.get_finished_spans()}
     assert set(found) == {"request", "run", "round", "step", "draft", "execute"}
     assert found["run"].parent.span_id == found["request"].context.span_id
-    assert (found["execute"].start_time, found["execute"].end_time, found["step"].end_time) == (3_500_000_000, 5_000_000_000, 5_000_000_000)
+    assert (found["execute"].start_time, found["execute"].end_time, found["step"].end_time) == (
+        3_500_000_000,
+        5_000_000_000,
+        5_000_000_000,
+    )
     assert "private" not in str([dict(span.attributes or {}) for span in found.values()])

@@ -32,13 +32,25 @@ class Listening(Player):
     async def diagnose(self, brief: DiagnoseBrief) -> Diagnosis:
         self.said.append(brief.said)
         step = brief.stage.step
-        ideas = [Hypothesis(id=f"h{step}{letter}", challenge="noise", statement=f"idea {letter}", component="model") for letter in "ab"]
+        ideas = [
+            Hypothesis(
+                id=f"h{step}{letter}",
+                challenge="noise",
+                statement=f"idea {letter}",
+                component="model",
+            )
+            for letter in "ab"
+        ]
         return Diagnosis(hypotheses=ideas)
 
     async def update(self, brief: UpdateBrief) -> Solution:
         hypothesis = brief.diagnosis.hypotheses[0]
         self.asked.append(hypothesis.statement)
-        return Solution(script=self.scripts[brief.stage.step], summary=hypothesis.statement, hypothesis=hypothesis)
+        return Solution(
+            script=self.scripts[brief.stage.step],
+            summary=hypothesis.statement,
+            hypothesis=hypothesis,
+        )
 
 
 def asker(*answers: Answer | None) -> tuple[list[Question], Any]:
@@ -54,7 +66,9 @@ def asker(*answers: Answer | None) -> tuple[list[Question], Any]:
 
 async def test_an_unattended_run_never_waits(tmp_path: Path) -> None:
     asked, ask = asker()
-    done = await start(str(write_task(tmp_path / "task")), quick(tmp_path, steps=2), reasoner=Listening(), ask=ask)
+    done = await start(
+        str(write_task(tmp_path / "task")), quick(tmp_path, steps=2), reasoner=Listening(), ask=ask
+    )
     assert done.reason == "budget: steps" and asked == []
 
 
@@ -62,7 +76,10 @@ async def test_what_a_person_answers_is_done(tmp_path: Path) -> None:
     player = Listening()
     asked, ask = asker(
         Answer(),
-        Answer(choose=[Choose(trace=0, hypothesis="h1b", statement="idea b, but on logs")], hint="the target is skewed"),
+        Answer(
+            choose=[Choose(trace=0, hypothesis="h1b", statement="idea b, but on logs")],
+            hint="the target is skewed",
+        ),
         Answer(budget=Budget(steps=5)),
         Answer(choose=[Choose(trace=0, statement="my own idea")]),
     )
@@ -93,9 +110,9 @@ async def test_a_run_without_a_person_waits_resumable_and_repeats_nothing(tmp_pa
     assert waiting.waiting and len(attempts(waiting.folder)) == 1
     asked, ask = asker(Answer())
     done = await resume(waiting.folder, reasoner=player, ask=ask)
-    assert done.reason == "budget: steps" and len(events(done.folder, "execution_started")) == 2 + bool(
-        events(done.folder, "finalized")[0]["refit"]
-    )
+    assert done.reason == "budget: steps" and len(
+        events(done.folder, "execution_started")
+    ) == 2 + bool(events(done.folder, "finalized")[0]["refit"])
 
 
 @pytest.mark.slow
@@ -105,7 +122,9 @@ async def test_stuck_asks_before_the_rescue(tmp_path: Path) -> None:
     asked, ask = asker()
     settings = quick(tmp_path, steps=4, steer="stuck", patience=3)
     await start(str(write_task(tmp_path / "task")), settings, reasoner=player, ask=ask)
-    assert [question.round for question in asked] == [3] and "gained nothing for 2 rounds" in asked[0].why
+    assert [question.round for question in asked] == [3] and "gained nothing for 2 rounds" in asked[
+        0
+    ].why
 
 
 # the terminal
@@ -115,8 +134,26 @@ QUESTION = Question(
     why="trace 0 has gained nothing for 2 rounds",
     metric="auc",
     best={"attempt": "t0s1", "trace": 0, "score": 0.91, "se": 0.01},
-    standings=[{"trace": 0, "step": 3, "score": 0.91, "best": "t0s1", "accepted": 1, "stagnant": 2, "pinned": False}],
-    proposals=[Proposal(trace=0, hypothesis="h1", statement="use logs\x1b[2J", component="features", confidence=0.6)],
+    standings=[
+        {
+            "trace": 0,
+            "step": 3,
+            "score": 0.91,
+            "best": "t0s1",
+            "accepted": 1,
+            "stagnant": 2,
+            "pinned": False,
+        }
+    ],
+    proposals=[
+        Proposal(
+            trace=0,
+            hypothesis="h1",
+            statement="use logs\x1b[2J",
+            component="features",
+            confidence=0.6,
+        )
+    ],
     used={"time_s": 60.0, "executions": 4},
     limits={"time_s": 3600.0},
 )
@@ -127,7 +164,10 @@ QUESTION = Question(
     [
         ([], Answer()),
         (["try 0 h1"], Answer(choose=[Choose(trace=0, hypothesis="h1")])),
-        (["try 0 h1: in my words"], Answer(choose=[Choose(trace=0, hypothesis="h1", statement="in my words")])),
+        (
+            ["try 0 h1: in my words"],
+            Answer(choose=[Choose(trace=0, hypothesis="h1", statement="in my words")]),
+        ),
         (["try 0: my own: idea"], Answer(choose=[Choose(trace=0, statement="my own: idea")])),
         (["hint one", "hint two"], Answer(hint="one two")),
         (["steps 12", "time 2h"], Answer(budget=Budget(steps=12, time_s=7200))),
@@ -141,7 +181,10 @@ def test_lines_become_an_answer(lines: list[str], wanted: Answer) -> None:
     assert "\x1b" not in said[0] and "use logs" in said[0]
 
 
-@pytest.mark.parametrize("line", ["foo", "try 7 h1", "try 0 h9", "try 0", "steps many", "steps 0", "time soon", "pin x", "hint"])
+@pytest.mark.parametrize(
+    "line",
+    ["foo", "try 7 h1", "try 0 h9", "try 0", "steps many", "steps 0", "time soon", "pin x", "hint"],
+)
 def test_a_line_that_cannot_be_read_is_said_again(line: str) -> None:
     said: list[str] = []
     given = iter([line, "hint kept", ""])
@@ -157,7 +200,12 @@ def test_control_c_leaves_the_question_open() -> None:
 
 
 def test_answers_by_api_are_checked() -> None:
-    for wrong in ({"stopp": True}, {"hint": "x" * 5000}, {"budget": {"steps": 0}}, {"choose": [{"trace": -1}]}):
+    for wrong in (
+        {"stopp": True},
+        {"hint": "x" * 5000},
+        {"budget": {"steps": 0}},
+        {"choose": [{"trace": -1}]},
+    ):
         with pytest.raises(ValidationError):
             Answer.model_validate(wrong)
     assert answer_of([], QUESTION) == Answer()
@@ -185,10 +233,17 @@ def test_the_hint_command_says_what_the_run_will_read(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "one"
     run.mkdir(parents=True)
     (run / "run.json").write_text("{}")
-    done = CliRunner().invoke(app, ["hint", "one", "mind the skew", "--trace", "1", "--runs-dir", str(tmp_path / "runs")])
+    done = CliRunner().invoke(
+        app, ["hint", "one", "mind the skew", "--trace", "1", "--runs-dir", str(tmp_path / "runs")]
+    )
     assert done.exit_code == 0 and "mind the skew" in done.stdout
     assert json.loads((run / "hints.jsonl").read_text())["trace"] == 1
-    assert CliRunner().invoke(app, ["hint", "one", "  ", "--runs-dir", str(tmp_path / "runs")]).exit_code == 2
+    assert (
+        CliRunner()
+        .invoke(app, ["hint", "one", "  ", "--runs-dir", str(tmp_path / "runs")])
+        .exit_code
+        == 2
+    )
 
 
 async def test_a_hint_reaches_the_next_brief_of_a_running_run(tmp_path: Path) -> None:
@@ -199,18 +254,33 @@ async def test_a_hint_reaches_the_next_brief_of_a_running_run(tmp_path: Path) ->
             add_hint(tmp_path / "run", "prefer small models")
 
     done = await start(
-        str(write_task(tmp_path / "task")), quick(tmp_path, steps=3), folder=tmp_path / "run", reasoner=player, listeners=[listener]
+        str(write_task(tmp_path / "task")),
+        quick(tmp_path, steps=3),
+        folder=tmp_path / "run",
+        reasoner=player,
+        listeners=[listener],
     )
     assert done.reason == "budget: steps" and player.said == [[], ["prefer small models"]]
 
 
-@pytest.mark.parametrize(("told", "said"), [("h1b", "idea b"), ("h1b: idea c", "idea c"), ("look at:\x1b the tails", "look at: the tails")])
-async def test_a_hypothesis_written_into_the_state_is_the_next_step(tmp_path: Path, told: str, said: str) -> None:
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("h1b", "idea b"),
+        ("h1b: idea c", "idea c"),
+        ("look at:\x1b the tails", "look at: the tails"),
+    ],
+)
+async def test_a_hypothesis_written_into_the_state_is_the_next_step(
+    tmp_path: Path, told: str, said: str
+) -> None:
     from graph.build import build_graph
     from run.checkpoints.open import open_checkpoints, thread_id
 
     player, (_, ask) = Listening(), asker(Answer(), None)
-    waiting = await start(str(write_task(tmp_path / "task")), quick(tmp_path, steer="each"), reasoner=player, ask=ask)
+    waiting = await start(
+        str(write_task(tmp_path / "task")), quick(tmp_path, steer="each"), reasoner=player, ask=ask
+    )
     assert waiting.reason == "waiting" and player.asked == ["idea a"]
     async with open_checkpoints(waiting.folder) as saver:
         graph, config = build_graph(saver), {"configurable": {"thread_id": thread_id(waiting.run)}}

@@ -26,7 +26,9 @@ from run.checkpoints.open import thread_id
 
 def test_the_drawn_graph_in_the_docs_is_current() -> None:
     text = (ROOT / "docs" / "studio.md").read_text()
-    assert graph.get_graph(xray=True).draw_mermaid().strip() in text, "run `python -m tools.draw` and commit docs/studio.md"
+    assert graph.get_graph(xray=True).draw_mermaid().strip() in text, (
+        "run `python -m tools.draw` and commit docs/studio.md"
+    )
 
 
 def test_the_repositorys_langgraph_json_is_what_gome_studio_writes() -> None:
@@ -38,8 +40,16 @@ def test_the_repositorys_langgraph_json_is_what_gome_studio_writes() -> None:
 
 def test_every_setting_reads_as_a_form() -> None:
     fields = Settings.model_json_schema()["properties"]
-    assert [name for name, field in fields.items() if not field.get("description") or not field.get("title")] == []
-    assert fields["policy"]["enum"] and fields["traces"]["minimum"] == 1 and fields["steps"]["default"] == 8
+    assert [
+        name
+        for name, field in fields.items()
+        if not field.get("description") or not field.get("title")
+    ] == []
+    assert (
+        fields["policy"]["enum"]
+        and fields["traces"]["minimum"] == 1
+        and fields["steps"]["default"] == 8
+    )
 
 
 @pytest.fixture
@@ -63,7 +73,9 @@ async def test_everything_that_studio_asks(server: Server, tmp_path: Path) -> No
         thread, "gome", input=given, context=context, stream_mode=["values", "updates", "custom"], stream_subgraphs=True, durability="sync",
     )]  # fmt: skip
     kinds = {part.event.split("|")[0] for part in parts}
-    assert {"values", "updates", "custom"} <= kinds, [part for part in parts if part.event == "error"]
+    assert {"values", "updates", "custom"} <= kinds, [
+        part for part in parts if part.event == "error"
+    ]
     assert any("trace:" in part.event for part in parts)
     state = await client.threads.get_state(thread, subgraphs=True)
     assert state["next"] == ["steer"] and state["values"]["round"] == 1
@@ -90,20 +102,28 @@ async def forms_and_drawing(client: Any, server: Server) -> None:
     preflight = {"Access-Control-Request-Method": "POST"}
     async with httpx.AsyncClient() as web:
         good = await web.options(f"{server.url}/threads", headers=preflight | {"Origin": STUDIO})
-        bad = await web.options(f"{server.url}/threads", headers=preflight | {"Origin": "https://evil.example"})
+        bad = await web.options(
+            f"{server.url}/threads", headers=preflight | {"Origin": "https://evil.example"}
+        )
     assert good.headers.get("access-control-allow-origin") == STUDIO
     assert bad.headers.get("access-control-allow-origin") not in ("*", "https://evil.example")
 
 
 async def answered(client: Any, thread: str, answer: dict[str, Any]) -> None:
-    await client.runs.wait(thread, "gome", command={"resume": answer}, context=None, durability="sync")
+    await client.runs.wait(
+        thread, "gome", command={"resume": answer}, context=None, durability="sync"
+    )
 
 
 async def forked(client: Any, thread: str) -> None:
     """From an earlier round with an edited state: a new branch of the history."""
     history = await client.threads.get_history(thread, limit=100)
-    early = next(each for each in history if each["values"].get("round") == 1 and each["next"] == ["steer"])
-    config = await client.threads.update_state(thread, {"steps": 4}, as_node="merge", checkpoint=early["checkpoint"])
+    early = next(
+        each for each in history if each["values"].get("round") == 1 and each["next"] == ["steer"]
+    )
+    config = await client.threads.update_state(
+        thread, {"steps": 4}, as_node="merge", checkpoint=early["checkpoint"]
+    )
     assert config["checkpoint"]["checkpoint_id"] != early["checkpoint"]["checkpoint_id"]
     assert (await client.threads.get_state(thread))["values"]["steps"] == 4
 
@@ -112,7 +132,9 @@ async def cancelled_and_gone_on(client: Any, server: Server, thread: str, folder
     """A cancel, then a kill -9 of the server in the middle of a script: nothing is lost, nothing finished is run again."""
     for _ in range(2):  # the branch first finds what the first one had done, and asks again
         await answered(client, thread, {"stop": False})
-    run = await client.runs.create(thread, "gome", command={"resume": {"hint": "", "stop": False}}, durability="sync")
+    run = await client.runs.create(
+        thread, "gome", command={"resume": {"hint": "", "stop": False}}, durability="sync"
+    )
     await asyncio.sleep(0.5)
     await client.runs.cancel(thread, run["run_id"], wait=True)
     await client.runs.create(thread, "gome", input=None, durability="sync")
@@ -129,19 +151,50 @@ async def cancelled_and_gone_on(client: Any, server: Server, thread: str, folder
         if state["next"] == ["steer"] and state["tasks"] and state["tasks"][0]["interrupts"]:
             await answered(client, thread, {"stop": True})
         await asyncio.sleep(1)
-    assert not state["next"] and state["values"]["round"] >= before and Path(state["values"]["submission"]).is_file()
+    assert (
+        not state["next"]
+        and state["values"]["round"] >= before
+        and Path(state["values"]["submission"]).is_file()
+    )
     await client.aclose()
     assert run_twice(folder) == [] and events(folder, "finalized")
 
 
 def from_the_command_line(tmp_path: Path, url: str) -> str:
     """A run of two rounds that `gome run` and `gome resume` have made, and that now waits for a person; its name."""
-    environment = os.environ | {"OPENAI_API_KEY": "none", "XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {
+        "OPENAI_API_KEY": "none",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "PYTHONPATH": str(ROOT),
+    }
     runs = ["--runs-dir", "runs"]
-    begin = ["run", "task", "--model", "scripted", "--base-url", url, "--traces", "1", "--steps", "6", "--memory", "off", "--steer", "each"]
+    begin = [
+        "run",
+        "task",
+        "--model",
+        "scripted",
+        "--base-url",
+        url,
+        "--traces",
+        "1",
+        "--steps",
+        "6",
+        "--memory",
+        "off",
+        "--steer",
+        "each",
+    ]
     for words in ([*begin, *runs], ["resume", *runs, "--answer", "{}"]):
         command = [sys.executable, "-m", "gome", *words]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400)
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=400,
+        )
         assert done.returncode == 3, done.stderr
     (folder,) = (tmp_path / "runs").iterdir()
     return folder.name
@@ -149,21 +202,33 @@ def from_the_command_line(tmp_path: Path, url: str) -> str:
 
 async def told_next(client: Any, thread: str, words: str, checkpoint: Any = None) -> dict[str, Any]:
     """The record of the step that follows when these words are written into the state of trace 0."""
-    state = await client.threads.get_state(thread, checkpoint=checkpoint) if checkpoint else await client.threads.get_state(thread)
+    state = (
+        await client.threads.get_state(thread, checkpoint=checkpoint)
+        if checkpoint
+        else await client.threads.get_state(thread)
+    )
     row = state["values"]["traces"]["0"] | {"told": words}
-    await client.threads.update_state(thread, {"traces": {"0": row}}, as_node="merge", checkpoint=checkpoint)
+    await client.threads.update_state(
+        thread, {"traces": {"0": row}}, as_node="merge", checkpoint=checkpoint
+    )
     await client.runs.wait(thread, "gome", input=None, durability="sync")
-    assert (await client.threads.get_state(thread))["tasks"][0]["interrupts"], "the person is asked before it goes on"
+    assert (await client.threads.get_state(thread))["tasks"][0]["interrupts"], (
+        "the person is asked before it goes on"
+    )
     await answered(client, thread, {"stop": False})
     values = (await client.threads.get_state(thread))["values"]
     head = values["traces"]["0"]["head"]
-    record: dict[str, Any] = json.loads((Path(values["run_dir"]) / "artifacts" / head[:2] / head).read_text())
+    record: dict[str, Any] = json.loads(
+        (Path(values["run_dir"]) / "artifacts" / head[:2] / head).read_text()
+    )
     return record
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-async def test_a_run_of_the_command_line_is_looked_at_edited_forked_and_gone_on_with(tmp_path: Path) -> None:
+async def test_a_run_of_the_command_line_is_looked_at_edited_forked_and_gone_on_with(
+    tmp_path: Path,
+) -> None:
     pytest.importorskip("langgraph_api", reason="needs the extra `studio`")
     write_task(tmp_path / "task")
     with Endpoint(by_place(0)) as endpoint:
@@ -183,8 +248,15 @@ async def looked_at_and_gone_on_with(client: Any, server: Server, name: str) -> 
     while thread not in server.log.read_text():  # the terminal names it once the thread is there
         await asyncio.sleep(0.2)
     assert (await client.threads.get(thread))["metadata"]["run"] == name
-    state, history = await client.threads.get_state(thread), await client.threads.get_history(thread, limit=100)
-    assert state["next"] == ["steer"] and state["values"]["round"] == 2 and state["tasks"][0]["interrupts"][0]["value"]["proposals"]
+    state, history = (
+        await client.threads.get_state(thread),
+        await client.threads.get_history(thread, limit=100),
+    )
+    assert (
+        state["next"] == ["steer"]
+        and state["values"]["round"] == 2
+        and state["tasks"][0]["interrupts"][0]["value"]["proposals"]
+    )
     assert [each["values"]["round"] for each in history if each["next"] == ["steer"]][-1] == 1
     edited = await told_next(client, thread, "h2: less noise, in the person's words")
     assert (edited["id"], edited["hypothesis"]["id"], edited["hypothesis"]["statement"]) == (

@@ -37,7 +37,9 @@ class Life:
         if state["values"].get("submission") and not state["next"]:
             return False
         given = None if state["values"] else self.given
-        await client.runs.create(self.thread, "gome", input=given, context=self.context, durability="sync")
+        await client.runs.create(
+            self.thread, "gome", input=given, context=self.context, durability="sync"
+        )
         return True
 
     def finished(self) -> int:
@@ -61,7 +63,10 @@ async def killed_often(server: Server, life: Life, moments: random.Random, most:
     for n in range(most):
         began = time.monotonic()
         client = await up(server)
-        print(f"server up after {time.monotonic() - began:.1f} s; {life.finished()} scripts had ended", flush=True)
+        print(
+            f"server up after {time.monotonic() - began:.1f} s; {life.finished()} scripts had ended",
+            flush=True,
+        )
         goes = await life.lives(client, moments.choice((0, 0, 1, 1, 2)), moments.uniform(0, 2.5))
         await client.aclose()
         if not goes:

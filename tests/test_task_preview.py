@@ -31,7 +31,17 @@ def seen(root: Path) -> str:
     inputs = {path.name: str(path) for path in root.iterdir()}
     return preview(
         Prepared(
-            task=task, public="", private="", inputs=inputs, id="id", columns=["id"], n_train=1, n_test=1, n_audit=0, seed=0, data_hash=""
+            task=task,
+            public="",
+            private="",
+            inputs=inputs,
+            id="id",
+            columns=["id"],
+            n_train=1,
+            n_test=1,
+            n_audit=0,
+            seed=0,
+            data_hash="",
         )
     )
 
@@ -46,7 +56,11 @@ def test_thousands_of_folders_become_one_line_with_a_sample(tmp_path: Path) -> N
         folder.mkdir(parents=True)
         (folder / "scan.png").write_bytes(png(64, 48))
     text = seen(tmp_path)
-    assert "2,400 subfolders" in text and '"case_0000" … "case_2399"' in text and "64 x 48 pixels" in text
+    assert (
+        "2,400 subfolders" in text
+        and '"case_0000" … "case_2399"' in text
+        and "64 x 48 pixels" in text
+    )
     assert len(text) < 400 and text.count("case_") == 3
 
 
@@ -61,7 +75,12 @@ def test_archives_are_told_once_with_what_they_hold(tmp_path: Path) -> None:
             info.size = 2
             tar.addfile(info, io.BytesIO(b"hi"))
     text = seen(tmp_path)
-    assert '"train.zip"' in text and "archive of 301 files" in text and '300 "train/*.jpg"' in text and text.count("train.zip") == 1
+    assert (
+        '"train.zip"' in text
+        and "archive of 301 files" in text
+        and '300 "train/*.jpg"' in text
+        and text.count("train.zip") == 1
+    )
     assert "archive of 5 files" in text and not (tmp_path.parent / "etc").exists()
 
 
@@ -78,10 +97,29 @@ def test_other_tables_show_columns_and_rows_and_known_ones_do_not(tmp_path: Path
     np.save(tmp_path / "x.npy", np.zeros((7, 3), dtype="float32"))
     text = seen(tmp_path)
     assert "columns store | city | size; rows 1 | Oslo | 20 / 2 | Bergen | 30" in text
-    assert "JSON object of 2 keys: rate, names" in text and "array float32 (7, 3)" in text and "secret_column" not in text
+    assert (
+        "JSON object of 2 keys: rate, names" in text
+        and "array float32 (7, 3)" in text
+        and "secret_column" not in text
+    )
 
 
-KINDS = ["zip", "tar.gz", "png", "jpg", "gif", "bmp", "wav", "npy", "csv.gz", "json", "jsonl", "csv", "txt", "bin"]
+KINDS = [
+    "zip",
+    "tar.gz",
+    "png",
+    "jpg",
+    "gif",
+    "bmp",
+    "wav",
+    "npy",
+    "csv.gz",
+    "json",
+    "jsonl",
+    "csv",
+    "txt",
+    "bin",
+]
 JUNK = [
     b"",
     b"PK\x03\x04junk",

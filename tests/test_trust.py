@@ -49,7 +49,13 @@ def prepared(tmp_path: Path) -> dict[str, Any]:
 
 
 def test_a_difference_near_the_bar_is_in_doubt_and_a_clear_one_is_not() -> None:
-    assert [doubtful(grade(d)) for d in (-1.0, 0.3, 0.9, 2.5, 3.5)] == [False, False, True, True, False]
+    assert [doubtful(grade(d)) for d in (-1.0, 0.3, 0.9, 2.5, 3.5)] == [
+        False,
+        False,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_a_second_seed_averages_noise_and_counts_the_spread_over_seeds() -> None:
@@ -62,7 +68,9 @@ def test_a_second_seed_averages_noise_and_counts_the_spread_over_seeds() -> None
     assert paired(metric, y, lucky, old, None, 0)["se"] > 2 * twice["se"]
 
 
-async def test_the_audit_answers_until_its_bits_are_spent_and_never_twice_for_one_attempt(tmp_path: Path) -> None:
+async def test_the_audit_answers_until_its_bits_are_spent_and_never_twice_for_one_attempt(
+    tmp_path: Path,
+) -> None:
     run = run_of(tmp_path, audit_bits=2)
     try:
         accepted = judge(grade(9.0), z=1, has_best=True, new=Side(1, 1), best=Side(1, 1))
@@ -70,9 +78,14 @@ async def test_the_audit_answers_until_its_bits_are_spent_and_never_twice_for_on
         contradicted = grade(9.0, audit_paired={"best": against})
         first = await audit.consult(run, "t0s1r0", contradicted, accepted)
         assert first.codes == ["audit_contradicts"]
-        assert await audit.consult(run, "t0s1r0", contradicted, accepted) == first and audit.asked(run) == 1
+        assert (
+            await audit.consult(run, "t0s1r0", contradicted, accepted) == first
+            and audit.asked(run) == 1
+        )
         assert await audit.consult(run, "t0s2r0", grade(9.0), accepted) == accepted
-        assert await audit.consult(run, "t0s3r0", contradicted, accepted) == accepted  # the budget is spent: no answer
+        assert (
+            await audit.consult(run, "t0s3r0", contradicted, accepted) == accepted
+        )  # the budget is spent: no answer
         told = audit.account(run, more=1.0)
         assert (told["bits"], told["budget"], told["blocked"], told["refused"]) == (3.0, 2, 1, 1)
     finally:
@@ -83,7 +96,10 @@ async def test_the_audit_is_not_asked_about_what_is_not_accepted(tmp_path: Path)
     run = run_of(tmp_path)
     try:
         rejected = Judgement("rejected", False, [{"code": "worse", "message": "worse"}])
-        assert await audit.consult(run, "t0s1r0", grade(-9.0), rejected) == rejected and audit.asked(run) == 0
+        assert (
+            await audit.consult(run, "t0s1r0", grade(-9.0), rejected) == rejected
+            and audit.asked(run) == 0
+        )
     finally:
         await close_run(run.folder)
 
@@ -95,9 +111,14 @@ async def test_the_plan_divides_the_budget_and_keeps_a_reserve(tmp_path: Path) -
         assert plan["seconds"] == {"draft": 100, "improve": 800, "finalize": 100}
         assert plan["executions"]["finalize"] == 4 and plan["tokens"]["draft"] == 100
         used: Any = {"time_s": 0.0, "executions": 35, "tokens": 0, "usd": 0.0}
-        assert budget.over(run, used) == "" and budget.over(run, used | {"executions": 36}) == "budget: executions"
+        assert (
+            budget.over(run, used) == ""
+            and budget.over(run, used | {"executions": 36}) == "budget: executions"
+        )
         draft: Any = {"kind": "draft", "mode": "draft", "parent": None}
-        assert budget.script_limit_s(run, draft) == pytest.approx(100) and budget.script_limit_s(run) == pytest.approx(600, rel=0.01)
+        assert budget.script_limit_s(run, draft) == pytest.approx(100) and budget.script_limit_s(
+            run
+        ) == pytest.approx(600, rel=0.01)
     finally:
         await close_run(run.folder)
 
@@ -106,9 +127,18 @@ async def test_a_small_edit_of_a_quick_script_gets_a_short_limit(tmp_path: Path)
     run = run_of(tmp_path, run_time_s=600)
     try:
         base = run.artifacts.put_json({"seconds": 10.0})
-        work: Any = {"kind": "update", "mode": "directed", "parent": "t0s0", "base": base, "repairs": 0, "hypothesis": {"cost": "low"}}
+        work: Any = {
+            "kind": "update",
+            "mode": "directed",
+            "parent": "t0s0",
+            "base": base,
+            "repairs": 0,
+            "hypothesis": {"cost": "low"},
+        }
         assert budget.script_limit_s(run, work) == pytest.approx(100)
-        assert budget.script_limit_s(run, work | {"hypothesis": {"cost": "high"}}) == pytest.approx(600, rel=0.01)
+        assert budget.script_limit_s(run, work | {"hypothesis": {"cost": "high"}}) == pytest.approx(
+            600, rel=0.01
+        )
     finally:
         await close_run(run.folder)
 
@@ -118,7 +148,9 @@ def contender(name: str, scores: list[float], audit_value: float | None, run: An
     return Contender({"id": name, "trace": 0, "grade": run.artifacts.put_json(held)}, scores, [])
 
 
-async def test_the_finale_prefers_a_steady_solution_and_asks_the_audit_between_level_ones(tmp_path: Path, monkeypatch: Any) -> None:
+async def test_the_finale_prefers_a_steady_solution_and_asks_the_audit_between_level_ones(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
     run = run_of(tmp_path)
     level: dict[str, bool] = {}
 
@@ -127,7 +159,10 @@ async def test_the_finale_prefers_a_steady_solution_and_asks_the_audit_between_l
 
     monkeypatch.setattr("scoring.final_choice.is_level", is_level)
     try:
-        lucky, steady = contender("a", [0.95, 0.80, 0.80], 0.7, run), contender("b", [0.84, 0.85, 0.84], 0.8, run)
+        lucky, steady = (
+            contender("a", [0.95, 0.80, 0.80], 0.7, run),
+            contender("b", [0.84, 0.85, 0.84], 0.8, run),
+        )
         assert (await chosen(run, [lucky, steady]))[0].record["id"] == "b"
         rival = contender("c", [0.84, 0.84, 0.84], 0.9, run)
         assert (await chosen(run, [steady, rival]))[0].record["id"] == "b"
@@ -140,12 +175,20 @@ async def test_the_finale_prefers_a_steady_solution_and_asks_the_audit_between_l
 async def test_the_finale_runs_leading_scripts_under_seeds(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task", n=300)
     scripts = [one_column("x", noise=2.0), one_column("x", noise=0.1, noise_seed=7)]
-    outcome = await start(str(task), quick(tmp_path, steps=2, confirm=False), reasoner=Player(scripts))
+    outcome = await start(
+        str(task), quick(tmp_path, steps=2, confirm=False), reasoner=Player(scripts)
+    )
     final = events(outcome.folder, "finalized")[0]
-    seeds = [event["seed"] for event in events(outcome.folder, "execution_finished") if event.get("seed")]
-    accepted = [event for event in events(outcome.folder, "attempt") if event["verdict"] == "accepted"]
+    seeds = [
+        event["seed"] for event in events(outcome.folder, "execution_finished") if event.get("seed")
+    ]
+    accepted = [
+        event for event in events(outcome.folder, "attempt") if event["verdict"] == "accepted"
+    ]
     assert len(accepted) > 1
-    assert sorted(seeds) == [1, 1, 2, 2] and all(len(one["scores"]) == 3 for one in final["candidates"])
+    assert sorted(seeds) == [1, 1, 2, 2] and all(
+        len(one["scores"]) == 3 for one in final["candidates"]
+    )
     assert final["sha256"]["submission.csv"] and final["audit"]["bits"] == 0
 
 
@@ -156,25 +199,47 @@ async def test_a_change_in_doubt_is_run_again_under_another_seed(tmp_path: Path)
     outcome = await start(str(task), quick(tmp_path, steps=6), reasoner=Player(scripts))
     settled = events(outcome.folder, "confirmed")
     for event in settled:
-        attempt = next(item for item in events(outcome.folder, "attempt") if f"{item['id']}r0" == event["attempt"])
+        attempt = next(
+            item
+            for item in events(outcome.folder, "attempt")
+            if f"{item['id']}r0" == event["attempt"]
+        )
         assert attempt["gain"] is not None and "over several seeds" in attempt["reasons"][0]
 
 
 async def test_the_target_reached_ends_the_run_early(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
-    outcome = await start(str(task), quick(tmp_path, steps=5, target=0.8), reasoner=Player([HONEST.format(noise=0.01)] * 5))
+    outcome = await start(
+        str(task),
+        quick(tmp_path, steps=5, target=0.8),
+        reasoner=Player([HONEST.format(noise=0.01)] * 5),
+    )
     assert outcome.reason == "target" and len(events(outcome.folder, "attempt")) == 1
 
 
 async def test_a_limit_of_executions_ends_the_run_with_a_valid_submission(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
     scripts = [HONEST.format(noise=noise) for noise in (3, 2, 1, 0.5, 0.1)]
-    outcome = await start(str(task), quick(tmp_path, steps=5, max_executions=3), reasoner=Player(scripts))
-    assert outcome.reason == "budget: executions" and outcome.submission is not None and outcome.submission.exists()
+    outcome = await start(
+        str(task), quick(tmp_path, steps=5, max_executions=3), reasoner=Player(scripts)
+    )
+    assert (
+        outcome.reason == "budget: executions"
+        and outcome.submission is not None
+        and outcome.submission.exists()
+    )
     assert len(events(outcome.folder, "execution_finished")) <= 3
 
 
 async def test_out_of_time_keeps_the_best_submission(tmp_path: Path) -> None:
     task = write_frames(tmp_path / "task", *binary_frames(300, 60), metric="auc")
-    outcome = await start(str(task), quick(tmp_path, steps=5000, time_s=15), reasoner=Player([one_column("x", noise=2.0)] * 5000))
-    assert outcome.reason == "budget: time" and outcome.submission is not None and outcome.submission.exists()
+    outcome = await start(
+        str(task),
+        quick(tmp_path, steps=5000, time_s=15),
+        reasoner=Player([one_column("x", noise=2.0)] * 5000),
+    )
+    assert (
+        outcome.reason == "budget: time"
+        and outcome.submission is not None
+        and outcome.submission.exists()
+    )

@@ -31,12 +31,21 @@ def one_column(column: str, sign: int = 1, noise: float = 0.01, noise_seed: int 
     return ONE_COLUMN.format(column=column, sign=sign, noise=noise, noise_seed=noise_seed)
 
 
-def write_frames(folder: Path, train: pd.DataFrame, test: pd.DataFrame, metric: str, **spec: Any) -> Path:
+def write_frames(
+    folder: Path, train: pd.DataFrame, test: pd.DataFrame, metric: str, **spec: Any
+) -> Path:
     """A task folder from two frames with `id` and, in train, `label`."""
     folder.mkdir(parents=True, exist_ok=True)
     train.to_csv(folder / "train.csv", index=False)
     test.drop(columns="label", errors="ignore").to_csv(folder / "test.csv", index=False)
-    lines = {"name": folder.name, "metric": metric, "train": "train.csv", "test": "test.csv", "id": "id", "target": "label"} | spec
+    lines = {
+        "name": folder.name,
+        "metric": metric,
+        "train": "train.csv",
+        "test": "test.csv",
+        "id": "id",
+        "target": "label",
+    } | spec
     (folder / "task.yaml").write_text("".join(f"{key}: {value}\n" for key, value in lines.items()))
     return folder
 
@@ -44,7 +53,13 @@ def write_frames(folder: Path, train: pd.DataFrame, test: pd.DataFrame, metric: 
 def ready(folder: Path, *, seed: int = 0, audit: bool = True) -> Prepared:
     """The task prepared beside its folder."""
     place = folder.with_name(folder.name + "-ready")
-    return prepare(load_task(str(folder)), str(place / "public"), str(place / "private"), seed=seed, audit=audit)
+    return prepare(
+        load_task(str(folder)),
+        str(place / "public"),
+        str(place / "private"),
+        seed=seed,
+        audit=audit,
+    )
 
 
 def binary_frames(n: int, n_test: int, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:

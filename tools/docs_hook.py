@@ -19,7 +19,12 @@ def on_config(config: Any) -> Any:
     for path in sorted(root.rglob("*.md")):
         name = path.relative_to(root).as_posix()
         if name not in named:
-            section(config["nav"], SECTIONS.get(name.partition("/")[0], "How it works") if "/" in name else "How it works").append(name)
+            section(
+                config["nav"],
+                SECTIONS.get(name.partition("/")[0], "How it works")
+                if "/" in name
+                else "How it works",
+            ).append(name)
     return config
 
 

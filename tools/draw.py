@@ -12,7 +12,13 @@ PAGE = Path(__file__).parents[1] / "docs" / "studio.md"
 
 def main() -> None:
     drawn = graph.get_graph(xray=True).draw_mermaid().strip()
-    text = re.sub(r"```mermaid\n.*?\n```", lambda _: f"```mermaid\n{drawn}\n```", PAGE.read_text(), count=1, flags=re.DOTALL)
+    text = re.sub(
+        r"```mermaid\n.*?\n```",
+        lambda _: f"```mermaid\n{drawn}\n```",
+        PAGE.read_text(),
+        count=1,
+        flags=re.DOTALL,
+    )
     PAGE.write_text(text)
 
 

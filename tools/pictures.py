@@ -49,7 +49,9 @@ def main() -> int:
 
 async def solved() -> Path:
     await write("modechoice", PLACE / "modechoice")
-    settings = Settings(traces=2, steps=7, time_s=900, memory=str(PLACE / "memory"), runs_dir=str(PLACE / "runs"))
+    settings = Settings(
+        traces=2, steps=7, time_s=900, memory=str(PLACE / "memory"), runs_dir=str(PLACE / "runs")
+    )
     return (await start(str(PLACE / "modechoice"), settings)).folder
 
 
@@ -59,7 +61,9 @@ def console(run: Path) -> str:
     starts = [n for n, event in enumerate(events) if event["ev"] == "execution_started"]
     cut = starts[len(starts) * 2 // 3]
     view = fold_all(events[: cut + 1])
-    out = Console(width=WIDTH, record=True, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+    out = Console(
+        width=WIDTH, record=True, file=io.StringIO(), force_terminal=True, color_system="truecolor"
+    )
     out.print(screen(view, (view.last or 0) + 3, WIDTH, 30))
     svg = out.export_svg(title="gome run modechoice")
     return re.sub(r"@font-face\s*\{.*?\}", "", svg, flags=re.DOTALL)

@@ -16,7 +16,17 @@ from typing import Any
 from evals.harness.common import write
 from graph.settings import Settings
 from reasoner.expert.engine import Expert
-from reasoner.protocol import Brief, DiagnoseBrief, Diagnosis, DraftBrief, RepairBrief, Review, ReviewBrief, Solution, UpdateBrief
+from reasoner.protocol import (
+    Brief,
+    DiagnoseBrief,
+    Diagnosis,
+    DraftBrief,
+    RepairBrief,
+    Review,
+    ReviewBrief,
+    Solution,
+    UpdateBrief,
+)
 from run.artifacts import Artifacts
 from session.session import start
 
@@ -43,7 +53,9 @@ class Recorder:
         self.briefs: dict[str, dict[str, Any]] = {}
 
     def keep(self, verb: str, brief: Brief) -> None:
-        self.briefs[f"t{brief.stage.trace}s{brief.stage.step} {verb}"] = brief.model_dump(mode="json")
+        self.briefs[f"t{brief.stage.trace}s{brief.stage.step} {verb}"] = brief.model_dump(
+            mode="json"
+        )
 
     async def draft(self, brief: DraftBrief) -> Solution:
         self.keep("draft", brief)
@@ -57,7 +69,9 @@ class Recorder:
         self.keep("update", brief)
         solution = await self.inner.update(brief)
         if (brief.stage.trace, brief.stage.step) == FAILS:
-            return solution.model_copy(update={"script": solution.script.replace("train.csv", "train_clean.csv")})
+            return solution.model_copy(
+                update={"script": solution.script.replace("train.csv", "train_clean.csv")}
+            )
         return solution
 
     async def repair(self, brief: RepairBrief) -> Solution:
@@ -85,7 +99,9 @@ async def record() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         await write(EXAMPLE, root / EXAMPLE)
-        settings = Settings(traces=2, steps=6, time_s=1800, memory=str(root / "memory"), runs_dir=str(root / "runs"))
+        settings = Settings(
+            traces=2, steps=6, time_s=1800, memory=str(root / "memory"), runs_dir=str(root / "runs")
+        )
         recorder = Recorder()
         outcome = await start(str(root / EXAMPLE), settings, reasoner=recorder)
         setup = json.loads((outcome.folder / "setup.json").read_text().replace(str(root), "/run"))
@@ -105,7 +121,14 @@ def attempts(artifacts: Artifacts) -> list[dict[str, Any]]:
         except ValueError:
             continue
         if isinstance(value, dict) and {"id", "prev", "verdict"} <= set(value):
-            found.append(value | {name: artifacts.get(value[name]) for name in ("script", "evidence", "log") if value.get(name)})
+            found.append(
+                value
+                | {
+                    name: artifacts.get(value[name])
+                    for name in ("script", "evidence", "log")
+                    if value.get(name)
+                }
+            )
     return sorted(found, key=lambda one: (one["trace"], one["step"]))
 
 

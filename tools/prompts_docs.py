@@ -19,7 +19,10 @@ SHOWN = {
     "draft": ("t1s0 draft", "the first script of trace 1, told what trace 0 does"),
     "diagnose-step1": ("t0s1 diagnose", "trace 0 after its first script"),
     "update-step1": ("t0s1 update", "its first step"),
-    "repair-step3": ("t0s3 repair", "a script that failed (its file name was made wrong on purpose)"),
+    "repair-step3": (
+        "t0s3 repair",
+        "a script that failed (its file name was made wrong on purpose)",
+    ),
     "diagnose-step5": ("t0s5 diagnose", "trace 0 after five steps"),
     "update-step5": ("t0s5 update", "its sixth attempt, with memory and history"),
 }
@@ -32,14 +35,24 @@ def briefs() -> dict[str, tuple[str, Brief, str]]:
     for name, (key, what) in SHOWN.items():
         verb = key.rpartition(" ")[2]
         found[name] = (verb, BRIEFS[verb].model_validate(kept[key]), what)
-    found["review-step5"] = ("review", review(kept), "the best script of trace 0 at step 5 against its first")
+    found["review-step5"] = (
+        "review",
+        review(kept),
+        "the best script of trace 0 at step 5 against its first",
+    )
     return found
 
 
 def review(kept: dict[str, Any]) -> ReviewBrief:
     """The review of the script at step 5, against the script at step 1."""
     first, last = kept["t0s1 update"], kept["t0s5 update"]
-    diff = "\n".join(list(difflib.unified_diff(first["script"].splitlines(), last["script"].splitlines(), lineterm="", n=2))[2:])
+    diff = "\n".join(
+        list(
+            difflib.unified_diff(
+                first["script"].splitlines(), last["script"].splitlines(), lineterm="", n=2
+            )
+        )[2:]
+    )
     return ReviewBrief.model_validate({**last, "diff": diff})
 
 

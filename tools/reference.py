@@ -35,7 +35,10 @@ arguments of `gome.solve(task, name=value)`. A run stores its resolved settings 
 
 
 def task_page() -> str:
-    known = "\n".join(f"| `{name}` | {metric.direction} | {metric.needs} |" for name, metric in sorted(METRICS.items()))
+    known = "\n".join(
+        f"| `{name}` | {metric.direction} | {metric.needs} |"
+        for name, metric in sorted(METRICS.items())
+    )
     return f"""{MADE}# task.yaml
 
 A task is a folder: tables, free text in `description.md`, and `task.yaml`, which makes it exact. Every key is optional where the
@@ -86,9 +89,17 @@ def command(found: Any, name: str) -> str:
     context = typer.Context(found, info_name=name)
     inner = getattr(found, "commands", None)
     if inner:
-        return "\n".join([f"## {name}\n", one_line(found.help) + "\n", *(command(c, f"{name} {n}") for n, c in inner.items())])
+        return "\n".join(
+            [
+                f"## {name}\n",
+                one_line(found.help) + "\n",
+                *(command(c, f"{name} {n}") for n, c in inner.items()),
+            ]
+        )
     rows = [
-        f"| {described(p, context)} | {cell(getattr(p, 'help', None) or '')} |" for p in found.params if not getattr(p, "hidden", False)
+        f"| {described(p, context)} | {cell(getattr(p, 'help', None) or '')} |"
+        for p in found.params
+        if not getattr(p, "hidden", False)
     ]
     rows = [row for row in rows if "`--help`" not in row]
     listed = ["| argument or option | what |", "|---|---|", *rows, ""] if rows else []
@@ -111,12 +122,29 @@ def table(model: type[BaseModel]) -> str:
 
 def kind(field: FieldInfo) -> str:
     """The type in words, with its bounds."""
-    allowed = [value for part in parts_of(field.annotation) for value in typing.get_args(part) if typing.get_origin(part) is typing.Literal]
+    allowed = [
+        value
+        for part in parts_of(field.annotation)
+        for value in typing.get_args(part)
+        if typing.get_origin(part) is typing.Literal
+    ]
     if allowed:
         return ", ".join(f"`{value}`" for value in allowed)
-    names = {int: "whole number", float: "number", str: "text", bool: "true or false", list: "list", dict: "JSON"}
+    names = {
+        int: "whole number",
+        float: "number",
+        str: "text",
+        bool: "true or false",
+        list: "list",
+        dict: "JSON",
+    }
     plain = [names.get(typing.get_origin(part) or part, "") for part in parts_of(field.annotation)]
-    bounds = [f"{sign} {getattr(m, name)}" for m in field.metadata for name, sign in SIGNS.items() if getattr(m, name, None) is not None]
+    bounds = [
+        f"{sign} {getattr(m, name)}"
+        for m in field.metadata
+        for name, sign in SIGNS.items()
+        if getattr(m, name, None) is not None
+    ]
     return " ".join([*dict.fromkeys(p for p in plain if p), *bounds])
 
 
@@ -125,12 +153,20 @@ SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 def parts_of(annotation: Any) -> list[Any]:
     """The members of a union, or the one type."""
-    return list(typing.get_args(annotation)) if type(None) in typing.get_args(annotation) else [annotation]
+    return (
+        list(typing.get_args(annotation))
+        if type(None) in typing.get_args(annotation)
+        else [annotation]
+    )
 
 
 def default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
-    return "" if value in (None, [], {}) else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    return (
+        ""
+        if value in (None, [], {})
+        else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    )
 
 
 def cell(text: str) -> str:
@@ -145,9 +181,17 @@ PAGES = {"settings.md": settings_page, "task.md": task_page, "commands.md": comm
 
 
 def main() -> int:
-    stale = [name for name, page in PAGES.items() if not (DOCS / name).exists() or (DOCS / name).read_text() != page()]
+    stale = [
+        name
+        for name, page in PAGES.items()
+        if not (DOCS / name).exists() or (DOCS / name).read_text() != page()
+    ]
     if "--check" in sys.argv:
-        print(f"out of date, run `make reference`: {', '.join(stale)}" if stale else "the reference is current")
+        print(
+            f"out of date, run `make reference`: {', '.join(stale)}"
+            if stale
+            else "the reference is current"
+        )
         return bool(stale)
     for name in stale:
         (DOCS / name).write_text(PAGES[name]())

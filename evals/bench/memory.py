@@ -80,14 +80,23 @@ def measure(n: int, n_recalls: int) -> None:
             assert isinstance(memory, SuccessMemory) and isinstance(memory.backend, Folder)
             opened.append(memory)
             first = timed_recalls(memory, queries, 1)[0]
-            record = timed_records(memory, [r.model_copy(update={"run": label}) for r in made(30, seed=1)])
+            record = timed_records(
+                memory, [r.model_copy(update={"run": label}) for r in made(30, seed=1)]
+            )
             recall = timed_recalls(memory, queries, n_recalls)
             assert memory.backend.index == label
             grown = (me.memory_info().rss - before) / MB
-            print(f"{n:7} {label:6}  first recall {first:6.2f} s  recall ms {milliseconds(recall)}", end="")
+            print(
+                f"{n:7} {label:6}  first recall {first:6.2f} s  recall ms {milliseconds(recall)}",
+                end="",
+            )
             print(f"  record ms {milliseconds(record)}  this process +{grown:.0f} MB", end="")
             index = memory.backend._index
-            print(f"  Chroma's process {psutil.Process(index.pid).memory_info().rss / MB:.0f} MB" if isinstance(index, Chroma) else "")
+            print(
+                f"  Chroma's process {psutil.Process(index.pid).memory_info().rss / MB:.0f} MB"
+                if isinstance(index, Chroma)
+                else ""
+            )
         for memory in opened:
             memory.close()
         started = time.perf_counter()
@@ -99,7 +108,9 @@ def measure(n: int, n_recalls: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--records", type=int, nargs="+", default=[1_000, 10_000])
     parser.add_argument("--recalls", type=int, default=50)
     args = parser.parse_args()

@@ -19,7 +19,17 @@ import psutil
 
 from evals.harness.common import write
 from graph.settings import Settings
-from reasoner.protocol import DiagnoseBrief, Diagnosis, DraftBrief, Hypothesis, RepairBrief, Review, ReviewBrief, Solution, UpdateBrief
+from reasoner.protocol import (
+    DiagnoseBrief,
+    Diagnosis,
+    DraftBrief,
+    Hypothesis,
+    RepairBrief,
+    Review,
+    ReviewBrief,
+    Solution,
+    UpdateBrief,
+)
 from session.session import start
 
 SCRIPT = '''"""Random but reproducible predictions."""
@@ -44,11 +54,17 @@ class Trivial:
         return Solution(script=SCRIPT.format(seed=0), summary="random predictions")
 
     async def diagnose(self, brief: DiagnoseBrief) -> Diagnosis:
-        hypothesis = Hypothesis(id="h0", challenge="random", statement=f"seed {brief.stage.step}", component="workflow")
+        hypothesis = Hypothesis(
+            id="h0", challenge="random", statement=f"seed {brief.stage.step}", component="workflow"
+        )
         return Diagnosis(hypotheses=[hypothesis])
 
     async def update(self, brief: UpdateBrief) -> Solution:
-        return Solution(script=SCRIPT.format(seed=brief.stage.step), summary="another seed", hypothesis=brief.diagnosis.hypotheses[0])
+        return Solution(
+            script=SCRIPT.format(seed=brief.stage.step),
+            summary="another seed",
+            hypothesis=brief.diagnosis.hypotheses[0],
+        )
 
     async def repair(self, brief: RepairBrief) -> Solution:
         return Solution(script=brief.script, summary="unchanged")
@@ -111,23 +127,37 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="gome-bench-") as temporary:
         asyncio.run(write(options.example, Path(temporary) / "task"))
         settings = Settings(
-            traces=1, steps=options.steps, patience=options.steps, memory=f"{temporary}/memory", runs_dir=f"{temporary}/runs"
+            traces=1,
+            steps=options.steps,
+            patience=options.steps,
+            memory=f"{temporary}/memory",
+            runs_dir=f"{temporary}/runs",
         )
         before = speed_ms()
         began = time.perf_counter()
         clock.last = began
-        outcome = asyncio.run(start(f"{temporary}/task", settings, listeners=[clock.on_event], reasoner=Trivial()))
+        outcome = asyncio.run(
+            start(f"{temporary}/task", settings, listeners=[clock.on_event], reasoner=Trivial())
+        )
         wall = time.perf_counter() - began
         checkpoint = (outcome.folder / "checkpoints.sqlite").stat().st_size
     steps = clock.overhead_s[1:]  # the first one holds the start-up
     tenth = max(1, len(steps) // 10)
     early, late = statistics.median(steps[:tenth]), statistics.median(steps[-tenth:])
-    print(f"steps {len(steps)}, wall {wall:.1f} s; machine: 200,000 multiplications in {before:.1f} ms before, {speed_ms():.1f} ms after")
+    print(
+        f"steps {len(steps)}, wall {wall:.1f} s; machine: 200,000 multiplications in {before:.1f} ms before, {speed_ms():.1f} ms after"
+    )
     own = [whole - asking for whole, asking in zip(steps, clock.of_asking_s[1:], strict=True)]
-    print(f"overhead per step (wall minus reasoner minus script, as the events count): {spread(own)}")
+    print(
+        f"overhead per step (wall minus reasoner minus script, as the events count): {spread(own)}"
+    )
     print(f"with briefs and recall, which the events count as the reasoner's: {spread(steps)}")
-    print(f"flat: first tenth {early * 1e3:.1f} ms, last tenth {late * 1e3:.1f} ms, ratio {late / early:.2f}")
-    print(f"main process: peak {clock.peak_bytes / 1e6:.0f} MB resident; checkpoints {checkpoint / len(steps) / 1024:.0f} KB per step")
+    print(
+        f"flat: first tenth {early * 1e3:.1f} ms, last tenth {late * 1e3:.1f} ms, ratio {late / early:.2f}"
+    )
+    print(
+        f"main process: peak {clock.peak_bytes / 1e6:.0f} MB resident; checkpoints {checkpoint / len(steps) / 1024:.0f} KB per step"
+    )
 
 
 if __name__ == "__main__":

@@ -29,7 +29,9 @@ class Sleepy(Trivial):
 
     async def draft(self, brief: DraftBrief) -> Solution:
         await asyncio.sleep(THINK_S)
-        return Solution(script=SLOW_SCRIPT.format(seed=brief.stage.trace), summary="random predictions")
+        return Solution(
+            script=SLOW_SCRIPT.format(seed=brief.stage.trace), summary="random predictions"
+        )
 
     async def diagnose(self, brief: DiagnoseBrief) -> Diagnosis:
         await asyncio.sleep(THINK_S / 2)
@@ -38,7 +40,9 @@ class Sleepy(Trivial):
     async def update(self, brief: UpdateBrief) -> Solution:
         await asyncio.sleep(THINK_S / 2)
         answer = await super().update(brief)
-        return answer.model_copy(update={"script": SLOW_SCRIPT.format(seed=100 * brief.stage.trace + brief.stage.step)})
+        return answer.model_copy(
+            update={"script": SLOW_SCRIPT.format(seed=100 * brief.stage.trace + brief.stage.step)}
+        )
 
 
 async def steps_per_minute(place: Path, traces: int, steps: int) -> float:
@@ -52,7 +56,13 @@ async def steps_per_minute(place: Path, traces: int, steps: int) -> float:
     settings = Settings(
         traces=traces, steps=steps, slots=traces, patience=steps, memory="off", confirm=False, ensemble=False, top_k=1, final_seeds=1
     )  # fmt: skip
-    await start(str(place / "task"), settings, folder=place / f"run-{traces}", listeners=[on_event], reasoner=Sleepy())
+    await start(
+        str(place / "task"),
+        settings,
+        folder=place / f"run-{traces}",
+        listeners=[on_event],
+        reasoner=Sleepy(),
+    )
     after = moments[traces - 1 :]
     return 60 * (len(after) - 1) / (after[-1] - after[0])
 
@@ -61,16 +71,22 @@ async def compare(counts: list[int], steps: int) -> None:
     with tempfile.TemporaryDirectory(prefix="gome-bench-") as temporary:
         await write("modechoice", Path(temporary) / "task")
         alone = await steps_per_minute(Path(temporary), 1, steps)
-        print(f"{'traces':>6} {'steps per minute':>17} {'speed-up':>9} {'efficiency':>11}", flush=True)
+        print(
+            f"{'traces':>6} {'steps per minute':>17} {'speed-up':>9} {'efficiency':>11}", flush=True
+        )
         for n in counts:
             rate = alone if n == 1 else await steps_per_minute(Path(temporary), n, steps)
             print(f"{n:6} {rate:17.1f} {rate / alone:8.2f}x {rate / alone / n:10.0%}", flush=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--traces", default="1,2,4", help="comma separated")
-    parser.add_argument("--steps", type=int, default=6, help="attempts per trace, the draft included")
+    parser.add_argument(
+        "--steps", type=int, default=6, help="attempts per trace, the draft included"
+    )
     options = parser.parse_args()
     asyncio.run(compare([int(n) for n in options.traces.split(",")], options.steps))
 

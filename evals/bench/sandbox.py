@@ -27,7 +27,15 @@ GIGABYTE = "import sys\nline = 'x' * 65535 + '\\n'\nfor _ in range(16384): sys.s
 async def play(box: Local, folder: Path, script: str, warm: str = "") -> Execution:
     workspace = Path(tempfile.mkdtemp(dir=folder, prefix="w"))
     workspace.chmod(0o755)
-    done = await box.run(Job(id=workspace.name, script=script, workspace=workspace, warm=warm, limits=Limits(wall_s=300)))
+    done = await box.run(
+        Job(
+            id=workspace.name,
+            script=script,
+            workspace=workspace,
+            warm=warm,
+            limits=Limits(wall_s=300),
+        )
+    )
     assert done.ok, done.output
     return done
 
@@ -41,13 +49,20 @@ async def start_up(folder: Path, runs: int) -> None:
             continue
         box = Local(tier, None)
         done = [await play(box, folder, "") for _ in range(runs)]
-        wall, cpu = (statistics.median(getattr(one, field) or 0 for one in done) for field in ("wall_s", "cpu_s"))
-        print(f"start-up {name:<10} median of {runs}: {wall * 1e3:.0f} ms wall, {cpu * 1e3:.0f} ms CPU inside")
+        wall, cpu = (
+            statistics.median(getattr(one, field) or 0 for one in done)
+            for field in ("wall_s", "cpu_s")
+        )
+        print(
+            f"start-up {name:<10} median of {runs}: {wall * 1e3:.0f} ms wall, {cpu * 1e3:.0f} ms CPU inside"
+        )
     began = time.perf_counter()
     for _ in range(runs):
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
         await process.wait()
-    print(f"start-up of a bare interpreter: {(time.perf_counter() - began) / runs * 1e3:.0f} ms wall")
+    print(
+        f"start-up of a bare interpreter: {(time.perf_counter() - began) / runs * 1e3:.0f} ms wall"
+    )
 
 
 async def imports(folder: Path, runs: int) -> None:
@@ -58,10 +73,17 @@ async def imports(folder: Path, runs: int) -> None:
     box = Local(tier, None, warm=True)
     try:
         for name, warm in (("cold", ""), ("warm", "t0")):
-            await play(box, folder, IMPORTS, warm)  # the first fills the page cache, or makes the warm interpreter
+            await play(
+                box, folder, IMPORTS, warm
+            )  # the first fills the page cache, or makes the warm interpreter
             done = [await play(box, folder, IMPORTS, warm) for _ in range(runs)]
-            wall, cpu = (statistics.median(getattr(one, field) or 0 for one in done) for field in ("wall_s", "cpu_s"))
-            print(f"import of pandas, scikit-learn, lightgbm, {name}: median of {runs}: {wall * 1e3:.0f} ms wall, {cpu * 1e3:.0f} ms CPU")
+            wall, cpu = (
+                statistics.median(getattr(one, field) or 0 for one in done)
+                for field in ("wall_s", "cpu_s")
+            )
+            print(
+                f"import of pandas, scikit-learn, lightgbm, {name}: median of {runs}: {wall * 1e3:.0f} ms wall, {cpu * 1e3:.0f} ms CPU"
+            )
     finally:
         await box.close()
 
@@ -75,7 +97,9 @@ async def flood(folder: Path) -> None:
         await asyncio.sleep(0.02)
         peak = max(peak, psutil.Process().memory_info().rss)
     done = going.result()
-    print(f"1 GiB of output: {len(done.output) / 2**20:.1f} MiB kept, the host grew by {(peak - before) / 1e6:.1f} MB, {done.wall_s:.1f} s")
+    print(
+        f"1 GiB of output: {len(done.output) / 2**20:.1f} MiB kept, the host grew by {(peak - before) / 1e6:.1f} MB, {done.wall_s:.1f} s"
+    )
 
 
 PARTS = ("start-up", "imports", "flood")
@@ -94,7 +118,9 @@ async def bench(runs: int, parts: list[str]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--only", choices=PARTS, nargs="*", default=list(PARTS))
     options = parser.parse_args()

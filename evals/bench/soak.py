@@ -58,7 +58,12 @@ class Meter:
         self.sizes: list[dict[str, int]] = []  # after every LOOK rounds
 
     def begin(self) -> None:
-        self.last, self.cpu, self.helpers, self.outside = time.perf_counter(), cpu_s(self.process), self.helpers_s(), 0.0
+        self.last, self.cpu, self.helpers, self.outside = (
+            time.perf_counter(),
+            cpu_s(self.process),
+            self.helpers_s(),
+            0.0,
+        )
 
     def helpers_s(self) -> float:
         return sum(cpu_s(child) for child in self.process.children())
@@ -70,7 +75,14 @@ class Meter:
             now, cpu, helpers = time.perf_counter(), cpu_s(self.process), self.helpers_s()
             children = sum(resident(child) for child in self.process.children())
             self.rounds.append(
-                Round(now - self.last, self.outside, cpu - self.cpu, helpers - self.helpers, resident(self.process), children)
+                Round(
+                    now - self.last,
+                    self.outside,
+                    cpu - self.cpu,
+                    helpers - self.helpers,
+                    resident(self.process),
+                    children,
+                )
             )
             if len(self.rounds) % LOOK == 0:
                 self.sizes.append({name: size(self.folder / name) for name in KEPT})
@@ -81,14 +93,32 @@ class Meter:
         ends = [len(self.sizes) * place // FIFTHS for place in range(FIFTHS + 1)]  # in looks
         parts = [self.rounds[start * LOOK : end * LOOK] for start, end in pairwise(ends)]
         yield "round, s", [statistics.median(one.wall_s for one in part) for part in parts]
-        yield "of it Gome, s", [statistics.median(one.wall_s - one.outside_s for one in part) for part in parts]
-        yield "CPU of the main process, s", [statistics.fmean(one.cpu_s for one in part) for part in parts]
-        yield "CPU of task worker and memory, s", [statistics.fmean(one.helpers_s for one in part) for part in parts]
-        yield "resident, main process, MB", [statistics.median(one.resident for one in part) / MB for part in parts]
-        yield "resident, task worker and memory, MB", [statistics.median(one.children for one in part) / MB for part in parts]
+        yield (
+            "of it Gome, s",
+            [statistics.median(one.wall_s - one.outside_s for one in part) for part in parts],
+        )
+        yield (
+            "CPU of the main process, s",
+            [statistics.fmean(one.cpu_s for one in part) for part in parts],
+        )
+        yield (
+            "CPU of task worker and memory, s",
+            [statistics.fmean(one.helpers_s for one in part) for part in parts],
+        )
+        yield (
+            "resident, main process, MB",
+            [statistics.median(one.resident for one in part) / MB for part in parts],
+        )
+        yield (
+            "resident, task worker and memory, MB",
+            [statistics.median(one.children for one in part) / MB for part in parts],
+        )
         known = [dict.fromkeys(KEPT, 0), *self.sizes]
         for name in KEPT:
-            grown = [(known[end][name] - known[start][name]) / (end - start) / LOOK / 1024 for start, end in pairwise(ends)]
+            grown = [
+                (known[end][name] - known[start][name]) / (end - start) / LOOK / 1024
+                for start, end in pairwise(ends)
+            ]
             yield f"{name}, KB a round", grown
 
 
@@ -116,7 +146,9 @@ def size(path: Path) -> int:
 def table(rows: Sequence[tuple[str, list[float]]]) -> str:
     """Markdown; the last column is the last fifth over the second (the first warms up)."""
     head = [
-        "| per fifth | " + " | ".join(str(place + 1) for place in range(FIFTHS)) + " | last / second |",
+        "| per fifth | "
+        + " | ".join(str(place + 1) for place in range(FIFTHS))
+        + " | last / second |",
         "|---|" + "---|" * (FIFTHS + 1),
     ]
     return "\n".join(head + [line(name, values) for name, values in rows])
@@ -124,7 +156,11 @@ def table(rows: Sequence[tuple[str, list[float]]]) -> str:
 
 def line(name: str, values: list[float]) -> str:
     ratio = f"{values[-1] / values[1]:.2f}" if len(values) > 1 and values[1] else "-"
-    return f"| {name} | " + " | ".join(f"{value:.3f}" if value < 10 else f"{value:.0f}" for value in values) + f" | {ratio} |"
+    return (
+        f"| {name} | "
+        + " | ".join(f"{value:.3f}" if value < 10 else f"{value:.0f}" for value in values)
+        + f" | {ratio} |"
+    )
 
 
 # the endpoint, in a process of its own
@@ -137,7 +173,11 @@ class Varied(Endpoint):
         answer = super().structured(title, schema)
         if title.startswith("Diagnose"):
             answer["hypotheses"] = [
-                HYPOTHESIS | {"statement": f"shift the seed by {self.n_scripts}", "challenge": f"chance {self.n_scripts}"}
+                HYPOTHESIS
+                | {
+                    "statement": f"shift the seed by {self.n_scripts}",
+                    "challenge": f"chance {self.n_scripts}",
+                }
             ]
         if title.startswith("Update"):
             del answer["hypothesis"]
@@ -173,12 +213,22 @@ def soak(options: argparse.Namespace, place: Path, url: str) -> Meter:
     )  # fmt: skip
     meter = Meter(place / "run")
     reasoner = None if url else Trivial()
-    asyncio.run(start(str(place / "task"), settings, folder=place / "run", listeners=[meter.on_event], reasoner=reasoner))
+    asyncio.run(
+        start(
+            str(place / "task"),
+            settings,
+            folder=place / "run",
+            listeners=[meter.on_event],
+            reasoner=reasoner,
+        )
+    )
     return meter
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=2000)
     parser.add_argument("--traces", type=int, default=1)
     parser.add_argument("--reasoner", choices=["endpoint", "trivial"], default="endpoint")

@@ -12,8 +12,20 @@ if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-dev-shm-usage")
-QUIETER = ("--disable-component-update", "--disable-sync", "--hide-scrollbars", "--force-color-profile=srgb")
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-dev-shm-usage",
+)
+QUIETER = (
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--force-color-profile=srgb",
+)
 
 
 def missing() -> str:
@@ -24,17 +36,27 @@ def missing() -> str:
 
 
 @contextmanager
-def browser(profile: Path, *, width: int = 1280, height: int = 860, dark: bool = False, scale: float = 1) -> Iterator[Chrome]:
+def browser(
+    profile: Path, *, width: int = 1280, height: int = 860, dark: bool = False, scale: float = 1
+) -> Iterator[Chrome]:
     """A driver of a fresh browser that logs console and network; `profile` is a new folder for its data."""
     from selenium.webdriver import Chrome, ChromeOptions
     from selenium.webdriver.chrome.service import Service
 
     options = ChromeOptions()
     options.binary_location = str(CHROMIUM)
-    for flag in (*QUIET, *QUIETER, "--headless=new", f"--user-data-dir={profile}", f"--window-size={max(width, 500)},{height}"):
+    for flag in (
+        *QUIET,
+        *QUIETER,
+        "--headless=new",
+        f"--user-data-dir={profile}",
+        f"--window-size={max(width, 500)},{height}",
+    ):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = Chrome(options=options, service=Service(str(DRIVER), log_output=str(profile.with_suffix(".log"))))
+    driver = Chrome(
+        options=options, service=Service(str(DRIVER), log_output=str(profile.with_suffix(".log")))
+    )
     try:
         size = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False}
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)

@@ -36,7 +36,11 @@ class Result:
     def improved(self) -> bool:
         if self.draft_private is None or self.final_private is None:
             return False
-        return self.final_private > self.draft_private if self.direction == "max" else self.final_private < self.draft_private
+        return (
+            self.final_private > self.draft_private
+            if self.direction == "max"
+            else self.final_private < self.draft_private
+        )
 
 
 async def write(example: str, folder: Path) -> None:
@@ -61,11 +65,19 @@ async def solve(
 ) -> Result:
     """Writes the example, solves it and scores first draft and final submission with the answers held back beside it."""
     await write(example, place)
-    outcome = await start(str(place), settings, folder=folder, listeners=listeners, reasoner=reasoner)
-    attempts = [event for event in read(outcome.folder / "events.jsonl") if event["ev"] == "attempt"]
+    outcome = await start(
+        str(place), settings, folder=folder, listeners=listeners, reasoner=reasoner
+    )
+    attempts = [
+        event for event in read(outcome.folder / "events.jsonl") if event["ev"] == "attempt"
+    ]
     first = next((attempt for attempt in attempts if attempt["score"] is not None), None)
     draft, final, direction = await private_scores(place, outcome, first)
-    accepted = [attempt for attempt in attempts if attempt["verdict"] == "accepted" and attempt["gain"] is not None]
+    accepted = [
+        attempt
+        for attempt in attempts
+        if attempt["verdict"] == "accepted" and attempt["gain"] is not None
+    ]
     return Result(
         example=example,
         seed=settings.seed,
@@ -79,25 +91,41 @@ async def solve(
     )
 
 
-async def private_scores(folder: Path, outcome: Outcome, first: dict[str, Any] | None) -> tuple[float | None, float | None, str]:
+async def private_scores(
+    folder: Path, outcome: Outcome, first: dict[str, Any] | None
+) -> tuple[float | None, float | None, str]:
     answers = folder.with_name(folder.name + "-private") / "answers.csv"
-    prepared = Prepared.model_validate(json.loads((outcome.folder / "setup.json").read_text())["prepared"])
+    prepared = Prepared.model_validate(
+        json.loads((outcome.folder / "setup.json").read_text())["prepared"]
+    )
     worker = TaskWorker()
     try:
-        final = await worker.score_private(str(folder), str(answers), str(outcome.submission)) if outcome.submission else None
+        final = (
+            await worker.score_private(str(folder), str(answers), str(outcome.submission))
+            if outcome.submission
+            else None
+        )
         if first is None:
             return None, final, prepared.task.direction
         kept = Artifacts(outcome.folder / "artifacts").path(first["submission"])
         path = outcome.folder / "first-draft.csv"
         await worker.final_submission(prepared, str(kept), str(path))
-        return await worker.score_private(str(folder), str(answers), str(path)), final, prepared.task.direction
+        return (
+            await worker.score_private(str(folder), str(answers), str(path)),
+            final,
+            prepared.task.direction,
+        )
     finally:
         await worker.close()
 
 
-def run_options(about: str, examples: str, *, traces: int, steps: int, seeds: int) -> argparse.Namespace:
+def run_options(
+    about: str, examples: str, *, traces: int, steps: int, seeds: int
+) -> argparse.Namespace:
     """The command line of an eval that runs examples over seeds."""
-    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--examples", default=examples)
     parser.add_argument("--seeds", type=int, default=seeds)
     parser.add_argument("--traces", type=int, default=traces)

@@ -22,7 +22,15 @@ from sandbox.inside.probe import packages
 from sandbox.inside.progress import Tell
 from sandbox.protocol import Execution, Host, Job
 
-LIBRARIES = ("pandas", "sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline", "sklearn.svm", "sklearn.neighbors", "lightgbm")
+LIBRARIES = (
+    "pandas",
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+    "sklearn.pipeline",
+    "sklearn.svm",
+    "sklearn.neighbors",
+    "lightgbm",
+)
 
 
 class Forked:
@@ -50,7 +58,11 @@ class Forked:
         request = {"workspace": str(job.workspace), "cpu_s": int(job.limits.wall_s), "env": job.env}
         async with self._turn:
             done = await asyncio.to_thread(self._ask, request)
-        files = {name: str(job.workspace / name) for name in job.collect if (job.workspace / name).is_file()}
+        files = {
+            name: str(job.workspace / name)
+            for name in job.collect
+            if (job.workspace / name).is_file()
+        }
         end: Any = "timeout" if done["signal"] else "exit"
         return Execution(
             end=end,
@@ -109,7 +121,17 @@ def serve() -> None:
         signalled = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
         code = None if signalled else os.WEXITSTATUS(status)
         cpu_s = round(used.ru_utime + used.ru_stime, 3)
-        out.write(json.dumps({"code": code, "signal": signalled, "cpu_s": cpu_s, "wall_s": round(time.monotonic() - began, 3)}) + "\n")
+        out.write(
+            json.dumps(
+                {
+                    "code": code,
+                    "signal": signalled,
+                    "cpu_s": cpu_s,
+                    "wall_s": round(time.monotonic() - began, 3),
+                }
+            )
+            + "\n"
+        )
         out.flush()
 
 

@@ -72,7 +72,11 @@ def not_at_random(rng: Rng) -> Made:
     income, tenure, calls = rng.normal(0, 1, n), rng.gamma(2, 2, n), rng.poisson(1.5, n)
     hidden = rng.random(n) < sigmoid(2.5 * income - 0.8)
     p = sigmoid(1.6 * income - 0.25 * tenure + 0.35 * calls + 0.9 * hidden - 0.2)
-    columns = {"income": np.where(hidden, np.nan, income.round(3)), "tenure": tenure.round(2), "calls": calls}
+    columns = {
+        "income": np.where(hidden, np.nan, income.round(3)),
+        "tenure": tenure.round(2),
+        "calls": calls,
+    }
     columns |= {f"note_{i}": rng.normal(0, 1, n).round(3) for i in range(3)}
     return finish(columns, "churn", (rng.random(n) < p).astype(int), p), last()
 
@@ -80,11 +84,26 @@ def not_at_random(rng: Rng) -> Made:
 def skewed_amount(rng: Rng) -> Made:
     """A target over four orders of magnitude, judged by its logarithm."""
     n = N_TRAIN + N_TEST
-    size, rooms, year = rng.lognormal(4.2, 0.5, n), rng.integers(1, 8, n), rng.integers(1920, 2020, n)
+    size, rooms, year = (
+        rng.lognormal(4.2, 0.5, n),
+        rng.integers(1, 8, n),
+        rng.integers(1920, 2020, n),
+    )
     zone = rng.integers(0, 6, n)
-    log_price = 1.0 + 1.3 * np.log(size) + 0.08 * rooms + 0.004 * (year - 1970) + np.array([0.0, 0.3, -0.4, 0.8, 1.2, -0.9])[zone]
+    log_price = (
+        1.0
+        + 1.3 * np.log(size)
+        + 0.08 * rooms
+        + 0.004 * (year - 1970)
+        + np.array([0.0, 0.3, -0.4, 0.8, 1.2, -0.9])[zone]
+    )
     price = np.exp(log_price + rng.standard_t(4, n) * 0.25)
-    columns = {"size": size.round(1), "rooms": rooms, "year": year, "zone": [f"zone {z}" for z in zone]}
+    columns = {
+        "size": size.round(1),
+        "rooms": rooms,
+        "year": year,
+        "zone": [f"zone {z}" for z in zone],
+    }
     return finish(columns, "price", price.round(2), np.expm1(np.log1p(np.exp(log_price)))), last()
 
 
@@ -115,9 +134,18 @@ def demand_time(rng: Rng) -> Made:
     date = pd.Timestamp("2021-01-01") + pd.to_timedelta(day, unit="D")
     holiday, price = (rng.random(len(day)) < 0.05).astype(int), rng.normal(10, 1, len(day))
     week = np.array([0, 2, 4, 3, 8, 15, 6])[date.dayofweek]
-    mean = 80 + 0.09 * day + week + 12 * np.sin(2 * np.pi * day / 365.25) + 14 * holiday - 3 * (price - 10)
+    mean = (
+        80
+        + 0.09 * day
+        + week
+        + 12 * np.sin(2 * np.pi * day / 365.25)
+        + 14 * holiday
+        - 3 * (price - 10)
+    )
     columns = {"date": date.strftime("%Y-%m-%d"), "holiday": holiday, "price": price.round(2)}
-    return finish(columns, "demand", (mean + rng.normal(0, 3, len(day))).round(2), mean), day >= n_train
+    return finish(
+        columns, "demand", (mean + rng.normal(0, 3, len(day))).round(2), mean
+    ), day >= n_train
 
 
 def noisy_labels(rng: Rng) -> Made:
@@ -127,7 +155,9 @@ def noisy_labels(rng: Rng) -> Made:
     p = sigmoid(1.5 * x[:, 0] - 1.2 * x[:, 1] + 1.4 * x[:, 2] * x[:, 3])
     y = (rng.random(n) < p).astype(int)
     y = np.where((rng.random(n) < 0.125) & ~last(), 1 - y, y)
-    columns = {f"x{i}": x[:, i].round(3) for i in range(4)} | {f"junk_{i}": rng.normal(0, 1, n).round(3) for i in range(12)}
+    columns = {f"x{i}": x[:, i].round(3) for i in range(4)} | {
+        f"junk_{i}": rng.normal(0, 1, n).round(3) for i in range(12)
+    }
     return finish(columns, "label", y, p), last()
 
 
@@ -135,16 +165,30 @@ def rare_class(rng: Rng) -> Made:
     """82 / 13 / 5 % classes under macro F1: the rare ones are never predicted."""
     n = N_TRAIN + N_TEST
     x = rng.normal(0, 1, (n, 5))
-    scores = np.column_stack([np.full(n, 2.6), 1.5 * x[:, 0] + 0.6 * x[:, 1], 1.4 * x[:, 2] - 0.9 * x[:, 3] - 1.2])
+    scores = np.column_stack(
+        [np.full(n, 2.6), 1.5 * x[:, 0] + 0.6 * x[:, 1], 1.4 * x[:, 2] - 0.9 * x[:, 3] - 1.2]
+    )
     p = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
     y = (p.cumsum(1) < rng.random((n, 1))).sum(1)
-    best = max(((p / p.mean(0) ** power).argmax(1) for power in np.arange(0, 1.01, 0.05)), key=lambda guess: macro_f1(y, guess))
+    best = max(
+        ((p / p.mean(0) ** power).argmax(1) for power in np.arange(0, 1.01, 0.05)),
+        key=lambda guess: macro_f1(y, guess),
+    )
     names = np.array(["none", "minor", "major"])
-    return finish({f"sensor_{i}": x[:, i].round(3) for i in range(5)}, "fault", names[y], names[best]), last()
+    return finish(
+        {f"sensor_{i}": x[:, i].round(3) for i in range(5)}, "fault", names[y], names[best]
+    ), last()
 
 
 def macro_f1(y: Any, guess: Any) -> float:
-    return float(np.mean([2 * np.sum((y == k) & (guess == k)) / max(1, np.sum(y == k) + np.sum(guess == k)) for k in np.unique(y)]))
+    return float(
+        np.mean(
+            [
+                2 * np.sum((y == k) & (guess == k)) / max(1, np.sum(y == k) + np.sum(guess == k))
+                for k in np.unique(y)
+            ]
+        )
+    )
 
 
 def one_per_group(rng: Rng) -> Made:
@@ -152,7 +196,10 @@ def one_per_group(rng: Rng) -> Made:
     n_people = 150 + 500
     person = np.repeat(np.arange(n_people), 4)
     base = rng.normal(0, 3, n_people)
-    cost, time = base[person] + rng.normal(0, 1, len(person)), 2 * base[person] + rng.normal(0, 1.5, len(person))
+    cost, time = (
+        base[person] + rng.normal(0, 1, len(person)),
+        2 * base[person] + rng.normal(0, 1.5, len(person)),
+    )
     utility = -1.6 * cost - 0.9 * time
     odds = np.exp(utility - pd.Series(utility).groupby(person).transform("max").to_numpy())
     p = odds / pd.Series(odds).groupby(person).transform("sum").to_numpy()
@@ -174,7 +221,12 @@ def ratio(rng: Rng) -> Made:
     load, limit = rng.lognormal(3, 0.8, n), rng.lognormal(3, 0.8, n)
     heat, humid = rng.normal(20, 6, n), rng.uniform(20, 90, n)
     mean = 12 * load / (load + limit) + 0.02 * heat * humid / 20
-    columns = {"load": load.round(2), "limit": limit.round(2), "heat": heat.round(1), "humidity": humid.round(0)}
+    columns = {
+        "load": load.round(2),
+        "limit": limit.round(2),
+        "heat": heat.round(1),
+        "humidity": humid.round(0),
+    }
     return finish(columns, "wear", (mean + rng.normal(0, 0.8, n)).round(3), mean), last()
 
 
@@ -195,7 +247,9 @@ PLANTED = {
     "one_per_group": task("which offer a customer takes", "auc", "taken", one_per_group),
     "ratio": task("the wear of a part", "rmse", "wear", ratio),
 }
-FLAWED = frozenset({"credit_leak", "new_stores", "demand_time"})  # where the honest protocol or the data's legitimacy is the point
+FLAWED = frozenset(
+    {"credit_leak", "new_stores", "demand_time"}
+)  # where the honest protocol or the data's legitimacy is the point
 
 
 def write(name: str, place: Path, seed: int = 0) -> None:

@@ -60,8 +60,17 @@ class Shared(TaskWorker):
 def grade_key(arguments: dict[str, Any]) -> str:
     """What a grade depends on: the task, the files by the content that names them, the script's end."""
     account = arguments.get("execution") or {}
-    others = {key: by_content(value) for key, value in arguments.items() if key not in ("execution", "prepared")}
-    parts = [arguments["prepared"]["task"]["name"], others, account.get("end"), account.get("exit_code")]
+    others = {
+        key: by_content(value)
+        for key, value in arguments.items()
+        if key not in ("execution", "prepared")
+    }
+    parts = [
+        arguments["prepared"]["task"]["name"],
+        others,
+        account.get("end"),
+        account.get("exit_code"),
+    ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
@@ -81,7 +90,9 @@ class Bench:
     root: Path
     worker: Shared
     sandbox: Recorded
-    settings: Settings = Settings(seed=FOLDS_SEED, memory="off", n_folds=N_FOLDS)  # of the prepared task
+    settings: Settings = Settings(
+        seed=FOLDS_SEED, memory="off", n_folds=N_FOLDS
+    )  # of the prepared task
 
     def task(self, name: str) -> Path:
         place = self.root / "tasks" / name
@@ -98,7 +109,9 @@ class Bench:
             write_atomic(folder / "setup.json", json.dumps(await set_up(run)))
             await close_run(folder)
         value: dict[str, Any] = json.loads((folder / "setup.json").read_text())
-        return {key: item for key, item in value.items() if key != "root"}  # its paths stay those of the template
+        return {
+            key: item for key, item in value.items() if key != "root"
+        }  # its paths stay those of the template
 
     async def private(self, name: str, submission: Path) -> float | None:
         """Score on the private answers; None without a submission."""
@@ -141,7 +154,9 @@ async def play(
         run.judge, run.policy = rules
     config: Any = {"recursion_limit": 100_000}
     try:
-        await build_graph().ainvoke({"task": run.task_path, "run_dir": str(folder)}, config, context=settings)
+        await build_graph().ainvoke(
+            {"task": run.task_path, "run_dir": str(folder)}, config, context=settings
+        )
     finally:
         await close_run(folder)
     account = await told(bench, name, folder)
@@ -157,7 +172,11 @@ async def told(bench: Bench, name: str, folder: Path) -> dict[str, Any]:
     later = [attempt for attempt in attempts if attempt["parent"] is not None]
     accepted = [attempt for attempt in later if attempt["verdict"] == "accepted"]
     final = folder / "best" / "submission.csv"
-    best = json.loads((folder / "best" / "best.json").read_text()) if (folder / "best" / "best.json").exists() else {}
+    best = (
+        json.loads((folder / "best" / "best.json").read_text())
+        if (folder / "best" / "best.json").exists()
+        else {}
+    )
     return {
         "task": name,
         "private": await bench.private(name, final),
@@ -165,10 +184,15 @@ async def told(bench: Bench, name: str, folder: Path) -> dict[str, Any]:
         "attempts": len(attempts),
         "failed": sum(attempt["verdict"] == "failed" for attempt in attempts),
         "accepted": len(accepted),
-        "alarms": sum(any(code.startswith("leak_") for code in attempt.get("codes") or []) for attempt in attempts),
+        "alarms": sum(
+            any(code.startswith("leak_") for code in attempt.get("codes") or [])
+            for attempt in attempts
+        ),
         "spent": spent(attempts),
         "improvement_rate": len(accepted) / len(later) if later else 0.0,
-        "calibration": {name: told[-1][name] for name in ("n", "helped", "confidence", "brier")} if told else None,
+        "calibration": {name: told[-1][name] for name in ("n", "helped", "confidence", "brier")}
+        if told
+        else None,
         "best_so_far": best_so_far(folder, attempts),
         "seconds": sum(attempt.get("seconds") or 0.0 for attempt in attempts),
     }
@@ -186,7 +210,11 @@ def spent(attempts: list[dict[str, Any]]) -> dict[str, list[int]]:
 
 def best_so_far(folder: Path, attempts: list[dict[str, Any]]) -> list[float | None]:
     """After every attempt the score of the best that was accepted, with higher = better."""
-    sign = 1 if json.loads((folder / "setup.json").read_text())["prepared"]["task"]["direction"] == "max" else -1
+    sign = (
+        1
+        if json.loads((folder / "setup.json").read_text())["prepared"]["task"]["direction"] == "max"
+        else -1
+    )
     curve: list[float | None] = []
     for attempt in attempts:
         taken = attempt["score"] is not None and (attempt["verdict"] == "accepted" or not curve)

@@ -23,13 +23,21 @@ from sandbox.protocol import Execution, Host, Job, Sandbox
 @lru_cache(maxsize=4096)
 def digest(path: str, mtime_ns: int) -> str:
     source = Path(path)
-    files = sorted(item for item in source.rglob("*") if item.is_file()) if source.is_dir() else [source]
-    return hashlib.sha256(b"".join(hashlib.sha256(item.read_bytes()).digest() for item in files)).hexdigest()
+    files = (
+        sorted(item for item in source.rglob("*") if item.is_file())
+        if source.is_dir()
+        else [source]
+    )
+    return hashlib.sha256(
+        b"".join(hashlib.sha256(item.read_bytes()).digest() for item in files)
+    ).hexdigest()
 
 
 def key_of(job: Job) -> str:
     inputs = {name: digest(path, os.stat(path).st_mtime_ns) for name, path in job.inputs.items()}
-    return hashlib.sha256(json.dumps([job.script, sorted(inputs.items()), sorted(job.env.items())]).encode()).hexdigest()[:32]
+    return hashlib.sha256(
+        json.dumps([job.script, sorted(inputs.items()), sorted(job.env.items())]).encode()
+    ).hexdigest()[:32]
 
 
 class Recorded:
@@ -75,7 +83,13 @@ def keep(place: Path, job: Job, execution: Execution) -> None:
         shutil.copyfile(path, temporary / name)
     (temporary / "solution.py").write_text(job.script)
     (temporary / "provenance.json").write_text(
-        json.dumps({"time": time.time(), "python": platform.python_version(), "machine": platform.machine()})
+        json.dumps(
+            {
+                "time": time.time(),
+                "python": platform.python_version(),
+                "machine": platform.machine(),
+            }
+        )
     )
     (temporary / "execution.json").write_text(execution.model_dump_json())
     try:

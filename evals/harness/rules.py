@@ -47,8 +47,15 @@ def by_verdict(q: float, seed: int) -> Callable[..., Judgement]:
         if luck.random() < 0.5 + 0.5 * q:
             return right
         if right.verdict == "accepted":
-            return one("rejected", False, "verdict", f"the reasoner's verdict, wrong here: {right.texts[0]}")
-        return one("accepted", True, "verdict", f"the reasoner's verdict, wrong here: {right.texts[0]}")
+            return one(
+                "rejected",
+                False,
+                "verdict",
+                f"the reasoner's verdict, wrong here: {right.texts[0]}",
+            )
+        return one(
+            "accepted", True, "verdict", f"the reasoner's verdict, wrong here: {right.texts[0]}"
+        )
 
     return rule
 

@@ -19,7 +19,17 @@ from reasoner.expert.engine import Expert, hypothesis, look_of
 from reasoner.expert.facts import facts_of
 from reasoner.expert.moves import Move, Reason
 from reasoner.expert.spec import canonical, parse
-from reasoner.protocol import DiagnoseBrief, Diagnosis, DraftBrief, Hypothesis, RepairBrief, Review, ReviewBrief, Solution, UpdateBrief
+from reasoner.protocol import (
+    DiagnoseBrief,
+    Diagnosis,
+    DraftBrief,
+    Hypothesis,
+    RepairBrief,
+    Review,
+    ReviewBrief,
+    Solution,
+    UpdateBrief,
+)
 
 INERT = "inert"
 SHOWN_BLIND = ("cv", "error", "problems")  # evidence that a blind reasoner still sees
@@ -56,7 +66,9 @@ class Degraded:
         seen: set[str] = set()
         kept = []
         for place, item in enumerate(found.hypotheses):
-            luck = random.Random(f"{self.seed}/{brief.task.name}/{brief.stage.trace}/{brief.stage.step}/{place}")
+            luck = random.Random(
+                f"{self.seed}/{brief.task.name}/{brief.stage.trace}/{brief.stage.step}/{place}"
+            )
             new = item if luck.random() < self.q else self._wrong(item, brief, luck)
             if new.id not in seen:
                 seen.add(new.id)
@@ -68,7 +80,13 @@ class Degraded:
         if luck.random() < self.inert:
             name = f"{INERT}:{luck.randrange(10**6)}"
             return item.model_copy(
-                update=claims | {"id": name, "move": name, "statement": f"tidy the script ({name})", "component": "workflow"}
+                update=claims
+                | {
+                    "id": name,
+                    "move": name,
+                    "statement": f"tidy the script ({name})",
+                    "component": "workflow",
+                }
             )
         ideas = possible(brief)
         if not ideas:
@@ -89,7 +107,11 @@ def possible(brief: DiagnoseBrief) -> list[Move]:
         return []
     look = look_of(brief, spec, facts, brief.evidence)
     now = canonical(spec, facts)
-    return [move for move in [*moves.FIXED, *moves.per_column(look)] if canonical(move.apply(spec), facts) != now]
+    return [
+        move
+        for move in [*moves.FIXED, *moves.per_column(look)]
+        if canonical(move.apply(spec), facts) != now
+    ]
 
 
 def blinded(brief: DiagnoseBrief) -> DiagnoseBrief:

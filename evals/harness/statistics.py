@@ -24,7 +24,9 @@ class Interval(NamedTuple):
         return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
-def table(rows: list[dict[str, Any]], value: Callable[[dict[str, Any]], float]) -> dict[str, dict[int, float]]:
+def table(
+    rows: list[dict[str, Any]], value: Callable[[dict[str, Any]], float]
+) -> dict[str, dict[int, float]]:
     """Rows of one strategy and skill as task -> seed -> value."""
     found: dict[str, dict[int, float]] = {}
     for row in rows:

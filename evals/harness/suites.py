@@ -12,7 +12,10 @@ import numpy as np
 from evals.harness import planted
 from task.load.examples import EXAMPLES, write_task
 
-N_TRAIN, N_TEST = 600, 2500  # real data sets are cut to so many rows, so that a script takes about a second
+N_TRAIN, N_TEST = (
+    600,
+    2500,
+)  # real data sets are cut to so many rows, so that a script takes about a second
 REAL = ("modechoice", "randhie", "fair", "co2", "digits", "breast_cancer", "diabetes", "anes96")
 GROUPED = frozenset({"modechoice", "co2"})  # cutting rows would break groups or time
 DATA = Path(__file__).parents[1] / "data" / "references.json"
@@ -39,7 +42,9 @@ def names(wanted: str) -> list[str]:
     found = [name for word in wanted.split(",") for name in SUITES.get(word, (word,))]
     unknown = [name for name in found if name not in planted.PLANTED and name not in EXAMPLES]
     if unknown:
-        raise SystemExit(f"no task or suite named {unknown[0]}; there are {', '.join([*SUITES, *planted.PLANTED, *EXAMPLES])}")
+        raise SystemExit(
+            f"no task or suite named {unknown[0]}; there are {', '.join([*SUITES, *planted.PLANTED, *EXAMPLES])}"
+        )
     return list(dict.fromkeys(found))
 
 
@@ -61,7 +66,14 @@ def cut(name: str) -> Any:
 
     def make(rng: np.random.Generator) -> Any:
         frame, test = example.make(rng)
-        rows = np.sort(np.concatenate([sample(rng, np.flatnonzero(~test), N_TRAIN), sample(rng, np.flatnonzero(test), N_TEST)]))
+        rows = np.sort(
+            np.concatenate(
+                [
+                    sample(rng, np.flatnonzero(~test), N_TRAIN),
+                    sample(rng, np.flatnonzero(test), N_TEST),
+                ]
+            )
+        )
         return frame.iloc[rows].reset_index(drop=True), test[rows]
 
     return replace(example, make=make)
@@ -77,7 +89,9 @@ def references() -> dict[str, dict[str, float]]:
     return found
 
 
-def normalised(private: float | None, reference: dict[str, float], low: float = -1.0, high: float = 1.3) -> float:
+def normalised(
+    private: float | None, reference: dict[str, float], low: float = -1.0, high: float = 1.3
+) -> float:
     """0 the default script, 1 the reference, clipped; a run without a submission scores as `low`."""
     if private is None:
         return low

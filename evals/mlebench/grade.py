@@ -23,7 +23,9 @@ def grade(submission: Path, competition: str, data_dir: Path | None = None) -> d
     """MLE-bench's report of one submission, with `valid` and `why`. Raises ImportError where mlebench is missing."""
     here = Path.cwd()
     submission = submission.resolve()
-    with tempfile.TemporaryDirectory() as elsewhere:  # importing mlebench.data makes a cache folder in the current one
+    with (
+        tempfile.TemporaryDirectory() as elsewhere
+    ):  # importing mlebench.data makes a cache folder in the current one
         os.chdir(elsewhere)
         try:
             from mlebench.grade import grade_csv, validate_submission
@@ -39,13 +41,23 @@ def grade(submission: Path, competition: str, data_dir: Path | None = None) -> d
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("submission", type=Path)
     parser.add_argument("competition")
-    parser.add_argument("--data-dir", type=Path, help="mle-bench's data folder; its default otherwise")
+    parser.add_argument(
+        "--data-dir", type=Path, help="mle-bench's data folder; its default otherwise"
+    )
     options = parser.parse_args()
     try:
-        print(json.dumps(grade(options.submission, options.competition, options.data_dir), indent=2, default=str))
+        print(
+            json.dumps(
+                grade(options.submission, options.competition, options.data_dir),
+                indent=2,
+                default=str,
+            )
+        )
     except ImportError:
         print(MISSING, file=sys.stderr)
         return 2

@@ -25,7 +25,12 @@ from run.run import new_folder
 from session.session import Outcome, start
 from task.types import TaskError
 
-PLACES = {"data": "/home/data", "submission": "/home/submission", "code": "/home/code", "logs": "/home/logs"}
+PLACES = {
+    "data": "/home/data",
+    "submission": "/home/submission",
+    "code": "/home/code",
+    "logs": "/home/logs",
+}
 SPARE_S = 120  # of the container's time limit, for start and end
 
 
@@ -60,14 +65,21 @@ def read(arguments: list[str]) -> tuple[Places, Settings]:
         if not equals:
             raise SystemExit(f"{word!r} is not key=value; e.g. steps=20 model=gpt-5")
         given[key.rpartition(".")[2]] = value
-    places = Places(**{name: Path(given.pop(name, default)).expanduser() for name, default in PLACES.items()})
+    places = Places(
+        **{name: Path(given.pop(name, default)).expanduser() for name, default in PLACES.items()}
+    )
     limit = os.environ.get("TIME_LIMIT_SECS")
     if limit and "time_s" not in given:
         given["time_s"] = max(60.0, float(limit) - SPARE_S)
-    typed = {key: yaml.safe_load(value) if isinstance(value, str) else value for key, value in given.items()}
+    typed = {
+        key: yaml.safe_load(value) if isinstance(value, str) else value
+        for key, value in given.items()
+    }
     if isinstance(typed.get("model"), str):
         typed["model"] = typed["model"].split(",")
-    return places, Settings.model_validate({"memory": "off", "runs_dir": str(places.logs / "runs"), "evaluation": True} | typed)
+    return places, Settings.model_validate(
+        {"memory": "off", "runs_dir": str(places.logs / "runs"), "evaluation": True} | typed
+    )
 
 
 async def compete(places: Places, settings: Settings) -> Outcome:
@@ -79,7 +91,9 @@ async def compete(places: Places, settings: Settings) -> Outcome:
             hand_over(folder, places)
 
     with make_listener("plain", run_dir=folder) as listener:
-        return await start(str(places.data), settings, folder=folder, listeners=[listener.on_event, on_event])
+        return await start(
+            str(places.data), settings, folder=folder, listeners=[listener.on_event, on_event]
+        )
 
 
 def hand_over(folder: Path, places: Places) -> None:

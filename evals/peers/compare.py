@@ -32,7 +32,11 @@ from evals.peers.scripts import FAULTS, script
 from run.events import read
 from task.client import TaskWorker
 
-TASKS = {"fair": ("affair", True), "breast_cancer": ("malignant", True), "randhie": ("mdvis", False)}
+TASKS = {
+    "fair": ("affair", True),
+    "breast_cancer": ("malignant", True),
+    "randhie": ("mdvis", False),
+}
 WARM = "gome, warm start"
 ROOT = Path(__file__).parents[2]
 
@@ -51,11 +55,21 @@ class Account:
     survivors: int
 
 
-def watched(command: list[str], cwd: Path, env: dict[str, str], limit_s: float) -> tuple[int | None, float, int]:
+def watched(
+    command: list[str], cwd: Path, env: dict[str, str], limit_s: float
+) -> tuple[int | None, float, int]:
     """(exit code or None when it had to be killed, wall seconds, peak resident bytes of the process itself)."""
     began, peak = time.monotonic(), 0
     with (cwd / "output.txt").open("wb") as out:
-        child = psutil.Popen(command, cwd=cwd, env=env, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True)
+        child = psutil.Popen(
+            command,
+            cwd=cwd,
+            env=env,
+            stdout=out,
+            stderr=out,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         while child.poll() is None and time.monotonic() - began < limit_s:
             try:
                 peak = max(peak, child.memory_info().rss)
@@ -73,7 +87,11 @@ def watched(command: list[str], cwd: Path, env: dict[str, str], limit_s: float) 
 
 def left_over() -> int:
     """Children of a script that still live; they are ended."""
-    found = [p for p in psutil.process_iter(["cmdline"]) if "left-over-child" in " ".join(p.info["cmdline"] or [])]
+    found = [
+        p
+        for p in psutil.process_iter(["cmdline"])
+        if "left-over-child" in " ".join(p.info["cmdline"] or [])
+    ]
     for process in found:
         process.kill()
     return len(found)
@@ -91,35 +109,89 @@ def middle(seconds: list[float]) -> float | None:
     return statistics.median(seconds) if seconds else None
 
 
-def gome(task: Path, steps: int, endpoint: Endpoint, limit_s: float, *, warm: bool = False) -> tuple[Account, Path | None]:
+def gome(
+    task: Path, steps: int, endpoint: Endpoint, limit_s: float, *, warm: bool = False
+) -> tuple[Account, Path | None]:
     place = Path(tempfile.mkdtemp(prefix="gome-peer-"))
-    env = os.environ | {"OPENAI_API_KEY": "none", "XDG_CACHE_HOME": str(place / "cache"), "PYTHONPATH": str(ROOT)}
-    words = ["run", str(task), "--model", "scripted", "--base-url", endpoint.url, "--traces", "1", "--steps", str(steps), "--memory", "off"]
-    for value in ("top_k=1", "final_seeds=1", "confirm=false", "ensemble=false", "run_time_s=60", f"warm_start={str(warm).lower()}"):
+    env = os.environ | {
+        "OPENAI_API_KEY": "none",
+        "XDG_CACHE_HOME": str(place / "cache"),
+        "PYTHONPATH": str(ROOT),
+    }
+    words = [
+        "run",
+        str(task),
+        "--model",
+        "scripted",
+        "--base-url",
+        endpoint.url,
+        "--traces",
+        "1",
+        "--steps",
+        str(steps),
+        "--memory",
+        "off",
+    ]
+    for value in (
+        "top_k=1",
+        "final_seeds=1",
+        "confirm=false",
+        "ensemble=false",
+        "run_time_s=60",
+        f"warm_start={str(warm).lower()}",
+    ):
         words += ["--set", value]
-    code, wall, peak = watched([sys.executable, "-m", "gome", *words, "--json"], place, env, limit_s)
+    code, wall, peak = watched(
+        [sys.executable, "-m", "gome", *words, "--json"], place, env, limit_s
+    )
     folder = next((place / "runs").iterdir(), None) if (place / "runs").exists() else None
     happened = list(read(folder / "events.jsonl")) if folder else []
     seconds = [event["seconds"] for event in happened if event["ev"] == "execution_finished"]
     best = folder / "best" / "submission.csv" if folder else None
-    return Account(code, wall, overhead(endpoint, seconds), peak, len(seconds), middle(seconds), None, left_over()), best
+    return Account(
+        code,
+        wall,
+        overhead(endpoint, seconds),
+        peak,
+        len(seconds),
+        middle(seconds),
+        None,
+        left_over(),
+    ), best
 
 
-def aide(python: Path, task: Path, steps: int, endpoint: Endpoint, limit_s: float) -> tuple[Account, Path | None]:
+def aide(
+    python: Path, task: Path, steps: int, endpoint: Endpoint, limit_s: float
+) -> tuple[Account, Path | None]:
     place = Path(tempfile.mkdtemp(prefix="aide-peer-"))
     env = os.environ | {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": endpoint.url}
     env["PATH"] = f"{python.parent}:{env['PATH']}"
-    goal = (task / "description.md").read_text() + ("\nlower is better" if "error" in (task / "description.md").read_text() else "")
-    words = [f"data_dir={task}", f"goal={json.dumps(goal)}", "exp_name=peer", f"agent.steps={steps}", "agent.code.model=scripted"]
+    goal = (task / "description.md").read_text() + (
+        "\nlower is better" if "error" in (task / "description.md").read_text() else ""
+    )
+    words = [
+        f"data_dir={task}",
+        f"goal={json.dumps(goal)}",
+        "exp_name=peer",
+        f"agent.steps={steps}",
+        "agent.code.model=scripted",
+    ]
     words += ["agent.feedback.model=scripted", "generate_report=False", "exec.timeout=60"]
     code, wall, peak = watched([str(python.parent / "aide"), *words], place, env, limit_s)
     journal = next(place.glob("logs/*/journal.json"), None)
     nodes = json.loads(journal.read_text())["nodes"] if journal else []
     seconds = [float(node["exec_time"]) for node in nodes]
     found = sorted(place.glob("workspaces/*/working/submission.csv"))
-    return Account(code, wall, overhead(endpoint, seconds), peak, len(seconds), middle(seconds), None, left_over()), found[
-        -1
-    ] if found else None
+    return Account(
+        code,
+        wall,
+        overhead(endpoint, seconds),
+        peak,
+        len(seconds),
+        middle(seconds),
+        None,
+        left_over(),
+    ), found[-1] if found else None
 
 
 async def graded(task: Path, submission: Path | None) -> float | None:
@@ -127,12 +199,16 @@ async def graded(task: Path, submission: Path | None) -> float | None:
         return None
     worker = TaskWorker()
     try:
-        return await worker.score_private(str(task), str(task.with_name(task.name + "-private") / "answers.csv"), str(submission))
+        return await worker.score_private(
+            str(task), str(task.with_name(task.name + "-private") / "answers.csv"), str(submission)
+        )
     finally:
         await worker.close()
 
 
-def pair(python: Path, task: Path, name: str, steps: int, limit_s: float = 600) -> dict[str, Account]:
+def pair(
+    python: Path, task: Path, name: str, steps: int, limit_s: float = 600
+) -> dict[str, Account]:
     target, classify = TASKS[name]
     found = {}
     for agent in ("gome", WARM, "aide"):
@@ -141,7 +217,9 @@ def pair(python: Path, task: Path, name: str, steps: int, limit_s: float = 600) 
                 account, submission = aide(python, task, steps, endpoint, limit_s)
             else:
                 account, submission = gome(task, steps, endpoint, limit_s, warm=agent == WARM)
-        found[agent] = Account(**{**vars(account), "private": asyncio.run(graded(task, submission))})
+        found[agent] = Account(
+            **{**vars(account), "private": asyncio.run(graded(task, submission))}
+        )
     return found
 
 
@@ -155,13 +233,22 @@ def faults(python: Path, task: Path, name: str) -> list[str]:
 
             def faulty(who: str, number: int, text: str = text) -> str:
                 return (
-                    text + (script(who, 3, target, classify) if text.startswith("import subprocess") else "")
+                    text
+                    + (
+                        script(who, 3, target, classify)
+                        if text.startswith("import subprocess")
+                        else ""
+                    )
                     if number == 1
                     else script(who, number, target, classify)
                 )
 
             with Endpoint(faulty) as endpoint:
-                account, _ = gome(task, 3, endpoint, 240) if agent == "gome" else aide(python, task, 3, endpoint, 240)
+                account, _ = (
+                    gome(task, 3, endpoint, 240)
+                    if agent == "gome"
+                    else aide(python, task, 3, endpoint, 240)
+                )
             end = "had to be killed" if account.code is None else f"exit {account.code}"
             cells.append(f"{end}, {account.n_steps} scripts run, {account.survivors} left behind")
         lines.append(f"| {fault} | {cells[0]} | {cells[1]} |")
@@ -180,8 +267,12 @@ def row(name: str, found: dict[str, Account]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--aide", type=Path, required=True, help="python of the environment that holds aideml")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--aide", type=Path, required=True, help="python of the environment that holds aideml"
+    )
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--out", type=Path, default=Path("docs/results"))

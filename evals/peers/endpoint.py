@@ -37,22 +37,37 @@ class Endpoint:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.server.shutdown()
         self.server.server_close()
 
     def message(self, body: dict[str, Any]) -> dict[str, Any]:
         form = (body.get("response_format") or {}).get("json_schema", {}).get("schema", {})
         if form:
-            return {"role": "assistant", "content": json.dumps(self.structured(str(form.get("title", "")), form))}
+            return {
+                "role": "assistant",
+                "content": json.dumps(self.structured(str(form.get("title", "")), form)),
+            }
         if body.get("tools"):
             return called(body["tools"][0]["function"]["name"], reviewed(body))
-        return {"role": "assistant", "content": f"The next model of the list.\n\n```python\n{self.next_script('aide')}\n```"}
+        return {
+            "role": "assistant",
+            "content": f"The next model of the list.\n\n```python\n{self.next_script('aide')}\n```",
+        }
 
     def structured(self, title: str, schema: dict[str, Any]) -> dict[str, Any]:
         """An answer in Gome's forms."""
         if title.startswith("Draft"):
-            return {"approach": "the next model", "summary": "the next model", "script": self.next_script("gome")}
+            return {
+                "approach": "the next model",
+                "summary": "the next model",
+                "script": self.next_script("gome"),
+            }
         if title.startswith("Diagnose"):
             return {"observations": [], "causes": ["too plain"], "hypotheses": [HYPOTHESIS]}
         if title.startswith("Update"):
@@ -68,11 +83,20 @@ class Endpoint:
             }
             return base | {"script": script, "summary": "the next model"}
         if title.startswith("Repair"):
-            return {"cause": "a bug", "fix": "the next model", "edits": [], "script": self.next_script("gome"), "summary": "the next model"}
+            return {
+                "cause": "a bug",
+                "fix": "the next model",
+                "edits": [],
+                "script": self.next_script("gome"),
+                "summary": "the next model",
+            }
         if title.startswith("Review"):
             return {"reasons": [], "aligned": True, "leaks": False}
         plain = {"boolean": True, "integer": 1, "number": 1.0, "array": []}
-        return {name: plain.get(kind.get("type", ""), "ok") for name, kind in schema.get("properties", {}).items()}
+        return {
+            name: plain.get(kind.get("type", ""), "ok")
+            for name, kind in schema.get("properties", {}).items()
+        }
 
     def next_script(self, agent: str) -> str:
         with self.turn:
@@ -94,7 +118,11 @@ def reviewed(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def called(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    call = {"id": "call", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+    call = {
+        "id": "call",
+        "type": "function",
+        "function": {"name": name, "arguments": json.dumps(arguments)},
+    }
     return {"role": "assistant", "content": None, "tool_calls": [call]}
 
 
@@ -111,19 +139,46 @@ def handler(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             time.sleep(LATENCY_S)
             message = endpoint.message(body)
-            choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if message.get("tool_calls") else "stop"}
+            choice = {
+                "index": 0,
+                "message": message,
+                "finish_reason": "tool_calls" if message.get("tool_calls") else "stop",
+            }
             usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
             if body.get("stream"):
-                self.stream({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}, message, usage)
+                self.stream(
+                    {
+                        "id": "c",
+                        "object": "chat.completion.chunk",
+                        "created": 1,
+                        "model": body["model"],
+                    },
+                    message,
+                    usage,
+                )
                 endpoint.times.append((arrived, time.monotonic()))
                 return
-            self.reply({"id": "c", "object": "chat.completion", "created": 1, "model": body["model"], "choices": [choice], "usage": usage})
+            self.reply(
+                {
+                    "id": "c",
+                    "object": "chat.completion",
+                    "created": 1,
+                    "model": body["model"],
+                    "choices": [choice],
+                    "usage": usage,
+                }
+            )
             endpoint.times.append((arrived, time.monotonic()))
 
-        def stream(self, head: dict[str, Any], message: dict[str, Any], usage: dict[str, int]) -> None:
+        def stream(
+            self, head: dict[str, Any], message: dict[str, Any], usage: dict[str, int]
+        ) -> None:
             """The whole message as one event, then its end and its cost."""
             ends = [{"index": 0, "delta": {}, "finish_reason": "stop"}]
-            parts = [head | {"choices": [{"index": 0, "delta": message, "finish_reason": None}]}, head | {"choices": ends}]
+            parts = [
+                head | {"choices": [{"index": 0, "delta": message, "finish_reason": None}]},
+                head | {"choices": ends},
+            ]
             parts.append(head | {"choices": [], "usage": usage})
             events = [b"data: " + json.dumps(part).encode() + b"\n\n" for part in parts]
             self.send(b"".join([*events, b"data: [DONE]\n\n"]), "text/event-stream")

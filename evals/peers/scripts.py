@@ -66,5 +66,7 @@ def script(agent: str, number: int, target: str, classify: bool) -> str:
     names = NAMES[classify]
     forests = f"{names['tree']}, {names['boost']}"
     model = MODELS[min(number, len(MODELS) - 1)].format(**names)
-    head = HEAD.format(forests=forests, neighbours=names["knn"], target=target, model=model, classify=classify)
+    head = HEAD.format(
+        forests=forests, neighbours=names["knn"], target=target, model=model, classify=classify
+    )
     return head + (GOME if agent == "gome" else AIDE.format(classify=classify))

@@ -17,19 +17,39 @@ from evals.studies.medals import boards as medal_boards
 from evals.studies.medals import medal
 
 Rows = list[dict[str, Any]]
-PAPER = {"full": ("35.1", "41.1 %"), "no diagnosis": ("25.8", "22.6 %"), "no memory": ("28.9", ""), "one trace": ("32.4", "")}
+PAPER = {
+    "full": ("35.1", "41.1 %"),
+    "no diagnosis": ("25.8", "22.6 %"),
+    "no memory": ("28.9", ""),
+    "one trace": ("32.4", ""),
+}
 """Any-medal rate with GPT-5 on MLE-bench, and share of iterations that improve (arXiv 2603.01692, as reported)."""
 
-ORDER = ("full", "no diagnosis", "no memory", "no sharing", "one trace", "no audit", "no ensemble", "no second seed")
+ORDER = (
+    "full",
+    "no diagnosis",
+    "no memory",
+    "no sharing",
+    "one trace",
+    "no audit",
+    "no ensemble",
+    "no second seed",
+)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, default=Path("~/.cache/gome/evals/ablation.jsonl").expanduser())
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=Path("~/.cache/gome/evals/ablation.jsonl").expanduser()
+    )
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     options = parser.parse_args()
     rows = [json.loads(line) for line in options.runs.read_text().splitlines()]
-    found = {name: table([row for row in rows if row["condition"] == name], score) for name in ORDER}
+    found = {
+        name: table([row for row in rows if row["condition"] == name], score) for name in ORDER
+    }
     found = {name: scores for name, scores in found.items() if scores}
     text = page(rows, found)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -60,9 +80,18 @@ def page(rows: Rows, found: dict[str, Scores]) -> str:
 def line(name: str, rows: Rows, found: dict[str, Scores]) -> str:
     rates = [row["improvement_rate"] for row in rows if row["condition"] == name]
     won, full = medals(rows, name), medals(rows, "full")
-    cells = [mean(found[name]).plain, "", f"{mean(won).mean:.0%}" if won else "", "", f"{sum(rates) / len(rates):.0%}"]
+    cells = [
+        mean(found[name]).plain,
+        "",
+        f"{mean(won).mean:.0%}" if won else "",
+        "",
+        f"{sum(rates) / len(rates):.0%}",
+    ]
     if name != "full":
-        cells[1], cells[3] = str(difference(found[name], found["full"])), str(difference(won, full)) if won else ""
+        cells[1], cells[3] = (
+            str(difference(found[name], found["full"])),
+            str(difference(won, full)) if won else "",
+        )
     return f"| {name} | {' | '.join(cells)} | {' | '.join(PAPER.get(name, ('', '')))} |"
 
 
@@ -84,7 +113,13 @@ def figure(found: dict[str, Scores], path: Path) -> None:
     intervals = [mean(found[name]) for name in names]
     errors = [[i.mean - i.low for i in intervals], [i.high - i.mean for i in intervals]]
     colours = ["#2563eb" if name == "full" else "#94a3b8" for name in names]
-    axes.barh(names, [i.mean for i in intervals], xerr=errors, color=colours, error_kw={"elinewidth": 1, "ecolor": "#334155"})
+    axes.barh(
+        names,
+        [i.mean for i in intervals],
+        xerr=errors,
+        color=colours,
+        error_kw={"elinewidth": 1, "ecolor": "#334155"},
+    )
     axes.set_xlabel("private score (0 default script, 1 reference)")
     axes.spines[["top", "right"]].set_visible(False)
     plot.tight_layout()

@@ -67,11 +67,19 @@ class Data:
 
 def data(setting: Setting, rng: np.random.Generator, worth: float = 0.0) -> Data:
     X = rng.normal(size=(N_ROWS, 6))
-    signal = X[:, 0] + 0.7 * X[:, 1] * X[:, 2] + 0.5 * np.abs(X[:, 3]) + worth * X[:, 5] + rng.normal(0, 1.2, N_ROWS)
+    signal = (
+        X[:, 0]
+        + 0.7 * X[:, 1] * X[:, 2]
+        + 0.5 * np.abs(X[:, 3])
+        + worth * X[:, 5]
+        + rng.normal(0, 1.2, N_ROWS)
+    )
     y = (
         signal
         if not setting.classes
-        else np.digitize(signal, np.quantile(signal, np.arange(1, setting.classes) / setting.classes)).astype(float)
+        else np.digitize(
+            signal, np.quantile(signal, np.arange(1, setting.classes) / setting.classes)
+        ).astype(float)
     )
     return Data(X, y, rng.integers(0, N_FOLDS, N_ROWS))
 
@@ -93,10 +101,19 @@ def learner(setting: Setting, seed: int) -> Any:
     if setting.model == "lgbm":
         kind = LGBMClassifier if setting.classes else LGBMRegressor
         return kind(
-            n_estimators=40, num_leaves=7, colsample_bytree=0.7, subsample=0.8, subsample_freq=1, n_jobs=1, verbose=-1, random_state=seed
+            n_estimators=40,
+            num_leaves=7,
+            colsample_bytree=0.7,
+            subsample=0.8,
+            subsample_freq=1,
+            n_jobs=1,
+            verbose=-1,
+            random_state=seed,
         )
     sinks = RBFSampler(gamma=0.05, n_components=80, random_state=seed)
-    return make_pipeline(sinks, LogisticRegression(C=10, max_iter=200) if setting.classes else Ridge(0.1))
+    return make_pipeline(
+        sinks, LogisticRegression(C=10, max_iter=200) if setting.classes else Ridge(0.1)
+    )
 
 
 def said(setting: Setting, model: Any, X: Array) -> Array:
@@ -132,7 +149,10 @@ def graded(first: Any) -> Any:
 
 def verdict(first: Any, z: float, again: Any = None) -> bool:
     side = Side(1.0, 100)
-    return judge(graded(first), z=z, has_best=True, new=side, best=side, again=again).verdict == "accepted"
+    return (
+        judge(graded(first), z=z, has_best=True, new=side, best=side, again=again).verdict
+        == "accepted"
+    )
 
 
 RULES: dict[str, Rule] = {"higher": higher, "threshold": threshold, "confirmed": confirmed}
@@ -151,12 +171,17 @@ def noise(setting: Setting, n_sets: int, n_fits: int, z: float) -> dict[str, lis
         fits = [out_of_fold(setting, given, seed, columns=5) for seed in range(n_fits)]
         quads = [rng.choice(n_fits, 4, replace=False) for _ in range(3 * n_fits)]
         for name, rule in RULES.items():
-            said = [rule(metric, given.y, [fits[a], fits[b]], [fits[c], fits[d]], z) for a, b, c, d in quads]
+            said = [
+                rule(metric, given.y, [fits[a], fits[b]], [fits[c], fits[d]], z)
+                for a, b, c, d in quads
+            ]
             shares[name].append(float(np.mean(said)))
         firsts = [paired(metric, given.y, [fits[a]], [fits[c]], None, 0) for a, _, c, _ in quads]
         shares["ratio"].append(float(np.std([first["d"] / first["se"] for first in firsts])))
         shares["doubted"].append(float(np.mean([doubtful(graded(first)) for first in firsts])))
-        shares["chain"].append(float(np.mean([chain(metric, given.y, fits, rng, z) for _ in range(4)])))
+        shares["chain"].append(
+            float(np.mean([chain(metric, given.y, fits, rng, z) for _ in range(4)]))
+        )
     return shares
 
 
@@ -188,13 +213,21 @@ def real(setting: Setting, n_sets: int, z: float) -> list[tuple[float, dict[str,
             ses.append(first["se"])
             for name, rule in RULES.items():
                 said[name].append(rule(metric, given.y, new, old, z))
-        cells.append((float(np.mean(ds) / np.mean(ses)), {name: float(np.mean(values)) for name, values in said.items()}))
+        cells.append(
+            (
+                float(np.mean(ds) / np.mean(ses)),
+                {name: float(np.mean(values)) for name, values in said.items()},
+            )
+        )
     return cells
 
 
 def at_two(cells: list[tuple[float, dict[str, float]]], name: str, n: int) -> float:
     """Acceptance at an effect of 2 standard errors by a probit line through the cells."""
-    effect, share = np.array([cell[0] for cell in cells]), np.array([cell[1][name] for cell in cells])
+    effect, share = (
+        np.array([cell[0] for cell in cells]),
+        np.array([cell[1][name] for cell in cells]),
+    )
 
     def loss(line: Array) -> float:
         p = np.clip(stats.norm.cdf(line[0] + line[1] * effect), 1e-6, 1 - 1e-6)
@@ -213,30 +246,54 @@ def interval(values: list[float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sets", type=int, default=6, help="data sets per setting for noise; twice as many for real changes")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--sets",
+        type=int,
+        default=6,
+        help="data sets per setting for noise; twice as many for real changes",
+    )
     parser.add_argument("--fits", type=int, default=16, help="seeds of the pipeline per data set")
     parser.add_argument("--z", type=float, default=1.15)
     options = parser.parse_args()
     shares: dict[str, list[float]] = {}
     cells = []
-    print(f"{'setting':18} {'sd(d/SE)':>9} {'in doubt':>9} " + "".join(f"{name:>11}" for name in (*RULES, "chain")), flush=True)
+    print(
+        f"{'setting':18} {'sd(d/SE)':>9} {'in doubt':>9} "
+        + "".join(f"{name:>11}" for name in (*RULES, "chain")),
+        flush=True,
+    )
     for setting in SETTINGS:
         found = noise(setting, options.sets, options.fits, options.z)
         for name, values in found.items():
             shares.setdefault(name, []).extend(values)
         row = "".join(f"{np.mean(found[name]):11.1%}" for name in (*RULES, "chain"))
-        print(f"{setting.name:18} {np.mean(found['ratio']):9.2f} {np.mean(found['doubted']):9.1%} {row}", flush=True)
-    print(f"\nreal changes{'effect/SE':>17}  " + "".join(f"{name:>11}" for name in RULES), flush=True)
+        print(
+            f"{setting.name:18} {np.mean(found['ratio']):9.2f} {np.mean(found['doubted']):9.1%} {row}",
+            flush=True,
+        )
+    print(
+        f"\nreal changes{'effect/SE':>17}  " + "".join(f"{name:>11}" for name in RULES), flush=True
+    )
     n_sets = 2 * options.sets
     for setting in SETTINGS[::2] + SETTINGS[-1:]:
         for effect, share in real(setting, n_sets, options.z):
             cells.append((effect, share))
-            print(f"{setting.name:18} {effect:10.2f}  " + "".join(f"{share[name]:11.1%}" for name in RULES), flush=True)
+            print(
+                f"{setting.name:18} {effect:10.2f}  "
+                + "".join(f"{share[name]:11.1%}" for name in RULES),
+                flush=True,
+            )
     print(f"\nz = {options.z}: share of noise accepted, and of real changes of 2 standard errors")
     for name in RULES:
-        print(f"{name:12} noise {interval(shares[name])}   real at 2 SE {at_two(cells, name, n_sets):6.1%}")
-    print(f"{'chain':12} noise {interval(shares['chain'])}   ({N_STEPS} steps, each against the best so far)")
+        print(
+            f"{name:12} noise {interval(shares[name])}   real at 2 SE {at_two(cells, name, n_sets):6.1%}"
+        )
+    print(
+        f"{'chain':12} noise {interval(shares['chain'])}   ({N_STEPS} steps, each against the best so far)"
+    )
 
 
 if __name__ == "__main__":

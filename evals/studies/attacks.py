@@ -22,9 +22,19 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 USER = 20001
-NEEDED = ("pydantic", "pydantic_core", "psutil", "annotated_types", "typing_extensions.py", "typing_inspection")
+NEEDED = (
+    "pydantic",
+    "pydantic_core",
+    "psutil",
+    "annotated_types",
+    "typing_extensions.py",
+    "typing_inspection",
+)
 TIERS = ("bubblewrap", "userns", "landlock", "none")
-BEGIN, END = "<!-- attacks: begin (python -m evals.studies.attacks --write) -->", "<!-- attacks: end -->"
+BEGIN, END = (
+    "<!-- attacks: begin (python -m evals.studies.attacks --write) -->",
+    "<!-- attacks: end -->",
+)
 
 Results = dict[str, dict[str, dict[str, Any]]]  # tier -> attack -> outcome
 
@@ -43,7 +53,9 @@ async def play_all(tiers: list[str], only: list[str], quick: bool) -> Results:
             print(f"{tier}: {error}", file=sys.stderr)
             continue
         print(sandbox.chosen.sentence, file=sys.stderr)
-        with tempfile.TemporaryDirectory(prefix="gome-attacks-", dir="/var/tmp", ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(
+            prefix="gome-attacks-", dir="/var/tmp", ignore_cleanup_errors=True
+        ) as folder:
             os.chmod(folder, 0o755)
             with Bait(Path(folder)) as bait:
                 found[tier] = {}
@@ -52,7 +64,10 @@ async def play_all(tiers: list[str], only: list[str], quick: bool) -> Results:
                         continue
                     outcome = await play(attack, sandbox, bait)
                     found[tier][attack.name] = asdict(outcome)
-                    print(f"{tier:<11} {outcome.verdict:<8} {outcome.seconds:6.2f} s  {attack.name}  {outcome.detail}", file=sys.stderr)
+                    print(
+                        f"{tier:<11} {outcome.verdict:<8} {outcome.seconds:6.2f} s  {attack.name}  {outcome.detail}",
+                        file=sys.stderr,
+                    )
     return found
 
 
@@ -66,9 +81,20 @@ def play_as_user(arguments: list[str]) -> Results:
         os.chmod(folder, 0o755)
         copy(Path(folder))
         command = [python, "-m", "evals.studies.attacks", "--json", *arguments]
-        environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{folder}:{folder}/packages", "HOME": "/nonexistent"}
+        environment = {
+            "PATH": "/usr/bin:/bin",
+            "PYTHONPATH": f"{folder}:{folder}/packages",
+            "HOME": "/nonexistent",
+        }
         done = subprocess.run(
-            command, cwd=folder, env=environment, user=USER, group=USER, extra_groups=[], stdout=subprocess.PIPE, check=True
+            command,
+            cwd=folder,
+            env=environment,
+            user=USER,
+            group=USER,
+            extra_groups=[],
+            stdout=subprocess.PIPE,
+            check=True,
         )
     found: Results = json.loads(done.stdout)
     return found
@@ -97,12 +123,23 @@ def table(columns: dict[str, dict[str, dict[str, Any]]], before: dict[str, dict[
     """Rows: attacks; columns: tier and user. What was not played now keeps the outcome that stands there."""
     from attacks import ATTACKS
 
-    names = sorted({*columns, *(name for row in before.values() for name in row)}, key=lambda name: TIERS.index(name.split(",")[0]))
+    names = sorted(
+        {*columns, *(name for row in before.values() for name in row)},
+        key=lambda name: TIERS.index(name.split(",")[0]),
+    )
     lines = ["| attack | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
     for attack in ATTACKS:
         kept = before.get(attack.title, {})
-        played = {name: outcomes[attack.name]["verdict"] for name, outcomes in columns.items() if attack.name in outcomes}
-        lines.append(f"| {attack.title} | " + " | ".join(played.get(name) or kept.get(name) or "not played" for name in names) + " |")
+        played = {
+            name: outcomes[attack.name]["verdict"]
+            for name, outcomes in columns.items()
+            if attack.name in outcomes
+        }
+        lines.append(
+            f"| {attack.title} | "
+            + " | ".join(played.get(name) or kept.get(name) or "not played" for name in names)
+            + " |"
+        )
     return "\n".join(lines)
 
 
@@ -110,7 +147,11 @@ def standing() -> dict[str, dict[str, str]]:
     """The table of the page: title -> column -> outcome."""
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
-        for line in (ROOT / "docs/sandbox.md").read_text().partition(BEGIN)[2].partition(END)[0].splitlines()
+        for line in (ROOT / "docs/sandbox.md")
+        .read_text()
+        .partition(BEGIN)[2]
+        .partition(END)[0]
+        .splitlines()
         if line.startswith("| ")
     ]
     return {row[0]: dict(zip(rows[0][1:], row[1:], strict=True)) for row in rows[1:]}
@@ -123,21 +164,35 @@ def write(text: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tiers", default=",".join(TIERS))
     parser.add_argument("--only", default="", help="names of attacks, separated by commas")
     parser.add_argument("--quick", action="store_true", help="leave out what takes longer")
     parser.add_argument("--json", action="store_true", help="outcomes of this user alone, as JSON")
     parser.add_argument("--write", action="store_true", help="put the table into docs/sandbox.md")
     options = parser.parse_args()
-    own = asyncio.run(play_all(options.tiers.split(","), [name for name in options.only.split(",") if name], options.quick))
+    own = asyncio.run(
+        play_all(
+            options.tiers.split(","),
+            [name for name in options.only.split(",") if name],
+            options.quick,
+        )
+    )
     if options.json:
         print(json.dumps(own))
         return
     who = "root" if os.getuid() == 0 else "user"
     columns = {f"{tier}, {who}": outcomes for tier, outcomes in own.items()}
     if os.getuid() == 0:
-        given = ["--tiers", options.tiers, "--only", options.only, *(["--quick"] if options.quick else [])]
+        given = [
+            "--tiers",
+            options.tiers,
+            "--only",
+            options.only,
+            *(["--quick"] if options.quick else []),
+        ]
         columns |= {f"{tier}, user": outcomes for tier, outcomes in play_as_user(given).items()}
     print(table(columns, {}))
     if options.write:

@@ -32,8 +32,12 @@ PAIRS = [("gome", "tree"), ("gome", "tree, valid"), ("gome", "tree, blind"), ("g
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, default=Path("~/.cache/gome/evals/conditions.jsonl").expanduser())
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=Path("~/.cache/gome/evals/conditions.jsonl").expanduser()
+    )
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     options = parser.parse_args()
     text = page([json.loads(line) for line in options.runs.read_text().splitlines()])
@@ -70,20 +74,35 @@ def page(rows: Rows) -> str:
     for inert in INERT_SHARES:
         parts.append(f"\n## Wrong ideas: {inert:.0%} change nothing, the others are random edits\n")
         parts.append(scores(by_variant(rows), inert))
-        groups = {"all tasks": None, "clean tasks": frozenset(tasks) - flawed, f"flawed tasks ({', '.join(sorted(flawed))})": flawed}
+        groups = {
+            "all tasks": None,
+            "clean tasks": frozenset(tasks) - flawed,
+            f"flawed tasks ({', '.join(sorted(flawed))})": flawed,
+        }
         parts += [differences(by_variant(rows, only), inert, name) for name, only in groups.items()]
-    parts.append("\n" + provenance("python -m evals.studies.study conditions && python -m evals.studies.conditions"))
+    parts.append(
+        "\n"
+        + provenance(
+            "python -m evals.studies.study conditions && python -m evals.studies.conditions"
+        )
+    )
     return "\n".join(parts)
 
 
 def lines(head: str) -> list[str]:
-    return [f"| {head} | " + " | ".join(f"q = {q:g}" for q in CONDITION_SKILLS) + " |", "|---" * (len(CONDITION_SKILLS) + 1) + "|"]
+    return [
+        f"| {head} | " + " | ".join(f"q = {q:g}" for q in CONDITION_SKILLS) + " |",
+        "|---" * (len(CONDITION_SKILLS) + 1) + "|",
+    ]
 
 
 def scores(found: Variants, inert: float) -> str:
     rows = lines("score")
     for name in VARIANTS:
-        cells = [mean(found[name, inert, q]).plain if (name, inert, q) in found else "" for q in CONDITION_SKILLS]
+        cells = [
+            mean(found[name, inert, q]).plain if (name, inert, q) in found else ""
+            for q in CONDITION_SKILLS
+        ]
         rows.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
@@ -92,7 +111,10 @@ def differences(found: Variants, inert: float, title: str) -> str:
     rows = [f"\n**{title}**\n", *lines("difference")]
     for one, two in PAIRS:
         keys = [((one, inert, q), (two, inert, q)) for q in CONDITION_SKILLS]
-        cells = [str(difference(found[a], found[b])) if a in found and b in found else "" for a, b in keys]
+        cells = [
+            str(difference(found[a], found[b])) if a in found and b in found else ""
+            for a, b in keys
+        ]
         rows.append(f"| {one} − {two} | " + " | ".join(cells) + " |")
     return "\n".join(rows)
 

@@ -27,10 +27,16 @@ Cells = dict[tuple[str, float], Scores]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, default=Path("~/.cache/gome/evals/crossover.jsonl").expanduser())
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=Path("~/.cache/gome/evals/crossover.jsonl").expanduser()
+    )
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
-    parser.add_argument("--readme", type=Path, default=Path("README.md"), help="its headline is written anew")
+    parser.add_argument(
+        "--readme", type=Path, default=Path("README.md"), help="its headline is written anew"
+    )
     options = parser.parse_args()
     rows = [json.loads(line) for line in options.runs.read_text().splitlines()]
     text = page(rows)
@@ -82,13 +88,19 @@ def page(rows: Rows) -> str:
         curves.calibrated(rows, SKILLS, STRATEGIES),
         curves.costs(rows, STRATEGIES),
         medals(rows),
-        "\n" + provenance("python -m evals.studies.study crossover && python -m evals.studies.crossover"),
+        "\n"
+        + provenance(
+            "python -m evals.studies.study crossover && python -m evals.studies.crossover"
+        ),
     ]
     return "\n".join(parts)
 
 
 def skill_table(cells: Cells, skills: tuple[float, ...] = SKILLS) -> str:
-    lines = ["| strategy | " + " | ".join(f"q = {q:g}" for q in skills) + " |", "|---" * (len(skills) + 1) + "|"]
+    lines = [
+        "| strategy | " + " | ".join(f"q = {q:g}" for q in skills) + " |",
+        "|---" * (len(skills) + 1) + "|",
+    ]
     for strategy in STRATEGIES:
         shown = [mean(cells[strategy, q]).plain if (strategy, q) in cells else "" for q in skills]
         lines.append(f"| {strategy} | " + " | ".join(shown) + " |")
@@ -97,10 +109,19 @@ def skill_table(cells: Cells, skills: tuple[float, ...] = SKILLS) -> str:
 
 def differences(cells: Cells, name: str, skills: tuple[float, ...] = SKILLS) -> str:
     def row(label: str, one: str, two: str) -> str:
-        shown = [str(difference(cells[one, q], cells[two, q])) if (one, q) in cells and (two, q) in cells else "" for q in skills]
+        shown = [
+            str(difference(cells[one, q], cells[two, q]))
+            if (one, q) in cells and (two, q) in cells
+            else ""
+            for q in skills
+        ]
         return f"| {label} | " + " | ".join(shown) + " |"
 
-    head = [f"\n**{name}**\n", "| | " + " | ".join(f"q = {q:g}" for q in skills) + " |", "|---" * (len(skills) + 1) + "|"]
+    head = [
+        f"\n**{name}**\n",
+        "| | " + " | ".join(f"q = {q:g}" for q in skills) + " |",
+        "|---" * (len(skills) + 1) + "|",
+    ]
     pairs = [("gome", "tree"), ("gome", "mcts"), ("adaptive", "gome"), ("adaptive", "tree")]
     return "\n".join(head + [row(f"{one} - {two}", one, two) for one, two in pairs])
 
@@ -113,8 +134,19 @@ def improvement(rows: Rows) -> str:
         "|---" * (len(SKILLS) + 1) + "|",
     ]
     for strategy in STRATEGIES[:-1]:
-        rates = [[row["improvement_rate"] for row in rows if (row["strategy"], row["q"]) == (strategy, q)] for q in SKILLS]
-        lines.append(f"| {strategy} | " + " | ".join(f"{sum(rate) / len(rate):.0%}" if rate else "" for rate in rates) + " |")
+        rates = [
+            [
+                row["improvement_rate"]
+                for row in rows
+                if (row["strategy"], row["q"]) == (strategy, q)
+            ]
+            for q in SKILLS
+        ]
+        lines.append(
+            f"| {strategy} | "
+            + " | ".join(f"{sum(rate) / len(rate):.0%}" if rate else "" for rate in rates)
+            + " |"
+        )
     return "\n".join(lines)
 
 
@@ -126,7 +158,14 @@ def spending(rows: Rows, strategy: str = "adaptive") -> str:
         "| step | " + " | ".join(f"q = {q:g}" for q in SKILLS) + " |",
         "|---" * (len(SKILLS) + 1) + "|",
     ]
-    runs = {q: [row["spent"] for row in rows if (row["strategy"], row["q"]) == (strategy, q) and "spent" in row] for q in SKILLS}
+    runs = {
+        q: [
+            row["spent"]
+            for row in rows
+            if (row["strategy"], row["q"]) == (strategy, q) and "spent" in row
+        ]
+        for q in SKILLS
+    }
     for kind in sorted({kind for found in runs.values() for spent in found for kind in spent}):
         cells = []
         for found in runs.values():
@@ -155,7 +194,11 @@ def medals(rows: Rows) -> str:
                 for row in rows
                 if (row["strategy"], row["q"]) == (strategy, q) and row["task"] in boards
             ]
-            cells.append(f"{sum(map(bool, won)) / len(won):.0%} / {won.count('gold') / len(won):.0%}" if won else "")
+            cells.append(
+                f"{sum(map(bool, won)) / len(won):.0%} / {won.count('gold') / len(won):.0%}"
+                if won
+                else ""
+            )
         lines.append(f"| {strategy} | " + " | ".join(cells) + " |")
     return "\n".join(lines) if boards else ""
 
@@ -194,13 +237,26 @@ def figure(cells: Cells, path: Path) -> None:
 
     plot, axes = plt.subplots(figsize=(7, 4.2), dpi=110)
     for strategy in STRATEGIES:
-        found: list[tuple[float, Interval]] = [(q, mean(cells[strategy, q])) for q in SKILLS if (strategy, q) in cells]
+        found: list[tuple[float, Interval]] = [
+            (q, mean(cells[strategy, q])) for q in SKILLS if (strategy, q) in cells
+        ]
         if not found:
             continue
         xs = [q for q, _ in found]
-        axes.plot(xs, [interval.mean for _, interval in found], marker="o", label=strategy, color=curves.COLOURS[strategy])
+        axes.plot(
+            xs,
+            [interval.mean for _, interval in found],
+            marker="o",
+            label=strategy,
+            color=curves.COLOURS[strategy],
+        )
         axes.fill_between(
-            xs, [i.low for _, i in found], [i.high for _, i in found], color=curves.COLOURS[strategy], alpha=0.12, linewidth=0
+            xs,
+            [i.low for _, i in found],
+            [i.high for _, i in found],
+            color=curves.COLOURS[strategy],
+            alpha=0.12,
+            linewidth=0,
         )
     axes.set_xlabel("skill of the reasoner, q")
     axes.set_ylabel("private score (0 default script, 1 reference)")

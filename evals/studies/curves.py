@@ -14,7 +14,13 @@ from evals.harness.statistics import Scores, table
 Rows = list[dict[str, Any]]
 Cells = dict[tuple[str, float], Scores]
 SHOWN = (0.2, 0.6, 1.0)  # skills of the figure
-COLOURS = {"gome": "#2563eb", "adaptive": "#059669", "tree": "#d97706", "mcts": "#9333ea", "random": "#6b7280"}
+COLOURS = {
+    "gome": "#2563eb",
+    "adaptive": "#059669",
+    "tree": "#d97706",
+    "mcts": "#9333ea",
+    "random": "#6b7280",
+}
 
 
 def scales(rows: Rows) -> dict[str, tuple[float, float]]:
@@ -34,11 +40,17 @@ def curve(rows: Rows, scale: dict[str, tuple[float, float]], n_steps: int) -> li
     found = np.full((len(rows), n_steps), np.nan)
     for place, row in enumerate(rows):
         low, high = scale[row["task"]]
-        values = [np.nan if value is None else (value - low) / max(high - low, 1e-12) for value in row["best_so_far"]]
+        values = [
+            np.nan if value is None else (value - low) / max(high - low, 1e-12)
+            for value in row["best_so_far"]
+        ]
         values += [values[-1]] * (n_steps - len(values)) if values else []
         found[place, : len(values)] = values[:n_steps]
     known = ~np.isnan(found)
-    return [float(found[known[:, place], place].mean()) if known[:, place].any() else math.nan for place in range(n_steps)]
+    return [
+        float(found[known[:, place], place].mean()) if known[:, place].any() else math.nan
+        for place in range(n_steps)
+    ]
 
 
 def final(rows: Rows) -> Cells:
@@ -46,7 +58,10 @@ def final(rows: Rows) -> Cells:
     scale, grouped = scales(rows), defaultdict(list)
     for row in rows:
         grouped[row["strategy"], row["q"]].append(row)
-    return {key: table(found, lambda row: curve([row], scale, len(row["best_so_far"]))[-1]) for key, found in grouped.items()}
+    return {
+        key: table(found, lambda row: curve([row], scale, len(row["best_so_far"]))[-1])
+        for key, found in grouped.items()
+    }
 
 
 def figure(rows: Rows, strategies: tuple[str, ...], path: Path) -> None:
@@ -60,9 +75,18 @@ def figure(rows: Rows, strategies: tuple[str, ...], path: Path) -> None:
     plot, panels = plt.subplots(1, len(SHOWN), figsize=(10, 3.4), dpi=110, sharey=True)
     for q, axes in zip(SHOWN, panels, strict=True):
         for strategy in strategies:
-            own = [row for row in rows if row["strategy"] == strategy and (row["q"] == q or strategy == "random")]
+            own = [
+                row
+                for row in rows
+                if row["strategy"] == strategy and (row["q"] == q or strategy == "random")
+            ]
             if own:
-                axes.plot(range(1, n_steps + 1), curve(own, scale, n_steps), label=strategy, color=COLOURS[strategy])
+                axes.plot(
+                    range(1, n_steps + 1),
+                    curve(own, scale, n_steps),
+                    label=strategy,
+                    color=COLOURS[strategy],
+                )
         axes.set_title(f"skill {q:g}", fontsize=10)
         axes.set_xlabel("executed scripts")
         axes.set_xticks(range(0, n_steps + 1, 2))
@@ -83,9 +107,13 @@ def costs(rows: Rows, strategies: tuple[str, ...]) -> str:
     for strategy in strategies:
         own = [row for row in rows if row["strategy"] == strategy]
         if own:
-            means = [np.mean([row[name] for row in own]) for name in ("attempts", "seconds", "failed")]
+            means = [
+                np.mean([row[name] for row in own]) for name in ("attempts", "seconds", "failed")
+            ]
             reached = np.mean([steps_to_final(row["best_so_far"]) for row in own])
-            lines.append(f"| {strategy} | {means[0]:.1f} | {means[1]:.1f} | {means[2]:.2f} | {reached:.1f} |")
+            lines.append(
+                f"| {strategy} | {means[0]:.1f} | {means[1]:.1f} | {means[2]:.2f} | {reached:.1f} |"
+            )
     return "\n".join(lines)
 
 
@@ -108,10 +136,14 @@ def calibrated(rows: Rows, skills: tuple[float, ...], strategies: tuple[str, ...
     for strategy in strategies:
         cells = []
         for q in skills:
-            own = [row["calibration"] for row in known if (row["strategy"], row["q"]) == (strategy, q)]
+            own = [
+                row["calibration"] for row in known if (row["strategy"], row["q"]) == (strategy, q)
+            ]
             n = sum(each["n"] for each in own)
             stated = sum(each["confidence"] * each["n"] for each in own) / n if n else 0
-            cells.append(f"{sum(each['helped'] for each in own) / n:.0%} ({stated:.0%})" if n else "")
+            cells.append(
+                f"{sum(each['helped'] for each in own) / n:.0%} ({stated:.0%})" if n else ""
+            )
         if any(cells):
             lines.append(f"| {strategy} | {' | '.join(cells)} |")
     return "\n".join(lines)

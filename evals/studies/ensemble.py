@@ -40,7 +40,9 @@ class Row(NamedTuple):
     def gain(self) -> float | None:
         if self.ensemble is None:
             return None
-        return self.ensemble - self.single if self.direction == "max" else self.single - self.ensemble
+        return (
+            self.ensemble - self.single if self.direction == "max" else self.single - self.ensemble
+        )
 
 
 async def compare(example: str, seed: int, place: Path, options: argparse.Namespace) -> Row:
@@ -57,14 +59,28 @@ async def compare(example: str, seed: int, place: Path, options: argparse.Namesp
     result = await solve(example, place / example, settings)
     folder = result.outcome.folder
     attempts = [event for event in read(folder / "events.jsonl") if event["ev"] == "attempt"]
-    ensembles = [attempt for attempt in attempts if attempt["kind"] == "ensemble" and attempt["score"] is not None]
+    ensembles = [
+        attempt
+        for attempt in attempts
+        if attempt["kind"] == "ensemble" and attempt["score"] is not None
+    ]
     sign = 1 if result.direction == "max" else -1
-    kept = [a for a in attempts if a["kind"] != "ensemble" and a["verdict"] in ("accepted", "tie") and a["score"] is not None]
+    kept = [
+        a
+        for a in attempts
+        if a["kind"] != "ensemble"
+        and a["verdict"] in ("accepted", "tie")
+        and a["score"] is not None
+    ]
     single = max(kept, key=lambda attempt: sign * attempt["score"])
     last = ensembles[-1] if ensembles else None
     worker = TaskWorker()
     try:
-        scores = [await private(worker, place / example, folder, attempt) for attempt in (single, last) if attempt]
+        scores = [
+            await private(worker, place / example, folder, attempt)
+            for attempt in (single, last)
+            if attempt
+        ]
     finally:
         await worker.close()
     chosen = bool(last and last["verdict"] == "accepted")
@@ -84,13 +100,19 @@ async def private(worker: TaskWorker, task: Path, folder: Path, attempt: dict[st
     """The attempt's own submission on the answers held back."""
     prepared = Prepared.model_validate(json.loads((folder / "setup.json").read_text())["prepared"])
     out = folder / "one.csv"
-    await worker.final_submission(prepared, str(Artifacts(folder / "artifacts").path(attempt["submission"])), str(out))
-    return await worker.score_private(str(task), str(task.with_name(task.name + "-private") / "answers.csv"), str(out))
+    await worker.final_submission(
+        prepared, str(Artifacts(folder / "artifacts").path(attempt["submission"])), str(out)
+    )
+    return await worker.score_private(
+        str(task), str(task.with_name(task.name + "-private") / "answers.csv"), str(out)
+    )
 
 
 def main() -> None:
     options = run_options(__doc__ or "", DEFAULT, traces=3, steps=3, seeds=1)
-    lines = [f"{'example':14} {'seed':>4} {'metric':>9} {'single':>10} {'ensemble':>10} {'gain':>9} {'members':>8} chosen"]
+    lines = [
+        f"{'example':14} {'seed':>4} {'metric':>9} {'single':>10} {'ensemble':>10} {'gain':>9} {'members':>8} chosen"
+    ]
     print(lines[0], flush=True)
     rows = []
     with tempfile.TemporaryDirectory(prefix="gome-ensemble-") as temporary:
@@ -106,7 +128,9 @@ def main() -> None:
         f"{sum((row.gain or 0) > 0 for row in handed)} of {len(handed)}"
     )
     print(lines[-1])
-    write_page(options.out, "Best single solution and ensemble", "python -m evals.studies.ensemble", lines)
+    write_page(
+        options.out, "Best single solution and ensemble", "python -m evals.studies.ensemble", lines
+    )
 
 
 def text(row: Row) -> str:

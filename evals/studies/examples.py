@@ -35,9 +35,13 @@ def main() -> None:
                 results.append(asyncio.run(solve(example, Path(temporary) / example, settings)))
                 lines.append(row(results[-1]))
                 print(lines[-1], flush=True)
-    lines.append(f"\nimproved on the private rows: {sum(result.improved for result in results)} of {len(results)} runs")
+    lines.append(
+        f"\nimproved on the private rows: {sum(result.improved for result in results)} of {len(results)} runs"
+    )
     print(lines[-1])
-    write_page(options.out, "First draft and final submission", "python -m evals.studies.examples", lines)
+    write_page(
+        options.out, "First draft and final submission", "python -m evals.studies.examples", lines
+    )
 
 
 HEAD = f"{'example':14} {'seed':>4} {'metric':>10} {'draft cv':>10} {'final cv':>10} {'draft priv':>11} {'final priv':>11} {'accepted':>9}  improved"

@@ -27,7 +27,12 @@ from task.load.spec import load_task
 from task.types import Prepared
 
 Array = NDArray[Any]
-CODES = {"target": "leak_column", "id": "leak_id", "duplicates": "leak_duplicates", "encoding": "leak_encoding"}
+CODES = {
+    "target": "leak_column",
+    "id": "leak_id",
+    "duplicates": "leak_duplicates",
+    "encoding": "leak_encoding",
+}
 
 
 class Plan(NamedTuple):
@@ -48,14 +53,21 @@ class Plan(NamedTuple):
 # data
 
 
-def base(plan: Plan, rng: np.random.Generator, n_test: int = 1000) -> tuple[pd.DataFrame, pd.DataFrame]:
+def base(
+    plan: Plan, rng: np.random.Generator, n_test: int = 1000
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Five columns, two of categories; the label follows three of them with noise."""
     n = plan.n + n_test
     frame = pd.DataFrame(rng.normal(size=(n, 4)), columns=["a", "b", "c", "d"])
     frame["kind"] = rng.choice(["red", "green", "blue"], n)
     effect = dict(zip(range(250), rng.normal(0, 0.7, 250), strict=True))
     frame["shop"] = rng.integers(0, 250, n)
-    signal = frame["a"] + 0.5 * frame["b"] * frame["c"] + (frame["kind"] == "red") + frame["shop"].map(effect)
+    signal = (
+        frame["a"]
+        + 0.5 * frame["b"] * frame["c"]
+        + (frame["kind"] == "red")
+        + frame["shop"].map(effect)
+    )
     noisy = signal + rng.normal(0, 1.5, n)
     frame["shop"] = "s" + frame["shop"].astype(str)
     frame["label"] = noisy if plan.regression else (noisy > noisy.median()).astype(int)
@@ -72,9 +84,12 @@ def target(plan: Plan, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataF
     train["settled"] = copy
     filler = plan.seed // 4 % 4
     draws = rng.choice(copy, len(test))
-    test["settled"] = [np.full(len(test), np.nan), np.full(len(test), 37.0), np.where(rng.random(len(test)) < 0.98, np.nan, draws), draws][
-        filler
-    ]
+    test["settled"] = [
+        np.full(len(test), np.nan),
+        np.full(len(test), 37.0),
+        np.where(rng.random(len(test)) < 0.98, np.nan, draws),
+        draws,
+    ][filler]
     return train, test
 
 
@@ -92,8 +107,12 @@ def identity(plan: Plan, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.Dat
             2 * rng.permutation(len(test)) + 100_000 + rng.integers(0, 2, len(test)),
         )
     else:
-        train["id"] = [f"k{i}{'ab'[h]}" for i, h in zip(rng.permutation(len(train)), high, strict=True)]
-        test["id"] = [f"k{i + 10_000}{'ab'[h]}" for i, h in enumerate(rng.integers(0, 2, len(test)))]
+        train["id"] = [
+            f"k{i}{'ab'[h]}" for i, h in zip(rng.permutation(len(train)), high, strict=True)
+        ]
+        test["id"] = [
+            f"k{i + 10_000}{'ab'[h]}" for i, h in enumerate(rng.integers(0, 2, len(test)))
+        ]
     return train, test
 
 
@@ -101,8 +120,14 @@ def duplicates(plan: Plan, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.D
     """A third of the training rows are copies of others, under ids of their own; test has none."""
     train, test = base(plan, rng)
     n = len(train) * 2 // 3
-    copies = train.iloc[:n].sample(len(train) - n, random_state=plan.seed).assign(id=np.arange(len(train) - n) + 900_000)
-    return pd.concat([train.iloc[:n], copies], ignore_index=True).sample(frac=1, random_state=plan.seed).reset_index(drop=True), test
+    copies = (
+        train.iloc[:n]
+        .sample(len(train) - n, random_state=plan.seed)
+        .assign(id=np.arange(len(train) - n) + 900_000)
+    )
+    return pd.concat([train.iloc[:n], copies], ignore_index=True).sample(
+        frac=1, random_state=plan.seed
+    ).reset_index(drop=True), test
 
 
 DATA: dict[str, Callable[[Plan, np.random.Generator], tuple[pd.DataFrame, pd.DataFrame]]] = {
@@ -122,10 +147,14 @@ def attempt(plan: Plan, prepared: Prepared, place: Path, *, leaking: bool) -> di
     train, test = pd.read_csv(public / "train.csv"), pd.read_csv(public / "test.csv")
     fold = train["id"].map(pd.read_csv(public / "folds.csv").set_index("id")["fold"]).to_numpy()
     if leaking and plan.kind == "duplicates":
-        fold = np.random.default_rng(plan.seed).integers(0, 5, len(train))  # its own folds: copies fall apart
+        fold = np.random.default_rng(plan.seed).integers(
+            0, 5, len(train)
+        )  # its own folds: copies fall apart
     drop = ["id", "label"] + (["settled"] if plan.kind == "target" and not leaking else [])
     y, X = train["label"].to_numpy(), numbers(train.drop(columns=drop))
-    X_test = numbers(test.drop(columns=[name for name in drop if name in test])).reindex(columns=X.columns)
+    X_test = numbers(test.drop(columns=[name for name in drop if name in test])).reindex(
+        columns=X.columns
+    )
     if leaking and plan.kind == "id":
         X, X_test = X.join(from_id(train["id"])), X_test.join(from_id(test["id"]))
     oof = np.zeros(len(train))
@@ -136,7 +165,10 @@ def attempt(plan: Plan, prepared: Prepared, place: Path, *, leaking: bool) -> di
         model = learner(plan).fit(X[fit].assign(shop_mean=encoded(train)[fit]), y[fit])
         oof[held] = said(model, X[held].assign(shop_mean=encoded(train)[held]))
     encoded = encoding(train, np.ones(len(train), dtype=bool))
-    final = said(learner(plan).fit(X.assign(shop_mean=encoded(train)), y), X_test.assign(shop_mean=encoded(test)))
+    final = said(
+        learner(plan).fit(X.assign(shop_mean=encoded(train)), y),
+        X_test.assign(shop_mean=encoded(test)),
+    )
     place.mkdir(parents=True, exist_ok=True)
     files = {"oof.csv": (train["id"], oof), "submission.csv": (test["id"], final)}
     for name, (ids, values) in files.items():
@@ -145,7 +177,9 @@ def attempt(plan: Plan, prepared: Prepared, place: Path, *, leaking: bool) -> di
 
 
 def numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.drop(columns="shop").assign(kind=frame["kind"].map({"red": 0, "green": 1, "blue": 2}))
+    return frame.drop(columns="shop").assign(
+        kind=frame["kind"].map({"red": 0, "green": 1, "blue": 2})
+    )
 
 
 def from_id(ids: pd.Series) -> pd.DataFrame:
@@ -163,14 +197,20 @@ def encoding(train: pd.DataFrame, rows: Array) -> Callable[[pd.DataFrame], Array
 
 
 def learner(plan: Plan) -> Any:
-    deep = {"num_leaves": 31, "min_child_samples": 2} if plan.kind == "duplicates" else {"num_leaves": 15, "min_child_samples": 20}
+    deep = (
+        {"num_leaves": 31, "min_child_samples": 2}
+        if plan.kind == "duplicates"
+        else {"num_leaves": 15, "min_child_samples": 20}
+    )
     return (LGBMRegressor if plan.regression else LGBMClassifier)(
         n_estimators=120, learning_rate=0.08, n_jobs=1, verbose=-1, random_state=0, **deep
     )
 
 
 def said(model: Any, X: pd.DataFrame) -> Array:
-    return np.asarray(model.predict_proba(X)[:, 1] if hasattr(model, "predict_proba") else model.predict(X))
+    return np.asarray(
+        model.predict_proba(X)[:, 1] if hasattr(model, "predict_proba") else model.predict(X)
+    )
 
 
 # judgement
@@ -183,8 +223,16 @@ def outcome(plan: Plan, folder: Path) -> tuple[Judgement, Judgement]:
     train.to_csv(folder / "train.csv", index=False)
     test.drop(columns="label").to_csv(folder / "test.csv", index=False)
     metric = "rmse" if plan.regression else "auc"
-    (folder / "task.yaml").write_text(f"metric: {metric}\nid: id\ntarget: label\nsplit: {'random' if plan.regression else 'stratified'}\n")
-    prepared = prepare(load_task(str(folder)), str(folder / "public"), str(folder / "private"), seed=plan.seed, audit=True)
+    (folder / "task.yaml").write_text(
+        f"metric: {metric}\nid: id\ntarget: label\nsplit: {'random' if plan.regression else 'stratified'}\n"
+    )
+    prepared = prepare(
+        load_task(str(folder)),
+        str(folder / "public"),
+        str(folder / "private"),
+        seed=plan.seed,
+        audit=True,
+    )
     return verdict(prepared, attempt(plan, prepared, folder / "bad", leaking=True)), verdict(
         prepared, attempt(plan, prepared, folder / "good", leaking=False)
     )
@@ -197,14 +245,22 @@ def verdict(prepared: Prepared, files: dict[str, str]) -> Judgement:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--kinds", default=",".join(CODES))
     options = parser.parse_args()
-    print(f"{'leak':12} {'rejected':>9} {'for the right reason':>21} {'honest rejected':>16}", flush=True)
+    print(
+        f"{'leak':12} {'rejected':>9} {'for the right reason':>21} {'honest rejected':>16}",
+        flush=True,
+    )
     for kind in options.kinds.split(","):
-        print(line(kind, [survey(Plan(kind, options.first + seed)) for seed in range(options.seeds)]), flush=True)
+        print(
+            line(kind, [survey(Plan(kind, options.first + seed)) for seed in range(options.seeds)]),
+            flush=True,
+        )
 
 
 def survey(plan: Plan) -> tuple[Judgement, Judgement]:
@@ -221,7 +277,9 @@ def line(kind: str, found: list[tuple[Judgement, Judgement]]) -> str:
         {code for bad, _ in found for code in bad.codes if code != CODES[kind]}
         | {f"honest: {c}" for _, g in found for c in g.codes if g.verdict != "accepted"}
     )
-    return f"{kind:12} {rejected:5} / {n} {right:17} / {n} {honest:12} / {n}" + (f"   also: {', '.join(others)}" if others else "")
+    return f"{kind:12} {rejected:5} / {n} {right:17} / {n} {honest:12} / {n}" + (
+        f"   also: {', '.join(others)}" if others else ""
+    )
 
 
 if __name__ == "__main__":

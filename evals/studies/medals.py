@@ -50,21 +50,39 @@ class Wanderer(Expert):
         spec = canonical(first_spec(facts, 0, luck.randrange(6)), facts)
         for _ in range(luck.randint(1, MAX_EDITS)):
             look = look_of(brief, spec, facts, {})
-            spec = canonical(luck.choice([*moves.FIXED, *moves.per_column(look)]).apply(spec), facts)
-        return Solution(script=render(spec, facts, "A random pipeline."), summary=describe(spec, facts))
+            spec = canonical(
+                luck.choice([*moves.FIXED, *moves.per_column(look)]).apply(spec), facts
+            )
+        return Solution(
+            script=render(spec, facts, "A random pipeline."), summary=describe(spec, facts)
+        )
 
 
 async def pool_of(bench: Bench, name: str, n: int) -> list[Entry]:
     """Cross-validated and private score of n random pipelines, those that fail left out."""
     settings = Settings.model_validate(
-        QUIET | {"policy": "random", "traces": 1, "steps": n, "max_repairs": 0, "audit": False, "time_s": 36_000}
+        QUIET
+        | {
+            "policy": "random",
+            "traces": 1,
+            "steps": n,
+            "max_repairs": 0,
+            "audit": False,
+            "time_s": 36_000,
+        }
     )
     run = f"field-{name}"
     await play(bench, name, settings, Wanderer(), run, keep=True)
     folder = bench.root / "runs" / run
-    attempts = [event for event in read(folder / "events.jsonl") if event["ev"] == "attempt" and event["score"] is not None]
+    attempts = [
+        event
+        for event in read(folder / "events.jsonl")
+        if event["ev"] == "attempt" and event["score"] is not None
+    ]
     found = [
-        Entry(float(a["score"]), await private(bench.worker, bench.task(name), folder, a)) for a in attempts if a["verdict"] != "failed"
+        Entry(float(a["score"]), await private(bench.worker, bench.task(name), folder, a))
+        for a in attempts
+        if a["verdict"] != "failed"
     ]
     shutil.rmtree(folder)
     return found
@@ -98,7 +116,9 @@ def boards() -> dict[str, list[float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tasks", default="crossover")
     parser.add_argument("--pool", type=int, default=60, help="random pipelines per task")
     parser.add_argument("--root", type=Path, default=Path("~/.cache/gome/evals").expanduser())
@@ -113,9 +133,21 @@ async def measure(bench: Bench, names: list[str], n: int) -> None:
         direction = (await bench.template(name))["prepared"]["task"]["direction"]
         kept[name] = field(pool, direction)
         bars = {tier: kept[name][math.ceil(share * N_TEAMS) - 1] for tier, share in TIERS.items()}
-        print(f"{name:16} {len(pool)} pipelines  " + "  ".join(f"{tier} {bar:.5g}" for tier, bar in bars.items()), flush=True)
+        print(
+            f"{name:16} {len(pool)} pipelines  "
+            + "  ".join(f"{tier} {bar:.5g}" for tier, bar in bars.items()),
+            flush=True,
+        )
         DATA.write_text(
-            json.dumps({"command": f"python -m evals.studies.medals --pool {n}", "seed": SEED, "boards": kept}, indent=1) + "\n"
+            json.dumps(
+                {
+                    "command": f"python -m evals.studies.medals --pool {n}",
+                    "seed": SEED,
+                    "boards": kept,
+                },
+                indent=1,
+            )
+            + "\n"
         )
     await bench.worker.end()
 

@@ -42,7 +42,11 @@ def cells(options: argparse.Namespace) -> Iterator[tuple[float, int, str, str]]:
 
 
 async def measure(bench: Bench, options: argparse.Namespace) -> None:
-    done = {json.loads(line)["key"] for line in options.out.read_text().splitlines()} if options.out.exists() else set()
+    done = (
+        {json.loads(line)["key"] for line in options.out.read_text().splitlines()}
+        if options.out.exists()
+        else set()
+    )
     taught = {q: Taught(options.root, q) for q in options.q}
     for q, seed, task, arm in cells(options):
         key = f"{task}-{q}-{seed}-{arm}"
@@ -52,10 +56,21 @@ async def measure(bench: Bench, options: argparse.Namespace) -> None:
         began = time.monotonic()
         settings = settings_of(seed, arm, options.steps, str(place(options.root, q)))
         account = await play(bench, task, settings, Degraded(q, seed), key, memory=memory)
-        row = {"key": key, "task": task, "q": q, "seed": seed, "arm": arm, **account, "wall": round(time.monotonic() - began, 2)}
+        row = {
+            "key": key,
+            "task": task,
+            "q": q,
+            "seed": seed,
+            "arm": arm,
+            **account,
+            "wall": round(time.monotonic() - began, 2),
+        }
         with options.out.open("a") as file:
             file.write(json.dumps(row) + "\n")
-        print(f"{key}: {account['accepted']} of {account['attempts']} in {row['wall']} s; {bench.sandbox.n_run} scripts run", flush=True)
+        print(
+            f"{key}: {account['accepted']} of {account['attempts']} in {row['wall']} s; {bench.sandbox.n_run} scripts run",
+            flush=True,
+        )
     for each in taught.values():
         each.close()
 
@@ -90,18 +105,32 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 
 def tables(rows: list[dict[str, Any]], scale: dict[str, tuple[float, float]]) -> list[str]:
-    rate = {arm: table([r for r in rows if r["arm"] == arm], lambda r: float(r["improvement_rate"])) for arm in ARMS}
-    gain = {arm: table([r for r in rows if r["arm"] == arm], lambda r: curve(r, scale)) for arm in ARMS}
+    rate = {
+        arm: table([r for r in rows if r["arm"] == arm], lambda r: float(r["improvement_rate"]))
+        for arm in ARMS
+    }
+    gain = {
+        arm: table([r for r in rows if r["arm"] == arm], lambda r: curve(r, scale)) for arm in ARMS
+    }
     lines = [
         "| arm | runs | steps that improve | gain per step | steps that improve, against off | gain per step, against off |",
         "|---" * 6 + "|",
     ]
     for arm in (arm for arm in ARMS if rate[arm]):
         n = sum(len(by_seed) for by_seed in rate[arm].values())
-        against = [fine(difference(values[arm], values["off"])) if arm != "off" else "" for values in (rate, gain)]
-        lines.append(f"| {arm} | {n} | {mean(rate[arm]).plain} | {mean(gain[arm]).plain} | {' | '.join(against)} |")
+        against = [
+            fine(difference(values[arm], values["off"])) if arm != "off" else ""
+            for values in (rate, gain)
+        ]
+        lines.append(
+            f"| {arm} | {n} | {mean(rate[arm]).plain} | {mean(gain[arm]).plain} | {' | '.join(against)} |"
+        )
     pairs = [fine(difference(values["momentum"], values["similarity"])) for values in (rate, gain)]
-    return [*lines, f"\nMomentum against plain similarity: steps that improve {pairs[0]}, gain per step {pairs[1]}.", by_task(gain)]
+    return [
+        *lines,
+        f"\nMomentum against plain similarity: steps that improve {pairs[0]}, gain per step {pairs[1]}.",
+        by_task(gain),
+    ]
 
 
 def fine(interval: Interval) -> str:
@@ -109,9 +138,15 @@ def fine(interval: Interval) -> str:
 
 
 def by_task(gain: dict[str, Scores]) -> str:
-    lines = ["\n| gain per step by task | " + " | ".join(ARMS) + " |", "|---" * (len(ARMS) + 1) + "|"]
+    lines = [
+        "\n| gain per step by task | " + " | ".join(ARMS) + " |",
+        "|---" * (len(ARMS) + 1) + "|",
+    ]
     for task in sorted(gain["off"]):
-        shown = [f"{sum(gain[arm].get(task, {0: 0.0}).values()) / max(1, len(gain[arm].get(task, {0: 0.0}))):.2f}" for arm in ARMS]
+        shown = [
+            f"{sum(gain[arm].get(task, {0: 0.0}).values()) / max(1, len(gain[arm].get(task, {0: 0.0}))):.2f}"
+            for arm in ARMS
+        ]
         lines.append(f"| {task} | " + " | ".join(shown) + " |")
     return "\n".join(lines)
 
@@ -145,13 +180,26 @@ async def amain(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("verb", choices=("teach", "run", "page"))
-    parser.add_argument("--tasks", default="clean,rare_class,skewed_amount", help="tasks or suites of evals/harness/suites.py")
-    parser.add_argument("--q", type=float, nargs="+", default=list(SKILLS), help="skills of the reasoner")
+    parser.add_argument(
+        "--tasks",
+        default="clean,rare_class,skewed_amount",
+        help="tasks or suites of evals/harness/suites.py",
+    )
+    parser.add_argument(
+        "--q", type=float, nargs="+", default=list(SKILLS), help="skills of the reasoner"
+    )
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--steps", type=int, default=8)
-    parser.add_argument("--evals", type=Path, default=Path("~/.cache/gome/evals").expanduser(), help="recorded executions of all studies")
+    parser.add_argument(
+        "--evals",
+        type=Path,
+        default=Path("~/.cache/gome/evals").expanduser(),
+        help="recorded executions of all studies",
+    )
     parser.add_argument("--page", type=Path, default=Path("docs/results/momentum.md"))
     options = parser.parse_args()
     options.root = options.evals / "momentum"

@@ -20,7 +20,9 @@ from graph.settings import Settings
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tasks", default="real,planted")
     parser.add_argument("--root", type=Path, default=Path("~/.cache/gome/evals").expanduser())
     options = parser.parse_args()
@@ -31,12 +33,27 @@ def main() -> None:
 async def measure(bench: Bench, names: list[str], found: dict[str, dict[str, float]]) -> None:
     """Adds the tasks to `found` and keeps it after each one."""
     for name in names:
-        draft = await play(bench, name, Settings(traces=1, steps=1, memory="off", patience=1), None, f"default-{name}")
-        reference = planted.ceiling(name, bench.task(name)) if name in planted.PLANTED else await strong(bench, name)
+        draft = await play(
+            bench,
+            name,
+            Settings(traces=1, steps=1, memory="off", patience=1),
+            None,
+            f"default-{name}",
+        )
+        reference = (
+            planted.ceiling(name, bench.task(name))
+            if name in planted.PLANTED
+            else await strong(bench, name)
+        )
         found[name] = {"default": draft["private"], "reference": reference}
         print(f"{name:16} default {draft['private']:.5g}  reference {reference:.5g}", flush=True)
         suites.DATA.write_text(
-            json.dumps({"command": "python -m evals.studies.references", "tasks": found}, indent=1, sort_keys=True) + "\n"
+            json.dumps(
+                {"command": "python -m evals.studies.references", "tasks": found},
+                indent=1,
+                sort_keys=True,
+            )
+            + "\n"
         )
     await bench.worker.end()
 

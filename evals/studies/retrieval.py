@@ -32,13 +32,22 @@ def load() -> tuple[list[Record], list[str], list[set[int]]]:
     data = json.loads(DATA.read_text())
     place = {item["key"]: i for i, item in enumerate(data["records"])}
     common = {"kind": "accepted", "task_hash": "t", "gain": 0.1, "gain_se": 0.02}
-    records = [Record.model_validate({**{k: v for k, v in item.items() if k != "key"}, **common}) for item in data["records"]]
+    records = [
+        Record.model_validate({**{k: v for k, v in item.items() if k != "key"}, **common})
+        for item in data["records"]
+    ]
     queries = data["queries"]
-    return records, [q["text"] for q in queries], [{place[key] for key in q["answers"]} for q in queries]
+    return (
+        records,
+        [q["text"] for q in queries],
+        [{place[key] for key in q["answers"]} for q in queries],
+    )
 
 
 def cosine(embedding: Embedding, texts: list[str], queries: list[str]) -> Similarity:
-    result: Similarity = embedding.embed(queries).astype(np.float64) @ embedding.embed(texts).astype(np.float64).T
+    result: Similarity = (
+        embedding.embed(queries).astype(np.float64) @ embedding.embed(texts).astype(np.float64).T
+    )
     return result
 
 
@@ -77,11 +86,21 @@ def fused(*rankings: Similarity, k: int = 60) -> Similarity:
 def figures(similarity: Similarity, answers: list[set[int]]) -> dict[str, float]:
     """recall@k: share of queries with a right answer among the first k. MRR: mean of 1 / rank of the first right answer."""
     order = np.argsort(-similarity, axis=1, kind="stable")
-    first = np.array([next(r for r, i in enumerate(row) if int(i) in right) for row, right in zip(order, answers, strict=True)])
-    return {**{f"R@{k}": float((first < k).mean()) for k in (1, 3, 5)}, "MRR": float((1 / (first + 1)).mean())}
+    first = np.array(
+        [
+            next(r for r, i in enumerate(row) if int(i) in right)
+            for row, right in zip(order, answers, strict=True)
+        ]
+    )
+    return {
+        **{f"R@{k}": float((first < k).mean()) for k in (1, 3, 5)},
+        "MRR": float((1 / (first + 1)).mean()),
+    }
 
 
-def methods(records: list[Record], queries: list[str], extra: str | None) -> dict[str, Callable[[], Similarity]]:
+def methods(
+    records: list[Record], queries: list[str], extra: str | None
+) -> dict[str, Callable[[], Similarity]]:
     texts = [indexed_text(record) for record in records]
     statements = [record.challenge for record in records]
     table: dict[str, Callable[[], Similarity]] = {
@@ -90,7 +109,9 @@ def methods(records: list[Record], queries: list[str], extra: str | None) -> dic
         "lexical 1024, statement only": lambda: cosine(Lexical(), statements, queries),
         "TF-IDF (fitted)": lambda: tfidf(texts, queries),
         "BM25 (fitted)": lambda: bm25(texts, queries),
-        "hybrid: lexical 1024 + BM25": lambda: fused(cosine(Lexical(), texts, queries), bm25(texts, queries)),
+        "hybrid: lexical 1024 + BM25": lambda: fused(
+            cosine(Lexical(), texts, queries), bm25(texts, queries)
+        ),
     }
     if extra:
         chosen = open_embedding(extra)
@@ -99,11 +120,18 @@ def methods(records: list[Record], queries: list[str], extra: str | None) -> dic
 
 
 def main() -> dict[str, Any]:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--embedding", help="one more embedding, e.g. openai:MODEL@http://127.0.0.1:8000/v1")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--embedding", help="one more embedding, e.g. openai:MODEL@http://127.0.0.1:8000/v1"
+    )
     args = parser.parse_args()
     records, queries, answers = load()
-    print(f"{len(records)} records, {len(queries)} queries\n{'':32}" + "".join(f"{name:>7}" for name in ("R@1", "R@3", "R@5", "MRR")))
+    print(
+        f"{len(records)} records, {len(queries)} queries\n{'':32}"
+        + "".join(f"{name:>7}" for name in ("R@1", "R@3", "R@5", "MRR"))
+    )
     results = {}
     for name, similarity in methods(records, queries, args.embedding).items():
         results[name] = figures(similarity(), answers)

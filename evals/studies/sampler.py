@@ -21,8 +21,25 @@ SECONDS = {"directed": 2.0, "broaden": 2.0, "backtrack": 2.0, "draft": 4.0}
 
 
 def attempt(index: int, **changes: Any) -> dict[str, Any]:
-    base = {"id": f"t0s{index}", "ref": f"ref{index}", "trace": 0, "step": index, "parent": None, "kind": "draft", "mode": "draft"}
-    base |= {"score": 0.5, "verdict": "tie", "replaces": False, "gain": 0.0, "gain_se": 1.0, "seconds": 2.0, "script": "s", "oof": "o"}
+    base = {
+        "id": f"t0s{index}",
+        "ref": f"ref{index}",
+        "trace": 0,
+        "step": index,
+        "parent": None,
+        "kind": "draft",
+        "mode": "draft",
+    }
+    base |= {
+        "score": 0.5,
+        "verdict": "tie",
+        "replaces": False,
+        "gain": 0.0,
+        "gain_se": 1.0,
+        "seconds": 2.0,
+        "script": "s",
+        "oof": "o",
+    }
     return base | {"hypothesis": None, "problems": []} | changes
 
 
@@ -33,7 +50,10 @@ def simulate(skill: float, seed: int, steps: int = 40) -> tuple[Counter[str], in
     counts: Counter[str] = Counter()
     best, tried, improved = "ref0", 0, 0
     for index in range(1, steps):
-        choice = adaptive(View(attempts, best, max(0, 4 - tried), "max", tried), random.Random(f"{seed}/0/{index}"))
+        choice = adaptive(
+            View(attempts, best, max(0, 4 - tried), "max", tried),
+            random.Random(f"{seed}/0/{index}"),
+        )
         counts[choice.mode] += 1
         chance = {"directed": skill, "broaden": 0.8 * skill}.get(choice.mode, ELSEWHERE)
         won = rng.random() < chance
@@ -46,7 +66,11 @@ def simulate(skill: float, seed: int, steps: int = 40) -> tuple[Counter[str], in
             "seconds": SECONDS[choice.mode],
         }
         parent = "t0s" + choice.base[3:] if choice.base else None
-        hypothesis = {"id": f"h{index}", "component": "model", "confidence": 0.5} if choice.mode != "draft" else None
+        hypothesis = (
+            {"id": f"h{index}", "component": "model", "confidence": 0.5}
+            if choice.mode != "draft"
+            else None
+        )
         attempts.append(attempt(index, parent=parent, hypothesis=hypothesis, **changes))
         improved += won
         tried = 0 if won else 1 if choice.mode == "directed" else tried + 1
@@ -68,15 +92,22 @@ def shares(skill: float, seeds: int, steps: int = 40) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--steps", type=int, default=40)
     options = parser.parse_args()
-    print("| skill | directed | broaden | backtrack | redraft | steps that improved | always directed | never directed |")
+    print(
+        "| skill | directed | broaden | backtrack | redraft | steps that improved | always directed | never directed |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for skill in (0.0, 0.25, 0.5, 0.75, 1.0):
         found = shares(skill, options.seeds, options.steps)
-        cells = " | ".join(f"{found[mode]:.2f}" for mode in ("directed", "broaden", "backtrack", "draft", "improved"))
+        cells = " | ".join(
+            f"{found[mode]:.2f}"
+            for mode in ("directed", "broaden", "backtrack", "draft", "improved")
+        )
         print(f"| {skill} | {cells} | {skill:.2f} | {ELSEWHERE:.2f} |")
 
 

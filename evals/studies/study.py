@@ -68,16 +68,36 @@ def conditions(tasks: list[str], seeds: range) -> Iterator[Cell]:
     for seed, task, q in itertools.product(seeds, tasks, CONDITION_SKILLS):
         for inert in INERT_SHARES:
             yield Cell(task, "gome", f"inert {inert}", q, seed, inert=inert)
-            yield Cell(task, "gome", f"verdict, inert {inert}", q, seed, inert=inert, rule="verdict")
+            yield Cell(
+                task, "gome", f"verdict, inert {inert}", q, seed, inert=inert, rule="verdict"
+            )
             yield Cell(task, "tree", f"inert {inert}", q, seed, inert=inert)
             yield Cell(task, "tree", f"blind, inert {inert}", q, seed, inert=inert, blind=True)
-            yield Cell(task, "tree", f"valid, inert {inert}", q, seed, inert=inert, rule="valid tree")
-            yield Cell(task, "tree", f"score, inert {inert}", q, seed, inert=inert, rule="score", changes=(("audit", False),))
+            yield Cell(
+                task, "tree", f"valid, inert {inert}", q, seed, inert=inert, rule="valid tree"
+            )
+            yield Cell(
+                task,
+                "tree",
+                f"score, inert {inert}",
+                q,
+                seed,
+                inert=inert,
+                rule="score",
+                changes=(("audit", False),),
+            )
 
 
 def ablation(tasks: list[str], seeds: range) -> Iterator[Cell]:
     """One part of the method taken away at a time, four traces, a reasoner that is right more often than not."""
-    whole = (("memory", TAUGHT), ("confirm", True), ("ensemble", True), ("top_k", 3), ("final_seeds", 2), ("patience", 3))
+    whole = (
+        ("memory", TAUGHT),
+        ("confirm", True),
+        ("ensemble", True),
+        ("top_k", 3),
+        ("final_seeds", 2),
+        ("patience", 3),
+    )
     without: dict[str, tuple[tuple[str, Any], ...]] = {
         "memory": (("memory", "off"), ("sharing", False)),
         "sharing": (("sharing", False),),
@@ -109,14 +129,32 @@ async def run_cell(bench: Bench, cell: Cell, budget: int) -> dict[str, Any]:
     if given["memory"] == TAUGHT:
         taught = taught_of(bench.root, cell.q)
         given |= {"memory": str(place(bench.root, cell.q)), "evaluation": True}
-    spend = {"steps": budget, "max_executions": budget + 1}  # repairs are executions too; the last one is the final refit
-    settings = Settings.model_validate(given | spend | {"policy": cell.strategy, "seed": cell.seed, "traces": cell.traces})
+    spend = {
+        "steps": budget,
+        "max_executions": budget + 1,
+    }  # repairs are executions too; the last one is the final refit
+    settings = Settings.model_validate(
+        given | spend | {"policy": cell.strategy, "seed": cell.seed, "traces": cell.traces}
+    )
     reasoner = Degraded(cell.q, cell.seed, inert=cell.inert, blind=cell.blind)
     began = time.monotonic()
     rules = rules_of(cell.rule, cell.q, cell.seed)
     name = cell.key.replace(" ", "_")
-    account = await play(bench, cell.task, settings, reasoner, name, rules=rules, memory=taught and taught.memory(name))
-    return {**cell._asdict(), **account, "key": cell.key, "wall": round(time.monotonic() - began, 2)}
+    account = await play(
+        bench,
+        cell.task,
+        settings,
+        reasoner,
+        name,
+        rules=rules,
+        memory=taught and taught.memory(name),
+    )
+    return {
+        **cell._asdict(),
+        **account,
+        "key": cell.key,
+        "wall": round(time.monotonic() - began, 2),
+    }
 
 
 async def work(cells: list[Cell], root: Path, out: Path, budget: int) -> None:
@@ -135,7 +173,11 @@ def labour(cells: list[Cell], root: Path, out: Path, budget: int) -> None:
 
 
 def done(out: Path) -> set[str]:
-    return {json.loads(line)["key"] for line in out.read_text().splitlines()} if out.exists() else set()
+    return (
+        {json.loads(line)["key"] for line in out.read_text().splitlines()}
+        if out.exists()
+        else set()
+    )
 
 
 def prepare(tasks: Sequence[str], root: Path, taught: float | None = None, steps: int = 0) -> None:
@@ -153,11 +195,18 @@ def prepare(tasks: Sequence[str], root: Path, taught: float | None = None, steps
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("plan", choices=PLANS)
     parser.add_argument("--tasks", default="crossover")
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--first", type=int, default=0, help="the first seed: what is tuned is tuned on seeds from 100 on")
+    parser.add_argument(
+        "--first",
+        type=int,
+        default=0,
+        help="the first seed: what is tuned is tuned on seeds from 100 on",
+    )
     parser.add_argument("--budget", type=int, default=12, help="executed scripts of a run")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path)
@@ -165,9 +214,15 @@ def main() -> None:
     options = parser.parse_args()
     out = options.out or options.root / f"{options.plan}.jsonl"
     tasks = suites.names(options.tasks)
-    prepare(tasks, options.root, ABLATION_SKILL if options.plan == "ablation" else None, options.budget)
+    prepare(
+        tasks, options.root, ABLATION_SKILL if options.plan == "ablation" else None, options.budget
+    )
     already = done(out)
-    cells = [cell for cell in PLANS[options.plan](tasks, range(options.first, options.first + options.seeds)) if cell.key not in already]
+    cells = [
+        cell
+        for cell in PLANS[options.plan](tasks, range(options.first, options.first + options.seeds))
+        if cell.key not in already
+    ]
     print(f"{len(cells)} runs to do, {len(already)} done; results in {out}", flush=True)
     follow(cells, options, out)
 
@@ -176,7 +231,11 @@ def follow(cells: list[Cell], options: argparse.Namespace, out: Path) -> None:
     """Starts the processes and says every half minute how far they are."""
     context = multiprocessing.get_context("spawn")
     shares = [cells[index :: options.jobs] for index in range(options.jobs)]
-    workers = [context.Process(target=labour, args=(share, options.root, out, options.budget)) for share in shares if share]
+    workers = [
+        context.Process(target=labour, args=(share, options.root, out, options.budget))
+        for share in shares
+        if share
+    ]
     before = len(done(out))
     for worker in workers:
         worker.start()
@@ -184,7 +243,9 @@ def follow(cells: list[Cell], options: argparse.Namespace, out: Path) -> None:
         time.sleep(1 if len(cells) < 20 else 30)
         print(f"  {len(done(out)) - before} of {len(cells)}", flush=True)
     if any(worker.exitcode for worker in workers):
-        raise SystemExit("a process of the study failed; its error stands above, and the same command goes on from here")
+        raise SystemExit(
+            "a process of the study failed; its error stands above, and the same command goes on from here"
+        )
 
 
 if __name__ == "__main__":

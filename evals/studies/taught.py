@@ -36,7 +36,9 @@ async def teach(bench: Bench, root: Path, q: float, tasks: Sequence[str], steps:
             name = f"teach-{q}-{seed}-{task}"
             if (marks / name).exists():
                 continue
-            settings = Settings.model_validate(ALONE | {"memory": str(place(root, q)), "seed": seed, "steps": steps})
+            settings = Settings.model_validate(
+                ALONE | {"memory": str(place(root, q)), "seed": seed, "steps": steps}
+            )
             account = await play(bench, task, settings, Degraded(q, seed), name)
             (marks / name).touch()
             print(f"{name}: {account['accepted']} accepted of {account['attempts']}", flush=True)
@@ -67,7 +69,9 @@ class Taught:
 
     def memory(self, run: str, ranking: Any = "momentum") -> SuccessMemory:
         """For one run: what was learnt on the other tasks, and what the run itself records."""
-        return SuccessMemory(backend=self.frozen, embedding=self.embedding, run=run, ranking=ranking, evaluation=True)
+        return SuccessMemory(
+            backend=self.frozen, embedding=self.embedding, run=run, ranking=ranking, evaluation=True
+        )
 
     def close(self) -> None:
         self.frozen.inner.close()

@@ -50,11 +50,18 @@ class Ping(BaseModel):
 class Chat:
     """Who thinks is a model elsewhere; see `make`."""
 
-    def __init__(self, address: Address, options: Options, prices: Prices, kept: Exchanges, tell: Tell) -> None:
+    def __init__(
+        self, address: Address, options: Options, prices: Prices, kept: Exchanges, tell: Tell
+    ) -> None:
         self.options = options
         by_verb = models_by_verb(options)
-        names = list(dict.fromkeys([*by_verb.values(), *([options.fallback] if options.fallback else [])]))
-        self.askers = {name: Asker(Endpoint(address, name, options, price_of(name, prices)), kept, tell) for name in names}
+        names = list(
+            dict.fromkeys([*by_verb.values(), *([options.fallback] if options.fallback else [])])
+        )
+        self.askers = {
+            name: Asker(Endpoint(address, name, options, price_of(name, prices)), kept, tell)
+            for name in names
+        }
         self.by_verb = by_verb
         self.tell = tell
         self.name = ", ".join(dict.fromkeys(by_verb.values()))
@@ -69,7 +76,9 @@ class Chat:
         return await self._script("repair", brief)
 
     async def diagnose(self, brief: DiagnoseBrief) -> Diagnosis:
-        value, usage = await self._ask("diagnose", brief, lambda answer: to_diagnosis(answer, brief))
+        value, usage = await self._ask(
+            "diagnose", brief, lambda answer: to_diagnosis(answer, brief)
+        )
         return value.model_copy(update={"usage": usage})
 
     async def review(self, brief: ReviewBrief) -> Review:
@@ -87,13 +96,17 @@ class Chat:
             if self.options.max_usd and asker.endpoint.price is None:
                 raise ReasonerUnavailable(unpriced(asker.endpoint.model))
         for asker in self.askers.values():
-            question = Question([{"role": "user", "content": text}], Ping, lambda answer: answer, salt="check")
+            question = Question(
+                [{"role": "user", "content": text}], Ping, lambda answer: answer, salt="check"
+            )
             try:
                 spent += (await asker.ask(question))[1]
             except Fault as fault:
                 raise ReasonerUnavailable(str(fault)) from fault
             except Unusable as error:
-                raise ReasonerUnavailable(f"{error}; a model that cannot answer in JSON cannot drive a run, choose another") from error
+                raise ReasonerUnavailable(
+                    f"{error}; a model that cannot answer in JSON cannot drive a run, choose another"
+                ) from error
         return spent
 
     def forms(self) -> list[str]:
@@ -108,16 +121,26 @@ class Chat:
         value, usage = await self._ask(verb, brief, lambda answer: to_solution(answer, brief))
         return value.model_copy(update={"usage": usage})
 
-    async def _ask(self, verb: str, brief: Brief, accept: Callable[[BaseModel], T]) -> tuple[T, Usage]:
+    async def _ask(
+        self, verb: str, brief: Brief, accept: Callable[[BaseModel], T]
+    ) -> tuple[T, Usage]:
         """The verb's model, then the fallback. Raises ReasonerError (with `usage`) or ReasonerUnavailable."""
         rescue = from_text if verb in SCRIPTED else lambda text, given: given
 
         def question(share: float) -> Question[T]:
-            return Question(messages(verb, brief, share), SCHEMAS[verb], fitting(accept), salt(verb, brief), rescue)
+            return Question(
+                messages(verb, brief, share),
+                SCHEMAS[verb],
+                fitting(accept),
+                salt(verb, brief),
+                rescue,
+            )
 
         spent = Usage()
         failures: list[Exception] = []
-        for model in dict.fromkeys([self.by_verb[verb], *([self.options.fallback] if self.options.fallback else [])]):
+        for model in dict.fromkeys(
+            [self.by_verb[verb], *([self.options.fallback] if self.options.fallback else [])]
+        ):
             if failures:
                 self.tell(f"{failures[-1]}; asking {model} instead")
             try:
@@ -128,7 +151,9 @@ class Chat:
                 failures.append(error)
         raise verdict(verb, failures, spent)
 
-    async def _shorter(self, model: str, question: Callable[[float], Question[T]]) -> tuple[T, Usage]:
+    async def _shorter(
+        self, model: str, question: Callable[[float], Question[T]]
+    ) -> tuple[T, Usage]:
         """Asks; where the prompt is longer than the model reads, again with less of every section."""
         for share in SHARES:
             try:
@@ -179,6 +204,12 @@ def make(options: Options, tell: Tell) -> Chat:
 
     kept = Folder(Path(options.cache).expanduser()) if options.cache else Nowhere()
     try:
-        return Chat(address(options.base_url, options.key_env), options, load_prices(options.prices), kept, tell)
+        return Chat(
+            address(options.base_url, options.key_env),
+            options,
+            load_prices(options.prices),
+            kept,
+            tell,
+        )
     except ValueError as error:
         raise ReasonerUnavailable(str(error)) from error

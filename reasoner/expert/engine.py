@@ -45,7 +45,11 @@ class Expert:
     async def draft(self, brief: DraftBrief) -> Solution:
         facts = facts_of(brief)
         spec = first_spec(facts, brief.stage.trace, len(brief.history)).but(drop=suspected(brief))
-        left = f" without {', '.join(spec.drop)} ({brief.profile['leaks'][0]['reason']})" if spec.drop else ""
+        left = (
+            f" without {', '.join(spec.drop)} ({brief.profile['leaks'][0]['reason']})"
+            if spec.drop
+            else ""
+        )
         return Solution(
             script=render(spec, facts, f"A first solution with the columns as they are{left}."),
             summary=describe(canonical(spec, facts), facts),
@@ -61,7 +65,11 @@ class Expert:
         return Diagnosis(
             observations=observations(look),
             causes=list(dict.fromkeys(reason.challenge for _, reason, _ in ranked[:3])),
-            hypotheses=[hypothesis(move, reason) for move, reason, worth in ranked[:N_HYPOTHESES] if worth >= WORTH],
+            hypotheses=[
+                hypothesis(move, reason)
+                for move, reason, worth in ranked[:N_HYPOTHESES]
+                if worth >= WORTH
+            ],
         )
 
     async def update(self, brief: UpdateBrief) -> Solution:
@@ -72,16 +80,24 @@ class Expert:
         chosen = choose(brief.diagnosis.hypotheses, brief.hints, brief.in_flight)
         if spec is None or chosen is None:
             spec = first_spec(facts, brief.stage.trace, 0)
-            return Solution(script=render(spec, facts), summary=describe(spec, facts), hypothesis=chosen)
+            return Solution(
+                script=render(spec, facts), summary=describe(spec, facts), hypothesis=chosen
+            )
         move = moves.find(chosen.move or "", look_of(brief, spec, facts, brief.evidence))
         new = canonical(move.apply(spec), facts) if move else spec
         why = f"Changed: {chosen.statement}, because {chosen.challenge}."
-        return Solution(script=render(new, facts, why), summary=describe(new, facts), hypothesis=chosen)
+        return Solution(
+            script=render(new, facts, why), summary=describe(new, facts), hypothesis=chosen
+        )
 
     async def repair(self, brief: RepairBrief) -> Solution:
         facts = facts_of(brief)
         spec = parse(brief.script)
-        new = mended(spec, brief) if spec is not None and (brief.attempt == 1 or condemned(brief)) else safe_spec(facts)
+        new = (
+            mended(spec, brief)
+            if spec is not None and (brief.attempt == 1 or condemned(brief))
+            else safe_spec(facts)
+        )
         if new == spec:
             new = safe_spec(facts)
         new = new.but(drop=tuple(sorted({*new.drop, *suspected(brief), *condemned(brief)})))
@@ -105,7 +121,12 @@ class Expert:
 def first_spec(facts: Facts, trace: int, earlier: int) -> Spec:
     """Modest, sensible, and different in every trace."""
     if facts.text:
-        return (Spec(family="linear"), Spec(family="hgb"), Spec(family="linear", chars=True), Spec(family="extra"))[(trace + earlier) % 4]
+        return (
+            Spec(family="linear"),
+            Spec(family="hgb"),
+            Spec(family="linear", chars=True),
+            Spec(family="extra"),
+        )[(trace + earlier) % 4]
     families = ("hgb", "lgbm", "extra", "linear", "hgb", "lgbm")
     turn = trace + earlier
     return Spec(family=families[turn % len(families)], size=-1 if turn >= 4 else 0)
@@ -113,7 +134,11 @@ def first_spec(facts: Facts, trace: int, earlier: int) -> Spec:
 
 def safe_spec(facts: Facts) -> Spec:
     """As little as can fail."""
-    return Spec(family="linear" if facts.text else "hgb", size=-1, categories="frequency" if facts.categorical else "native")
+    return Spec(
+        family="linear" if facts.text else "hgb",
+        size=-1,
+        categories="frequency" if facts.categorical else "native",
+    )
 
 
 def suspected(brief: Brief) -> tuple[str, ...]:
@@ -124,7 +149,11 @@ def suspected(brief: Brief) -> tuple[str, ...]:
 def condemned(brief: RepairBrief) -> tuple[str, ...]:
     """Columns on which, as the harness says, the predictions of the failed script rest although they give the label away."""
     said = " ".join(text for text in brief.problems if "gives the label away" in text)
-    return tuple(str(column["name"]) for column in brief.profile.get("columns", []) if f"the column {column['name']!r}" in said)
+    return tuple(
+        str(column["name"])
+        for column in brief.profile.get("columns", [])
+        if f"the column {column['name']!r}" in said
+    )
 
 
 def mended(spec: Spec, brief: RepairBrief) -> Spec:
@@ -133,7 +162,9 @@ def mended(spec: Spec, brief: RepairBrief) -> Spec:
         return spec.but(drop=(*spec.drop, *names))
     error = brief.evidence.get("error") or {}
     end = str(error.get("end", ""))
-    if end in ("timeout", "memory") or any("time limit" in text or "memory limit" in text for text in brief.problems):
+    if end in ("timeout", "memory") or any(
+        "time limit" in text or "memory limit" in text for text in brief.problems
+    ):
         if spec.second or spec.seeds > 1:
             return spec.but(second=None, seeds=1)
         return spec.but(family="hgb", size=min(spec.size, 0), slow=0, shift=False, chars=False)
@@ -162,10 +193,16 @@ def look_of(brief: Brief, spec: Spec, facts: Facts, evidence: dict[str, object])
 
 def tried_families(history: list[Fact]) -> list[str]:
     """Families that were tried as the main model and lost."""
-    return [fact.move.partition(":")[2] for fact in history if fact.move and fact.move.startswith("family:")]
+    return [
+        fact.move.partition(":")[2]
+        for fact in history
+        if fact.move and fact.move.startswith("family:")
+    ]
 
 
-def rank(found: list[tuple[Move, Reason]], brief: Brief, family: str, seed: int) -> list[tuple[Move, Reason, float]]:
+def rank(
+    found: list[tuple[Move, Reason]], brief: Brief, family: str, seed: int
+) -> list[tuple[Move, Reason, float]]:
     """By expected effect x confidence, with failed moves at rest and a small difference between traces."""
     resting = tabu(brief.history) | siblings_tabu(brief, family)
     scored = []
@@ -173,7 +210,9 @@ def rank(found: list[tuple[Move, Reason]], brief: Brief, family: str, seed: int)
         if move.name in resting:
             continue
         record = own_record(move, brief.history) * siblings_record(move, brief.others)
-        worth = reason.effect * reason.confidence * record * jitter(seed, brief.stage.trace, move.name)
+        worth = (
+            reason.effect * reason.confidence * record * jitter(seed, brief.stage.trace, move.name)
+        )
         scored.append((move, reason, worth))
     return sorted(scored, key=lambda item: (-item[2], item[0].name))
 
@@ -246,15 +285,28 @@ def observations(look: Look) -> list[Observation]:
             )
         )
     if (gap := moves.overfit(look)) > 0.3:
-        said.append(Observation(text=f"{gap:.0%} of the remaining loss is gone on the training part: overfitting", cites=["train.folds"]))
+        said.append(
+            Observation(
+                text=f"{gap:.0%} of the remaining loss is gone on the training part: overfitting",
+                cites=["train.folds"],
+            )
+        )
     for index, segment in enumerate(look.evidence.get("segments", [])[:2]):
         text = f"loss is {segment['ratio']:.2f} times the mean where {segment['column']} is {segment['value']} ({segment['n']} rows)"
         said.append(Observation(text=text, cites=[f"segments[{index}]"]))
     if abs(bias := look.get("residuals.last_fold_bias")) > 0.1:
-        said.append(Observation(text=f"the last fold is off by {bias:+.2f} standard deviations", cites=["residuals.last_fold_bias"]))
+        said.append(
+            Observation(
+                text=f"the last fold is off by {bias:+.2f} standard deviations",
+                cites=["residuals.last_fold_bias"],
+            )
+        )
     if look.get("calibration.confidence") - look.get("calibration.accuracy") > 0.03:
         said.append(Observation(text="more confident than right", cites=["calibration.confidence"]))
-    said += [Observation(text=str(note), cites=["profile.notes"]) for note in look.profile.get("notes", [])[:2]]
+    said += [
+        Observation(text=str(note), cites=["profile.notes"])
+        for note in look.profile.get("notes", [])[:2]
+    ]
     return said
 
 
@@ -266,5 +318,11 @@ def crossed(brief: UpdateBrief, spec: Spec, facts: Facts) -> Solution:
     if new == look.spec:
         raise ReasonerError("nothing of what the other traces proved fits into this script")
     proposed = brief.diagnosis.hypotheses[0]
-    hypothesis = proposed.model_copy(update={"statement": f"take over from other traces: {'; '.join(taken)}"})
-    return Solution(script=render(new, facts, f"Changed: {hypothesis.statement}."), summary=describe(new, facts), hypothesis=hypothesis)
+    hypothesis = proposed.model_copy(
+        update={"statement": f"take over from other traces: {'; '.join(taken)}"}
+    )
+    return Solution(
+        script=render(new, facts, f"Changed: {hypothesis.statement}."),
+        summary=describe(new, facts),
+        hypothesis=hypothesis,
+    )

@@ -23,7 +23,11 @@ def needs_columns(family: str, spec: Spec, facts: Facts) -> bool:
 
 
 def categorical(spec: Spec, facts: Facts) -> list[str]:
-    return [] if spec.categories == "frequency" else [name for name in facts.categorical if name not in spec.drop]
+    return (
+        []
+        if spec.categories == "frequency"
+        else [name for name in facts.categorical if name not in spec.drop]
+    )
 
 
 def models(spec: Spec, facts: Facts) -> str:
@@ -48,10 +52,18 @@ def columns(family: str, spec: Spec, facts: Facts) -> str:
         if spec.quantile
         else ", StandardScaler()"
     )
-    numeric = f"make_pipeline(SimpleImputer(strategy='median'){scale})" if family != "hgb" and family != "lgbm" else "'passthrough'"
+    numeric = (
+        f"make_pipeline(SimpleImputer(strategy='median'){scale})"
+        if family != "hgb" and family != "lgbm"
+        else "'passthrough'"
+    )
     encoder = "OneHotEncoder(handle_unknown='ignore', min_frequency=3, sparse_output=False)"
     if spec.categories == "target":
-        encoder = "TargetEncoder(random_state=0)" if dense else "make_pipeline(TargetEncoder(random_state=0), StandardScaler())"
+        encoder = (
+            "TargetEncoder(random_state=0)"
+            if dense
+            else "make_pipeline(TargetEncoder(random_state=0), StandardScaler())"
+        )
     elif spec.categories == "native" and dense:
         encoder = "OrdinalEncoder(handle_unknown='use_encoded_value', unknown_value=-1)"
     parts = [f"({numeric}, make_column_selector(dtype_include='number'))"]
@@ -70,12 +82,18 @@ def vectoriser(family: str, spec: Spec) -> str:
     if spec.chars:
         chars = "TfidfVectorizer(sublinear_tf=True, min_df=2, analyzer='char_wb', ngram_range=(2, 5), max_features=100_000)"
         text = f"make_union({words}, {chars})"
-    return text if family in ("linear", "svm", "knn") else f"make_pipeline({text}, TruncatedSVD(60, random_state=0))"
+    return (
+        text
+        if family in ("linear", "svm", "knn")
+        else f"make_pipeline({text}, TruncatedSVD(60, random_state=0))"
+    )
 
 
 def definition(family: str, spec: Spec, facts: Facts) -> str:
     body = ESTIMATORS[family](spec, facts)
-    pipeline = f"make_pipeline({family}_columns(), {body})" if needs_columns(family, spec, facts) else body
+    pipeline = (
+        f"make_pipeline({family}_columns(), {body})" if needs_columns(family, spec, facts) else body
+    )
     return f"\n\ndef {family}(seed):\n    return {pipeline}"
 
 
@@ -92,9 +110,17 @@ def balance(spec: Spec) -> str:
 
 
 def hgb(spec: Spec, facts: Facts) -> str:
-    name = "HistGradientBoostingClassifier" if facts.classification else "HistGradientBoostingRegressor"
+    name = (
+        "HistGradientBoostingClassifier"
+        if facts.classification
+        else "HistGradientBoostingRegressor"
+    )
     rate, rounds = 0.1 / 2**spec.slow, 100 * 2**spec.slow
-    native = "categorical_features='from_dtype', " if categorical(spec, facts) and not needs_columns("hgb", spec, facts) else ""
+    native = (
+        "categorical_features='from_dtype', "
+        if categorical(spec, facts) and not needs_columns("hgb", spec, facts)
+        else ""
+    )
     small = "min_samples_leaf=10, " if spec.size < 0 else ""
     share = "max_features=0.5, " if spec.seeds > 1 else ""
     loss = boosted_loss(spec, "hgb") if not facts.classification else balance(spec)
@@ -126,7 +152,9 @@ def linear(spec: Spec, facts: Facts) -> str:
 def svm(spec: Spec, facts: Facts) -> str:
     if facts.classification:
         return f"SVC({balance(spec)}C={3 * C_VALUES[spec.size]:g}, probability=True, random_state=seed)"
-    return f"TransformedTargetRegressor(SVR(C={C_VALUES[spec.size]:g}), transformer=StandardScaler())"
+    return (
+        f"TransformedTargetRegressor(SVR(C={C_VALUES[spec.size]:g}), transformer=StandardScaler())"
+    )
 
 
 def knn(spec: Spec, facts: Facts) -> str:
@@ -182,7 +210,9 @@ def imports(spec: Spec, facts: Facts) -> set[str]:
     """Import lines of what the script really uses."""
     code = models(spec, facts) + (" MultiOutputRegressor" if len(facts.target) > 1 else "")
     if spec.thresholds:
-        code += " accuracy_score balanced_accuracy_score matthews_corrcoef f1_score cohen_kappa_score"
+        code += (
+            " accuracy_score balanced_accuracy_score matthews_corrcoef f1_score cohen_kappa_score"
+        )
     found: dict[str, list[str]] = {}
     for name, module in WHERE.items():
         if f"{name}(" in code or f" {name}" in code:

@@ -15,7 +15,9 @@ def facts_of(brief: Brief) -> Facts:
     split = task.split
     group = split.get("column") if split["kind"] == "group" else None
     time = split.get("column") if split["kind"] == "time" else None
-    names = [name for name, column in described.items() if column["kind"] == "numeric" and name != group]
+    names = [
+        name for name, column in described.items() if column["kind"] == "numeric" and name != group
+    ]
     strong = sorted(names, key=lambda name: -(described[name].get("strength") or 0.0))
     return Facts(
         id=task.id,
@@ -43,7 +45,9 @@ def ignored(name: str, column: dict[str, Any], group: str | None) -> bool:
 
 
 def of_kind(described: dict[str, Any], kind: str, group: str | None) -> tuple[str, ...]:
-    return tuple(name for name, column in described.items() if column["kind"] == kind and name != group)
+    return tuple(
+        name for name, column in described.items() if column["kind"] == kind and name != group
+    )
 
 
 def labels(profile: dict[str, Any], kind: str) -> tuple[str, ...]:

@@ -71,7 +71,9 @@ def describe(spec: Spec, facts: Facts) -> str:
 def imports(spec: Spec, facts: Facts) -> str:
     lines = ["import json", "import os", "", "import numpy as np", "import pandas as pd"]
     return "\n".join(
-        lines + sorted(estimators.imports(spec, facts)) + [f"from sklearn.metrics import {name}" for name in train_metric(facts)[:1]]
+        lines
+        + sorted(estimators.imports(spec, facts))
+        + [f"from sklearn.metrics import {name}" for name in train_metric(facts)[:1]]
     )
 
 
@@ -97,7 +99,9 @@ def stochastic(spec: Spec) -> bool:
 
 def features(spec: Spec, facts: Facts) -> str:
     """The table of features, made for train and test together so that categories agree; the target is never used here."""
-    unused = sorted({facts.id, *facts.target, *facts.ignored, *spec.drop, *facts.dates, *facts.text})
+    unused = sorted(
+        {facts.id, *facts.target, *facts.ignored, *spec.drop, *facts.dates, *facts.text}
+    )
     categorical = [name for name in facts.categorical if name not in spec.drop]
     lines = [
         "",
@@ -128,9 +132,21 @@ def features(spec: Spec, facts: Facts) -> str:
         ]
     lines += text_stat_lines(facts) if spec.text_stats else []
     lines += category_lines(spec, categorical)
-    lines += [f"    X[{name!r}] = data[{name!r}].fillna('').astype(str)" for name in facts.text if name not in spec.drop]
-    lines += ["    weak = X.select_dtypes('number').nunique().loc[lambda n: n <= 1].index", "    return X.drop(columns=weak)"]
-    lines += ["", "", "X_all = features(both)", "X, X_test = X_all.iloc[: len(train)], X_all.iloc[len(train) :].reset_index(drop=True)"]
+    lines += [
+        f"    X[{name!r}] = data[{name!r}].fillna('').astype(str)"
+        for name in facts.text
+        if name not in spec.drop
+    ]
+    lines += [
+        "    weak = X.select_dtypes('number').nunique().loc[lambda n: n <= 1].index",
+        "    return X.drop(columns=weak)",
+    ]
+    lines += [
+        "",
+        "",
+        "X_all = features(both)",
+        "X, X_test = X_all.iloc[: len(train)], X_all.iloc[len(train) :].reset_index(drop=True)",
+    ]
     if spec.select:
         lines += select_lines(facts)
     return "\n".join(lines)
@@ -145,8 +161,12 @@ def date_lines(spec: Spec, facts: Facts) -> list[str]:
     for name in facts.dates:
         if name in spec.drop:
             continue
-        lines += [f"    when = pd.to_datetime(data[{name!r}].astype(str), errors='coerce', format='mixed')"]
-        lines += [f"    X[{name + '_days'!r}] = (when - pd.Timestamp('2000-01-01')).dt.total_seconds() / 86400"]
+        lines += [
+            f"    when = pd.to_datetime(data[{name!r}].astype(str), errors='coerce', format='mixed')"
+        ]
+        lines += [
+            f"    X[{name + '_days'!r}] = (when - pd.Timestamp('2000-01-01')).dt.total_seconds() / 86400"
+        ]
         if spec.date_parts:
             parts = {
                 "year": "when.dt.year",
@@ -155,7 +175,10 @@ def date_lines(spec: Spec, facts: Facts) -> list[str]:
                 "weekday": "when.dt.weekday",
                 "hour": "when.dt.hour",
             }
-            lines += [f"    X[{f'{name}_{part}'!r}] = {code}.astype(float)" for part, code in parts.items()]
+            lines += [
+                f"    X[{f'{name}_{part}'!r}] = {code}.astype(float)"
+                for part, code in parts.items()
+            ]
     return lines
 
 
@@ -183,8 +206,12 @@ def group_lines(facts: Facts) -> list[str]:
 def text_stat_lines(facts: Facts) -> list[str]:
     lines = []
     for name in facts.text:
-        lines += [f"    X[{name + '_chars'!r}] = data[{name!r}].fillna('').astype(str).str.len().astype(float)"]
-        lines += [f"    X[{name + '_words'!r}] = data[{name!r}].fillna('').astype(str).str.count(' ').astype(float) + 1"]
+        lines += [
+            f"    X[{name + '_chars'!r}] = data[{name!r}].fillna('').astype(str).str.len().astype(float)"
+        ]
+        lines += [
+            f"    X[{name + '_words'!r}] = data[{name!r}].fillna('').astype(str).str.count(' ').astype(float) + 1"
+        ]
     return lines
 
 
@@ -237,18 +264,44 @@ def fitting(spec: Spec, facts: Facts) -> str:
         '    """Fits every model and seed on (X_fit, y_fit); the mean prediction for each of `others`."""',
     ]
     body += augment_lines() if spec.shift and facts.grid else []
-    body += ["    trend = Trend().fit(X_fit, y_fit)", "    y_fit = y_fit - trend.predict(X_fit)"] if spec.detrend else []
     body += (
-        ["    keep = np.arange(len(X_fit)) >= len(X_fit) // 2  # the recent half", "    X_fit, y_fit = X_fit[keep], y_fit[keep]"]
+        ["    trend = Trend().fit(X_fit, y_fit)", "    y_fit = y_fit - trend.predict(X_fit)"]
+        if spec.detrend
+        else []
+    )
+    body += (
+        [
+            "    keep = np.arange(len(X_fit)) >= len(X_fit) // 2  # the recent half",
+            "    X_fit, y_fit = X_fit[keep], y_fit[keep]",
+        ]
         if spec.recent
         else []
     )
-    seeds = f"range(1000 * SEED, 1000 * SEED + {spec.seeds})" if stochastic(spec) else f"range({spec.seeds})"
-    body += ["    sums = [0.0] * len(others)", f"    for seed in {seeds}:", "        for make in MODELS:"]
-    fit = "make(seed).fit(X_fit, y_fit)" if not several else "MultiOutputRegressor(make(seed)).fit(X_fit, y_fit)"
-    body += [f"            model = {fit}", "            sums = [total + predict(model, X_other) for total, X_other in zip(sums, others)]"]
+    seeds = (
+        f"range(1000 * SEED, 1000 * SEED + {spec.seeds})"
+        if stochastic(spec)
+        else f"range({spec.seeds})"
+    )
+    body += [
+        "    sums = [0.0] * len(others)",
+        f"    for seed in {seeds}:",
+        "        for make in MODELS:",
+    ]
+    fit = (
+        "make(seed).fit(X_fit, y_fit)"
+        if not several
+        else "MultiOutputRegressor(make(seed)).fit(X_fit, y_fit)"
+    )
+    body += [
+        f"            model = {fit}",
+        "            sums = [total + predict(model, X_other) for total, X_other in zip(sums, others)]",
+    ]
     body += [f"    means = [total / ({spec.seeds} * len(MODELS)) for total in sums]"]
-    body += ["    return [mean + trend.predict(X_other) for mean, X_other in zip(means, others)]"] if spec.detrend else ["    return means"]
+    body += (
+        ["    return [mean + trend.predict(X_other) for mean, X_other in zip(means, others)]"]
+        if spec.detrend
+        else ["    return means"]
+    )
     shape = "model.predict_proba(X_other)" if facts.classification else "model.predict(X_other)"
     helper = ["", "", "def predict(model, X_other):", f"    return {shape}"]
     return "\n".join(helper + body)
@@ -291,7 +344,9 @@ def train_metric(facts: Facts) -> tuple[str, ...]:
     if len(facts.target) > 1:
         return ()
     if facts.kind == "binary" and facts.metric in PROBABILITY_NAMES:
-        return PROBABILITY_NAMES[facts.metric], f"float({PROBABILITY_NAMES[facts.metric]}(y[fit], on_fit[:, 1]))"
+        return PROBABILITY_NAMES[
+            facts.metric
+        ], f"float({PROBABILITY_NAMES[facts.metric]}(y[fit], on_fit[:, 1]))"
     if facts.kind == "multiclass" and facts.metric == "log_loss":
         return "log_loss", "float(log_loss(y[fit], on_fit, labels=range(len(CLASSES))))"
     if facts.classification:
@@ -313,13 +368,22 @@ def after(spec: Spec, facts: Facts) -> str:
     """What is done to the predictions after the models."""
     lines: list[str] = []
     if not facts.classification:
-        inverse = {"log": "np.expm1({0})", "sqrt": "np.square(np.clip({0}, 0, None))"}.get(spec.target or "")
-        lines += [f"oof, test_pred = {inverse.format('oof')}, {inverse.format('test_pred')}"] if inverse else []
+        inverse = {"log": "np.expm1({0})", "sqrt": "np.square(np.clip({0}, 0, None))"}.get(
+            spec.target or ""
+        )
+        lines += (
+            [f"oof, test_pred = {inverse.format('oof')}, {inverse.format('test_pred')}"]
+            if inverse
+            else []
+        )
         if facts.metric.startswith("rmsle") or spec.target:
             lines += ["oof, test_pred = np.clip(oof, 0, None), np.clip(test_pred, 0, None)"]
         return "\n".join(["", *lines]) if lines else ""
     if spec.soften:
-        lines += ["prior = np.bincount(y) / len(y)", "oof, test_pred = 0.97 * oof + 0.03 * prior, 0.97 * test_pred + 0.03 * prior"]
+        lines += [
+            "prior = np.bincount(y) / len(y)",
+            "oof, test_pred = 0.97 * oof + 0.03 * prior, 0.97 * test_pred + 0.03 * prior",
+        ]
     if spec.group_normalise and facts.group and facts.kind == "binary":
         lines += [NORMALISE.format(group=facts.group)]
     if spec.thresholds:
@@ -336,7 +400,10 @@ def threshold_score(facts: Facts) -> str:
         "mcc": "matthews_corrcoef(y_true, y_said)",
         "f1": "f1_score(y_true, y_said)",
         "qwk": "cohen_kappa_score(y_true, y_said, weights='quadratic')",
-    }.get(facts.metric, f"f1_score(y_true, y_said, average='{facts.metric[3:] if facts.metric.startswith('f1_') else 'macro'}')")
+    }.get(
+        facts.metric,
+        f"f1_score(y_true, y_said, average='{facts.metric[3:] if facts.metric.startswith('f1_') else 'macro'}')",
+    )
 
 
 NORMALISE = '''
@@ -395,12 +462,18 @@ def output(spec: Spec, facts: Facts) -> str:
         lines += [
             "names = [str(label) for label in CLASSES]  # a column of the sample is a class by its name, by its ending, or by its place"
         ]
-        lines += ["ORDER = [next((i for i, n in enumerate(names) if n == c), None) for c in OUTPUT[1:]]"]
+        lines += [
+            "ORDER = [next((i for i, n in enumerate(names) if n == c), None) for c in OUTPUT[1:]]"
+        ]
         lines += ["if None in ORDER:"]
         lines += [
             "    ORDER = [next((i for i in sorted(range(len(names)), key=lambda i: -len(names[i])) if c.endswith(names[i])), None) for c in OUTPUT[1:]]"
         ]
-        lines += ["if None in ORDER or len(set(ORDER)) < len(ORDER):", "    ORDER = list(range(len(names)))", ""]
+        lines += [
+            "if None in ORDER or len(set(ORDER)) < len(ORDER):",
+            "    ORDER = list(range(len(names)))",
+            "",
+        ]
     lines += [
         "",
         "def write(name, ids, p):",

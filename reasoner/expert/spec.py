@@ -79,7 +79,11 @@ class Facts:
 PROBABILITY = ("auc", "log_loss", "brier", "average_precision")
 
 
-RANGES = {"size": (-2, 3), "slow": (0, 3), "seeds": (1, 10)}  # what the renderer knows; a line in a script may say anything
+RANGES = {
+    "size": (-2, 3),
+    "slow": (0, 3),
+    "seeds": (1, 10),
+}  # what the renderer knows; a line in a script may say anything
 
 
 def canonical(spec: Spec, facts: Facts) -> Spec:
@@ -101,14 +105,19 @@ def canonical(spec: Spec, facts: Facts) -> Spec:
     if facts.probabilities:
         changes |= {"thresholds": False, "expectation": False}
     changes["drop"] = tuple(sorted(set(spec.drop)))
-    changes |= {name: min(max(getattr(spec, name), low), high) for name, (low, high) in RANGES.items()}
+    changes |= {
+        name: min(max(getattr(spec, name), low), high) for name, (low, high) in RANGES.items()
+    }
     return spec.but(**changes)
 
 
 def dump(spec: Spec) -> str:
     """The header line: only what differs from the defaults."""
     plain = Spec()
-    return HEADER + json.dumps({key: value for key, value in asdict(spec).items() if value != getattr(plain, key)}, sort_keys=True)
+    return HEADER + json.dumps(
+        {key: value for key, value in asdict(spec).items() if value != getattr(plain, key)},
+        sort_keys=True,
+    )
 
 
 def parse(script: str) -> Spec | None:

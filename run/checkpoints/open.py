@@ -39,5 +39,7 @@ def thread_id(run: str) -> str:
 def check_url(url: str) -> str:
     """Raises RunError for anything but a Postgres address."""
     if url and urlsplit(url).scheme not in ("postgresql", "postgres"):
-        raise RunError(f"--checkpoint {without_password(url)}: expected postgresql://user@host:port/database, or nothing for SQLite")
+        raise RunError(
+            f"--checkpoint {without_password(url)}: expected postgresql://user@host:port/database, or nothing for SQLite"
+        )
     return url

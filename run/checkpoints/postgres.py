@@ -22,7 +22,9 @@ async def open_postgres(url: str, thread: str) -> AsyncIterator[Any]:
         from psycopg import AsyncConnection, Error
         from psycopg.rows import dict_row
     except ImportError as error:
-        raise RunError("--checkpoint postgresql://… needs the extra `postgres`: pip install 'gome[postgres]'") from error
+        raise RunError(
+            "--checkpoint postgresql://… needs the extra `postgres`: pip install 'gome[postgres]'"
+        ) from error
 
     class PostgresSaver(AsyncPostgresSaver):  # type: ignore[misc]  # the extra may not be installed
         """Forgets all but the latest checkpoints now and then; earlier rounds are in rounds.jsonl."""
@@ -30,7 +32,11 @@ async def open_postgres(url: str, thread: str) -> AsyncIterator[Any]:
         puts = 0
 
         async def aput(
-            self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
+            self,
+            config: RunnableConfig,
+            checkpoint: Checkpoint,
+            metadata: CheckpointMetadata,
+            new_versions: ChannelVersions,
         ) -> RunnableConfig:
             saved: RunnableConfig = await super().aput(config, checkpoint, metadata, new_versions)
             if config["configurable"].get("checkpoint_ns", "") == "":
@@ -40,14 +46,20 @@ async def open_postgres(url: str, thread: str) -> AsyncIterator[Any]:
             return saved
 
     try:
-        connection = await AsyncConnection.connect(url, autocommit=True, prepare_threshold=0, row_factory=dict_row, client_encoding="utf8")
+        connection = await AsyncConnection.connect(
+            url, autocommit=True, prepare_threshold=0, row_factory=dict_row, client_encoding="utf8"
+        )
     except Error as error:
         raise RunError(unreachable(url, error)) from error
     async with connection:
-        cursor = await connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS got", (thread,))
+        cursor = await connection.execute(
+            "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS got", (thread,)
+        )
         row: Any = await cursor.fetchone()
         if not row["got"]:
-            raise RunError(f"the run is being driven by another process through {without_password(url)}; wait for it or end it")
+            raise RunError(
+                f"the run is being driven by another process through {without_password(url)}; wait for it or end it"
+            )
         saver = PostgresSaver(conn=connection, serde=strict())
         await saver.setup()
         yield saver

@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
+from langgraph.checkpoint.base import (
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+)
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver as Synchronous
 
@@ -45,11 +50,17 @@ class SqliteSaver(Synchronous):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
-        for found in [*self.list(config, filter=filter, before=before, limit=limit)]:  # its lock must not be held while the reader waits
+        for found in [
+            *self.list(config, filter=filter, before=before, limit=limit)
+        ]:  # its lock must not be held while the reader waits
             yield found
 
     async def aput(
-        self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
     ) -> RunnableConfig:
         saved = self.put(config, checkpoint, metadata, new_versions)
         if config["configurable"].get("checkpoint_ns", "") == "":
@@ -58,7 +69,13 @@ class SqliteSaver(Synchronous):
                 self.trim(config["configurable"]["thread_id"], self.keep)
         return saved
 
-    async def aput_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
+    async def aput_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
         self.put_writes(config, writes, task_id, task_path)
 
     async def adelete_thread(self, thread_id: str) -> None:
@@ -66,15 +83,18 @@ class SqliteSaver(Synchronous):
 
     def trim(self, thread: str, keep: int) -> int:
         """Deletes what is older than the thread's latest `keep` outer checkpoints; their ids are ordered by time. Returns how many."""
-        latest = (
-            "SELECT checkpoint_id FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = '' ORDER BY checkpoint_id DESC LIMIT 1 OFFSET ?"
-        )
+        latest = "SELECT checkpoint_id FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = '' ORDER BY checkpoint_id DESC LIMIT 1 OFFSET ?"
         with self.cursor() as cursor:
             cut = cursor.execute(latest, (thread, keep - 1)).fetchone()
             if cut is None:
                 return 0
-            n = cursor.execute("DELETE FROM checkpoints WHERE thread_id = ? AND checkpoint_id < ?", (thread, cut[0])).rowcount
-            cursor.execute("DELETE FROM writes WHERE thread_id = ? AND checkpoint_id < ?", (thread, cut[0]))
+            n = cursor.execute(
+                "DELETE FROM checkpoints WHERE thread_id = ? AND checkpoint_id < ?",
+                (thread, cut[0]),
+            ).rowcount
+            cursor.execute(
+                "DELETE FROM writes WHERE thread_id = ? AND checkpoint_id < ?", (thread, cut[0])
+            )
         return n
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:

@@ -20,12 +20,27 @@ from sandbox.parcels import Shelf
 from sandbox.protocol import Execution, Host, Job, SandboxLost, SandboxUnavailable
 
 
-def make_e2b(*, run_dir: Path | None, template: str | None, usd_per_hour: float, life_s: int, network: bool = False) -> E2B:
+def make_e2b(
+    *,
+    run_dir: Path | None,
+    template: str | None,
+    usd_per_hour: float,
+    life_s: int,
+    network: bool = False,
+) -> E2B:
     """Needs E2B_API_KEY. Nothing is started yet."""
     if not os.environ.get("E2B_API_KEY") and not debugging():
         raise SandboxUnavailable(f"the e2b sandbox needs a key: {KEY_REMEDY}")
     run = run_dir.name if run_dir else f"pid-{os.getpid()}"
-    return E2B(Plan(run=run, template=template, usd_per_s=usd_per_hour / 3600, life_s=life_s, network=network))
+    return E2B(
+        Plan(
+            run=run,
+            template=template,
+            usd_per_s=usd_per_hour / 3600,
+            life_s=life_s,
+            network=network,
+        )
+    )
 
 
 def debugging() -> bool:
@@ -52,7 +67,9 @@ class E2B:
     async def run(self, job: Job, tell: Tell | None = None) -> Execution:
         self._possible(job)
         parcels = await asyncio.to_thread(self.shelf.parcels, job.inputs)
-        box = await self._take(job.limits.wall_s + job.limits.grace_s + SLACK_S, network=job.limits.network)
+        box = await self._take(
+            job.limits.wall_s + job.limits.grace_s + SLACK_S, network=job.limits.network
+        )
         whole = False
         try:
             execution = await box.run(job, parcels, tell)

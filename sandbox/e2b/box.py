@@ -35,7 +35,14 @@ INSIDE = (
 HOME = "${GOME_HOME:-/opt/gome}"  # a template may put the work elsewhere
 LEASE_S = 600  # a sandbox whose owner was killed ends by itself after this
 SLACK_S = 120  # beyond the script's own limit, before its supervisor counts as lost
-ENFORCED = ["files (micro-VM)", "processes", "memory (watchdog)", "disk (watchdog)", "output", "time"]
+ENFORCED = [
+    "files (micro-VM)",
+    "processes",
+    "memory (watchdog)",
+    "disk (watchdog)",
+    "output",
+    "time",
+]
 NOTICE = "Sandbox: E2B micro-VMs (nothing of this machine is within reach of a script; running sandboxes cost money)."
 
 
@@ -95,7 +102,10 @@ class Box:
         async def keep() -> None:
             while True:
                 await asyncio.sleep(LEASE_S / 3)
-                with suppress(SandboxLost, SandboxUnavailable), mapped("the lease could not be renewed"):
+                with (
+                    suppress(SandboxLost, SandboxUnavailable),
+                    mapped("the lease could not be renewed"),
+                ):
                     await self.renew()
 
         keeper = asyncio.create_task(keep())
@@ -114,7 +124,12 @@ class Box:
         await self.files.write({f"{self.home}/inside/{name}": text for name, text in texts.items()})
         found = json.loads(await self._ask(f"exec {self._python('survey')}"))
         found_packages = {str(name): str(version) for name, version in found["packages"].items()}
-        self.host = Host(packages=found_packages, cpus=int(found["cpus"]), enforced=enforced(self.plan.network), notice=NOTICE)
+        self.host = Host(
+            packages=found_packages,
+            cpus=int(found["cpus"]),
+            enforced=enforced(self.plan.network),
+            notice=NOTICE,
+        )
 
     async def run(self, job: Job, parcels: list[Parcel], tell: Tell | None = None) -> Execution:
         """Raises SandboxLost when the sandbox broke; then it must be killed."""
@@ -123,7 +138,9 @@ class Box:
             with mapped("data could not be sent to the E2B sandbox"):
                 for parcel in parcels:
                     await self.files.send(parcel, f"{self.home}/data")
-                await self.files.write({f"{folder}/spec.json": json.dumps(spec_of(job, parcels)).encode()})
+                await self.files.write(
+                    {f"{folder}/spec.json": json.dumps(spec_of(job, parcels)).encode()}
+                )
             limit_s = job.limits.wall_s + job.limits.grace_s + SLACK_S
             with mapped("the E2B sandbox broke while the script ran"):
                 async with asyncio.timeout(limit_s):
@@ -138,7 +155,10 @@ class Box:
 
     async def kill(self) -> None:
         """At most a few seconds: what is not killed now ends with its lease."""
-        with suppress(SandboxLost, SandboxUnavailable, TimeoutError), mapped("the sandbox could not be killed"):
+        with (
+            suppress(SandboxLost, SandboxUnavailable, TimeoutError),
+            mapped("the sandbox could not be killed"),
+        ):
             async with asyncio.timeout(20):
                 await again(self.vm.kill)
 
@@ -154,7 +174,14 @@ class Box:
         """Until our supervisor in the sandbox has ended. A dropped stream changes nothing in there: we connect again."""
         command = f"exec {self._python(folder)} 2>{folder}/supervisor.log"
         heard = hears(tell) if tell else None
-        handle = await self.vm.commands.run(command, background=True, user="root", timeout=limit_s, retain_output=False, on_stdout=heard)
+        handle = await self.vm.commands.run(
+            command,
+            background=True,
+            user="root",
+            timeout=limit_s,
+            retain_output=False,
+            on_stdout=heard,
+        )
         pauses = iter(PAUSES_S)
         while True:
             try:
@@ -177,7 +204,12 @@ class Box:
         from e2b.exceptions import NotFoundException, SandboxNotFoundException
 
         try:
-            return await again(lambda: self.vm.commands.connect(pid, timeout=limit_s, retain_output=False, on_stdout=heard), tries=6)
+            return await again(
+                lambda: self.vm.commands.connect(
+                    pid, timeout=limit_s, retain_output=False, on_stdout=heard
+                ),
+                tries=6,
+            )
         except SandboxNotFoundException:
             raise
         except NotFoundException:
@@ -188,14 +220,22 @@ class Box:
 
         try:
             text = bytes(await self.files.read(f"{folder}/result.json"))
-            return Report.model_validate_json(text), bytes(await self.files.read(f"{folder}/output.log"))
+            return Report.model_validate_json(text), bytes(
+                await self.files.read(f"{folder}/output.log")
+            )
         except NotFoundException:
             log = readable(bytes(await self.files.read(f"{folder}/supervisor.log")))[-300:]
-            raise SandboxLost(f"the E2B sandbox's supervisor ended without a result ({log.strip() or 'it said nothing'})") from None
+            raise SandboxLost(
+                f"the E2B sandbox's supervisor ended without a result ({log.strip() or 'it said nothing'})"
+            ) from None
         except ValidationError as error:
-            raise SandboxLost(f"the E2B sandbox's result is malformed ({error.error_count()} fields)") from error
+            raise SandboxLost(
+                f"the E2B sandbox's result is malformed ({error.error_count()} fields)"
+            ) from error
 
-    def _execution(self, job: Job, report: Report, output: bytes, files: dict[str, str]) -> Execution:
+    def _execution(
+        self, job: Job, report: Report, output: bytes, files: dict[str, str]
+    ) -> Execution:
         return Execution(
             end=report.end,
             exit_code=report.code if report.code >= 0 else None,
@@ -206,10 +246,13 @@ class Box:
             output=readable(output[: 2 * job.limits.output_bytes]),
             output_dropped_bytes=report.dropped,
             files=files,
-            refused={name: why[:200] for name, why in report.refused.items() if name in job.collect},
+            refused={
+                name: why[:200] for name, why in report.refused.items() if name in job.collect
+            },
             tier="e2b",
             where=self.vm.sandbox_id,
-            enforced=enforced(job.limits.network) + (["unprivileged user"] if report.unprivileged else []),
+            enforced=enforced(job.limits.network)
+            + (["unprivileged user"] if report.unprivileged else []),
             usd=self.charge(),
         )
 
@@ -265,7 +308,10 @@ async def open_box(plan: Plan) -> Box:
     with mapped("no E2B sandbox could be started", starting=True):
         box = Box(await again(create, tries=8), plan)
     try:
-        with mapped(f"the E2B template {plan.template or 'code-interpreter-v1'} cannot be used", starting=True):
+        with mapped(
+            f"the E2B template {plan.template or 'code-interpreter-v1'} cannot be used",
+            starting=True,
+        ):
             await box.furnish()
     except BaseException:
         await box.kill()

@@ -35,12 +35,20 @@ def translate(error: Exception, what: str, starting: bool) -> SandboxLost | Sand
     if isinstance(error, vendor.AuthenticationException):
         return SandboxUnavailable(f"E2B refused the key ({text}); {KEY_REMEDY}")
     if isinstance(error, CommandExitException):
-        return SandboxUnavailable(f"{what}: it needs python3 ({one_line(RuntimeError(error.stderr or error.stdout))})")
+        return SandboxUnavailable(
+            f"{what}: it needs python3 ({one_line(RuntimeError(error.stderr or error.stdout))})"
+        )
     if isinstance(error, vendor.NotEnoughSpaceException):
-        return SandboxUnavailable(f"the sandbox's disk is full ({text}); choose a larger template with --set e2b_template=NAME")
+        return SandboxUnavailable(
+            f"the sandbox's disk is full ({text}); choose a larger template with --set e2b_template=NAME"
+        )
     wrong = (vendor.NotFoundException, vendor.InvalidArgumentException, vendor.TemplateException)
-    if starting and (isinstance(error, wrong) or getattr(error, "status_code", None) in (400, 403, 404)):
-        return SandboxUnavailable(f"{text}; check --set e2b_template=NAME and --set e2b_life_s=SECONDS against your plan")
+    if starting and (
+        isinstance(error, wrong) or getattr(error, "status_code", None) in (400, 403, 404)
+    ):
+        return SandboxUnavailable(
+            f"{text}; check --set e2b_template=NAME and --set e2b_life_s=SECONDS against your plan"
+        )
     return SandboxUnavailable(f"E2B is not reachable ({text})") if starting else SandboxLost(text)
 
 
@@ -71,7 +79,9 @@ def passing(error: BaseException) -> bool:
     if busy(error):
         return True
     unreachable = isinstance(error, vendor.TimeoutException) and not gone(error)
-    failed = isinstance(error, vendor.SandboxException) and re.match(r"5\d\d: ", str(error)) is not None
+    failed = (
+        isinstance(error, vendor.SandboxException) and re.match(r"5\d\d: ", str(error)) is not None
+    )
     return unreachable or failed or isinstance(error, (httpx.TransportError, ConnectError, OSError))
 
 

@@ -65,7 +65,9 @@ class Files:
         data: bytearray = await again(lambda: self.api.read(path, format="bytes", user="root"))
         return data
 
-    async def fetch(self, job: Job, place: str, found: dict[str, tuple[int, str]]) -> dict[str, str]:
+    async def fetch(
+        self, job: Job, place: str, found: dict[str, tuple[int, str]]
+    ) -> dict[str, str]:
         """Only names that were asked for, only as large as told, checked by hash."""
         files = {}
         for name in job.collect:

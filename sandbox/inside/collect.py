@@ -9,7 +9,9 @@ from pathlib import Path
 MAX_FILE_BYTES = 1 * 2**30
 
 
-def collect(workspace: Path, names: list[str], *, max_bytes: int = MAX_FILE_BYTES) -> tuple[dict[str, str], dict[str, str]]:
+def collect(
+    workspace: Path, names: list[str], *, max_bytes: int = MAX_FILE_BYTES
+) -> tuple[dict[str, str], dict[str, str]]:
     """(name -> path, name -> why refused). Names that are not there are in neither."""
     files: dict[str, str] = {}
     refused: dict[str, str] = {}
@@ -30,13 +32,23 @@ def check(workspace: Path, name: str, max_bytes: int) -> str | None:
     handles = [os.open(workspace, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)]
     try:
         for part in parts[:-1]:
-            handles.append(os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=handles[-1]))
-        handles.append(os.open(parts[-1], os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=handles[-1]))
+            handles.append(
+                os.open(
+                    part,
+                    os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC,
+                    dir_fd=handles[-1],
+                )
+            )
+        handles.append(
+            os.open(parts[-1], os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=handles[-1])
+        )
         return verdict(os.fstat(handles[-1]), max_bytes)
     except FileNotFoundError:
         return ""
     except OSError as error:
-        return "behind a link" if len(handles) < len(parts) else f"not a plain file ({error.strerror})"
+        return (
+            "behind a link" if len(handles) < len(parts) else f"not a plain file ({error.strerror})"
+        )
     finally:
         for handle in handles:
             os.close(handle)

@@ -15,10 +15,25 @@ PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 36, 38, 47
 CLEAR_ALL = 4  # of PR_CAP_AMBIENT
 
 # Landlock (https://docs.kernel.org/userspace-api/landlock.html)
-EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, REMOVE_DIR, REMOVE_FILE, MAKE_CHAR, MAKE_DIR = (1 << bit for bit in range(8))
-MAKE_REG, MAKE_SOCK, MAKE_FIFO, MAKE_BLOCK, MAKE_SYM, REFER, TRUNCATE, IOCTL_DEV = (1 << bit for bit in range(8, 16))
+EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, REMOVE_DIR, REMOVE_FILE, MAKE_CHAR, MAKE_DIR = (
+    1 << bit for bit in range(8)
+)
+MAKE_REG, MAKE_SOCK, MAKE_FIFO, MAKE_BLOCK, MAKE_SYM, REFER, TRUNCATE, IOCTL_DEV = (
+    1 << bit for bit in range(8, 16)
+)
 READ = EXECUTE | READ_FILE | READ_DIR
-WRITE = WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | MAKE_SOCK | MAKE_FIFO | MAKE_SYM | REFER | TRUNCATE  # no device nodes
+WRITE = (
+    WRITE_FILE
+    | REMOVE_DIR
+    | REMOVE_FILE
+    | MAKE_DIR
+    | MAKE_REG
+    | MAKE_SOCK
+    | MAKE_FIFO
+    | MAKE_SYM
+    | REFER
+    | TRUNCATE
+)  # no device nodes
 ON_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 BITS_BY_ABI = {1: 13, 2: 14, 3: 15, 4: 15}  # from ABI 5: 16
 NET_TCP, SCOPE_ABSTRACT_AND_SIGNALS = 0b11, 0b11
@@ -54,7 +69,16 @@ def must(result: int, what: str) -> int:
 
 
 def prctl(option: int, value: int = 0, third: int = 0, what: str = "prctl") -> int:
-    return must(LIBC.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(third), ctypes.c_ulong(0), ctypes.c_ulong(0)), what)
+    return must(
+        LIBC.prctl(
+            option,
+            ctypes.c_ulong(value),
+            ctypes.c_ulong(third),
+            ctypes.c_ulong(0),
+            ctypes.c_ulong(0),
+        ),
+        what,
+    )
 
 
 def die_with_parent(signal: int) -> None:
@@ -69,7 +93,10 @@ def no_new_privileges() -> None:
 def drop_bounding_set() -> None:
     """No program started from here can gain a capability again, not even as root."""
     for capability in range(64):
-        if LIBC.prctl(PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0) < 0 and ctypes.get_errno() == errno.EINVAL:
+        if (
+            LIBC.prctl(PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0) < 0
+            and ctypes.get_errno() == errno.EINVAL
+        ):
             return
 
 
@@ -100,9 +127,18 @@ def landlock(readable: list[str], writable: list[str], *, network: bool) -> None
     if abi < 1:
         raise OSError(errno.ENOSYS, "Landlock is not in this kernel")
     handled = (1 << BITS_BY_ABI.get(abi, 16)) - 1
-    fields = [handled, 0 if network or abi < 4 else NET_TCP, SCOPE_ABSTRACT_AND_SIGNALS if abi >= 6 else 0]
-    packed = struct.pack(f"={1 if abi < 4 else 2 if abi < 6 else 3}Q", *fields[: 1 if abi < 4 else 2 if abi < 6 else 3])
-    ruleset = must(LIBC.syscall(444, packed, ctypes.c_size_t(len(packed)), 0), "landlock_create_ruleset")
+    fields = [
+        handled,
+        0 if network or abi < 4 else NET_TCP,
+        SCOPE_ABSTRACT_AND_SIGNALS if abi >= 6 else 0,
+    ]
+    packed = struct.pack(
+        f"={1 if abi < 4 else 2 if abi < 6 else 3}Q",
+        *fields[: 1 if abi < 4 else 2 if abi < 6 else 3],
+    )
+    ruleset = must(
+        LIBC.syscall(444, packed, ctypes.c_size_t(len(packed)), 0), "landlock_create_ruleset"
+    )
     for paths, access in ((readable, READ), (writable, READ | WRITE | IOCTL_DEV)):
         for path in paths:
             allow(ruleset, path, access & handled)
@@ -135,7 +171,11 @@ def seccomp(families: list[int]) -> None:
     """Refuses calls that no training script needs (mounts, keys, tracing, namespaces, io_uring) and sockets of other families."""
     program = b"".join(struct.pack("=HBBI", *line) for line in filter_lines(families))
     buffer = ctypes.create_string_buffer(program, len(program))
-    header = struct.pack("@HxxxxxxP" if struct.calcsize("P") == 8 else "@HxxP", len(program) // 8, ctypes.addressof(buffer))
+    header = struct.pack(
+        "@HxxxxxxP" if struct.calcsize("P") == 8 else "@HxxP",
+        len(program) // 8,
+        ctypes.addressof(buffer),
+    )
     no_new_privileges()
     must(LIBC.prctl(PR_SET_SECCOMP, ctypes.c_ulong(2), header, 0, 0), "seccomp")
 
@@ -154,10 +194,24 @@ def filter_lines(families: list[int]) -> list[tuple[int, int, int, int]]:
     for numbers in REFUSED.values():
         if numbers[column] is not None:
             lines += [(equal, 0, 1, int(numbers[column] or 0)), refuse(errno.EPERM)]
-    lines += [(equal, 0, 1, CLONE3[column]), refuse(errno.ENOSYS)]  # its flags lie behind a pointer; libc falls back to clone
-    lines += [(equal, 0, 4, CLONE[column]), (load, 0, 0, 16), (any_bit, 0, 1, NEW_NAMESPACES), refuse(errno.EPERM), (give, 0, 0, ALLOW)]
+    lines += [
+        (equal, 0, 1, CLONE3[column]),
+        refuse(errno.ENOSYS),
+    ]  # its flags lie behind a pointer; libc falls back to clone
+    lines += [
+        (equal, 0, 4, CLONE[column]),
+        (load, 0, 0, 16),
+        (any_bit, 0, 1, NEW_NAMESPACES),
+        refuse(errno.EPERM),
+        (give, 0, 0, ALLOW),
+    ]
     lines += [(equal, 0, 5, IOCTL[column]), (load, 0, 0, 24)]
-    lines += [(equal, 1, 0, TERMINAL_INPUT[0]), (equal, 0, 1, TERMINAL_INPUT[1]), refuse(errno.EPERM), (give, 0, 0, ALLOW)]
+    lines += [
+        (equal, 1, 0, TERMINAL_INPUT[0]),
+        (equal, 0, 1, TERMINAL_INPUT[1]),
+        refuse(errno.EPERM),
+        (give, 0, 0, ALLOW),
+    ]
     lines += [(equal, 0, len(families) + 3, SOCKET[column]), (load, 0, 0, 16)]
     lines += [(equal, len(families) - index, 0, family) for index, family in enumerate(families)]
     return [*lines, refuse(errno.EAFNOSUPPORT), (give, 0, 0, ALLOW), (give, 0, 0, ALLOW)]

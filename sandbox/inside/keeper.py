@@ -26,7 +26,15 @@ import confine  # type: ignore[import-not-found]  # noqa: E402
 
 sys.path.pop(0)
 
-NEW = {"mount": 0x20000, "cgroup": 0x2000000, "uts": 0x4000000, "ipc": 0x8000000, "user": 0x10000000, "pid": 0x20000000, "net": 0x40000000}
+NEW = {
+    "mount": 0x20000,
+    "cgroup": 0x2000000,
+    "uts": 0x4000000,
+    "ipc": 0x8000000,
+    "user": 0x10000000,
+    "pid": 0x20000000,
+    "net": 0x40000000,
+}
 MS_NOSUID_NODEV, MS_NOEXEC, MS_REC_PRIVATE = 6, 8, 0x44000
 LOST = 125
 
@@ -92,7 +100,10 @@ def clear(sweep: bool) -> None:
         send(-1, signal.SIGKILL)  # in a PID namespace: all but this process and the first
         reap()
     while sweep and (below := descendants(os.getpid())):
-        for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first: a fork bomb cannot outrun the sweep
+        for number in (
+            signal.SIGSTOP,
+            signal.SIGKILL,
+        ):  # stopped first: a fork bomb cannot outrun the sweep
             for pid in below:
                 send(pid, number)
         reap(os.WNOHANG)
@@ -124,7 +135,9 @@ def descendants(root: int) -> list[int]:
                     fields = file.read().rpartition(b")")[2].split()
             except OSError:
                 continue
-            parents.setdefault(int(fields[1]), []).append(int(name) if fields[0] not in (b"Z", b"X") else -int(name))
+            parents.setdefault(int(fields[1]), []).append(
+                int(name) if fields[0] not in (b"Z", b"X") else -int(name)
+            )
     found, queue = [], [root]
     while queue:
         below = parents.get(queue.pop(), [])
@@ -139,10 +152,18 @@ def descendants(root: int) -> list[int]:
 def enter_namespaces(spec: dict[str, Any]) -> None:
     """This process stays outside and passes the end on; its child is process 1 of the new namespaces and goes on as the keeper."""
     uid, gid = os.getuid(), os.getgid()
-    names = ["mount", "ipc", "uts", "pid", "cgroup"] + ([] if spec["network"] else ["net"]) + (["user"] if uid else [])
+    names = (
+        ["mount", "ipc", "uts", "pid", "cgroup"]
+        + ([] if spec["network"] else ["net"])
+        + (["user"] if uid else [])
+    )
     confine.must(confine.LIBC.unshare(sum(NEW[name] for name in names)), "unshare")
     if uid:
-        for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+        for name, text in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{uid} {uid} 1"),
+            ("gid_map", f"{gid} {gid} 1"),
+        ):
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(text)
     first = os.fork()
@@ -162,7 +183,13 @@ def enter_namespaces(spec: dict[str, Any]) -> None:
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
-    result = confine.LIBC.mount(source.encode(), target.encode(), kind.encode() if kind else None, ctypes.c_ulong(flags), options.encode())
+    result = confine.LIBC.mount(
+        source.encode(),
+        target.encode(),
+        kind.encode() if kind else None,
+        ctypes.c_ulong(flags),
+        options.encode(),
+    )
     confine.must(result, f"mount {target}")
 
 

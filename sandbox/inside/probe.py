@@ -57,5 +57,9 @@ USEFUL = [
 
 def packages() -> dict[str, str]:
     """Useful packages of the environment that scripts run in: name -> version."""
-    found = {str(item.metadata["Name"]).lower(): item.version for item in distributions() if item.metadata["Name"]}
+    found = {
+        str(item.metadata["Name"]).lower(): item.version
+        for item in distributions()
+        if item.metadata["Name"]
+    }
     return {name: found[name] for name in USEFUL if name in found}

@@ -21,7 +21,9 @@ Tell = Callable[[str], None]
 class LastLine:
     """Fed with output as it comes; `due` gives a line that was not given yet, at most one every `every_s` seconds."""
 
-    def __init__(self, every_s: float = EVERY_S, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, every_s: float = EVERY_S, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.every_s, self.clock = every_s, clock
         self.begun, self.whole = b"", b""  # the line being written, the last one that was ended
         self.next_at = float("-inf")

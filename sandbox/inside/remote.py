@@ -40,7 +40,9 @@ class Tree:
         self.statuses: dict[int, int] = {}
 
     def pids(self) -> list[int]:
-        parents = dict(filter(None, (parent_of(name) for name in os.listdir("/proc") if name.isdigit())))
+        parents = dict(
+            filter(None, (parent_of(name) for name in os.listdir("/proc") if name.isdigit()))
+        )
         found: list[int] = []
         wanted = {os.getpid()}
         while wanted:
@@ -89,7 +91,9 @@ def memory_of(pid: int, name: str) -> int:
         return 0
     if name == "statm":
         return int(text.split()[1]) * resource.getpagesize()
-    return next((int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:")), 0)
+    return next(
+        (int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:")), 0
+    )
 
 
 def lay_out(folder: Path, spec: dict[str, Any]) -> None:
@@ -113,7 +117,9 @@ def unpacked(archive: Path) -> Path:
     if not folder.exists():
         part = archive.with_name(f"{archive.name}.{os.getpid()}.part")
         with tarfile.open(archive) as file:
-            file.extractall(part, filter="data") if hasattr(tarfile, "data_filter") else file.extractall(part)
+            file.extractall(part, filter="data") if hasattr(
+                tarfile, "data_filter"
+            ) else file.extractall(part)
         with suppress(OSError):
             part.rename(folder)
         shutil.rmtree(part, ignore_errors=True)
@@ -134,7 +140,9 @@ def start(folder: Path, spec: dict[str, Any], unprivileged: bool) -> subprocess.
         with suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("1000")
         LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        bound(resource.RLIMIT_DATA, memory)  # a clean MemoryError; never RLIMIT_AS, which breaks torch
+        bound(
+            resource.RLIMIT_DATA, memory
+        )  # a clean MemoryError; never RLIMIT_AS, which breaks torch
         bound(resource.RLIMIT_FSIZE, limits["disk_bytes"])
         bound(resource.RLIMIT_CORE, 0)
         bound(resource.RLIMIT_NOFILE, 4096)
@@ -166,7 +174,9 @@ def bound(kind: int, value: int) -> None:
 class Watch:
     """One script from start to end: reads its output, samples its memory and disk, finds why it ends."""
 
-    def __init__(self, folder: Path, limits: dict[str, Any], tree: Tree, process: subprocess.Popen[bytes]) -> None:
+    def __init__(
+        self, folder: Path, limits: dict[str, Any], tree: Tree, process: subprocess.Popen[bytes]
+    ) -> None:
         self.folder, self.limits, self.tree, self.process = folder, limits, tree, process
         self.output, self.peak, self.open = Output(limits["output_bytes"]), 0, True
         self.line = LastLine()
@@ -198,7 +208,10 @@ class Watch:
         """The limit that is exceeded now."""
         limits, resident = self.limits, self.tree.resident()
         self.peak = max(self.peak, resident)
-        if resident > limits["memory_bytes"] and self.tree.resident("smaps_rollup") > limits["memory_bytes"]:
+        if (
+            resident > limits["memory_bytes"]
+            and self.tree.resident("smaps_rollup") > limits["memory_bytes"]
+        ):
             return "memory"
         if self.output.n_total > limits["output_kill_bytes"]:
             return "output"
@@ -250,7 +263,11 @@ def size_of(folder: Path) -> int:
 
 def oom_kills() -> int:
     with suppress(OSError, ValueError):
-        return next(int(line.split()[1]) for line in Path("/proc/vmstat").read_text().splitlines() if line.startswith("oom_kill "))
+        return next(
+            int(line.split()[1])
+            for line in Path("/proc/vmstat").read_text().splitlines()
+            if line.startswith("oom_kill ")
+        )
     return 0
 
 
@@ -266,7 +283,9 @@ def supervise(folder: Path) -> dict[str, Any]:
     spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
     lay_out(folder, spec)
     tree, kills, began = Tree(), oom_kills(), time.monotonic()
-    unprivileged = os.getuid() == 0 and open_to_all(folder) and open_to_all(Path(sys.executable).resolve())
+    unprivileged = (
+        os.getuid() == 0 and open_to_all(folder) and open_to_all(Path(sys.executable).resolve())
+    )
     process = start(folder, spec, unprivileged)
     watch = Watch(folder, spec["limits"], tree, process)
     end = watch.run()

@@ -101,7 +101,9 @@ def run_script(path: str) -> int:
     except SystemExit as leaving:
         return exit_code(leaving.code)
     except BaseException as error:  # noqa: BLE001 (what a script raises is its own affair; the interpreter prints it like this)
-        traceback.print_exception(type(error), error, error.__traceback__.tb_next if error.__traceback__ else None)
+        traceback.print_exception(
+            type(error), error, error.__traceback__.tb_next if error.__traceback__ else None
+        )
         return 1
     return 0
 

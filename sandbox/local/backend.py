@@ -28,7 +28,12 @@ from sandbox.protocol import Execution, Host, Job
 
 
 def make_local(
-    *, isolation: str = "auto", network: bool = False, gpus: str = "none", warm: bool = False, run_dir: Path | None = None
+    *,
+    isolation: str = "auto",
+    network: bool = False,
+    gpus: str = "none",
+    warm: bool = False,
+    run_dir: Path | None = None,
 ) -> Local:
     """The strongest tier that really starts here. Raises SandboxUnavailable with the remedy."""
     return Local(choose(isolation, network=network), run_dir, devices(gpus), warm=warm)
@@ -37,7 +42,14 @@ def make_local(
 class Local:
     """Runs jobs from the thread of the event loop, which must outlive them."""
 
-    def __init__(self, chosen: Tier, run_dir: Path | None, found: list[Gpu] | None = None, *, warm: bool = False) -> None:
+    def __init__(
+        self,
+        chosen: Tier,
+        run_dir: Path | None,
+        found: list[Gpu] | None = None,
+        *,
+        warm: bool = False,
+    ) -> None:
         self.chosen = chosen
         self.gpus = found or []
         self.warm = Warm(chosen) if warm and chosen.name == "bubblewrap" else None
@@ -65,7 +77,9 @@ class Local:
     def notice(self) -> str:
         """For the console: what holds, what does not, and the GPUs."""
         names = ", ".join(gpu.title for gpu in self.gpus)
-        return self.chosen.sentence + (f" GPUs: {names}; one per running script that speaks of a GPU." if names else "")
+        return self.chosen.sentence + (
+            f" GPUs: {names}; one per running script that speaks of a GPU." if names else ""
+        )
 
     async def run(self, job: Job, tell: Tell | None = None) -> Execution:
         if self.warm and self.warm.takes(job):
@@ -108,7 +122,11 @@ class Local:
 
     @contextmanager
     def _placed_here(self, job: Job, gpus: list[Gpu]) -> Iterator[Place]:
-        leased = lease_user() if self.chosen.drops and plan.fits_other_user(self.chosen.name, job) else None
+        leased = (
+            lease_user()
+            if self.chosen.drops and plan.fits_other_user(self.chosen.name, job)
+            else None
+        )
         try:
             with cores(job.limits.cpus) as chosen:
                 yield Place(
@@ -127,11 +145,15 @@ class Local:
         group = cgroup.make(place.mark, job.limits.memory_bytes, job.limits.processes)
         (report, writing), (stdout, outer) = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
         made = plan.make(self.chosen.name, job, replace(place, report=writing))
-        drain = Drain(stdout, watch.Output(job.limits.output_bytes), job.limits.output_kill_bytes, tell)
+        drain = Drain(
+            stdout, watch.Output(job.limits.output_bytes), job.limits.output_kill_bytes, tell
+        )
         sweeps, usage = self.chosen.name != "bubblewrap", procs.Usage()
         running = None
         try:
-            running = Running(group.enter(made) if group else made, str(job.workspace), (writing,), outer)
+            running = Running(
+                group.enter(made) if group else made, str(job.workspace), (writing,), outer
+            )
             with noted(self.notes, job.id, running.pid, place.mark):
                 try:
                     end = await watched(running.pid, running.ended, drain, job, usage, group)

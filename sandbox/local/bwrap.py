@@ -7,7 +7,17 @@ import sys
 from pathlib import Path
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime", "timezone", "mime.types", "ssl/openssl.cnf", "fonts")
+ETC = (
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "alternatives",
+    "localtime",
+    "timezone",
+    "mime.types",
+    "ssl/openssl.cnf",
+    "fonts",
+)
 NETWORK_ETC = ("resolv.conf", "hosts", "nsswitch.conf", "ssl", "ca-certificates", "pki")
 WORKSPACE, OURS = "/job", "/run/gome"  # where they appear inside
 NOBODY = 65534
@@ -24,8 +34,14 @@ def interpreter_folders() -> list[str]:
         executable = target if target.is_absolute() else executable.parent / target
         found.append(str(executable.parent.parent))
     kept = []
-    for folder in dict.fromkeys(os.path.realpath(folder) if not os.path.islink(folder) else folder for folder in found):
-        if folder not in ("/", "/usr") and not any(folder.startswith(system + "/") for system in SYSTEM) and os.path.isdir(folder):
+    for folder in dict.fromkeys(
+        os.path.realpath(folder) if not os.path.islink(folder) else folder for folder in found
+    ):
+        if (
+            folder not in ("/", "/usr")
+            and not any(folder.startswith(system + "/") for system in SYSTEM)
+            and os.path.isdir(folder)
+        ):
             kept.append(folder)
     return kept
 
@@ -34,7 +50,9 @@ def etc(network: bool) -> tuple[str, ...]:
     return ETC + (NETWORK_ETC if network else ())
 
 
-def base_arguments(*, network: bool, root: bool, tmp_bytes: int, devices: list[str], gpu: bool) -> list[str]:
+def base_arguments(
+    *, network: bool, root: bool, tmp_bytes: int, devices: list[str], gpu: bool
+) -> list[str]:
     """Namespaces and an allow-list of mounts.
 
     `root`: we are root and the keeper becomes an ordinary user inside. No user namespace is needed then, and files below a folder that
@@ -68,7 +86,11 @@ def base_arguments(*, network: bool, root: bool, tmp_bytes: int, devices: list[s
 
 def open_way(path: str) -> list[str]:
     """The folders above a mount, made so that an ordinary user may enter them (bubblewrap's own are for the owner only)."""
-    return [word for folder in list(Path(path).parents)[-2::-1] for word in ("--perms", "0755", "--dir", str(folder))]
+    return [
+        word
+        for folder in list(Path(path).parents)[-2::-1]
+        for word in ("--perms", "0755", "--dir", str(folder))
+    ]
 
 
 def sealed() -> list[str]:

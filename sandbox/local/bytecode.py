@@ -17,20 +17,45 @@ from pathlib import Path
 
 from sandbox.inside.probe import packages
 
-BESIDE = ["python-dateutil", "threadpoolctl", "patsy", "narwhals"]  # imported by those that scripts name
+BESIDE = [
+    "python-dateutil",
+    "threadpoolctl",
+    "patsy",
+    "narwhals",
+]  # imported by those that scripts name
 TESTS = "tests"  # of a package: never imported by a script
 LIMIT_S = 600
 
 
 def compile_packages(names: Iterable[str]) -> int:
     """Compiles those of the named packages, and of what they import, that lack bytecode; how many were."""
-    roots = [root for name in [*names, *BESIDE] for root in roots_of(name) if lacks(root) and os.access(root, os.W_OK)]
+    roots = [
+        root
+        for name in [*names, *BESIDE]
+        for root in roots_of(name)
+        if lacks(root) and os.access(root, os.W_OK)
+    ]
     if not roots:
         return 0
-    command = [sys.executable, "-m", "compileall", "-q", "-j", "0", "-x", rf"/{TESTS}/", *map(str, roots)]
+    command = [
+        sys.executable,
+        "-m",
+        "compileall",
+        "-q",
+        "-j",
+        "0",
+        "-x",
+        rf"/{TESTS}/",
+        *map(str, roots),
+    ]
     try:
         subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=LIMIT_S, check=False
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=LIMIT_S,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return 0  # scripts start more slowly; nothing else is lost
@@ -52,7 +77,9 @@ def lacks(root: Path) -> bool:
     tag = f".{sys.implementation.cache_tag}.pyc"
     for folder, below, files in os.walk(root):
         below[:] = [name for name in below if name not in (TESTS, "__pycache__")]
-        if any(name.endswith(".py") for name in files) and not any(name.endswith(tag) for name in listed(Path(folder) / "__pycache__")):
+        if any(name.endswith(".py") for name in files) and not any(
+            name.endswith(tag) for name in listed(Path(folder) / "__pycache__")
+        ):
             return True
     return False
 

@@ -30,7 +30,10 @@ class Group:
     def enter(self, made: Plan) -> Plan:
         """The plan, moved into the group before its first fork."""
         places = list(dict.fromkeys(str(folder) for folder in self.folders.values()))
-        return Plan(["/bin/sh", "-c", ENTER, "sh", str(len(places)), *places, *made.command], made.environment)
+        return Plan(
+            ["/bin/sh", "-c", ENTER, "sh", str(len(places)), *places, *made.command],
+            made.environment,
+        )
 
     def killed_for_memory(self) -> bool:
         """Whether the kernel ended a process of the job for its memory (version 1 ends just one and lets the job run on)."""
@@ -65,7 +68,9 @@ def make(mark: str, memory_bytes: int, processes: int) -> Group | None:
     return Group(folders, version) if folders else None
 
 
-def limits(version: int, controller: str, memory_bytes: int, processes: int) -> list[tuple[str, int]]:
+def limits(
+    version: int, controller: str, memory_bytes: int, processes: int
+) -> list[tuple[str, int]]:
     if controller == "pids":
         return [("pids.max", processes)]
     if version == 1:
@@ -93,7 +98,10 @@ def usable(parent: Path, controller: str, version: int) -> bool:
     if not os.access(parent, os.W_OK) or not os.access(parent / "cgroup.procs", os.W_OK):
         return False
     probe = parent / f"gome-{os.getpid()}-probe-{controller}"
-    wanted = {"pids": "pids.max", "memory": "memory.limit_in_bytes" if version == 1 else "memory.max"}[controller]
+    wanted = {
+        "pids": "pids.max",
+        "memory": "memory.limit_in_bytes" if version == 1 else "memory.max",
+    }[controller]
     try:
         probe.mkdir()
         return (probe / wanted).exists()

@@ -19,9 +19,16 @@ from sandbox.local.leases import lease_any, shared_folder
 from sandbox.protocol import SandboxUnavailable
 
 DEV, DRIVER = Path("/dev"), Path("/proc/driver/nvidia")
-COMMON = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset")  # every CUDA process opens these
+COMMON = (
+    "nvidiactl",
+    "nvidia-uvm",
+    "nvidia-uvm-tools",
+    "nvidia-modeset",
+)  # every CUDA process opens these
 QUERY = "index,uuid,name,memory.total,pci.bus_id"
-USES_GPU = re.compile(r"\b(torch|tensorflow|keras|jax|flax|cupy|cudf|cuml|transformers|numba\.cuda)\b|[\"'](cuda|gpu)(:\d+)?[\"']")
+USES_GPU = re.compile(
+    r"\b(torch|tensorflow|keras|jax|flax|cupy|cudf|cuml|transformers|numba\.cuda)\b|[\"'](cuda|gpu)(:\d+)?[\"']"
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,9 @@ def devices(wanted: str = "auto") -> list[Gpu]:
     by_index = {gpu.index: gpu for gpu in found}
     if missing := [text for text in wanted.split(",") if int(text) not in by_index]:
         there = ", ".join(str(index) for index in by_index) or "none"
-        raise SandboxUnavailable(f"--gpus {wanted}: no GPU {missing[0]} here (visible: {there}); use --gpus auto or --gpus none")
+        raise SandboxUnavailable(
+            f"--gpus {wanted}: no GPU {missing[0]} here (visible: {there}); use --gpus auto or --gpus none"
+        )
     return [by_index[int(text)] for text in dict.fromkeys(wanted.split(","))]
 
 
@@ -69,7 +78,9 @@ def visible(found: list[Gpu], setting: str | None) -> list[Gpu]:
         return found
     kept: list[Gpu] = []
     for word in (part.strip() for part in setting.split(",")):
-        match = [gpu for gpu in found if word and (str(gpu.index) == word or gpu.uuid.startswith(word))]
+        match = [
+            gpu for gpu in found if word and (str(gpu.index) == word or gpu.uuid.startswith(word))
+        ]
         if len(match) != 1:
             break
         kept += match
@@ -93,7 +104,9 @@ def by_nvml() -> list[Gpu] | None:
     except pynvml.NVMLError:
         return None
     try:
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        handles = [
+            pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())
+        ]
         return [
             Gpu(
                 index=index,
@@ -120,7 +133,11 @@ def by_nvidia_smi() -> list[Gpu]:
         return []
     try:
         done = subprocess.run(
-            [program, f"--query-gpu={QUERY}", "--format=csv,noheader,nounits"], capture_output=True, text=True, timeout=30, check=True
+            [program, f"--query-gpu={QUERY}", "--format=csv,noheader,nounits"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return []

@@ -32,11 +32,15 @@ class Lease:
 
 def shared_folder() -> Path:
     """One per user and machine: runs of the same user meet here. Raises SandboxUnavailable when another user made it."""
-    folder = Path(os.environ.get("GOME_LEASES") or Path(tempfile.gettempdir()) / f"gome-leases-{os.getuid()}")
+    folder = Path(
+        os.environ.get("GOME_LEASES") or Path(tempfile.gettempdir()) / f"gome-leases-{os.getuid()}"
+    )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     info = os.lstat(folder)
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid():
-        raise SandboxUnavailable(f"{folder} belongs to another user; remove it, or name another folder in GOME_LEASES")
+        raise SandboxUnavailable(
+            f"{folder} belongs to another user; remove it, or name another folder in GOME_LEASES"
+        )
     return folder
 
 

@@ -56,10 +56,14 @@ def python(*words: str) -> list[str]:
     return [sys.executable, *words]
 
 
-def orders(tier: TierName, job: Job, place: Place, workspace: str, command: list[str]) -> dict[str, Any]:
+def orders(
+    tier: TierName, job: Job, place: Place, workspace: str, command: list[str]
+) -> dict[str, Any]:
     """The keeper's spec (`keeper.py`)."""
     confined = tier != "none"
-    walled = tier in ("bubblewrap", "userns") or job.limits.network  # no IP beyond the sandbox unless it is allowed
+    walled = (
+        tier in ("bubblewrap", "userns") or job.limits.network
+    )  # no IP beyond the sandbox unless it is allowed
     families = [confine.UNIX, confine.NETLINK, *([confine.INET, confine.INET6] if walled else [])]
     return {
         "command": command,
@@ -109,7 +113,11 @@ def tmp_bytes(job: Job) -> int:
 
 def mounts(job: Job, place: Place, environment: dict[str, str]) -> list[str]:
     arguments = bwrap.base_arguments(
-        network=job.limits.network, root=place.uid is not None, tmp_bytes=tmp_bytes(job), devices=place.devices, gpu=bool(place.gpu_ids)
+        network=job.limits.network,
+        root=place.uid is not None,
+        tmp_bytes=tmp_bytes(job),
+        devices=place.devices,
+        gpu=bool(place.gpu_ids),
     )
     for path in (KEEPER, CONFINE, ZYGOTE):
         arguments += ["--ro-bind", str(path), f"{bwrap.OURS}/{path.name}"]
@@ -124,12 +132,25 @@ def mounts(job: Job, place: Place, environment: dict[str, str]) -> list[str]:
 
 def paths(job: Job, place: Place, tier: TierName) -> dict[str, Any]:
     """Landlock's allow-list."""
-    readable = [*bwrap.SYSTEM, *(f"/etc/{name}" for name in bwrap.etc(job.limits.network)), *bwrap.interpreter_folders()]
-    readable += ["/proc", "/sys/fs/cgroup", "/sys/devices/system", *job.inputs.values()]  # joblib reads its quota below /sys/fs/cgroup
+    readable = [
+        *bwrap.SYSTEM,
+        *(f"/etc/{name}" for name in bwrap.etc(job.limits.network)),
+        *bwrap.interpreter_folders(),
+    ]
+    readable += [
+        "/proc",
+        "/sys/fs/cgroup",
+        "/sys/devices/system",
+        *job.inputs.values(),
+    ]  # joblib reads its quota below /sys/fs/cgroup
     if place.gpu_ids:
         readable += ["/sys"]
     writable = [str(job.workspace), *(f"/dev/{name}" for name in DEVICES), *place.devices]
-    return {"readable": readable, "writable": writable, "network": tier == "userns" or job.limits.network}
+    return {
+        "readable": readable,
+        "writable": writable,
+        "network": tier == "userns" or job.limits.network,
+    }
 
 
 def covered(job: Job) -> list[str]:
@@ -137,7 +158,12 @@ def covered(job: Job) -> list[str]:
     needed = [str(job.workspace), *job.inputs.values(), *bwrap.interpreter_folders(), str(INSIDE)]
     return [
         "/dev/shm",
-        *(["/run"] if os.path.isdir("/run") and not any(os.path.realpath(one).startswith("/run/") for one in needed) else []),
+        *(
+            ["/run"]
+            if os.path.isdir("/run")
+            and not any(os.path.realpath(one).startswith("/run/") for one in needed)
+            else []
+        ),
     ]
 
 
@@ -145,7 +171,10 @@ def scrubbed(job: Job, place: Place = Place(), *, tmp: str = "/tmp") -> dict[str
     """A small environment of our own: no key of the agent's reaches a script; thread pools get the job's cores."""
     threads = str(len(place.cores) or job.limits.cpus)
     pools = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "BLIS", "VECLIB_MAXIMUM")
-    names = {f"{pool}_NUM_THREADS": threads for pool in pools} | {"POLARS_MAX_THREADS": threads, "LOKY_MAX_CPU_COUNT": threads}
+    names = {f"{pool}_NUM_THREADS": threads for pool in pools} | {
+        "POLARS_MAX_THREADS": threads,
+        "LOKY_MAX_CPU_COUNT": threads,
+    }
     fixed = {
         "PATH": os.path.dirname(sys.executable) + ":/usr/bin:/bin",
         "HOME": tmp,

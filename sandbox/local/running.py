@@ -20,14 +20,18 @@ from sandbox.local.plan import Plan
 from sandbox.local.usage import Output
 from sandbox.protocol import End
 
-CHUNK = 2**20  # of the pipe and of a read: on a busy machine each turn between writer and reader costs a scheduler's round
+CHUNK = (
+    2**20
+)  # of the pipe and of a read: on a busy machine each turn between writer and reader costs a scheduler's round
 MAX_REPORT = 4096
 
 
 class Drain:
     """The read end of a job's output: bounded in memory, ended by a flood; `tell` hears its last line now and then."""
 
-    def __init__(self, handle: int, output: Output, flood_bytes: int, tell: Tell | None = None) -> None:
+    def __init__(
+        self, handle: int, output: Output, flood_bytes: int, tell: Tell | None = None
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self.handle, self.output, self.flood_bytes = handle, output, flood_bytes
         self.flooded: asyncio.Future[End] = self.loop.create_future()

@@ -65,8 +65,14 @@ class Tier:
 
     @property
     def sentence(self) -> str:
-        limits = "memory by cgroup" if "memory (cgroup)" in self.limits else "memory by watchdog, no cgroup"
-        limits += "" if "number of processes" in self.limits else "; number of processes NOT limited"
+        limits = (
+            "memory by cgroup"
+            if "memory (cgroup)" in self.limits
+            else "memory by watchdog, no cgroup"
+        )
+        limits += (
+            "" if "number of processes" in self.limits else "; number of processes NOT limited"
+        )
         limits += "; network open by --network" if self.network else ""
         return "Sandbox: " + SENTENCE[self.name].format(limits=limits) + "."
 
@@ -112,7 +118,9 @@ def start(tier: Tier, uid: int | None) -> str:
     reading, writing = os.pipe()
     with tempfile.TemporaryDirectory(prefix="gome-probe-") as folder, os.fdopen(reading) as report:
         os.chmod(folder, 0o755)
-        job = Job(id="probe", script="", workspace=Path(folder), limits=Limits(network=tier.network))
+        job = Job(
+            id="probe", script="", workspace=Path(folder), limits=Limits(network=tier.network)
+        )
         plan.lay_out(job, tier.name, uid)
         place = Place(uid=uid, report=writing)
         made = plan.make(tier.name, job, place, [sys.executable, "-I", "-S", "-c", "print('ok')"])

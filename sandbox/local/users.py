@@ -12,7 +12,10 @@ from pathlib import Path
 
 from sandbox.local.leases import Lease, shared_folder, try_lease
 
-FIRST, COUNT = 64100, 256  # below 65536, so that they exist inside containers; not handed out by Debian, Fedora or systemd
+FIRST, COUNT = (
+    64100,
+    256,
+)  # below 65536, so that they exist inside containers; not handed out by Debian, Fedora or systemd
 
 
 def lease_user() -> tuple[int, Lease] | None:
@@ -37,7 +40,11 @@ def others_read(path: str | Path) -> bool:
     try:
         if not allows(Path(path)):
             return False
-        return all(allows(Path(place) / name) for place, folders, files in os.walk(path) for name in (*folders, *files))
+        return all(
+            allows(Path(place) / name)
+            for place, folders, files in os.walk(path)
+            for name in (*folders, *files)
+        )
     except OSError:
         return False
 
@@ -50,7 +57,9 @@ def allows(path: Path) -> bool:
 
 def others_enter(path: str | Path) -> bool:
     """Whether any user may enter every folder above this path."""
-    return all(folder.stat().st_mode & stat.S_IXOTH for folder in Path(os.path.realpath(path)).parents)
+    return all(
+        folder.stat().st_mode & stat.S_IXOTH for folder in Path(os.path.realpath(path)).parents
+    )
 
 
 def others_reach(path: str | Path) -> bool:

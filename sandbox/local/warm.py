@@ -95,7 +95,10 @@ class Warm:
 
     async def _ready(self, job: Job) -> Zygote:
         """The trace's zygote; a new one where there is none, or where it serves other data or limits."""
-        kind = json.dumps([job.inputs, job.limits.model_dump(exclude={"wall_s", "grace_s"}), job.env], sort_keys=True)
+        kind = json.dumps(
+            [job.inputs, job.limits.model_dump(exclude={"wall_s", "grace_s"}), job.env],
+            sort_keys=True,
+        )
         found = self.zygotes.get(job.warm)
         if found and found.kind == kind and not found.running.ended.done():
             return found
@@ -105,10 +108,14 @@ class Warm:
         try:
             said = await asyncio.wait_for(loop.sock_recv(zygote.control, 4096), READY_S)
         except (OSError, TimeoutError) as error:
-            raise SandboxLost(f"the warm interpreter did not start ({error}); switch it off with --set warm_start=false") from error
+            raise SandboxLost(
+                f"the warm interpreter did not start ({error}); switch it off with --set warm_start=false"
+            ) from error
         if not said:
             self._drop(job.warm)
-            raise SandboxLost(f"the warm interpreter did not start: {zygote.talk.output.text()[-300:]}")
+            raise SandboxLost(
+                f"the warm interpreter did not start: {zygote.talk.output.text()[-300:]}"
+            )
         return zygote
 
 
@@ -125,8 +132,15 @@ def open_zygote(tier: Tier, job: Job, kind: str) -> Zygote:
     here = job.model_copy(update={"workspace": folder, "script": ""})
     plan.lay_out(here, tier.name, uid)
     (folder / "solution.py").unlink()
-    place = Place(uid=uid, report=writing, mark=f"{os.getpid()}-warm-{job.warm}-{time.monotonic_ns()}")
-    made = plan.make(tier.name, here, place, plan.python("-s", f"{bwrap.OURS}/{plan.ZYGOTE.name}", str(inner.fileno())))
+    place = Place(
+        uid=uid, report=writing, mark=f"{os.getpid()}-warm-{job.warm}-{time.monotonic_ns()}"
+    )
+    made = plan.make(
+        tier.name,
+        here,
+        place,
+        plan.python("-s", f"{bwrap.OURS}/{plan.ZYGOTE.name}", str(inner.fileno())),
+    )
     running = Running(made, str(folder), (writing, inner.detach()), outer)
     talk = Drain(stdout, watch.Output(64 * 1024), 1 << 30)
     return Zygote(running, control, folder, uid, leased[1] if leased else None, kind, talk)
@@ -139,7 +153,9 @@ async def play(zygote: Zygote, job: Job, chosen: list[int], tell: Tell | None) -
     if zygote.uid is not None:
         os.chown(path, zygote.uid, zygote.uid, follow_symlinks=False)
     reading, writing = os.pipe2(os.O_CLOEXEC)
-    drain = Drain(reading, watch.Output(job.limits.output_bytes), job.limits.output_kill_bytes, tell)
+    drain = Drain(
+        reading, watch.Output(job.limits.output_bytes), job.limits.output_kill_bytes, tell
+    )
     try:
         socket.send_fds(zygote.control, [json.dumps({"cores": chosen}).encode()], [writing])
     except OSError as error:
@@ -153,8 +169,12 @@ async def play(zygote: Zygote, job: Job, chosen: list[int], tell: Tell | None) -
     try:
         end = await watched(zygote.running.pid, answered, drain, job, usage, None)
         await drain.rest()
-        usage.cpu_s = 0 if told else usage.cpu_s  # the sampled figure holds the imports and earlier scripts
-        return judge(end, None if told else -signal.SIGKILL, drain.output, told, usage, None)  # untold: it ended its own interpreter
+        usage.cpu_s = (
+            0 if told else usage.cpu_s
+        )  # the sampled figure holds the imports and earlier scripts
+        return judge(
+            end, None if told else -signal.SIGKILL, drain.output, told, usage, None
+        )  # untold: it ended its own interpreter
     finally:
         answered.cancel()
         drain.close()
@@ -163,7 +183,9 @@ async def play(zygote: Zygote, job: Job, chosen: list[int], tell: Tell | None) -
 async def answer(zygote: Zygote, told: dict[str, Any]) -> End:
     """Ends with the script, or with the sandbox."""
     with suppress(OSError, ValueError):
-        told |= json.loads(await asyncio.get_running_loop().sock_recv(zygote.control, 4096) or b"{}")
+        told |= json.loads(
+            await asyncio.get_running_loop().sock_recv(zygote.control, 4096) or b"{}"
+        )
     return "exit"
 
 

@@ -27,7 +27,14 @@ class Seen:
     output: watch.Output
 
 
-async def watched(pid: int, ended: asyncio.Future[End], drain: Drain, job: Job, usage: procs.Usage, group: cgroup.Group | None) -> End:
+async def watched(
+    pid: int,
+    ended: asyncio.Future[End],
+    drain: Drain,
+    job: Job,
+    usage: procs.Usage,
+    group: cgroup.Group | None,
+) -> End:
     """The first of: the script's exit, a limit, the time."""
     limits = job.limits
     killed = group.killed_for_memory if group else lambda: False
@@ -37,7 +44,9 @@ async def watched(pid: int, ended: asyncio.Future[End], drain: Drain, job: Job, 
     ]
     try:
         waiting: list[asyncio.Future[End]] = [ended, drain.flooded, *watchers]
-        done, _ = await asyncio.wait(waiting, timeout=limits.wall_s, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(
+            waiting, timeout=limits.wall_s, return_when=asyncio.FIRST_COMPLETED
+        )
         if not done:
             await terminate(pid, ended, limits.grace_s)
             return "timeout"
@@ -49,7 +58,12 @@ async def watched(pid: int, ended: asyncio.Future[End], drain: Drain, job: Job, 
 
 
 def judge(
-    end: End, returncode: int | None, output: watch.Output, report: dict[str, Any], usage: procs.Usage, group: cgroup.Group | None
+    end: End,
+    returncode: int | None,
+    output: watch.Output,
+    report: dict[str, Any],
+    usage: procs.Usage,
+    group: cgroup.Group | None,
 ) -> Seen:
     """Exit code or signal. Raises SandboxLost when the sandbox failed before the script began."""
     if "error" in report:
@@ -63,13 +77,25 @@ def judge(
         end = "memory"
     code, number = ending(report.get("status"), returncode)
     peak = max(usage.peak_bytes, group.peak_bytes() if group else 0)
-    return Seen(end, code, number, time.monotonic() - usage.began, max(usage.cpu_s, float(report.get("cpu_s") or 0)), peak, output)
+    return Seen(
+        end,
+        code,
+        number,
+        time.monotonic() - usage.began,
+        max(usage.cpu_s, float(report.get("cpu_s") or 0)),
+        peak,
+        output,
+    )
 
 
 def ending(status: object, returncode: int | None) -> tuple[int | None, int | None]:
     """(exit code, signal): as the keeper saw it, else as its own end tells."""
     if isinstance(status, int):
-        return (None, os.WTERMSIG(status)) if os.WIFSIGNALED(status) else (os.WEXITSTATUS(status), None)
+        return (
+            (None, os.WTERMSIG(status))
+            if os.WIFSIGNALED(status)
+            else (os.WEXITSTATUS(status), None)
+        )
     if returncode is None or 0 <= returncode <= 128:
         return returncode, None
     return None, -returncode if returncode < 0 else returncode - 128

@@ -20,14 +20,23 @@ from sandbox.ray.node import code_version, run_job, survey
 CHUNK_BYTES = 64 * 2**20
 TRIES_AGAIN = 2  # after the loss of a worker or a node
 CANCEL_GRACE_S = 5
-LOOK_S, PATIENCE_S = 15, 120  # how often, how long a job may find no node that is large enough (a cluster may be growing)
+LOOK_S, PATIENCE_S = (
+    15,
+    120,
+)  # how often, how long a job may find no node that is large enough (a cluster may be growing)
 
 
-def make_ray(*, address: str | None, isolation: str, network: bool = False, gpus: bool = False) -> Ray:
+def make_ray(
+    *, address: str | None, isolation: str, network: bool = False, gpus: bool = False
+) -> Ray:
     """Raises SandboxUnavailable when the extra is missing. The cluster is reached at first use."""
     if importlib.util.find_spec("ray") is None:
-        raise SandboxUnavailable("the ray sandbox needs the extra `ray`: uv sync --extra ray, or pip install 'gome[ray]'")
-    return Ray(address or os.environ.get("RAY_ADDRESS") or "auto", isolation, network=network, gpus=gpus)
+        raise SandboxUnavailable(
+            "the ray sandbox needs the extra `ray`: uv sync --extra ray, or pip install 'gome[ray]'"
+        )
+    return Ray(
+        address or os.environ.get("RAY_ADDRESS") or "auto", isolation, network=network, gpus=gpus
+    )
 
 
 class Ray:
@@ -35,7 +44,9 @@ class Ray:
 
     tier = "ray"
 
-    def __init__(self, address: str, isolation: str, *, network: bool = False, gpus: bool = False) -> None:
+    def __init__(
+        self, address: str, isolation: str, *, network: bool = False, gpus: bool = False
+    ) -> None:
         self.address, self.isolation, self.network, self.gpus = address, isolation, network, gpus
         self.shelf = Shelf()
         self.parts: dict[str, list[Any]] = {}
@@ -45,7 +56,9 @@ class Ray:
     async def probe(self) -> Host:
         await self._connect()
         task = self._task(survey, Job(id="probe", script="", workspace=Path()))
-        answer = await self._outcome(task.remote(code_version(), self.isolation, self.network), None)
+        answer = await self._outcome(
+            task.remote(code_version(), self.isolation, self.network), None
+        )
         self.tier = f"ray/{answer['tier']}"
         there = await asyncio.to_thread(nodes)
         cores, gpus = amounts(there, "CPU"), amounts(there, "GPU")
@@ -68,7 +81,9 @@ class Ray:
         given = job.model_dump(exclude={"workspace", "inputs"})
         inputs = [(parcel.name, parcel.sha256, parcel.is_folder) for parcel in parcels]
         chunks = {parcel.sha256: self.parts[parcel.sha256] for parcel in parcels}
-        task = self._task(run_job, job).remote(code_version(), self.isolation, given, inputs, chunks)
+        task = self._task(run_job, job).remote(
+            code_version(), self.isolation, given, inputs, chunks
+        )
         return await asyncio.to_thread(delivered, job, await self._outcome(task, job))
 
     async def close(self) -> None:
@@ -139,7 +154,13 @@ def join(address: str) -> bool:
     if ray.is_initialized():
         return False
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=False, namespace="gome")
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level="ERROR",
+            configure_logging=False,
+            namespace="gome",
+        )
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         raise SandboxUnavailable(
             f"no Ray cluster answers at {address} ({one_line(error)}); start one with `ray start --head`, or name it with --ray-address host:6379"
@@ -188,7 +209,10 @@ def amounts(there: list[dict[str, Any]], name: str) -> list[int]:
 
 def fits(job: Job | None) -> bool:
     """Some node has all of what the job asks for, busy or not."""
-    return any(all(node["Resources"].get(name, 0) >= amount for name, amount in needs(job).items()) for node in nodes())
+    return any(
+        all(node["Resources"].get(name, 0) >= amount for name, amount in needs(job).items())
+        for node in nodes()
+    )
 
 
 def needs(job: Job | None) -> dict[str, float]:
@@ -200,7 +224,9 @@ def needs(job: Job | None) -> dict[str, float]:
 def wanted(job: Job | None) -> str:
     asked = needs(job)
     gpus = f", {asked['GPU']:g} GPUs" if asked.get("GPU") else ""
-    return f"{asked['CPU']:g} cores{gpus}" + (f" and {asked['memory'] / 2**30:.1f} GiB" if "memory" in asked else "")
+    return f"{asked['CPU']:g} cores{gpus}" + (
+        f" and {asked['memory'] / 2**30:.1f} GiB" if "memory" in asked else ""
+    )
 
 
 def delivered(job: Job, answer: dict[str, Any]) -> Execution:

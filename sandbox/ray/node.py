@@ -36,25 +36,48 @@ def survey(version: str, isolation: str, network: bool) -> dict[str, Any]:
     with told() as answer:
         same_code(version)
         chosen = make_local(isolation=isolation, network=network).chosen
-        answer |= {"tier": chosen.name, "enforced": chosen.enforced, "sentence": chosen.sentence, "packages": packages()}
+        answer |= {
+            "tier": chosen.name,
+            "enforced": chosen.enforced,
+            "sentence": chosen.sentence,
+            "packages": packages(),
+        }
     return answer
 
 
 def run_job(
-    version: str, isolation: str, job: dict[str, Any], inputs: list[tuple[str, str, bool]], chunks: dict[str, list[Any]]
+    version: str,
+    isolation: str,
+    job: dict[str, Any],
+    inputs: list[tuple[str, str, bool]],
+    chunks: dict[str, list[Any]],
 ) -> dict[str, Any]:
     """{execution, files} or {unavailable} or {lost}. `chunks`: hash -> references of a parcel's parts, fetched only when missing here."""
     with told() as answer:
         same_code(version)
         limits = job["limits"]  # of the GPUs, those that Ray leased to this task are visible
-        sandbox = make_local(isolation=isolation, network=limits["network"], gpus="auto" if limits["gpus"] else "none")
+        sandbox = make_local(
+            isolation=isolation,
+            network=limits["network"],
+            gpus="auto" if limits["gpus"] else "none",
+        )
         root = cache()
-        paths = {name: place(root, digest, is_folder, chunks[digest]) for name, digest, is_folder in inputs}
-        with tempfile.TemporaryDirectory(prefix="job-", dir=root / "jobs", ignore_cleanup_errors=True) as workspace:
-            os.chmod(workspace, 0o755)  # the job may be another user; nobody else passes the folder above
+        paths = {
+            name: place(root, digest, is_folder, chunks[digest])
+            for name, digest, is_folder in inputs
+        }
+        with tempfile.TemporaryDirectory(
+            prefix="job-", dir=root / "jobs", ignore_cleanup_errors=True
+        ) as workspace:
+            os.chmod(
+                workspace, 0o755
+            )  # the job may be another user; nobody else passes the folder above
             mine = Job.model_validate(job | {"workspace": workspace, "inputs": paths})
             execution = asyncio.run(sandbox.run(mine))
-            answer |= {"execution": execution.model_dump() | {"where": here()}, "files": contents(execution)}
+            answer |= {
+                "execution": execution.model_dump() | {"where": here()},
+                "files": contents(execution),
+            }
     return answer
 
 
@@ -79,7 +102,9 @@ def told() -> Iterator[dict[str, Any]]:
 
 def same_code(version: str) -> None:
     if version != code_version():
-        raise SandboxUnavailable("another version of Gome is installed there; install the same one on every node")
+        raise SandboxUnavailable(
+            "another version of Gome is installed there; install the same one on every node"
+        )
 
 
 def contents(execution: Execution) -> dict[str, bytes]:

@@ -22,7 +22,9 @@ AUDIT_MAX = 10_000
 ROW_ID = "row_id"
 
 
-def prepare(task: Task, public: str, private: str, *, seed: int, audit: bool, n_folds: int | None = None) -> Prepared:
+def prepare(
+    task: Task, public: str, private: str, *, seed: int, audit: bool, n_folds: int | None = None
+) -> Prepared:
     """Writes both folders. The same task and seed give the same bytes."""
     train, test = tables(task)
     id_column = task.id or ROW_ID
@@ -30,7 +32,11 @@ def prepare(task: Task, public: str, private: str, *, seed: int, audit: bool, n_
     task = task.model_copy(update={"split": split})
     columns, labels = submission_columns(task, train, id_column)
     twins = twin_groups(train, test, [id_column, *task.target])
-    held = audit_rows(train, task, seed, twins) if audit and len(train) >= AUDIT_ROWS else np.zeros(len(train), dtype=bool)
+    held = (
+        audit_rows(train, task, seed, twins)
+        if audit and len(train) >= AUDIT_ROWS
+        else np.zeros(len(train), dtype=bool)
+    )
     shown = train[~held].reset_index(drop=True)
     kept = None if twins is None else twins[~held]
     folds = splits.assign(shown, split, task.kind, task.target, id_column, seed, together=kept)
@@ -40,7 +46,13 @@ def prepare(task: Task, public: str, private: str, *, seed: int, audit: bool, n_
     secret.mkdir(parents=True, exist_ok=True)
     keep_labels(secret, shown, train[held], audit_ids, folds, task, id_column, kept)
     (secret / "meta.json").write_text(
-        json.dumps({"labels": labels, "test_ids": [str(key) for key in test[id_column]], "id_from_rows": task.id is None})
+        json.dumps(
+            {
+                "labels": labels,
+                "test_ids": [str(key) for key in test[id_column]],
+                "id_from_rows": task.id is None,
+            }
+        )
     )
     return Prepared(
         task=task,
@@ -63,9 +75,17 @@ def prepare_refit(prepared: Prepared, public: str) -> Prepared:
     train, test = tables(task)
     columns, labels = submission_columns(task, train, prepared.id)
     twins = twin_groups(train, test, [prepared.id, *task.target])
-    folds = splits.assign(train, task.split, task.kind, task.target, prepared.id, prepared.seed, together=twins)
+    folds = splits.assign(
+        train, task.split, task.kind, task.target, prepared.id, prepared.seed, together=twins
+    )
     write_public(Path(public), task, train, test, folds, columns, labels)
-    changes = {"public": public, "inputs": inputs_of(task, Path(public)), "n_train": len(train), "n_test": len(test), "n_audit": 0}
+    changes = {
+        "public": public,
+        "inputs": inputs_of(task, Path(public)),
+        "n_train": len(train),
+        "n_test": len(test),
+        "n_audit": 0,
+    }
     return prepared.model_copy(update=changes)
 
 
@@ -75,7 +95,9 @@ def tables(task: Task) -> tuple[pd.DataFrame, pd.DataFrame]:
     test = test.drop(columns=[column for column in task.target if column in test])
     if task.id is None:
         if ROW_ID in train or ROW_ID in test:
-            raise TaskError(f"{task.train} has a column {ROW_ID!r} but no `id:` in task.yaml; name it there or rename the column")
+            raise TaskError(
+                f"{task.train} has a column {ROW_ID!r} but no `id:` in task.yaml; name it there or rename the column"
+            )
         train.insert(0, ROW_ID, np.arange(len(train)))
         test.insert(0, ROW_ID, np.arange(len(train), len(train) + len(test)))
     return train, test
@@ -89,13 +111,17 @@ def settle(task: Task, train: pd.DataFrame, test: pd.DataFrame, n_folds: int | N
     return splits.decide(train, test, task.kind, task.target, task.id, split.n_folds)[0]
 
 
-def submission_columns(task: Task, train: pd.DataFrame, id_column: str) -> tuple[list[str], list[str]]:
+def submission_columns(
+    task: Task, train: pd.DataFrame, id_column: str
+) -> tuple[list[str], list[str]]:
     """Columns of submission and oof, and the class labels behind them in order (empty for values)."""
     needs = get_metric(task.metric, task.direction).needs
     classes = sorted_classes(train[task.target[0]]) if task.kind != "regression" else []
     many = needs == "probability" and task.kind == "multiclass"
     if task.sample_submission:
-        names = [str(column) for column in read_table(Path(task.sample_submission), n_rows=5).columns]
+        names = [
+            str(column) for column in read_table(Path(task.sample_submission), n_rows=5).columns
+        ]
         if not many:
             return [id_column, *names[1:]], classes
         return [id_column, *names[1:]], matched(names[1:], classes, task)
@@ -103,12 +129,19 @@ def submission_columns(task: Task, train: pd.DataFrame, id_column: str) -> tuple
 
 
 def sorted_classes(values: pd.Series[Any]) -> list[str]:
-    return [plain(value) for value in sorted(values.unique(), key=lambda v: (isinstance(v, str), v))]
+    return [
+        plain(value) for value in sorted(values.unique(), key=lambda v: (isinstance(v, str), v))
+    ]
 
 
 def plain(value: Any) -> str:
     """A label as text: 1.0 and 1 are the same."""
-    if isinstance(value, float) and value.is_integer() or isinstance(value, np.floating) and float(value).is_integer():
+    if (
+        isinstance(value, float)
+        and value.is_integer()
+        or isinstance(value, np.floating)
+        and float(value).is_integer()
+    ):
         return str(int(value))
     return str(value)
 
@@ -121,8 +154,15 @@ def matched(names: list[str], classes: list[str], task: Task) -> list[str]:
         )
     if set(names) == set(classes):
         return names
-    by_ending = [next((c for c in sorted(classes, key=len, reverse=True) if name.endswith(c)), None) for name in names]
-    return [str(c) for c in by_ending] if len(set(by_ending)) == len(classes) and None not in by_ending else classes
+    by_ending = [
+        next((c for c in sorted(classes, key=len, reverse=True) if name.endswith(c)), None)
+        for name in names
+    ]
+    return (
+        [str(c) for c in by_ending]
+        if len(set(by_ending)) == len(classes) and None not in by_ending
+        else classes
+    )
 
 
 def audit_rows(train: pd.DataFrame, task: Task, seed: int, twins: Any = None) -> Any:
@@ -135,7 +175,11 @@ def audit_rows(train: pd.DataFrame, task: Task, seed: int, twins: Any = None) ->
         order = splits.blocks(train[str(split.column)], len(train) - 1)
         held[np.argsort(order, kind="stable")[-n:]] = True
     elif split.kind == "group" or twins is not None:
-        groups = train[str(split.column)].astype(str) if split.kind == "group" else pd.Series(twins, index=train.index)
+        groups = (
+            train[str(split.column)].astype(str)
+            if split.kind == "group"
+            else pd.Series(twins, index=train.index)
+        )
         chosen = rng.permutation(groups.unique())
         sizes = groups.value_counts()[chosen].cumsum()
         held = groups.isin(chosen[: max(1, int((sizes <= n).sum()))]).to_numpy()
@@ -147,7 +191,9 @@ def audit_rows(train: pd.DataFrame, task: Task, seed: int, twins: Any = None) ->
     return held
 
 
-def mixed(audit: pd.DataFrame, test: pd.DataFrame, task: Task, id_column: str, seed: int) -> tuple[pd.DataFrame, list[Any]]:
+def mixed(
+    audit: pd.DataFrame, test: pd.DataFrame, task: Task, id_column: str, seed: int
+) -> tuple[pd.DataFrame, list[Any]]:
     """Test with the audit rows among its own, without labels; and the ids that the audit rows go by."""
     if audit.empty:
         return test, []
@@ -168,7 +214,11 @@ def dressed(rows: pd.DataFrame, test: pd.DataFrame, seed: int) -> pd.DataFrame:
     rng, changes = np.random.default_rng(seed + 11), {}
     for name in rows.columns.intersection(test.columns):
         other = test[name]
-        if len(other) and (other.nunique() <= 1 or other.isna().mean() > 0.95) and rows[name].nunique() > 1:
+        if (
+            len(other)
+            and (other.nunique() <= 1 or other.isna().mean() > 0.95)
+            and rows[name].nunique() > 1
+        ):
             changes[name] = pd.Series(rng.choice(other.to_numpy(), len(rows)), index=rows.index)
     return rows.assign(**changes)
 
@@ -177,14 +227,28 @@ def fresh_ids(known: pd.Series[Any], n: int, seed: int) -> list[Any]:
     """Ids that no test row has, in the test's own style."""
     if pd.api.types.is_integer_dtype(known):
         top = int(known.max())
-        return [int(key) for key in np.random.default_rng(seed).choice(np.arange(top + 1, top + 1 + 3 * n), n, replace=False)]
+        return [
+            int(key)
+            for key in np.random.default_rng(seed).choice(
+                np.arange(top + 1, top + 1 + 3 * n), n, replace=False
+            )
+        ]
     taken = set(known.astype(str))
-    made = (hashlib.sha256(f"{seed}/{i}".encode()).hexdigest()[: max(6, len(str(known.iloc[0])))] for i in range(10 * n))
+    made = (
+        hashlib.sha256(f"{seed}/{i}".encode()).hexdigest()[: max(6, len(str(known.iloc[0])))]
+        for i in range(10 * n)
+    )
     return [key for key in made if key not in taken][:n]
 
 
 def write_public(
-    folder: Path, task: Task, train: pd.DataFrame, test: pd.DataFrame, folds: splits.Folds, columns: list[str], labels: list[str]
+    folder: Path,
+    task: Task,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    folds: splits.Folds,
+    columns: list[str],
+    labels: list[str],
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     suffix = ".parquet" if task.train.endswith(".parquet") else ".csv"
@@ -196,7 +260,9 @@ def write_public(
         (folder / "description.md").write_text(task.description)
 
 
-def sample(task: Task, train: pd.DataFrame, test: pd.DataFrame, columns: list[str], labels: list[str]) -> pd.DataFrame:
+def sample(
+    task: Task, train: pd.DataFrame, test: pd.DataFrame, columns: list[str], labels: list[str]
+) -> pd.DataFrame:
     """A submission that knows nothing: class rates, the commonest label, or the median."""
     frame = pd.DataFrame({columns[0]: test[columns[0]]})
     needs = get_metric(task.metric, task.direction).needs
@@ -209,7 +275,11 @@ def sample(task: Task, train: pd.DataFrame, test: pd.DataFrame, columns: list[st
             frame[name] = train[task.target[0]].mode().iloc[0]
         else:
             source = task.target[min(index, len(task.target) - 1)]
-            frame[name] = float(train[source].median()) if pd.api.types.is_numeric_dtype(train[source]) else 0.5
+            frame[name] = (
+                float(train[source].median())
+                if pd.api.types.is_numeric_dtype(train[source])
+                else 0.5
+            )
     return frame
 
 
@@ -224,7 +294,11 @@ def keep_labels(
     twins: Any = None,
 ) -> None:
     """labels.parquet: id, fold (-2 for audit rows), twin (repeats another training row), targets."""
-    repeated = pd.Series(twins).duplicated(keep=False).to_numpy() if twins is not None else np.zeros(len(shown), dtype=bool)
+    repeated = (
+        pd.Series(twins).duplicated(keep=False).to_numpy()
+        if twins is not None
+        else np.zeros(len(shown), dtype=bool)
+    )
     train_part = shown[[id_column, *task.target]].assign(fold=folds, twin=repeated)
     audit_part = audit[[id_column, *task.target]].assign(fold=-2, twin=False)
     audit_part[id_column] = audit_ids
@@ -236,7 +310,9 @@ def keep_labels(
 def inputs_of(task: Task, public: Path) -> dict[str, str]:
     """What is mounted below input/: the public tables and the task's other files; never a file that holds the audit's labels."""
     found = {path.name: str(path) for path in sorted(public.iterdir()) if path.is_file()}
-    return found | {Path(extra).name: extra for extra in task.extra if Path(extra).name not in found}
+    return found | {
+        Path(extra).name: extra for extra in task.extra if Path(extra).name not in found
+    }
 
 
 def fingerprint(task: Task) -> str:
@@ -259,7 +335,9 @@ def final_submission(prepared: Prepared, source: str, out: str) -> None:
         order = (
             frame.iloc[:, 0].map(plain)
             if task.id
-            else pd.Series(json.loads((Path(prepared.private) / "meta.json").read_text())["test_ids"])
+            else pd.Series(
+                json.loads((Path(prepared.private) / "meta.json").read_text())["test_ids"]
+            )
         )
         values = got.loc[list(order), prepared.columns[1:]].to_numpy()
         result = pd.DataFrame({frame.columns[0]: frame.iloc[:, 0]})

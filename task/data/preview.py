@@ -29,7 +29,14 @@ MAX_DEPTH = 3
 HEAD_BYTES = 64 * 1024
 CELL, LINE, N_CELLS = 24, 220, 12
 TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".md")
-KNOWN = ("train.csv", "test.csv", "train.parquet", "test.parquet", "folds.csv", "description.md")  # told elsewhere in full
+KNOWN = (
+    "train.csv",
+    "test.csv",
+    "train.parquet",
+    "test.parquet",
+    "folds.csv",
+    "description.md",
+)  # told elsewhere in full
 
 
 class Kind(NamedTuple):
@@ -83,15 +90,32 @@ def folder(path: Path, label: str, depth: int) -> list[str]:
 
 
 def told(path: Path, kind: Kind, depth: int) -> list[str]:
-    indent, names = "  " * (depth + 1), quoted(kind.first) + (f" … {quoted(kind.last)}" if kind.n > 1 else "")
+    indent, names = (
+        "  " * (depth + 1),
+        quoted(kind.first) + (f" … {quoted(kind.last)}" if kind.n > 1 else ""),
+    )
     if kind.ending == "/":
-        head = [f"{indent}{kind.n:,} {'subfolders, all told alike' if kind.n > 1 else 'subfolder'}: {names}"] if kind.n > 1 else []
-        return head + (folder(path / kind.first, f"{quoted(kind.first)}/", depth + 1) if depth < MAX_DEPTH else [])
+        head = (
+            [
+                f"{indent}{kind.n:,} {'subfolders, all told alike' if kind.n > 1 else 'subfolder'}: {names}"
+            ]
+            if kind.n > 1
+            else []
+        )
+        return head + (
+            folder(path / kind.first, f"{quoted(kind.first)}/", depth + 1)
+            if depth < MAX_DEPTH
+            else []
+        )
     line = f"{indent}{kind.n:,} {kind.ending or 'files without ending'}, {size(kind.n_bytes)} in all: {names}"
     return [
         line[: 2 * LINE]
         + ("; " if kind.n > 1 else "")
-        + (f"the first: {size_of(path / kind.first)}{opened(path / kind.first)}" if kind.n > 1 else opened(path / kind.first))
+        + (
+            f"the first: {size_of(path / kind.first)}{opened(path / kind.first)}"
+            if kind.n > 1
+            else opened(path / kind.first)
+        )
     ]
 
 
@@ -102,7 +126,11 @@ def scan(path: Path) -> Iterator[tuple[str, bool, int]]:
             if entry.name.startswith(".") or entry.is_symlink():
                 continue
             is_folder = entry.is_dir(follow_symlinks=False)
-            yield entry.name, is_folder, 0 if is_folder else entry.stat(follow_symlinks=False).st_size
+            yield (
+                entry.name,
+                is_folder,
+                0 if is_folder else entry.stat(follow_symlinks=False).st_size,
+            )
 
 
 def kinds(entries: list[tuple[str, bool, int]]) -> list[Kind]:
@@ -110,13 +138,18 @@ def kinds(entries: list[tuple[str, bool, int]]) -> list[Kind]:
     groups: dict[str, list[tuple[str, int]]] = {}
     for name, is_folder, n_bytes in entries:
         groups.setdefault("/" if is_folder else ending(name), []).append((name, n_bytes))
-    found = [Kind(key, len(group), sum(n for _, n in group), min(group)[0], max(group)[0]) for key, group in groups.items()]
+    found = [
+        Kind(key, len(group), sum(n for _, n in group), min(group)[0], max(group)[0])
+        for key, group in groups.items()
+    ]
     return sorted(found, key=lambda kind: (-kind.n, kind.ending))
 
 
 def ending(name: str) -> str:
     suffixes = Path(name).suffixes[-2:]
-    return "".join(suffixes if len(suffixes) == 2 and suffixes[0] == ".tar" else suffixes[-1:]).lower()[:12]
+    return "".join(
+        suffixes if len(suffixes) == 2 and suffixes[0] == ".tar" else suffixes[-1:]
+    ).lower()[:12]
 
 
 # one file, looked into
@@ -166,11 +199,19 @@ def head(path: Path) -> str:
 
 def text(given: str, kind: str) -> str:
     if kind in (".csv", ".tsv"):
-        rows = list(islice(csv.reader(given.splitlines(), delimiter="\t" if kind == ".tsv" else ","), 3))
+        rows = list(
+            islice(csv.reader(given.splitlines(), delimiter="\t" if kind == ".tsv" else ","), 3)
+        )
         told = [
-            " | ".join(cell(value) for value in row[:N_CELLS]) + (f" | … {len(row)} in all" if len(row) > N_CELLS else "") for row in rows
+            " | ".join(cell(value) for value in row[:N_CELLS])
+            + (f" | … {len(row)} in all" if len(row) > N_CELLS else "")
+            for row in rows
         ]
-        return "columns " + told[0] + ("; rows " + " / ".join(told[1:]) if told[1:] else "") if told else "empty"
+        return (
+            "columns " + told[0] + ("; rows " + " / ".join(told[1:]) if told[1:] else "")
+            if told
+            else "empty"
+        )
     if kind in (".json", ".jsonl") and given.strip():
         whole = given.splitlines()[0] if kind == ".jsonl" else given
         return shape(json.loads(whole)) if len(whole) < HEAD_BYTES else "JSON"
@@ -179,7 +220,9 @@ def text(given: str, kind: str) -> str:
 
 def shape(value: object) -> str:
     if isinstance(value, dict):
-        return f"JSON object of {len(value):,} keys: " + ", ".join(cell(key) for key in islice(value, 10))
+        return f"JSON object of {len(value):,} keys: " + ", ".join(
+            cell(key) for key in islice(value, 10)
+        )
     if isinstance(value, list):
         return f"JSON list of {len(value):,}" + (f", the first: {shape(value[0])}" if value else "")
     return f"JSON {type(value).__name__} {cell(value)}"
@@ -191,16 +234,24 @@ def archive(entries: list[tuple[str, int]]) -> str:
     for name, _ in entries:
         groups.setdefault(f"{os.path.dirname(name)[:40]}/*{ending(name)}", []).append(name)
     common = Counter({key: len(found) for key, found in groups.items()}).most_common(5)
-    told = ", ".join(f"{n:,} {quoted(key)} (e.g. {quoted(os.path.basename(groups[key][0]))})" for key, n in common)
+    told = ", ".join(
+        f"{n:,} {quoted(key)} (e.g. {quoted(os.path.basename(groups[key][0]))})"
+        for key, n in common
+    )
     more = " or more" if len(entries) >= MAX_ENTRIES else ""
-    return f"archive of {len(entries):,}{more} files, {size(sum(n for _, n in entries))} unpacked: {told}" + (
-        ", …" if len(groups) > 5 else ""
+    return (
+        f"archive of {len(entries):,}{more} files, {size(sum(n for _, n in entries))} unpacked: {told}"
+        + (", …" if len(groups) > 5 else "")
     )
 
 
 def zip_names(path: Path) -> list[tuple[str, int]]:
     with zipfile.ZipFile(path) as found:
-        return [(info.filename, info.file_size) for info in islice(found.infolist(), MAX_ENTRIES) if not info.is_dir()]
+        return [
+            (info.filename, info.file_size)
+            for info in islice(found.infolist(), MAX_ENTRIES)
+            if not info.is_dir()
+        ]
 
 
 def tar_names(path: Path) -> list[tuple[str, int]]:
@@ -245,7 +296,11 @@ def array(path: Path) -> str:
 
     with path.open("rb") as file:
         version = np.lib.format.read_magic(file)
-        form, _, dtype = np.lib.format.read_array_header_1_0(file) if version == (1, 0) else np.lib.format.read_array_header_2_0(file)
+        form, _, dtype = (
+            np.lib.format.read_array_header_1_0(file)
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0(file)
+        )
     return f"array {dtype} {form}"
 
 

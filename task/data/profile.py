@@ -30,7 +30,9 @@ def profile(prepared: Prepared) -> dict[str, Any]:
     task = prepared.task
     y = train[task.target[0]]
     names = [str(column) for column in train.columns if column not in (prepared.id, *task.target)]
-    described = [describe(train[name], test.get(name), y, task.kind) for name in names[:MAX_COLUMNS]]
+    described = [
+        describe(train[name], test.get(name), y, task.kind) for name in names[:MAX_COLUMNS]
+    ]
     found: dict[str, Any] = {
         "rows": rows,
         "n_columns": len(names),
@@ -52,11 +54,19 @@ def profile(prepared: Prepared) -> dict[str, Any]:
 def public(prepared: Prepared, name: str) -> pd.DataFrame:
     folder = Path(prepared.public)
     path = folder / f"{name}.csv"
-    return pd.read_csv(path, low_memory=False) if path.exists() else pd.read_parquet(folder / f"{name}.parquet")
+    return (
+        pd.read_csv(path, low_memory=False)
+        if path.exists()
+        else pd.read_parquet(folder / f"{name}.parquet")
+    )
 
 
 def drawn(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.sample(SAMPLE, random_state=0).sort_index().reset_index(drop=True) if len(frame) > SAMPLE else frame
+    return (
+        frame.sample(SAMPLE, random_state=0).sort_index().reset_index(drop=True)
+        if len(frame) > SAMPLE
+        else frame
+    )
 
 
 def target(y: pd.Series[Any], name: str, kind: str) -> dict[str, Any]:
@@ -77,7 +87,9 @@ def target(y: pd.Series[Any], name: str, kind: str) -> dict[str, Any]:
     }
 
 
-def describe(column: pd.Series[Any], other: pd.Series[Any] | None, y: pd.Series[Any], kind: str) -> dict[str, Any]:
+def describe(
+    column: pd.Series[Any], other: pd.Series[Any] | None, y: pd.Series[Any], kind: str
+) -> dict[str, Any]:
     """One column. `strength` and `drift` are 0..1: the column alone against the target, and train against test."""
     what = kind_of(column)
     found: dict[str, Any] = {
@@ -93,7 +105,12 @@ def describe(column: pd.Series[Any], other: pd.Series[Any] | None, y: pd.Series[
         found["missing_strength"] = strength(column.isna().astype(float), y, kind, "numeric")
     if what == "numeric":
         values = column.dropna()
-        found |= {"min": float(values.min()), "max": float(values.max()), "mean": float(values.mean()), "skew": float(values.skew())}  # type: ignore[arg-type]
+        found |= {
+            "min": float(values.min()),
+            "max": float(values.max()),
+            "mean": float(values.mean()),
+            "skew": float(values.skew()),
+        }  # type: ignore[arg-type]
     if what == "text":
         found["mean_chars"] = float(column.dropna().astype(str).str.len().mean())
     return found | (against(column, other, what) if other is not None else {"absent_test": True})
@@ -101,18 +118,30 @@ def describe(column: pd.Series[Any], other: pd.Series[Any] | None, y: pd.Series[
 
 def against(column: pd.Series[Any], other: pd.Series[Any], what: str) -> dict[str, Any]:
     """Train against test: missing share, drift, unseen categories, dead in test."""
-    found: dict[str, Any] = {"missing_test": float(other.isna().mean()), "constant_test": other.nunique() <= 1 and column.nunique() > 1}
+    found: dict[str, Any] = {
+        "missing_test": float(other.isna().mean()),
+        "constant_test": other.nunique() <= 1 and column.nunique() > 1,
+    }
     both = pd.concat([column, other], ignore_index=True)
     is_test = np.r_[np.zeros(len(column)), np.ones(len(other))]
     if what == "categorical":
         known = set(column.dropna().astype(str))
-        found["unseen"] = float((~other.dropna().astype(str).isin(known)).mean()) if other.notna().any() else 0.0
+        found["unseen"] = (
+            float((~other.dropna().astype(str).isin(known)).mean()) if other.notna().any() else 0.0
+        )
         values = half_encoded(both, pd.Series(is_test)) if both.nunique() < len(both) / 5 else None
     else:
         values = numbers(both, what)
     if values is not None and 0 < is_test.sum() < len(is_test):
         found["drift"] = abs(
-            2 * auc(is_test.astype(int), np.nan_to_num(values, nan=np.nanmin(values) - 1 if np.isfinite(values).any() else 0)) - 1
+            2
+            * auc(
+                is_test.astype(int),
+                np.nan_to_num(
+                    values, nan=np.nanmin(values) - 1 if np.isfinite(values).any() else 0
+                ),
+            )
+            - 1
         )
     return found
 
@@ -167,11 +196,15 @@ def half_encoded(column: pd.Series[Any], codes: pd.Series[Any]) -> Array:
     values = np.full(len(column), np.nan)
     for side in (0, 1):
         means = codes[half != side].groupby(texts[half != side]).mean()
-        values[half == side] = texts[half == side].map(means).fillna(codes.mean()).to_numpy(dtype=float)
+        values[half == side] = (
+            texts[half == side].map(means).fillna(codes.mean()).to_numpy(dtype=float)
+        )
     return values
 
 
-def groups(train: pd.DataFrame, test: pd.DataFrame, prepared: Prepared, names: list[str]) -> list[dict[str, Any]]:
+def groups(
+    train: pd.DataFrame, test: pd.DataFrame, prepared: Prepared, names: list[str]
+) -> list[dict[str, Any]]:
     found = []
     for name in names:
         if name not in test or kind_of(train[name]) not in ("categorical", "numeric", "id"):
@@ -201,19 +234,36 @@ def times(train: pd.DataFrame, test: pd.DataFrame, prepared: Prepared) -> list[d
         if known is not None:
             new = splits.dates(test[name])
             after = bool(new is not None and new.min() >= known.quantile(0.98))
-            found.append({"column": str(name), "test_after_train": after, "sorted": bool(known.is_monotonic_increasing)})
+            found.append(
+                {
+                    "column": str(name),
+                    "test_after_train": after,
+                    "sorted": bool(known.is_monotonic_increasing),
+                }
+            )
         elif name == prepared.task.split.column and prepared.task.split.kind == "time":
-            found.append({"column": str(name), "test_after_train": True, "sorted": bool(train[name].is_monotonic_increasing)})
+            found.append(
+                {
+                    "column": str(name),
+                    "test_after_train": True,
+                    "sorted": bool(train[name].is_monotonic_increasing),
+                }
+            )
     return found[:5]
 
 
 def duplicates(train: pd.DataFrame, names: list[str], y: pd.Series[Any]) -> dict[str, float]:
-    same = train.duplicated(subset=names, keep=False) if names else pd.Series(False, index=train.index)
+    same = (
+        train.duplicated(subset=names, keep=False) if names else pd.Series(False, index=train.index)
+    )
     if not same.any():
         return {"rows": 0.0, "with_conflicting_target": 0.0}
     repeated = train[same]
     conflicting = repeated.groupby(names, dropna=False)[str(y.name)].transform("nunique") > 1
-    return {"rows": float(train.duplicated(subset=names).mean()), "with_conflicting_target": float(conflicting.sum() / len(train))}
+    return {
+        "rows": float(train.duplicated(subset=names).mean()),
+        "with_conflicting_target": float(conflicting.sum() / len(train)),
+    }
 
 
 def leaks(described: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -221,7 +271,11 @@ def leaks(described: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = []
     for column in described:
         power, drift = column.get("strength") or 0.0, column.get("drift") or 0.0
-        dead = column.get("constant_test") or column.get("absent_test") or column.get("missing_test", 0) > 0.95 > column["missing"]
+        dead = (
+            column.get("constant_test")
+            or column.get("absent_test")
+            or column.get("missing_test", 0) > 0.95 > column["missing"]
+        )
         if power > 0.3 and dead:
             found.append(
                 {
@@ -250,7 +304,13 @@ def texts(train: pd.DataFrame, described: list[dict[str, Any]]) -> list[dict[str
             sample = train[column["name"]].dropna().astype(str).head(500)
             words = [re.findall(r"\w+", value.lower()) for value in sample]
             vocabulary = len({word for line in words for word in line})
-            found.append({"column": column["name"], "mean_words": float(np.mean([len(line) for line in words])), "vocabulary": vocabulary})
+            found.append(
+                {
+                    "column": column["name"],
+                    "mean_words": float(np.mean([len(line) for line in words])),
+                    "vocabulary": vocabulary,
+                }
+            )
     return found
 
 
@@ -264,10 +324,19 @@ def reason(kind: str, column: str | None) -> str:
 
 def notes(found: dict[str, Any]) -> list[str]:
     """Short facts, most important first."""
-    said = [f"column {leak['column']!r} is suspected of leaking: {leak['reason']}" for leak in found["leaks"]]
+    said = [
+        f"column {leak['column']!r} is suspected of leaking: {leak['reason']}"
+        for leak in found["leaks"]
+    ]
     for group in found["groups"]:
-        said.append(f"rows come in groups of about {group['mean_size']:.1f} by {group['column']!r}; test has other groups")
-    said += [f"test lies after train by {time['column']!r}" for time in found["time"] if time["test_after_train"]]
+        said.append(
+            f"rows come in groups of about {group['mean_size']:.1f} by {group['column']!r}; test has other groups"
+        )
+    said += [
+        f"test lies after train by {time['column']!r}"
+        for time in found["time"]
+        if time["test_after_train"]
+    ]
     aim = found["target"]
     if aim["kind"] == "regression" and abs(aim["skew"]) > 1.2:
         said.append(
@@ -275,11 +344,20 @@ def notes(found: dict[str, Any]) -> list[str]:
         )
     if aim["kind"] != "regression" and min(aim["rates"].values()) < 0.15:
         said.append(f"classes are imbalanced: the rarest has {min(aim['rates'].values()):.1%}")
-    many = [column["name"] for column in found["columns"] if column["kind"] == "categorical" and column["n_unique"] > 30]
+    many = [
+        column["name"]
+        for column in found["columns"]
+        if column["kind"] == "categorical" and column["n_unique"] > 30
+    ]
     said += [f"many levels: {', '.join(many[:4])}"] if many else []
     missing = [column["name"] for column in found["columns"] if column["missing"] > 0.05]
     said += [f"missing values in {', '.join(missing[:4])}"] if missing else []
-    said += [f"text in {text['column']!r}, about {text['mean_words']:.0f} words a row" for text in found["text"]]
+    said += [
+        f"text in {text['column']!r}, about {text['mean_words']:.0f} words a row"
+        for text in found["text"]
+    ]
     if found["duplicates"]["rows"] > 0.01:
-        said.append(f"{found['duplicates']['rows']:.1%} of the training rows repeat another's features")
+        said.append(
+            f"{found['duplicates']['rows']:.1%} of the training rows repeat another's features"
+        )
     return said

@@ -46,11 +46,15 @@ def by_value(column: pd.Series[Any]) -> tuple[list[str], Array]:
         values = column.to_numpy(dtype=float, na_value=np.nan)
         edges = np.unique(np.nanquantile(values, [0, 0.25, 0.5, 0.75, 1]))
         code = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
-        return [f"{low:.4g}..{high:.4g}" for low, high in zip(edges[:-1], edges[1:], strict=True)], code.astype(np.int8)
+        return [
+            f"{low:.4g}..{high:.4g}" for low, high in zip(edges[:-1], edges[1:], strict=True)
+        ], code.astype(np.int8)
     if n_values > 200:
         return [], np.full(len(column), -1, dtype=np.int8)
     frequent = column.value_counts().index[:N_VALUES]
-    return [str(value)[:60] for value in frequent], frequent.get_indexer(pd.Index(column)).astype(np.int8)
+    return [str(value)[:60] for value in frequent], frequent.get_indexer(pd.Index(column)).astype(
+        np.int8
+    )
 
 
 def large_enough(whole: Partition) -> Partition:
@@ -59,7 +63,9 @@ def large_enough(whole: Partition) -> Partition:
     kept = np.flatnonzero((n >= MIN_ROWS) & (n <= MAX_SHARE * len(whole.code)))
     place = np.full(len(whole.names) + 1, -1, dtype=np.int8)
     place[kept] = np.arange(len(kept))
-    return Partition(whole.column, [whole.names[k] for k in kept], place[whole.code])  # code -1 reads the last place, which is -1
+    return Partition(
+        whole.column, [whole.names[k] for k in kept], place[whole.code]
+    )  # code -1 reads the last place, which is -1
 
 
 def worst(found: list[Partition], losses: Array) -> list[dict[str, Any]]:
@@ -70,9 +76,18 @@ def worst(found: list[Partition], losses: Array) -> list[dict[str, Any]]:
     squares, told = losses**2, []
     for each in found:
         rows, k = each.code + 1, len(each.names) + 1
-        n, total, square = (np.bincount(rows, weights, k)[1:] for weights in (None, losses, squares))
+        n, total, square = (
+            np.bincount(rows, weights, k)[1:] for weights in (None, losses, squares)
+        )
         mean = total / np.maximum(n, 1)
         noise = np.sqrt(np.maximum(square / np.maximum(n, 1) - mean**2, 0) / np.maximum(n, 1))
         for place in np.flatnonzero((mean > WORST * overall) & (mean - overall > 2 * noise)):
-            told.append({"column": each.column, "value": each.names[place], "ratio": round(mean[place] / overall, 3), "n": int(n[place])})
+            told.append(
+                {
+                    "column": each.column,
+                    "value": each.names[place],
+                    "ratio": round(mean[place] / overall, 3),
+                    "n": int(n[place]),
+                }
+            )
     return sorted(told, key=lambda item: -(item["ratio"] - 1) * math.sqrt(item["n"]))[:N_SEGMENTS]

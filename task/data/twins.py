@@ -30,7 +30,10 @@ def twin_groups(train: pd.DataFrame, test: pd.DataFrame, without: list[str]) -> 
 
 def hashed(frame: pd.DataFrame) -> Array:
     """A hash per row of its values, numbers at three significant digits."""
-    rounded = {name: significant(column) if pd.api.types.is_numeric_dtype(column) else column.astype(str) for name, column in frame.items()}
+    rounded = {
+        name: significant(column) if pd.api.types.is_numeric_dtype(column) else column.astype(str)
+        for name, column in frame.items()
+    }
     return np.asarray(pd.util.hash_pandas_object(pd.DataFrame(rounded), index=False))
 
 
@@ -38,5 +41,7 @@ def significant(column: pd.Series[Any]) -> pd.Series[Any]:
     values = column.to_numpy(dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = np.power(10.0, np.floor(np.log10(np.abs(values))) - (DIGITS - 1))
-        found = np.where(np.isfinite(values) & (values != 0), np.round(values / scale) * scale, values)
+        found = np.where(
+            np.isfinite(values) & (values != 0), np.round(values / scale) * scale, values
+        )
     return pd.Series([f"{value:.{DIGITS - 1}e}" for value in found])

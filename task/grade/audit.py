@@ -28,7 +28,9 @@ class Audit(TypedDict):
 NOTHING = Audit(audit=None, audit_gap_z=None, audit_leak=None, audit_paired={})
 
 
-def of(known: Truth, test: Array, score: Score, references: dict[str, Reference], seed: int) -> Audit:
+def of(
+    known: Truth, test: Array, score: Score, references: dict[str, Reference], seed: int
+) -> Audit:
     """How the audit rows see these predictions."""
     if known.audit.empty:
         return NOTHING
@@ -46,12 +48,18 @@ def of(known: Truth, test: Array, score: Score, references: dict[str, Reference]
         audit=Score(value=value, se=se, folds=[], n=len(y)),
         audit_gap_z=z,
         audit_leak=leak(known, gap, z, value),
-        audit_paired={name: found for name, item in references.items() if (found := paired(known, y, p, item, seed))},
+        audit_paired={
+            name: found
+            for name, item in references.items()
+            if (found := paired(known, y, p, item, seed))
+        },
     )
 
 
 def leak(known: Truth, gap: float, z: float, value: float) -> Problem | None:
-    material = gap > LEAK_SHARE * abs(value) or (known.metric.name == "auc" and gap > LEAK_SHARE * max(1 - value, 0.05))
+    material = gap > LEAK_SHARE * abs(value) or (
+        known.metric.name == "auc" and gap > LEAK_SHARE * max(1 - value, 0.05)
+    )
     if known.prepared.task.split.kind == "time" or z <= LEAK_Z or not material:
         return None
     return problem(

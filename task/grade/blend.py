@@ -22,7 +22,9 @@ Array = NDArray[Any]
 Method = Literal["mean", "rank", "ordinal", "vote"]
 MAX_MEMBERS = 16  # the best ones by score take part in the selection
 MAX_ROUNDS = 20
-SELECTION_ROWS = 5000  # more rows than these are sampled while weights are chosen; the score always uses all
+SELECTION_ROWS = (
+    5000  # more rows than these are sampled while weights are chosen; the score always uses all
+)
 
 
 def blend(prepared: Prepared, members: dict[str, dict[str, str]], out: str) -> Blend:
@@ -35,14 +37,22 @@ def blend(prepared: Prepared, members: dict[str, dict[str, str]], out: str) -> B
     how = method(known)
     oof, test, refused = read_members(known, members, how)
     if len(oof) < 2:
-        raise TaskError(f"an ensemble needs two attempts with predictions, {len(oof)} can be read {refused or ''}".strip())
+        raise TaskError(
+            f"an ensemble needs two attempts with predictions, {len(oof)} can be read {refused or ''}".strip()
+        )
     classes = coded_classes(known, how)
     fold = known.validated["fold"].to_numpy()
     blended = nested(known, oof, fold, classes, how)
     weights = select(known.metric, known.y, oof, classes, how, seed=prepared.seed)
     names = {"oof": str(Path(out) / "oof.csv"), "submission": str(Path(out) / "submission.csv")}
     write(known, names["oof"], known.validated_ids, blended, how)
-    write(known, names["submission"], known.test_ids, finish(weighted(test, weights), classes, how), how)
+    write(
+        known,
+        names["submission"],
+        known.test_ids,
+        finish(weighted(test, weights), classes, how),
+        how,
+    )
     return Blend(
         weights=weights,
         method=how,
@@ -60,7 +70,11 @@ def method(known: Truth) -> Method:
     if needs == "ranking":
         raise TaskError(f"rankings ({name}) cannot be blended by weights")
     if needs == "label" and known.prepared.task.kind != "regression":
-        return "ordinal" if name == "qwk" and known.codes == {label: number(label) for label in known.labels} else "vote"
+        return (
+            "ordinal"
+            if name == "qwk" and known.codes == {label: number(label) for label in known.labels}
+            else "vote"
+        )
     return "rank" if name == "auc" and len(known.prepared.columns) == 2 else "mean"
 
 
@@ -121,15 +135,29 @@ def weighted(parts_of: dict[str, Array], weights: dict[str, float]) -> Array:
 
 
 def select(
-    metric: Metric, y: Array, oof: dict[str, Array], classes: Array, how: Method, *, rows: Array | None = None, seed: int = 0
+    metric: Metric,
+    y: Array,
+    oof: dict[str, Array],
+    classes: Array,
+    how: Method,
+    *,
+    rows: Array | None = None,
+    seed: int = 0,
 ) -> dict[str, float]:
     """Greedy forward selection with replacement: from the best member on, the one that helps most, while one helps."""
     chosen = sampled(len(y), rows, seed)
     y = y[chosen]
     candidates = {name: values[chosen] for name, values in oof.items()}
-    total, best, counts = np.zeros_like(next(iter(candidates.values()))), -np.inf, dict.fromkeys(candidates, 0)
+    total, best, counts = (
+        np.zeros_like(next(iter(candidates.values()))),
+        -np.inf,
+        dict.fromkeys(candidates, 0),
+    )
     for n in range(1, MAX_ROUNDS + 1):
-        scores = {name: signed(metric, y, finish((total + values) / n, classes, how)) for name, values in candidates.items()}
+        scores = {
+            name: signed(metric, y, finish((total + values) / n, classes, how))
+            for name, values in candidates.items()
+        }
         name = max(scores, key=lambda key: (scores[key], key))
         if n > 1 and scores[name] <= best:
             break
@@ -261,7 +289,9 @@ if __name__ == "__main__":
 '''
 
 
-def mix(prepared: Prepared, submissions: dict[str, str], weights: dict[str, float], out: str) -> None:
+def mix(
+    prepared: Prepared, submissions: dict[str, str], weights: dict[str, float], out: str
+) -> None:
     """A submission from members' submissions for the same test file, by given weights. Raises TaskError when one is not valid."""
     known = truth_of(prepared)
     how = method(known)
@@ -269,7 +299,11 @@ def mix(prepared: Prepared, submissions: dict[str, str], weights: dict[str, floa
     test: dict[str, Array] = {}
     for name in weights:
         try:
-            test[name] = parts(read_predictions(known, submissions[name], "submission.csv", known.test_ids), classes, how)
+            test[name] = parts(
+                read_predictions(known, submissions[name], "submission.csv", known.test_ids),
+                classes,
+                how,
+            )
         except Refused as refusal:
             raise TaskError(f"member {name}: {refusal}") from refusal
     write(known, out, known.test_ids, finish(weighted(test, weights), classes, how), how)

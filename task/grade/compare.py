@@ -30,27 +30,44 @@ def score_of(known: Truth, p: Array) -> Score:
         except ValueError:  # a fold with one class only
             continue
     spread = float(np.std(folds, ddof=1) / np.sqrt(len(folds))) if len(folds) > 1 else 0.0
-    return Score(value=known.metric.score(y, p), se=spread, folds=[float(value) for value in folds], n=len(y))
+    return Score(
+        value=known.metric.score(y, p), se=spread, folds=[float(value) for value in folds], n=len(y)
+    )
 
 
-def paired(metric: Metric, y: Array, new: Sequence[Array], old: Sequence[Array], clusters: Array | None, seed: int) -> Paired:
+def paired(
+    metric: Metric,
+    y: Array,
+    new: Sequence[Array],
+    old: Sequence[Array],
+    clusters: Array | None,
+    seed: int,
+) -> Paired:
     """Improvement of `new` over `old` on the same rows; positive = better. Rows of one group count as one.
 
     Each side is one or more sets of predictions of the same pipeline under several seeds; their mean difference is judged.
     """
     sign = 1.0 if metric.direction == "max" else -1.0
-    d = sign * float(np.mean([metric.score(y, p) for p in new]) - np.mean([metric.score(y, p) for p in old]))
+    d = sign * float(
+        np.mean([metric.score(y, p) for p in new]) - np.mean([metric.score(y, p) for p in old])
+    )
     if metric.row_loss is not None:
         se = row_error(metric, y, new, old, d, clusters)
         return finish(d, float(np.hypot(se, seed_error(metric, y, new, old))), "rows", len(y))
-    replicates = np.mean([bootstrap(metric, y, p, q, clusters, seed) for p in new for q in old], axis=0)
+    replicates = np.mean(
+        [bootstrap(metric, y, p, q, clusters, seed) for p in new for q in old], axis=0
+    )
     se = float(np.std(replicates, ddof=1))
     return finish(d, float(np.hypot(se, seed_error(metric, y, new, old))), "bootstrap", len(y))
 
 
 def seed_error(metric: Metric, y: Array, new: Sequence[Array], old: Sequence[Array]) -> float:
     """What the spread over seeds adds to the standard error; half of it, for the rows' part holds the rest (docs/decisions)."""
-    variance = sum(float(np.var([metric.score(y, p) for p in side], ddof=1)) / len(side) for side in (new, old) if len(side) > 1)
+    variance = sum(
+        float(np.var([metric.score(y, p) for p in side], ddof=1)) / len(side)
+        for side in (new, old)
+        if len(side) > 1
+    )
     return float(np.sqrt(variance / 2))
 
 
@@ -59,7 +76,14 @@ def finish(d: float, se: float, method: Any, n: int) -> Paired:
     return Paired(d=float(d), se=float(se), p_improved=p, method=method, n=n)
 
 
-def row_error(metric: Metric, y: Array, new: Sequence[Array], old: Sequence[Array], d: float, clusters: Array | None) -> float:
+def row_error(
+    metric: Metric,
+    y: Array,
+    new: Sequence[Array],
+    old: Sequence[Array],
+    d: float,
+    clusters: Array | None,
+) -> float:
     """Standard error of d from the rows' losses, carried to the metric's units by the ratio of the two differences."""
     assert metric.row_loss is not None
     one = np.mean([metric.row_loss(y, p) for p in new], axis=0)
@@ -83,7 +107,9 @@ def cluster_error(delta: Array, clusters: Array | None) -> float:
     return float(np.sqrt((sums**2).sum() * len(sums) / max(1, len(sums) - 1)) / len(delta))
 
 
-def bootstrap(metric: Metric, y: Array, new: Array, old: Array, clusters: Array | None, seed: int) -> Array:
+def bootstrap(
+    metric: Metric, y: Array, new: Array, old: Array, clusters: Array | None, seed: int
+) -> Array:
     """Replicates of the signed difference over resampled rows (or groups)."""
     rng = np.random.default_rng(seed)
     sign = 1.0 if metric.direction == "max" else -1.0
@@ -95,7 +121,9 @@ def bootstrap(metric: Metric, y: Array, new: Array, old: Array, clusters: Array 
     for weight in resample(rng, len(y), N_SLOW, clusters):
         rows = np.repeat(np.arange(len(y)), weight.astype(int))
         try:
-            found.append(sign * (metric.score(y[rows], new[rows]) - metric.score(y[rows], old[rows])))
+            found.append(
+                sign * (metric.score(y[rows], new[rows]) - metric.score(y[rows], old[rows]))
+            )
         except ValueError:  # a replicate with one class only
             continue
     return np.asarray(found if len(found) > 1 else [0.0, 0.0])
@@ -104,7 +132,9 @@ def bootstrap(metric: Metric, y: Array, new: Array, old: Array, clusters: Array 
 def resample(rng: np.random.Generator, n_rows: int, n: int, clusters: Array | None) -> Array:
     """How often each row is drawn, shape (n, n_rows)."""
     n_units = n_rows if clusters is None else int(clusters.max()) + 1
-    counts = np.stack([np.bincount(rng.integers(0, n_units, n_units), minlength=n_units) for _ in range(n)])
+    counts = np.stack(
+        [np.bincount(rng.integers(0, n_units, n_units), minlength=n_units) for _ in range(n)]
+    )
     return counts if clusters is None else counts[:, clusters]
 
 
@@ -116,7 +146,10 @@ def weighted_auc(y: Array, p: Array, weights: Array) -> Array:
     negative = drawn - positive
     starts = np.flatnonzero(np.r_[True, np.diff(p[order]) > 0])
     if len(starts) < len(p):
-        positive, negative = np.add.reduceat(positive, starts, axis=1), np.add.reduceat(negative, starts, axis=1)
+        positive, negative = (
+            np.add.reduceat(positive, starts, axis=1),
+            np.add.reduceat(negative, starts, axis=1),
+        )
     below = np.cumsum(negative, axis=1) - negative / 2
     total = positive.sum(axis=1) * negative.sum(axis=1)
     return np.asarray(np.einsum("ij,ij->i", positive, below) / np.maximum(total, 1e-12))

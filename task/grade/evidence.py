@@ -51,7 +51,11 @@ def from_script(path: str) -> dict[str, Any]:
         return {}
     if not isinstance(given, dict):
         return {}
-    kept = {key: bounded(given[key]) for key in ("train", "fit", "importances", "learning_curve") if isinstance(given.get(key), dict)}
+    kept = {
+        key: bounded(given[key])
+        for key in ("train", "fit", "importances", "learning_curve")
+        if isinstance(given.get(key), dict)
+    }
     if isinstance(given.get("notes"), str):
         kept["notes"] = given["notes"][:1000]
     return kept
@@ -72,7 +76,9 @@ def bounded(value: Any, depth: int = 4) -> Any:
     return value if isinstance(value, (bool, int, float)) else None
 
 
-ERROR = re.compile(r"^(?:[\w.]+\.)?(\w*(?:Error|Exception|Interrupt|Exit|Warning|Iteration))(?:: (.*))?$")
+ERROR = re.compile(
+    r"^(?:[\w.]+\.)?(\w*(?:Error|Exception|Interrupt|Exit|Warning|Iteration))(?:: (.*))?$"
+)
 
 
 def error_of(output: str) -> dict[str, Any] | None:
@@ -211,7 +217,11 @@ def shift(oof: Array, test: Array) -> float | None:
 def cleaned(value: Any) -> Any:
     """JSON without NaN, infinities, numpy scalars or empty entries; numbers at six digits."""
     if isinstance(value, dict):
-        return {str(key): item for key, item in ((key, cleaned(item)) for key, item in value.items()) if item is not None}
+        return {
+            str(key): item
+            for key, item in ((key, cleaned(item)) for key, item in value.items())
+            if item is not None
+        }
     if isinstance(value, (list, tuple)):
         return [cleaned(item) for item in value]
     if isinstance(value, (np.floating, float)):

@@ -42,12 +42,18 @@ def grade(
     except Refused as refusal:
         return refused([refusal.problem], found)
     score = compare.score_of(known, oof)
-    paired = {name: against(known, [oof], [earlier(known, item["oof"])], seed) for name, item in references.items()}
+    paired = {
+        name: against(known, [oof], [earlier(known, item["oof"])], seed)
+        for name, item in references.items()
+    }
     promising = not paired or any(item["p_improved"] >= AS_GOOD for item in paired.values())
     problems = leaks(known, oof) if promising or every_gate else []
     found |= evidence.of_predictions(known, oof, test, score)
     if paired:
-        found["paired"] = {name: {key: item[key] for key in ("d", "se", "p_improved")} for name, item in paired.items()}
+        found["paired"] = {
+            name: {key: item[key] for key in ("d", "se", "p_improved")}
+            for name, item in paired.items()
+        }
     if problems:
         found["problems"] = problems
     return Grade(
@@ -64,18 +70,32 @@ def against(known: Truth, new: list[Array], old: list[Array], seed: int) -> Pair
     return compare.paired(known.metric, known.y, new, old, known.clusters, seed)
 
 
-def compare_files(prepared: Prepared, new: list[str], old: list[str], *, seed: int = 0) -> Paired | None:
+def compare_files(
+    prepared: Prepared, new: list[str], old: list[str], *, seed: int = 0
+) -> Paired | None:
     """The paired difference between oof files of two pipelines, each under one or more seeds; None where one cannot be read."""
     known = truth_of(prepared)
     try:
-        return against(known, [earlier(known, path) for path in new], [earlier(known, path) for path in old], seed)
+        return against(
+            known,
+            [earlier(known, path) for path in new],
+            [earlier(known, path) for path in old],
+            seed,
+        )
     except (Refused, OSError, ValueError):
         return None
 
 
 def refused(problems: list[Problem], found: dict[str, Any]) -> Grade:
     found = found | {"problems": problems}
-    return Grade(ok=False, problems=problems, score=None, **audit.NOTHING, paired={}, evidence=evidence.cleaned(found))
+    return Grade(
+        ok=False,
+        problems=problems,
+        score=None,
+        **audit.NOTHING,
+        paired={},
+        evidence=evidence.cleaned(found),
+    )
 
 
 def failed(account: dict[str, Any]) -> Problem | None:
@@ -95,14 +115,21 @@ def failed(account: dict[str, Any]) -> Problem | None:
     error = evidence.error_of(str(account.get("output", "")))
     if error:
         where = f" (line {error['line']} of solution.py)" if error.get("line") else ""
-        return problem("crash", f"the script crashed: {error['type']}: {error['message']}{where}"[:600])
+        return problem(
+            "crash", f"the script crashed: {error['type']}: {error['message']}{where}"[:600]
+        )
     signal = account.get("signal")
-    return problem("crash", f"the script ended with {'signal ' + str(signal) if signal else 'exit code ' + str(code)}")
+    return problem(
+        "crash",
+        f"the script ended with {'signal ' + str(signal) if signal else 'exit code ' + str(code)}",
+    )
 
 
 def predictions(known: Truth, files: dict[str, str], name: str) -> Array:
     if name not in files:
-        raise Refused("missing_file", f"the script wrote no {name}; write it into the current directory")
+        raise Refused(
+            "missing_file", f"the script wrote no {name}; write it into the current directory"
+        )
     return read_predictions(known, files[name], name, known.ids(name))
 
 
@@ -112,25 +139,41 @@ def gates(known: Truth, oof: Array) -> None:
         return
     flat = oof.reshape(len(oof), -1)
     if len(flat) > 1 and (flat == flat[0]).all():
-        raise Refused("constant", "oof.csv predicts the same for every row; the model learned nothing")
+        raise Refused(
+            "constant", "oof.csv predicts the same for every row; the model learned nothing"
+        )
     if known.metric.needs in ("value", "probability") and oof.ndim == 1 and known.y.ndim == 1:
         if len(oof) >= 20 and np.array_equal(oof, known.y):
-            raise Refused("leak_copy", "oof.csv equals the labels in every row; predictions must come from a model that has not seen them")
+            raise Refused(
+                "leak_copy",
+                "oof.csv equals the labels in every row; predictions must come from a model that has not seen them",
+            )
         if name := copied_column(known, oof):
-            raise Refused("leak_copy", f"oof.csv equals the column {name!r}, which the test rows do not have; it is a copy of the future")
+            raise Refused(
+                "leak_copy",
+                f"oof.csv equals the column {name!r}, which the test rows do not have; it is a copy of the future",
+            )
 
 
 def copied_column(known: Truth, oof: Array) -> str | None:
     """A training column that the predictions repeat although test has it only empty or constant."""
     for name, column in known.features.items():
-        if pd.api.types.is_numeric_dtype(column) and np.array_equal(column.to_numpy(dtype=float), oof) and dead_in_test(known, str(name)):
+        if (
+            pd.api.types.is_numeric_dtype(column)
+            and np.array_equal(column.to_numpy(dtype=float), oof)
+            and dead_in_test(known, str(name))
+        ):
             return str(name)
     return None
 
 
 def dead_in_test(known: Truth, column: str) -> bool:
     public = Path(known.prepared.public)
-    frame = pd.read_csv(public / "test.csv") if (public / "test.csv").exists() else pd.read_parquet(public / "test.parquet")
+    frame = (
+        pd.read_csv(public / "test.csv")
+        if (public / "test.csv").exists()
+        else pd.read_parquet(public / "test.parquet")
+    )
     return column not in frame or frame[column].nunique() <= 1
 
 
@@ -141,7 +184,9 @@ def check_submission(prepared: Prepared, path: str) -> list[Problem]:
     from task.data.prepare import plain
 
     try:
-        read_predictions(known, path, "submission.csv", [plain(value) for value in sample.iloc[:, 0]])
+        read_predictions(
+            known, path, "submission.csv", [plain(value) for value in sample.iloc[:, 0]]
+        )
     except Refused as refusal:
         return [refusal.problem]
     return []

@@ -19,16 +19,27 @@ from task.grade.suspects import Suspect, power, suspects
 from task.types import Problem
 
 Array = NDArray[Any]
-FOLLOWS_Z, FOLLOWS = 6.0, 0.25  # predictions vary with a suspect where neither label nor other columns explain it
+FOLLOWS_Z, FOLLOWS = (
+    6.0,
+    0.25,
+)  # predictions vary with a suspect where neither label nor other columns explain it
 REACHES = 0.8  # of the way from what the honest columns can do to what the suspect does
 ROOM = 0.15  # ... where that way is at least this long
 PEERS_Z, PEERS = 6.0, 0.08  # predictions vary with the labels of rows of the same fold and level
-TWINS_Z, TWINS = 4.0, 0.6  # twins are predicted better than other rows by this much more than honest models do
+TWINS_Z, TWINS = (
+    4.0,
+    0.6,
+)  # twins are predicted better than other rows by this much more than honest models do
 
 
 def leaks(known: Truth, oof: Array) -> list[Problem]:
     """The first leak that the predictions show, or nothing."""
-    if known.metric.needs == "ranking" or oof.dtype == object or known.y.dtype == object or len(oof) < 200:
+    if (
+        known.metric.needs == "ranking"
+        or oof.dtype == object
+        or known.y.dtype == object
+        or len(oof) < 200
+    ):
         return []
     signal = plain.signal_of(known, oof)
     if np.std(signal) == 0:
@@ -61,7 +72,10 @@ def reaches(known: Truth, signal: Array, suspect: Suspect) -> bool:
 def follows(known: Truth, signal: Array, suspect: Suspect) -> bool:
     """Dependent on the suspect given label and other columns (generalised covariance measure, Shah and Peters, 2020)."""
     without = (suspect.name,) if suspect.code == "leak_column" else ()
-    one, two = residual_signal(known, signal, without), suspect_residual(known, suspect.name, suspect.code)
+    one, two = (
+        residual_signal(known, signal, without),
+        suspect_residual(known, suspect.name, suspect.code),
+    )
     return dependent(one * two, FOLLOWS_Z) and abs(correlation(one, two)) > FOLLOWS
 
 
@@ -76,7 +90,9 @@ def given(known: Truth, without: tuple[str, ...]) -> Array:
 @lru_cache(maxsize=16)
 def suspect_residual(known: Truth, name: str, code: str) -> Array:
     suspect = next(item for item in suspects(known) if (item.name, item.code) == (name, code))
-    return plain.residual(known, given(known, (name,) if code == "leak_column" else ()), suspect.values)
+    return plain.residual(
+        known, given(known, (name,) if code == "leak_column" else ()), suspect.values
+    )
 
 
 def dependent(products: Array, z: float, clusters: Array | None = None) -> bool:
@@ -103,7 +119,9 @@ def from_twins(known: Truth, signal: Array) -> Iterator[Problem]:
     mine = losses(target, signal)
     honest = losses(target[rows], plain.reference(known, ()))
     ratio, usual = advantage(mine, twins), advantage(honest, twins[rows])
-    noise = np.sqrt(mine[twins].var() / twins.sum() + mine[~twins].var() / (~twins).sum()) / max(float(mine[~twins].mean()), 1e-12)
+    noise = np.sqrt(mine[twins].var() / twins.sum() + mine[~twins].var() / (~twins).sum()) / max(
+        float(mine[~twins].mean()), 1e-12
+    )
     if ratio < TWINS * usual and usual - ratio > TWINS_Z * noise:
         yield problem(
             "leak_duplicates",
@@ -114,7 +132,9 @@ def from_twins(known: Truth, signal: Array) -> Iterator[Problem]:
 
 def losses(target: Array, signal: Array) -> Array:
     """Squared errors after a straight line through the predictions, so that scale does not matter."""
-    slope, start = np.polyfit(signal, target, 1) if np.std(signal) > 0 else (0.0, float(target.mean()))
+    slope, start = (
+        np.polyfit(signal, target, 1) if np.std(signal) > 0 else (0.0, float(target.mean()))
+    )
     return np.asarray((target - (slope * signal + start)) ** 2)
 
 
@@ -166,4 +186,6 @@ def peer_residual(known: Truth, name: str) -> tuple[Array, Array]:
     y = y - y.mean()
     peers = np.bincount(clusters, weights=y)[clusters] - y
     share = peers / np.bincount(level)[level]
-    return plain.residual(known, plain.table(known), share), np.asarray(pd.factorize(clusters[rows])[0])
+    return plain.residual(known, plain.table(known), share), np.asarray(
+        pd.factorize(clusters[rows])[0]
+    )

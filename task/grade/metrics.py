@@ -43,7 +43,15 @@ class Metric:
 def auc(y: Array, p: Array) -> float:
     """Area under the ROC curve by ranks; more than two classes: one against the rest, macro (prevalence-free)."""
     if p.ndim == 2 and p.shape[1] > 1:
-        return float(np.mean([auc((y == k).astype(int), p[:, k]) for k in range(p.shape[1]) if 0 < (y == k).sum() < len(y)]))
+        return float(
+            np.mean(
+                [
+                    auc((y == k).astype(int), p[:, k])
+                    for k in range(p.shape[1])
+                    if 0 < (y == k).sum() < len(y)
+                ]
+            )
+        )
     p = p.reshape(len(p))
     n_pos = int(y.sum())
     if n_pos in (0, len(y)):
@@ -93,12 +101,20 @@ def squared_log(y: Array, p: Array) -> Array:
 
 
 def percentage(y: Array, p: Array) -> Array:
-    return np.asarray(np.abs((y - p) / np.maximum(np.abs(y), np.finfo(float).eps)).reshape(len(y), -1).mean(axis=1))
+    return np.asarray(
+        np.abs((y - p) / np.maximum(np.abs(y), np.finfo(float).eps))
+        .reshape(len(y), -1)
+        .mean(axis=1)
+    )
 
 
 def symmetric_percentage(y: Array, p: Array) -> Array:
     total = np.abs(y) + np.abs(p)
-    return np.asarray(np.where(total == 0, 0.0, 200 * np.abs(y - p) / np.where(total == 0, 1, total)).reshape(len(y), -1).mean(axis=1))
+    return np.asarray(
+        np.where(total == 0, 0.0, 200 * np.abs(y - p) / np.where(total == 0, 1, total))
+        .reshape(len(y), -1)
+        .mean(axis=1)
+    )
 
 
 def wrong(y: Array, p: Array) -> Array:
@@ -118,7 +134,9 @@ def precision_at(k: int) -> Callable[[Array, Array], Array]:
     return losses
 
 
-def mean_of(losses: Callable[[Array, Array], Array], *, root: bool = False) -> Callable[[Array, Array], float]:
+def mean_of(
+    losses: Callable[[Array, Array], Array], *, root: bool = False
+) -> Callable[[Array, Array], float]:
     def score(y: Array, p: Array) -> float:
         value = float(np.mean(losses(y, p)))
         return value**0.5 if root else value
@@ -153,9 +171,20 @@ def _all() -> dict[str, Metric]:
             "qwk",
             "max",
             "label",
-            lambda y, p: float(sk.cohen_kappa_score(y.ravel().astype(int), p.ravel().astype(int), weights="quadratic")),
+            lambda y, p: float(
+                sk.cohen_kappa_score(
+                    y.ravel().astype(int), p.ravel().astype(int), weights="quadratic"
+                )
+            ),
         ),
-        Metric("jaccard", "max", "label", lambda y, p: float(sk.jaccard_score(y.ravel(), p.ravel(), average="macro", zero_division=0))),
+        Metric(
+            "jaccard",
+            "max",
+            "label",
+            lambda y, p: float(
+                sk.jaccard_score(y.ravel(), p.ravel(), average="macro", zero_division=0)
+            ),
+        ),
         Metric("auc", "max", "probability", auc),
         Metric("auc_mean_columns", "max", "value", columns_mean(auc)),
         Metric("average_precision", "max", "probability", flat(sk.average_precision_score)),
@@ -167,7 +196,13 @@ def _all() -> dict[str, Metric]:
         Metric("mape", "min", "value", mean_of(percentage), percentage),
         Metric("smape", "min", "value", mean_of(symmetric_percentage), symmetric_percentage),
         Metric("rmsle", "min", "value", mean_of(squared_log, root=True), squared_log),
-        Metric("rmsle_mean_columns", "min", "value", columns_mean(mean_of(squared_log, root=True)), squared_log),
+        Metric(
+            "rmsle_mean_columns",
+            "min",
+            "value",
+            columns_mean(mean_of(squared_log, root=True)),
+            squared_log,
+        ),
         Metric("r2", "max", "value", lambda y, p: float(sk.r2_score(y, p)), squared),
         Metric("pearson", "max", "value", flat(lambda y, p: stats.pearsonr(y, p)[0])),
         Metric("spearman", "max", "value", flat(lambda y, p: stats.spearmanr(y, p)[0])),
@@ -193,8 +228,14 @@ def canonical(name: str) -> str:
     if plain in METRICS or re.fullmatch(r"map@\d{1,3}", plain):
         return plain
     near = difflib.get_close_matches(plain, [*METRICS, *ALIASES, "map@3"], n=1, cutoff=0.5)
-    hint = f"did you mean {ALIASES.get(near[0], near[0])}?" if near else f"known: {', '.join(METRICS)}, map@K"
-    raise TaskError(f"unknown metric {name!r}; {hint} Or name a Python file with score(y_true, y_pred)")
+    hint = (
+        f"did you mean {ALIASES.get(near[0], near[0])}?"
+        if near
+        else f"known: {', '.join(METRICS)}, map@K"
+    )
+    raise TaskError(
+        f"unknown metric {name!r}; {hint} Or name a Python file with score(y_true, y_pred)"
+    )
 
 
 def get_metric(name: str, direction: Direction | None = None) -> Metric:
@@ -211,7 +252,9 @@ def get_metric(name: str, direction: Direction | None = None) -> Metric:
 def from_file(path: Path, direction: Direction | None) -> Metric:
     """A user's metric: trusted code of the user, loaded in the worker only. needs = `needs` in the file, else value."""
     if not path.is_file():
-        raise TaskError(f"{path} does not exist; it should hold the metric as score(y_true, y_pred)")
+        raise TaskError(
+            f"{path} does not exist; it should hold the metric as score(y_true, y_pred)"
+        )
     spec = importlib.util.spec_from_file_location("user_metric", path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -223,8 +266,12 @@ def from_file(path: Path, direction: Direction | None) -> Metric:
         raise TaskError(f"{path} has no function score(y_true, y_pred)")
     chosen = direction or getattr(module, "direction", None)
     if chosen not in ("max", "min"):
-        raise TaskError(f"{path}: say whether more is better; set `direction: max` or `direction: min` in task.yaml")
+        raise TaskError(
+            f"{path}: say whether more is better; set `direction: max` or `direction: min` in task.yaml"
+        )
     needs: Any = getattr(module, "needs", "value")
     if needs not in ("probability", "label", "value", "ranking"):
-        raise TaskError(f"{path}: `needs` should be probability, label, value or ranking, not {needs!r}")
+        raise TaskError(
+            f"{path}: `needs` should be probability, label, value or ranking, not {needs!r}"
+        )
     return Metric(str(path), chosen, needs, lambda y, p: float(module.score(y, p)))

@@ -75,7 +75,11 @@ def of_other_folds(known: Truth, name: str) -> tuple[Array, Array]:
     fold, y = known.validated["fold"].to_numpy(), numeric_target(known)
     frame = pd.DataFrame({"level": level, "fold": fold, "y": y - y.mean()})
     whole = frame.groupby("level")["y"].agg(["sum", "size"]).loc[level]
-    here = frame.groupby(["level", "fold"])["y"].agg(["sum", "size"]).loc[list(zip(level, fold, strict=True))]
+    here = (
+        frame.groupby(["level", "fold"])["y"]
+        .agg(["sum", "size"])
+        .loc[list(zip(level, fold, strict=True))]
+    )
     n = whole["size"].to_numpy() - here["size"].to_numpy()
     return (whole["sum"].to_numpy() - here["sum"].to_numpy()) / (n + 1.0), n.astype(float)
 
@@ -112,4 +116,8 @@ def residual(known: Truth, X: Array, values: Array) -> Array:
 def reference(known: Truth, without: tuple[str, ...]) -> Array:
     """The plain model's out-of-fold prediction of the target on the harness's folds, from the columns but `without`."""
     rows = rows_of(known)
-    return fitted(table(known, without)[rows], numeric_target(known)[rows], known.validated["fold"].to_numpy()[rows])
+    return fitted(
+        table(known, without)[rows],
+        numeric_target(known)[rows],
+        known.validated["fold"].to_numpy()[rows],
+    )

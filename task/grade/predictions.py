@@ -54,7 +54,11 @@ class Truth:
     @cached_property
     def twins(self) -> Array | None:
         """Which validated rows repeat another training row, where test rows repeat none; None where there are no such rows."""
-        return np.asarray(self.validated["twin"], dtype=bool) if "twin" in self.validated and self.validated["twin"].any() else None
+        return (
+            np.asarray(self.validated["twin"], dtype=bool)
+            if "twin" in self.validated and self.validated["twin"].any()
+            else None
+        )
 
     @cached_property
     def test_ids(self) -> list[str]:
@@ -80,7 +84,11 @@ class Truth:
         """Training features of the validated rows, in the order of `validated`."""
         public = Path(self.prepared.public)
         path = public / "train.csv"
-        frame = pd.read_csv(path, low_memory=False) if path.exists() else pd.read_parquet(public / "train.parquet")
+        frame = (
+            pd.read_csv(path, low_memory=False)
+            if path.exists()
+            else pd.read_parquet(public / "train.parquet")
+        )
         frame.index = pd.Index(frame[self.prepared.id].map(plain))
         drop = [self.prepared.id, *self.prepared.task.target]
         return frame.loc[self.validated_ids].drop(columns=drop).reset_index(drop=True)
@@ -130,7 +138,11 @@ def truth_of(prepared: Prepared) -> Truth:
 
 
 def problem(code: str, message: str, about: str = "") -> Problem:
-    return Problem(code=code, message=message, about=about) if about else Problem(code=code, message=message)
+    return (
+        Problem(code=code, message=message, about=about)
+        if about
+        else Problem(code=code, message=message)
+    )
 
 
 class Refused(Exception):
@@ -156,7 +168,10 @@ def earlier(known: Truth, path: str, name: str = "oof.csv") -> Array:
 
 def read_frame(path: Path, name: str, n_rows: int, columns: list[str]) -> pd.DataFrame:
     if path.stat().st_size > MAX_BYTES_PER_ROW * (n_rows + 10):
-        raise Refused("too_large", f"{name} is {path.stat().st_size / 2**20:.0f} MiB for {n_rows} expected rows; write one line per row")
+        raise Refused(
+            "too_large",
+            f"{name} is {path.stat().st_size / 2**20:.0f} MiB for {n_rows} expected rows; write one line per row",
+        )
     try:
         with path.open(encoding="utf-8", newline="") as file:
             header = next(csv.reader(file), [])
@@ -164,7 +179,8 @@ def read_frame(path: Path, name: str, n_rows: int, columns: list[str]) -> pd.Dat
         raise Refused("not_text", f"{name} is not a UTF-8 csv file ({error})") from error
     if header != columns:
         raise Refused(
-            "wrong_columns", f"{name} has the columns {header[:8]}, it should have exactly {columns[:8]}{' …' if len(columns) > 8 else ''}"
+            "wrong_columns",
+            f"{name} has the columns {header[:8]}, it should have exactly {columns[:8]}{' …' if len(columns) > 8 else ''}",
         )
     try:
         return pd.read_csv(path, dtype={columns[0]: str}, low_memory=False)
@@ -183,11 +199,15 @@ def aligned(frame: pd.DataFrame, name: str, ids: list[str], prepared: Prepared) 
     rows = pd.Index(keys).get_indexer(pd.Index(ids))
     if missing := [ids[place] for place in np.flatnonzero(rows < 0)]:
         raise Refused(
-            "missing_rows", f"{name} lacks {len(missing)} of {len(ids)} rows (e.g. id {missing[0]!r}); predict every row that is asked for"
+            "missing_rows",
+            f"{name} lacks {len(missing)} of {len(ids)} rows (e.g. id {missing[0]!r}); predict every row that is asked for",
         )
     unknown = len(frame) - len(ids)
     if unknown:
-        raise Refused("unknown_ids", f"{name} has {unknown} rows that were not asked for; write exactly the rows of the script contract")
+        raise Refused(
+            "unknown_ids",
+            f"{name} has {unknown} rows that were not asked for; write exactly the rows of the script contract",
+        )
     return frame[prepared.columns[1:]].take(rows)
 
 
@@ -205,16 +225,28 @@ def converted(known: Truth, values: pd.DataFrame, name: str) -> Array:
         codes = known.coded(values.iloc[:, 0].map(plain))
         if np.isnan(codes).any():
             bad = values.iloc[int(np.flatnonzero(np.isnan(codes))[0]), 0]
-            raise Refused("unknown_label", f"{name} predicts {bad!r}, which is no class; write one of {known.labels[:10]}")
+            raise Refused(
+                "unknown_label",
+                f"{name} predicts {bad!r}, which is no class; write one of {known.labels[:10]}",
+            )
         return codes
     try:
         numbers = values.to_numpy(dtype=float)
     except (ValueError, TypeError) as error:
-        raise Refused("not_numeric", f"{name} holds predictions that are not numbers ({str(error)[:100]})") from error
+        raise Refused(
+            "not_numeric", f"{name} holds predictions that are not numbers ({str(error)[:100]})"
+        ) from error
     if not np.isfinite(numbers).all():
         n_bad = int((~np.isfinite(numbers)).any(axis=1).sum())
-        raise Refused("nan", f"{name} has NaN or infinite predictions in {n_bad} rows; impute missing values before predicting")
-    if needs == "probability" and known.metric.name != "auc" and (numbers.min() < -1e-9 or numbers.max() > 1 + 1e-9):
+        raise Refused(
+            "nan",
+            f"{name} has NaN or infinite predictions in {n_bad} rows; impute missing values before predicting",
+        )
+    if (
+        needs == "probability"
+        and known.metric.name != "auc"
+        and (numbers.min() < -1e-9 or numbers.max() > 1 + 1e-9)
+    ):
         raise Refused(
             "not_probability",
             f"{name} has values outside 0..1 ({numbers.min():.3g} to {numbers.max():.3g}); {known.metric.name} needs probabilities",

@@ -25,7 +25,9 @@ class Example:
 
     line: str
     metric: str
-    make: Callable[[np.random.Generator], tuple[pd.DataFrame, Any]]  # frame with a column `id`, mask of the test rows
+    make: Callable[
+        [np.random.Generator], tuple[pd.DataFrame, Any]
+    ]  # frame with a column `id`, mask of the test rows
     target: str
     text: str
     split: str = "auto"
@@ -53,7 +55,9 @@ def with_id(frame: pd.DataFrame) -> pd.DataFrame:
 def whole(frame: pd.DataFrame) -> pd.DataFrame:
     """Floats that are whole numbers become integers, as a person would have written them."""
     for name in frame.select_dtypes("float"):
-        if (frame[name].dropna() == frame[name].dropna().round()).all() and not frame[name].isna().any():
+        if (frame[name].dropna() == frame[name].dropna().round()).all() and not frame[
+            name
+        ].isna().any():
             frame[name] = frame[name].astype(int)
     return frame
 
@@ -63,13 +67,17 @@ def modechoice(rng: np.random.Generator) -> tuple[pd.DataFrame, Any]:
     frame["mode"] = frame["mode"].map({1: "air", 2: "train", 3: "bus", 4: "car"})
     people = rng.permutation(frame["person"].unique())
     test = frame["person"].isin(people[: int(0.4 * len(people))])
-    return with_id(frame[[column for column in frame if column != "choice"] + ["choice"]]), test.to_numpy()
+    return with_id(
+        frame[[column for column in frame if column != "choice"] + ["choice"]]
+    ), test.to_numpy()
 
 
 def randhie(rng: np.random.Generator) -> tuple[pd.DataFrame, Any]:
     frame = statsmodels("randhie")
     frame = whole(frame.iloc[rng.choice(len(frame), 12_000, replace=False)].reset_index(drop=True))
-    return with_id(frame[[column for column in frame if column != "mdvis"] + ["mdvis"]]), drawn(12_000, 6_000, rng)
+    return with_id(frame[[column for column in frame if column != "mdvis"] + ["mdvis"]]), drawn(
+        12_000, 6_000, rng
+    )
 
 
 def fair(rng: np.random.Generator) -> tuple[pd.DataFrame, Any]:
@@ -81,7 +89,9 @@ def fair(rng: np.random.Generator) -> tuple[pd.DataFrame, Any]:
 def anes96(rng: np.random.Generator) -> tuple[pd.DataFrame, Any]:
     frame = statsmodels("anes96")
     frame["party"] = frame.pop("PID")
-    return with_id(whole(frame.drop(columns=["vote"], errors="ignore"))), drawn(len(frame), int(0.4 * len(frame)), rng)
+    return with_id(whole(frame.drop(columns=["vote"], errors="ignore"))), drawn(
+        len(frame), int(0.4 * len(frame)), rng
+    )
 
 
 def co2(rng: np.random.Generator) -> tuple[pd.DataFrame, Any]:
@@ -98,7 +108,9 @@ def digits(rng: np.random.Generator) -> tuple[pd.DataFrame, Any]:
 
     data = load_digits()
     rows = rng.choice(len(data.target), 1300, replace=False)
-    frame = pd.DataFrame(data.data[rows].astype(int), columns=[f"pixel_{i // 8}_{i % 8}" for i in range(64)])
+    frame = pd.DataFrame(
+        data.data[rows].astype(int), columns=[f"pixel_{i // 8}_{i % 8}" for i in range(64)]
+    )
     frame["digit"] = data.target[rows]
     return with_id(frame), drawn(1300, 700, rng)
 
@@ -115,7 +127,9 @@ def breast_cancer(rng: np.random.Generator) -> tuple[pd.DataFrame, Any]:
 def diabetes(rng: np.random.Generator) -> tuple[pd.DataFrame, Any]:
     from sklearn.datasets import load_diabetes
 
-    frame = load_diabetes(as_frame=True, scaled=False).frame.rename(columns={"target": "progression"})
+    frame = load_diabetes(as_frame=True, scaled=False).frame.rename(
+        columns={"target": "progression"}
+    )
     return with_id(frame), drawn(len(frame), int(0.4 * len(frame)), rng)
 
 
@@ -205,7 +219,9 @@ def write_task(example: Example, name: str, place: Path, rng: np.random.Generato
         place.mkdir(parents=True, exist_ok=True)
         private.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise TaskError(f"{place} cannot be written ({error.strerror}); choose another folder") from error
+        raise TaskError(
+            f"{place} cannot be written ({error.strerror}); choose another folder"
+        ) from error
     private.chmod(0o700)
     truth = [column for column in frame if str(column).startswith(TRUTH)]
     held = frame[test]
@@ -241,31 +257,45 @@ def score_private(task: str, answers: str, submission: str) -> float:
     metric = get_metric(spec.metric, spec.direction)
     truth, guess, target = read_table(Path(answers)), read_table(Path(submission)), spec.target[0]
     if target not in truth:
-        raise TaskError(f"{answers} has no column {target!r}, the task's target (it has {', '.join(map(str, truth.columns[:6]))})")
+        raise TaskError(
+            f"{answers} has no column {target!r}, the task's target (it has {', '.join(map(str, truth.columns[:6]))})"
+        )
     p = matched(spec, truth, guess, answers, submission)
     labels = sorted(read_table(Path(spec.train))[target].dropna().unique())
     if metric.needs == "probability" and spec.kind != "regression":
-        y = truth[target].map({label: index for index, label in enumerate(labels)}).to_numpy(dtype=float)
+        y = (
+            truth[target]
+            .map({label: index for index, label in enumerate(labels)})
+            .to_numpy(dtype=float)
+        )
         named = [plain(label) for label in labels]
         p = p[named] if set(named) <= set(p.columns) else p
-        return metric.score(y, p.to_numpy(dtype=float) if len(labels) > 2 else p.iloc[:, 0].to_numpy(dtype=float))
+        return metric.score(
+            y, p.to_numpy(dtype=float) if len(labels) > 2 else p.iloc[:, 0].to_numpy(dtype=float)
+        )
     if metric.needs in ("label", "ranking"):
         return metric.score(truth[target].to_numpy(), p.iloc[:, 0].to_numpy())
     return metric.score(truth[target].to_numpy(dtype=float), p.iloc[:, 0].to_numpy(dtype=float))
 
 
-def matched(spec: Task, truth: pd.DataFrame, guess: pd.DataFrame, answers: str, submission: str) -> pd.DataFrame:
+def matched(
+    spec: Task, truth: pd.DataFrame, guess: pd.DataFrame, answers: str, submission: str
+) -> pd.DataFrame:
     """The submission's predictions in the order of the answers: by id, or by place where the task has no ids."""
     if spec.id is None and len(truth) == len(guess):
         return guess.iloc[:, 1:]
     if spec.id is None or (spec.id not in truth and len(truth.columns) < 2):
         wanted = (
-            f"the ids in a column {spec.id!r}" if spec.id else f"one row for each of the {len(guess)} rows of the test table, in its order"
+            f"the ids in a column {spec.id!r}"
+            if spec.id
+            else f"one row for each of the {len(guess)} rows of the test table, in its order"
         )
         raise TaskError(f"{answers} cannot be matched with {submission}; it needs {wanted}")
     key = truth[spec.id if spec.id in truth else truth.columns[0]].map(plain)
     guess.index = pd.Index(guess.iloc[:, 0].map(plain))
     missing = set(key) - set(guess.index)
     if missing:
-        raise TaskError(f"{submission} lacks {len(missing)} of the ids in {answers} (e.g. {sorted(missing)[0]!r})")
+        raise TaskError(
+            f"{submission} lacks {len(missing)} of the ids in {answers} (e.g. {sorted(missing)[0]!r})"
+        )
     return guess.loc[list(key)].iloc[:, 1:]

@@ -15,7 +15,9 @@ from task.load.tables import read_table
 from task.types import Task, TaskError
 
 
-def init_task(folder: str, *, force: bool = False, target: str | None = None, hold_out: float | None = None) -> tuple[str, list[str]]:
+def init_task(
+    folder: str, *, force: bool = False, target: str | None = None, hold_out: float | None = None
+) -> tuple[str, list[str]]:
     """(path of task.yaml, what was chosen and why). Raises TaskError when the data leave something open.
 
     `hold_out`: share of a single table's rows that become the test table.
@@ -32,11 +34,15 @@ def init_task(folder: str, *, force: bool = False, target: str | None = None, ho
         keys = seen.keys | ({"target": target} if target else {})
         if keys:
             path.write_text(yaml.safe_dump(keys))
-        text, reasons = written(load_task(folder), root, seen.why | ({"target": "as you said"} if target else {}))
+        text, reasons = written(
+            load_task(folder), root, seen.why | ({"target": "as you said"} if target else {})
+        )
         reasons = told + reasons
         path.write_text(text)
     except OSError as error:
-        raise TaskError(f"{path} cannot be written ({error.strerror}); choose a folder that you may write to") from error
+        raise TaskError(
+            f"{path} cannot be written ({error.strerror}); choose a folder that you may write to"
+        ) from error
     except BaseException:
         path.unlink(missing_ok=True)
         if kept is not None:
@@ -55,37 +61,66 @@ def written(task: Task, root: Path, why_file: dict[str, str]) -> tuple[str, list
         ("name", task.name, "the folder's name"),
         ("train", relative(task.train, root), f"{len(train)} rows"),
         ("test", relative(task.test, root), f"{len(test)} rows"),
-        ("sample_submission", relative(task.sample_submission, root), "its columns and ids are the submission's form")
+        (
+            "sample_submission",
+            relative(task.sample_submission, root),
+            "its columns and ids are the submission's form",
+        )
         if task.sample_submission
         else ("", None, ""),
         ("id", task.id, "first column of the sample, or a column of unique values in both tables")
         if task.id
-        else ("# id", "none", "rows are numbered through train and test; submission.csv keeps the order of the test table"),
-        ("target", task.target[0] if len(task.target) == 1 else task.target, "in train but not in test"),
+        else (
+            "# id",
+            "none",
+            "rows are numbered through train and test; submission.csv keeps the order of the test table",
+        ),
+        (
+            "target",
+            task.target[0] if len(task.target) == 1 else task.target,
+            "in train but not in test",
+        ),
         ("kind", task.kind, f"{train[task.target[0]].nunique()} distinct values of the target"),
         ("metric", task.metric, f"{metric_why(task)}; others: {others}"),
         ("split", shown, why),
         ("n_folds", split.n_folds, "folds of the cross-validation"),
     ]
     lines = [
-        (key, value, f"{reason}; {why_file[key]}" if key in why_file and key != "target" else why_file.get(key, reason))
+        (
+            key,
+            value,
+            f"{reason}; {why_file[key]}"
+            if key in why_file and key != "target"
+            else why_file.get(key, reason),
+        )
         for key, value, reason in lines
     ]
     kept = [(key, value, reason) for key, value, reason in lines if key]
     text = "# Written by `gome init`; change what you know better.\n" + "".join(
         f"{key}: {inline(value)}  # {reason}\n" for key, value, reason in kept
     )
-    return text, [f"{key.removeprefix('# ')}: {value} ({reason.split('; others')[0]})" for key, value, reason in kept]
+    return text, [
+        f"{key.removeprefix('# ')}: {value} ({reason.split('; others')[0]})"
+        for key, value, reason in kept
+    ]
 
 
 def metric_why(task: Task) -> str:
     named = metric_named(task.description)
-    return "named in description.md" if named == task.metric else f"the default for {task.kind} where description.md names none"
+    return (
+        "named in description.md"
+        if named == task.metric
+        else f"the default for {task.kind} where description.md names none"
+    )
 
 
 def inline(value: object) -> str:
     """A value as YAML on one line: quoted where a name holds a colon, a hash or nothing but digits."""
-    return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6).removesuffix("\n").removesuffix("\n...")
+    return (
+        yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6)
+        .removesuffix("\n")
+        .removesuffix("\n...")
+    )
 
 
 def suits(needs: str, kind: str) -> bool:

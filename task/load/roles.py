@@ -27,19 +27,32 @@ class Roles:
 
 def find_roles(root: Path) -> Roles:
     """Raises TaskError where the folder holds no pair of training and test table."""
-    if find_table(root, "train", "training", "train_labels") and find_table(root, "test", "testing"):
+    if find_table(root, "train", "training", "train_labels") and find_table(
+        root, "test", "testing"
+    ):
         return Roles({}, {})
     columns = {path: [str(c) for c in read_table(path, n_rows=50).columns] for path in tables(root)}
     pairs = [
-        (one, two) for one, two in permutations(columns, 2) if 2 <= len(columns[two]) < len(columns[one]) and covers(columns, one, two)
+        (one, two)
+        for one, two in permutations(columns, 2)
+        if 2 <= len(columns[two]) < len(columns[one]) and covers(columns, one, two)
     ]
     if not pairs:
         raise TaskError(without_pair(root, list(columns)))
     train, test = max(pairs, key=lambda pair: (len(columns[pair[1]]), len(columns[pair[0]])))
     keys, why = {"train": name(train, root), "test": name(test, root)}, {}
-    why["train"] = f"it has {', '.join(c for c in columns[train] if c not in columns[test])} beyond the columns of {test.name}"
+    why["train"] = (
+        f"it has {', '.join(c for c in columns[train] if c not in columns[test])} beyond the columns of {test.name}"
+    )
     why["test"] = f"all its columns are in {train.name}"
-    sample = next((path for path in columns if path not in (train, test) and is_sample(columns, path, train, test)), None)
+    sample = next(
+        (
+            path
+            for path in columns
+            if path not in (train, test) and is_sample(columns, path, train, test)
+        ),
+        None,
+    )
     if sample and not find_table(root, *SAMPLES):
         keys["sample_submission"] = name(sample, root)
     return Roles(keys, why)
@@ -49,8 +62,14 @@ def tables(root: Path) -> list[Path]:
     """Tables in the folder, or, where there are none, in its only subfolders."""
     if not root.is_dir():
         raise TaskError(f"{root} is not a folder; give the folder that holds the task's data")
-    here = [path for path in sorted(root.iterdir()) if path.is_file() and path.name.endswith(FORMS) and not path.name.startswith(".")]
-    return here or [path for path in sorted(root.glob("*/*")) if path.is_file() and path.name.endswith(FORMS)]
+    here = [
+        path
+        for path in sorted(root.iterdir())
+        if path.is_file() and path.name.endswith(FORMS) and not path.name.startswith(".")
+    ]
+    return here or [
+        path for path in sorted(root.glob("*/*")) if path.is_file() and path.name.endswith(FORMS)
+    ]
 
 
 def covers(columns: dict[Path, list[str]], train: Path, test: Path) -> bool:
@@ -59,7 +78,11 @@ def covers(columns: dict[Path, list[str]], train: Path, test: Path) -> bool:
 
 def is_sample(columns: dict[Path, list[str]], path: Path, train: Path, test: Path) -> bool:
     first, *rest = columns[path]
-    return first in columns[test] and bool(rest) and all(c in columns[train] and c not in columns[test] for c in rest)
+    return (
+        first in columns[test]
+        and bool(rest)
+        and all(c in columns[train] and c not in columns[test] for c in rest)
+    )
 
 
 def name(path: Path, root: Path) -> str:
@@ -84,14 +107,18 @@ def hold_out(root: Path, share: float, target: str | None) -> list[str]:
     if len(found) != 1:
         raise TaskError(f"{root} holds {len(found)} tables; --hold-out parts a single one")
     if not 0 < share < 1:
-        raise TaskError(f"--hold-out {share}: give a share of the rows between 0 and 1, such as 0.2")
+        raise TaskError(
+            f"--hold-out {share}: give a share of the rows between 0 and 1, such as 0.2"
+        )
     frame = read_table(found[0])
     chosen, why = guess_target(frame, target, found[0])
     if "id" not in frame:
         frame.insert(0, "id", np.arange(len(frame)))
     held = np.random.default_rng(SEED).random(len(frame)) < share
     if not held.any() or held.all():
-        raise TaskError(f"{found[0]} has {len(frame)} rows; --hold-out {share} leaves one side empty, give another share")
+        raise TaskError(
+            f"{found[0]} has {len(frame)} rows; --hold-out {share} leaves one side empty, give another share"
+        )
     private = root.with_name(root.name + "-private")
     private.mkdir(exist_ok=True)
     private.chmod(0o700)

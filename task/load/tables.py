@@ -38,12 +38,16 @@ def find_table(folder: Path, *names: str) -> Path | None:
 def read_table(path: Path, *, n_rows: int | None = None) -> pd.DataFrame:
     """The table in a file. Raises TaskError, a sentence, when the file is not what its name says."""
     if not path.is_file():
-        raise TaskError(f"{path} does not exist; put the table there or name another file in task.yaml")
+        raise TaskError(
+            f"{path} does not exist; put the table there or name another file in task.yaml"
+        )
     try:
         return parse(path, n_rows)
     except (ValueError, OSError, UnicodeError, zipfile.BadZipFile, EOFError) as error:
         what = foreign(path) or f"unreadable ({str(error).splitlines()[0][:120]})"
-        raise TaskError(f"{path} is {what}, not a {kind(path)} table; replace it or name another file in task.yaml") from error
+        raise TaskError(
+            f"{path} is {what}, not a {kind(path)} table; replace it or name another file in task.yaml"
+        ) from error
 
 
 def parse(path: Path, n_rows: int | None) -> pd.DataFrame:
@@ -60,11 +64,20 @@ def parse(path: Path, n_rows: int | None) -> pd.DataFrame:
     return from_text(path, form, n_rows, compression)
 
 
-def from_text(source: Path | io.BytesIO, form: str, n_rows: int | None, compression: Any = None) -> pd.DataFrame:
+def from_text(
+    source: Path | io.BytesIO, form: str, n_rows: int | None, compression: Any = None
+) -> pd.DataFrame:
     def read(mark: str, decimal: str = ".") -> pd.DataFrame:
         if isinstance(source, io.BytesIO):
             source.seek(0)
-        return pd.read_csv(source, sep=mark, decimal=decimal, nrows=n_rows, compression=compression, low_memory=False)
+        return pd.read_csv(
+            source,
+            sep=mark,
+            decimal=decimal,
+            nrows=n_rows,
+            compression=compression,
+            low_memory=False,
+        )
 
     mark = "\t" if form == "tsv" else ","
     frame = read(mark)
@@ -86,9 +99,15 @@ def other_separator(frame: pd.DataFrame) -> str | None:
 
 def decimal_commas(frame: pd.DataFrame) -> bool:
     """Whether numbers are written as 3,14: some text column holds nothing else, and no column has decimal points."""
-    if any(pd.api.types.is_float_dtype(kind) and (frame[name].dropna() % 1 != 0).any() for name, kind in frame.dtypes.items()):
+    if any(
+        pd.api.types.is_float_dtype(kind) and (frame[name].dropna() % 1 != 0).any()
+        for name, kind in frame.dtypes.items()
+    ):
         return False
-    texts = [frame[name].dropna().head(200).astype(str).str.strip() for name in frame.select_dtypes("object")]
+    texts = [
+        frame[name].dropna().head(200).astype(str).str.strip()
+        for name in frame.select_dtypes("object")
+    ]
     return any(len(text) and text.str.fullmatch(DECIMAL_COMMA).all() for text in texts)
 
 
@@ -96,7 +115,10 @@ def from_zip(path: Path, n_rows: int | None) -> pd.DataFrame:
     """The one table inside a zip; names inside are never used as paths, and a bomb is refused by its declared size."""
     with zipfile.ZipFile(path) as archive:
         inside = [
-            info for info in archive.infolist() if Path(info.filename).suffix in SUFFIXES and not Path(info.filename).name.startswith(".")
+            info
+            for info in archive.infolist()
+            if Path(info.filename).suffix in SUFFIXES
+            and not Path(info.filename).name.startswith(".")
         ]
         if len(inside) != 1:
             raise ValueError(f"{len(inside)} tables inside")

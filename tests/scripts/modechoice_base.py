@@ -20,4 +20,6 @@ oof = pd.DataFrame({"id": train["id"], "choice": 0.0})
 for k in sorted(set(fold) - {-1}):
     oof.loc[fold == k, "choice"] = predict(train[fold != k], train[fold == k])
 oof[fold >= 0].to_csv("oof.csv", index=False)
-pd.DataFrame({"id": test["id"], "choice": predict(train, test)}).to_csv("submission.csv", index=False)
+pd.DataFrame({"id": test["id"], "choice": predict(train, test)}).to_csv(
+    "submission.csv", index=False
+)

@@ -11,7 +11,13 @@ fold = train["id"].map(pd.read_csv("input/folds.csv").set_index("id")["fold"])
 
 
 def features(rows):
-    return pd.concat([rows[["ttme", "invc", "invt", "gc", "hinc", "psize"]], pd.get_dummies(rows["mode"], dtype=float)], axis=1)
+    return pd.concat(
+        [
+            rows[["ttme", "invc", "invt", "gc", "hinc", "psize"]],
+            pd.get_dummies(rows["mode"], dtype=float),
+        ],
+        axis=1,
+    )
 
 
 def predict(fit, rows):
@@ -23,4 +29,6 @@ oof = pd.DataFrame({"id": train["id"], "choice": 0.0})
 for k in sorted(set(fold) - {-1}):
     oof.loc[fold == k, "choice"] = predict(train[fold != k], train[fold == k])
 oof[fold >= 0].to_csv("oof.csv", index=False)
-pd.DataFrame({"id": test["id"], "choice": predict(train, test)}).to_csv("submission.csv", index=False)
+pd.DataFrame({"id": test["id"], "choice": predict(train, test)}).to_csv(
+    "submission.csv", index=False
+)

@@ -61,7 +61,9 @@ def to_review(answer: BaseModel, brief: Brief) -> Review:
     assert isinstance(answer, ReviewAnswer) and isinstance(brief, ReviewBrief)
     code = squeezed(brief.script)
     found = [line(reason, 400) for reason in answer.reasons[:6] if quotes_code(reason, code)]
-    return Review(aligned=answer.aligned or not found, leaks=answer.leaks and bool(found), reasons=found)
+    return Review(
+        aligned=answer.aligned or not found, leaks=answer.leaks and bool(found), reasons=found
+    )
 
 
 def quotes_code(reason: str, code: str) -> bool:
@@ -74,15 +76,25 @@ def drafted(answer: DraftAnswer) -> Solution:
     script = whole(answer.script)
     if problem := check_script(script):
         raise AnswerError(problem)
-    return Solution(script=script, summary=line(answer.summary or answer.approach or "a first solution", 160))
+    return Solution(
+        script=script, summary=line(answer.summary or answer.approach or "a first solution", 160)
+    )
 
 
 def diagnosed(answer: DiagnoseAnswer, brief: Brief) -> Diagnosis:
     cites = Citations(brief)
-    observations = [Observation(text=line(item.text, 400), cites=cites.kept(item.cites)) for item in answer.observations[:N_OBSERVATIONS]]
-    hypotheses = [hypothesis(item, f"h{index}", cites) for index, item in enumerate(answer.hypotheses[:N_HYPOTHESES], 1)]
+    observations = [
+        Observation(text=line(item.text, 400), cites=cites.kept(item.cites))
+        for item in answer.observations[:N_OBSERVATIONS]
+    ]
+    hypotheses = [
+        hypothesis(item, f"h{index}", cites)
+        for index, item in enumerate(answer.hypotheses[:N_HYPOTHESES], 1)
+    ]
     if not observations and not hypotheses:
-        raise AnswerError("The answer holds neither observations nor hypotheses. Read the evidence again and answer with both.")
+        raise AnswerError(
+            "The answer holds neither observations nor hypotheses. Read the evidence again and answer with both."
+        )
     bare = sum(not item.cites for item in observations)
     notes = cites.notes + ([f"{bare} observations cite no evidence"] if bare else [])
     return Diagnosis(
@@ -123,8 +135,13 @@ class Citations:
 
     def kept(self, cites: Sequence[str]) -> list[str]:
         given = [part.strip(" []`'\"") for cite in cites[:20] for part in cite.split(",")]
-        paths = [self.known.get(cite.casefold()) or self.known.get(f"{cite.casefold()}]") for cite in given]
-        self.unknown += [line(cite, 40) for cite, path in zip(given, paths, strict=True) if path is None and cite]
+        paths = [
+            self.known.get(cite.casefold()) or self.known.get(f"{cite.casefold()}]")
+            for cite in given
+        ]
+        self.unknown += [
+            line(cite, 40) for cite, path in zip(given, paths, strict=True) if path is None and cite
+        ]
         return list(dict.fromkeys(path for path in paths if path))[:N_CITES]
 
     @property
@@ -138,10 +155,16 @@ def updated(answer: UpdateAnswer, brief: UpdateBrief) -> Solution:
     summary = line(answer.summary or (acted.statement if acted else "a change of the script"), 160)
     changed = bool(answer.edits or answer.script.strip())
     if answer.ensemble and not changed:
-        return Solution(script="", ensemble=blendable(answer.ensemble, brief), summary=summary, hypothesis=acted)
+        return Solution(
+            script="", ensemble=blendable(answer.ensemble, brief), summary=summary, hypothesis=acted
+        )
     if answer.take_from and not changed:
-        return Solution(script="", take_from=askable(answer.take_from, brief), summary=summary, hypothesis=acted)
-    return Solution(script=edited(brief.script, answer.edits, answer.script), summary=summary, hypothesis=acted)
+        return Solution(
+            script="", take_from=askable(answer.take_from, brief), summary=summary, hypothesis=acted
+        )
+    return Solution(
+        script=edited(brief.script, answer.edits, answer.script), summary=summary, hypothesis=acted
+    )
 
 
 def chosen(answer: UpdateAnswer, brief: UpdateBrief) -> Hypothesis | None:
@@ -156,7 +179,10 @@ def chosen(answer: UpdateAnswer, brief: UpdateBrief) -> Hypothesis | None:
 
 def named(answer: UpdateAnswer, brief: UpdateBrief) -> Hypothesis | None:
     """The diagnosis's hypothesis that the answer names, by id or by its words."""
-    key, words = answer.chosen.strip(" []`'\"").casefold(), answer.hypothesis.statement.strip().casefold()
+    key, words = (
+        answer.chosen.strip(" []`'\"").casefold(),
+        answer.hypothesis.statement.strip().casefold(),
+    )
     found = brief.diagnosis.hypotheses
     return next((item for item in found if item.id.casefold() == key), None) or next(
         (item for item in found if words and item.statement.casefold() == words), None
@@ -177,9 +203,13 @@ def askable(names: Sequence[str], brief: UpdateBrief) -> list[str]:
     """Ids whose scripts may be asked for, once."""
     shown = {quote.attempt for quote in brief.quotes if quote.what == "script"}
     if not brief.may_ask:
-        raise AnswerError("No further scripts can be shown now. Answer with edits of the script, or with the whole new script.")
+        raise AnswerError(
+            "No further scripts can be shown now. Answer with edits of the script, or with the whole new script."
+        )
     facts = [*brief.history, *brief.path, *brief.others, *brief.members]
-    allowed = {fact.attempt for fact in facts} | {hint.attempt for hint in brief.hints if hint.attempt}
+    allowed = {fact.attempt for fact in facts} | {
+        hint.attempt for hint in brief.hints if hint.attempt
+    }
     found = list(dict.fromkeys(name.strip() for name in names if name.strip() in allowed - shown))
     if not found:
         raise AnswerError(
@@ -201,12 +231,20 @@ def repaired(answer: RepairAnswer, brief: RepairBrief) -> Solution:
 def edited(script: str, edits: Sequence[EditAnswer], full: str) -> str:
     """The new script: by edits, or the whole file where one is given and no edits are (or they do not apply)."""
     if not edits and not full.strip():
-        raise AnswerError("The answer changes nothing: give `edits` of the script, or the whole new file in `script`.")
+        raise AnswerError(
+            "The answer changes nothing: give `edits` of the script, or the whole new file in `script`."
+        )
     try:
-        new = apply(script, [Edit(edit.search, edit.replace) for edit in edits]) if edits else whole(full)
+        new = (
+            apply(script, [Edit(edit.search, edit.replace) for edit in edits])
+            if edits
+            else whole(full)
+        )
     except EditError as error:
         if not full.strip() or check_script(whole(full)):
-            raise AnswerError(f"The edits do not apply, so nothing was changed.\n\n{error}") from error
+            raise AnswerError(
+                f"The edits do not apply, so nothing was changed.\n\n{error}"
+            ) from error
         new = whole(full)
     if problem := check_script(new):
         raise AnswerError(problem)

@@ -15,7 +15,9 @@ from typing import NamedTuple
 MAX_EDITS = 40
 MAX_SCRIPT_CHARS = 400_000
 MAX_LINES = 8_000
-FUZZY_WORK = 60_000  # lines of the script x lines of the search; beyond it only exact lines are compared
+FUZZY_WORK = (
+    60_000  # lines of the script x lines of the search; beyond it only exact lines are compared
+)
 ALIKE = 0.9  # mean likeness of lines from which a place is taken for the one meant
 MAX_LINE = 400
 MARGIN = 0.06  # by which it must exceed every other place
@@ -55,7 +57,9 @@ class EditError(AnswerError):
 def apply(script: str, edits: Sequence[Edit]) -> str:
     """The script after all edits, in order. Raises EditError, which names every edit that failed."""
     if len(script) > MAX_SCRIPT_CHARS or len(edits) > MAX_EDITS:
-        raise EditError(f"At most {MAX_EDITS} edits of a script of at most {MAX_SCRIPT_CHARS} characters; give the whole script instead.")
+        raise EditError(
+            f"At most {MAX_EDITS} edits of a script of at most {MAX_SCRIPT_CHARS} characters; give the whole script instead."
+        )
     text, misses = unified(script), []
     for number, edit in enumerate(edits, 1):
         try:
@@ -65,7 +69,9 @@ def apply(script: str, edits: Sequence[Edit]) -> str:
     if misses:
         raise EditError("\n\n".join(misses[:3]))
     if text == unified(script):
-        raise EditError("The edits leave the script as it was; change something or give the whole new script.")
+        raise EditError(
+            "The edits leave the script as it was; change something or give the whole new script."
+        )
     return text
 
 
@@ -82,16 +88,22 @@ def one(text: str, edit: Edit) -> str:
 def check(edit: Edit) -> None:
     """What no place can fit."""
     if not edit.search.strip():
-        raise EditError("`search` is empty. Quote the lines to be replaced; to insert, quote the line before and repeat it in `replace`.")
+        raise EditError(
+            "`search` is empty. Quote the lines to be replaced; to insert, quote the line before and repeat it in `replace`."
+        )
     if elided(edit.search) or elided(edit.replace):
-        raise EditError("`...` stands for lines left out. Quote every line in full, or make several small edits.")
+        raise EditError(
+            "`...` stands for lines left out. Quote every line in full, or make several small edits."
+        )
     if edit.search == edit.replace:
         raise EditError("`search` and `replace` are the same; nothing would change.")
 
 
 def elided(text: str) -> bool:
     """Does a line say that others were left out? (A lone `...` inside a body is Python; as a comment it is not.)"""
-    return any(ELISION.match(line) and line.strip() != "..." for line in text.split("\n")) or bool(re.search(r"(?m)^\.\.\.$", text))
+    return any(ELISION.match(line) and line.strip() != "..." for line in text.split("\n")) or bool(
+        re.search(r"(?m)^\.\.\.$", text)
+    )
 
 
 def locate(lines: list[str], search: list[str]) -> Place:
@@ -129,7 +141,9 @@ def fuzzy(kept: list[str], wanted: list[str]) -> int | None:
     n = len(wanted)
     if n > len(kept) or len(kept) * n > FUZZY_WORK:
         return None
-    scored = sorted(((likeness(kept[at : at + n], wanted), at) for at in candidates(kept, wanted)), reverse=True)
+    scored = sorted(
+        ((likeness(kept[at : at + n], wanted), at) for at in candidates(kept, wanted)), reverse=True
+    )
     if not scored or scored[0][0] < ALIKE:
         return None
     best, at = scored[0]
@@ -142,7 +156,11 @@ def candidates(kept: list[str], wanted: list[str]) -> list[int]:
     n, have = len(wanted), Counter(wanted)
     if n <= 3:
         return list(range(len(kept) - n + 1))
-    return [at for at in range(len(kept) - n + 1) if sum((Counter(kept[at : at + n]) & have).values()) >= n // 3]
+    return [
+        at
+        for at in range(len(kept) - n + 1)
+        if sum((Counter(kept[at : at + n]) & have).values()) >= n // 3
+    ]
 
 
 def likeness(these: Sequence[str], those: Sequence[str]) -> float:
@@ -156,7 +174,9 @@ def likeness(these: Sequence[str], those: Sequence[str]) -> float:
 
 
 def ratio(one_line: str, other: str) -> float:
-    if max(len(one_line), len(other)) > MAX_LINE:  # beyond it only equal lines are alike: comparing is quadratic
+    if (
+        max(len(one_line), len(other)) > MAX_LINE
+    ):  # beyond it only equal lines are alike: comparing is quadratic
         return 0.0
     matcher = difflib.SequenceMatcher(None, one_line, other, autojunk=False)
     return matcher.ratio() if matcher.quick_ratio() > 0.6 else 0.0
@@ -167,9 +187,7 @@ def ratio(one_line: str, other: str) -> float:
 
 def ambiguous(starts: list[int], wanted: list[str]) -> str:
     places = ", ".join(str(start + 1) for start in starts[:6])
-    return (
-        f"`search` fits {len(starts)} places (lines {places}). Quote more lines around it, so that one place alone fits.\n{quoted(wanted)}"
-    )
+    return f"`search` fits {len(starts)} places (lines {places}). Quote more lines around it, so that one place alone fits.\n{quoted(wanted)}"
 
 
 def missed(lines: list[str], wanted: list[str]) -> str:
@@ -188,7 +206,11 @@ def nearest(lines: list[str], wanted: list[str]) -> int | None:
     best, at = 0.0, None
     for number, line in enumerate(lines[:2000]):
         matcher = difflib.SequenceMatcher(None, squeezed(line)[:200], aim, autojunk=False)
-        if matcher.real_quick_ratio() > best and matcher.quick_ratio() > best and (score := matcher.ratio()) > best:
+        if (
+            matcher.real_quick_ratio() > best
+            and matcher.quick_ratio() > best
+            and (score := matcher.ratio()) > best
+        ):
             best, at = score, number
     return max(0, at - wanted.index(key)) if at is not None and best > 0.5 else None
 
@@ -203,7 +225,9 @@ def quoted(lines: list[str]) -> str:
 
 def unified(text: str) -> str:
     """One kind of line end, no byte order mark, blanks that only look like a space as spaces."""
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
+    return (
+        text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
+    )
 
 
 def squeezed(line: str) -> str:
@@ -229,4 +253,6 @@ def shifted(lines: list[str], by: int) -> list[str]:
     """Every line further in (or out) by so many columns."""
     if by == 0:
         return lines
-    return [" " * max(0, indent(line) + by) + line.lstrip() if line.strip() else line for line in lines]
+    return [
+        " " * max(0, indent(line) + by) + line.lstrip() if line.strip() else line for line in lines
+    ]

@@ -20,10 +20,18 @@ TOOL = "answer"
 def body(form: Form, schema: dict[str, Any]) -> dict[str, Any]:
     """What the form adds to the request. Schemas travel as plain dicts and unstrict: every server takes those."""
     if form == "json_schema":
-        return {"response_format": {"type": "json_schema", "json_schema": {"name": TOOL, "schema": schema}}}
+        return {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": TOOL, "schema": schema},
+            }
+        }
     if form == "function":
         function = {"name": TOOL, "description": "Give the answer.", "parameters": schema}
-        return {"tools": [{"type": "function", "function": function}], "tool_choice": {"type": "function", "function": {"name": TOOL}}}
+        return {
+            "tools": [{"type": "function", "function": function}],
+            "tool_choice": {"type": "function", "function": {"name": TOOL}},
+        }
     return {"response_format": {"type": "json_object"}} if form == "json_mode" else {}
 
 
@@ -52,7 +60,11 @@ def known_file() -> Path:
 def known_form(endpoint: Endpoint) -> Form:
     """The best form not known to fail at this endpoint."""
     entry = read().get(name(endpoint))
-    fresh = isinstance(entry, dict) and entry.get("form") in FORMS and time.time() - float(entry.get("t") or 0) < KEPT_S
+    fresh = (
+        isinstance(entry, dict)
+        and entry.get("form") in FORMS
+        and time.time() - float(entry.get("t") or 0) < KEPT_S
+    )
     return entry["form"] if fresh and entry else FORMS[0]
 
 
@@ -65,7 +77,9 @@ def remember(endpoint: Endpoint, form: Form) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-        temporary.write_text(json.dumps(table | {name(endpoint): {"form": form, "t": round(time.time())}}, indent=1))
+        temporary.write_text(
+            json.dumps(table | {name(endpoint): {"form": form, "t": round(time.time())}}, indent=1)
+        )
         temporary.replace(path)
     except OSError:
         return

@@ -38,10 +38,18 @@ def records(key: str) -> BeforeValidator:
     """A list of objects, though a model wrote one alone, a mapping of them, or plain texts for their main key."""
 
     def read(value: Any) -> Any:
-        if isinstance(value, dict) and key not in value and all(isinstance(item, dict) for item in value.values()):
+        if (
+            isinstance(value, dict)
+            and key not in value
+            and all(isinstance(item, dict) for item in value.values())
+        ):
             value = list(value.values())
         value = as_list(value)
-        return [{key: item} if isinstance(item, str) else item for item in value] if isinstance(value, list) else value
+        return (
+            [{key: item} if isinstance(item, str) else item for item in value]
+            if isinstance(value, list)
+            else value
+        )
 
     return BeforeValidator(read)
 
@@ -68,7 +76,12 @@ def one_of(*options: str, default: str, **also: str) -> BeforeValidator:
     def choose(value: Any) -> str:
         text = as_text(value).strip().lower()
         return next((option for option in options if option == text), None) or next(
-            (option for word, option in [*also.items(), *((o, o) for o in options)] if word in text), default
+            (
+                option
+                for word, option in [*also.items(), *((o, o) for o in options)]
+                if word in text
+            ),
+            default,
         )
 
     return BeforeValidator(choose)
@@ -80,13 +93,31 @@ Share = Annotated[float, BeforeValidator(as_share)]
 Flag = Annotated[bool, BeforeValidator(as_flag)]
 Part = Annotated[
     Component,
-    one_of("data", "features", "model", "ensemble", "workflow", default="model", feature="features", blend="ensemble", stack="ensemble"),
+    one_of(
+        "data",
+        "features",
+        "model",
+        "ensemble",
+        "workflow",
+        default="model",
+        feature="features",
+        blend="ensemble",
+        stack="ensemble",
+    ),
 ]
-Sign = Annotated[Literal["better", "none", "worse"], one_of("better", "none", "worse", default="better", neutral="none", zero="none")]
-Magnitude = Annotated[Size, one_of("small", "medium", "large", default="small", big="large", moderate="medium")]
-Cost = Annotated[Literal["low", "medium", "high"], one_of("low", "medium", "high", default="medium")]
+Sign = Annotated[
+    Literal["better", "none", "worse"],
+    one_of("better", "none", "worse", default="better", neutral="none", zero="none"),
+]
+Magnitude = Annotated[
+    Size, one_of("small", "medium", "large", default="small", big="large", moderate="medium")
+]
+Cost = Annotated[
+    Literal["low", "medium", "high"], one_of("low", "medium", "high", default="medium")
+]
 Action = Annotated[
-    Literal["choose", "modify", "create"], one_of("choose", "modify", "create", default="choose", new="create", adapt="modify")
+    Literal["choose", "modify", "create"],
+    one_of("choose", "modify", "create", default="choose", new="create", adapt="modify"),
 ]
 
 
@@ -115,11 +146,19 @@ class Answer(BaseModel):
         if not isinstance(given, dict):
             return given
         fields = cls.model_fields.keys()
-        names = fields | {other for name, others in SYNONYMS.items() if name in fields for other in others}
-        inner = [value for value in given.values() if isinstance(value, dict) and value.keys() & names]
+        names = fields | {
+            other for name, others in SYNONYMS.items() if name in fields for other in others
+        }
+        inner = [
+            value for value in given.values() if isinstance(value, dict) and value.keys() & names
+        ]
         if not given.keys() & names and len(inner) == 1:
             given = inner[0]
-        also = {name: next((given[key] for key in keys if key in given), None) for name, keys in SYNONYMS.items() if name in fields}
+        also = {
+            name: next((given[key] for key in keys if key in given), None)
+            for name, keys in SYNONYMS.items()
+            if name in fields
+        }
         return {name: value for name, value in also.items() if value is not None} | given
 
     @classmethod
@@ -132,10 +171,16 @@ def strict(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
     if "$ref" in node:
         inner = strict(defs[node["$ref"].rpartition("/")[2]], defs)
         return inner | ({"description": node["description"]} if "description" in node else {})
-    kept: dict[str, Any] = {key: node[key] for key in ("type", "description", "enum") if key in node}
+    kept: dict[str, Any] = {
+        key: node[key] for key in ("type", "description", "enum") if key in node
+    }
     if node.get("type") == "object":
         properties = {name: strict(value, defs) for name, value in node["properties"].items()}
-        return kept | {"properties": properties, "required": list(properties), "additionalProperties": False}
+        return kept | {
+            "properties": properties,
+            "required": list(properties),
+            "additionalProperties": False,
+        }
     return kept | {"items": strict(node["items"], defs)} if node.get("type") == "array" else kept
 
 
@@ -143,7 +188,8 @@ class DraftAnswer(Answer):
     """A first script."""
 
     approach: Text = Field(
-        "", description="2-5 sentences: what in the data decided the choices, and how this differs from the sibling traces"
+        "",
+        description="2-5 sentences: what in the data decided the choices, and how this differs from the sibling traces",
     )
     summary: Text = Field("", description="one line, at most 15 words: what the script is")
     script: Text = Field("", description="the complete Python file")
@@ -151,18 +197,25 @@ class DraftAnswer(Answer):
 
 class ObservationAnswer(Answer):
     text: Text = Field(description="one fact, with its numbers")
-    cites: Texts = Field(default_factory=list, description="ids of the evidence that shows it, e.g. E3")
+    cites: Texts = Field(
+        default_factory=list, description="ids of the evidence that shows it, e.g. E3"
+    )
 
 
 class HypothesisAnswer(Answer):
     challenge: Text = Field("", description="the root cause that it answers, one sentence")
-    statement: Text = Field(description="what to change and why it should help, at most two sentences")
+    statement: Text = Field(
+        description="what to change and why it should help, at most two sentences"
+    )
     component: Part = Field("model", description="what it changes")
     plan: Text = Field("", description="the edit, concretely: which lines, which values")
     expected: Sign = Field("better", description="predicted sign of the change of the score")
-    size: Magnitude = Field("small", description="predicted size: small 1-2 SE, medium 2-5 SE, large more")
+    size: Magnitude = Field(
+        "small", description="predicted size: small 1-2 SE, medium 2-5 SE, large more"
+    )
     confidence: Share = Field(
-        0.5, description="probability, 0.01-0.99, that the measured change has the predicted sign beyond the bar of acceptance"
+        0.5,
+        description="probability, 0.01-0.99, that the measured change has the predicted sign beyond the bar of acceptance",
     )
     cost: Cost = Field("medium", description="extra running time: low, medium or high")
     refuted_by: Text = Field("", description="the measured result that would show that it is wrong")
@@ -175,34 +228,54 @@ class DiagnoseAnswer(Answer):
     observations: Annotated[list[ObservationAnswer], records("text")] = Field(
         default_factory=list, description="3-8 facts read from the evidence, most telling first"
     )
-    causes: Texts = Field(default_factory=list, description="1-4 root causes that explain the observations, most important first")
+    causes: Texts = Field(
+        default_factory=list,
+        description="1-4 root causes that explain the observations, most important first",
+    )
     hypotheses: Annotated[list[HypothesisAnswer], records("statement")] = Field(
-        default_factory=list, description="exactly 3, best first; empty if nothing can be expected to help"
+        default_factory=list,
+        description="exactly 3, best first; empty if nothing can be expected to help",
     )
 
 
 class EditAnswer(Answer):
-    search: Text = Field(description="consecutive lines of the script, copied exactly, enough of them to fit one place alone")
+    search: Text = Field(
+        description="consecutive lines of the script, copied exactly, enough of them to fit one place alone"
+    )
     replace: Text = Field("", description="the lines to put in their place")
 
 
 class UpdateAnswer(Answer):
     """One hypothesis, turned into a change of the script."""
 
-    action: Action = Field("choose", description="choose: a hypothesis as it is; modify: one, changed; create: one of your own")
-    chosen: Text = Field("", description="id of the hypothesis that is chosen or modified; empty for create")
-    why: Text = Field("", description="1-3 sentences: why this one now, in the light of memory and history")
+    action: Action = Field(
+        "choose",
+        description="choose: a hypothesis as it is; modify: one, changed; create: one of your own",
+    )
+    chosen: Text = Field(
+        "", description="id of the hypothesis that is chosen or modified; empty for create"
+    )
+    why: Text = Field(
+        "", description="1-3 sentences: why this one now, in the light of memory and history"
+    )
     hypothesis: HypothesisAnswer = Field(
-        default_factory=lambda: HypothesisAnswer(statement=""), description="the hypothesis as it is now acted upon"
+        default_factory=lambda: HypothesisAnswer(statement=""),
+        description="the hypothesis as it is now acted upon",
     )
     take_from: Texts = Field(
-        default_factory=list, description="attempt ids whose exact scripts you must see first; then leave edits and script empty"
+        default_factory=list,
+        description="attempt ids whose exact scripts you must see first; then leave edits and script empty",
     )
     ensemble: Texts = Field(
-        default_factory=list, description="ids of attempts to blend instead of a script; then leave edits and script empty"
+        default_factory=list,
+        description="ids of attempts to blend instead of a script; then leave edits and script empty",
     )
-    edits: Annotated[list[EditAnswer], records("search")] = Field(default_factory=list, description="search/replace edits of the script")
-    script: Text = Field("", description="empty, or the whole new file where edits would touch most lines")
+    edits: Annotated[list[EditAnswer], records("search")] = Field(
+        default_factory=list, description="search/replace edits of the script"
+    )
+    script: Text = Field(
+        "", description="empty, or the whole new file where edits would touch most lines"
+    )
     summary: Text = Field("", description="one line, at most 15 words: what the script now is")
 
 
@@ -211,17 +284,30 @@ class RepairAnswer(Answer):
 
     cause: Text = Field("", description="one or two sentences: why it failed, from the evidence")
     fix: Text = Field("", description="one sentence: what is changed against it")
-    edits: Annotated[list[EditAnswer], records("search")] = Field(default_factory=list, description="search/replace edits of the script")
-    script: Text = Field("", description="empty, or the whole new file where edits would touch most lines")
+    edits: Annotated[list[EditAnswer], records("search")] = Field(
+        default_factory=list, description="search/replace edits of the script"
+    )
+    script: Text = Field(
+        "", description="empty, or the whole new file where edits would touch most lines"
+    )
     summary: Text = Field("", description="one line, at most 15 words: what the script is")
 
 
 class ReviewAnswer(Answer):
     """A judgement of the code alone."""
 
-    reasons: Texts = Field(default_factory=list, description="one sentence per finding, each quoting the line it rests on")
-    aligned: Flag = Field(True, description="the predictions are what the task's metric is computed from, on the fixed folds")
-    leaks: Flag = Field(False, description="a row's own label, or data from its validation fold, reaches the model that predicts it")
+    reasons: Texts = Field(
+        default_factory=list,
+        description="one sentence per finding, each quoting the line it rests on",
+    )
+    aligned: Flag = Field(
+        True,
+        description="the predictions are what the task's metric is computed from, on the fixed folds",
+    )
+    leaks: Flag = Field(
+        False,
+        description="a row's own label, or data from its validation fold, reaches the model that predicts it",
+    )
 
 
 SCHEMAS: dict[str, type[Answer]] = {

@@ -10,7 +10,11 @@ from typing import Any
 from reasoner.chat.answer.edits import MAX_SCRIPT_CHARS, Edit, elided
 
 FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})[ \t]*([\w+-]*)[^`]*")
-BLOCK = (re.compile(r"\s*<{5,}\s*SEARCH\b"), re.compile(r"\s*={5,}\s*"), re.compile(r"\s*>{5,}\s*REPLACE\b"))
+BLOCK = (
+    re.compile(r"\s*<{5,}\s*SEARCH\b"),
+    re.compile(r"\s*={5,}\s*"),
+    re.compile(r"\s*>{5,}\s*REPLACE\b"),
+)
 THOUGHT_END = re.compile(r"</(?:think|thinking|reasoning|thought)>", re.IGNORECASE)
 START = re.compile(r'^(?:#!|# -\*-|"""|\'\'\'|import \w|from [\w.]+ import )', re.MULTILINE)
 PYTHON = ("python", "py", "python3")
@@ -35,7 +39,11 @@ def check_script(text: str) -> str | None:
     if elided(text):
         return "A line says that code was left out. Give every line of the script."
     missing = [name for name in ("oof", "submission") if name not in text]
-    return f"The script never writes {' and '.join(f'{name}.csv' for name in missing)}; both files are required." if missing else None
+    return (
+        f"The script never writes {' and '.join(f'{name}.csv' for name in missing)}; both files are required."
+        if missing
+        else None
+    )
 
 
 def syntax(error: SyntaxError, text: str) -> str:
@@ -55,7 +63,9 @@ def extract_code(text: str) -> str | None:
     if (found := in_json(text)) is not None:
         return found
     found_fences = fences(text)
-    python = [body for language, body in found_fences if language in PYTHON] or [body for language, body in found_fences if not language]
+    python = [body for language, body in found_fences if language in PYTHON] or [
+        body for language, body in found_fences if not language
+    ]
     whole = [body for body in python if compiles(body)]
     if best := max(whole or python, key=len, default=None):
         return best.strip("\n") + "\n"
@@ -97,7 +107,14 @@ def in_json(text: str) -> str | None:
         return None
     if not isinstance(given, dict):
         return None
-    found = next((given[key] for key in ("script", "code", "solution", "python") if isinstance(given.get(key), str)), None)
+    found = next(
+        (
+            given[key]
+            for key in ("script", "code", "solution", "python")
+            if isinstance(given.get(key), str)
+        ),
+        None,
+    )
     return found if found and found.strip() else None
 
 
@@ -120,7 +137,9 @@ def extract_edits(text: str) -> list[Edit]:
 
 def from_text(text: str, given: dict[str, Any] | None = None) -> dict[str, Any] | None:
     """An answer whose code stands beside its JSON, or without any: SEARCH/REPLACE blocks, or a script. None: nothing at all."""
-    if given is not None and any(given.get(key) for key in ("script", "code", "edits", "take_from", "ensemble")):
+    if given is not None and any(
+        given.get(key) for key in ("script", "code", "edits", "take_from", "ensemble")
+    ):
         return given
     if edits := extract_edits(text):
         return {**(given or {}), "edits": [edit._asdict() for edit in edits]}

@@ -53,7 +53,9 @@ class Question(Generic[T]):
     schema: type[BaseModel]
     accept: Callable[[BaseModel], T]
     salt: str = ""
-    rescue: Callable[[str, dict[str, Any] | None], dict[str, Any] | None] = lambda text, given: given
+    rescue: Callable[[str, dict[str, Any] | None], dict[str, Any] | None] = lambda text, given: (
+        given
+    )
 
 
 @dataclass
@@ -94,7 +96,10 @@ class Talk(Generic[T]):
                 return found[0]
             if self.calls >= MAX_CALLS:
                 break
-        raise Unusable(f"{self.asker.endpoint.model} gave no usable answer in {self.calls} calls; the last: {self.problem}", self.usage)
+        raise Unusable(
+            f"{self.asker.endpoint.model} gave no usable answer in {self.calls} calls; the last: {self.problem}",
+            self.usage,
+        )
 
     async def in_form(self, form: forms.Form) -> tuple[T] | None:
         """The value in a tuple, or None where this form does not bring one."""
@@ -120,14 +125,27 @@ class Talk(Generic[T]):
                 mends += 1
                 self.problem = str(fault)
                 if mends > MAX_MENDS:
-                    raise Unusable(f"{self.asker.endpoint.model}: {self.problem}", self.usage) from fault
-            turns = [*messages, {"role": "assistant", "content": reply.content[:QUOTED] or "(nothing)"}, again(self.problem)]
+                    raise Unusable(
+                        f"{self.asker.endpoint.model}: {self.problem}", self.usage
+                    ) from fault
+            turns = [
+                *messages,
+                {"role": "assistant", "content": reply.content[:QUOTED] or "(nothing)"},
+                again(self.problem),
+            ]
         return None
 
     async def send(self, form: forms.Form, turns: list[Message]) -> Reply:
         asker = self.asker
         self.calls += 1
-        reply = await converse(asker.endpoint, turns, forms.body(form, self.schema), self.question.salt, asker.kept, asker.tell)
+        reply = await converse(
+            asker.endpoint,
+            turns,
+            forms.body(form, self.schema),
+            self.question.salt,
+            asker.kept,
+            asker.tell,
+        )
         self.usage += reply.usage
         return reply
 
@@ -153,11 +171,19 @@ class Talk(Generic[T]):
 
 def speaks_of_form(fault: Refused) -> bool:
     """Whether the endpoint complains of the form of the answer, or may (a bare `bad request` often means just that)."""
-    return not isinstance(fault, TooLong) and fault.parameter in (None, "response_format", "tools", "tool_choice")
+    return not isinstance(fault, TooLong) and fault.parameter in (
+        None,
+        "response_format",
+        "tools",
+        "tool_choice",
+    )
 
 
 def again(problem: str) -> Message:
-    return {"role": "user", "content": f"That answer cannot be used. {problem}\nGive the whole answer again, corrected."}
+    return {
+        "role": "user",
+        "content": f"That answer cannot be used. {problem}\nGive the whole answer again, corrected.",
+    }
 
 
 def missing(reply: Reply, cut: bool) -> str:

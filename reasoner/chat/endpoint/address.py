@@ -24,7 +24,9 @@ class Address:
     @property
     def secrets(self) -> tuple[str, ...]:
         parts = urlsplit(self.url)
-        return tuple(text for text in (self.key, parts.password, parts.username) if text and text != "none")
+        return tuple(
+            text for text in (self.key, parts.password, parts.username) if text and text != "none"
+        )
 
 
 def public_url(url: str | None) -> str | None:
@@ -48,7 +50,9 @@ def address(base_url: str | None, key_env: str) -> Address:
     shown = public_url(url) or url
     parts = urlsplit(shown)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ReasonerUnavailable(f"the endpoint {shown!r} is not a web address; --base-url wants one such as http://localhost:8000/v1")
+        raise ReasonerUnavailable(
+            f"the endpoint {shown!r} is not a web address; --base-url wants one such as http://localhost:8000/v1"
+        )
     known = next((text for text in given if "@" in text and public_url(text) == shown), "")
     url = _credentials.get(shown) or known or url
     key = os.environ.get(key_env, "").strip()

@@ -22,18 +22,36 @@ from reasoner.protocol import Usage
 class Exchanges(Protocol):
     """Where replies are kept."""
 
-    def find(self, endpoint: Endpoint, messages: list[Message], extra: dict[str, Any], salt: str) -> Reply | None: ...
+    def find(
+        self, endpoint: Endpoint, messages: list[Message], extra: dict[str, Any], salt: str
+    ) -> Reply | None: ...
 
-    def keep(self, endpoint: Endpoint, messages: list[Message], extra: dict[str, Any], salt: str, reply: Reply) -> None: ...
+    def keep(
+        self,
+        endpoint: Endpoint,
+        messages: list[Message],
+        extra: dict[str, Any],
+        salt: str,
+        reply: Reply,
+    ) -> None: ...
 
 
 class Nowhere:
     """Keeps nothing."""
 
-    def find(self, endpoint: Endpoint, messages: list[Message], extra: dict[str, Any], salt: str) -> Reply | None:
+    def find(
+        self, endpoint: Endpoint, messages: list[Message], extra: dict[str, Any], salt: str
+    ) -> Reply | None:
         return None
 
-    def keep(self, endpoint: Endpoint, messages: list[Message], extra: dict[str, Any], salt: str, reply: Reply) -> None:
+    def keep(
+        self,
+        endpoint: Endpoint,
+        messages: list[Message],
+        extra: dict[str, Any],
+        salt: str,
+        reply: Reply,
+    ) -> None:
         return None
 
 
@@ -44,7 +62,9 @@ class Folder:
         self.root = root
         self.only = only
 
-    def find(self, endpoint: Endpoint, messages: list[Message], extra: dict[str, Any], salt: str) -> Reply | None:
+    def find(
+        self, endpoint: Endpoint, messages: list[Message], extra: dict[str, Any], salt: str
+    ) -> Reply | None:
         path = self.root / f"{key(endpoint, messages, extra, salt)}.json"
         try:
             kept = json.loads(path.read_text())["reply"]
@@ -58,10 +78,22 @@ class Folder:
             return None  # damaged: asked anew and written over
         return Reply(**(kept | {"usage": Usage()}))
 
-    def keep(self, endpoint: Endpoint, messages: list[Message], extra: dict[str, Any], salt: str, reply: Reply) -> None:
+    def keep(
+        self,
+        endpoint: Endpoint,
+        messages: list[Message],
+        extra: dict[str, Any],
+        salt: str,
+        reply: Reply,
+    ) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
         name = key(endpoint, messages, extra, salt)
-        request = {"model": endpoint.model, "salt": salt, "messages": messages, **form(endpoint, extra)}
+        request = {
+            "model": endpoint.model,
+            "salt": salt,
+            "messages": messages,
+            **form(endpoint, extra),
+        }
         value = {"request": request, "reply": asdict(reply) | {"usage": reply.usage.model_dump()}}
         temporary = self.root / f".{name}.{os.getpid()}-{threading.get_ident()}.tmp"
         temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")

@@ -25,7 +25,9 @@ DROPPABLE = (
     "stream_options",
     "stream",
 )
-LONG = re.compile(r"context.{0,20}(length|window)|prompt is too long|too many (input )?tokens", re.IGNORECASE)
+LONG = re.compile(
+    r"context.{0,20}(length|window)|prompt is too long|too many (input )?tokens", re.IGNORECASE
+)
 QUOTA = re.compile(r"insufficient_quota|billing|credit", re.IGNORECASE)
 
 
@@ -43,17 +45,22 @@ def classify(error: Exception, endpoint: Endpoint) -> Fault:
 
     name = f"{endpoint.model} at {endpoint.address.shown}"
     if isinstance(error, openai.APITimeoutError | TimeoutError):
-        return Passing(f"{name}: no whole answer within {endpoint.options.answer_time_s:g} s (setting answer_time_s)")
+        return Passing(
+            f"{name}: no whole answer within {endpoint.options.answer_time_s:g} s (setting answer_time_s)"
+        )
     if isinstance(error, openai.APIStatusError):
         return of_status(error, endpoint, name)
     if isinstance(error, openai.APIConnectionError):
-        return Down(f"{endpoint.address.shown} cannot be reached ({reason(error, endpoint)}); is the server up and --base-url right?")
+        return Down(
+            f"{endpoint.address.shown} cannot be reached ({reason(error, endpoint)}); is the server up and --base-url right?"
+        )
     if isinstance(error, openai.APIError):
         return Passing(f"{name}: {said(error, endpoint)}")
     if isinstance(error, ValueError | KeyError | TypeError):
         text = masked(str(error), endpoint.address.secrets)
         return Passing(
-            f"{name}: its answer is no chat completion ({text}); does --base-url end as it should, mostly in /v1?", closed_after=True
+            f"{name}: its answer is no chat completion ({text}); does --base-url end as it should, mostly in /v1?",
+            closed_after=True,
         )
     return Passing(f"{name}: the answer broke off ({reason(error, endpoint)})")
 
@@ -63,13 +70,21 @@ def of_status(error: Any, endpoint: Endpoint, name: str) -> Fault:
     status, text = error.status_code, said(error, endpoint)
     where = endpoint.address
     if status == 401:
-        return Closed(f"{where.shown} refuses the API key (401: {text}); set {where.key_env} to a valid one")
+        return Closed(
+            f"{where.shown} refuses the API key (401: {text}); set {where.key_env} to a valid one"
+        )
     if status == 403:
-        return Closed(f"{where.shown} forbids this (403: {text}); the key may lack rights for {endpoint.model}")
+        return Closed(
+            f"{where.shown} forbids this (403: {text}); the key may lack rights for {endpoint.model}"
+        )
     if status == 404:
-        return Closed(f"{where.shown} knows no model {endpoint.model} (404: {text}); check --model, and that --base-url ends as it should")
+        return Closed(
+            f"{where.shown} knows no model {endpoint.model} (404: {text}); check --model, and that --base-url ends as it should"
+        )
     if status == 402 or (status == 429 and QUOTA.search(f"{getattr(error, 'code', '')} {text}")):
-        return Closed(f"{where.shown}: the account has no money left ({status}: {text}); add credit or use another key")
+        return Closed(
+            f"{where.shown}: the account has no money left ({status}: {text}); add credit or use another key"
+        )
     if status in (400, 413, 422):
         told = f"{name} refuses the request ({status}: {text})"
         return TooLong(told) if LONG.search(text) else Refused(told, parameter(error, text))
@@ -93,7 +108,9 @@ def said(error: Any, endpoint: Endpoint) -> str:
     body = getattr(error, "body", None)
     inner = body.get("error", body) if isinstance(body, dict) else body
     text = inner.get("message") or inner.get("detail") if isinstance(inner, dict) else inner
-    return masked(str(text or getattr(error, "message", "") or type(error).__name__), endpoint.address.secrets)[:240]
+    return masked(
+        str(text or getattr(error, "message", "") or type(error).__name__), endpoint.address.secrets
+    )[:240]
 
 
 def reason(error: BaseException, endpoint: Endpoint) -> str:

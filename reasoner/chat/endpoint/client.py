@@ -39,7 +39,9 @@ class Reply:
 class Endpoint:
     """A model by name. `left_out` are the parameters that it refused."""
 
-    def __init__(self, address: Address, model: str, options: Options, price: Price | None = None) -> None:
+    def __init__(
+        self, address: Address, model: str, options: Options, price: Price | None = None
+    ) -> None:
         self.address = address
         self.model = model
         self.options = options
@@ -52,8 +54,14 @@ class Endpoint:
         length = "max_completion_tokens" if "api.openai.com" in self.address.shown else "max_tokens"
         if length in self.left_out:
             length = "max_tokens" if length == "max_completion_tokens" else "max_completion_tokens"
-        given = {"temperature": options.temperature, "reasoning_effort": options.reasoning_effort, length: options.max_output_tokens}
-        chosen = {name: value for name, value in given.items() if value is not None} | options.extra_body
+        given = {
+            "temperature": options.temperature,
+            "reasoning_effort": options.reasoning_effort,
+            length: options.max_output_tokens,
+        }
+        chosen = {
+            name: value for name, value in given.items() if value is not None
+        } | options.extra_body
         return {name: value for name, value in chosen.items() if name not in self.left_out}
 
     async def send(self, messages: list[Message], extra: dict[str, Any]) -> Reply:
@@ -70,7 +78,9 @@ class Endpoint:
     def _client(self) -> Any:
         import openai
 
-        return openai.DefaultAsyncHttpxClient(timeout=openai.Timeout(self.options.answer_time_s, connect=CONNECT_S))
+        return openai.DefaultAsyncHttpxClient(
+            timeout=openai.Timeout(self.options.answer_time_s, connect=CONNECT_S)
+        )
 
     @property
     def _chat(self) -> ChatOpenAI:
@@ -120,6 +130,10 @@ def usage_of(message: AIMessage, asked: list[Message], answered: str, price: Pri
         n_input, n_output = counted["input_tokens"], counted["output_tokens"]
         n_cached = min(n_input, counted.get("input_token_details", {}).get("cache_read") or 0)
     else:
-        n_input, n_output, n_cached = sum(len(one["content"]) for one in asked) // 4, len(answered) // 4, 0
+        n_input, n_output, n_cached = (
+            sum(len(one["content"]) for one in asked) // 4,
+            len(answered) // 4,
+            0,
+        )
     usd = price.usd(n_input, n_cached, n_output) if price else None
     return Usage(calls=1, input_tokens=n_input, output_tokens=n_output, usd=usd)

@@ -34,7 +34,9 @@ class Passing(Fault):
     def __init__(self, text: str, wait_s: float | None = None, closed_after: bool = False) -> None:
         super().__init__(text)
         self.wait_s = wait_s
-        self.closed_after = closed_after  # when it does not pass: the run pauses rather than the step fails
+        self.closed_after = (
+            closed_after  # when it does not pass: the run pauses rather than the step fails
+        )
 
 
 class Down(Passing):

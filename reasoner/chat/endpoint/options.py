@@ -35,12 +35,18 @@ def models_by_verb(options: Options) -> dict[str, str]:
     """verb -> model name. Raises ValueError with one clear sentence."""
     general = [entry for entry in options.model if "=" not in entry]
     if len(general) > 1:
-        raise ValueError(f"--model was given {len(general)} times without a verb ({', '.join(general)}); use verb=model for the others")
+        raise ValueError(
+            f"--model was given {len(general)} times without a verb ({', '.join(general)}); use verb=model for the others"
+        )
     special = dict(entry.split("=", 1) for entry in options.model if "=" in entry)
     if unknown := sorted(set(special) - set(VERBS)):
-        raise ValueError(f"--model {unknown[0]}={special[unknown[0]]}: no such verb; the verbs are {', '.join(VERBS)}")
+        raise ValueError(
+            f"--model {unknown[0]}={special[unknown[0]]}: no such verb; the verbs are {', '.join(VERBS)}"
+        )
     if empty := sorted(verb for verb, name in special.items() if not name):
         raise ValueError(f"--model {empty[0]}=: name a model after the equals sign")
     if not general and (missing := [verb for verb in VERBS if verb not in special]):
-        raise ValueError(f"--model names none for {', '.join(missing)}; add a general one, such as --model gpt-5")
+        raise ValueError(
+            f"--model names none for {', '.join(missing)}; add a general one, such as --model gpt-5"
+        )
     return {verb: special.get(verb, general[0] if general else "") for verb in VERBS}

@@ -19,11 +19,15 @@ class Price(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     input: float = Field(ge=0)
     output: float = Field(ge=0)
-    cached: float | None = Field(None, ge=0, description="input that the endpoint had cached; empty: as other input")
+    cached: float | None = Field(
+        None, ge=0, description="input that the endpoint had cached; empty: as other input"
+    )
 
     def usd(self, n_input: int, n_cached: int, n_output: int) -> float:
         cached = self.input if self.cached is None else self.cached
-        return ((n_input - n_cached) * self.input + n_cached * cached + n_output * self.output) / 1e6
+        return (
+            (n_input - n_cached) * self.input + n_cached * cached + n_output * self.output
+        ) / 1e6
 
 
 Prices = dict[str, Price]
@@ -41,11 +45,15 @@ def read(path: Path) -> Prices:
     try:
         return TABLE.validate_python(yaml.safe_load(path.read_text()))
     except OSError as error:
-        raise ReasonerUnavailable(f"prices={path}: cannot be read ({error.strerror}); give a YAML or JSON file (docs/models.md)") from error
+        raise ReasonerUnavailable(
+            f"prices={path}: cannot be read ({error.strerror}); give a YAML or JSON file (docs/models.md)"
+        ) from error
     except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
         where = error.errors()[0] if isinstance(error, ValidationError) else None
         said = f"{'.'.join(map(str, where['loc']))}: {where['msg']}" if where else "not valid YAML"
-        raise ReasonerUnavailable(f"prices={path}: {said}; a line is `model: {{input: 1.25, output: 10}}` in $ per million") from error
+        raise ReasonerUnavailable(
+            f"prices={path}: {said}; a line is `model: {{input: 1.25, output: 10}}` in $ per million"
+        ) from error
 
 
 def price_of(model: str, table: Prices) -> Price | None:

@@ -14,12 +14,23 @@ from reasoner.chat.endpoint.faults import Closed, Down, Fault, Passing, Refused
 MAX_WAIT_S = 300.0  # a longer wait that an endpoint asks for pauses the run
 STEP_MAX_S = 60.0
 TOLD_S = 5.0  # shorter waits are not worth a line
-FORM = ("response_format", "tools", "tool_choice")  # refused ones are the business of the form of the answer, not ours
+FORM = (
+    "response_format",
+    "tools",
+    "tool_choice",
+)  # refused ones are the business of the form of the answer, not ours
 
 Tell = Callable[[str], None]
 
 
-async def converse(endpoint: Endpoint, messages: list[Message], extra: dict[str, Any], salt: str, kept: Exchanges, tell: Tell) -> Reply:
+async def converse(
+    endpoint: Endpoint,
+    messages: list[Message],
+    extra: dict[str, Any],
+    salt: str,
+    kept: Exchanges,
+    tell: Tell,
+) -> Reply:
     """A reply, from the cache where it is kept. Raises Closed, Down, Passing (patience is at an end) or Refused."""
     if (known := kept.find(endpoint, messages, extra, salt)) is not None:
         return known

@@ -28,7 +28,10 @@ Found = Iterator[tuple[str, str]]
 
 
 def numbered(prefix: str, found: Found) -> list[Item]:
-    return [Item(f"{prefix}{index}", path, line(text, 420)) for index, (path, text) in enumerate(found, 1)]
+    return [
+        Item(f"{prefix}{index}", path, line(text, 420))
+        for index, (path, text) in enumerate(found, 1)
+    ]
 
 
 def known(brief: Brief) -> dict[str, str]:
@@ -39,9 +42,15 @@ def known(brief: Brief) -> dict[str, str]:
     if isinstance(brief, DiagnoseBrief) and brief.last:
         items += evidence_items(brief.last, "L")
     if isinstance(brief, UpdateBrief):
-        items += [Item(f"M{index}", f"memory:{hint.id}", "") for index, hint in enumerate(brief.hints, 1)]
+        items += [
+            Item(f"M{index}", f"memory:{hint.id}", "") for index, hint in enumerate(brief.hints, 1)
+        ]
     attempts = {fact.attempt for fact in [*brief.history, *brief.path, *brief.others]}
-    return {item.id: item.path for item in items} | {item.path: item.path for item in items} | {name: name for name in attempts}
+    return (
+        {item.id: item.path for item in items}
+        | {item.path: item.path for item in items}
+        | {name: name for name in attempts}
+    )
 
 
 # evidence
@@ -53,11 +62,17 @@ def evidence_items(evidence: dict[str, Any], prefix: str = "E") -> list[Item]:
 
 def _evidence(evidence: dict[str, Any]) -> Found:
     order = list(READERS)  # the score first, then what explains it; what nobody knows comes last
-    for key, value in sorted(evidence.items(), key=lambda item: order.index(item[0]) if item[0] in READERS else len(order)):
+    for key, value in sorted(
+        evidence.items(),
+        key=lambda item: order.index(item[0]) if item[0] in READERS else len(order),
+    ):
         reader = READERS.get(key)
         if reader is not None and value:
             yield from reader(value)
-        elif reader is None and key not in ("error", "problems"):  # those two stand in a section of their own
+        elif reader is None and key not in (
+            "error",
+            "problems",
+        ):  # those two stand in a section of their own
             yield key, f"{line(key, 40)}: {compact(value)}"
 
 
@@ -73,7 +88,9 @@ def pairs(value: dict[str, Any], n: int = 16) -> str:
 
 
 def folds(values: list[Any]) -> str:
-    return " ".join(number(value) for value in values[:N_FOLDS]) + (" …" if len(values) > N_FOLDS else "")
+    return " ".join(number(value) for value in values[:N_FOLDS]) + (
+        " …" if len(values) > N_FOLDS else ""
+    )
 
 
 def _cv(cv: dict[str, Any]) -> Found:
@@ -89,7 +106,10 @@ def _cv(cv: dict[str, Any]) -> Found:
 def _train(train: dict[str, Any]) -> Found:
     values = train.get("folds")
     if isinstance(values, list):
-        yield "train.folds", f"the same metric on each fold's training part, as the script says: {folds(values)}"
+        yield (
+            "train.folds",
+            f"the same metric on each fold's training part, as the script says: {folds(values)}",
+        )
 
 
 def _paired(paired: dict[str, Any]) -> Found:
@@ -104,7 +124,10 @@ def _paired(paired: dict[str, Any]) -> Found:
 
 def _classes(classes: dict[str, Any]) -> Found:
     for label, item in list(classes.items())[:N_CLASSES]:
-        yield f"classes.{line(label, 40)}", f"class {line(label, 40)}: {pairs(item) if isinstance(item, dict) else compact(item)}"
+        yield (
+            f"classes.{line(label, 40)}",
+            f"class {line(label, 40)}: {pairs(item) if isinstance(item, dict) else compact(item)}",
+        )
     if len(classes) > N_CLASSES:
         yield "classes", f"and {len(classes) - N_CLASSES} more classes"
 
@@ -143,8 +166,13 @@ READERS: dict[str, Any] = {
     "train": _train,
     "paired": _paired,
     "classes": _classes,
-    "residuals": plain("residuals", "residuals y - p (bias in standard deviations of y; hetero: rank correlation of |r| with p)"),
-    "calibration": plain("calibration", "calibration (mean of the highest probability against the share right)"),
+    "residuals": plain(
+        "residuals",
+        "residuals y - p (bias in standard deviations of y; hetero: rank correlation of |r| with p)",
+    ),
+    "calibration": plain(
+        "calibration", "calibration (mean of the highest probability against the share right)"
+    ),
     "segments": _segments,
     "fit": plain("fit", "fit, as the script says"),
     "importances": _importances,
@@ -169,7 +197,9 @@ def _data(profile: dict[str, Any]) -> Found:
     if aim := profile.get("target"):
         rates = aim.get("rates")
         told = (
-            "class rates " + pairs(rates, 20) if rates else pairs({key: value for key, value in aim.items() if key not in ("name", "kind")})
+            "class rates " + pairs(rates, 20)
+            if rates
+            else pairs({key: value for key, value in aim.items() if key not in ("name", "kind")})
         )
         yield "profile.target", f"target {line(aim.get('name'), 60)}: {told}"
     for key, told in (
@@ -187,18 +217,32 @@ def _data(profile: dict[str, Any]) -> Found:
 def column_items(profile: dict[str, Any]) -> list[Item]:
     """The columns that tell most, at most N_COLUMNS, in the table's order."""
     columns = profile.get("columns", [])
-    ranked = sorted(range(len(columns)), key=lambda index: (-(columns[index].get("strength") or 0.0), index))[:N_COLUMNS]
-    return numbered("C", ((f"columns.{line(columns[index]['name'], 60)}", column(columns[index])) for index in sorted(ranked)))
+    ranked = sorted(
+        range(len(columns)), key=lambda index: (-(columns[index].get("strength") or 0.0), index)
+    )[:N_COLUMNS]
+    return numbered(
+        "C",
+        (
+            (f"columns.{line(columns[index]['name'], 60)}", column(columns[index]))
+            for index in sorted(ranked)
+        ),
+    )
 
 
 def column(item: dict[str, Any]) -> str:
     """name kind(dtype): range, missing, levels, strength, drift, examples."""
-    told = [f"{line(json.dumps(item['name'], ensure_ascii=False), 60)} {item['kind']}/{line(item.get('dtype'), 20)}"]
+    told = [
+        f"{line(json.dumps(item['name'], ensure_ascii=False), 60)} {item['kind']}/{line(item.get('dtype'), 20)}"
+    ]
     if "min" in item:
-        told.append(f"{number(item['min'])}..{number(item.get('max'))} mean {number(item.get('mean'))} skew {number(item.get('skew'))}")
+        told.append(
+            f"{number(item['min'])}..{number(item.get('max'))} mean {number(item.get('mean'))} skew {number(item.get('skew'))}"
+        )
     told.append(f"{number(item.get('n_unique'))} values")
     if item.get("missing") or item.get("missing_test"):
-        told.append(f"missing {share(item.get('missing'))} (test {share(item.get('missing_test'))})")
+        told.append(
+            f"missing {share(item.get('missing'))} (test {share(item.get('missing_test'))})"
+        )
     if item.get("strength") is not None:
         told.append(f"alone {item['strength']:.2f}")
     told += [f"drift {item['drift']:.2f}"] if (item.get("drift") or 0) > 0.05 else []
@@ -206,7 +250,9 @@ def column(item: dict[str, Any]) -> str:
     told += ["CONSTANT in test"] if item.get("constant_test") else []
     told += ["ABSENT from test"] if item.get("absent_test") else []
     told += [f"{number(item['mean_chars'])} characters"] if "mean_chars" in item else []
-    examples = ", ".join(line(json.dumps(value, ensure_ascii=False), 40) for value in item.get("examples", [])[:3])
+    examples = ", ".join(
+        line(json.dumps(value, ensure_ascii=False), 40) for value in item.get("examples", [])[:3]
+    )
     return "; ".join(told) + (f"; e.g. {examples}" if examples else "")
 
 
@@ -220,8 +266,15 @@ def share(value: Any) -> str:
 def failure_items(evidence: dict[str, Any]) -> list[Item]:
     """Why an attempt failed, a line each."""
     given = evidence.get("error")
-    found = [line(f"{given.get('type')}: {given.get('message')}", 400)] if isinstance(given, dict) else []
-    return [Item("failed:", "", text) for text in [*found, *(line(text, 400) for text in evidence.get("problems", [])[:3])]]
+    found = (
+        [line(f"{given.get('type')}: {given.get('message')}", 400)]
+        if isinstance(given, dict)
+        else []
+    )
+    return [
+        Item("failed:", "", text)
+        for text in [*found, *(line(text, 400) for text in evidence.get("problems", [])[:3])]
+    ]
 
 
 def fact_line(fact: Fact, *, short: bool = False) -> str:
@@ -233,7 +286,9 @@ def fact_line(fact: Fact, *, short: bool = False) -> str:
     told = [f"{place(fact)}: {line(fact.hypothesis, 220)}"]
     if fact.predicted:
         sure = f" {fact.confidence:.0%} sure" if fact.confidence is not None else ""
-        told.append(f"predicted {('worse', 'no change', 'better')[fact.predicted.sign + 1]}/{fact.predicted.size}{sure}")
+        told.append(
+            f"predicted {('worse', 'no change', 'better')[fact.predicted.sign + 1]}/{fact.predicted.size}{sure}"
+        )
     if fact.gain is not None:
         told.append(f"measured {signed(fact.gain)} ± {noise(fact.gain_se)}")
     if fact.score is not None:
@@ -243,7 +298,9 @@ def fact_line(fact: Fact, *, short: bool = False) -> str:
     )
     if fact.cause or fact.fix:
         mended = "" if fact.verdict == "failed" else "it crashed at first and was repaired, "
-        told.append(f"{mended}cause: {line(fact.cause, 200)} | {'fix proposed' if not mended else 'fix'}: {line(fact.fix, 200)}")
+        told.append(
+            f"{mended}cause: {line(fact.cause, 200)} | {'fix proposed' if not mended else 'fix'}: {line(fact.fix, 200)}"
+        )
     return " | ".join(told)
 
 
@@ -255,5 +312,7 @@ def hint_line(hint: Hint) -> str:
     helped = "HELPED" if hint.kind == "accepted" else "DID NOT HELP"
     told = f"{helped} ({signed(hint.gain)} ± {noise(hint.gain_se)} SE, weight {hint.weight:+.2f}) {line(hint.component, 20)}: {line(hint.hypothesis, 260)}"
     against = f" | against: {line(hint.challenge, 160)}" if hint.challenge else ""
-    where = f" | from {line(hint.where, 120)}" + (f", attempt {hint.attempt}" if hint.attempt else "")
+    where = f" | from {line(hint.where, 120)}" + (
+        f", attempt {hint.attempt}" if hint.attempt else ""
+    )
     return told + against + where

@@ -17,7 +17,14 @@ from reasoner.chat.prompt import numbered_facts as facts
 from reasoner.chat.prompt import sections
 from reasoner.chat.prompt.sections import SHARE, budget, cut
 from reasoner.chat.prompt.text import code, duration, fenced, line, number
-from reasoner.protocol import Brief, DiagnoseBrief, DraftBrief, RepairBrief, ReviewBrief, UpdateBrief
+from reasoner.protocol import (
+    Brief,
+    DiagnoseBrief,
+    DraftBrief,
+    RepairBrief,
+    ReviewBrief,
+    UpdateBrief,
+)
 
 Message = dict[str, str]  # {role, content}
 PROMPTS = Path(__file__).resolve().parents[2] / "prompts"
@@ -30,7 +37,10 @@ def messages(verb: str, brief: Brief, share: float = 1.0) -> list[Message]:
         user = rendered(verb, CONTEXTS[verb](brief))
     finally:
         SHARE.reset(before)
-    return [{"role": "system", "content": rendered("system", system(brief))}, {"role": "user", "content": user}]
+    return [
+        {"role": "system", "content": rendered("system", system(brief))},
+        {"role": "user", "content": user},
+    ]
 
 
 @lru_cache(maxsize=1)
@@ -79,7 +89,9 @@ def system(brief: Brief) -> dict[str, Any]:
 def common(brief: Brief) -> dict[str, Any]:
     return {
         "task": sections.task(brief),
-        "description": fenced(brief.task.description, budget("description"), "markdown") if brief.task.description.strip() else "",
+        "description": fenced(brief.task.description, budget("description"), "markdown")
+        if brief.task.description.strip()
+        else "",
         "preview": fenced(brief.preview, budget("preview")) if brief.preview else "",
         "facts": items(facts.data_items(brief.profile), "facts"),
         "columns": sections.columns(brief.profile),
@@ -99,7 +111,9 @@ def common(brief: Brief) -> dict[str, Any]:
 
 def draft(brief: Brief) -> dict[str, Any]:
     assert isinstance(brief, DraftBrief)
-    return common(brief) | {"siblings": cut([line(text, 200) for text in brief.siblings], "siblings")}
+    return common(brief) | {
+        "siblings": cut([line(text, 200) for text in brief.siblings], "siblings")
+    }
 
 
 def diagnose(brief: Brief) -> dict[str, Any]:
@@ -110,7 +124,11 @@ def diagnose(brief: Brief) -> dict[str, Any]:
         | script(brief.script, brief.log, "The script to be improved" + best_note(brief))
         | {
             "evidence": items(facts.evidence_items(brief.evidence), "evidence"),
-            "last": items([*facts.evidence_items(brief.last, "L"), *facts.failure_items(brief.last)], "last") if brief.last else "",
+            "last": items(
+                [*facts.evidence_items(brief.last, "L"), *facts.failure_items(brief.last)], "last"
+            )
+            if brief.last
+            else "",
             "last_title": facts.fact_line(latest) if latest else "",
             "last_diff": fenced(brief.last_diff, budget("diff"), "diff") if brief.last_diff else "",
             "attention": sections.attention(brief.scenario),
@@ -127,13 +145,20 @@ def update(brief: Brief) -> dict[str, Any]:
         | {
             "evidence": items(facts.evidence_items(brief.evidence), "evidence"),
             "diagnosis": sections.diagnosis(brief.diagnosis),
-            "hypotheses": cut([sections.hypothesis(item) for item in brief.diagnosis.hypotheses], "hypotheses"),
-            "hints": cut([f"M{index} {facts.hint_line(hint)}" for index, hint in enumerate(brief.hints, 1)], "hints"),
+            "hypotheses": cut(
+                [sections.hypothesis(item) for item in brief.diagnosis.hypotheses], "hypotheses"
+            ),
+            "hints": cut(
+                [f"M{index} {facts.hint_line(hint)}" for index, hint in enumerate(brief.hints, 1)],
+                "hints",
+            ),
             "quotes": sections.quotes(brief.quotes),
             "crossover": sections.crossover(brief.crossover),
             "members": cut([sections.member(fact) for fact in brief.members], "members"),
             "may_ask": brief.may_ask,
-            "seconds": duration(seconds) if isinstance(seconds, (int, float)) else "an unknown time",
+            "seconds": duration(seconds)
+            if isinstance(seconds, (int, float))
+            else "an unknown time",
         }
     )
 
@@ -144,7 +169,10 @@ def repair(brief: Brief) -> dict[str, Any]:
         common(brief)
         | script(brief.script, brief.log, "The script that failed")
         | {
-            "problems": cut([line(text, 600) for text in brief.problems] or ["it gave no valid result"], "problems"),
+            "problems": cut(
+                [line(text, 600) for text in brief.problems] or ["it gave no valid result"],
+                "problems",
+            ),
             "error": sections.error(brief.evidence),
             "evidence": items(facts.evidence_items(brief.evidence), "evidence"),
             "earlier": cut([line(text, 500) for text in brief.earlier], "earlier", keep="end"),
@@ -162,15 +190,29 @@ def review(brief: Brief) -> dict[str, Any]:
     return common(brief) | script(brief.script, "", "The script") | {"diff": diff}
 
 
-CONTEXTS = {"draft": draft, "diagnose": diagnose, "update": update, "repair": repair, "review": review}
+CONTEXTS = {
+    "draft": draft,
+    "diagnose": diagnose,
+    "update": update,
+    "repair": repair,
+    "review": review,
+}
 
 
 def script(text: str, log: str, title: str) -> dict[str, Any]:
-    return {"script_title": title, "script": code(text, budget("script")), "log": fenced(log, budget("log")) if log.strip() else ""}
+    return {
+        "script_title": title,
+        "script": code(text, budget("script")),
+        "log": fenced(log, budget("log")) if log.strip() else "",
+    }
 
 
 def best_note(brief: Brief) -> str:
-    return f" (this trace's best so far scores {number(brief.stage.best)})" if brief.stage.best is not None else ""
+    return (
+        f" (this trace's best so far scores {number(brief.stage.best)})"
+        if brief.stage.best is not None
+        else ""
+    )
 
 
 def items(found: Sequence[facts.Item], section: str) -> str:

@@ -7,8 +7,27 @@ from contextvars import ContextVar
 from typing import Any, Literal
 
 from reasoner.chat.prompt import numbered_facts as facts
-from reasoner.chat.prompt.text import code, duration, fenced, line, n_tokens, noise, number, signed, size
-from reasoner.protocol import Brief, Crossover, Diagnosis, Fact, Hypothesis, Quote, RepairBrief, Resources
+from reasoner.chat.prompt.text import (
+    code,
+    duration,
+    fenced,
+    line,
+    n_tokens,
+    noise,
+    number,
+    signed,
+    size,
+)
+from reasoner.protocol import (
+    Brief,
+    Crossover,
+    Diagnosis,
+    Fact,
+    Hypothesis,
+    Quote,
+    RepairBrief,
+    Resources,
+)
 
 BUDGET = {
     "description": 2500,
@@ -61,7 +80,11 @@ def cut(lines: Sequence[str], section: str, *, keep: Literal["start", "end"] = "
         if left < 0:
             break
         kept.append(f"- {text}")
-    more = [f"- [{len(order) - len(kept)} {'more' if keep == 'start' else 'earlier ones'} left out]"] if len(kept) < len(order) else []
+    more = (
+        [f"- [{len(order) - len(kept)} {'more' if keep == 'start' else 'earlier ones'} left out]"]
+        if len(kept) < len(order)
+        else []
+    )
     return "\n".join([*kept, *more] if keep == "start" else [*more, *kept[::-1]])
 
 
@@ -76,7 +99,11 @@ PREDICTIONS = {
 
 def task(brief: Brief) -> dict[str, str]:
     given = brief.task
-    kinds = {"binary": "Binary classification", "multiclass": "Classification into several classes", "regression": "Regression"}
+    kinds = {
+        "binary": "Binary classification",
+        "multiclass": "Classification into several classes",
+        "regression": "Regression",
+    }
     return {
         "name": line(given.name, 80),
         "kind": kinds.get(given.kind, line(given.kind, 40)),
@@ -109,7 +136,11 @@ def columns(profile: dict[str, Any]) -> str:
     shown = facts.column_items(profile)
     total = max(int(profile.get("n_columns", 0)), len(profile.get("columns", [])))
     text = cut([f"{item.id} {item.text}" for item in shown], "columns")
-    return text + (f"\n- [{total - len(shown)} further columns: {kinds_of(profile)}]" if total > len(shown) else "")
+    return text + (
+        f"\n- [{total - len(shown)} further columns: {kinds_of(profile)}]"
+        if total > len(shown)
+        else ""
+    )
 
 
 def kinds_of(profile: dict[str, Any]) -> str:
@@ -117,12 +148,19 @@ def kinds_of(profile: dict[str, Any]) -> str:
     names: dict[str, list[str]] = {}
     for item in profile.get("columns", []):
         names.setdefault(str(item["kind"]), []).append(line(item["name"], 40))
-    return "in all " + ", ".join(f"{len(found)} {kind} (`{found[0]}` … `{found[-1]}`)" for kind, found in names.items())
+    return "in all " + ", ".join(
+        f"{len(found)} {kind} (`{found[0]}` … `{found[-1]}`)" for kind, found in names.items()
+    )
 
 
 def resources(given: Resources) -> dict[str, str]:
-    gpus = f"GPUs: {', '.join(line(name, 60) for name in given.gpus[:8])}" if given.gpus else "no GPU"
-    packages = ", ".join(f"{line(name, 40)} {line(version, 20)}" for name, version in list(given.packages.items())[:80])
+    gpus = (
+        f"GPUs: {', '.join(line(name, 60) for name in given.gpus[:8])}" if given.gpus else "no GPU"
+    )
+    packages = ", ".join(
+        f"{line(name, 40)} {line(version, 20)}"
+        for name, version in list(given.packages.items())[:80]
+    )
     return {
         "wall": duration(given.wall_s),
         "memory": size(given.memory_bytes),
@@ -144,26 +182,42 @@ GOALS = {
 
 def stage(brief: Brief) -> dict[str, str]:
     given = brief.stage
-    told = [f"Trace {given.trace} of {given.n_traces}, step {given.step}; {given.used:.0%} of the budget is used"]
+    told = [
+        f"Trace {given.trace} of {given.n_traces}, step {given.step}; {given.used:.0%} of the budget is used"
+    ]
     told += (
-        [f"{given.steps_left} step{'s' if given.steps_left != 1 else ''} left, this one included"] if given.steps_left is not None else []
+        [f"{given.steps_left} step{'s' if given.steps_left != 1 else ''} left, this one included"]
+        if given.steps_left is not None
+        else []
     )
-    told += [f"{duration(given.time_left_s)} left for the whole run"] if given.time_left_s is not None else []
-    best = f" The trace's best scores {number(given.best)} ± {noise(given.best_se)} SE." if given.best is not None else ""
+    told += (
+        [f"{duration(given.time_left_s)} left for the whole run"]
+        if given.time_left_s is not None
+        else []
+    )
+    best = (
+        f" The trace's best scores {number(given.best)} ± {noise(given.best_se)} SE."
+        if given.best is not None
+        else ""
+    )
     return {"where": ", ".join(told) + "." + best, "goal": GOALS[given.phase]}
 
 
 def history(given: Sequence[Fact]) -> str:
     """The latest in full, those before in short, failures always with cause and fix."""
     older = [facts.fact_line(fact, short=fact.verdict != "failed") for fact in given[:-N_FULL]]
-    return cut([*older, *(facts.fact_line(fact) for fact in given[-N_FULL:])], "history", keep="end")
+    return cut(
+        [*older, *(facts.fact_line(fact) for fact in given[-N_FULL:])], "history", keep="end"
+    )
 
 
 def tally(brief: Brief) -> str:
     told = []
     for item in brief.tally[:8]:
         gain = f", best {signed(item.best_gain)}" if item.best_gain is not None else ""
-        told.append(f"{line(item.component, 20) or 'drafts'} {item.tried} tried, {item.accepted} accepted, {item.failed} failed{gain}")
+        told.append(
+            f"{line(item.component, 20) or 'drafts'} {item.tried} tried, {item.accepted} accepted, {item.failed} failed{gain}"
+        )
     return "; ".join(told)
 
 
@@ -197,15 +251,16 @@ def attention(scenario: int) -> str:
 
 
 def diagnosis(given: Diagnosis) -> str:
-    seen = [f"{line(item.text, 300)}{' [' + ', '.join(item.cites[:6]) + ']' if item.cites else ''}" for item in given.observations[:8]]
+    seen = [
+        f"{line(item.text, 300)}{' [' + ', '.join(item.cites[:6]) + ']' if item.cites else ''}"
+        for item in given.observations[:8]
+    ]
     causes = [f"cause: {line(text, 300)}" for text in given.causes[:5]]
     return cut([*seen, *causes], "diagnosis") or "- none given"
 
 
 def hypothesis(given: Hypothesis) -> str:
-    effect = (
-        f"{('worse', 'no change', 'better')[given.effect.sign + 1]}/{given.effect.size}, {given.confidence:.0%} sure, cost {given.cost}"
-    )
+    effect = f"{('worse', 'no change', 'better')[given.effect.sign + 1]}/{given.effect.size}, {given.confidence:.0%} sure, cost {given.cost}"
     told = [f"**{line(given.id, 40)}** ({given.component}; {effect}): {line(given.statement, 400)}"]
     told += [f"against: {line(given.challenge, 300)}"] if given.challenge else []
     told += [f"plan: {line(given.plan, 700)}"] if given.plan else []
@@ -220,11 +275,15 @@ def quotes(given: Sequence[Quote]) -> list[dict[str, str]]:
         room = min(budget("quote") * 2 if quote.what == "script" else budget("quote") // 2, left)
         if room < 200:
             break
-        text = code(quote.text, room) if quote.what == "script" else fenced(quote.text, room, "diff")
+        text = (
+            code(quote.text, room) if quote.what == "script" else fenced(quote.text, room, "diff")
+        )
         left -= n_tokens(text)
         what = "The script" if quote.what == "script" else "The change"
         what += f" of attempt {line(quote.attempt, 20)}" if quote.attempt else " of another run"
-        found.append({"title": f"{what}{': ' + line(quote.why, 240) if quote.why else ''}", "text": text})
+        found.append(
+            {"title": f"{what}{': ' + line(quote.why, 240) if quote.why else ''}", "text": text}
+        )
     return found
 
 
@@ -236,7 +295,8 @@ def crossover(given: Crossover | None) -> dict[str, str] | None:
     if given is None:
         return None
     return {
-        "lacks": cut([facts.fact_line(fact) for fact in given.lacks], "lacks") or "- nothing is listed; compare the two scripts",
+        "lacks": cut([facts.fact_line(fact) for fact in given.lacks], "lacks")
+        or "- nothing is listed; compare the two scripts",
         "partner": code(given.partner, budget("partner")) if given.partner.strip() else "",
         "summary": line(given.summary, 200),
     }

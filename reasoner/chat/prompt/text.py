@@ -24,12 +24,18 @@ def clip(text: str, tokens: int) -> str:
     chars = max(80, int(len(text) * tokens / size) - 60)
     head, tail = text[: chars // 2], text[-(chars - chars // 2) :]
     head, tail = head[: head.rfind("\n") + 1] or head, tail[tail.find("\n") + 1 :] or tail
-    return f"{head.rstrip()}\n[… {len(text) - len(head) - len(tail):,} characters left out …]\n{tail}"
+    return (
+        f"{head.rstrip()}\n[… {len(text) - len(head) - len(tail):,} characters left out …]\n{tail}"
+    )
 
 
 def clean(text: str) -> str:
     """Without what a reader cannot see: control and formatting characters (hidden text), and a chat template's own marks."""
-    shown = "".join(c for c in text if c in KEPT_CONTROL or unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cs"))
+    shown = "".join(
+        c
+        for c in text
+        if c in KEPT_CONTROL or unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cs")
+    )
     return re.sub(r"<\|(?=[\w/]{1,40}\|>)", "< |", shown)
 
 
