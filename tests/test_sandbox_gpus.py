@@ -148,7 +148,7 @@ async def test_no_gpu_without_a_lease(machine: Path) -> None:
 HOLD = """
 import asyncio, sys, time
 from pathlib import Path
-from sandbox import gpus
+from sandbox.local import gpus
 found = [gpus.Gpu(0, "GPU-aaaa", "x", 1, 0)]
 async def main():
     async with gpus.lease(found, 1):

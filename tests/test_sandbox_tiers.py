@@ -58,7 +58,7 @@ def test_where_nothing_starts_gome_refuses_and_says_what_to_do(
 
 
 RESTRICTED = """
-from sandbox import confine
+from sandbox.inside import confine
 from sandbox.local.tiers import probe
 confine.seccomp([confine.UNIX, confine.INET, confine.INET6, confine.NETLINK])  # as in a container: no namespaces, no mounts
 for name in ("bubblewrap", "userns", "landlock"):
