@@ -38,10 +38,10 @@ async def asolve(
     """
     from graph.settings import Settings
     from report.console import make_listener
-    from session.session import start
+    from session.session import start_run
 
     with make_listener("plain" if echo else "quiet") as listener:
-        return await start(
+        return await start_run(
             str(task), Settings(**settings), listeners=[listener.on_event], config=config
         )
 

@@ -1,111 +1,109 @@
-"""Briefs: everything a reasoner may know at a verb, gathered from the run.  Never labels, never the audit."""
+"""Briefs: everything a reasoner may know at a verb, gathered from the run. Never labels, never the audit."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from graph.state import RunState, Trace
-from reasoner.protocol import Fact, Hypothesis, Resources, Stage, Tally
+from graph.state import Trace
+from reasoner.protocol import Fact, Resources, Stage, Tally
+from run.attempt import Attempt
 from run.budget import script_limit_s
-from run.calibration import Calibration, facts
+from run.calibration import Calibration, calibration_facts
 from run.hints import hints_for
-from run.run import Json, Run, n_slots
+from run.history import HistoryEntry
+from run.run import Run
+from run.services import count_slots
 from sandbox.protocol import Host
 
-N_PATH = 12  # accepted steps behind the best that a brief recalls
+N_PATH = 12  # accepted steps behind the best in a brief
 N_TALLY = 1000  # attempts that are counted
-N_OWN = 30  # attempts of the trace itself that a brief recalls
-N_OTHERS = 20  # measured attempts of the other traces
+N_OWN = 30  # attempts of the trace itself in a brief
+N_OTHERS = 20  # measured attempts of the other traces in a brief
 HISTORY = 200  # attempts of a trace that policy and calibration look back at
 
 
-def base(run: Run, row: Trace, siblings: list[str]) -> dict[str, Any]:
-    """The fields that every brief has in common."""
+def common_fields(run: Run, trace: Trace, siblings: list[str]) -> dict[str, Any]:
+    """Return the fields that every brief has in common."""
     return {
         "task": run.task_brief,
-        "profile": run.setup["profile"],
-        "resources": resources(run),
-        "stage": stage(run, row),
-        "history": history(run, row),
-        "path": path(run, row),
-        "tally": tally(run, row),
+        "profile": run.setup.profile,
+        "resources": _script_resources(run),
+        "stage": budget_stage(run, trace),
+        "history": [fact_from(attempt) for attempt in run.chain(trace.head, limit=N_OWN)],
+        "path": path_to_best(run, trace),
+        "tally": tally_components(run, trace),
         "accept_z": run.settings.accept_z,
-        "preview": run.setup.get("preview", ""),
-        "others": others(run, siblings),
-        "calibration": facts(calibrated(run, row, siblings)),
-        "in_flight": in_flight(run, row),
-        "said": hints_for(run.folder, row["trace"]),
-        "seed": run.settings.seed * 1009 + row["trace"],
+        "preview": run.setup.preview,
+        "others": _facts_of_others(run, siblings),
+        "calibration": calibration_facts(_shared_calibration(run, trace, siblings)),
+        "in_flight": run.board.hypotheses_of_others(trace.trace) if run.settings.sharing else [],
+        "said": hints_for(run.folder, trace.trace),
+        "seed": run.settings.seed * 1009 + trace.trace,
     }
 
 
-def resources(run: Run) -> Resources:
-    settings = run.settings
+def _script_resources(run: Run) -> Resources:
     return Resources(
         wall_s=script_limit_s(run),
-        memory_bytes=settings.run_memory_bytes,
-        cpus=run.setup["cpus"],
-        gpus=run.setup.get("gpus", []),
-        packages=run.setup["packages"],
+        memory_bytes=run.settings.run_memory_bytes,
+        cpus=run.setup.cpus,
+        gpus=run.setup.gpus,
+        packages=run.setup.packages,
     )
 
 
-def stage(run: Run, row: Trace) -> Stage:
+def budget_stage(run: Run, trace: Trace) -> Stage:
+    """Return where the run is in its budget, and what there is to beat."""
     settings = run.settings
-    used = min(1.0, max(row["step"] / settings.steps, run.events.elapsed / settings.time_s))
-    phase = "draft" if row["best"] is None else "ensemble" if used > 0.7 else "improve"
+    used = min(1.0, max(trace.step / settings.steps, run.events.elapsed / settings.time_s))
     return Stage(
-        phase=phase,
+        phase="draft" if trace.best is None else "ensemble" if used > 0.7 else "improve",
         used=round(used, 2),
-        step=row["step"],
-        trace=row["trace"],
+        step=trace.step,
+        trace=trace.trace,
         n_traces=settings.traces,
-        steps_left=settings.steps - row["step"],
+        steps_left=settings.steps - trace.step,
         time_left_s=max(0.0, run.time_left_s - settings.finalize_share * settings.time_s),
-        best=row["best"]["score"] if row["best"] else None,
-        best_se=row["best"]["se"] if row["best"] else None,
+        best=trace.best.score if trace.best else None,
+        best_se=trace.best.se if trace.best else None,
     )
 
 
-def scenario(row: Trace) -> int:
-    """How much attention goes to task and data (3) rather than to evidence (0): it fades as the trace matures (method of the paper's code).
+def scenario_weight(trace: Trace) -> int:
+    """Return how much attention goes to task and data (3) rather than to evidence (0).
 
-    w = (3 accepted + 2 others) // 2, m = max(0, 3 - w // 4).
+    It fades as the trace matures (method of the paper's code): w = (3 accepted + 2 others) // 2,
+    m = max(0, 3 - w // 4).
     """
-    accepted = row["n_accepted"]
-    return max(0, 3 - (3 * accepted + 2 * (row["step"] - accepted)) // 2 // 4)
+    accepted = trace.n_accepted
+    return max(0, 3 - (3 * accepted + 2 * (trace.step - accepted)) // 2 // 4)
 
 
-def history(run: Run, row: Trace) -> list[Fact]:
-    """The trace's latest attempts, oldest first."""
-    return [fact(attempt) for attempt in run.chain(row["head"], limit=N_OWN)]
-
-
-def path(run: Run, row: Trace) -> list[Fact]:
-    """The attempts whose changes the trace's best holds, oldest first."""
-    if row["best"] is None:
+def path_to_best(run: Run, trace: Trace) -> list[Fact]:
+    """Return the attempts whose changes the trace's best contains, oldest first."""
+    if trace.best is None:
         return []
-    known = {attempt["id"]: attempt["ref"] for attempt in run.gists(row["head"], limit=N_TALLY)}
-    found: list[Json] = []
-    ref: str | None = row["best"]["ref"]
-    while ref is not None and len(found) < N_PATH:
-        found.append(run.attempt(ref))
-        parent = found[-1]["parent"]
-        ref = known.get(parent) if parent not in {one["id"] for one in found} else None
-    return [fact(one) for one in reversed(found)]
+    refs = {entry.id: entry.ref for entry in run.history.chain(trace.head, limit=N_TALLY)}
+    path: list[Attempt] = []
+    ref: str | None = trace.best.ref
+    while ref is not None and len(path) < N_PATH:
+        path.append(run.attempt(ref))
+        parent = path[-1].parent or ""
+        ref = refs.get(parent) if parent not in {attempt.id for attempt in path} else None
+    return [fact_from(attempt) for attempt in reversed(path)]
 
 
-def tally(run: Run, row: Trace) -> list[Tally]:
-    """All attempts of the trace, counted by component."""
-    groups: dict[str, list[Json]] = {}
-    for attempt in run.gists(row["head"], limit=N_TALLY):
-        groups.setdefault((attempt["hypothesis"] or {}).get("component", ""), []).append(attempt)
-    return [counted(component, group) for component, group in sorted(groups.items())]
+def tally_components(run: Run, trace: Trace) -> list[Tally]:
+    """Return all attempts of the trace, counted by component."""
+    groups: dict[str, list[HistoryEntry]] = {}
+    for entry in run.history.chain(trace.head, limit=N_TALLY):
+        groups.setdefault(entry.idea.component if entry.idea else "", []).append(entry)
+    return [_tally_group(component, group) for component, group in sorted(groups.items())]
 
 
-def counted(component: str, group: list[Json]) -> Tally:
-    gains = [attempt["gain"] for attempt in group if attempt["gain"] is not None]
-    verdicts = [attempt["verdict"] for attempt in group]
+def _tally_group(component: str, group: list[HistoryEntry]) -> Tally:
+    verdicts = [entry.verdict for entry in group]
+    gains = [entry.gain for entry in group if entry.gain is not None]
     return Tally(
         component=component,
         tried=len(group),
@@ -115,70 +113,51 @@ def counted(component: str, group: list[Json]) -> Tally:
     )
 
 
-def others(run: Run, siblings: list[str]) -> list[Fact]:
+def _facts_of_others(run: Run, siblings: list[str]) -> list[Fact]:
     """What the other traces had measured at the last merge, oldest first."""
     if not run.settings.sharing:
         return []
-    found = [
-        attempt
-        for head in siblings
-        for attempt in run.chain(head, limit=N_OTHERS)
-        if attempt["hypothesis"] and attempt["score"] is not None
-    ]
-    return [
-        fact(attempt)
-        for attempt in sorted(found, key=lambda attempt: (attempt["step"], attempt["trace"]))[
-            -N_OTHERS:
-        ]
-    ]
+    attempts = [attempt for head in siblings for attempt in run.chain(head, limit=N_OTHERS)]
+    measured = [each for each in attempts if each.hypothesis and each.score is not None]
+    measured.sort(key=lambda attempt: (attempt.step, attempt.trace))
+    return [fact_from(attempt) for attempt in measured[-N_OTHERS:]]
 
 
-def in_flight(run: Run, row: Trace) -> list[str]:
-    """Hypotheses that the other traces run at this moment."""
-    if not run.settings.sharing:
-        return []
-    return [statement for trace, statement in sorted(run.flying.items()) if trace != row["trace"]]
-
-
-def calibrated(run: Run, row: Trace, siblings: list[str]) -> Calibration | None:
+def _shared_calibration(run: Run, trace: Trace, siblings: list[str]) -> Calibration | None:
     """The reasoner's record in this run, over all traces that share what they measure."""
-    heads = [row["head"], *(siblings if run.settings.sharing else [])]
-    return run.gists.calibration(heads, HISTORY)
+    heads = [trace.head, *(siblings if run.settings.sharing else [])]
+    return run.history.calibration(heads, HISTORY)
 
 
-def fact(attempt: Json) -> Fact:
-    hypothesis = (
-        Hypothesis.model_validate(attempt["hypothesis"]) if attempt.get("hypothesis") else None
-    )
+def fact_from(attempt: Attempt) -> Fact:
+    """Return an attempt as a brief tells it."""
+    hypothesis = attempt.hypothesis
     return Fact(
-        attempt=attempt["id"],
-        trace=attempt["trace"],
-        step=attempt["step"],
-        parent=attempt["parent"],
-        hypothesis=hypothesis.statement if hypothesis else attempt["summary"],
+        attempt=attempt.id,
+        trace=attempt.trace,
+        step=attempt.step,
+        parent=attempt.parent,
+        hypothesis=attempt.statement,
         component=hypothesis.component if hypothesis else "",
         move=hypothesis.move if hypothesis else None,
         predicted=hypothesis.effect if hypothesis else None,
         confidence=hypothesis.confidence if hypothesis else None,
-        score=attempt["score"],
-        gain=attempt["gain"],
-        gain_se=attempt["gain_se"],
-        verdict=attempt["verdict"],
-        why="; ".join(attempt["reasons"])[:400],
-        cause=attempt.get("cause", ""),
-        fix=attempt.get("fix", ""),
-        seconds=attempt["seconds"],
-        summary=attempt["summary"][:300],
-        codes=attempt.get("codes", []),
+        score=attempt.score,
+        gain=attempt.gain,
+        gain_se=attempt.gain_se,
+        verdict=attempt.verdict,
+        why="; ".join(attempt.reasons)[:400],
+        cause=attempt.cause,
+        fix=attempt.fix,
+        seconds=attempt.seconds,
+        summary=attempt.summary[:300],
+        codes=attempt.codes,
     )
 
 
-def exec_cpus(run: Run, host: Host) -> int:
-    """Cores of one script when all slots are busy."""
-    shared = host.cpus if host.total_cpus is None else host.total_cpus // n_slots(run.settings)
+def script_cpus(run: Run, host: Host) -> int:
+    """Return the cores of one script when all slots are busy."""
+    shared = host.cpus
+    if host.total_cpus is not None:
+        shared = host.total_cpus // count_slots(run.settings)
     return run.settings.run_cpus or max(1, min(host.cpus, shared))
-
-
-def summary_line(state: RunState) -> str:
-    best = state.get("best")
-    return f"best {best['score']:.5g} ({best['attempt']})" if best else "no valid script yet"

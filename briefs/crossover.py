@@ -1,157 +1,170 @@
-"""Rescue of a stuck trace: it moves to the run's best (migration), or combines it with what others proved and it lacks (crossover)."""
+"""Rescue of a stuck trace: it continues from the run's best, or combines it with what others proved and it lacks."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from briefs.brief import fact
-from graph.state import Best, Trace
+from pydantic import BaseModel, ConfigDict
+
+from briefs.brief import fact_from
+from graph.state import Best, Mode, Trace
 from reasoner.protocol import Crossover, Diagnosis, Effect, Hypothesis
-from run.run import Json, Run
+from run.attempt import Attempt
+from run.history import HistoryEntry
+from run.run import Run
 
 N_LACKS = 6
 
 
+class CrossoverPlan(BaseModel):
+    """What a rescued trace combines, as it is stored: the material, and the harness's own diagnosis."""
+
+    model_config = ConfigDict(frozen=True)
+    crossover: Crossover
+    diagnosis: Diagnosis
+
+
 class Rescue(NamedTuple):
-    """Where a stuck trace goes on from; `key` says what was done, so that it is done once only."""
+    """Where a stuck trace continues; `key` names the rescue, so that it happens only once."""
 
     start: Best
     key: str
-    cross: str | None  # artifact: {crossover, diagnosis}
+    cross: str | None  # artifact: CrossoverPlan
     why: str
 
 
-def rescue(run: Run, row: Trace, rows: list[Trace], best: Best | None) -> Rescue | None:
-    """None where nothing new is left to start from. `rows`: all traces, those that this merge has rescued already as they are now."""
+def rescue_trace(run: Run, trace: Trace, traces: list[Trace], best: Best | None) -> Rescue | None:
+    """Return a rescue, or None where nothing new is left to start from.
+
+    `traces`: all traces, those that this merge has already rescued in their new state.
+    """
     if best is None:
         return None
-    own = row["best"]
-    start = (
-        best
-        if own is None or (best["script"] != own["script"] and best["ref"] not in row["rescued"])
-        else own
-    )
-    if run.settings.sharing and (crossed := crossing(run, row, rows, start)):
-        return crossed
-    if own is not None and start["script"] == own["script"]:
+    own = trace.best
+    start = best
+    if own is not None and (best.script == own.script or best.ref in trace.rescued):
+        start = own
+    if run.settings.sharing and (rescue := _plan_crossover(run, trace, traces, start)):
+        return rescue
+    if own is not None and start.script == own.script:
         return None
-    return Rescue(start, start["ref"], None, f"goes on from {start['attempt']}")
+    return Rescue(start, start.ref, None, f"continues from {start.attempt}")
 
 
-def crossing(run: Run, row: Trace, rows: list[Trace], start: Best) -> Rescue | None:
+def read_crossover(run: Run, trace: Trace) -> CrossoverPlan | None:
+    """Return what a rescued trace is to combine."""
+    if not trace.cross:
+        return None
+    return CrossoverPlan.model_validate(run.artifacts.get_json(trace.cross))
+
+
+def _plan_crossover(run: Run, trace: Trace, traces: list[Trace], start: Best) -> Rescue | None:
     """The best of another trace and the accepted hypotheses that `start` lacks, unless this was tried."""
-    lacks = lacking(run, row, rows, start)
+    lacks = _missing_successes(run, trace, traces, start)
     if not lacks:
         return None
-    key = "+".join([start["ref"][:16], *sorted(attempt["id"] for attempt in lacks)])
-    if any(key in other["rescued"] for other in rows):  # one trace tries a combination, not each
+    key = "+".join([start.ref[:16], *sorted(attempt.id for attempt in lacks)])
+    if any(key in other.rescued for other in traces):  # one trace tries a combination, not each
         return None
-    partner = partner_of(run, rows, lacks)
+    partner = _choose_partner(run, traces, lacks)
     crossover = Crossover(
-        partner=run.artifacts.get(partner["script"]),
-        summary=partner["summary"],
-        lacks=[fact(item) for item in lacks],
+        partner=run.artifacts.get(str(partner.script)),
+        summary=partner.summary,
+        lacks=[fact_from(attempt) for attempt in lacks],
     )
-    given = {"crossover": crossover.model_dump(), "diagnosis": diagnosis(crossover).model_dump()}
-    names = ", ".join(attempt["id"] for attempt in lacks)
-    return Rescue(
-        start,
-        key,
-        run.artifacts.put_json(given),
-        f"combines {start['attempt']} with what {names} proved",
-    )
+    plan = CrossoverPlan(crossover=crossover, diagnosis=_crossover_diagnosis(crossover))
+    names = ", ".join(attempt.id for attempt in lacks)
+    why = f"combines {start.attempt} with what {names} proved"
+    return Rescue(start, key, run.artifacts.put_json(plan.model_dump()), why)
 
 
-def lacking(run: Run, row: Trace, rows: list[Trace], start: Best) -> list[Json]:
-    """Accepted for a measured gain in some trace, not on the path to `start`, not tried in vain on that path or by this trace; surest first."""
-    chains = {other["trace"]: run.gists(other["head"]) for other in rows}
-    known = {attempt["id"]: attempt for chain in chains.values() for attempt in chain}
-    path = path_to(known, start["attempt"])
-    held = {name for attempt in path for name in (words(attempt), *attempt.get("took", []))}
+def _missing_successes(run: Run, trace: Trace, traces: list[Trace], start: Best) -> list[Attempt]:
+    """Attempts accepted for a measured gain in some trace that `start` lacks, surest first.
+
+    Not on the path to `start`, and not tried in vain on that path or by this trace.
+    """
+    chains = {other.trace: run.history.chain(other.head) for other in traces}
+    known = {entry.id: entry for chain in chains.values() for entry in chain}
+    path = _path_entries(known, start.attempt)
+    held = {name for entry in path for name in (_idea_name(entry), *entry.took)}
     proved = [
-        attempt for attempt in known.values() if gained(attempt) and words(attempt) not in held
+        entry for entry in known.values() if _has_gained(entry) and _idea_name(entry) not in held
     ]
-    if (
-        not proved
-    ):  # asked at every merge of a stuck trace: what follows looks at every attempt of the run
+    if not proved:  # asked at every merge of a stuck trace; the rest looks at every attempt
         return []
-    places = {attempt["id"] for attempt in path}
-    refuted = in_vain(
-        [
-            *chains[row["trace"]],
-            *(attempt for attempt in known.values() if attempt["parent"] in places),
-        ]
-    )
-    found = [attempt for attempt in proved if words(attempt) not in refuted]
-    once = {words(attempt): attempt for attempt in sorted(found, key=sureness)}
-    return [
-        run.attempt(attempt["ref"])
-        for attempt in sorted(once.values(), key=sureness, reverse=True)[:N_LACKS]
-    ]
+    places = {entry.id for entry in path}
+    tried = [*chains[trace.trace], *(each for each in known.values() if each.parent in places)]
+    refuted = _refuted_names(tried)
+    usable = [entry for entry in proved if _idea_name(entry) not in refuted]
+    unique = {_idea_name(entry): entry for entry in sorted(usable, key=_sureness)}
+    surest = sorted(unique.values(), key=_sureness, reverse=True)
+    return [run.attempt(entry.ref) for entry in surest[:N_LACKS]]
 
 
-def path_to(known: dict[str, Json], name: str | None) -> list[Json]:
+def _path_entries(known: dict[str, HistoryEntry], name: str | None) -> list[HistoryEntry]:
     """The attempts that a solution is made of, across traces."""
-    path: list[Json] = []
+    path: list[HistoryEntry] = []
     while name in known:
         path.append(known[name])
-        name = known[name]["parent"]
+        name = known[name].parent
     return path
 
 
-def gained(attempt: Json) -> bool:
-    return (
-        bool(attempt["hypothesis"])
-        and attempt["verdict"] == "accepted"
-        and (attempt["gain"] or 0) > 0
-        and attempt["mode"] != "crossover"
-    )
+def _has_gained(entry: HistoryEntry) -> bool:
+    if entry.idea is None or entry.verdict != "accepted" or entry.mode == "crossover":
+        return False
+    return (entry.gain or 0.0) > 0
 
 
-def sureness(attempt: Json) -> float:
-    return float(attempt["gain"] / max(attempt["gain_se"] or 0.0, 1e-12))
+def _sureness(entry: HistoryEntry) -> float:
+    return (entry.gain or 0.0) / max(entry.gain_se or 0.0, 1e-12)
 
 
-def words(attempt: Json) -> str:
+def _idea_name(entry: HistoryEntry) -> str:
     """A hypothesis by its move, or by its words."""
-    hypothesis = attempt["hypothesis"] or {}
-    return hypothesis.get("move") or plain(str(hypothesis.get("statement", "")))
+    if entry.idea is None:
+        return ""
+    return entry.idea.move or _normalise(entry.idea.statement)
 
 
-def in_vain(attempts: list[Json]) -> set[str]:
+def _refuted_names(entries: Iterable[HistoryEntry]) -> set[str]:
     """What was tried without a gain, by itself or in a crossover."""
-    lost = [attempt for attempt in attempts if attempt["verdict"] != "accepted"]
-    return {name for attempt in lost for name in (words(attempt), *attempt.get("took", []))}
+    lost = [entry for entry in entries if entry.verdict != "accepted"]
+    return {name for entry in lost for name in (_idea_name(entry), *entry.took)}
 
 
-def took(run: Run, row: Trace, mode: str) -> list[str]:
-    """What a crossover was asked to take over, for its record."""
-    if mode != "crossover" or row["cross"] is None:
+def crossover_ideas(run: Run, trace: Trace, mode: Mode) -> list[str]:
+    """Return what a crossover was asked to take over, for its record."""
+    plan = read_crossover(run, trace) if mode == "crossover" else None
+    if plan is None:
         return []
-    lacks = run.artifacts.get_json(row["cross"])["crossover"]["lacks"]
-    return [item["move"] or plain(item["hypothesis"]) for item in lacks]
+    return [fact.move or _normalise(fact.hypothesis) for fact in plan.crossover.lacks]
 
 
-def plain(statement: str) -> str:
+def _normalise(statement: str) -> str:
     return " ".join(statement.lower().split())
 
 
-def partner_of(run: Run, rows: list[Trace], lacks: list[Json]) -> Json:
-    """The best of the trace that the surest of the lacking hypotheses comes from; its own attempt where that has none."""
-    row = next(row for row in rows if row["trace"] == lacks[0]["trace"])
-    return run.attempt(row["best"]["ref"]) if row["best"] else lacks[0]
+def _choose_partner(run: Run, traces: list[Trace], lacks: list[Attempt]) -> Attempt:
+    """The best of the trace that the surest missing success comes from, else that attempt itself."""
+    source = next(trace for trace in traces if trace.trace == lacks[0].trace)
+    return run.attempt(source.best.ref) if source.best else lacks[0]
 
 
-def diagnosis(crossover: Crossover) -> Diagnosis:
+def _crossover_diagnosis(crossover: Crossover) -> Diagnosis:
     """The step that the harness itself proposes."""
-    names = "; ".join(item.hypothesis for item in crossover.lacks)
+    names = "; ".join(fact.hypothesis for fact in crossover.lacks)
+    challenge = (
+        "no further change helps here, while other traces proved changes that this script lacks"
+    )
     hypothesis = Hypothesis(
         id="crossover",
-        challenge="no further change helps here, while other traces proved changes that this script lacks",
+        challenge=challenge,
         statement=f"take over what helped in other traces: {names}"[:600],
         component="workflow",
         plan="merge the changes into the best script, keeping what it has",
         effect=Effect(sign=1, size="medium"),
         confidence=0.4,
     )
-    return Diagnosis(causes=[hypothesis.challenge], hypotheses=[hypothesis])
+    return Diagnosis(causes=[challenge], hypotheses=[hypothesis])

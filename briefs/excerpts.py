@@ -1,4 +1,4 @@
-"""Recorded code, word for word: logs, changes and scripts of earlier attempts, for briefs that quote rather than retell."""
+"""Recorded code, verbatim: logs, changes and scripts of earlier attempts, for briefs."""
 
 from __future__ import annotations
 
@@ -6,25 +6,28 @@ import difflib
 from collections.abc import Sequence
 
 from reasoner.protocol import Fact, Hint, Quote, ReasonerError, Solution, UpdateBrief
-from run.run import Json, Run
+from run.attempt import Attempt
+from run.history import HistoryEntry
+from run.run import Run
 
-LOOKED_BACK = 300  # attempts of a trace that can be quoted
+LOOK_BACK = 300  # attempts of a trace that can be quoted
 N_SCRIPTS, N_CHANGES = 2, 2
 LOG_HEAD, LOG_TAIL = 3_000, 6_000  # characters
 DIFF_LINES = 300
-WORTH_QUOTING = 0.05  # weight of a hint
+MIN_HINT_WEIGHT = 0.05  # of a hint whose change is quoted
 
 
-def log(run: Run, ref: str | None) -> str:
-    """Head and tail of what a script printed."""
+def excerpt_log(run: Run, ref: str | None) -> str:
+    """Return head and tail of what a script printed."""
     text = run.artifacts.get(ref) if ref else ""
-    if len(text) <= LOG_HEAD + LOG_TAIL:
+    n_left_out = len(text) - LOG_HEAD - LOG_TAIL
+    if n_left_out <= 0:
         return text
-    return f"{text[:LOG_HEAD]}\n[{len(text) - LOG_HEAD - LOG_TAIL:,} characters left out]\n{text[-LOG_TAIL:]}"
+    return f"{text[:LOG_HEAD]}\n[{n_left_out:,} characters left out]\n{text[-LOG_TAIL:]}"
 
 
-def change(run: Run, old: str | None, new: str | None) -> str:
-    """What one script changed in another, as a unified diff."""
+def diff_artifacts(run: Run, old: str | None, new: str | None) -> str:
+    """Return what one script changed in another, as a unified diff."""
     if not old or not new or old == new:
         return ""
     before, after = run.artifacts.get(old).splitlines(), run.artifacts.get(new).splitlines()
@@ -32,90 +35,75 @@ def change(run: Run, old: str | None, new: str | None) -> str:
     return "\n".join(lines[:DIFF_LINES])
 
 
-def attempts(run: Run, heads: Sequence[str | None]) -> dict[str, Json]:
-    """What can be quoted: id -> gist, over the given traces."""
-    return {
-        attempt["id"]: attempt
-        for head in heads
-        for attempt in run.gists(head, limit=LOOKED_BACK)
-        if quotable(attempt)
-    }
+def quotable_attempts(run: Run, heads: Sequence[str | None]) -> dict[str, HistoryEntry]:
+    """Return what can be quoted, by id, over the given traces. A blend has no script of its own."""
+    entries = [entry for head in heads for entry in run.history.chain(head, limit=LOOK_BACK)]
+    return {entry.id: entry for entry in entries if entry.has_script and not entry.is_blend}
 
 
-def quotable(attempt: Json) -> bool:
-    """A blend has no script of its own."""
-    return bool(attempt["script"]) and not attempt.get("members")
-
-
-def scripts(run: Run, heads: Sequence[str | None], names: Sequence[str]) -> list[Quote]:
-    """The scripts of these attempts."""
-    known = attempts(run, heads)
-    found = [run.attempt(known[name]["ref"]) for name in dict.fromkeys(names) if name in known][
-        :N_SCRIPTS
-    ]
+def quote_scripts(run: Run, heads: Sequence[str | None], names: Sequence[str]) -> list[Quote]:
+    """Return the scripts of these attempts."""
+    known = quotable_attempts(run, heads)
+    wanted = [name for name in dict.fromkeys(names) if name in known][:N_SCRIPTS]
+    attempts = [run.attempt(known[name].ref) for name in wanted]
     return [
         Quote(
-            attempt=one["id"],
+            attempt=attempt.id,
             what="script",
-            text=run.artifacts.get(one["script"]),
-            why=outcome(one),
+            text=run.artifacts.get(str(attempt.script)),
+            why=_describe_outcome(attempt),
         )
-        for one in found
+        for attempt in attempts
     ]
 
 
-def changes(
+def quote_changes(
     run: Run, heads: Sequence[str | None], hints: Sequence[Hint], path: Sequence[Fact]
 ) -> list[Quote]:
-    """The changes behind the strongest successes that the memory recalled and the script does not hold yet."""
-    known, own = attempts(run, heads), {fact.attempt for fact in path}
-    helped = [
+    """Return the changes behind the strongest recalled successes that the script lacks."""
+    known = quotable_attempts(run, heads)
+    own = {fact.attempt for fact in path}
+    helpful = [
         hint
         for hint in hints
-        if hint.kind == "accepted"
-        and hint.weight >= WORTH_QUOTING
-        and not (hint.attempt and hint.attempt in own)
+        if hint.kind == "accepted" and hint.weight >= MIN_HINT_WEIGHT and hint.attempt not in own
     ]
-    found = [quoted(run, known, hint) for hint in helped]
-    return [quote for quote in found if quote.text.strip()][:N_CHANGES]
+    quotes = [_quote_change(run, known, hint) for hint in helpful]
+    return [quote for quote in quotes if quote.text.strip()][:N_CHANGES]
 
 
-def quoted(run: Run, known: dict[str, Json], hint: Hint) -> Quote:
-    """The change of one hint: from this run's scripts, else as the memory kept it."""
+def _quote_change(run: Run, known: dict[str, HistoryEntry], hint: Hint) -> Quote:
+    """The change of one hint: from this run's scripts, else as the memory stored it."""
     if hint.attempt not in known:
-        return Quote(
-            attempt=hint.attempt,
-            what="change",
-            text=hint.change,
-            why=f"{hint.hypothesis[:160]}; gain {hint.gain:+.3g}, {hint.where[:120]}",
-        )
-    attempt = run.attempt(known[hint.attempt]["ref"])
-    parent = known.get(attempt["parent"] or "")
-    text = change(run, run.attempt(parent["ref"])["script"] if parent else None, attempt["script"])
-    return Quote(
-        attempt=attempt["id"],
-        what="change",
-        text=text,
-        why=f"{attempt['summary'][:160]}; {outcome(attempt)}",
-    )
+        why = f"{hint.hypothesis[:160]}; gain {hint.gain:+.3g}, {hint.where[:120]}"
+        return Quote(attempt=hint.attempt, what="change", text=hint.change, why=why)
+    attempt = run.attempt(known[hint.attempt].ref)
+    parent = known.get(attempt.parent or "")
+    before = run.attempt(parent.ref).script if parent else None
+    text = diff_artifacts(run, before, attempt.script)
+    why = f"{attempt.summary[:160]}; {_describe_outcome(attempt)}"
+    return Quote(attempt=attempt.id, what="change", text=text, why=why)
 
 
-def outcome(attempt: Json) -> str:
-    gain = f", gain {attempt['gain']:+.3g}" if attempt["gain"] is not None else ""
-    score = f", score {attempt['score']:.5g}" if attempt["score"] is not None else ""
-    return f"{attempt['verdict']}{gain}{score}"
+def _describe_outcome(attempt: Attempt) -> str:
+    gain = f", gain {attempt.gain:+.3g}" if attempt.gain is not None else ""
+    score = f", score {attempt.score:.5g}" if attempt.score is not None else ""
+    return f"{attempt.verdict}{gain}{score}"
 
 
-async def step(run: Run, brief: UpdateBrief, heads: Sequence[str | None]) -> Solution:
-    """The reasoner's step; when it first asks to see recorded scripts, it is asked again with them. Raises ReasonerError."""
+async def ask_update(run: Run, brief: UpdateBrief, heads: Sequence[str | None]) -> Solution:
+    """Ask for an update; when the reasoner first asks for recorded scripts, ask again with them.
+
+    Raises:
+        ReasonerError: there is no usable answer.
+    """
     first = await run.reasoner.update(brief)
     if not first.take_from or first.script or first.ensemble:
         return first
-    quotes = [*scripts(run, heads, first.take_from), *brief.quotes]
+    quotes = [*quote_scripts(run, heads, first.take_from), *brief.quotes]
+    again = brief.model_copy(update={"quotes": quotes, "may_ask": False})
     try:
-        second = await run.reasoner.update(
-            brief.model_copy(update={"quotes": quotes, "may_ask": False})
-        )
+        second = await run.reasoner.update(again)
     except ReasonerError as error:
         raise ReasonerError(str(error), first.usage + error.usage) from error
     return second.model_copy(update={"usage": first.usage + second.usage})

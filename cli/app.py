@@ -170,15 +170,15 @@ def run(
         "otel": otel or None,
         "runs_dir": runs_dir,
     }
-    from run.run import new_folder
-    from session.session import start
+    from run.folder import new_run_folder
+    from session.session import start_run
 
     chosen = make_settings(
         {key: value for key, value in given.items() if value is not None}, settings or [], task
     )
-    folder = new_folder(chosen, task)
+    folder = new_run_folder(chosen, task)
     watch(
-        lambda listener, ask: start(task, chosen, folder=folder, listeners=[listener], ask=ask),
+        lambda listener, ask: start_run(task, chosen, folder=folder, listeners=[listener], ask=ask),
         json,
         folder,
     )
@@ -204,7 +204,7 @@ def resume(
 ) -> None:
     """Go on with a run that was interrupted, killed or waits. It goes on where it stood; what was finished is not run again."""
     from cli.steer import once
-    from session.session import resume as again
+    from session.session import resume_run as again
 
     folder = find_run(name, runs_dir)
     given = once(answer) if answer else None
@@ -226,10 +226,10 @@ def list_runs(runs_dir: RunsDir = "runs") -> None:
 
     from report.events import load
     from report.tables import runs_table
-    from run.lock import driven
+    from run.lock import is_driven
 
     folders = run_folders(runs_dir)
-    alive = {folder.name: driven(folder) for folder in folders}
+    alive = {folder.name: is_driven(folder) for folder in folders}
     Console().print(runs_table([(folder, load(folder)) for folder in folders], time.time(), alive))
 
 

@@ -50,9 +50,9 @@ def kept(folder: Path) -> str:
     """Why a run's work folder stays, or empty."""
     from report.events import load
     from report.summary import RESUMABLE
-    from run.lock import driven
+    from run.lock import is_driven
 
-    if driven(folder):
+    if is_driven(folder):
         return "it is going on"
     ended = load(folder).ended
     if ended is None or ended.get("reason") in RESUMABLE:

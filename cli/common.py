@@ -54,7 +54,7 @@ def complain(message: str) -> int:
 async def guarded(going: Coroutine[Any, Any, Any]) -> Any:
     """Known failures end with one sentence on stderr and exit code 2; anything else is a bug and keeps its traceback."""
     from reasoner.protocol import ReasonerUnavailable
-    from run.run import RunError
+    from run.lock import RunError
     from sandbox.protocol import SandboxUnavailable
     from task.types import TaskError
 

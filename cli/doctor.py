@@ -111,7 +111,7 @@ async def examine(settings: Settings) -> list[Finding]:
 async def endpoint(settings: Settings) -> list[Finding]:
     """One tiny structured question to every model."""
     from reasoner.protocol import ReasonerUnavailable
-    from run.run import make_reasoner
+    from run.services import reasoner_for
 
     if not settings.model:
         text = "no model is named: runs use the embedded expert, which needs none"
@@ -122,7 +122,7 @@ async def endpoint(settings: Settings) -> list[Finding]:
         ]
     notes: list[str] = []
     try:
-        chat: Any = make_reasoner(settings, notes.append)
+        chat: Any = reasoner_for(settings, notes.append)
     except ReasonerUnavailable as error:
         return [Finding("endpoint", "bad", str(error), "docs/models.md lists settings by endpoint")]
     try:
@@ -158,11 +158,11 @@ def priced(chat: Any) -> list[Finding]:
 
 async def isolation(settings: Settings, folder: Path) -> list[Finding]:
     """Starts the sandbox and looks from inside."""
-    from run.run import make_sandbox
+    from run.services import sandbox_for
     from sandbox.protocol import SandboxLost, SandboxUnavailable
 
     try:
-        sandbox = make_sandbox(settings, folder)
+        sandbox = sandbox_for(settings, folder)
     except SandboxUnavailable as error:
         return [Finding("isolation", "bad", str(error))]
     try:
@@ -268,16 +268,16 @@ def disk(settings: Settings) -> Finding:
 def memory(settings: Settings) -> Finding:
     import psutil
 
-    from run.run import n_slots
+    from run.services import count_slots
 
     free = psutil.virtual_memory().available
-    wanted = settings.run_memory_bytes * n_slots(settings)
-    text = f"{free / 2**30:.1f} GiB available; {n_slots(settings)} script(s) at a time may use {wanted / 2**30:.1f} GiB"
+    wanted = settings.run_memory_bytes * count_slots(settings)
+    text = f"{free / 2**30:.1f} GiB available; {count_slots(settings)} script(s) at a time may use {wanted / 2**30:.1f} GiB"
     if free >= wanted or settings.sandbox != "local":
         return Finding("memory", "ok", text)
     return Finding(
         "memory",
         "note",
         text,
-        f"lower one of them: --set slots=1, --set run_memory_bytes={max(2**28, free // n_slots(settings)):d}",
+        f"lower one of them: --set slots=1, --set run_memory_bytes={max(2**28, free // count_slots(settings)):d}",
     )

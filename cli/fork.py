@@ -26,13 +26,13 @@ def fork(
 ) -> None:
     """A new run that begins where another stood after some step. With nothing changed it repeats the original exactly."""
     from cli.config import changes_of
-    from run.run import RunError
-    from session.disk_errors import saving
+    from run.lock import RunError
+    from session.disk_errors import explain_disk_errors
     from session.fork import fork as make
 
     folder = find_run(name, runs_dir)
     try:
-        with saving(folder):
+        with explain_disk_errors(folder):
             new = make(folder, at, changes_of(settings or []), fresh=fresh)
     except RunError as error:
         raise typer.Exit(complain(str(error))) from None
@@ -62,16 +62,16 @@ def export(
     """A run as one file. A zip that another machine can resume or only read, or its steps as JSON."""
     import json
 
-    from run.run import RunError
+    from run.lock import RunError
     from session import export_run as exports
-    from session.disk_errors import saving
+    from session.disk_errors import explain_disk_errors
 
     if format not in ("zip", "gome-traces"):
         raise typer.BadParameter(f"--format {format}: expected zip or gome-traces")
     folder = find_run(name, runs_dir)
     target = to or Path(f"{folder.name}.{'zip' if format == 'zip' else 'json'}")
     try:
-        with saving(folder):
+        with explain_disk_errors(folder):
             if format == "zip":
                 n = len(exports.export(folder, target, read_only=read_only)["files"])
             else:
@@ -93,12 +93,12 @@ def import_(
     runs_dir: RunsDir = "runs",
 ) -> None:
     """Make a run folder of an exported run. Settings that concern the machine are this machine's."""
-    from run.run import RunError
-    from session.disk_errors import saving
+    from run.lock import RunError
+    from session.disk_errors import explain_disk_errors
     from session.import_run import import_run
 
     try:
-        with saving(Path(runs_dir)):
+        with explain_disk_errors(Path(runs_dir)):
             folder, notes = import_run(source, Path(runs_dir).expanduser(), trust=trust)
     except RunError as error:
         raise typer.Exit(complain(str(error))) from None

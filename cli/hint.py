@@ -18,11 +18,11 @@ def hint(
     """Tell a running run something. The next diagnosis and update quote it as your words. The run does not stop."""
     from run.hints import HintError, add_hint
     from run.lock import RunError
-    from session.disk_errors import saving
+    from session.disk_errors import explain_disk_errors
 
     folder = find_run(name, runs_dir)
     try:
-        with saving(folder):
+        with explain_disk_errors(folder):
             said = add_hint(folder, text, trace=trace)
     except (HintError, RunError) as error:
         raise typer.Exit(complain(str(error))) from None

@@ -56,6 +56,6 @@ def write(folder: Path, every: int, details: Details) -> Path:
 
 
 def going(folder: Path) -> bool:
-    from run.lock import driven
+    from run.lock import is_driven
 
-    return driven(folder)
+    return is_driven(folder)

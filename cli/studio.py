@@ -79,7 +79,7 @@ def server_config(origins: list[str]) -> dict[str, Any]:
 def seat(folder: Path) -> None:
     """The run's thread as `gome resume` would find it, also after its folder was moved or its checkpoints were lost."""
     from cli.common import guarded
-    from session.session import seat as place
+    from session.session import prepare_thread as place
 
     asyncio.run(guarded(place(folder)))
 

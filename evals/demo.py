@@ -9,12 +9,12 @@ from pathlib import Path
 from evals.harness.common import Result, solve
 from graph.settings import Settings
 from report.console import make_listener
-from run.run import new_folder
+from run.folder import new_run_folder
 
 
 def main(example: str) -> int:
     settings = Settings(traces=2, steps=7, time_s=170, memory="runs/memory", seed=0)
-    folder = new_folder(settings, example)
+    folder = new_run_folder(settings, example)
     with make_listener("live", run_dir=folder) as listener:
         result = asyncio.run(
             solve(

@@ -1,13 +1,17 @@
-"""The wiring, on one screen.  `graph` is what LangGraph Studio and langgraph.json point at (no checkpointer of its own)."""
+"""The wiring, on one screen.
+
+`graph` is what langgraph.json and LangGraph Studio point at; it has no checkpointer of its own.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from graph.routes import diagnosed, fan_out, judged, recorded, reviewed, selected, thought
+from graph import routes
 from graph.settings import Settings
 from graph.state import Input, RunState, TraceInput, TraceOutput, TraceState
 from nodes.diagnose import diagnose
@@ -23,63 +27,68 @@ from nodes.select import select
 from nodes.steer import steer
 from nodes.update import update
 from nodes.validate import validate
+from policies.protocol import Policy
+from scoring.acceptance import Acceptance
 
-DESCRIPTION = "ML-engineering agent: drafts, runs, diagnoses and updates training scripts in parallel traces that meet at a merge"
-MANY = 1_000_000  # super-steps: the budgets in the settings end a run, not a count
+DESCRIPTION = (
+    "ML-engineering agent: drafts, runs, diagnoses and updates training scripts "
+    "in parallel traces that meet at a merge"
+)
+MAX_SUPERSTEPS = 1_000_000  # budgets in the settings end a run, not LangGraph's recursion limit
 Compiled = CompiledStateGraph[Any, Any, Any, Any]
 
 
-def trace_graph() -> Compiled:
-    """One visit of a trace: draft or (gradient, step), forward pass, checks, record; as often as the merge allows."""
+def build_trace_graph(policy: Policy | None, acceptance: Acceptance | None) -> Compiled:
+    """One round of a trace: draft or (gradient, step), forward pass, checks, record; repeated until the merge."""
     trace = StateGraph(
         TraceState, input_schema=TraceInput, output_schema=TraceOutput, context_schema=Settings
     )
-    trace.add_node(select)
-    trace.add_node(draft)
-    trace.add_node(diagnose)
-    trace.add_node(update)
-    trace.add_node(execute)
-    trace.add_node(validate)
-    trace.add_node(review)
-    trace.add_node(repair)
-    trace.add_node(record)
+    trace.add_node("select", partial(select, policy=policy))
+    trace.add_node("draft", draft)
+    trace.add_node("diagnose", diagnose)
+    trace.add_node("update", update)
+    trace.add_node("execute", execute)
+    trace.add_node("validate", partial(validate, acceptance=acceptance))
+    trace.add_node("review", review)
+    trace.add_node("repair", repair)
+    trace.add_node("record", record)
     trace.add_edge(START, "select")
-    trace.add_conditional_edges("select", selected, ["draft", "diagnose", "update", "repair"])
-    trace.add_conditional_edges("draft", thought, ["execute", "record"])
-    trace.add_conditional_edges("diagnose", diagnosed, ["update", "record", END])
-    trace.add_conditional_edges("update", thought, ["execute", "record"])
+    trace.add_conditional_edges("select", routes.route_mode)
+    trace.add_conditional_edges("draft", routes.route_script)
+    trace.add_conditional_edges("diagnose", routes.route_diagnosis)
+    trace.add_conditional_edges("update", routes.route_script)
     trace.add_edge("execute", "validate")
-    trace.add_conditional_edges("validate", judged, ["repair", "review", "record"])
-    trace.add_conditional_edges("review", reviewed, ["repair", "record"])
-    trace.add_conditional_edges("repair", thought, ["execute", "record"])
-    trace.add_conditional_edges("record", recorded, ["select", END])
+    trace.add_conditional_edges("validate", routes.route_verdict)
+    trace.add_conditional_edges("review", routes.route_review)
+    trace.add_conditional_edges("repair", routes.route_script)
+    trace.add_conditional_edges("record", routes.route_round)
     return trace.compile(name="trace")
 
 
-def run_graph() -> StateGraph[Any, Any, Any, Any]:
-    """profile, fan out, traces, merge (all-reduce), a person's word, fan out again or finalize."""
+def build_graph(
+    checkpointer: Any = None, policy: Policy | None = None, acceptance: Acceptance | None = None
+) -> Compiled:
+    """Compile the graph: profile, traces in parallel, merge (all-reduce), steer, again or finalize.
+
+    Args:
+        checkpointer: makes runs resumable by thread id; Studio brings its own.
+        policy: replaces the policy that the settings name.
+        acceptance: replaces the rule that accepts or rejects an attempt.
+    """
     graph = StateGraph(RunState, input_schema=Input, context_schema=Settings)
-    graph.add_node(profile)
-    graph.add_node("trace", trace_graph(), input_schema=TraceInput)
-    graph.add_node(merge)
-    graph.add_node(steer)
-    graph.add_node(finalize)
+    graph.add_node("profile", profile)
+    graph.add_node("trace", build_trace_graph(policy, acceptance), input_schema=TraceInput)
+    graph.add_node("merge", partial(merge, acceptance=acceptance))
+    graph.add_node("steer", steer)
+    graph.add_node("finalize", finalize)
     graph.add_edge(START, "profile")
-    graph.add_conditional_edges("profile", fan_out, ["trace", "finalize"])
+    graph.add_conditional_edges("profile", routes.route_traces, ["trace", "finalize"])
     graph.add_edge("trace", "merge")
     graph.add_edge("merge", "steer")
-    graph.add_conditional_edges("steer", fan_out, ["trace", "finalize"])
+    graph.add_conditional_edges("steer", routes.route_traces, ["trace", "finalize"])
     graph.add_edge("finalize", END)
-    return graph
-
-
-def build_graph(checkpointer: Any = None) -> Compiled:
-    """The compiled graph. Give a checkpointer to make its runs resumable; Studio brings its own."""
-    return (
-        run_graph()
-        .compile(checkpointer=checkpointer, name="gome")
-        .with_config(recursion_limit=MANY)
-    )
+    compiled = graph.compile(checkpointer=checkpointer, name="gome")
+    return compiled.with_config(recursion_limit=MAX_SUPERSTEPS)
 
 
 graph = build_graph()

@@ -1,4 +1,4 @@
-"""Where to go next: pure predicates of the state, so that drawing, type checker and tests know every edge."""
+"""Where to go next: pure functions of the state, so drawing, type checker and tests know every edge."""
 
 from __future__ import annotations
 
@@ -8,79 +8,67 @@ from langgraph.types import Send
 
 from graph.state import RunState, Trace, TraceInput, TraceState
 
-End = Literal["__end__"]
 
-
-def fan_out(state: RunState) -> list[Send] | Literal["finalize"]:
-    """Send every trace that still runs on its next visit, or go to finalize."""
-    live = [row for row in state["traces"].values() if row["status"] == "running"]
-    if state.get("stop") or not live:
+def route_traces(state: RunState) -> list[Send] | Literal["finalize"]:
+    """Send every running trace on its next round, or go to finalize."""
+    running = [trace for trace in state.sorted_traces() if trace.status == "running"]
+    if state.stop or not running:
         return "finalize"
-    rows = sorted(live, key=lambda row: row["trace"])
-    heads = {row["trace"]: row["head"] for row in state["traces"].values() if row["head"]}
-    return [
-        Send(
-            "trace",
-            visit(
-                state, row, [head for trace, head in sorted(heads.items()) if trace != row["trace"]]
-            ),
-        )
-        for row in rows
-    ]
+    return [Send("trace", trace_input(state, trace).dump()) for trace in running]
 
 
-def visit(state: RunState, row: Trace, siblings: list[str]) -> TraceInput:
-    until = visit_end(state, row["step"])
+def trace_input(state: RunState, trace: Trace) -> TraceInput:
+    """Return what a trace is sent out with."""
+    others = [other for other in state.sorted_traces() if other.trace != trace.trace]
     return TraceInput(
-        run_dir=state["run_dir"], row=row, until=until, pool=state.get("pool"), siblings=siblings
+        run_dir=state.run_dir,
+        row=trace,
+        until=min(trace.step + state.merge_every, state.steps),
+        siblings=[other.head for other in others if other.head],
+        pool=state.pool,
     )
 
 
-def visit_end(state: RunState, step: int) -> int:
-    return min(step + state["merge_every"], state["steps"])
+def route_mode(state: TraceState) -> Literal["draft", "diagnose", "update", "repair"]:
+    """Follow the policy's choice.
 
-
-def selected(state: TraceState) -> Literal["draft", "diagnose", "update", "repair"]:
-    """The policy's mode: from nothing, along a gradient, another hypothesis of the last one, a crossover, or a failed script again."""
-    mode = state["work"]["mode"]
-    if mode == "draft":
+    A first script, a new diagnosis, another hypothesis of the last one, a crossover, or a failed script again.
+    """
+    work = state.attempt_in_progress
+    if work.mode == "draft":
         return "draft"
-    if mode == "debug":
+    if work.mode == "debug":
         return "repair"
-    return (
-        "update"
-        if mode in ("broaden", "crossover") and state["work"].get("diagnosis")
-        else "diagnose"
-    )
+    return "update" if work.mode in ("broaden", "crossover") and work.diagnosis else "diagnose"
 
 
-def thought(state: TraceState) -> Literal["execute", "record"]:
+def route_script(state: TraceState) -> Literal["execute", "record"]:
     """After draft, update or repair: run the script, or record that the reasoner gave none."""
-    return "record" if state["work"].get("error") else "execute"
+    return "record" if state.attempt_in_progress.error else "execute"
 
 
-def diagnosed(state: TraceState) -> Literal["update", "record", "__end__"]:
-    """No hypothesis worth a run ends the visit; the row then says so."""
-    if state["work"].get("error"):
+def route_diagnosis(state: TraceState) -> Literal["update", "record", "__end__"]:
+    """Without a hypothesis worth a run the trace is done, and its round ends."""
+    if state.attempt_in_progress.error:
         return "record"
-    return "update" if state["row"]["status"] == "running" else "__end__"
+    return "update" if state.row.status == "running" else "__end__"
 
 
-def judged(state: TraceState) -> Literal["repair", "review", "record"]:
-    """A failed script is repaired while it has repairs left; one that would become the best is read first."""
-    if state["work"].get("failed"):
+def route_verdict(state: TraceState) -> Literal["repair", "review", "record"]:
+    """Repair a failed script while it has repairs left; review one that would become the best."""
+    work = state.attempt_in_progress
+    if work.failed:
         return "repair"
-    return "review" if state["work"].get("review") else "record"
+    return "review" if work.review else "record"
 
 
-def reviewed(state: TraceState) -> Literal["repair", "record"]:
-    """A finding that the code bears out goes back for repair."""
-    return "repair" if state["work"].get("failed") else "record"
+def route_review(state: TraceState) -> Literal["repair", "record"]:
+    """Send a finding that the code bears out to repair."""
+    return "repair" if state.attempt_in_progress.failed else "record"
 
 
-def recorded(state: TraceState) -> Literal["select", "__end__"]:
-    """The next step of the visit, or back to the merge."""
-    row = state["row"]
-    if row["status"] != "running" or row["step"] >= state["until"]:
+def route_round(state: TraceState) -> Literal["select", "__end__"]:
+    """Take the next step of the round, or return to the merge."""
+    if state.row.status != "running" or state.row.step >= state.until:
         return "__end__"
     return "select"

@@ -1,171 +1,186 @@
-"""What flows through the graph: ids, numbers and short text.  Everything larger lies in the artifact store by its hash.
+"""What flows through the graph: ids, numbers and short text.
 
-Attempts form a chain like commits: a trace holds the hash of its latest attempt, every attempt names the one before it.
-So the state stays small however long a run is, and a checkpoint of long ago still sees exactly the history of its time.
+Everything larger is an artifact, named by its hash. Attempts form a chain like commits: a trace holds the
+hash of its latest attempt, and every attempt names the one before it. So the state stays small however long
+a run is, and an old checkpoint still sees exactly the history of its time.
+
+Nodes receive these models and return JSON (`dump`), so checkpoints contain plain data and no class names.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field
-from typing_extensions import (
-    TypedDict,
-)  # pydantic checks stored states and wants this one below Python 3.12
+from pydantic import BaseModel, ConfigDict, Field
+
+from reasoner.protocol import Hypothesis, Usage
 
 SCHEMA_VERSION = 2
 
-Status = Literal["running", "done", "failed", "dropped"]
+Json = dict[str, Any]
 Verdict = Literal["accepted", "tie", "rejected", "failed"]
+Status = Literal["running", "done", "failed", "dropped"]
+Mode = Literal["draft", "directed", "broaden", "backtrack", "debug", "crossover", "ensemble"]
+
+
+class StateModel(BaseModel):
+    """A frozen record of the state."""
+
+    model_config = ConfigDict(frozen=True)
+
+    def evolve(self, **changes: Any) -> Self:
+        """Return a copy with these fields changed."""
+        return self.model_copy(update=changes)
+
+    def dump(self) -> Json:
+        """Return the record as JSON, as checkpoints store it."""
+        return self.model_dump(mode="json")
 
 
 class Input(BaseModel):
-    """What a caller gives: the task folder, and a run folder when it chose one."""
+    """What a caller passes in: the task folder, and optionally a run folder."""
 
     task: str = Field(
         title="Task folder",
-        description="path of a folder with task.yaml, or train/test/sample_submission tables",
+        description="a folder with task.yaml, or with train, test and sample_submission tables",
     )
     run_dir: str = Field(
         "",
         title="Run folder",
-        description="where the run keeps its files; empty: a new one below `runs_dir`",
+        description="where the run stores its files; empty: a new folder below `runs_dir`",
     )
 
 
-class Best(TypedDict):
-    """A trace's or the run's best attempt."""
+class Best(StateModel):
+    """The best attempt of a trace or of the run."""
 
     attempt: str
     trace: int
-    ref: str  # artifact: the attempt's record
-    script: str  # artifact: the script
+    ref: str = Field(description="artifact: the attempt's record")
+    script: str = Field(description="artifact: the script")
     score: float
     se: float
 
 
-class Trace(TypedDict):
-    """One trace between two visits."""
+class Trace(StateModel):
+    """One trace between two rounds."""
 
     trace: int
-    step: int  # attempts made so far
-    status: Status
-    head: str | None  # artifact: the latest attempt's record
-    merged: str | None  # head at the last merge
-    best: Best | None
-    n_accepted: int
-    stagnant: int  # merges since the last accepted attempt
-    failures: int  # steps in a row without a valid script
-    rescued: list[str]  # what the trace was restarted from, so that no restart is made twice
-    cross: str | None  # artifact: what its next step is to combine (briefs.crossover)
-    diagnosis: str | None  # artifact: the last diagnosis of the trace's best
-    tried: list[str]  # ids of its hypotheses that were run
-    told: NotRequired[
-        str | None
-    ]  # what a person wants next: an artifact (a diagnosis), or their words (run.steering.understood)
-    pinned: NotRequired[bool]  # by a person: never restarted from another trace's best
+    step: int = Field(0, description="attempts made so far")
+    status: Status = "running"
+    head: str | None = Field(None, description="artifact: the latest attempt's record")
+    merged: str | None = Field(None, description="head at the last merge")
+    best: Best | None = None
+    n_accepted: int = 0
+    stagnant: int = Field(0, description="merges since the last accepted attempt")
+    failures: int = Field(0, description="consecutive steps without a valid script")
+    rescued: list[str] = Field([], description="starting points of its rescues, none used twice")
+    cross: str | None = Field(None, description="artifact: what its next step is to combine")
+    diagnosis: str | None = Field(None, description="artifact: last diagnosis of the trace's best")
+    tried: list[str] = Field([], description="ids of that diagnosis' hypotheses already run")
+    told: str | None = Field(
+        None, description="what a person wants next: an artifact (a diagnosis), or their words"
+    )
+    pinned: bool = Field(False, description="by a person: never rescued")
 
 
-class Work(TypedDict, total=False):
-    """The attempt being made in a trace."""
+class Work(StateModel):
+    """The attempt in progress. Each group of fields is set by the nodes named above it."""
 
+    # select
     attempt: str
-    kind: str  # draft | update | repair | ensemble
-    mode: str  # policies.protocol.Mode
-    why: str  # of the mode
-    base: str | None  # artifact: record of the attempt that it starts from
-    parent: str | None  # attempt id it started from
-    script: str  # artifact
-    summary: str
-    hypothesis: dict[str, Any] | None
-    diagnosis: str  # artifact
-    repairs: int
-    execution: str  # artifact
-    grade: str  # artifact
-    verdict: Verdict
-    replaces: bool
-    validity: bool  # it removes a flaw of the data, so its score is not compared
-    ensemble: list[str]  # ids of the attempts that it blends
-    reasons: list[str]
-    codes: list[str]  # the reasons for machines
-    usage: dict[str, Any]
-    error: str  # the reasoner gave nothing usable
-    review: bool  # the script is to be read before it is recorded
-    reviewed: bool  # and was
-    cause: str  # of the last failure, as its repair saw it
-    fix: str  # what that repair changed
-    mended: list[str]  # cause -> fix of every repair of the attempt
-    failed: dict[str, Any]  # problems of the script that a repair answers
+    kind: Literal["draft", "update", "repair", "ensemble"]
+    mode: Mode
+    why: str = Field("", description="reason for the mode")
+    base: str | None = Field(None, description="artifact: record of the attempt it starts from")
+    parent: str | None = Field(None, description="id of the attempt it starts from")
+    # draft, diagnose, update, repair
+    script: str | None = Field(None, description="artifact")
+    summary: str = ""
+    hypothesis: Hypothesis | None = None
+    diagnosis: str | None = Field(None, description="artifact")
+    ensemble: list[str] = Field([], description="ids of the attempts that it blends")
+    usage: Usage = Usage()
+    error: str = Field("", description="why the reasoner gave nothing usable")
+    repairs: int = 0
+    cause: str = Field("", description="cause of the last failure, as its repair saw it")
+    fix: str = Field("", description="what that repair changed")
+    mended: list[str] = Field([], description="cause -> fix of every repair of the attempt")
+    # execute
+    execution: str | None = Field(None, description="artifact")
+    # validate
+    grade: str | None = Field(None, description="artifact")
+    verdict: Verdict = "failed"
+    replaces: bool = False
+    validity: bool = Field(False, description="removes a flaw of the data; scores not comparable")
+    reasons: list[str] = []
+    codes: list[str] = Field([], description="the reasons, machine-readable")
+    failed: dict[str, list[str]] = Field({}, description="{problems: …} that a repair answers")
+    review: bool = Field(False, description="the script is to be reviewed before it is recorded")
+    # review
+    reviewed: bool = False
 
 
-class Used(TypedDict):
-    """Spent so far."""
+class Used(StateModel):
+    """What the run has spent so far."""
 
-    time_s: float
-    executions: int
-    tokens: int
-    usd: float
+    time_s: float = 0.0
+    executions: int = 0
+    tokens: int = 0
+    usd: float = 0.0
 
 
-def by_key(old: dict[str, Any] | None, new: dict[str, Any] | None) -> dict[str, Any]:
+def merge_by_key(old: Json | None, new: Json | None) -> Json:
     """Reducer: later values win, key by key; the order of the traces does not matter."""
     return {**(old or {}), **(new or {})}
 
 
-class RunState(TypedDict, total=False):
+class RunState(StateModel):
     """State of the whole run."""
 
-    schema_version: int
-    task: str
-    run_dir: str
-    round: int
-    steps: int  # per trace, from the settings
-    merge_every: int
-    traces: Annotated[dict[str, Trace], by_key]
-    best: Best | None
-    ensemble: Best | None  # of the attempts in `pool`, where it beats the best single one
-    pool: str | None  # artifact: attempts that may be blended
-    used: Used
-    stop: str  # why the loop ended; empty while it goes on
-    submission: str  # path, once finalized
+    schema_version: int = SCHEMA_VERSION
+    task: str = ""
+    run_dir: str = ""
+    round: int = 0
+    steps: int = Field(0, description="per trace, from the settings")
+    merge_every: int = 1
+    traces: Annotated[dict[str, Trace], merge_by_key] = {}
+    best: Best | None = None
+    ensemble: Best | None = Field(None, description="blend of `pool`, where it beats the best")
+    pool: str | None = Field(None, description="artifact: attempts that may be blended")
+    used: Used = Used()
+    stop: str = Field("", description="why the loop ended; empty while it runs")
+    submission: str = Field("", description="path, once finalized")
+
+    def sorted_traces(self) -> list[Trace]:
+        """Return the traces by number."""
+        return sorted(self.traces.values(), key=lambda trace: trace.trace)
 
 
-class TraceInput(TypedDict):
+class TraceInput(StateModel):
     """What a trace is sent out with."""
 
     run_dir: str
     row: Trace
-    until: int  # step at which it comes back to the merge
-    siblings: list[str]  # heads of the other traces at the last merge
-    pool: str | None
+    until: int = Field(description="step at which it returns to the merge")
+    siblings: list[str] = Field([], description="heads of the other traces at the last merge")
+    pool: str | None = None
 
 
-class TraceState(TraceInput, total=False):
-    """State inside one visit of a trace."""
+class TraceState(TraceInput):
+    """State inside one round of a trace."""
 
-    work: Work
-    traces: Annotated[dict[str, Trace], by_key]
+    work: Work | None = None
+    traces: Annotated[dict[str, Trace], merge_by_key] = {}
+
+    @property
+    def attempt_in_progress(self) -> Work:
+        """The work that `select` began; nodes after it may rely on it."""
+        assert self.work is not None, "select runs first"
+        return self.work
 
 
-class TraceOutput(TypedDict, total=False):
+class TraceOutput(StateModel):
     """Only what may flow up; every key has a reducer in RunState."""
 
-    traces: Annotated[dict[str, Trace], by_key]
-
-
-def new_trace(index: int) -> Trace:
-    return Trace(
-        trace=index,
-        step=0,
-        status="running",
-        head=None,
-        merged=None,
-        best=None,
-        n_accepted=0,
-        stagnant=0,
-        failures=0,
-        rescued=[],
-        cross=None,
-        diagnosis=None,
-        tried=[],
-    )
+    traces: Annotated[dict[str, Trace], merge_by_key] = {}

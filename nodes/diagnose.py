@@ -1,67 +1,67 @@
-"""diagnose: the gradient.  From the evidence of a solution (mostly the trace's best) and of the latest attempt to ranked hypotheses."""
+"""diagnose: the gradient. From the evidence of a solution and of the latest attempt to ranked hypotheses."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from briefs import excerpts as quotes
-from briefs.ask import add_usage, thought, unanswered
-from briefs.brief import base, scenario
+from langgraph.runtime import Runtime
+
+from briefs.ask import ask_reasoner, give_up_step
+from briefs.brief import common_fields, scenario_weight
+from briefs.excerpts import diff_artifacts, excerpt_log
+from graph.settings import Settings
 from graph.state import Trace, TraceState
-from reasoner.protocol import DiagnoseBrief, ReasonerError
-from run.run import Json, Run, open_run
+from reasoner.protocol import DiagnoseBrief, Diagnosis, ReasonerError
+from run.attempt import Attempt
+from run.registry import current_run
+from run.run import Run
 
 
-async def diagnose(state: TraceState) -> dict[str, Any]:
-    run, row, work = open_run(state["run_dir"]), state["row"], state["work"]
-    ref, siblings = work["base"], state["siblings"]
-    assert ref is not None  # routes.selected
-    base_attempt = run.attempt(ref)
+async def diagnose(state: TraceState, runtime: Runtime[Settings]) -> dict[str, Any]:
+    """Diagnose the solution that the policy chose, mostly the trace's best."""
+    run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
+    ref, siblings = str(work.base), state.siblings
 
-    async def think() -> Json:
-        return (await run.reasoner.diagnose(brief(run, row, siblings, base_attempt))).model_dump()
+    async def ask() -> Diagnosis:
+        return await run.reasoner.diagnose(_diagnose_brief(run, trace, siblings, run.attempt(ref)))
 
     began = time.monotonic()
+    parts = [work.attempt, str(trace.head), ref, *siblings]
     try:
-        found = await thought(
-            run, "diagnose", [work["attempt"], str(row["head"]), ref, *siblings], think
-        )
+        diagnosis = await ask_reasoner(run, "diagnose", parts, ask, Diagnosis)
     except ReasonerError as error:
-        return {"work": await unanswered(run, row, work, error)}
-    seconds = round(time.monotonic() - began, 3)
-    shown = {key: found[key] for key in ("observations", "causes", "hypotheses", "usage")}
+        return {"work": (await give_up_step(run, trace, work, error)).dump()}
     run.events.emit(
         "diagnosed",
-        key=work["attempt"],
-        trace=row["trace"],
-        step=row["step"],
-        seconds=seconds,
-        **shown,
+        key=work.attempt,
+        trace=trace.trace,
+        step=trace.step,
+        seconds=round(time.monotonic() - began, 3),
+        **diagnosis.model_dump(exclude={"notes"}),
     )
-    if not found["hypotheses"]:
-        done = row | {"status": "done"}
-        return {"row": done, "traces": {str(row["trace"]): done}}
-    diagnosis = run.artifacts.put_json(found)
-    work = work | {"diagnosis": diagnosis, "usage": add_usage(work["usage"], found["usage"])}
-    of_best = row["best"] is not None and row["best"]["ref"] == ref
-    return {"work": work, "row": row | {"diagnosis": diagnosis, "tried": []} if of_best else row}
+    if not diagnosis.hypotheses:
+        done = trace.evolve(status="done").dump()
+        return {"row": done, "traces": {str(trace.trace): done}}
+    stored = run.artifacts.put_json(diagnosis.model_dump())
+    work = work.evolve(diagnosis=stored, usage=work.usage + diagnosis.usage)
+    if trace.best is not None and trace.best.ref == ref:
+        trace = trace.evolve(diagnosis=stored, tried=[])
+    return {"work": work.dump(), "row": trace.dump()}
 
 
-def brief(run: Run, row: Trace, siblings: list[str], start: Json) -> DiagnoseBrief:
-    latest = run.attempt(row["head"]) if row["head"] else None
-    last = (
-        run.artifacts.get_json(latest["evidence"])
-        if latest and latest["id"] != start["id"] and latest["evidence"]
-        else None
-    )
-    evidence = run.artifacts.get_json(start["evidence"])
+def _diagnose_brief(run: Run, trace: Trace, siblings: list[str], start: Attempt) -> DiagnoseBrief:
+    latest = run.attempt(trace.head) if trace.head else None
+    last, last_diff = None, ""
+    if latest and latest.id != start.id and latest.evidence:
+        last = run.artifacts.get_json(latest.evidence)
+        last_diff = diff_artifacts(run, start.script, latest.script)
     return DiagnoseBrief(
-        **base(run, row, siblings),
-        script=run.artifacts.get(start["script"]),
-        evidence=evidence,
-        log=quotes.log(run, start["log"]),
+        **common_fields(run, trace, siblings),
+        script=run.artifacts.get(str(start.script)),
+        evidence=run.artifacts.get_json(str(start.evidence)),
+        log=excerpt_log(run, start.log),
         last=last,
-        last_diff=quotes.change(run, start["script"], latest["script"]) if latest and last else "",
-        scenario=scenario(row),
+        last_diff=last_diff,
+        scenario=scenario_weight(trace),
     )

@@ -1,53 +1,48 @@
-"""draft: initial parameters.  A first complete script for a trace, told to differ from its siblings."""
+"""draft: initial parameters. A first complete script for a trace, meant to differ from its siblings'."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from briefs.ask import thought, unanswered
-from briefs.brief import base
+from langgraph.runtime import Runtime
+
+from briefs.ask import ask_reasoner, give_up_step
+from briefs.brief import common_fields
+from graph.settings import Settings
 from graph.state import TraceState
-from reasoner.protocol import DraftBrief, ReasonerError
-from run.run import Json, open_run
+from reasoner.protocol import DraftBrief, ReasonerError, Solution
+from run.registry import current_run
 
 
-async def draft(state: TraceState) -> dict[str, Any]:
-    run, row, work = open_run(state["run_dir"]), state["row"], state["work"]
-    trace, step = row["trace"], row["step"]
+async def draft(state: TraceState, runtime: Runtime[Settings]) -> dict[str, Any]:
+    """Ask for a first script."""
+    run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
 
-    async def think() -> Json:
-        siblings = [line for other, line in sorted(run.directions.items()) if other != trace]
-        solution = await run.reasoner.draft(
-            DraftBrief(**base(run, row, state["siblings"]), siblings=siblings)
-        )
-        return solution.model_dump()
+    async def ask() -> Solution:
+        siblings = run.board.directions_of_others(trace.trace)
+        common = common_fields(run, trace, state.siblings)
+        return await run.reasoner.draft(DraftBrief(**common, siblings=siblings))
 
     began = time.monotonic()
     try:
-        async with (
-            run.drafting
-        ):  # one after the other, so that each can be told to differ from those before it
-            answer = await thought(run, "draft", [work["attempt"], str(row["head"])], think)
-            run.directions[trace] = answer["summary"]
+        async with run.drafting:  # one at a time, so each can be told to differ from those before
+            parts = [work.attempt, str(trace.head)]
+            solution = await ask_reasoner(run, "draft", parts, ask, Solution)
+            run.board.set_direction(trace.trace, solution.summary)
     except ReasonerError as error:
-        return {"work": await unanswered(run, row, work, error)}
-    seconds = round(time.monotonic() - began, 3)
+        return {"work": (await give_up_step(run, trace, work, error)).dump()}
     run.events.emit(
         "drafted",
-        key=work["attempt"],
-        trace=trace,
-        step=step,
-        attempt=work["attempt"],
-        summary=answer["summary"],
-        seconds=seconds,
-        usage=answer["usage"],
+        key=work.attempt,
+        trace=trace.trace,
+        step=trace.step,
+        attempt=work.attempt,
+        summary=solution.summary,
+        seconds=round(time.monotonic() - began, 3),
+        usage=solution.usage.model_dump(),
     )
-    return {
-        "work": work
-        | {
-            "script": run.artifacts.put(answer["script"]),
-            "summary": answer["summary"],
-            "usage": answer["usage"],
-        }
-    }
+    work = work.evolve(
+        script=run.artifacts.put(solution.script), summary=solution.summary, usage=solution.usage
+    )
+    return {"work": work.dump()}

@@ -1,40 +1,42 @@
-"""execute: the forward pass.  Runs the script in the sandbox and keeps its files; decides nothing."""
+"""execute: the forward pass. Runs the script in the sandbox and stores its files; decides nothing."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from graph.state import TraceState, Work
+from langgraph.runtime import Runtime
+
+from graph.settings import Settings
+from graph.state import TraceState
+from run.attempt import ExecutionRecord
 from run.budget import script_limit_s
-from run.run import Json, Run, open_run
-from scoring.ensemble import blend, members_of
-from scoring.execution import Place, forward, tell
+from run.registry import current_run
+from scoring.ensemble import blend_attempts, pool_members
+from scoring.execution import Place, ScriptRun, announce_execution, execute_script
 
 
-async def execute(state: TraceState) -> dict[str, Any]:
-    run, row, work = open_run(state["run_dir"]), state["row"], state["work"]
-    if hypothesis := work.get("hypothesis"):
-        run.flying[row["trace"]] = hypothesis[
-            "statement"
-        ]  # again, for what was chosen before a kill
-    name = f"{work['attempt']}r{work['repairs']}"
-    if work.get("ensemble"):
-        return {"work": work | await blended(run, name, state)}
-    place: Place = {"attempt": work["attempt"], "trace": row["trace"], "step": row["step"]}
+async def execute(state: TraceState, runtime: Runtime[Settings]) -> dict[str, Any]:
+    """Execute the script; an ensemble is blended from what its members left instead."""
+    run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
+    if work.hypothesis:  # announced again, for what was chosen before a kill
+        run.board.start_hypothesis(trace.trace, work.hypothesis.statement)
+    name = f"{work.attempt}r{work.repairs}"
+    if work.ensemble:
+        members = pool_members(run, state.pool, work.ensemble)
+        execution = await blend_attempts(run, name, members)
+        script = execution.script or run.artifacts.put("")
+        stored = run.artifacts.put_json(execution.dump())
+        return {"work": work.evolve(script=script, execution=stored).dump()}
+    place: Place = {"attempt": work.attempt, "trace": trace.trace, "step": trace.step}
+    script = str(work.script)
 
-    async def go() -> Json:
+    async def run_script() -> ExecutionRecord:
         async with run.slots:
             limit_s = script_limit_s(run, work)
             run.events.emit("execution_started", **place, limit_s=round(limit_s, 1))
-            return await forward(run, name, work["script"], run.prepared.inputs, limit_s, place)
+            task = ScriptRun(name, script, run.prepared.inputs, limit_s, place)
+            return await execute_script(run, task)
 
-    kept = await run.once("execute", [name, work["script"]], go)
-    tell(run, f"{name}:{work['script'][:12]}", kept, **place)
-    return {"work": work | {"execution": run.artifacts.put_json(kept)}}
-
-
-async def blended(run: Run, name: str, state: TraceState) -> Work:
-    """An ensemble needs no script to run: the harness blends what its members left."""
-    kept = await blend(run, name, members_of(run, state.get("pool"), state["work"]["ensemble"]))
-    script = kept.get("script") or run.artifacts.put("")
-    return Work(script=script, execution=run.artifacts.put_json(kept))
+    execution = await run.once("execute", [name, script], run_script, ExecutionRecord)
+    announce_execution(run, f"{name}:{script[:12]}", execution, **place)
+    return {"work": work.evolve(execution=run.artifacts.put_json(execution.dump())).dump()}

@@ -1,142 +1,160 @@
-"""merge: the all-reduce.  Traces meet: successes enter the shared memory, stuck traces restart from the best, the end is decided."""
+"""merge: the all-reduce. Traces meet: solutions are blended, stuck traces rescued, and the end is decided.
+
+What the traces measured is in the shared memory already (`scoring.lessons`); the merge counts it.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from langgraph.runtime import Runtime
+
 from briefs.brief import HISTORY
-from briefs.crossover import rescue
-from graph.state import Best, RunState, Trace
-from run.best import better, publish
-from run.budget import over
-from run.calibration import as_event
-from run.run import Json, Run, open_run
-from scoring.ensemble import challenge, kept_ids, pooled
-from scoring.lessons import measured
+from briefs.crossover import rescue_trace
+from graph.settings import Settings
+from graph.state import Best, Json, RunState, Trace
+from run.attempt import Attempt
+from run.best import is_better, publish_best
+from run.budget import exhausted_budget
+from run.calibration import calibration_event
+from run.registry import current_run
+from run.run import Run
+from scoring.acceptance import Acceptance
+from scoring.ensemble import accepted_ids, challenge_best, extend_pool
+from scoring.lessons import is_lesson
 
 
-async def merge(state: RunState) -> dict[str, Any]:
-    run = open_run(state["run_dir"])
-    rows = sorted(state["traces"].values(), key=lambda row: row["trace"])
-    fresh = {row["trace"]: run.chain(row["head"], until=row["merged"]) for row in rows}
-    shared = (
-        sum(measured(attempt) for attempts in fresh.values() for attempt in attempts)
-        if run.settings.memory != "off"
-        else 0
-    )
-    single = best_of(run, rows)
-    pool = pooled(run, state.get("pool"), list(fresh.values()))
-    ensemble = await blended(run, state, pool, single)
-    best = ensemble or single
-    actions = [f"{shared} measured hypotheses joined the memory"] if shared else []
-    merged = list(rows)
-    for index, row in enumerate(rows):
-        merged[index] = met(run, row, merged, fresh[row["trace"]], single, actions)
-    report_calibration(run, state["round"], rows)
+async def merge(
+    state: RunState, runtime: Runtime[Settings], *, acceptance: Acceptance | None = None
+) -> dict[str, Any]:
+    """Let the traces meet after a round."""
+    run, traces = current_run(state.run_dir, runtime), state.sorted_traces()
+    fresh = {each.trace: run.chain(each.head, until=each.merged) for each in traces}
+    actions = _count_lessons(run, fresh)
+    single = _best_of(run, traces)
+    pool = extend_pool(run, state.pool, list(fresh.values()))
+    ensemble = await _blend_pool(run, state, pool, single, acceptance)
+    for index, trace in enumerate(traces):
+        traces[index] = _meet(run, trace, traces, fresh[trace.trace], single, actions)
+    _report_calibration(run, state.round, traces)
     if ensemble:
-        actions.append(f"{run.attempt(ensemble['ref'])['summary']} beats the best single solution")
-        await publish(run, ensemble)
-    used = run.events.used
-    stop = ending(run, merged, best) or over(run, used)
-    run.events.emit(
-        "merged",
-        key=str(state["round"]),
-        round=state["round"],
-        best={key: best[key] for key in ("attempt", "score", "se", "trace")}
-        | {"score_se": best["se"]}
-        if best
-        else None,
-        standings=[standing(row) for row in merged],
-        actions=actions,
-        used=used,
-    )
+        summary = run.attempt(ensemble.ref).summary
+        actions.append(f"{summary} beats the best single solution")
+        await publish_best(run, ensemble)
+    best, used = ensemble or single, run.events.used
+    _announce_merge(run, state.round, traces, best, actions)
     return {
-        "round": state["round"] + 1,
-        "traces": {str(row["trace"]): row for row in merged},
-        "best": best,
-        "ensemble": ensemble,
+        "round": state.round + 1,
+        "traces": {str(trace.trace): trace.dump() for trace in traces},
+        "best": best.dump() if best else None,
+        "ensemble": ensemble.dump() if ensemble else None,
         "pool": pool,
-        "used": used,
-        "stop": stop,
+        "used": used.dump(),
+        "stop": _loop_end(run, traces, best) or exhausted_budget(run, used),
     }
 
 
-async def blended(run: Run, state: RunState, pool: str, single: Best | None) -> Best | None:
-    """The ensemble that beats the best single solution; made anew only when the accepted solutions have changed."""
-    if single is None:
-        return None
-    if kept_ids(run, pool) == kept_ids(run, state.get("pool")):
-        return state.get("ensemble")
-    return await challenge(run, state["round"], pool, single)
+def _count_lessons(run: Run, fresh: dict[int, list[Attempt]]) -> list[str]:
+    attempts = [attempt for chain in fresh.values() for attempt in chain]
+    n = sum(is_lesson(attempt) for attempt in attempts) if run.settings.memory != "off" else 0
+    return [f"{n} measured hypotheses joined the memory"] if n else []
 
 
-def best_of(run: Run, rows: list[Trace]) -> Best | None:
+def _best_of(run: Run, traces: list[Trace]) -> Best | None:
     best: Best | None = None
-    for row in rows:
-        if row["best"] and better(
-            run.prepared.task.direction, row["best"]["score"], best["score"] if best else None
-        ):
-            best = row["best"]
+    for trace in traces:
+        known = best.score if best else None
+        if trace.best and is_better(run.prepared.task.direction, trace.best.score, known):
+            best = trace.best
     return best
 
 
-def met(
+async def _blend_pool(
+    run: Run, state: RunState, pool: str, single: Best | None, acceptance: Acceptance | None
+) -> Best | None:
+    """The ensemble that beats the best single solution; blended anew only when the accepted ones changed."""
+    if single is None:
+        return None
+    if accepted_ids(run, pool) == accepted_ids(run, state.pool):
+        return state.ensemble
+    return await challenge_best(run, state.round, pool, single, acceptance)
+
+
+def _meet(
     run: Run,
-    row: Trace,
-    rows: list[Trace],
-    fresh: list[Json],
+    trace: Trace,
+    traces: list[Trace],
+    fresh: list[Attempt],
     best: Best | None,
     actions: list[str],
 ) -> Trace:
     """The trace after the meeting: counted, ended, or rescued."""
-    accepted = any(attempt["verdict"] == "accepted" for attempt in fresh)
-    new = Trace(**row) | {"merged": row["head"], "stagnant": 0 if accepted else row["stagnant"] + 1}
-    stuck = row["status"] == "done" or new["stagnant"] >= run.settings.patience
-    stuck = stuck and row["status"] != "dropped" and not row.get("pinned")
-    if stuck and row["step"] < run.settings.steps and (saved := rescue(run, row, rows, best)):
-        actions.append(f"trace {row['trace']} was stuck and {saved.why}")
-        new |= {
-            "status": "running",
-            "best": saved.start,
-            "stagnant": 0,
-            "diagnosis": None,
-            "tried": [],
-        }
-        new |= {"cross": saved.cross, "rescued": [*row["rescued"], saved.key, saved.start["ref"]]}
-    elif new["status"] == "running" and row["step"] >= run.settings.steps:
-        new["status"] = "done"
-    return new
+    has_steps = trace.step < run.settings.steps
+    accepted = any(attempt.verdict == "accepted" for attempt in fresh)
+    after = trace.evolve(merged=trace.head, stagnant=0 if accepted else trace.stagnant + 1)
+    is_stuck = trace.status == "done" or after.stagnant >= run.settings.patience
+    may_rescue = is_stuck and has_steps and trace.status != "dropped" and not trace.pinned
+    if may_rescue and (rescue := rescue_trace(run, trace, traces, best)):
+        actions.append(f"trace {trace.trace} was stuck and {rescue.why}")
+        return after.evolve(
+            status="running",
+            best=rescue.start,
+            stagnant=0,
+            diagnosis=None,
+            tried=[],
+            cross=rescue.cross,
+            rescued=[*trace.rescued, rescue.key, rescue.start.ref],
+        )
+    if after.status == "running" and not has_steps:
+        return after.evolve(status="done")
+    return after
 
 
-def report_calibration(run: Run, number: int, rows: list[Trace]) -> None:
-    """How the reasoner's predictions fared, over the latest attempts of all traces."""
-    found = run.gists.calibration([row["head"] for row in rows], HISTORY)
-    if found is not None:
-        run.events.emit("calibration", key=str(number), **as_event(found, run.reasoner.name))
+def _report_calibration(run: Run, number: int, traces: list[Trace]) -> None:
+    """Tell how the reasoner's predictions fared, over the latest attempts of all traces."""
+    result = run.history.calibration([trace.head for trace in traces], HISTORY)
+    if result is not None:
+        payload = calibration_event(result, run.reasoner.name)
+        run.events.emit("calibration", key=str(number), **payload)
 
 
-def ending(run: Run, rows: list[Trace], best: Best | None) -> str:
+def _announce_merge(
+    run: Run, number: int, traces: list[Trace], best: Best | None, actions: list[str]
+) -> None:
+    shown: Json | None = None
+    if best:
+        shown = best.model_dump(include={"attempt", "score", "se", "trace"})
+        shown["score_se"] = best.se
+    run.events.emit(
+        "merged",
+        key=str(number),
+        round=number,
+        best=shown,
+        standings=[_standing(trace) for trace in traces],
+        actions=actions,
+        used=run.events.used.dump(),
+    )
+
+
+def _standing(trace: Trace) -> Json:
+    return {
+        "trace": trace.trace,
+        "step": trace.step,
+        "status": trace.status,
+        "best_score": trace.best.score if trace.best else None,
+        "attempts": trace.step,
+        "accepted": trace.n_accepted,
+    }
+
+
+def _loop_end(run: Run, traces: list[Trace], best: Best | None) -> str:
     """Why the loop ends now, or empty."""
     target = run.settings.target
-    if (
-        best
-        and target is not None
-        and not better(run.prepared.task.direction, target, best["score"])
-    ):
-        return "target"
-    if any(row["status"] == "running" for row in rows):
+    if best and target is not None:
+        if not is_better(run.prepared.task.direction, target, best.score):
+            return "target"
+    if any(trace.status == "running" for trace in traces):
         return ""
-    if all(row["step"] >= run.settings.steps for row in rows):
+    if all(trace.step >= run.settings.steps for trace in traces):
         return "budget: steps"
     return "converged" if best else "no valid script"
-
-
-def standing(row: Trace) -> Json:
-    return {
-        "trace": row["trace"],
-        "step": row["step"],
-        "status": row["status"],
-        "best_score": row["best"]["score"] if row["best"] else None,
-        "attempts": row["step"],
-        "accepted": row["n_accepted"],
-    }

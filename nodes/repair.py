@@ -5,65 +5,68 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from briefs import excerpts as quotes
-from briefs.ask import add_usage, thought, unanswered
-from briefs.brief import base
-from graph.state import TraceState
-from reasoner.protocol import Hypothesis, ReasonerError, RepairBrief
-from run.run import Json, open_run
+from langgraph.runtime import Runtime
+
+from briefs.ask import ask_reasoner, give_up_step
+from briefs.brief import common_fields
+from briefs.excerpts import excerpt_log
+from graph.settings import Settings
+from graph.state import Trace, TraceState, Work
+from reasoner.protocol import ReasonerError, RepairBrief, Solution
+from run.attempt import ExecutionRecord
+from run.registry import current_run
+from run.run import Run
+from task.types import Grade
 
 
-async def repair(state: TraceState) -> dict[str, Any]:
-    run, row, work = open_run(state["run_dir"]), state["row"], state["work"]
-    number = work["repairs"] + 1
-    work = work | {"repairs": number, "failed": {}}
-    hypothesis = Hypothesis.model_validate(work["hypothesis"]) if work["hypothesis"] else None
-    grade = run.artifacts.get_json(work["grade"])
+async def repair(state: TraceState, runtime: Runtime[Settings]) -> dict[str, Any]:
+    """Ask for a repaired script."""
+    run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
+    work = work.evolve(repairs=work.repairs + 1, failed={})
+    name = f"{work.attempt}r{work.repairs}"
 
-    async def think() -> Json:
-        brief = RepairBrief(
-            **base(run, row, state["siblings"]),
-            script=run.artifacts.get(work["script"]),
-            evidence=grade["evidence"],
-            problems=work["reasons"],
-            attempt=number,
-            log=quotes.log(run, run.artifacts.get_json(work["execution"])["log"]),
-            earlier=work.get("mended", []),
-            hypothesis=hypothesis,
-        )
-        return (await run.reasoner.repair(brief)).model_dump()
+    async def ask() -> Solution:
+        return await run.reasoner.repair(_repair_brief(run, trace, work, state.siblings))
 
     began = time.monotonic()
+    parts = [name, str(work.script), str(work.execution)]
     try:
-        answer = await thought(
-            run, "repair", [f"{work['attempt']}r{number}", work["script"], work["execution"]], think
-        )
+        solution = await ask_reasoner(run, "repair", parts, ask, Solution)
     except ReasonerError as error:
-        return {"work": await unanswered(run, row, work, error)}
+        return {"work": (await give_up_step(run, trace, work, error)).dump()}
     run.events.emit(
         "repaired",
-        key=f"{work['attempt']}r{number}",
-        trace=row["trace"],
-        step=row["step"],
-        attempt=work["attempt"],
-        parent=work["parent"],
-        summary=answer["summary"],
-        problems=work["reasons"],
+        key=name,
+        trace=trace.trace,
+        step=trace.step,
+        attempt=work.attempt,
+        parent=work.parent,
+        summary=solution.summary,
+        problems=work.reasons,
         seconds=round(time.monotonic() - began, 3),
-        usage=answer["usage"],
+        usage=solution.usage.model_dump(),
     )
-    usage = add_usage(work["usage"], answer["usage"])
-    told = {
-        "cause": answer["cause"],
-        "fix": answer["fix"],
-        "mended": [*work.get("mended", []), f"{answer['cause']} -> {answer['fix']}"],
-    }
-    return {
-        "work": work
-        | told
-        | {
-            "script": run.artifacts.put(answer["script"]),
-            "summary": answer["summary"],
-            "usage": usage,
-        }
-    }
+    work = work.evolve(
+        script=run.artifacts.put(solution.script),
+        summary=solution.summary,
+        cause=solution.cause,
+        fix=solution.fix,
+        mended=[*work.mended, f"{solution.cause} -> {solution.fix}"],
+        usage=work.usage + solution.usage,
+    )
+    return {"work": work.dump()}
+
+
+def _repair_brief(run: Run, trace: Trace, work: Work, siblings: list[str]) -> RepairBrief:
+    grade = Grade.model_validate(run.artifacts.get_json(str(work.grade)))
+    execution = ExecutionRecord.model_validate(run.artifacts.get_json(str(work.execution)))
+    return RepairBrief(
+        **common_fields(run, trace, siblings),
+        script=run.artifacts.get(str(work.script)),
+        evidence=grade.evidence,
+        problems=work.reasons,
+        attempt=work.repairs,
+        log=excerpt_log(run, execution.log),
+        earlier=work.mended,
+        hypothesis=work.hypothesis,
+    )

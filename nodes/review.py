@@ -1,64 +1,68 @@
-"""review: a model reads a script that would become the trace's best, for leaks and for how it is evaluated; it judges code, never scores."""
+"""review: a model reads a script that would become the trace's best, for leaks. It judges code, never scores."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from briefs import excerpts as quotes
-from briefs.ask import add_usage
-from briefs.brief import base
+from langgraph.runtime import Runtime
+
+from briefs.brief import common_fields
+from briefs.excerpts import diff_artifacts
+from graph.settings import Settings
 from graph.state import TraceState, Work
 from reasoner.protocol import ReasonerError, Review, ReviewBrief
-from run.run import Json, Run, open_run
+from run.registry import current_run
+from run.run import Run
 
 
-async def review(state: TraceState) -> dict[str, Any]:
-    run, row, work = open_run(state["run_dir"]), state["row"], state["work"]
-    name = f"{work['attempt']}r{work['repairs']}"
+async def review(state: TraceState, runtime: Runtime[Settings]) -> dict[str, Any]:
+    """Ask for a review of the script."""
+    run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
+    name, script = f"{work.attempt}r{work.repairs}", str(work.script)
 
-    async def think() -> Json:
-        common = base(run, row, state["siblings"])
-        parent = run.attempt(work["base"])["script"] if work["base"] else None
+    async def ask() -> Review:
+        parent = run.attempt(work.base).script if work.base else None
         brief = ReviewBrief(
-            **common,
-            script=run.artifacts.get(work["script"]),
-            diff=quotes.change(run, parent, work["script"]),
+            **common_fields(run, trace, state.siblings),
+            script=run.artifacts.get(script),
+            diff=diff_artifacts(run, parent, script),
         )
-        return (await run.reasoner.review(brief)).model_dump()
+        return await run.reasoner.review(brief)
 
     began = time.monotonic()
+    failure = {}
     try:
-        answer = await run.once("review", [name, work["script"]], think)
+        answer = await run.once("review", [name, script], ask, Review)
     except ReasonerError as error:  # no review: what was measured stands
-        answer = Review(usage=error.usage).model_dump() | {"error": str(error)[:300]}
-    place = {"trace": row["trace"], "step": row["step"], "attempt": work["attempt"]}
+        answer, failure = Review(usage=error.usage), {"error": str(error)[:300]}
     run.events.emit(
-        "reviewed", key=name, **place, **answer, seconds=round(time.monotonic() - began, 3)
+        "reviewed",
+        key=name,
+        trace=trace.trace,
+        step=trace.step,
+        attempt=work.attempt,
+        **answer.model_dump(),
+        **failure,
+        seconds=round(time.monotonic() - began, 3),
     )
-    work = work | {
-        "review": False,
-        "reviewed": True,
-        "usage": add_usage(work["usage"], answer["usage"]),
-    }
-    found = (
-        [f"review of the code: {reason}" for reason in answer["reasons"]]
-        if answer["leaks"] or not answer["aligned"]
-        else []
-    )
-    return {"work": work | consequence(run, work, found)}
+    work = work.evolve(review=False, reviewed=True, usage=work.usage + answer.usage)
+    if answer.leaks or not answer.aligned:
+        findings = [f"review of the code: {reason}" for reason in answer.reasons]
+        work = _apply_findings(run, work, findings)
+    return {"work": work.dump()}
 
 
-def consequence(run: Run, work: Work, found: list[str]) -> Work:
-    """A finding goes back for repair where nothing can measure it; where audit rows can, they have the word and it is noted."""
-    if not found:
-        return Work()
-    if run.prepared.n_audit or work["repairs"] >= run.settings.max_repairs:
-        return Work(reasons=[*work["reasons"], *found])
-    return Work(
-        failed={"problems": found},
+def _apply_findings(run: Run, work: Work, findings: list[str]) -> Work:
+    """A finding goes to repair where nothing can measure it; where audit rows can, they decide, and it is noted."""
+    if not findings:
+        return work
+    if run.prepared.n_audit or work.repairs >= run.settings.max_repairs:
+        return work.evolve(reasons=[*work.reasons, *findings])
+    return work.evolve(
+        failed={"problems": findings},
         verdict="failed",
         replaces=False,
-        reasons=found,
+        reasons=findings,
         codes=["review"],
     )

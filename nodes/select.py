@@ -1,77 +1,95 @@
-"""select: which step next, from which solution.  The policy's choice, before any cost."""
+"""select: which step next, from which solution. A person's choice, a rescue, or the policy's; before any cost."""
 
 from __future__ import annotations
 
 import random
 from typing import Any
 
-from briefs.ask import begin
+from langgraph.runtime import Runtime
+
 from briefs.brief import HISTORY
+from briefs.crossover import read_crossover
+from graph.settings import Settings
 from graph.state import Trace, TraceState, Work
-from policies.protocol import Choice, View
+from policies.protocol import Choice, Policy, View
 from policies.registry import POLICIES
-from run.run import Run, open_run
-from run.steering import understood
+from reasoner.protocol import Diagnosis
+from run.registry import current_run
+from run.run import Run
+from run.steering import steering_diagnosis
 
 
-async def select(state: TraceState) -> dict[str, Any]:
-    run, row = open_run(state["run_dir"]), state["row"]
-    rng = random.Random(f"{run.settings.seed}/{row['trace']}/{row['step']}")
-    told = understood(run, row) if row["best"] else None
-    policy = run.policy or POLICIES[run.settings.policy]
-    choice = (chosen(row) if told else crossing(row)) or policy(
-        view(run, row, state["siblings"]), rng
-    )
-    base = run.attempt(choice.base) if choice.base else None
-    work = begin(row, choice, base["id"] if base else None)
-    if base and choice.mode == "broaden" and row["diagnosis"]:
-        work["diagnosis"] = row["diagnosis"]
-    if choice.mode == "crossover":
-        work["diagnosis"] = run.artifacts.put_json(
-            run.artifacts.get_json(str(row["cross"]))["diagnosis"]
-        )
-    if base and choice.mode == "debug":
-        work |= Work(
-            script=base["script"],
-            grade=base["grade"],
-            execution=base["execution"],
-            reasons=base["reasons"],
-            hypothesis=base["hypothesis"],
-        )
-    if told:
-        return {"work": work | {"diagnosis": told}, "row": row | {"told": None}}
-    return {"work": work}
+async def select(
+    state: TraceState, runtime: Runtime[Settings], *, policy: Policy | None = None
+) -> dict[str, Any]:
+    """Begin an attempt. `policy` replaces the one that the settings name."""
+    run, trace = current_run(state.run_dir, runtime), state.row
+    wanted = steering_diagnosis(run, trace) if trace.best else None
+    choice = _forced_choice(trace, wanted)
+    if choice is None:
+        rng = random.Random(f"{run.settings.seed}/{trace.trace}/{trace.step}")
+        decide = policy or POLICIES[run.settings.policy]
+        choice = decide(_policy_view(run, trace, state.siblings), rng)
+    work = _begin_attempt(run, trace, choice)
+    if wanted:
+        work, trace = work.evolve(diagnosis=wanted), trace.evolve(told=None)
+    return {"work": work.dump(), "row": trace.dump()}
 
 
-def chosen(row: Trace) -> Choice:
-    """A person's choice goes before the policy's, once."""
-    return Choice("broaden", row["best"]["ref"] if row["best"] else None, "chosen by a person")
-
-
-def crossing(row: Trace) -> Choice | None:
-    """What the merge asked of a rescued trace comes before any policy."""
-    if row["cross"] is None or row["best"] is None:
+def _forced_choice(trace: Trace, wanted: str | None) -> Choice | None:
+    """A person's choice comes before what the merge asked of a rescued trace, and both before the policy."""
+    if trace.best is None:
         return None
-    return Choice(
-        "crossover", row["best"]["ref"], "stuck: combine the best with what the other traces proved"
-    )
+    if wanted:
+        return Choice("broaden", trace.best.ref, "chosen by a person")
+    if trace.cross:
+        why = "stuck: combine the best with what the other traces proved"
+        return Choice("crossover", trace.best.ref, why)
+    return None
 
 
-def view(run: Run, row: Trace, siblings: list[str]) -> View:
+def _policy_view(run: Run, trace: Trace, siblings: list[str]) -> View:
     shared = siblings if run.settings.sharing else []
+    chains = [run.history.chain(head, limit=HISTORY) for head in shared]
     return View(
-        attempts=run.gists(row["head"], limit=HISTORY),
-        best=row["best"]["ref"] if row["best"] else None,
-        open_hypotheses=n_open(run, row),
+        attempts=run.history.chain(trace.head, limit=HISTORY),
+        best=trace.best.ref if trace.best else None,
+        open_hypotheses=_count_open_hypotheses(run, trace),
         direction=run.prepared.task.direction,
-        tried=len(row["tried"]),
-        others=[attempt for head in shared for attempt in run.gists(head, limit=HISTORY)],
+        tried=len(trace.tried),
+        others=[entry for chain in chains for entry in chain],
         steps=run.settings.steps,
     )
 
 
-def n_open(run: Run, row: Trace) -> int:
-    if not row["diagnosis"]:
+def _count_open_hypotheses(run: Run, trace: Trace) -> int:
+    if not trace.diagnosis:
         return 0
-    found = run.artifacts.get_json(row["diagnosis"])["hypotheses"]
-    return sum(hypothesis["id"] not in row["tried"] for hypothesis in found)
+    diagnosis = Diagnosis.model_validate(run.artifacts.get_json(trace.diagnosis))
+    return sum(hypothesis.id not in trace.tried for hypothesis in diagnosis.hypotheses)
+
+
+def _begin_attempt(run: Run, trace: Trace, choice: Choice) -> Work:
+    """The attempt's id is its place, so a node that runs again makes the same one."""
+    base = run.attempt(choice.base) if choice.base else None
+    work = Work(
+        attempt=f"t{trace.trace}s{trace.step}",
+        kind="draft" if choice.mode == "draft" else "update",
+        mode=choice.mode,
+        why=choice.why,
+        base=choice.base,
+        parent=base.id if base else None,
+    )
+    if base and choice.mode == "broaden":
+        return work.evolve(diagnosis=trace.diagnosis)
+    if base and choice.mode == "debug":
+        return work.evolve(
+            script=base.script,
+            grade=base.grade,
+            execution=base.execution,
+            reasons=base.reasons,
+            hypothesis=base.hypothesis,
+        )
+    if choice.mode == "crossover" and (plan := read_crossover(run, trace)):
+        return work.evolve(diagnosis=run.artifacts.put_json(plan.diagnosis.model_dump()))
+    return work

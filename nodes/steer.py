@@ -1,25 +1,27 @@
-"""steer: a person's word between two rounds, where one is wanted; then the round is kept as a place to come back to."""
+"""steer: a person may answer between two rounds; then the round is stored as a place to return to."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
+from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
+from graph.settings import Settings
 from graph.state import RunState
-from run.rounds import keep_round
-from run.run import open_run
-from run.steering import Answer, answered, question
+from run.registry import current_run
+from run.rounds import store_round
+from run.steering import Answer, apply_answer, make_question
 
 
-async def steer(state: RunState) -> dict[str, Any]:
-    run = open_run(state["run_dir"])
+async def steer(state: RunState, runtime: Runtime[Settings]) -> dict[str, Any]:
+    """Ask a person where the settings say so, and apply the answer."""
+    run = current_run(state.run_dir, runtime)
     update: dict[str, Any] = {}
-    asked = question(run, state)
-    if (
-        asked is not None
-    ):  # nothing costly comes before this line: the node runs again from its top with the answer
-        answer = interrupt(asked.model_dump(), response_schema=Answer)
-        update = answered(run, state, answer)
-    keep_round(run.folder, cast(RunState, {**state, **update}), run.events)
+    question = make_question(run, state)
+    if question is not None:  # nothing costly before: the node runs again from its top
+        answer = interrupt(question.model_dump(), response_schema=Answer)
+        update = apply_answer(run, state, Answer.model_validate(answer))
+    after = RunState.model_validate({**state.dump(), **update})
+    store_round(run.folder, after, run.events)
     return update

@@ -1,77 +1,70 @@
-"""validate: checks on the loss.  Format, then leakage, then the comparison with the trace's best under noise, then the audit."""
+"""validate: checks on the loss. Format, leakage, the comparison with the trace's best under noise, the audit."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from langgraph.runtime import Runtime
+
+from graph.settings import Settings
 from graph.state import TraceState, Work
-from run.budget import drafting_spent
-from run.run import Json, Run, open_run
-from scoring.evaluation import Entry, judged
+from run.attempt import ExecutionRecord
+from run.budget import is_draft_budget_spent
+from run.registry import current_run
+from run.run import Run
+from scoring.acceptance import Acceptance, Judgement
+from scoring.evaluation import Candidate, evaluate
+from scoring.flaws import removes_flaw
 
-MENDABLE = (
-    "leak_column",
-    "leak_id",
-    "leak_duplicates",
-    "leak_encoding",
-)  # leaks that name what to change
+REPAIRABLE = ("leak_column", "leak_id", "leak_duplicates", "leak_encoding")  # they name the cause
 
 
-async def validate(state: TraceState) -> dict[str, Any]:
-    run, row, work = open_run(state["run_dir"]), state["row"], state["work"]
+async def validate(
+    state: TraceState, runtime: Runtime[Settings], *, acceptance: Acceptance | None = None
+) -> dict[str, Any]:
+    """Grade and judge the execution. `acceptance` replaces the default rule."""
+    run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
+    execution = ExecutionRecord.model_validate(run.artifacts.get_json(str(work.execution)))
+    is_ensemble = work.kind == "ensemble"
     validity = removes_flaw(run, work)
-    entry = entry_of(work, run.artifacts.get_json(work["execution"]), validity)
-    grade, judgement = await judged(run, entry, row["best"])
-    ensemble = work["kind"] == "ensemble"
-    found = Work(
-        grade=run.artifacts.put_json(grade),
+    candidate = Candidate(
+        attempt=f"{work.attempt}r{work.repairs}",
+        script=str(work.script),
+        execution=execution,
+        seconds=execution.member_s or execution.wall_s,
+        validity=validity,
+        repeatable=not is_ensemble,
+    )
+    grade, judgement = await evaluate(run, candidate, trace.best, acceptance)
+    work = work.evolve(
+        grade=run.artifacts.put_json(grade.model_dump()),
         verdict=judgement.verdict,
-        replaces=judgement.replaces
-        and not ensemble,  # an ensemble is no script to go on from; the merge makes it the run's best
+        replaces=judgement.replaces and not is_ensemble,  # the merge makes it the run's best
         validity=validity and judgement.replaces,
         reasons=judgement.texts,
         codes=judgement.codes,
+        failed={},
+        review=False,
     )
-    mend = judgement.verdict == "failed" or any(code in MENDABLE for code in judgement.codes)
-    found["failed"] = {"problems": judgement.texts} if mend and repairable(run, work) else {}
-    found["review"] = judgement.replaces and not found["failed"] and readable(run, work)
-    return {"work": work | found}
+    if _needs_repair(run, work, judgement):
+        work = work.evolve(failed={"problems": judgement.texts})
+    elif judgement.replaces:
+        work = work.evolve(review=_needs_review(run, work))
+    return {"work": work.dump()}
 
 
-def readable(run: Run, work: Work) -> bool:
-    """Whether a model is to read the script; rules (the expert) read no code, and a repaired script is not read twice."""
-    return (
-        run.settings.review
-        and run.reasoner.name != "expert"
-        and work["kind"] != "ensemble"
-        and not work.get("reviewed")
-    )
-
-
-def entry_of(work: Work, execution: Json, validity: bool) -> Entry:
-    return Entry(
-        attempt=f"{work['attempt']}r{work['repairs']}",
-        script=work["script"],
-        execution=execution,
-        seconds=execution.get("member_s") or execution["wall_s"],
-        validity=validity,
-        repeatable=work["kind"] != "ensemble",
-    )
-
-
-def repairable(run: Run, work: Work) -> bool:
-    if work["kind"] == "ensemble" or work["repairs"] >= run.settings.max_repairs:
+def _needs_repair(run: Run, work: Work, judgement: Judgement) -> bool:
+    is_repairable = any(code in REPAIRABLE for code in judgement.codes)
+    if judgement.verdict != "failed" and not is_repairable:
         return False
-    return not (
-        work["kind"] == "draft" and work["repairs"] and drafting_spent(run, run.events.used)
-    )
-
-
-def removes_flaw(run: Run, work: Work) -> bool:
-    """A protocol hypothesis counts as one only where the harness itself suspects the column that it drops."""
-    hypothesis = work.get("hypothesis")
-    if not hypothesis or not hypothesis.get("protocol"):
+    if work.kind == "ensemble" or work.repairs >= run.settings.max_repairs:
         return False
-    suspects = {str(leak.get("column")) for leak in run.setup["profile"].get("leaks", [])}
-    text = f"{hypothesis.get('move') or ''} {hypothesis['statement']} {hypothesis.get('plan', '')}"
-    return any(suspect in text for suspect in suspects)
+    is_repaired_draft = work.kind == "draft" and work.repairs > 0
+    return not (is_repaired_draft and is_draft_budget_spent(run, run.events.used))
+
+
+def _needs_review(run: Run, work: Work) -> bool:
+    """Rules (the expert) read no code, and a repaired script is not reviewed twice."""
+    if not run.settings.review or run.reasoner.name == "expert":
+        return False
+    return work.kind != "ensemble" and not work.reviewed

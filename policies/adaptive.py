@@ -1,9 +1,9 @@
-"""The `adaptive` policy: follow the gradient where it pays, search where it does not.  Measured inside the run.
+"""The `adaptive` policy: follow the gradient where it pays, search where it does not. Measured inside the run.
 
-Four kinds of step are the arms of a discounted Thompson sampler over improvement per cost: *directed* (the gradient from the best),
-*broaden* (another hypothesis of the same diagnosis), *backtrack* (a gradient from an earlier solution), *redraft* (from nothing).
-Before them stand a few drafts of different kinds, over all traces together.
-Deterministic given the attempts and the generator, so that a resumed run takes the same choice.
+Four kinds of step are the arms of a discounted Thompson sampler over improvement per cost: *directed* (the
+gradient from the best), *broaden* (another hypothesis of the same diagnosis), *backtrack* (a gradient from an
+earlier solution), *redraft* (from nothing). They are preceded by a few drafts of different kinds, over all traces
+together. Deterministic given the attempts and the generator, so a resumed run makes the same choice.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import random
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from policies.protocol import Attempt, Choice, View
-from run.calibration import calibration, gained, predictions
+from policies.protocol import Choice, View
+from run.calibration import calibration, noise_units
+from run.history import HistoryEntry, collect_predictions
 
 Arm = Literal["directed", "broaden", "backtrack", "redraft"]
 
-DISCOUNT = 0.95  # what a result still counts one step later
+DISCOUNT = 0.95  # weight of a result one step later
 PRIOR: dict[Arm, tuple[float, float]] = {
     "directed": (1.0, 1.0),
     "broaden": (0.6, 1.4),
@@ -26,16 +27,14 @@ PRIOR: dict[Arm, tuple[float, float]] = {
     "redraft": (0.5, 6.5),
 }
 N_OTHERS = 4.0  # most pseudo-observations that the hit rate in other traces is worth
-N_STARTS, START_SHARE = (
-    5,
-    0.4,
-)  # first drafts over all traces, and the share of a trace's steps that they may take
-LEAST_ATTEMPTS = 3  # before a redraft is thought of
+N_STARTS = 5  # first drafts over all traces
+START_SHARE = 0.4  # share of a trace's steps that they may take
+MIN_ATTEMPTS = 3  # before a redraft is considered
 MAX_WIDTH = 4  # hypotheses of one diagnosis that are tried before a new diagnosis
-VAIN = 2  # steps from one earlier solution without an improvement, after which it is left alone
+MAX_VAIN = 2  # steps from one earlier solution without an improvement before it is left alone
 N_EARLIER = 3
 TOKENS_PER_S = 50.0  # what a reasoner's written tokens cost in time
-LEAST_S = 0.1
+MIN_COST_S = 0.1
 
 
 class Belief(NamedTuple):
@@ -47,159 +46,157 @@ class Belief(NamedTuple):
 
     @property
     def mean(self) -> float:
+        """Expected improvement of a step, 0..1."""
         return self.won / (self.won + self.lost)
 
 
-def adaptive(view: View, rng: random.Random) -> Choice:
+def adapt(view: View, rng: random.Random) -> Choice:
+    """Choose the kind of step with the highest sampled improvement per second."""
     if view.best is None:
         return Choice("draft", None, "no valid script yet")
-    if (n := n_drafts(view)) < starts(view):
-        return Choice(
-            "draft",
-            None,
-            f"start {n + 1} of {starts(view)}: no gradient leads from one kind of model to all others",
-        )
+    n_starts = count_starts(view)
+    if (n := _count_drafts(view)) < n_starts:
+        why = "no gradient leads from one kind of model to all others"
+        return Choice("draft", None, f"start {n + 1} of {n_starts}: {why}")
     bases = earlier_bests(view)
-    beliefs = {arm: belief(arm, view) for arm in arms(view, bases)}
+    beliefs = {arm: arm_belief(arm, view) for arm in open_arms(view, bases)}
     draws = {
-        arm: rng.betavariate(known.won, known.lost) / known.cost for arm, known in beliefs.items()
+        arm: rng.betavariate(belief.won, belief.lost) / belief.cost
+        for arm, belief in beliefs.items()
     }
-    chosen = max(draws, key=lambda arm: draws[arm])
-    return step(chosen, view, bases, rng, told(beliefs))
+    arm = max(draws, key=lambda each: draws[each])
+    why = _describe_beliefs(beliefs)
+    if arm == "redraft":
+        return Choice("draft", None, f"redraft: {why}")
+    if arm == "backtrack":
+        return Choice("backtrack", rng.choice(bases), why)
+    return Choice(arm, choose_base(view), why)
 
 
-def starts(view: View) -> int:
-    """First drafts over all traces: a hedge against a poor reasoner and a poor start."""
+def count_starts(view: View) -> int:
+    """Return the first drafts over all traces: a hedge against a poor reasoner and a poor start."""
     if len(view.attempts) >= 2 * N_STARTS:  # the first ones may be out of sight
         return 0
     return min(N_STARTS, round(START_SHARE * view.steps))
 
 
-def n_drafts(view: View) -> int:
+def _count_drafts(view: View) -> int:
     return sum(arm_of(attempt) == "redraft" for attempt in (*view.attempts, *view.others))
 
 
-def step(arm: Arm, view: View, bases: Sequence[str], rng: random.Random, why: str) -> Choice:
-    if arm == "redraft":
-        return Choice("draft", None, f"redraft: {why}")
-    if arm == "backtrack":
-        return Choice("backtrack", rng.choice(bases), why)
-    return Choice(arm, leader(view), why)
+def choose_base(view: View) -> str | None:
+    """Return what is changed: the trace's best, or the highest-scoring tie that came after it.
 
-
-def leader(view: View) -> str | None:
-    """What is changed: the trace's best, or the highest score that came after it and was a tie.
-
-    Gains that are real but smaller than the noise of one comparison add up this way; what is accepted is still judged against the best.
+    Gains that are real but smaller than the noise of one comparison add up this way; what is accepted is still
+    judged against the best.
     """
-    places = [place for place, attempt in enumerate(view.attempts) if attempt["ref"] == view.best]
+    places = [place for place, each in enumerate(view.attempts) if each.ref == view.best]
     if not places:
         return view.best
-    best, sign = view.attempts[places[-1]], 1 if view.direction == "max" else -1
-    ties = [
-        a
-        for a in view.attempts[places[-1] + 1 :]
-        if a["verdict"] == "tie" and a["score"] is not None and a["kind"] != "ensemble"
-    ]
-    highest = max(ties, key=lambda attempt: sign * attempt["score"], default=best)
-    return str(highest["ref"]) if sign * highest["score"] > sign * best["score"] else view.best
+    scores = {view.attempts[places[-1]].ref: view.sign * (view.attempts[places[-1]].score or 0.0)}
+    for attempt in view.attempts[places[-1] + 1 :]:
+        if attempt.verdict == "tie" and attempt.kind != "ensemble" and attempt.score is not None:
+            scores[attempt.ref] = view.sign * attempt.score
+    return max(scores, key=lambda ref: scores[ref])
 
 
-def arms(view: View, bases: Sequence[str]) -> list[Arm]:
-    """What can be done now; the width of a diagnosis grows with the directed steps that missed."""
-    open_arms: list[Arm] = ["directed"]
-    if view.open_hypotheses and 0 < view.tried < width(view.attempts):
-        open_arms.append("broaden")
+def open_arms(view: View, bases: Sequence[str]) -> list[Arm]:
+    """Return what can be done now; the width of a diagnosis grows with the directed steps that missed."""
+    arms: list[Arm] = ["directed"]
+    if view.open_hypotheses and 0 < view.tried < diagnosis_width(view.attempts):
+        arms.append("broaden")
     if bases:
-        open_arms.append("backtrack")
-    if len(view.attempts) >= LEAST_ATTEMPTS:
-        open_arms.append("redraft")
-    return open_arms
+        arms.append("backtrack")
+    if len(view.attempts) >= MIN_ATTEMPTS:
+        arms.append("redraft")
+    return arms
 
 
-def width(attempts: Sequence[Attempt]) -> int:
-    """One hypothesis per diagnosis while the gradient leads somewhere, one more for every directed step that missed since."""
+def diagnosis_width(attempts: Sequence[HistoryEntry]) -> int:
+    """Return the hypotheses to try per diagnosis: one, plus one per directed miss since the last acceptance."""
     misses = 0
     for attempt in reversed(attempts):
-        if attempt["verdict"] == "accepted":
+        if attempt.verdict == "accepted":
             break
-        misses += attempt.get("mode") == "directed"
+        misses += attempt.mode == "directed"
     return min(MAX_WIDTH, 1 + misses)
 
 
-def belief(arm: Arm, view: View) -> Belief:
-    won, lost = prior(arm, view)
+def arm_belief(arm: Arm, view: View) -> Belief:
+    """Return what the trace's attempts, discounted, say of an arm."""
+    won, lost = _arm_prior(arm, view)
     weight = 1.0
     for attempt in reversed(view.attempts):
-        if arm_of(attempt) == arm and counts(attempt):
-            won += weight * reward(attempt)
-            lost += weight * (1 - reward(attempt))
+        if arm_of(attempt) == arm and _has_comparison(attempt):
+            reward = step_reward(attempt)
+            won += weight * reward
+            lost += weight * (1 - reward)
         weight *= DISCOUNT
-    return Belief(won, lost, mean_cost(arm, view.attempts))
+    return Belief(won, lost, _mean_cost(arm, view.attempts))
 
 
-def prior(arm: Arm, view: View) -> tuple[float, float]:
+def _arm_prior(arm: Arm, view: View) -> tuple[float, float]:
     """The gradient gets the benefit of the doubt; how the reasoner's predictions fared elsewhere moves it.
 
-    Elsewhere is in the other traces, and for another hypothesis of a diagnosis also the first ones of this trace's.
+    Elsewhere: in the other traces, and for another hypothesis of a diagnosis also this trace's first ones.
     """
     won, lost = PRIOR[arm]
     if arm in ("backtrack", "redraft"):
         return won, lost
-    firsts = [
-        attempt for attempt in view.attempts if arm == "broaden" and arm_of(attempt) == "directed"
-    ]
-    found = calibration(predictions([*view.others, *firsts]))
-    if found is None:
+    elsewhere = list(view.others)
+    if arm == "broaden":
+        elsewhere += [attempt for attempt in view.attempts if arm_of(attempt) == "directed"]
+    record = calibration(collect_predictions(elsewhere))
+    if record is None:
         return won, lost
-    worth = min(N_OTHERS, found.n / 2)
-    return won + worth * found.rate, lost + worth * (1 - found.rate)
+    worth = min(N_OTHERS, record.n / 2)
+    return won + worth * record.rate, lost + worth * (1 - record.rate)
 
 
-def arm_of(attempt: Attempt) -> str:
-    return "redraft" if attempt.get("mode") == "draft" else str(attempt.get("mode"))
+def arm_of(attempt: HistoryEntry) -> str:
+    """Return the arm that an attempt pulled."""
+    return "redraft" if attempt.mode == "draft" else attempt.mode
 
 
-def counts(attempt: Attempt) -> bool:
+def _has_comparison(attempt: HistoryEntry) -> bool:
     """The first draft has nothing to improve on."""
-    return not (attempt["gain"] is None and attempt["verdict"] == "accepted")
+    return attempt.gain is not None or attempt.verdict != "accepted"
 
 
-def reward(attempt: Attempt) -> float:
-    """Improvement squashed to 0..1 in units of noise: .46 at one standard error, .96 at four; 0 unless accepted."""
-    return max(0.0, math.tanh(gained(attempt) / 2)) if attempt["verdict"] == "accepted" else 0.0
+def step_reward(attempt: HistoryEntry) -> float:
+    """Return the improvement squashed to 0..1 in units of noise; 0 unless accepted.
+
+    .46 at one standard error, .96 at four.
+    """
+    if attempt.verdict != "accepted":
+        return 0.0
+    return max(0.0, math.tanh(noise_units(attempt.gain, attempt.gain_se) / 2))
 
 
-def mean_cost(arm: Arm, attempts: Sequence[Attempt]) -> float:
+def _mean_cost(arm: Arm, attempts: Sequence[HistoryEntry]) -> float:
     """Mean seconds of a step of this kind, shrunk towards the mean of all."""
-    costs = [cost(attempt) for attempt in attempts] or [1.0]
+    costs = [step_cost(attempt) for attempt in attempts] or [1.0]
     overall = sum(costs) / len(costs)
-    own = [cost(attempt) for attempt in attempts if arm_of(attempt) == arm]
+    own = [step_cost(attempt) for attempt in attempts if arm_of(attempt) == arm]
     return (sum(own) + 2 * overall) / (len(own) + 2)
 
 
-def cost(attempt: Attempt) -> float:
-    """Seconds of the script and of the answers that made it."""
-    tokens = (attempt.get("usage") or {}).get("output_tokens", 0)
-    return max(float(attempt["seconds"]) + float(tokens) / TOKENS_PER_S, LEAST_S)
+def step_cost(attempt: HistoryEntry) -> float:
+    """Return the seconds of the script and of the answers that made it."""
+    return max(attempt.seconds + attempt.output_tokens / TOKENS_PER_S, MIN_COST_S)
 
 
 def earlier_bests(view: View) -> list[str]:
-    """Accepted solutions of the past that are not the present best, less those from which step after step led nowhere."""
+    """Return former best solutions, without those from which step after step led nowhere."""
     vain: dict[str, int] = {}
     for attempt in view.attempts:
-        if arm_of(attempt) == "backtrack" and attempt["verdict"] != "accepted":
-            vain[str(attempt["parent"])] = vain.get(str(attempt["parent"]), 0) + 1
-    found = [
-        a["ref"]
-        for a in view.attempts
-        if a["replaces"] and a["ref"] != view.best and vain.get(a["id"], 0) < VAIN
-    ]
-    return found[-N_EARLIER:]
+        if arm_of(attempt) == "backtrack" and attempt.verdict != "accepted":
+            vain[str(attempt.parent)] = vain.get(str(attempt.parent), 0) + 1
+    former = [each for each in view.attempts if each.replaces and each.ref != view.best]
+    return [each.ref for each in former if vain.get(each.id, 0) < MAX_VAIN][-N_EARLIER:]
 
 
-def told(beliefs: dict[Arm, Belief]) -> str:
-    """The beliefs in words: expected improvement of a step (0..1) and what it costs."""
-    return "expected improvement " + ", ".join(
-        f"{arm} {known.mean:.2f} in {known.cost:.1f} s" for arm, known in beliefs.items()
-    )
+def _describe_beliefs(beliefs: dict[Arm, Belief]) -> str:
+    """Expected improvement of a step (0..1) and its cost, per arm."""
+    arms = [f"{arm} {belief.mean:.2f} in {belief.cost:.1f} s" for arm, belief in beliefs.items()]
+    return "expected improvement " + ", ".join(arms)

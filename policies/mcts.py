@@ -4,60 +4,56 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Mapping
 
-from policies.protocol import Attempt, Choice, View
+from policies.protocol import Choice, View
+from run.history import HistoryEntry
 
 UCT_C = 0.25  # exploration on min-max normalised scores (AIRA's setting)
 N_CHILDREN = 5
 
+Children = Mapping[str | None, list[HistoryEntry]]
 
-def mcts(view: View, rng: random.Random) -> Choice:
-    """UCT: walk down by value plus exploration, grow a child where there is room."""
-    known = {attempt["id"] for attempt in view.attempts}
-    children: dict[str | None, list[Attempt]] = {}
-    for attempt in view.attempts:  # what grew from another trace's solution stands below the root
-        children.setdefault(attempt["parent"] if attempt["parent"] in known else None, []).append(
-            attempt
-        )
-    value = normalised(view)
-    node: Attempt | None = None
-    while len(grown := children.get(node["id"] if node else None, [])) >= N_CHILDREN:
-        valid = [child for child in grown if child["score"] is not None]
+
+def search_uct(view: View, rng: random.Random) -> Choice:
+    """Walk down by value plus exploration, and grow a child where there is room."""
+    known = {attempt.id for attempt in view.attempts}
+    children: dict[str | None, list[HistoryEntry]] = {}
+    for attempt in view.attempts:  # what grew from another trace's solution hangs below the root
+        parent = attempt.parent if attempt.parent in known else None
+        children.setdefault(parent, []).append(attempt)
+    values = normalise_scores(view)
+    node: HistoryEntry | None = None
+    while len(grown := children.get(node.id if node else None, [])) >= N_CHILDREN:
+        valid = [child for child in grown if child.score is not None]
         if not valid:
             break
-        node = max(valid, key=lambda child: uct(child, children, value, len(grown)))
+        scores = [_uct_value(child, children, values, len(grown)) for child in valid]
+        node = valid[scores.index(max(scores))]
     if node is None:
         return Choice("draft", None, "grow the root")
-    return Choice("directed", node["ref"], f"grow {node['id']}")
+    return Choice("directed", node.ref, f"grow {node.id}")
 
 
-def normalised(view: View) -> dict[str, float]:
-    """Scores in 0..1, 1 the best seen; failed attempts are 0."""
-    sign = 1 if view.direction == "max" else -1
-    scores = {
-        attempt["id"]: sign * attempt["score"]
-        for attempt in view.attempts
-        if attempt["score"] is not None
-    }
+def normalise_scores(view: View) -> dict[str, float]:
+    """Return scores in 0..1, 1 the best seen; failed attempts count as 0."""
+    scores = {each.id: view.sign * each.score for each in view.attempts if each.score is not None}
     low, high = (min(scores.values()), max(scores.values())) if scores else (0.0, 1.0)
-    return {
-        key: (value - low) / (high - low) if high > low else 0.5 for key, value in scores.items()
-    }
+    if high <= low:
+        return dict.fromkeys(scores, 0.5)
+    return {key: (value - low) / (high - low) for key, value in scores.items()}
 
 
-def uct(
-    child: Attempt,
-    children: dict[str | None, list[Attempt]],
-    value: dict[str, float],
-    n_parent: int,
+def _uct_value(
+    child: HistoryEntry, children: Children, values: Mapping[str, float], n_parent: int
 ) -> float:
-    below = descendants(child, children)
-    mean = sum(value.get(node["id"], 0.0) for node in below) / len(below)
+    below = _subtree(child, children)
+    mean = sum(values.get(node.id, 0.0) for node in below) / len(below)
     return mean + UCT_C * math.sqrt(math.log(n_parent + 1) / len(below))
 
 
-def descendants(node: Attempt, children: dict[str | None, list[Attempt]]) -> list[Attempt]:
-    found = [node]
-    for child in children.get(node["id"], []):
-        found += descendants(child, children)
-    return found
+def _subtree(node: HistoryEntry, children: Children) -> list[HistoryEntry]:
+    nodes = [node]
+    for each in nodes:  # grows while it is walked
+        nodes += children.get(each.id, [])
+    return nodes

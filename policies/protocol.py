@@ -1,24 +1,23 @@
-"""Policies: which step a trace takes next, and from which solution.  Pure functions of the trace's attempts.
+"""The policy protocol: which step a trace takes next, and from which solution. Pure functions of its attempts.
 
-`gome` follows the gradient from the trace's best (arXiv 2603.01692); `tree` is AIDE's greedy search, `mcts` UCT over attempts,
-`random` best of N drafts; `adaptive` (policies/adaptive.py) measures inside the run which kind of step pays.  All run on the same nodes.
-A policy takes all chance from the generator that it is given, which is seeded by run, trace and step: a resume chooses the same.
+`gome` follows the gradient from the trace's best (arXiv 2603.01692); `tree` is AIDE's greedy search, `mcts` UCT
+over attempts, `random` best of N drafts; `adaptive` measures inside the run which kind of step pays. All run on
+the same nodes. A policy takes all chance from the generator that it is given, which is seeded by run, trace and
+step: a resume chooses the same.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
-Attempt = dict[
-    str, Any
-]  # an attempt's gist (run/history.py), or its record with its own hash as `ref`
-Mode = Literal["draft", "directed", "broaden", "backtrack", "debug", "crossover"]
+from graph.state import Mode
+from run.history import HistoryEntry
 
 
 class Choice(NamedTuple):
-    """The next step: its mode and the record that it starts from (None: from nothing)."""
+    """The next step: its mode, the record that it starts from (None: from nothing), and the reason."""
 
     mode: Mode
     base: str | None
@@ -28,13 +27,18 @@ class Choice(NamedTuple):
 class View(NamedTuple):
     """What a policy may see."""
 
-    attempts: Sequence[Attempt]  # the trace's own, oldest first
+    attempts: Sequence[HistoryEntry]  # the trace's own, oldest first
     best: str | None  # ref of the trace's best
     open_hypotheses: int  # of the last diagnosis of the best, not tried yet
     direction: Literal["max", "min"]
     tried: int = 0  # hypotheses of that diagnosis that were run
-    others: Sequence[Attempt] = ()  # of the other traces, as of the last merge
+    others: Sequence[HistoryEntry] = ()  # of the other traces, as of the last merge
     steps: int = 0  # that the trace may make in all
+
+    @property
+    def sign(self) -> int:
+        """1 where a higher score is better, else -1."""
+        return 1 if self.direction == "max" else -1
 
 
 class Policy(Protocol):

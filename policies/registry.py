@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from policies.adaptive import adaptive
-from policies.gome import gome, random_drafts
-from policies.mcts import mcts
+from policies.adaptive import adapt
+from policies.gome import draft_only, follow_gradient
+from policies.mcts import search_uct
 from policies.protocol import Policy
-from policies.tree import tree
+from policies.tree import search_tree
 
 POLICIES: dict[str, Policy] = {
-    "gome": gome,
-    "adaptive": adaptive,
-    "tree": tree,
-    "mcts": mcts,
-    "random": random_drafts,
+    "gome": follow_gradient,
+    "adaptive": adapt,
+    "tree": search_tree,
+    "mcts": search_uct,
+    "random": draft_only,
 }

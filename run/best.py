@@ -4,85 +4,100 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 
-from graph.state import Best
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from graph.state import Best, Json
 from run.artifacts import write_atomic
-from run.run import Json, Run
+from run.attempt import Attempt, Member
+from run.run import Run
 
 
-def better(direction: str, one: float, two: float | None) -> bool:
-    """Strictly better in the metric's direction."""
+class PublishedBest(BaseModel):
+    """best/best.json."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    attempt: str
+    trace: int
+    score: float
+    se: float | None = None
+    refit: bool = False
+
+
+def is_better(direction: str, one: float, two: float | None) -> bool:
+    """Whether a score is strictly better than another (None: than nothing)."""
     if two is None:
         return True
     return one > two if direction == "max" else one < two
 
 
-async def publish(run: Run, best: Best, *, force: bool = False) -> None:
-    """solution.py, submission.csv and best.json of this attempt, unless a better one stands there."""
+async def publish_best(run: Run, best: Best, *, force: bool = False) -> None:
+    """Write solution.py, submission.csv and best.json of this attempt, unless a better one is there."""
     async with run.publishing:
         folder = run.folder / "best"
-        current = published(folder)
-        known = current["score"] if current else None
-        if not force and not better(run.prepared.task.direction, best["score"], known):
+        current = read_best(folder)
+        known = current.score if current else None
+        if not force and not is_better(run.prepared.task.direction, best.score, known):
             return
-        attempt = run.attempt(best["ref"])
-        await place(
-            run, folder, attempt, run.artifacts.path(attempt["submission"]), run.prepared.inputs
-        )
-        write_atomic(folder / "best.json", json.dumps({**best, "refit": False}, indent=2))
+        attempt = run.attempt(best.ref)
+        submission = run.artifacts.path(str(attempt.submission))
+        await write_solution(run, folder, attempt, submission, run.prepared.inputs)
+        write_best_json(folder, best, {"refit": False})
 
 
-def published(folder: Path) -> Json | None:
+def write_best_json(folder: Path, best: Best, more: Json) -> None:
+    """Write best.json."""
+    write_atomic(folder / "best.json", json.dumps({**best.dump(), **more}, indent=2))
+
+
+def read_best(folder: Path) -> PublishedBest | None:
+    """Read best.json; None: nothing was published, or the file is damaged."""
     try:
-        value: Json = json.loads((folder / "best.json").read_text())
-    except (OSError, ValueError):
+        return PublishedBest.model_validate_json((folder / "best.json").read_bytes())
+    except (OSError, ValidationError):
         return None
-    return value
 
 
-async def place(
-    run: Run, folder: Path, attempt: Json, submission: Path, inputs: dict[str, str]
+async def write_solution(
+    run: Run, folder: Path, attempt: Attempt, submission: Path, inputs: dict[str, str]
 ) -> dict[str, str]:
-    """Writes the files, each atomically; gives their hashes. input/ is linked so that solution.py runs alone.
+    """Write the files, each atomically; return their hashes. input/ is linked so solution.py runs alone.
 
-    An ensemble's solution.py is a driver; its members' scripts lie in members/NAME/.
+    An ensemble's solution.py is a driver; its members' scripts are in members/NAME/.
     """
     draft = folder / ".submission.csv"
     await run.worker.final_submission(run.prepared, str(submission), str(draft))
     draft.replace(folder / "submission.csv")
-    place_members(run, folder, attempt["members"])
-    write_atomic(folder / "solution.py", run.artifacts.get(attempt["script"]))
-    link_inputs(folder / "input", inputs)
-    return hashed(folder)
+    _write_members(run, folder, attempt.members)
+    write_atomic(folder / "solution.py", run.artifacts.get(str(attempt.script)))
+    _link_inputs(folder / "input", inputs)
+    return hash_solution(folder)
 
 
-def hashed(folder: Path) -> dict[str, str]:
-    """sha256 of every file that is handed over."""
-    files = [
-        folder / "solution.py",
-        folder / "submission.csv",
-        *sorted(folder.glob("members/*/solution.py")),
-    ]
+def hash_solution(folder: Path) -> dict[str, str]:
+    """Return the sha256 of every file that is handed over."""
+    members = sorted(folder.glob("members/*/solution.py"))
+    files = [folder / "solution.py", folder / "submission.csv", *members]
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in files
     }
 
 
-def place_members(run: Run, folder: Path, members: Json) -> None:
-    """The scripts that an ensemble's driver runs; none for a single solution. Members of a former best go."""
+def _write_members(run: Run, folder: Path, members: dict[str, Member]) -> None:
+    """Write the scripts that an ensemble's driver runs; those of a former best are removed."""
     shutil.rmtree(folder / "members", ignore_errors=True)
     for name, member in members.items():
         (folder / "members" / name).mkdir(parents=True)
-        write_atomic(folder / "members" / name / "solution.py", run.artifacts.get(member["script"]))
+        script = run.artifacts.get(member.script)
+        write_atomic(folder / "members" / name / "solution.py", script)
 
 
-def link_inputs(folder: Path, inputs: dict[str, str]) -> None:
+def _link_inputs(folder: Path, inputs: dict[str, str]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     for name, target in inputs.items():
         link = folder / name
         link.parent.mkdir(parents=True, exist_ok=True)
-        os.symlink(target, link)
+        link.symlink_to(target)

@@ -1,133 +1,139 @@
 """The budget plan: wall time, executions, tokens and money over drafting, improving and the finale.
 
-Drafts get at most `draft_share`, the finale keeps `finalize_share` of time and executions, improving has the rest.  A script's wall
-limit follows what is left, and is short where a small edit of a script of known cost is run.
+Drafts get at most `draft_share`, the finale reserves `finalize_share` of time and executions, improving has the
+rest. A script's wall limit follows what is left, and is short where a small edit of a script of known cost
+runs.
 """
 
 from __future__ import annotations
 
-from graph.state import Used, Work
-from run.run import Json, Run
+from graph.state import Json, Used, Work
+from run.run import Run
 
-LEAST_DRAFT_S = 60.0  # a first draft gets at least so much, whatever its share
-SMALL_EDIT = {
+MIN_DRAFT_S = 60.0  # a first draft gets at least this, whatever its share
+SMALL_EDIT_FACTOR = {
     "low": 4.0,
     "medium": 10.0,
-}  # a hypothesis of this cost: so many times its parent's seconds ...
-SMALL_EDIT_S = 60.0  # ... and this; a busy machine is slow
-REPEAT, REPEAT_S = 3.0, 30.0  # the same for a script that is run again under another seed
+}  # by cost of the hypothesis: times the parent's ...
+SMALL_EDIT_EXTRA_S = 60.0  # ... seconds plus this, because a busy machine is slow
+REPEAT_FACTOR, REPEAT_EXTRA_S = 3.0, 30.0  # the same for a repeat under another seed
 
 
-def plan(run: Run) -> Json:
-    """What each phase may spend: {seconds, executions, tokens, usd}; None where there is no limit."""
+def budget_plan(run: Run) -> Json:
+    """Return what each phase may spend: {seconds, executions, tokens, usd}; None: no limit."""
     settings = run.settings
     draft, finale = settings.draft_share, settings.finalize_share
-    reserve = reserved_executions(run)
     total = settings.max_executions
-
-    def shares(whole: float | None) -> Json:
-        return {
-            "draft": part(whole, draft),
-            "improve": part(whole, 1 - draft),
-            "finalize": 0 if whole else None,
-        }
-
+    reserve = reserved_executions(run)
+    seconds = {
+        "draft": settings.time_s * draft,
+        "improve": settings.time_s * (1 - draft - finale),
+        "finalize": settings.time_s * finale,
+    }
+    executions = {
+        "draft": _share_of(total, draft),
+        "improve": None if total is None else total - reserve - int(total * draft),
+        "finalize": reserve if total else None,
+    }
     return {
-        "seconds": {
-            "draft": settings.time_s * draft,
-            "improve": settings.time_s * (1 - draft - finale),
-            "finalize": settings.time_s * finale,
-        },
-        "executions": {
-            "draft": part(total, draft),
-            "improve": None if total is None else total - reserve - int(total * draft),
-            "finalize": reserve if total else None,
-        },
-        "tokens": shares(settings.max_tokens),
-        "usd": shares(settings.max_usd),
+        "seconds": seconds,
+        "executions": executions,
+        "tokens": _split_limit(settings.max_tokens, draft),
+        "usd": _split_limit(settings.max_usd, draft),
     }
 
 
-def part(whole: float | None, share: float) -> float | None:
-    return None if whole is None else round(whole * share, 4)
+def _split_limit(limit: float | None, draft: float) -> Json:
+    return {
+        "draft": _share_of(limit, draft),
+        "improve": _share_of(limit, 1 - draft),
+        "finalize": 0 if limit else None,
+    }
+
+
+def _share_of(limit: float | None, share: float) -> float | None:
+    return None if limit is None else round(limit * share, 4)
 
 
 def reserved_executions(run: Run) -> int:
-    """Executions kept for the finale: its share, but no more than it can use, and at least the refit."""
+    """Return the executions reserved for the finale: its share, at most what it can use, at least one."""
     settings = run.settings
     if settings.max_executions is None:
         return 0
-    wanted = settings.top_k * settings.final_seeds + 1
-    return max(1, min(wanted, int(settings.max_executions * settings.finalize_share)))
+    usable = settings.top_k * settings.final_seeds + 1
+    share = int(settings.max_executions * settings.finalize_share)
+    return max(1, min(usable, share))
 
 
-def over(run: Run, used: Used) -> str:
-    """Why the budget of drafting and improving is spent, or empty. Decided where the state is written, so that routes stay pure."""
+def exhausted_budget(run: Run, used: Used) -> str:
+    """Return why the budget of drafting and improving is spent, or an empty string.
+
+    Decided where the state is written, so that routes stay pure.
+    """
     settings = run.settings
-    if used["time_s"] >= settings.time_s * (1 - settings.finalize_share):
+    if used.time_s >= settings.time_s * (1 - settings.finalize_share):
         return "budget: time"
-    if settings.max_executions is not None and used[
-        "executions"
-    ] >= settings.max_executions - reserved_executions(run):
-        return "budget: executions"
-    if settings.max_tokens and used["tokens"] >= settings.max_tokens:
+    if settings.max_executions is not None:
+        if used.executions >= settings.max_executions - reserved_executions(run):
+            return "budget: executions"
+    if settings.max_tokens and used.tokens >= settings.max_tokens:
         return "budget: tokens"
-    if settings.max_usd and used["usd"] >= settings.max_usd:
+    if settings.max_usd and used.usd >= settings.max_usd:
         return "budget: money"
     return ""
 
 
-def drafting_spent(run: Run, used: Used) -> bool:
-    """Whether first drafts have used up their share of tokens, money or executions, so that a broken one is not repaired again."""
-    settings, share = run.settings, run.settings.draft_share
+def is_draft_budget_spent(run: Run, used: Used) -> bool:
+    """Whether first drafts used up their share, so that a broken one is not repaired again."""
+    settings = run.settings
     limits = (
-        (settings.max_tokens, used["tokens"]),
-        (settings.max_usd, used["usd"]),
-        (settings.max_executions, used["executions"]),
+        (settings.max_tokens, used.tokens),
+        (settings.max_usd, used.usd),
+        (settings.max_executions, used.executions),
     )
-    return any(limit is not None and spent >= share * limit for limit, spent in limits)
+    return any(limit is not None and n >= settings.draft_share * limit for limit, n in limits)
 
 
-def left_s(run: Run) -> float:
-    """Seconds that improving still has."""
+def improve_time_left_s(run: Run) -> float:
+    """Return the seconds that improving still has."""
     return run.time_left_s - run.settings.finalize_share * run.settings.time_s
 
 
 def script_limit_s(run: Run, work: Work | None = None) -> float:
-    """Wall limit of the next script: the setting or what is left; a draft's share for a draft; short for a small edit."""
+    """Return the wall limit of the next script.
+
+    The setting or what is left; a draft's share for a first draft; short for a small edit.
+    """
     settings = run.settings
-    limit = min(run.prepared.task.run_time_s or settings.run_time_s, left_s(run))
-    if (
-        work is not None
-        and work["kind"] == "draft"
-        and work["mode"] == "draft"
-        and work["parent"] is None
-    ):
-        limit = min(limit, max(LEAST_DRAFT_S, settings.draft_share * settings.time_s))
-    if work is not None and (small := small_edit_s(run, work)) is not None:
-        limit = min(limit, small)
+    limit = min(run.prepared.task.run_time_s or settings.run_time_s, improve_time_left_s(run))
+    if work is not None:
+        if work.kind == "draft" and work.mode == "draft" and work.parent is None:
+            limit = min(limit, max(MIN_DRAFT_S, settings.draft_share * settings.time_s))
+        if (small := _small_edit_limit_s(run, work)) is not None:
+            limit = min(limit, small)
     return max(5.0, limit)
 
 
-def small_edit_s(run: Run, work: Work) -> float | None:
-    """A limit for an edit that its hypothesis calls cheap, from the seconds of the script that it edits."""
-    factor = SMALL_EDIT.get((work.get("hypothesis") or {}).get("cost", ""))
-    if factor is None or not work.get("base") or work.get("repairs"):
+def _small_edit_limit_s(run: Run, work: Work) -> float | None:
+    """A limit for an edit that its hypothesis calls cheap, from the seconds of the script it edits."""
+    if work.hypothesis is None or work.base is None or work.repairs:
         return None
-    seconds = run.attempt(str(work["base"]))["seconds"]
-    return factor * seconds + SMALL_EDIT_S if seconds else None
+    factor = SMALL_EDIT_FACTOR.get(work.hypothesis.cost)
+    if factor is None:
+        return None
+    seconds = run.attempt(work.base).seconds
+    return factor * seconds + SMALL_EDIT_EXTRA_S if seconds else None
 
 
 def repeat_limit_s(run: Run, seconds: float) -> float | None:
-    """Wall limit of the same script under another seed; None where time or executions have no room for it."""
-    settings, used = run.settings, run.events.used
-    room = left_s(run) if not run.finishing else run.time_left_s
+    """Return the wall limit of the same script under another seed; None: no time or executions left."""
+    settings = run.settings
+    in_finale = run.board.in_finale
+    room = run.time_left_s if in_finale else improve_time_left_s(run)
     if room < 2 * seconds + 5:
         return None
-    reserve = 0 if run.finishing else reserved_executions(run)
-    if (
-        settings.max_executions is not None
-        and used["executions"] >= settings.max_executions - reserve
-    ):
-        return None
-    return min(room, REPEAT * seconds + REPEAT_S)
+    reserve = 0 if in_finale else reserved_executions(run)
+    if settings.max_executions is not None:
+        if run.events.used.executions >= settings.max_executions - reserve:
+            return None
+    return min(room, REPEAT_FACTOR * seconds + REPEAT_EXTRA_S)

@@ -1,96 +1,89 @@
-"""Which attempts measured a hypothesis, and what the reasoner is told of its predictions.  Pure functions of attempts' records.
+"""Which attempts measured a hypothesis, and what the reasoner is told about its predictions. Pure.
 
-A hypothesis *helped* when its attempt was accepted for a measured improvement. Crashes say nothing about a hypothesis and changes of
-the protocol are not judged by their score: neither counts. The arithmetic is the report's (`report.calibration`).
+A hypothesis *helped* when its attempt was accepted for a measured improvement. Crashes say nothing about a
+hypothesis, and changes of the protocol are not judged by their score: neither counts. The arithmetic is the
+report's (`report.calibration`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from report.calibration import UNSAID, Prediction, noise_units
 from report.calibration import Calibration as Calibration
+from report.calibration import Prediction as Prediction
 from report.calibration import calibration as calibration
+from report.calibration import noise_units as noise_units
+from run.attempt import Attempt
 
-Attempt = dict[str, Any]
-
-ENOUGH = 3  # predictions below which nothing is told to the reasoner
-
-
-def predictions(attempts: Iterable[Attempt]) -> list[Prediction]:
-    return [prediction(attempt) for attempt in attempts if measured(attempt)]
+MIN_PREDICTIONS = 3  # fewer say nothing to the reasoner
 
 
-def measured(attempt: Attempt) -> bool:
-    hypothesis = attempt.get("hypothesis")
-    if (
-        not hypothesis
-        or hypothesis.get("protocol")
-        or attempt.get("problems")
-        or attempt["mode"] == "crossover"
-    ):
+def measures_hypothesis(attempt: Attempt) -> bool:
+    """Whether the attempt's score says if its hypothesis was right."""
+    hypothesis = attempt.hypothesis
+    if hypothesis is None or hypothesis.protocol or attempt.problems or attempt.gain is None:
         return False
-    lost_fairly = attempt["verdict"] in ("tie", "rejected") and attempt.get("from_best", True)
-    return attempt["gain"] is not None and (attempt["verdict"] == "accepted" or lost_fairly)
+    if attempt.mode == "crossover":
+        return False
+    lost_fairly = attempt.verdict in ("tie", "rejected") and attempt.from_best
+    return attempt.verdict == "accepted" or lost_fairly
 
 
-def prediction(attempt: Attempt) -> Prediction:
-    hypothesis = attempt["hypothesis"]
+def prediction_of(attempt: Attempt) -> Prediction | None:
+    """Return the prediction that the attempt measured, or None."""
+    hypothesis = attempt.hypothesis
+    if hypothesis is None or not measures_hypothesis(attempt):
+        return None
     return Prediction(
-        component=str(hypothesis.get("component") or "other"),
-        size=str((hypothesis.get("effect") or {}).get("size", "small")),
-        confidence=min(1.0, max(0.0, float(hypothesis.get("confidence", UNSAID)))),
-        helped=attempt["verdict"] == "accepted",
-        z=gained(attempt),
+        component=hypothesis.component or "other",
+        size=hypothesis.effect.size,
+        confidence=min(1.0, max(0.0, hypothesis.confidence)),
+        helped=attempt.verdict == "accepted",
+        z=noise_units(attempt.gain, attempt.gain_se),
     )
 
 
-def gained(attempt: Attempt) -> float:
-    """The paired gain in standard errors."""
-    return noise_units(attempt["gain"], attempt["gain_se"])
+def calibration_event(result: Calibration, reasoner: str) -> dict[str, Any]:
+    """Return the payload of the `calibration` event."""
+    lines = {"by_component": result.by_component, "by_confidence": result.by_confidence}
+    tables = {name: [round_floats(asdict(line)) for line in rows] for name, rows in lines.items()}
+    totals = round_floats(asdict(result))
+    return {"reasoner": reasoner, **totals, **tables, "rate": round(result.rate, 4)}
 
 
-def as_event(found: Calibration, reasoner: str) -> dict[str, Any]:
-    """JSON of the `calibration` event."""
-    rows = {"by_component": found.by_component, "by_confidence": found.by_confidence}
-    tables = {name: [rounded(asdict(item)) for item in items] for name, items in rows.items()}
-    return {"reasoner": reasoner, **rounded(asdict(found)), **tables, "rate": round(found.rate, 4)}
-
-
-def rounded(values: dict[str, Any]) -> dict[str, Any]:
+def round_floats(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values with floats to four places."""
     return {
         key: round(value, 4) if isinstance(value, float) else value for key, value in values.items()
     }
 
 
-def facts(found: Calibration | None) -> list[str]:
-    """The same as sentences for the reasoner; none before there is enough to say."""
-    if found is None or found.n < ENOUGH:
+def calibration_facts(result: Calibration | None) -> list[str]:
+    """Return the same in sentences for the reasoner; none before there is enough to say."""
+    if result is None or result.n < MIN_PREDICTIONS:
         return []
-    told = [
-        f"of {found.n} measured hypotheses {found.helped} helped beyond noise ({found.rate:.0%}); the mean confidence stated was"
-        f" {found.confidence:.0%}: {verdict(found.confidence - found.rate)}"
+    judgement = describe_excess(result.confidence - result.rate)
+    facts = [
+        f"of {result.n} measured hypotheses {result.helped} helped beyond noise ({result.rate:.0%}); "
+        f"the mean confidence stated was {result.confidence:.0%}: {judgement}"
     ]
-    told += [
-        f"{line.key}: {line.helped} of {line.n} helped"
-        for line in found.by_component
-        if line.n >= 2
-    ]
-    told += [
-        f"stated confidence {line.key}: {line.helped} of {line.n} helped ({line.rate:.0%})"
-        for line in found.by_confidence
-        if line.n >= ENOUGH
-    ]
-    if found.helped:
-        told.append(
-            f"of the {found.helped} that helped {found.size_right} had the size that was predicted"
+    for line in result.by_component:
+        if line.n >= 2:
+            facts.append(f"{line.key}: {line.helped} of {line.n} helped")
+    for line in result.by_confidence:
+        if line.n >= MIN_PREDICTIONS:
+            share = f"{line.helped} of {line.n} helped ({line.rate:.0%})"
+            facts.append(f"stated confidence {line.key}: {share}")
+    if result.helped:
+        facts.append(
+            f"of the {result.helped} that helped {result.size_right} had the predicted size"
         )
-    return told
+    return facts
 
 
-def verdict(excess: float) -> str:
+def describe_excess(excess: float) -> str:
+    """Name the difference between stated confidence and hit rate."""
     if abs(excess) <= 0.1 + 1e-9:
         return "about right"
-    return "too sure" if excess > 0 else "too modest"
+    return "overconfident" if excess > 0 else "underconfident"

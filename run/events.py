@@ -38,16 +38,16 @@ class Events:
         self._keys: set[str] = set()
         self._executions, self._tokens, self._usd = 0, 0, 0.0
         self._bytes, self._digest = 0, hashlib.sha256()
-        self.at_least = Used(time_s=0.0, executions=0, tokens=0, usd=0.0)
+        self.at_least = Used()
         self.unanswered = 0  # steps in a row that the reasoner gave no script for, in this session
         elapsed = 0.0
         close_last_line(path)
-        for line in lines(path):
+        for line in read_lines(path):
             self._bytes += len(line)
             self._digest.update(line)
-            if (event := parse(line)) is not None:
+            if (event := parse_event(line)) is not None:
                 self._count(event)
-                elapsed = max(elapsed, amount(event.get("elapsed")))
+                elapsed = max(elapsed, to_amount(event.get("elapsed")))
         self._began = time.monotonic() - elapsed
 
     @property
@@ -60,9 +60,9 @@ class Events:
         known = self.at_least
         return Used(
             time_s=self.elapsed,
-            executions=max(known["executions"], self._executions),
-            tokens=max(known["tokens"], self._tokens),
-            usd=max(known["usd"], self._usd),
+            executions=max(known.executions, self._executions),
+            tokens=max(known.tokens, self._tokens),
+            usd=max(known.usd, self._usd),
         )
 
     @property
@@ -73,7 +73,7 @@ class Events:
     def spent(self, used: Used) -> None:
         """The run has spent at least this much: what a checkpoint knows of events that were lost."""
         self.at_least = used
-        self._began = min(self._began, time.monotonic() - used["time_s"])
+        self._began = min(self._began, time.monotonic() - used.time_s)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -95,9 +95,9 @@ class Events:
             self.unanswered = 0
         if event.get("ev") in SPENDING and isinstance(usage := event.get("usage"), dict):
             self._tokens += int(
-                amount(usage.get("input_tokens")) + amount(usage.get("output_tokens"))
+                to_amount(usage.get("input_tokens")) + to_amount(usage.get("output_tokens"))
             )
-            self._usd += amount(usage.get("usd"))
+            self._usd += to_amount(usage.get("usd"))
 
     def emit(self, ev: str, *, key: str = "", **data: Any) -> None:
         if key and f"{ev}:{key}" in self._keys:
@@ -123,14 +123,14 @@ class Events:
                 listener(event)
 
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
+def read_events(path: Path) -> Iterator[dict[str, Any]]:
     """The events of a file, in order; lines that a kill cut short are passed over."""
-    for line in lines(path):
-        if (event := parse(line)) is not None:
+    for line in read_lines(path):
+        if (event := parse_event(line)) is not None:
             yield event
 
 
-def lines(path: Path) -> Iterator[bytes]:
+def read_lines(path: Path) -> Iterator[bytes]:
     if path.exists():
         with path.open("rb") as file:
             yield from file
@@ -139,7 +139,7 @@ def lines(path: Path) -> Iterator[bytes]:
 def is_prefix(path: Path, size: int, sha256: str) -> bool:
     """Whether the file's first `size` bytes are still those that had this hash."""
     digest, left = hashlib.sha256(), size
-    for line in lines(path):
+    for line in read_lines(path):
         if left <= 0:
             break
         digest.update(line[:left])
@@ -147,7 +147,7 @@ def is_prefix(path: Path, size: int, sha256: str) -> bool:
     return left <= 0 and digest.hexdigest() == sha256
 
 
-def amount(value: object) -> float:
+def to_amount(value: object) -> float:
     """A count of seconds, tokens or dollars as a file tells it: finite and not negative, else 0."""
     if (
         isinstance(value, bool)
@@ -169,7 +169,7 @@ def close_last_line(path: Path) -> None:
             file.write(b"\n")
 
 
-def parse(line: str | bytes) -> dict[str, Any] | None:
+def parse_event(line: str | bytes) -> dict[str, Any] | None:
     """One event, or None for a line that a kill cut short."""
     try:
         event = json.loads(line)

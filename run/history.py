@@ -1,107 +1,142 @@
-"""Gists: what looking far back needs of an attempt's record.  A run keeps those of all its attempts at hand, and reads each record once.
+"""Compact summaries of attempts, for code that scans a trace's whole history.
 
-Whole records (some kilobytes, read through a small cache) are for the latest attempts and for the few that a look back picks out by `ref`; a
-walk over thousands of them at every step would cost more with every step.
+A run keeps those of all its attempts in memory and reads each record once. Whole records (some kilobytes,
+read through a small cache) are for the latest attempts and for the few that a scan picks out by `ref`; walking
+thousands of them at every step would cost more with every step.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from run.calibration import Calibration, calibration, measured, prediction
-
-Json = dict[str, Any]
-
-WORDS = ("kind", "mode", "verdict")  # of a few values each: one string serves all gists
-NAMES = (
-    "ref",
-    "id",
-    "prev",
-    "parent",
-    "trace",
-    "step",
-    "score",
-    "gain",
-    "gain_se",
-    "seconds",
-    "replaces",
-    "from_best",
-    "took",
-)
-WHETHER = ("script", "oof", "problems", "members")  # a gist only tells whether there are any
+from reasoner.protocol import Hypothesis
+from run.attempt import Attempt
+from run.calibration import Calibration, Prediction, calibration, prediction_of
 
 
-class Gists:
-    """The gists of a run's attempts; `read` gives a record by its ref. What was walked once is extended, not walked again."""
+@dataclass(frozen=True, slots=True)
+class Idea:
+    """What a history entry keeps of a hypothesis."""
 
-    KEPT = 64  # chains at hand: one per trace and head that is spoken of
+    statement: str
+    component: str = ""
+    move: str | None = None
+    protocol: bool = False
+    confidence: float | None = None
+    size: str = "small"
 
-    def __init__(self, read: Callable[[str], Json]) -> None:
-        self.read = read
-        self.known: dict[str, Json] = {}  # by ref
-        self.chains: dict[str, list[Json]] = {}  # by head, oldest attempt first
-        self.tallied: tuple[tuple[Any, ...], Calibration | None] = ((), None)
 
-    def __call__(self, head: str | None, *, limit: int | None = None) -> list[Json]:
-        """A trace's attempts from `head` back, oldest first, at most the latest `limit`; read-only."""
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """An attempt as seen from far: what policies, tallies and crossovers compute with."""
+
+    id: str
+    ref: str = ""
+    prev: str | None = None
+    parent: str | None = None
+    trace: int = 0
+    step: int = 0
+    kind: str = "update"
+    mode: str = "directed"
+    verdict: str = "tie"
+    score: float | None = None
+    gain: float | None = None
+    gain_se: float | None = None
+    seconds: float = 0.0
+    replaces: bool = False
+    took: tuple[str, ...] = ()
+    idea: Idea | None = None
+    prediction: Prediction | None = None  # where the attempt measured a hypothesis
+    output_tokens: int = 0
+    has_script: bool = True
+    has_oof: bool = True
+    is_blend: bool = False
+
+
+def history_entry(attempt: Attempt) -> HistoryEntry:
+    """Summarise an attempt."""
+    return HistoryEntry(
+        id=attempt.id,
+        ref=attempt.ref,
+        prev=attempt.prev,
+        parent=attempt.parent,
+        trace=attempt.trace,
+        step=attempt.step,
+        kind=sys.intern(attempt.kind),  # a few values each: one string serves all entries
+        mode=sys.intern(attempt.mode),
+        verdict=sys.intern(attempt.verdict),
+        score=attempt.score,
+        gain=attempt.gain,
+        gain_se=attempt.gain_se,
+        seconds=attempt.seconds,
+        replaces=attempt.replaces,
+        took=tuple(attempt.took),
+        idea=idea_of(attempt.hypothesis),
+        prediction=prediction_of(attempt),
+        output_tokens=attempt.usage.output_tokens,
+        has_script=bool(attempt.script),
+        has_oof=bool(attempt.oof),
+        is_blend=bool(attempt.members),
+    )
+
+
+def idea_of(hypothesis: Hypothesis | None) -> Idea | None:
+    """Summarise a hypothesis."""
+    if hypothesis is None:
+        return None
+    return Idea(
+        statement=hypothesis.statement,
+        component=sys.intern(hypothesis.component),
+        move=hypothesis.move,
+        protocol=hypothesis.protocol,
+        confidence=hypothesis.confidence,
+        size=sys.intern(hypothesis.effect.size),
+    )
+
+
+def collect_predictions(entries: Iterable[HistoryEntry]) -> list[Prediction]:
+    """Return the predictions of those that measured a hypothesis."""
+    return [entry.prediction for entry in entries if entry.prediction]
+
+
+class History:
+    """The history entries of a run; `read` loads a record by its ref. Walked chains are extended, not walked again."""
+
+    MAX_CHAINS = 64  # one per trace and head in use
+
+    def __init__(self, read: Callable[[str], Attempt]) -> None:
+        self._read = read
+        self._entries: dict[str, HistoryEntry] = {}  # by ref
+        self._chains: dict[str, list[HistoryEntry]] = {}  # by head, oldest attempt first
+        self._calibrated: tuple[tuple[object, ...], Calibration | None] = ((), None)
+
+    def chain(self, head: str | None, *, limit: int | None = None) -> list[HistoryEntry]:
+        """Return a trace's attempts from `head` back, oldest first, at most the latest `limit`."""
         if not head:
             return []
-        if head not in self.chains:
-            self.chains[head] = self._walked(head)
-            if len(self.chains) > self.KEPT:
-                del self.chains[next(iter(self.chains))]
-        whole = self.chains[head]
+        if head not in self._chains:
+            self._chains[head] = self._walk_chain(head)
+            if len(self._chains) > self.MAX_CHAINS:
+                del self._chains[next(iter(self._chains))]
+        whole = self._chains[head]
         return whole[-limit:] if limit else whole
 
-    def _walked(self, head: str) -> list[Json]:
-        added: list[Json] = []
+    def _walk_chain(self, head: str) -> list[HistoryEntry]:
+        added: list[HistoryEntry] = []
         at: str | None = head
-        while at and at not in self.chains:
-            if at not in self.known:
-                self.known[at] = gist(self.read(at) | {"ref": at})
-            added.append(self.known[at])
-            at = added[-1]["prev"]
-        return (self.chains[at] if at else []) + added[::-1]
+        while at and at not in self._chains:
+            if at not in self._entries:
+                self._entries[at] = history_entry(self._read(at))
+            added.append(self._entries[at])
+            at = added[-1].prev
+        return (self._chains[at] if at else []) + added[::-1]
 
     def calibration(self, heads: Sequence[str | None], limit: int) -> Calibration | None:
-        """How predictions fared over the latest `limit` attempts of each chain; the last answer is kept."""
+        """Return how predictions fared over the latest `limit` attempts of each chain."""
         key = (*heads, limit)
-        if self.tallied[0] != key:
-            found = [
-                each["prediction"]
-                for head in heads
-                for each in self(head, limit=limit)
-                if each["prediction"]
-            ]
-            self.tallied = (key, calibration(found))
-        return self.tallied[1]
-
-
-def gist(record: Json) -> Json:
-    """The record, with its `ref`, cut down; `prediction` where it measured a hypothesis."""
-    found = {name: record[name] for name in NAMES if name in record}
-    found |= {name: sys.intern(record[name]) for name in WORDS if name in record}
-    found |= {name: bool(record.get(name)) for name in WHETHER}
-    tokens = (record.get("usage") or {}).get("output_tokens", 0)
-    found |= {
-        "usage": {"output_tokens": tokens} if tokens else None,
-        "hypothesis": idea(record["hypothesis"]),
-    }
-    return found | {"prediction": prediction(record) if measured(record) else None}
-
-
-def idea(hypothesis: Json | None) -> Json | None:
-    if not hypothesis:
-        return None
-    found = {
-        name: hypothesis[name]
-        for name in ("statement", "move", "protocol", "confidence")
-        if hypothesis.get(name) is not None
-    }
-    size = (hypothesis.get("effect") or {}).get("size", "small")
-    return found | {
-        "component": sys.intern(str(hypothesis.get("component") or "")),
-        "effect": {"size": sys.intern(str(size))},
-    }
+        if self._calibrated[0] != key:
+            entries = [entry for head in heads for entry in self.chain(head, limit=limit)]
+            self._calibrated = (key, calibration(collect_predictions(entries)))
+        return self._calibrated[1]

@@ -18,7 +18,7 @@ _held: dict[str, IO[str]] = {}
 _driving: set[str] = set()
 
 
-def hold(folder: Path) -> None:
+def hold_lock(folder: Path) -> None:
     """Takes the run's lock for this process, until `release` or its end. Raises RunError where another process has it."""
     key = str(folder.resolve())
     if key in _held:
@@ -45,29 +45,29 @@ def hold(folder: Path) -> None:
     _held[key] = file
 
 
-def release(folder: Path) -> None:
+def release_lock(folder: Path) -> None:
     if file := _held.pop(str(folder.resolve()), None):
         file.close()
 
 
 @contextmanager
-def lock(folder: Path) -> Iterator[None]:
+def drive_alone(folder: Path) -> Iterator[None]:
     """Drives the run alone, also within this process."""
     key = str(folder.resolve())
     if key in _driving:
         raise RunError(
             f"{folder} is being driven by another process (this very one, pid {os.getpid()}); wait for it or end it"
         )
-    hold(folder)
+    hold_lock(folder)
     _driving.add(key)
     try:
         yield
     finally:
         _driving.discard(key)
-        release(folder)
+        release_lock(folder)
 
 
-def driven(folder: Path) -> bool:
+def is_driven(folder: Path) -> bool:
     """Whether a process drives this run now."""
     try:
         with (folder / "run.lock").open("r") as file:

@@ -10,37 +10,50 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from graph.state import RunState
+from graph.state import Json, RunState
 from run.events import Events
 
-NAME = "rounds.jsonl"
+ROUNDS_FILE = "rounds.jsonl"
 TAIL_BYTES = 4 * 2**20
 
 
 class Round(NamedTuple):
-    """The run after `number` merges, and how far events.jsonl reached (its hash tells whether that part was changed since)."""
+    """The run after `number` merges.
+
+    `events_bytes` and `events_sha256` say how far events.jsonl reached, and whether that part was changed since.
+    """
 
     number: int
-    state: RunState
+    raw_state: Json
     events_bytes: int
     events_sha256: str
 
     @property
+    def state(self) -> RunState:
+        """The state, typed. Raises ValidationError for one that was changed by hand."""
+        return RunState.model_validate(self.raw_state)
+
+    @property
     def step(self) -> int:
-        """Attempts that every trace has made by then, if it did not end before."""
-        return max((row["step"] for row in self.state["traces"].values()), default=0)
+        """Attempts that every trace has made by then, unless it ended before."""
+        return max((trace.step for trace in self.state.traces.values()), default=0)
 
 
-def keep_round(folder: Path, state: RunState, events: Events) -> None:
+def store_round(folder: Path, state: RunState, events: Events) -> None:
     """Appends the state; a node that runs again after a kill appends the same round again, and the later line counts."""
     size, digest = events.mark
-    body = {"round": state["round"], "state": state, "events_bytes": size, "events_sha256": digest}
-    append(folder / NAME, seal(body))
+    body = {
+        "round": state.round,
+        "state": state.dump(),
+        "events_bytes": size,
+        "events_sha256": digest,
+    }
+    append_line(folder / ROUNDS_FILE, seal_round(body))
 
 
-def append(path: Path, line: str) -> None:
+def append_line(path: Path, line: str) -> None:
     """One whole line at the end, also after a line that a kill cut short."""
     with path.open("ab+") as file:
         if file.seek(0, 2):
@@ -50,12 +63,12 @@ def append(path: Path, line: str) -> None:
         file.write(line.encode() + b"\n")
 
 
-def seal(body: dict[str, Any]) -> str:
+def seal_round(body: Json) -> str:
     text = json.dumps(body, sort_keys=True)
     return json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "body": text})
 
 
-def opened(line: str | bytes) -> Round | None:
+def parse_round(line: str | bytes) -> Round | None:
     """The round of a line, or None where its content is not what its hash says."""
     try:
         outer = json.loads(line)
@@ -71,24 +84,24 @@ def opened(line: str | bytes) -> Round | None:
 
 def read_rounds(folder: Path) -> Iterator[Round]:
     """The rounds in the order they were kept; damaged lines are passed over."""
-    path = folder / NAME
+    path = folder / ROUNDS_FILE
     if not path.exists():
         return
     with path.open("rb") as file:
         for line in file:
-            if found := opened(line):
+            if found := parse_round(line):
                 yield found
 
 
 def last_round(folder: Path) -> Round | None:
     """The latest round that is whole."""
-    path = folder / NAME
+    path = folder / ROUNDS_FILE
     if not path.exists():
         return None
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - TAIL_BYTES))
         for line in reversed(file.read().splitlines()):
-            if found := opened(line):
+            if found := parse_round(line):
                 return found
     return None

@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from graph.state import RunState, Trace
+from graph.state import Json, RunState, Trace
 from reasoner.protocol import Diagnosis, Hypothesis
-from run.hints import MAX_CHARS, add_hint, plain
-from run.run import Json, Run
+from run.hints import MAX_CHARS, add_hint, to_plain_line
+from run.run import Run
 
 N_PROPOSED = 5  # hypotheses of one trace that are shown
 ARTIFACT = re.compile(r"[0-9a-f]{64}")
@@ -27,14 +27,35 @@ class Proposal(BaseModel):
     confidence: float = 0.5
 
 
+class SteeringStanding(BaseModel):
+    """How one trace stands, as a person is shown it."""
+
+    trace: int
+    step: int
+    score: float | None
+    best: str | None
+    accepted: int
+    stagnant: int
+    pinned: bool
+
+
+class SteeringBest(BaseModel):
+    """The run's best, as a person is shown it."""
+
+    attempt: str
+    trace: int
+    score: float
+    se: float
+
+
 class Question(BaseModel):
     """What the run asks: how it stands, and what it would try."""
 
     round: int
     why: str = Field(description="why it asks now")
     metric: str = ""
-    best: dict[str, Any] | None = None
-    standings: list[dict[str, Any]] = []
+    best: SteeringBest | None = None
+    standings: list[SteeringStanding] = []
     proposals: list[Proposal] = []
     used: dict[str, Any] = {}
     limits: dict[str, Any] = {}
@@ -88,28 +109,26 @@ class Answer(Strict):
     budget: Budget | None = Field(None, title="Budget")
 
 
-def question(run: Run, state: RunState) -> Question | None:
-    """What to ask after this merge, or None: nothing is asked of nobody, or of a run that ends anyway."""
-    rows = live(state)
-    if run.settings.steer == "never" or state.get("stop") or not rows:
+def make_question(run: Run, state: RunState) -> Question | None:
+    """Return what to ask after this merge; None: nobody is to be asked, or the run ends anyway."""
+    settings = run.settings
+    running = [trace for trace in state.sorted_traces() if trace.status == "running"]
+    if settings.steer == "never" or state.stop or not running:
         return None
-    why = (
-        stuck(run, rows)
-        if run.settings.steer == "stuck"
-        else "every round is shown to you (steer: each)"
-    )
+    why = "every round is shown to you (steer: each)"
+    if settings.steer == "stuck":
+        why = _describe_stuck_trace(run, running)
     if not why:
         return None
-    settings = run.settings
-    best = state.get("best")
+    best = state.best
     return Question(
-        round=state["round"],
+        round=state.round,
         why=why,
         metric=run.prepared.task.metric,
-        best={key: best[key] for key in ("attempt", "trace", "score", "se")} if best else None,
-        standings=[standing(row) for row in rows],
-        proposals=[proposal for row in rows for proposal in proposals(run, row)],
-        used=dict(state["used"]),
+        best=SteeringBest.model_validate(best.dump()) if best else None,
+        standings=[_steering_standing(trace) for trace in running],
+        proposals=[proposal for trace in running for proposal in _list_proposals(run, trace)],
+        used=state.used.dump(),
         limits={
             "steps": settings.steps,
             "time_s": settings.time_s,
@@ -119,144 +138,128 @@ def question(run: Run, state: RunState) -> Question | None:
     )
 
 
-def live(state: RunState) -> list[Trace]:
-    return sorted(
-        (row for row in state["traces"].values() if row["status"] == "running"),
-        key=lambda row: row["trace"],
-    )
-
-
-def stuck(run: Run, rows: list[Trace]) -> str:
-    """Which trace is about to be restarted from the best, or given up; empty: none."""
-    for row in rows:
-        if row["stagnant"] == max(1, run.settings.patience - 1):
-            return f"trace {row['trace']} has gained nothing for {row['stagnant']} rounds"
-        if row["failures"] == max(1, run.settings.max_failures - 1):
-            return f"trace {row['trace']} has failed {row['failures']} times in a row"
+def _describe_stuck_trace(run: Run, traces: list[Trace]) -> str:
+    """Say which trace is about to be rescued or given up; empty: none."""
+    for trace in traces:
+        if trace.stagnant == max(1, run.settings.patience - 1):
+            return f"trace {trace.trace} has gained nothing for {trace.stagnant} rounds"
+        if trace.failures == max(1, run.settings.max_failures - 1):
+            return f"trace {trace.trace} has failed {trace.failures} times in a row"
     return ""
 
 
-def standing(row: Trace) -> Json:
-    return {
-        "trace": row["trace"],
-        "step": row["step"],
-        "score": row["best"]["score"] if row["best"] else None,
-        "best": row["best"]["attempt"] if row["best"] else None,
-        "accepted": row["n_accepted"],
-        "stagnant": row["stagnant"],
-        "pinned": row.get("pinned", False),
-    }
+def _steering_standing(trace: Trace) -> SteeringStanding:
+    return SteeringStanding(
+        trace=trace.trace,
+        step=trace.step,
+        score=trace.best.score if trace.best else None,
+        best=trace.best.attempt if trace.best else None,
+        accepted=trace.n_accepted,
+        stagnant=trace.stagnant,
+        pinned=trace.pinned,
+    )
 
 
-def proposals(run: Run, row: Trace) -> list[Proposal]:
-    if row["best"] is None:
+def _list_proposals(run: Run, trace: Trace) -> list[Proposal]:
+    if trace.best is None:
         return []
     return [
         Proposal(
-            trace=row["trace"],
+            trace=trace.trace,
             hypothesis=each.id,
             statement=each.statement[:600],
             challenge=each.challenge[:300],
             component=each.component,
             confidence=each.confidence,
         )
-        for each in untried(run, row)[:N_PROPOSED]
+        for each in untried_proposals(run, trace)[:N_PROPOSED]
     ]
 
 
-def untried(run: Run, row: Trace) -> list[Hypothesis]:
-    """What the trace's last diagnosis proposed and was not run."""
-    latest = run.attempt(row["head"]) if row["head"] else None
-    ref = row["diagnosis"] or (latest["diagnosis"] if latest else None)
+def untried_proposals(run: Run, trace: Trace) -> list[Hypothesis]:
+    """Return what the trace's last diagnosis proposed and was not run."""
+    latest = run.attempt(trace.head) if trace.head else None
+    ref = trace.diagnosis or (latest.diagnosis if latest else None)
     if ref is None:
         return []
-    tried = {
-        *row["tried"],
-        (latest or {}).get("hypothesis", {}).get("id", "")
-        if latest and latest.get("hypothesis")
-        else "",
-    }
-    return [
-        each
-        for each in Diagnosis.model_validate(run.artifacts.get_json(ref)).hypotheses
-        if each.id not in tried
-    ]
+    tried = set(trace.tried)
+    if latest and latest.hypothesis:
+        tried.add(latest.hypothesis.id)
+    diagnosis = Diagnosis.model_validate(run.artifacts.get_json(ref))
+    return [each for each in diagnosis.hypotheses if each.id not in tried]
 
 
-def answered(run: Run, state: RunState, answer: Answer) -> Json:
-    """The update of the state that the answer asks for. Told again after a kill, it does the same."""
+def apply_answer(run: Run, state: RunState, answer: Answer) -> Json:
+    """Return the update of the state that the answer asks for. Repeated after a kill, it does the same."""
     if answer.hint:
-        add_hint(run.folder, answer.hint, key=f"round-{state['round']}")
-    rows = {key: steered(run, row, answer) for key, row in state["traces"].items()}
-    update: Json = {"traces": rows}
+        add_hint(run.folder, answer.hint, key=f"round-{state.round}")
+    traces = {key: _steer_trace(run, trace, answer) for key, trace in state.traces.items()}
+    update: Json = {}
     if answer.budget:
-        run.change(**answer.budget.model_dump(exclude_none=True))
-        update["steps"] = run.settings.steps
-        update["traces"] = {
-            key: lengthened(row, state["steps"], run.settings.steps) for key, row in rows.items()
-        }
+        run.change_settings(**answer.budget.model_dump(exclude_none=True))
+        update["steps"] = steps = run.settings.steps
+        traces = {key: wake_trace(trace, state.steps, steps) for key, trace in traces.items()}
     if answer.stop:
         update["stop"] = "stopped by you"
+    update["traces"] = {key: trace.dump() for key, trace in traces.items()}
     run.events.emit(
         "steered",
-        key=str(state["round"]),
-        round=state["round"],
+        key=str(state.round),
+        round=state.round,
         answer=answer.model_dump(exclude_defaults=True),
     )
     return update
 
 
-def steered(run: Run, row: Trace, answer: Answer) -> Trace:
-    new = Trace(**row)
-    if row["trace"] in answer.pin:
-        new["pinned"] = True
-    if row["trace"] in answer.drop:
-        new["status"] = "dropped"
+def _steer_trace(run: Run, trace: Trace, answer: Answer) -> Trace:
+    if trace.trace in answer.pin:
+        trace = trace.evolve(pinned=True)
+    if trace.trace in answer.drop:
+        trace = trace.evolve(status="dropped")
     for choice in answer.choose:
-        if choice.trace == row["trace"] and (chosen := hypothesis_of(run, row, choice)):
-            new["told"] = run.artifacts.put_json(Diagnosis(hypotheses=[chosen]).model_dump())
-    return new
+        if choice.trace == trace.trace and (hypothesis := _chosen_hypothesis(run, trace, choice)):
+            trace = trace.evolve(told=_store_diagnosis(run, hypothesis))
+    return trace
 
 
-def understood(run: Run, row: Trace) -> str | None:
-    """`told` as an artifact. Whoever edits the state (Studio) writes what the terminal takes: `h2`, `h2: other words`, or an idea of their own."""
-    told = row.get("told")
+def _store_diagnosis(run: Run, hypothesis: Hypothesis) -> str:
+    return run.artifacts.put_json(Diagnosis(hypotheses=[hypothesis]).model_dump())
+
+
+def steering_diagnosis(run: Run, trace: Trace) -> str | None:
+    """Return what a person wants of this trace next, as an artifact.
+
+    Whoever edits the state (Studio) writes what the terminal takes: `h2`, `h2: other words`, or an idea of
+    their own.
+    """
+    told = trace.told
     if not told or ARTIFACT.fullmatch(told):
         return told
-    name, _, words = plain(told)[:MAX_CHARS].partition(":")
-    known = name.strip() in {each.id for each in untried(run, row)}
-    choice = (
-        Choose(trace=row["trace"], hypothesis=name.strip(), statement=words.strip())
-        if known
-        else own(row, told)
-    )
-    chosen = hypothesis_of(run, row, choice)
-    return run.artifacts.put_json(Diagnosis(hypotheses=[chosen]).model_dump()) if chosen else None
+    line = to_plain_line(told)[:MAX_CHARS]
+    name, _, words = line.partition(":")
+    choice = Choose(trace=trace.trace, statement=line)
+    if name.strip() in {each.id for each in untried_proposals(run, trace)}:
+        choice = Choose(trace=trace.trace, hypothesis=name.strip(), statement=words.strip())
+    hypothesis = _chosen_hypothesis(run, trace, choice)
+    return _store_diagnosis(run, hypothesis) if hypothesis else None
 
 
-def own(row: Trace, told: str) -> Choose:
-    return Choose(trace=row["trace"], statement=plain(told)[:MAX_CHARS])
+def wake_trace(trace: Trace, old: int, new: int) -> Trace:
+    """Let a trace that had used all of its `old` steps run again when there are more."""
+    if trace.status == "done" and trace.step >= old and new > trace.step:
+        return trace.evolve(status="running")
+    return trace
 
 
-def lengthened(row: Trace, old: int, new: int) -> Trace:
-    """A trace that had made all of its steps goes on when there are more."""
-    return (
-        row | {"status": "running"}
-        if row["status"] == "done" and row["step"] >= old and new > row["step"]
-        else row
-    )
-
-
-def hypothesis_of(run: Run, row: Trace, choice: Choose) -> Hypothesis | None:
-    """The proposal that was meant, in the person's words where there are any; None where there is nothing to do."""
-    for known in untried(run, row):
+def _chosen_hypothesis(run: Run, trace: Trace, choice: Choose) -> Hypothesis | None:
+    """The proposal that was meant, in the person's words where given; None: nothing to do."""
+    for known in untried_proposals(run, trace):
         if known.id == choice.hypothesis:
             return known.model_copy(update={"statement": choice.statement or known.statement})
     if not choice.statement:
         return None
-    name = f"you-{row['trace']}-{row['step']}"
     return Hypothesis(
-        id=name,
+        id=f"you-{trace.trace}-{trace.step}",
         challenge="a person's own idea",
         statement=choice.statement,
         component="workflow",

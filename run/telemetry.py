@@ -30,10 +30,10 @@ FLUSH_MS = 5_000
 LOGGER = logging.getLogger("opentelemetry")
 
 
-class Spans:
+class RunSpans:
     """Opens and closes spans as events arrive, at the times that the events tell."""
 
-    def __init__(self, provider: Any, run: str, ear: Once | None = None) -> None:
+    def __init__(self, provider: Any, run: str, ear: FirstWarning | None = None) -> None:
         """`ear` hears the exporter's complaints where the provider is ours, and not the embedding program's."""
         self.tracer, self.provider, self.run, self.ear = (
             provider.get_tracer("gome"),
@@ -64,7 +64,7 @@ class Spans:
     def root(self, began: float) -> None:
         if "run" not in self.open:
             self.open["run"] = self.tracer.start_span(
-                "run", start_time=ns(began), attributes={"gome.run": self.run}
+                "run", start_time=to_ns(began), attributes={"gome.run": self.run}
             )
 
     def span(self, name: str, above: str, began: float, event: Event) -> Any:
@@ -74,8 +74,8 @@ class Spans:
         return self.tracer.start_span(
             name,
             context=context,
-            start_time=ns(began),
-            attributes=told(event) | {"gome.run": self.run},
+            start_time=to_ns(began),
+            attributes=span_attributes(event) | {"gome.run": self.run},
         )
 
     def place(self, event: Event, began: float) -> str:
@@ -87,12 +87,12 @@ class Spans:
         if not attempt or outer == "finalize":
             return outer
         if attempt not in self.open:
-            self.open[attempt] = self.span("step", outer, began, step(event))
+            self.open[attempt] = self.span("step", outer, began, placement(event))
         return attempt
 
     def verb(self, event: Event, began: float, now: float) -> None:
         name = event["ev"]
-        self.span(VERBS[name], self.place(event, began), began, event).end(ns(now))
+        self.span(VERBS[name], self.place(event, began), began, event).end(to_ns(now))
         if name == "execution_finished" and event.get("attempt"):
             self.done[event["attempt"]] = now
 
@@ -101,19 +101,24 @@ class Spans:
         attempt = attempt_of(event)
         began = self.done.pop(attempt, None)
         if began is not None:
-            self.span("validate", self.place(event, began), began, step(event)).end(
-                ns(max(began, ended))
+            self.span("validate", self.place(event, began), began, placement(event)).end(
+                to_ns(max(began, ended))
             )
 
     def recorded(self, event: Event, now: float) -> None:
         place = self.place(event, now)
-        self.open[place].set_attributes(told(event))
-        self.open.pop(place).end(ns(now))
+        self.open[place].set_attributes(span_attributes(event))
+        self.open.pop(place).end(to_ns(now))
 
     def merged(self, event: Event, now: float) -> None:
-        self.span("merge", self.place(best(event), self.last), self.last, best(event)).end(ns(now))
-        self.open["round"].set_attributes(told(best(event)))
-        self.open.pop("round").end(ns(now))
+        self.span(
+            "merge",
+            self.place(best_attributes(event), self.last),
+            self.last,
+            best_attributes(event),
+        ).end(to_ns(now))
+        self.open["round"].set_attributes(span_attributes(best_attributes(event)))
+        self.open.pop("round").end(to_ns(now))
 
     def finalizing(self, event: Event, now: float) -> None:
         self.shut(now, "round")
@@ -121,18 +126,18 @@ class Spans:
 
     def finalized(self, event: Event, now: float) -> None:
         if "finalize" in self.open:
-            self.open["finalize"].set_attributes(told(event))
-            self.open.pop("finalize").end(ns(now))
+            self.open["finalize"].set_attributes(span_attributes(event))
+            self.open.pop("finalize").end(to_ns(now))
 
     def started(self, event: Event, now: float) -> None:
         self.open["run"].set_attributes(
-            told(event) | {"gome.resumed": event["ev"] == "run_resumed"}
+            span_attributes(event) | {"gome.resumed": event["ev"] == "run_resumed"}
         )
 
     def ended(self, event: Event, now: float) -> None:
         self.open["run"].set_attributes(
             {"gome.reason": str(event.get("reason", "")).partition("\n")[0][:100]}
-            | told(best(event))
+            | span_attributes(best_attributes(event))
         )
         self.shut(now)
 
@@ -140,7 +145,7 @@ class Spans:
         """Ends these spans, or all that are open, the inner ones first."""
         for name in names or tuple(reversed(self.open)):
             if name in self.open:
-                self.open.pop(name).end(ns(now))
+                self.open.pop(name).end(to_ns(now))
 
     def close(self) -> None:
         """Sends what is left; a collector that does not answer keeps nobody waiting for long."""
@@ -151,14 +156,14 @@ class Spans:
             LOGGER.removeHandler(self.ear)
 
 
-HANDLERS: dict[str, Callable[[Spans, Event, float], None]] = {
-    "attempt": Spans.recorded,
-    "merged": Spans.merged,
-    "finalizing": Spans.finalizing,
-    "finalized": Spans.finalized,
-    "run_started": Spans.started,
-    "run_resumed": Spans.started,
-    "run_ended": Spans.ended,
+HANDLERS: dict[str, Callable[[RunSpans, Event, float], None]] = {
+    "attempt": RunSpans.recorded,
+    "merged": RunSpans.merged,
+    "finalizing": RunSpans.finalizing,
+    "finalized": RunSpans.finalized,
+    "run_started": RunSpans.started,
+    "run_resumed": RunSpans.started,
+    "run_ended": RunSpans.ended,
 }
 
 
@@ -171,12 +176,12 @@ def attempt_of(event: Event) -> str:
     return str(event.get("attempt", ""))
 
 
-def step(event: Event) -> Event:
+def placement(event: Event) -> Event:
     """Only where an event belongs."""
     return {name: event[name] for name in ("ev", "id", "attempt", "trace", "step") if name in event}
 
 
-def best(event: Event) -> Event:
+def best_attributes(event: Event) -> Event:
     """Round and best score of a merge or an end."""
     return {"ev": event["ev"], "round": event.get("round")} | {
         name: value
@@ -185,7 +190,7 @@ def best(event: Event) -> Event:
     }
 
 
-def told(event: Event) -> dict[str, str | int | float | bool]:
+def span_attributes(event: Event) -> dict[str, str | int | float | bool]:
     """What of an event may leave: short, plain values of a fixed list, and the tokens."""
     found = {
         f"gome.{name}": event[name]
@@ -212,14 +217,14 @@ def told(event: Event) -> dict[str, str | int | float | bool]:
     }
 
 
-def ns(t: float) -> int:
+def to_ns(t: float) -> int:
     return int(t * 1e9)
 
 
 # where spans go
 
 
-def spans(run: str, warn: Callable[[str], None]) -> Spans:
+def make_spans(run: str, warn: Callable[[str], None]) -> RunSpans:
     """The listener, with the program's own tracer provider or one that sends to the OTLP endpoint. Raises RunError without the extra."""
     try:
         from opentelemetry import trace
@@ -227,15 +232,15 @@ def spans(run: str, warn: Callable[[str], None]) -> Spans:
 
         given = trace.get_tracer_provider()
         if isinstance(given, TracerProvider):
-            return Spans(given, run)
-        return Spans(exporting(), run, heard(warn))
+            return RunSpans(given, run)
+        return RunSpans(otlp_provider(), run, hear_exporter(warn))
     except ImportError as error:
         raise RunError(
             f"otel: OpenTelemetry is not installed ({error.name}); pip install 'gome[otel]', or leave --otel out"
         ) from error
 
 
-def exporting() -> Any:
+def otlp_provider() -> Any:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -244,11 +249,11 @@ def exporting() -> Any:
         "OTEL_RESOURCE_ATTRIBUTES", ""
     )
     provider = TracerProvider(resource=Resource.create({} if named else {"service.name": "gome"}))
-    provider.add_span_processor(BatchSpanProcessor(exporter()))
+    provider.add_span_processor(BatchSpanProcessor(otlp_exporter()))
     return provider
 
 
-def exporter() -> Any:
+def otlp_exporter() -> Any:
     """As OTEL_EXPORTER_OTLP_PROTOCOL says: HTTP, or gRPC."""
     protocol = (
         os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
@@ -264,14 +269,14 @@ def exporter() -> Any:
     return OTLPSpanExporter()
 
 
-def heard(warn: Callable[[str], None]) -> Once:
-    ear = Once(warn)
+def hear_exporter(warn: Callable[[str], None]) -> FirstWarning:
+    ear = FirstWarning(warn)
     LOGGER.addHandler(ear)
     LOGGER.propagate = False
     return ear
 
 
-class Once(logging.Handler):
+class FirstWarning(logging.Handler):
     """The first complaint of the exporter becomes a warning of the run; the rest would only fill the screen."""
 
     def __init__(self, warn: Callable[[str], None]) -> None:

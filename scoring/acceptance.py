@@ -1,133 +1,154 @@
-"""Trust and acceptance: a grade and the trace's best in, a verdict with its reasons out.  Pure.
+"""Acceptance: a grade and the trace's best in, a verdict with its reasons out. Pure.
 
 Measured differences decide; nothing that a model says overrules them.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from graph.state import Verdict
 from task.types import AS_GOOD, Grade, Paired, Problem
 
-MUCH_FASTER = 0.7  # a tie is won by a script that needs at most this share of the best's seconds
-MUCH_SIMPLER = 0.8  # or by one that has at most this share of its lines
-CONTRADICTED_Z = (
-    2.0  # the audit rows block an acceptance that they contradict by this many standard errors
-)
-DOUBT = (
-    0.7,
-    3.0,
-)  # between so many standard errors a difference is measured again with another seed
+MUCH_FASTER = 0.7  # a script that needs at most this share of the best's seconds wins a tie
+MUCH_SIMPLER = 0.8  # so does one that has at most this share of its lines
+CONTRADICTED_Z = 2.0  # audit rows veto an acceptance that they contradict by this many SE
+DOUBT = (0.7, 3.0)  # between so many SE a difference is measured again with another seed
 
 
-class Side(NamedTuple):
-    """What a tie is decided by."""
+class TieBreak(NamedTuple):
+    """What decides a tie: seconds of the script and its lines of code."""
 
     seconds: float
     lines: int
 
 
 class Judgement(NamedTuple):
+    """A verdict with its reasons."""
+
     verdict: Verdict
     replaces: bool  # becomes the trace's best; a tie may, and adds nothing to the momentum
-    reasons: list[Problem]  # code for machines, message for people and prompts
+    reasons: list[Problem]
 
     @property
     def texts(self) -> list[str]:
-        return [reason["message"] for reason in self.reasons]
+        """The reasons for people and prompts."""
+        return [reason.message for reason in self.reasons]
 
     @property
     def codes(self) -> list[str]:
-        return [reason["code"] for reason in self.reasons]
+        """The reasons for machines."""
+        return [reason.code for reason in self.reasons]
 
 
-def judge(
+class Acceptance(Protocol):
+    """A rule that accepts or rejects an attempt; `judge_attempt` is the default."""
+
+    def __call__(
+        self,
+        grade: Grade,
+        *,
+        z: float,
+        has_best: bool,
+        new: TieBreak,
+        best: TieBreak | None,
+        validity: bool = False,
+        again: Paired | None = None,
+    ) -> Judgement: ...
+
+
+def judge_attempt(
     grade: Grade,
     *,
     z: float,
     has_best: bool,
-    new: Side,
-    best: Side | None,
+    new: TieBreak,
+    best: TieBreak | None,
     validity: bool = False,
     again: Paired | None = None,
 ) -> Judgement:
-    """accepted | tie | rejected | failed.
+    """Return accepted | tie | rejected | failed.
 
-    `validity`: the attempt removes a flaw that the harness itself sees in the data, so its score is not comparable with
-    the best's and it replaces it whatever the difference (method.md: only edits of the evaluation may bypass the score).
-    `again`: the difference over several seeds, where the first was in doubt.
+    Args:
+        grade: the attempt's grade, paired with the trace's best.
+        z: standard errors by which it must be better.
+        has_best: whether the trace has a best yet.
+        new: tie-break values of the attempt.
+        best: tie-break values of the best.
+        validity: the attempt removes a flaw that the harness itself sees in the data, so its score is not
+            comparable with the best's and it replaces it whatever the difference.
+        again: the difference over several seeds, where the first was in doubt.
     """
-    if not grade["ok"]:
-        leak = any(problem["code"].startswith("leak_") for problem in grade["problems"])
-        return Judgement("rejected" if leak else "failed", False, list(grade["problems"]))
+    if not grade.ok:
+        is_leak = any(problem.code.startswith("leak_") for problem in grade.problems)
+        return Judgement("rejected" if is_leak else "failed", False, grade.problems)
     if not has_best:
-        return one("accepted", True, "first_valid", "first valid attempt of the trace")
-    paired = again or grade["paired"].get("best")
+        return one_reason("accepted", True, "first_valid", "first valid attempt of the trace")
+    paired = again or grade.paired.get("best")
     if paired is None:
-        return one(
-            "tie", False, "not_comparable", "could not be compared with the best on the same rows"
-        )
+        message = "could not be compared with the best on the same rows"
+        return one_reason("tie", False, "not_comparable", message)
     if validity:
-        return one(
-            "accepted",
-            True,
-            "removes_flaw",
-            f"removes a flaw of the data; the score before was not honest ({difference(paired)})",
-        )
-    return by_difference(paired, z, new, best, "over several seeds, " if again else "")
+        difference = describe_difference(paired)
+        message = f"removes a flaw of the data; the score before was not honest ({difference})"
+        return one_reason("accepted", True, "removes_flaw", message)
+    return _judge_difference(paired, z, new, best, "over several seeds, " if again else "")
 
 
-def by_difference(paired: Paired, z: float, new: Side, best: Side | None, how: str) -> Judgement:
-    text = how + difference(paired)
-    bar = z * paired["se"]
-    if paired["d"] > max(bar, 0.0):
-        return one("accepted", True, "better", f"better: {text}")
-    if paired["d"] < -bar:
-        return one("rejected", False, "worse", f"worse: {text}")
-    if best is not None and paired["p_improved"] >= AS_GOOD:
+def _judge_difference(
+    paired: Paired, z: float, new: TieBreak, best: TieBreak | None, how: str
+) -> Judgement:
+    text = how + describe_difference(paired)
+    bar = z * paired.se
+    if paired.d > max(bar, 0.0):
+        return one_reason("accepted", True, "better", f"better: {text}")
+    if paired.d < -bar:
+        return one_reason("rejected", False, "worse", f"worse: {text}")
+    if best is not None and paired.p_improved >= AS_GOOD:
         if new.seconds <= MUCH_FASTER * best.seconds:
-            message = (
-                f"as good and faster ({new.seconds:.1f} s against {best.seconds:.1f} s): {text}"
-            )
-            return one("tie", True, "faster", message)
+            message = f"as good and faster ({new.seconds:.1f} s against {best.seconds:.1f} s)"
+            return one_reason("tie", True, "faster", f"{message}: {text}")
         if 0 < new.lines <= MUCH_SIMPLER * best.lines:
-            message = f"as good and simpler ({new.lines} lines against {best.lines}): {text}"
-            return one("tie", True, "simpler", message)
-    return one("tie", False, "within_noise", f"within noise: {text}")
+            message = f"as good and simpler ({new.lines} lines against {best.lines})"
+            return one_reason("tie", True, "simpler", f"{message}: {text}")
+    return one_reason("tie", False, "within_noise", f"within noise: {text}")
 
 
-def doubtful(grade: Grade) -> bool:
-    """Whether the difference is neither clear nor clearly nothing, so that a second seed is worth its cost."""
-    paired = grade["paired"].get("best")
-    return bool(
-        grade["ok"]
-        and paired
-        and paired["se"] > 0
-        and DOUBT[0] < paired["d"] / paired["se"] <= DOUBT[1]
-    )
+def is_doubtful(grade: Grade) -> bool:
+    """Whether the difference is neither clear nor clearly nothing, so a second seed is worth its cost."""
+    paired = grade.paired.get("best")
+    if not grade.ok or paired is None or paired.se <= 0:
+        return False
+    return DOUBT[0] < paired.d / paired.se <= DOUBT[1]
 
 
-def audited(judgement: Judgement, leak: Problem | None, paired: Paired | None) -> Judgement:
-    """The acceptance after the hidden audit rows were asked: only a leak or a contradiction beyond noise takes it back."""
+def judge_audit(judgement: Judgement, leak: Problem | None, paired: Paired | None) -> Judgement:
+    """Return the acceptance after the audit rows were asked.
+
+    Only a leak or a contradiction beyond noise takes it back.
+    """
     if leak is not None:
         return Judgement("rejected", False, [leak])
-    if paired is not None and paired["d"] < -CONTRADICTED_Z * paired["se"]:
-        message = "rows that were held back contradict the improvement beyond noise; it fits the validation rows only"
-        return one("rejected", False, "audit_contradicts", message)
+    if paired is not None and paired.d < -CONTRADICTED_Z * paired.se:
+        message = (
+            "rows that were held back contradict the improvement beyond noise; "
+            "it fits the validation rows only"
+        )
+        return one_reason("rejected", False, "audit_contradicts", message)
     return judgement
 
 
-def one(verdict: Verdict, replaces: bool, code: str, message: str) -> Judgement:
+def one_reason(verdict: Verdict, replaces: bool, code: str, message: str) -> Judgement:
+    """Return a judgement with a single reason."""
     return Judgement(verdict, replaces, [Problem(code=code, message=message)])
 
 
-def difference(paired: Paired) -> str:
-    return f"{paired['d']:+.4g} ± {paired['se']:.2g}, p(improved) {paired['p_improved']:.2f}"
+def describe_difference(paired: Paired) -> str:
+    """Return `+0.012 ± 0.004, p(improved) 0.99`."""
+    return f"{paired.d:+.4g} ± {paired.se:.2g}, p(improved) {paired.p_improved:.2f}"
 
 
-def n_lines(script: str) -> int:
-    """Lines that hold code."""
-    return sum(
-        bool(line.strip()) and not line.lstrip().startswith("#") for line in script.splitlines()
-    )
+def count_code_lines(script: str) -> int:
+    """Return the number of lines that hold code."""
+    lines = [line.strip() for line in script.splitlines()]
+    return sum(bool(line) and not line.startswith("#") for line in lines)

@@ -1,165 +1,191 @@
-"""Ensembles: recorded attempts' predictions blended by the harness in a moment, without retraining; an attempt of its own kind.
+"""Ensembles: recorded attempts' predictions blended by the harness without retraining; an attempt of its own kind.
 
-The pool holds the attempts of all traces whose predictions may be blended. It is an artifact, named in the state, so that a resumed or
-forked run sees exactly the attempts of its time.
+The pool holds the attempts of all traces whose predictions may be blended. It is an artifact, named in the
+state, so a resumed or forked run sees exactly the attempts of its time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-from graph.state import Best, Work, new_trace
-from reasoner.protocol import Usage
-from run.run import Json, Run
-from scoring.evaluation import Entry, judged
-from scoring.records import account, announce, best_of_record
-from task.types import TaskError
+from graph.state import Best, StateModel, Trace, Verdict, Work
+from run.attempt import OOF, SUBMISSION, Attempt, ExecutionRecord, Member, best_from
+from run.run import Run
+from scoring.acceptance import Acceptance
+from scoring.evaluation import Candidate, evaluate
+from scoring.records import announce_attempt, assemble_attempt
+from task.types import Blend, TaskError
 
-N_POOL = 60  # attempts that are remembered for a blend, the best by score
-N_SHOWN = 12  # of them told to a reasoner
-ACCOUNT: Json = {
-    "cpu_s": None,
-    "peak_bytes": None,
-    "tier": "harness",
-}  # what an execution has besides
+N_POOL = 60  # attempts in the pool, the best by score
+N_NAMEABLE = 12  # of them a reasoner may name
 
 
-def pooled(run: Run, pool: str | None, fresh: list[list[Json]]) -> str:
-    """The pool with each trace's fresh attempts; what a trace had before it removed a flaw of the data is no longer honest and leaves."""
-    entries = entries_of(run, pool)
+class PoolEntry(StateModel):
+    """An attempt that may be blended."""
+
+    id: str
+    ref: str
+    trace: int
+    score: float
+    verdict: Verdict
+    kind: str
+    kept: bool  # it became its trace's best
+
+
+def read_pool(run: Run, pool: str | None) -> list[PoolEntry]:
+    """Return the entries of a pool, best first."""
+    return [PoolEntry.model_validate(each) for each in run.artifacts.get_json(pool)] if pool else []
+
+
+def extend_pool(run: Run, pool: str | None, fresh: Sequence[Sequence[Attempt]]) -> str:
+    """Return the pool with each trace's fresh attempts.
+
+    What a trace had before it removed a flaw of the data is no longer honest and leaves.
+    """
+    entries = read_pool(run, pool)
     for attempts in fresh:
         for attempt in attempts:
-            if attempt["validity"]:
-                entries = [entry for entry in entries if entry["trace"] != attempt["trace"]]
-            if blendable(attempt):
-                names = ("id", "ref", "trace", "score", "verdict", "kind")
-                entries.append(
-                    {name: attempt[name] for name in names} | {"kept": attempt["replaces"]}
-                )
-    sign = 1 if run.prepared.task.direction == "max" else -1
-    unique = {entry["id"]: entry for entry in entries}.values()
-    return run.artifacts.put_json(
-        sorted(unique, key=lambda entry: (-sign * entry["score"], entry["id"]))[:N_POOL]
+            if attempt.validity:
+                entries = [entry for entry in entries if entry.trace != attempt.trace]
+            if is_blendable(attempt):
+                entries.append(_pool_entry(attempt))
+    unique = {entry.id: entry for entry in entries}.values()
+    ranked = sorted(unique, key=lambda entry: (-run.sign * entry.score, entry.id))
+    return run.artifacts.put_json([entry.dump() for entry in ranked[:N_POOL]])
+
+
+def _pool_entry(attempt: Attempt) -> PoolEntry:
+    return PoolEntry.model_validate(
+        {**attempt.dump(), "ref": attempt.ref, "kept": attempt.replaces}
     )
 
 
-def blendable(attempt: Json) -> bool:
-    valid = attempt["verdict"] in ("accepted", "tie", "rejected") and not attempt["problems"]
-    return bool(valid and attempt["score"] is not None and attempt["oof"] and attempt["submission"])
+def is_blendable(attempt: Attempt) -> bool:
+    """Whether an attempt's predictions are valid and honest."""
+    if attempt.verdict == "failed" or attempt.problems or attempt.score is None:
+        return False
+    return bool(attempt.oof and attempt.submission)
 
 
-def entries_of(run: Run, pool: str | None) -> list[Json]:
-    return list(run.artifacts.get_json(pool)) if pool else []
+def accepted_ids(run: Run, pool: str | None) -> list[str]:
+    """Return the ids of the pool's attempts that became their trace's best."""
+    return sorted(entry.id for entry in read_pool(run, pool) if entry.kept)
 
 
-def kept_ids(run: Run, pool: str | None) -> list[str]:
-    return sorted(entry["id"] for entry in entries_of(run, pool) if entry["kept"])
+def pool_members(run: Run, pool: str | None, ids: Sequence[str] | None = None) -> list[Attempt]:
+    """Return the attempts of `ids`, or every solution that became its trace's best."""
+    single = [entry for entry in read_pool(run, pool) if entry.kind != "ensemble"]
+    if ids is None:
+        members = [entry for entry in single if entry.kept]
+    else:
+        members = [entry for entry in single if entry.id in ids]
+    return [run.attempt(entry.ref) for entry in members]
 
 
-def members_of(run: Run, pool: str | None, ids: list[str] | None = None) -> list[Json]:
-    """Records from the pool: those of `ids`, or every solution that was accepted into a trace's path."""
-    entries = [entry for entry in entries_of(run, pool) if entry["kind"] != "ensemble"]
-    found = [entry for entry in entries if (entry["kept"] if ids is None else entry["id"] in ids)]
-    return [run.attempt(entry["ref"]) | {"ref": entry["ref"]} for entry in found]
+def nameable_members(run: Run, pool: str | None) -> list[Attempt]:
+    """Return the attempts of all traces that a reasoner's ensemble may name, best first."""
+    if not run.settings.ensemble:
+        return []
+    return [run.attempt(entry.ref) for entry in read_pool(run, pool)[:N_NAMEABLE]]
 
 
-async def blend(run: Run, name: str, members: list[Json]) -> Json:
-    """The ensemble's execution: its files and log as artifacts, its weights, its driver script. Repeats nothing after a kill."""
+def describe_unknown_members(run: Run, pool: str | None, ids: Sequence[str]) -> str:
+    """Say what is wrong with an ensemble's members; empty: nothing."""
+    known = {member.id for member in pool_members(run, pool, ids)}
+    if len(known) > 1 and known == set(ids):
+        return ""
+    return f"{', '.join(ids)[:200]}, of which {len(known)} can be blended"
 
-    async def go() -> Json:
+
+async def blend_attempts(run: Run, name: str, members: Sequence[Attempt]) -> ExecutionRecord:
+    """Return the ensemble's execution: files, weights, and its driver script. Repeats nothing after a kill."""
+
+    async def blend() -> ExecutionRecord:
         folder = run.folder / "work" / f"{name}-blend"
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            return await made(run, str(folder), members)
+            return await _blend_into(run, folder, members)
         except TaskError as error:
-            return {
-                "end": "exit",
-                "exit_code": 1,
-                "wall_s": 0.0,
-                "files": {},
-                "log": run.artifacts.put(f"TaskError: {error}"),
-                "script": None,
-            }
+            return ExecutionRecord(exit_code=1, log=run.artifacts.put(f"TaskError: {error}"))
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, True)
 
-    return await run.once("blend", [name, *(member["ref"] for member in members)], go)
+    parts = [name, *(member.ref for member in members)]
+    return await run.once("blend", parts, blend, ExecutionRecord)
 
 
-async def made(run: Run, folder: str, members: list[Json]) -> Json:
+async def _blend_into(run: Run, folder: Path, members: Sequence[Attempt]) -> ExecutionRecord:
+    known = {member.id: member for member in members}
     paths = {
-        member["id"]: {
-            "oof": str(run.artifacts.path(member["oof"])),
-            "submission": str(run.artifacts.path(member["submission"])),
+        name: {
+            "oof": str(run.artifacts.path(str(member.oof))),
+            "submission": str(run.artifacts.path(str(member.submission))),
         }
-        for member in members
+        for name, member in known.items()
     }
-    found = await run.worker.blend(run.prepared, paths, folder)
-    known = {member["id"]: member for member in members}
-    text = "\n".join(f"{weight:.3f}  {name}" for name, weight in found["weights"].items())
-    return {
-        "end": "exit",
-        "exit_code": 0,
-        "wall_s": found["seconds"],
-        "files": {
-            "oof.csv": run.artifacts.put_file(Path(found["oof"])),
-            "submission.csv": run.artifacts.put_file(Path(found["submission"])),
+    answer = await run.worker.blend(run.prepared, paths, str(folder))
+    driver = await run.worker.blend_driver(answer)
+    blend = Blend.model_validate(answer)
+    shares = "\n".join(f"{weight:.3f}  {name}" for name, weight in blend.weights.items())
+    return ExecutionRecord(
+        exit_code=0,
+        wall_s=blend.seconds,
+        files={
+            OOF: run.artifacts.put_file(Path(blend.oof)),
+            SUBMISSION: run.artifacts.put_file(Path(blend.submission)),
         },
-        "log": run.artifacts.put(f"{found['method']} of\n{text}\n"),
-        "members": {
-            name: {"weight": weight, "script": known[name]["script"]}
-            for name, weight in found["weights"].items()
+        log=run.artifacts.put(f"{blend.method} of\n{shares}\n"),
+        members={
+            name: Member(weight=weight, script=str(known[name].script))
+            for name, weight in blend.weights.items()
         },
-        "member_s": sum(known[name]["seconds"] for name in found["weights"]),
-        "script": run.artifacts.put(await run.worker.blend_driver(found)),
-    }
+        member_s=sum(known[name].seconds for name in blend.weights),
+        script=run.artifacts.put(driver),
+    )
 
 
-async def challenge(run: Run, number: int, pool: str, single: Best) -> Best | None:
-    """The pool's ensemble against the best single solution; None where it does not win beyond noise."""
-    members = members_of(run, pool)
-    if not run.settings.ensemble or len({member["script"] for member in members}) < 2:
+async def challenge_best(
+    run: Run, number: int, pool: str, single: Best, acceptance: Acceptance | None = None
+) -> Best | None:
+    """Try the pool's ensemble against the best single solution; None: it does not win beyond noise."""
+    members = pool_members(run, pool)
+    if not run.settings.ensemble or len({member.script for member in members}) < 2:
         return None
     name = f"m{number}"
-    kept = await blend(run, name, members)
-    if kept["exit_code"] != 0 or len(kept["members"]) < 2:
+    execution = await blend_attempts(run, name, members)
+    if not execution.succeeded or len(execution.members) < 2:
         return None
-    entry = Entry(
+    candidate = Candidate(
         attempt=name,
-        script=kept["script"],
-        execution=kept,
-        seconds=kept["member_s"],
+        script=str(execution.script),
+        execution=execution,
+        seconds=execution.member_s or 0.0,
         repeatable=False,
     )
-    grade, judgement = await judged(run, entry, single)
-    wins = judgement.verdict == "accepted"
+    grade, judgement = await evaluate(run, candidate, single, acceptance)
     work = Work(
         attempt=name,
         kind="ensemble",
         mode="ensemble",
         why="accepted solutions of all traces",
-        base=None,
-        parent=single["attempt"],
-        hypothesis=None,
-        repairs=0,
-        usage=Usage().model_dump(),
-        summary=described(kept),
-        script=kept["script"],
-        execution=run.artifacts.put_json(kept),
-        grade=run.artifacts.put_json(grade),
+        parent=single.attempt,
+        summary=_describe_blend(execution),
+        script=execution.script,
+        execution=run.artifacts.put_json(execution.dump()),
+        grade=run.artifacts.put_json(grade.model_dump()),
         verdict=judgement.verdict,
-        replaces=wins,
+        replaces=judgement.verdict == "accepted",
         reasons=judgement.texts,
         codes=judgement.codes,
     )
-    attempt = account(run, new_trace(-1) | {"step": number}, work)
-    ref = run.artifacts.put_json(attempt)
-    announce(run, attempt)
-    return best_of_record(attempt, ref) if wins else None
+    attempt = assemble_attempt(run, Trace(trace=-1, step=number), work)
+    announce_attempt(run, attempt)
+    return best_from(attempt) if work.replaces else None
 
 
-def described(kept: Json) -> str:
-    shares = sorted(kept["members"].items(), key=lambda item: -item[1]["weight"])
-    return "blend of " + ", ".join(f"{name} {member['weight']:.2f}" for name, member in shares[:6])
+def _describe_blend(execution: ExecutionRecord) -> str:
+    shares = sorted(execution.members.items(), key=lambda item: -item[1].weight)
+    return "blend of " + ", ".join(f"{name} {member.weight:.2f}" for name, member in shares[:6])

@@ -1,139 +1,158 @@
-"""A trial: an execution's files graded, compared with the best, measured again where that is in doubt, and held against the audit."""
+"""Evaluation of an execution: graded, compared with the best, measured again in doubt, checked by the audit."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from graph.state import Best
-from run import budget
-from run.run import Json, Run
-from scoring import audit
-from scoring.acceptance import Judgement, Side, doubtful, judge, n_lines
-from scoring.execution import forward, tell
+from run.attempt import OOF, ExecutionRecord
+from run.budget import repeat_limit_s
+from run.run import Run
+from scoring.acceptance import (
+    Acceptance,
+    Judgement,
+    TieBreak,
+    count_code_lines,
+    is_doubtful,
+    judge_attempt,
+)
+from scoring.audit import consult_audit
+from scoring.execution import ScriptRun, announce_execution, execute_script
 from task.types import Grade, Paired, Reference
 
-SEED_NAME = (
-    "GOME_SEED"  # environment variable that a script takes its seed from (docs/script-contract.md)
-)
+SEED_NAME = "GOME_SEED"  # environment variable with a script's seed (docs/script-contract.md)
 
 
-class Entry(NamedTuple):
-    """What is tried."""
+class Candidate(NamedTuple):
+    """What is evaluated."""
 
     attempt: str
     script: str  # artifact
-    execution: Json
+    execution: ExecutionRecord
     seconds: float
     validity: bool = False
-    repeatable: bool = True  # may be run again under another seed
+    repeatable: bool = True  # may run again under another seed
 
 
-async def judged(run: Run, entry: Entry, best: Best | None) -> tuple[Grade, Judgement]:
-    grade = await grading(run, entry.execution, best, every_gate=entry.validity)
-    again = (
-        await over_seeds(run, entry, best)
-        if best and run.settings.confirm and entry.repeatable and doubtful(grade)
-        else None
-    )
-    judgement = (run.judge or judge)(
+async def evaluate(
+    run: Run, candidate: Candidate, best: Best | None, acceptance: Acceptance | None = None
+) -> tuple[Grade, Judgement]:
+    """Grade an execution and judge it against the trace's best."""
+    grade = await grade_execution(run, candidate.execution, best, every_gate=candidate.validity)
+    again = None
+    if best and run.settings.confirm and candidate.repeatable and is_doubtful(grade):
+        again = await _compare_over_seeds(run, candidate, best)
+    lines = count_code_lines(run.artifacts.get(candidate.script))
+    judgement = (acceptance or judge_attempt)(
         grade,
         z=run.settings.accept_z,
         has_best=best is not None,
-        new=Side(entry.seconds, n_lines(run.artifacts.get(entry.script))),
-        best=side(run, best) if best else None,
-        validity=entry.validity,
+        new=TieBreak(candidate.seconds, lines),
+        best=_tie_break_of(run, best) if best else None,
+        validity=candidate.validity,
         again=again,
     )
-    return grade, await audit.consult(run, entry.attempt, grade, judgement)
+    return grade, await consult_audit(run, candidate.attempt, grade, judgement)
 
 
-def side(run: Run, best: Best) -> Side:
-    return Side(run.attempt(best["ref"])["seconds"], n_lines(run.artifacts.get(best["script"])))
+def _tie_break_of(run: Run, best: Best) -> TieBreak:
+    lines = count_code_lines(run.artifacts.get(best.script))
+    return TieBreak(run.attempt(best.ref).seconds, lines)
 
 
-async def grading(
-    run: Run, execution: Json, best: Best | None, *, every_gate: bool = False
+async def grade_execution(
+    run: Run, execution: ExecutionRecord, best: Best | None, *, every_gate: bool = False
 ) -> Grade:
-    """The harness's own score of the files, paired with the best's predictions on the same rows."""
-    files = {name: str(run.artifacts.path(ref)) for name, ref in execution["files"].items()}
-    references = {"best": reference(run, best)} if best else {}
-    account = {key: value for key, value in execution.items() if key not in ("files", "log")}
-    account |= {
-        "output": run.artifacts.get(execution["log"]),
-        "limit_mb": run.settings.run_memory_bytes / 2**20,
-    }
-    return await run.worker.grade(
-        run.prepared, files, references, account, seed=run.settings.seed, every_gate=every_gate
+    """Score the files with the harness's own code, paired with the best's predictions on the same rows."""
+    account = execution.model_dump(exclude={"files", "log"})
+    account["output"] = run.artifacts.get(str(execution.log))
+    account["limit_mb"] = run.settings.run_memory_bytes / 2**20
+    grade = await run.worker.grade(
+        run.prepared,
+        {name: str(run.artifacts.path(ref)) for name, ref in execution.files.items()},
+        {"best": _reference_of(run, best)} if best else {},
+        account,
+        seed=run.settings.seed,
+        every_gate=every_gate,
     )
+    return Grade.model_validate(grade)
 
 
-def reference(run: Run, best: Best) -> Reference:
-    attempt = run.attempt(best["ref"])
-    return Reference(
-        oof=str(run.artifacts.path(attempt["oof"])),
-        submission=str(run.artifacts.path(attempt["submission"])),
-    )
+def _reference_of(run: Run, best: Best) -> Reference:
+    attempt = run.attempt(best.ref)
+    oof, submission = artifact_paths(run, [str(attempt.oof), str(attempt.submission)])
+    return Reference(oof=oof, submission=submission)
 
 
-async def over_seeds(run: Run, entry: Entry, best: Best) -> Paired | None:
-    """The difference with both scripts run under one more seed; None where neither takes a seed or a run failed."""
-    incumbent = run.attempt(best["ref"])
-    new = await repeated(
-        run, entry.attempt, entry.script, entry.execution["files"]["oof.csv"], entry.seconds
+async def compare_predictions(run: Run, new: list[str], old: list[str]) -> Paired | None:
+    """Return the paired difference of two sets of out-of-fold files (artifacts); None: not comparable."""
+    paths_new, paths_old = artifact_paths(run, new), artifact_paths(run, old)
+    paired = await run.worker.compare_files(
+        run.prepared, paths_new, paths_old, seed=run.settings.seed
     )
-    old = await repeated(
-        run, best["attempt"], best["script"], incumbent["oof"], incumbent["seconds"]
-    )
+    return None if paired is None else Paired.model_validate(paired)
+
+
+async def _compare_over_seeds(run: Run, candidate: Candidate, best: Best) -> Paired | None:
+    """The difference with both scripts run under one more seed; None: neither takes a seed, or one failed."""
+    incumbent = run.attempt(best.ref)
+    oof = candidate.execution.files[OOF]
+    new = await _repeat(run, candidate.attempt, candidate.script, oof, candidate.seconds)
+    old = await _repeat(run, best.attempt, best.script, str(incumbent.oof), incumbent.seconds)
     if len(new) + len(old) < 3:
         return None
-    paired = await run.worker.compare_files(
-        run.prepared, paths(run, new), paths(run, old), seed=run.settings.seed
-    )
+    paired = await compare_predictions(run, new, old)
     run.events.emit(
         "confirmed",
-        key=entry.attempt,
-        attempt=entry.attempt,
-        against=best["attempt"],
-        paired=paired,
+        key=candidate.attempt,
+        attempt=candidate.attempt,
+        against=best.attempt,
+        paired=paired.model_dump() if paired else None,
     )
     return paired
 
 
-def paths(run: Run, refs: list[str]) -> list[str]:
+def artifact_paths(run: Run, refs: list[str]) -> list[str]:
+    """Return the files of these artifacts."""
     return [str(run.artifacts.path(ref)) for ref in refs]
 
 
-async def repeated(run: Run, attempt: str, script: str, oof: str, seconds: float) -> list[str]:
+async def _repeat(run: Run, attempt: str, script: str, oof: str, seconds: float) -> list[str]:
     """The out-of-fold files of a script: the one at hand and that of seed 1."""
     if not takes_seed(run, script):
         return [oof]
-    kept = await seeded(run, attempt, script, 1, seconds)
-    return [oof, kept["files"]["oof.csv"]] if kept and "oof.csv" in kept["files"] else [oof]
+    again = await run_with_seed(run, attempt, script, 1, seconds)
+    return [oof, again.files[OOF]] if again and OOF in again.files else [oof]
 
 
 def takes_seed(run: Run, script: str) -> bool:
+    """Whether a script reads the seed."""
     return SEED_NAME in run.artifacts.get(script)
 
 
-async def seeded(run: Run, attempt: str, script: str, seed: int, seconds: float) -> Json | None:
-    """One more run of a script, under another seed; None where the budget has no room for it. Kept under script and seed."""
-    limit_s = budget.repeat_limit_s(run, seconds)
+async def run_with_seed(
+    run: Run, attempt: str, script: str, seed: int, seconds: float
+) -> ExecutionRecord | None:
+    """Run a script once more under another seed, stored under script and seed.
+
+    None where the budget has no room for it, or the script failed.
+    """
+    limit_s = repeat_limit_s(run, seconds)
     if limit_s is None:
         return None
-    name = f"{attempt}-seed{seed}"
+    task = ScriptRun(
+        f"{attempt}-seed{seed}",
+        script,
+        run.prepared.inputs,
+        limit_s,
+        {"what": f"{attempt} under seed {seed}"},
+        {SEED_NAME: str(seed)},
+    )
 
-    async def go() -> Json:
+    async def execute() -> ExecutionRecord:
         async with run.slots:
-            return await forward(
-                run,
-                name,
-                script,
-                run.prepared.inputs,
-                limit_s,
-                {"what": f"{attempt} under seed {seed}"},
-                env={SEED_NAME: str(seed)},
-            )
+            return await execute_script(run, task)
 
-    kept = await run.once("seeded", [script, str(seed)], go)
-    tell(run, f"seed{seed}:{script[:16]}", kept, seed=seed)
-    return kept if kept["end"] == "exit" and kept["exit_code"] == 0 else None
+    execution = await run.once("seeded", [script, str(seed)], execute, ExecutionRecord)
+    announce_execution(run, f"seed{seed}:{script[:16]}", execution, seed=seed)
+    return execution if execution.succeeded else None

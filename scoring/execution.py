@@ -7,9 +7,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
-from run.run import Json, Run
+from run.attempt import ExecutionRecord
+from run.run import Run
 from sandbox.inside.progress import Tell
 from sandbox.local.gpus import wants_gpu
 from sandbox.protocol import Execution, Job, Limits, SandboxLost, SandboxUnavailable
@@ -26,108 +27,108 @@ class Place(TypedDict, total=False):
     what: str
 
 
-async def forward(
-    run: Run,
-    name: str,
-    script: str,
-    inputs: dict[str, str],
-    limit_s: float,
-    place: Place,
-    *,
-    env: dict[str, str] | None = None,
-) -> Json:
-    """One execution as JSON: the sandbox's account, with `log` and `files` as artifacts.
+class ScriptRun(NamedTuple):
+    """One script to execute."""
 
-    A sandbox that broke is no failure of the script: it runs again. Raises SandboxUnavailable when that happens `TRIES` times.
+    name: str  # of its workspace
+    script: str  # artifact
+    inputs: dict[str, str]
+    limit_s: float
+    place: Place
+    env: dict[str, str] = {}
+
+
+async def execute_script(run: Run, task: ScriptRun) -> ExecutionRecord:
+    """Execute a script once.
+
+    A sandbox that broke is no failure of the script: the script runs again.
+
+    Raises:
+        SandboxUnavailable: that happened `TRIES` times in a row.
     """
     for count in range(1, TRIES + 1):
         try:
-            return await run_once(run, name, script, inputs, limit_s, place, env or {})
+            return await _execute_once(run, task)
         except SandboxLost as error:
             if count == TRIES:
                 raise SandboxUnavailable(
-                    f"the sandbox broke {TRIES} times in a row ({error}); `gome resume` goes on from here"
+                    f"the sandbox broke {TRIES} times in a row ({error}); "
+                    "`gome resume` continues from here"
                 ) from error
-            run.events.emit("warning", message=f"{name}: {error}; the script runs again")
+            run.warn(f"{task.name}: {error}; the script runs again")
         await asyncio.sleep(PAUSE_S * count)
     raise AssertionError("unreachable")
 
 
-async def run_once(
-    run: Run,
-    name: str,
-    script: str,
-    inputs: dict[str, str],
-    limit_s: float,
-    place: Place,
-    env: dict[str, str],
-) -> Json:
-    workspace = run.folder / "work" / name
-    await asyncio.to_thread(fresh, workspace)
-    settings = run.settings
-    text = run.artifacts.get(script)
+async def _execute_once(run: Run, task: ScriptRun) -> ExecutionRecord:
+    workspace = run.folder / "work" / task.name
+    await asyncio.to_thread(_make_workspace, workspace)
+    text = run.artifacts.get(task.script)
     limits = Limits(
-        wall_s=limit_s,
-        memory_bytes=settings.run_memory_bytes,
-        cpus=run.setup["cpus"],
-        gpus=1 if run.setup.get("gpus") and wants_gpu(text) else 0,
-        network=settings.network,
+        wall_s=task.limit_s,
+        memory_bytes=run.settings.run_memory_bytes,
+        cpus=run.setup.cpus,
+        gpus=1 if run.setup.gpus and wants_gpu(text) else 0,
+        network=run.settings.network,
     )
     job = Job(
-        id=name,
+        id=task.name,
         script=text,
         workspace=workspace,
-        inputs=inputs,
+        inputs=task.inputs,
         limits=limits,
-        env=env,
-        warm=name.partition("s")[0],
+        env=task.env,
+        warm=task.name.partition("s")[0],
     )
     try:
-        with watched(run, name, limit_s, place) as told:
-            execution = await run.sandbox.run(job, told)
-        return await asyncio.to_thread(keep, run, execution)
+        with _report_progress(run, task) as tell:
+            execution = await run.sandbox.run(job, tell)
+        return await asyncio.to_thread(store_execution, run, execution)
     finally:
         await asyncio.to_thread(shutil.rmtree, workspace, True)
 
 
 @contextmanager
-def watched(run: Run, name: str, limit_s: float, place: Place) -> Iterator[Tell]:
-    """Live listeners hear that it runs, the last line that it printed, and that it is over."""
+def _report_progress(run: Run, task: ScriptRun) -> Iterator[Tell]:
+    """Send live listeners its start, the last line it printed, and its end."""
 
-    def told(text: str = "", **more: Any) -> None:
+    def tell(text: str = "", **more: Any) -> None:
         with suppress(OSError):  # a listener that is gone shows at the next event that counts
-            run.events.live("execution_progress", name=name, **place, text=text, **more)
+            run.events.live("execution_progress", name=task.name, **task.place, text=text, **more)
 
-    told(limit_s=round(limit_s, 1))
+    tell(limit_s=round(task.limit_s, 1))
     try:
-        yield told
+        yield tell
     finally:
-        told(over=True)
+        tell(over=True)
 
 
-def fresh(workspace: Path) -> None:
-    """A new empty folder: a leftover of a killed run may hold planted links."""
+def _make_workspace(workspace: Path) -> None:
+    """Create a new empty folder: a leftover of a killed run may hold planted links."""
     shutil.rmtree(workspace, ignore_errors=True)
     workspace.mkdir(parents=True)
 
 
-def keep(run: Run, execution: Execution) -> Json:
-    files = {name: run.artifacts.put_file(Path(path)) for name, path in execution.files.items()}
-    return execution.model_dump(exclude={"output", "files"}) | {
-        "log": run.artifacts.put(execution.output),
-        "files": files,
-    }
+def store_execution(run: Run, execution: Execution) -> ExecutionRecord:
+    """Store log and files as artifacts."""
+    paths = {name: Path(path) for name, path in execution.files.items()}
+    files = {name: run.artifacts.put_file(path) for name, path in paths.items()}
+    account = execution.model_dump(exclude={"output", "files"})
+    log = run.artifacts.put(execution.output)
+    return ExecutionRecord.model_validate({**account, "log": log, "files": files})
 
 
-def tell(run: Run, key: str, kept: Json, **place: Any) -> None:
-    """The event of an execution that ended; a rented sandbox's cost counts as usage."""
-    shown = {name: kept[name] for name in ("end", "exit_code", "cpu_s", "peak_bytes", "tier")}
-    usage = {"usd": kept["usd"]} if kept.get("usd") else {}
+def announce_execution(run: Run, key: str, execution: ExecutionRecord, **place: Any) -> None:
+    """Emit the event of an execution that ended; a rented sandbox's cost counts as usage."""
     run.events.emit(
         "execution_finished",
         key=key,
         **place,
-        seconds=round(kept["wall_s"], 3),
-        **shown,
-        usage=usage,
+        seconds=round(execution.wall_s, 3),
+        end=execution.end,
+        exit_code=execution.exit_code,
+        cpu_s=execution.cpu_s,
+        peak_bytes=execution.peak_bytes,
+        tier=execution.tier,
+        usage={"usd": execution.usd} if execution.usd else {},
     )

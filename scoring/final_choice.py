@@ -1,4 +1,4 @@
-"""The finale: the leading solutions under several seeds, the choice among them, and the refit on every labelled row."""
+"""The final choice: leading solutions under several seeds, the choice among them, and the refit on all rows."""
 
 from __future__ import annotations
 
@@ -8,193 +8,218 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from graph.state import Best, RunState
-from run.best import better, place
-from run.run import Json, Run
-from scoring.ensemble import members_of
-from scoring.evaluation import paths, seeded, takes_seed
-from scoring.execution import forward, tell
-from scoring.records import best_of_record
-from task.types import Prepared, TaskError
+from graph.state import Best, Json, RunState
+from run.attempt import OOF, SUBMISSION, Attempt, ExecutionRecord, best_from
+from run.best import is_better, write_solution
+from run.run import Run
+from scoring.audit import audit_account
+from scoring.ensemble import pool_members
+from scoring.evaluation import compare_predictions, run_with_seed, takes_seed
+from scoring.execution import ScriptRun, announce_execution, execute_script
+from task.types import Grade, Prepared, TaskError
 
-LEVEL_Z = 1.0  # contenders within so many paired standard errors of the first are level; the audit chooses among them
-REFIT_ROOM = 2.0  # a refit is given time for so many times the script's seconds
+LEVEL_Z = 1.0  # contenders within so many paired SE of the first are level; the audit decides
+REFIT_ROOM = 2.0  # a refit gets time for so many times the script's seconds
 
 
 class Contender(NamedTuple):
     """A leading solution with its scores under every seed that was run."""
 
-    record: Json  # with `ref`
+    attempt: Attempt
     scores: list[float]
     oofs: list[str]
 
     @property
     def mean(self) -> float:
+        """Mean score over seeds."""
         return fmean(self.scores)
 
     @property
     def se(self) -> float:
+        """Standard error of the mean; 0 with one seed."""
         return stdev(self.scores) / math.sqrt(len(self.scores)) if len(self.scores) > 1 else 0.0
 
-    @property
-    def best(self) -> Best:
-        return best_of_record(self.record, self.record["ref"])
+
+class FinalChoice(NamedTuple):
+    """What is handed over, and the facts of the contest for events and report."""
+
+    best: Best
+    facts: Json
 
 
-def leading(run: Run, state: RunState) -> list[Json]:
-    """The records that take part: each trace's best, the leading traces first, then other accepted solutions by score."""
-    sign = 1 if run.prepared.task.direction == "max" else -1
-    bests = sorted(
-        (row["best"] for row in state["traces"].values() if row["best"]),
-        key=lambda best: (-sign * best["score"], best["trace"]),
-    )
-    records = [run.attempt(best["ref"]) | {"ref": best["ref"]} for best in bests] + members_of(
-        run, state.get("pool")
-    )
-    distinct = {record["script"]: record for record in reversed(records)}
-    return [record for record in records if distinct.pop(record["script"], None)][
-        : run.settings.top_k
-    ]
+async def choose_final(run: Run, state: RunState) -> FinalChoice:
+    """Run the contest and choose what is handed over."""
+    leaders = list_leaders(run, state)
+    shown = [{"attempt": attempt.id, "score": attempt.score} for attempt in leaders]
+    run.events.emit("finalizing", key="final", candidates=shown)
+    contenders = await _run_contest(run, leaders)
+    single, n_level = await _choose_single(run, contenders)
+    ensemble = state.ensemble
+    ensemble_wins = ensemble is not None and await _beats_single(run, ensemble, single)
+    best = ensemble if ensemble and ensemble_wins else best_from(single.attempt)
+    facts: Json = {
+        "candidates": [_describe_contender(run, contender) for contender in contenders],
+        "chosen": single.attempt.id,
+        "level": n_level,
+        "ensemble": None,
+        "audit": audit_account(run, more=math.log2(n_level)),
+        "score_seeds": None,
+    }
+    if ensemble:
+        score = {"attempt": ensemble.attempt, "score": ensemble.score}
+        facts["ensemble"] = {**score, "wins": ensemble_wins}
+    if not ensemble_wins:
+        facts["score_seeds"] = {"mean": single.mean, "se": single.se, "n": len(single.scores)}
+    return FinalChoice(best, facts)
 
 
-async def contest(run: Run, records: list[Json]) -> list[Contender]:
+def list_leaders(run: Run, state: RunState) -> list[Attempt]:
+    """Return the contenders: each trace's best, leading traces first, then other accepted solutions."""
+    bests = [trace.best for trace in state.traces.values() if trace.best]
+    bests.sort(key=lambda best: (-run.sign * best.score, best.trace))
+    attempts = [run.attempt(best.ref) for best in bests] + pool_members(run, state.pool)
+    distinct: dict[str | None, Attempt] = {}
+    for attempt in attempts:
+        distinct.setdefault(attempt.script, attempt)
+    return list(distinct.values())[: run.settings.top_k]
+
+
+async def _run_contest(run: Run, leaders: list[Attempt]) -> list[Contender]:
     """Scores under every seed that time allows: all contenders under one seed before the next."""
-    found = [Contender(record, [record["score"]], [record["oof"]]) for record in records]
-    if len(records) < 2:
-        return found
+    contenders = [
+        Contender(attempt, [attempt.score or 0.0], [str(attempt.oof)]) for attempt in leaders
+    ]
+    if len(contenders) < 2:
+        return contenders
     for seed in range(1, run.settings.final_seeds):
-        for contender in found:
-            await under_seed(run, contender, seed)
-    return found
+        for contender in contenders:
+            await _score_under_seed(run, contender, seed)
+    return contenders
 
 
-async def under_seed(run: Run, contender: Contender, seed: int) -> None:
-    """One more score, unless the script takes no seed or the refit would lack the time."""
-    record = contender.record
-    if (
-        not takes_seed(run, record["script"])
-        or run.time_left_s < (REFIT_ROOM + 2) * record["seconds"] + 10
-    ):
+async def _score_under_seed(run: Run, contender: Contender, seed: int) -> None:
+    """Add one more score, unless the script takes no seed or the refit would lack the time."""
+    attempt = contender.attempt
+    script = str(attempt.script)
+    needed_s = (REFIT_ROOM + 2) * attempt.seconds + 10
+    if not takes_seed(run, script) or run.time_left_s < needed_s:
         return
-    kept = await seeded(run, record["id"], record["script"], seed, record["seconds"])
-    if kept is None:
+    execution = await run_with_seed(run, attempt.id, script, seed, attempt.seconds)
+    if execution is None:
         return
-    files = {name: str(run.artifacts.path(ref)) for name, ref in kept["files"].items()}
+    grade = await _grade_files(run, execution)
+    if grade.ok and grade.score:
+        contender.scores.append(grade.score.value)
+        contender.oofs.append(execution.files[OOF])
+
+
+async def _grade_files(run: Run, execution: ExecutionRecord) -> Grade:
+    files = {name: str(run.artifacts.path(ref)) for name, ref in execution.files.items()}
     grade = await run.worker.grade(run.prepared, files, {}, None, seed=run.settings.seed)
-    if grade["ok"] and grade["score"]:
-        contender.scores.append(grade["score"]["value"])
-        contender.oofs.append(kept["files"]["oof.csv"])
+    return Grade.model_validate(grade)
 
 
-async def chosen(run: Run, contenders: list[Contender]) -> tuple[Contender, int]:
-    """Best mean less `caution` standard errors; the audit rows decide between level ones. Also how many were level."""
-    sign = 1 if run.prepared.task.direction == "max" else -1
-    ranked = sorted(contenders, key=lambda one: -(sign * one.mean - run.settings.caution * one.se))
-    level = [ranked[0], *[one for one in ranked[1:] if await is_level(run, ranked[0], one)]]
-    scored = [(audit_score(run, one), one) for one in level]
-    if len(level) < 2 or any(score is None for score, _ in scored):
-        return ranked[0], 1
-    return max(scored, key=lambda item: sign * (item[0] or 0.0))[1], len(level)
+async def _choose_single(run: Run, contenders: list[Contender]) -> tuple[Contender, int]:
+    """Best mean less `caution` SE; the audit rows decide between level ones. Also how many were level."""
+    caution = run.settings.caution
+    ranked = sorted(contenders, key=lambda one: -(run.sign * one.mean - caution * one.se))
+    first = ranked[0]
+    level = [first, *[one for one in ranked[1:] if await _is_level(run, first, one)]]
+    scores = [_audit_score(run, one) for one in level]
+    known = [score for score in scores if score is not None]
+    if len(level) < 2 or len(known) < len(level):
+        return first, 1
+    best = max(range(len(level)), key=lambda index: run.sign * known[index])
+    return level[best], len(level)
 
 
-async def is_level(run: Run, first: Contender, other: Contender) -> bool:
-    paired = await run.worker.compare_files(
-        run.prepared, paths(run, other.oofs), paths(run, first.oofs), seed=run.settings.seed
-    )
-    return paired is not None and paired["d"] > -LEVEL_Z * paired["se"]
+async def _is_level(run: Run, first: Contender, other: Contender) -> bool:
+    paired = await compare_predictions(run, other.oofs, first.oofs)
+    return paired is not None and paired.d > -LEVEL_Z * paired.se
 
 
-def audit_score(run: Run, contender: Contender) -> float | None:
-    audit = run.artifacts.get_json(contender.record["grade"])["audit"]
-    return audit["value"] if audit else None
+def _audit_score(run: Run, contender: Contender) -> float | None:
+    grade = Grade.model_validate(run.artifacts.get_json(str(contender.attempt.grade)))
+    return grade.audit.value if grade.audit else None
 
 
-async def ensemble_wins(run: Run, ensemble: Best | None, single: Contender) -> bool:
+async def _beats_single(run: Run, ensemble: Best, single: Contender) -> bool:
     """Whether the ensemble's nested score beats the chosen single solution's, over its seeds, beyond noise."""
-    if ensemble is None or not better(run.prepared.task.direction, ensemble["score"], single.mean):
+    if not is_better(run.prepared.task.direction, ensemble.score, single.mean):
         return False
-    oof = run.attempt(ensemble["ref"])["oof"]
-    paired = await run.worker.compare_files(
-        run.prepared, paths(run, [oof]), paths(run, single.oofs), seed=run.settings.seed
-    )
-    return paired is not None and paired["d"] > run.settings.accept_z * paired["se"]
+    oof = str(run.attempt(ensemble.ref).oof)
+    paired = await compare_predictions(run, [oof], single.oofs)
+    return paired is not None and paired.d > run.settings.accept_z * paired.se
 
 
-# the refit
+def _describe_contender(run: Run, contender: Contender) -> Json:
+    """Only now, when nothing more is tried, with the audit's score."""
+    return {
+        "attempt": contender.attempt.id,
+        "trace": contender.attempt.trace,
+        "scores": [round(score, 6) for score in contender.scores],
+        "mean": contender.mean,
+        "se": contender.se,
+        "audit": _audit_score(run, contender),
+    }
 
 
-async def refit(run: Run, best: Best) -> dict[str, str]:
-    """Trains the chosen script, or every member of the ensemble, on all labelled rows; the hashes of what is then in best/.
+async def refit_best(run: Run, best: Best) -> dict[str, str]:
+    """Train the chosen script, or every member of the ensemble, on all labelled rows.
 
-    Where nothing was held back, or it fails, the audited run's files stay and no hashes are given.
+    Returns:
+        Hashes of the files in best/. Empty where nothing was held back or the refit failed: then the
+        audited run's files stay.
     """
     if run.prepared.n_audit == 0:
         return {}
     full = await run.worker.prepare_refit(run.prepared, str(run.folder / "refit"))
-    attempt = run.attempt(best["ref"])
-    scripts = {name: member["script"] for name, member in attempt["members"].items()} or {
-        best["attempt"]: best["script"]
-    }
-    kept = await asyncio.gather(
-        *(again(run, name, script, full.inputs) for name, script in scripts.items())
+    attempt = run.attempt(best.ref)
+    scripts = {name: member.script for name, member in attempt.members.items()}
+    scripts = scripts or {best.attempt: best.script}
+    refits = [_refit_script(run, name, script, full.inputs) for name, script in scripts.items()]
+    executions = await asyncio.gather(*refits)
+    submissions = [execution.files.get(SUBMISSION) for execution in executions]
+    path, problem = await _refit_submission(
+        run, full, attempt, dict(zip(scripts, submissions, strict=True))
     )
-    submissions = {
-        name: one["files"].get("submission.csv") for name, one in zip(scripts, kept, strict=True)
-    }
-    path, problem = await submission_of(run, full, attempt, submissions)
     if path is None:
         message = f"the refit on all rows gave no valid submission ({problem}); kept the former"
         run.events.emit("warning", key="refit", message=message)
         return {}
-    return await place(run, run.folder / "best", attempt, path, full.inputs)
+    return await write_solution(run, run.folder / "best", attempt, path, full.inputs)
 
 
-async def again(run: Run, name: str, script: str, inputs: dict[str, str]) -> Json:
-    async def go() -> Json:
+async def _refit_script(
+    run: Run, name: str, script: str, inputs: dict[str, str]
+) -> ExecutionRecord:
+    async def execute() -> ExecutionRecord:
         async with run.slots:
-            return await forward(
-                run,
-                f"refit-{name}",
-                script,
-                inputs,
-                max(30.0, run.time_left_s),
-                {"what": f"{name} on all rows"},
+            limit_s = max(30.0, run.time_left_s)
+            task = ScriptRun(
+                f"refit-{name}", script, inputs, limit_s, {"what": f"{name} on all rows"}
             )
+            return await execute_script(run, task)
 
-    kept = await run.once("refit", [name, script], go)
-    tell(run, f"refit:{script[:16]}", kept)
-    return kept
+    execution = await run.once("refit", [name, script], execute, ExecutionRecord)
+    announce_execution(run, f"refit:{script[:16]}", execution)
+    return execution
 
 
-async def submission_of(
-    run: Run, full: Prepared, attempt: Json, submissions: dict[str, str | None]
+async def _refit_submission(
+    run: Run, full: Prepared, attempt: Attempt, submissions: dict[str, str | None]
 ) -> tuple[Path | None, str]:
-    """The submission from the members' refits, checked against the task's own test rows; or what is wrong."""
-    if None in submissions.values():
+    """The submission from the members' refits, checked against the task's test rows; or what is wrong."""
+    files = {name: str(run.artifacts.path(ref)) for name, ref in submissions.items() if ref}
+    if len(files) < len(submissions):
         return None, "none written"
-    files = {name: str(run.artifacts.path(str(ref))) for name, ref in submissions.items()}
     path = Path(next(iter(files.values())))
-    if attempt["members"]:
+    if attempt.members:
         path = run.folder / "refit" / ".blend.csv"
-        weights = {name: member["weight"] for name, member in attempt["members"].items()}
+        weights = {name: member.weight for name, member in attempt.members.items()}
         try:
             await run.worker.mix(full, files, weights, str(path))
         except TaskError as error:
             return None, str(error)
     problems = await run.worker.check_submission(full, str(path))
     return (None, problems[0]["message"]) if problems else (path, "")
-
-
-def shown(run: Run, contenders: list[Contender]) -> list[Json]:
-    """The contest for events and report; only now, when nothing more is tried, with the audit's scores."""
-    return [
-        {
-            "attempt": one.record["id"],
-            "trace": one.record["trace"],
-            "scores": [round(score, 6) for score in one.scores],
-            "mean": one.mean,
-            "se": one.se,
-            "audit": (run.artifacts.get_json(one.record["grade"])["audit"] or {}).get("value"),
-        }
-        for one in contenders
-    ]

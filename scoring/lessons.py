@@ -1,6 +1,6 @@
 """The all-reduce of successes: a measured hypothesis enters the shared memory as soon as its attempt is recorded.
 
-So a trace in the middle of its visit recalls what another has just measured; the merge only tells how many there were.
+So a trace in the middle of its round recalls what another has just measured; the merge only counts them.
 """
 
 from __future__ import annotations
@@ -11,82 +11,84 @@ import json
 import time
 from typing import Any
 
+from graph.state import Json
 from memory.protocol import Record
-from run.run import Json, Run
+from reasoner.protocol import Hypothesis
+from run.attempt import Attempt
+from run.run import Run
 
 N_NOTES = 4
 FACT_CHARS = 120
 
 
-async def share(run: Run, attempt: Json) -> None:
-    """Accepted hypotheses enter the memory as successes, measurably worse ones as refuted; crashes, ties and leaks do not."""
-    if measured(attempt):
-        await asyncio.to_thread(run.memory.record, record_of(run, attempt))
+async def share_lesson(run: Run, attempt: Attempt) -> None:
+    """Record an accepted hypothesis as a success, a measurably worse one as refuted.
 
-
-def measured(attempt: Json) -> bool:
-    """Judged by the paired difference with the solution that was changed, and by that alone.
-
-    What was rejected in spite of a gain was found out with hidden rows, of which nothing may enter; a crossover is several hypotheses at once; and what started
-    from an earlier solution than the best and lost to the best may still have helped there.
+    Crashes, ties and leaks are not recorded.
     """
-    if (
-        not attempt["hypothesis"]
-        or attempt["gain"] is None
-        or attempt["problems"]
-        or attempt["mode"] == "crossover"
-    ):
+    if attempt.hypothesis and is_lesson(attempt):
+        record = memory_record(run, attempt, attempt.hypothesis)
+        await asyncio.to_thread(run.memory.record, record)
+
+
+def is_lesson(attempt: Attempt) -> bool:
+    """Whether the paired difference alone says that the hypothesis helped or harmed.
+
+    What was rejected in spite of a gain was found out with hidden rows, of which nothing may enter the memory;
+    a crossover is several hypotheses at once; and what started from an earlier solution than the best and lost
+    to the best may still have helped there.
+    """
+    if attempt.hypothesis is None or attempt.gain is None or attempt.problems:
         return False
-    lost = (
-        attempt["verdict"] == "rejected" and attempt["gain"] < 0 and attempt.get("from_best", True)
-    )
-    return attempt["verdict"] == "accepted" or bool(lost)
+    if attempt.mode == "crossover":
+        return False
+    lost = attempt.verdict == "rejected" and attempt.gain < 0 and attempt.from_best
+    return attempt.verdict == "accepted" or lost
 
 
-def record_of(run: Run, attempt: Json) -> Record:
-    hypothesis, task = attempt["hypothesis"], run.prepared.task
-    parent = parent_of(run, attempt)
-    diff = change(run, parent, attempt)
+def memory_record(run: Run, attempt: Attempt, hypothesis: Hypothesis) -> Record:
+    """Return the memory's record of a measured hypothesis."""
+    task, gain = run.prepared.task, attempt.gain or 0.0
+    parent = run.attempt(attempt.base) if attempt.base else None
+    diff = _diff_scripts(run, parent, attempt)
     return Record(
-        kind="accepted" if attempt["verdict"] == "accepted" else "refuted",
-        challenge=hypothesis["challenge"],
-        hypothesis=hypothesis["statement"],
-        component=hypothesis["component"],
-        move=hypothesis["move"],
-        context=preconditions(run, parent, hypothesis),
+        kind="accepted" if attempt.verdict == "accepted" else "refuted",
+        challenge=hypothesis.challenge,
+        hypothesis=hypothesis.statement,
+        component=hypothesis.component,
+        move=hypothesis.move,
+        context=_describe_context(run, parent, hypothesis),
         task_hash=run.prepared.data_hash,
         task_kind=task.kind,
         metric=task.metric,
-        gain=attempt["gain"],
-        gain_se=attempt["gain_se"],
-        left=loss_left(task.metric, task.direction, attempt["score"], attempt["gain"]),
-        script_ref=attempt["script"] or "",
+        gain=gain,
+        gain_se=attempt.gain_se or 0.0,
+        left=loss_left(task.metric, task.direction, attempt.score, gain),
+        script_ref=attempt.script or "",
         diff_ref=run.artifacts.put(diff) if diff else "",
         diff=diff,
         run=run.id,
-        trace=attempt["trace"],
-        step=attempt["step"],
+        trace=attempt.trace,
+        step=attempt.step,
         reasoner=run.reasoner.name,
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )
 
 
-def parent_of(run: Run, attempt: Json) -> Json | None:
-    """The attempt that this one changed: in its own trace, or the best of another that the trace was restarted from."""
-    base = attempt.get("base")
-    return run.attempt(base) if base else None
-
-
-def change(run: Run, parent: Json | None, attempt: Json) -> str:
+def _diff_scripts(run: Run, parent: Attempt | None, attempt: Attempt) -> str:
     """The change as a unified diff."""
-    if parent is None or not parent["script"] or not attempt["script"]:
+    if parent is None or not parent.script or not attempt.script:
         return ""
-    old, new = (run.artifacts.get(item["script"]).splitlines() for item in (parent, attempt))
-    return "\n".join(difflib.unified_diff(old, new, parent["id"], attempt["id"], lineterm="", n=1))
+    old = run.artifacts.get(parent.script).splitlines()
+    new = run.artifacts.get(attempt.script).splitlines()
+    return "\n".join(difflib.unified_diff(old, new, parent.id, attempt.id, lineterm="", n=1))
 
 
 def loss_left(metric: str, direction: str, score: float | None, gain: float) -> float | None:
-    """Share of the loss that is left after the change, against the metric's perfect value; None for a metric of the user's own."""
+    """Return the share of the loss left after the change, against the metric's perfect value.
+
+    None for a metric of the user's own.
+    """
     if score is None or "/" in metric:
         return None
     perfect, before = (1.0, score - gain) if direction == "max" else (0.0, score + gain)
@@ -94,23 +96,25 @@ def loss_left(metric: str, direction: str, score: float | None, gain: float) -> 
     return round(now / was, 6) if was > 0 else None
 
 
-def preconditions(run: Run, parent: Json | None, hypothesis: Json) -> str:
+def _describe_context(run: Run, parent: Attempt | None, hypothesis: Hypothesis) -> str:
     """Facts of profile and evidence that held, in words. An evaluation's records name no columns."""
-    profile, prepared = run.setup["profile"], run.prepared
-    size = f"{prepared.task.kind}, {prepared.n_train} training rows, {profile.get('n_columns', '?')} columns"
-    facts = [size, f"{prepared.task.split.kind} split"]
-    if parent is not None and parent["evidence"]:
-        evidence = run.artifacts.get_json(parent["evidence"])
-        facts += [
-            fact for path in hypothesis.get("cites", [])[:4] if (fact := cited(evidence, path))
-        ]
+    profile, prepared = run.setup.profile, run.prepared
+    n_columns = profile.get("n_columns", "?")
+    facts = [
+        f"{prepared.task.kind}, {prepared.n_train} training rows, {n_columns} columns",
+        f"{prepared.task.split.kind} split",
+    ]
+    if parent is not None and parent.evidence:
+        evidence = run.artifacts.get_json(parent.evidence)
+        cited = [cite_evidence(evidence, path) for path in hypothesis.cites[:4]]
+        facts += [fact for fact in cited if fact]
     if not run.settings.evaluation:
         facts += [str(note) for note in profile.get("notes", [])[:N_NOTES]]
     return "; ".join(facts)
 
 
-def cited(evidence: Json, path: str) -> str:
-    """`residuals.skew 1.9`: the value that a path such as `segments[0].ratio` leads to; empty where it leads nowhere."""
+def cite_evidence(evidence: Json, path: str) -> str:
+    """Return `residuals.skew 1.9`: the value at a path such as `segments[0].ratio`; empty: no such path."""
     value: Any = evidence
     for key in path.replace("[", ".").replace("]", "").split("."):
         if isinstance(value, list) and key.isdigit() and int(key) < len(value):
@@ -119,16 +123,13 @@ def cited(evidence: Json, path: str) -> str:
             value = value[key]
         else:
             return ""
-    return f"{path} {shown(value)}"[:FACT_CHARS]
+    return f"{path} {_format_fact(value)}"[:FACT_CHARS]
 
 
-def shown(value: Any) -> str:
+def _format_fact(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, dict):
-        return ", ".join(
-            f"{key} {shown(item)}"
-            for key, item in value.items()
-            if not isinstance(item, (dict, list))
-        )
-    return str(value) if isinstance(value, (str, int)) else json.dumps(value, default=str)
+        plain = {key: item for key, item in value.items() if not isinstance(item, dict | list)}
+        return ", ".join(f"{key} {_format_fact(item)}" for key, item in plain.items())
+    return str(value) if isinstance(value, str | int) else json.dumps(value, default=str)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from run.artifacts import ArtifactError
-from run.run import RunError
+from run.lock import RunError
 
 REMEDIES = {
     errno.ENOSPC: "the disk is full; free space",
@@ -26,8 +26,8 @@ FULL, READ_ONLY = (
 
 
 @contextmanager
-def saving(folder: Path) -> Iterator[None]:
-    """Turns failures of the run folder's disk into RunError."""
+def explain_disk_errors(folder: Path) -> Iterator[None]:
+    """Turn failures of the run folder's disk into RunError."""
     try:
         yield
     except ArtifactError as error:
@@ -35,7 +35,7 @@ def saving(folder: Path) -> Iterator[None]:
             f"{error} with `gome resume --repair`, which goes back to the last round that is whole"
         ) from error
     except sqlite3.OperationalError as error:
-        if (remedy := remedy_of(error)) is None:
+        if (remedy := _sqlite_remedy(error)) is None:
             raise
         raise RunError(
             f"{folder}: {remedy}, then `gome resume`; nothing finished is lost"
@@ -48,13 +48,13 @@ def saving(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def remedy_of(error: sqlite3.OperationalError) -> str | None:
+def _sqlite_remedy(error: sqlite3.OperationalError) -> str | None:
     text = str(error).lower()
     if any(word in text for word in FULL):
         return REMEDIES[errno.ENOSPC]
     return REMEDIES[errno.EROFS] if any(word in text for word in READ_ONLY) else None
 
 
-def corrupt(error: sqlite3.DatabaseError) -> bool:
+def is_corrupt(error: sqlite3.DatabaseError) -> bool:
     """The file itself is damaged (and not merely locked or full)."""
     return any(word in str(error).lower() for word in ("malformed", "not a database", "corrupt"))

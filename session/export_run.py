@@ -8,9 +8,11 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from graph.state import Json
 from run.artifacts import Artifacts
-from run.events import read
-from run.run import Json, RunError, read_meta
+from run.events import read_events
+from run.folder import read_run_meta
+from run.lock import RunError
 
 MANIFEST = "gome-export.json"
 SCHEMA = 1
@@ -24,7 +26,7 @@ def export(folder: Path, target: Path, *, read_only: bool = False) -> Json:
     """Writes the zip; gives its manifest. A read-only one holds no data of the task, no labels and no predictions."""
     if target.exists():
         raise RunError(f"{target} exists; choose another name with --to, or remove it")
-    meta = read_meta(folder)
+    meta = read_run_meta(folder)
     entries = dict(chosen(folder, read_only))
     if not read_only:
         entries |= task_entries(folder)
@@ -131,7 +133,7 @@ def traces(folder: Path) -> Json:
     setup, store = setup_of(folder), Artifacts(folder / "artifacts")
     found: Json = {"scenario": scenario(setup)}
     scripts: dict[str, str] = {}
-    for event in read(folder / "events.jsonl"):
+    for event in read_events(folder / "events.jsonl"):
         if event.get("ev") == "attempt":
             found[f"loop_{len(found) - 1}"] = loop(store, event, scripts)
     return {setup["prepared"]["task"]["name"]: found}

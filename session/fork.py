@@ -8,18 +8,19 @@ import secrets
 import shutil
 import time
 from pathlib import Path
-from typing import Any, cast
 
 from pydantic import ValidationError
 
 from graph.settings import Settings
-from graph.state import RunState, new_trace
+from graph.state import Json, RunState, Trace
 from run.artifacts import write_atomic
-from run.events import Events, parse
-from run.hints import NAME as HINTS
+from run.events import Events, parse_event
+from run.folder import read_run_meta, reroot_paths, write_run_meta
+from run.hints import HINTS_FILE as HINTS
 from run.hints import hints_until
-from run.rounds import NAME, Round, keep_round, opened, read_rounds
-from run.run import Json, RunError, read_meta, rerooted, write_meta
+from run.lock import RunError
+from run.rounds import ROUNDS_FILE, Round, parse_round, read_rounds, store_round
+from run.steering import wake_trace
 
 FIXED = ("audit", "n_folds")  # the data were prepared by them
 
@@ -30,7 +31,7 @@ def fork(folder: Path, at: int | None, changes: Json, *, fresh: bool = False) ->
     With nothing changed it takes over the answers and executions that the original made later, so that it repeats it exactly;
     `fresh` thinks and runs again. Raises RunError.
     """
-    meta = read_meta(folder)
+    meta = read_run_meta(folder)
     settings = changed(meta["settings"], changes)
     known = round_at(folder, at)
     name = f"{folder.name[:80]}-at{known.step}-{secrets.token_hex(2)}"
@@ -39,9 +40,9 @@ def fork(folder: Path, at: int | None, changes: Json, *, fresh: bool = False) ->
     events = fork_events(folder, new, known, name, settings)
     origin = {"run": meta["run"], "at": known.step, "round": known.number, "changes": changes}
     events.emit("forked", key="fork", **origin)
-    write_rounds(folder, new, known, moved(known.state, new, settings), events)
-    task = rerooted(meta["task"], {str(folder): str(new)})
-    write_meta(
+    write_rounds(folder, new, known, _forked_state(known.state, new, settings), events)
+    task = reroot_paths(meta["task"], {str(folder): str(new)})
+    write_run_meta(
         new,
         meta
         | {
@@ -119,7 +120,7 @@ def fork_events(folder: Path, new: Path, known: Round, name: str, settings: Sett
     lines, t = [], 0.0
     with (folder / "events.jsonl").open("rb") as file:
         for line in file.read(known.events_bytes).splitlines(keepends=True):
-            event = parse(line)
+            event = parse_event(line)
             if event is None:
                 continue
             t = max(t, float(event.get("t") or 0))
@@ -138,39 +139,36 @@ def fork_events(folder: Path, new: Path, known: Round, name: str, settings: Sett
     return Events(new / "events.jsonl")
 
 
-def moved(state: RunState, new: Path, settings: Settings) -> RunState:
-    """The state at its new place, with as many traces as are wanted now; more steps wake the traces that had made theirs."""
-    rows = {key: row for key, row in state["traces"].items() if row["trace"] < settings.traces}
+def _forked_state(state: RunState, new: Path, settings: Settings) -> RunState:
+    """The state at its new place, with as many traces as are wanted now.
+
+    More steps wake the traces that had used all of theirs.
+    """
+    traces = {key: each for key, each in state.traces.items() if each.trace < settings.traces}
     for index in range(settings.traces):
-        rows.setdefault(str(index), new_trace(index))
-    for row in rows.values():
-        if (
-            row["status"] == "done"
-            and row["step"] < settings.steps
-            and row["step"] >= state["steps"]
-        ):
-            row["status"] = "running"
-    going = settings.steps > state["steps"] and state.get("stop") == "budget: steps"
-    changes: dict[str, Any] = {
-        "run_dir": str(new),
-        "steps": settings.steps,
-        "merge_every": settings.merge_every,
-        "traces": rows,
-    }
-    return cast(RunState, {**state, **changes, "stop": "" if going else state.get("stop", "")})
+        traces.setdefault(str(index), Trace(trace=index))
+    woken = {key: wake_trace(trace, state.steps, settings.steps) for key, trace in traces.items()}
+    may_continue = settings.steps > state.steps and state.stop == "budget: steps"
+    return state.evolve(
+        run_dir=str(new),
+        steps=settings.steps,
+        merge_every=settings.merge_every,
+        traces=woken,
+        stop="" if may_continue else state.stop,
+    )
 
 
 def write_rounds(folder: Path, new: Path, known: Round, state: RunState, events: Events) -> None:
     """The earlier rounds as they are, so that the fork can be forked too, and the one that it begins with."""
     earlier = []
-    for line in (folder / NAME).read_bytes().splitlines(keepends=True):
-        each = opened(line)
+    for line in (folder / ROUNDS_FILE).read_bytes().splitlines(keepends=True):
+        each = parse_round(line)
         if each == known:
             break
         if each:
             earlier.append(line)
-    write_atomic(new / NAME, b"".join(earlier))
-    keep_round(new, state, events)
+    write_atomic(new / ROUNDS_FILE, b"".join(earlier))
+    store_round(new, state, events)
 
 
 def now() -> str:

@@ -11,8 +11,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from graph.settings import Settings
+from graph.state import Json
 from run.artifacts import write_atomic
-from run.run import Json, RunError, read_meta, rerooted, write_meta
+from run.folder import read_run_meta, reroot_paths, write_run_meta
+from run.lock import RunError
 from session.export_run import LOGS, MANIFEST, NEEDED, SCHEMA, STORES
 
 FOLDERS = (*STORES, *NEEDED, "task")
@@ -118,7 +120,7 @@ def settle(source: Path, folder: Path, manifest: Json, trust: bool) -> list[str]
     """run.json and setup.json at their new place."""
     for name in ("artifacts", "work", "best"):
         (folder / name).mkdir(exist_ok=True)
-    meta = read_meta(folder)
+    meta = read_run_meta(folder)
     given = meta.get("settings")
     known = {
         key: value
@@ -134,7 +136,7 @@ def settle(source: Path, folder: Path, manifest: Json, trust: bool) -> list[str]
         "imported": manifest["run"],
         "task": str(folder / "task"),
     }
-    write_meta(folder, meta)
+    write_run_meta(folder, meta)
     reset = sorted(
         key for key in OF_A_MACHINE if key in known and known[key] != getattr(settings, key)
     )
@@ -158,7 +160,7 @@ def placed(source: Path, folder: Path, roots: Json) -> Json:
     try:
         setup: Json = json.loads((folder / "setup.json").read_text())
         moved = {str(roots["run"]): str(folder), str(roots["task"]): str(folder / "task")}
-        prepared = rerooted(
+        prepared = reroot_paths(
             setup["prepared"], dict(sorted(moved.items(), key=lambda pair: -len(pair[0])))
         )
     except (OSError, ValueError, KeyError, TypeError) as error:

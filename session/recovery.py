@@ -1,4 +1,4 @@
-"""Where a run goes on: from its checkpoint, or from the last whole round where the checkpoint is gone, damaged, or of another place."""
+"""Where a run resumes: from its checkpoint, or from the last whole round where the checkpoint is unusable."""
 
 from __future__ import annotations
 
@@ -8,142 +8,140 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from langgraph.checkpoint.serde.event_hooks import register_serde_event_listener
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from graph.state import SCHEMA_VERSION, RunState
-from run.best import publish, published
+from graph.build import Compiled
+from graph.state import SCHEMA_VERSION, Json, RunState
+from run.best import publish_best, read_best
 from run.events import is_prefix
-from run.rounds import Round, last_round
-from run.run import Json, Run, RunError
+from run.lock import RunError
+from run.rounds import last_round
+from run.run import Run
 
 AHEAD_S = 120.0  # a checkpoint this far in the future was written before the clock went back
 
 
-class Damaged(Exception):
+class CheckpointsDamagedError(Exception):
     """The checkpoints cannot be used; the message says why."""
 
 
-class Stand(NamedTuple):
-    """What the checkpoints say: the state, and whether nodes are left to run."""
+class Standing(NamedTuple):
+    """State restored from the checkpoint, and whether work remains."""
 
     state: RunState
     unfinished: bool
 
 
-async def standing(run: Run, graph: Any, config: Any) -> Stand | None:
-    """The latest state in the checkpoints, checked; None: there is none, or it is of the folder that this one was copied from.
+async def read_standing(run: Run, graph: Compiled, config: Any) -> Standing | None:
+    """Return the latest state in the checkpoints, checked.
 
-    Raises RunError for a state that Gome did not write or that a newer Gome wrote, Damaged where nothing can be read.
+    None: there is none, or it belongs to the folder that this one was copied from.
+
+    Raises:
+        RunError: the state was not written by Gome, or by a newer one.
+        CheckpointsDamagedError: nothing can be read.
     """
     try:
-        with blocked_types() as blocked:
+        with _watch_blocked_types() as blocked:
             snapshot = await graph.aget_state(config, subgraphs=True)
     except (sqlite3.DatabaseError, ValueError, TypeError, KeyError) as error:
-        raise Damaged(f"checkpoints.sqlite is damaged ({error})") from error
+        raise CheckpointsDamagedError(f"checkpoints.sqlite is damaged ({error})") from error
     if blocked:
-        raise foreign(run, f"it asks to build {blocked[0]}")
+        raise _foreign_state(run, f"it asks to build {blocked[0]}")
     if not snapshot.values:
         return None
-    state = checked(run, snapshot.values)
-    if in_future(snapshot.config["configurable"].get("checkpoint_id", "")):
-        raise Damaged("the clock went back since the last session")
-    return Stand(state, bool(snapshot.next)) if state["run_dir"] == str(run.folder) else None
+    state = check_state(run, snapshot.values)
+    if _is_in_future(snapshot.config["configurable"].get("checkpoint_id", "")):
+        raise CheckpointsDamagedError("the clock went back since the last session")
+    if state.run_dir != str(run.folder):
+        return None
+    return Standing(state, bool(snapshot.next))
 
 
-def checked(run: Run, values: Json) -> RunState:
-    """The stored state, typed. A row that was changed by hand is refused here, before any of it is used."""
+def check_state(run: Run, values: Json) -> RunState:
+    """Return the stored state, typed. One that was edited by hand is refused before any of it is used."""
     version = values.get("schema_version")
     if version != SCHEMA_VERSION:
-        age = "an older" if isinstance(version, int) and version < SCHEMA_VERSION else "a newer"
+        is_older = isinstance(version, int) and version < SCHEMA_VERSION
+        age = "an older" if is_older else "a newer"
         raise RunError(
-            f"{run.folder} was written by {age} Gome (its state has version {version!r}, this one reads {SCHEMA_VERSION}); "
-            "resume it with that one, or start a new run"
+            f"{run.folder} was written by {age} Gome (its state has version {version!r}, this one "
+            f"reads {SCHEMA_VERSION}); resume it with that one, or start a new run"
         )
     try:
-        return TypeAdapter(RunState).validate_python(values)
+        return RunState.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise foreign(run, f"{where}: {first['msg']}") from None
+        raise _foreign_state(run, f"{where}: {first['msg']}") from None
 
 
-def foreign(run: Run, why: str) -> RunError:
+def _foreign_state(run: Run, why: str) -> RunError:
     return RunError(
-        f"{run.folder}/checkpoints.sqlite holds a state that Gome did not write ({why}); nothing of it was used. "
-        "Delete the file to go on from the last merge (rounds.jsonl), or restore a copy"
+        f"{run.folder}/checkpoints.sqlite holds a state that Gome did not write ({why}); nothing of it "
+        "was used. Delete the file to resume from the last merge (rounds.jsonl), or restore a copy"
     )
 
 
 @contextmanager
-def blocked_types() -> Iterator[list[str]]:
-    """The classes and functions that stored rows ask for meanwhile; the serialiser builds none of them, and we want to know."""
-    found: list[str] = []
-    forget = register_serde_event_listener(
-        lambda event: found.append(f"{event['module']}.{event['name']}"[:100])
+def _watch_blocked_types() -> Iterator[list[str]]:
+    """Collect the classes and functions that stored rows ask for; the serialiser builds none of them."""
+    names: list[str] = []
+    unregister = register_serde_event_listener(
+        lambda event: names.append(f"{event['module']}.{event['name']}"[:100])
     )
     try:
-        yield found
+        yield names
     finally:
-        forget()
+        unregister()
 
 
-def in_future(checkpoint: str) -> bool:
-    """Whether a checkpoint's id (a time-ordered UUID) lies ahead of the clock: new ones would sort before it and be lost."""
+def _is_in_future(checkpoint: str) -> bool:
+    """Whether a checkpoint's id (a time-ordered UUID) is ahead of the clock: new ones would sort before it."""
     try:
         ticks = uuid.UUID(checkpoint)
     except ValueError:
         return False
-    stamp = (
-        ticks.time_low << 28 | ticks.time_mid << 12 | ticks.time_hi_version & 0x0FFF
-    ) / 1e7 - 12219292800
+    time_high = ticks.time_hi_version & 0x0FFF
+    stamp = (ticks.time_low << 28 | ticks.time_mid << 12 | time_high) / 1e7 - 12219292800
     return stamp > time.time() + AHEAD_S
 
 
 def set_aside(path: Path) -> Path | None:
-    """Moves a damaged checkpoint file (and its journal) out of the way; gives its new name."""
+    """Move a damaged checkpoint file (and its journal) out of the way; return its new path."""
     if not path.exists():
         return None
-    kept = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
-    path.replace(kept)
+    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
+    path.replace(aside)
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-    return kept
+    return aside
 
 
-async def from_last_round(run: Run, graph: Any, config: Any) -> bool:
-    """Puts the last whole round into the checkpoints; False: there is none, the run begins anew (what it finished is found in done/)."""
+async def restore_last_round(run: Run, graph: Compiled, config: Any) -> bool:
+    """Put the last whole round into the checkpoints.
+
+    False: there is none; the run begins anew and finds what it finished in done/.
+    """
     known = last_round(run.folder)
     if known is None:
         return False
-    await place(run, graph, config, known)
+    state = check_state(run, dict(known.raw_state)).evolve(run_dir=str(run.folder))
+    await graph.aupdate_state(config, state.dump(), as_node="steer" if known.number else "profile")
     return True
 
 
-async def place(run: Run, graph: Any, config: Any, known: Round) -> None:
-    state = cast(Json, checked(run, dict(known.state))) | {
-        "run_dir": str(run.folder),
-        "schema_version": SCHEMA_VERSION,
-    }
-    await graph.aupdate_state(config, state, as_node="steer" if known.number else "profile")
-
-
-async def settle(run: Run, state: RunState) -> None:
-    """Events lost are made up for from the state, and best/ is complete again."""
-    run.events.spent(state["used"])
+async def settle_run(run: Run, state: RunState) -> None:
+    """Make up for lost events from the state, and complete best/."""
+    run.events.spent(state.used)
     known = last_round(run.folder)
     if known and not is_prefix(run.events.path, known.events_bytes, known.events_sha256):
-        warn(
-            run,
-            f"events.jsonl was changed or cut before round {known.number}: the report may lack steps; the budgets and the run itself "
-            "are taken from the checkpoint",
+        run.warn(
+            f"events.jsonl was changed or cut before round {known.number}: the report may lack steps; "
+            "the budgets and the run itself are taken from the checkpoint"
         )
-    best = state.get("best")
-    if best and not published(run.folder / "best"):
-        await publish(run, best, force=True)
-
-
-def warn(run: Run, message: str) -> None:
-    run.events.emit("warning", message=message)
+    if state.best and not read_best(run.folder / "best"):
+        await publish_best(run, state.best, force=True)

@@ -1,4 +1,4 @@
-"""gome resume --repair: damaged files are set aside and the run goes back to the last round whose files are all whole.
+"""gome resume --repair: damaged files are set aside, and the run goes back to the last round whose files are whole.
 
 What was finished after that round is found in done/ and not run again, unless it rests on a damaged file.
 """
@@ -7,47 +7,47 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from graph.state import Trace
 from run.artifacts import Artifacts, write_atomic
-from run.rounds import NAME, Round, opened, read_rounds
-from run.run import RunError
+from run.attempt import load_attempt
+from run.lock import RunError
+from run.rounds import ROUNDS_FILE, Round, parse_round, read_rounds
 from session.recovery import set_aside
 
-FILES = (
-    "script",
-    "evidence",
-    "oof",
-    "submission",
-)  # what a later step reads of an attempt that it starts from
 
+def roll_back(folder: Path) -> str:
+    """Repair the run folder; return what was done.
 
-def repair(folder: Path) -> str:
-    """Says what was done. Raises RunError where no round is left."""
-    damaged = set(damaged_artifacts(folder))
-    quarantine(folder, damaged)
-    keep = last_whole(folder, damaged)
-    if keep is None and (folder / NAME).exists():
+    Raises:
+        RunError: no whole round is left.
+    """
+    damaged = set(_damaged_artifacts(folder))
+    _quarantine(folder, damaged)
+    last = _last_whole_round(folder, damaged)
+    if last is None and (folder / ROUNDS_FILE).exists():
         raise RunError(
-            f"{folder}: no round of this run is whole any more; start it anew, or restore a copy"
+            f"{folder}: no round of this run is whole any more; start a new run, or restore a copy"
         )
-    if keep is not None:
-        cut_rounds(folder, keep)
+    if last is not None:
+        _cut_rounds(folder, last)
     set_aside(folder / "checkpoints.sqlite")
-    where = "its beginning" if keep is None else f"round {keep.number}"
-    return f"{len(damaged)} damaged files were set aside; the run goes on from {where}"
+    where = "its beginning" if last is None else f"round {last.number}"
+    return f"{len(damaged)} damaged files were set aside; the run resumes from {where}"
 
 
-def damaged_artifacts(folder: Path) -> Iterable[str]:
-    """Refs whose content is not what their name says."""
+def _damaged_artifacts(folder: Path) -> Iterator[str]:
+    """Refs whose content does not match their name."""
     for path in (folder / "artifacts").glob("??/*"):
-        if not path.name.startswith(".") and sha256(path) != path.name:
+        if not path.name.startswith(".") and _sha256_of(path) != path.name:
             yield path.name
 
 
-def sha256(path: Path) -> str:
+def _sha256_of(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -55,20 +55,20 @@ def sha256(path: Path) -> str:
         return ""
 
 
-def quarantine(folder: Path, damaged: set[str]) -> None:
-    """Out of the store, so that the same content can be written anew; kept work that rests on it is forgotten."""
+def _quarantine(folder: Path, damaged: set[str]) -> None:
+    """Move damaged artifacts out of the store, and forget finished work that rests on them."""
     store = Artifacts(folder / "artifacts")
     place = folder / "damaged"
     if damaged:
         place.mkdir(exist_ok=True)
     for ref in damaged:
         store.path(ref).replace(place / ref)
-    for kept in (folder / "done").glob("*.json"):
-        if not whole_json(kept) or any(ref in kept.read_text() for ref in damaged):
-            kept.unlink()
+    for path in (folder / "done").glob("*.json"):
+        if not _is_json(path) or any(ref in path.read_text() for ref in damaged):
+            path.unlink()
 
 
-def whole_json(path: Path) -> bool:
+def _is_json(path: Path) -> bool:
     try:
         json.loads(path.read_text())
     except (OSError, ValueError):
@@ -76,56 +76,66 @@ def whole_json(path: Path) -> bool:
     return True
 
 
-def last_whole(folder: Path, damaged: set[str]) -> Round | None:
-    store = Artifacts(folder / "artifacts")
+def _last_whole_round(folder: Path, damaged: set[str]) -> Round | None:
+    store = WholeStore(folder, damaged)
     rounds = list(read_rounds(folder))
-    sound: dict[str, bool] = {}
-    return next((each for each in reversed(rounds) if is_whole(store, each, damaged, sound)), None)
+    return next((each for each in reversed(rounds) if store.has_round(each)), None)
 
 
-def is_whole(store: Artifacts, each: Round, damaged: set[str], sound: dict[str, bool]) -> bool:
-    """Every attempt of every chain is there, and so is all that the next step reads."""
-    return all(chain_is_whole(store, row, damaged, sound) for row in each.state["traces"].values())
+class WholeStore:
+    """Which attempts of an artifact store are whole, with all that a later step reads of them."""
+
+    def __init__(self, folder: Path, damaged: set[str]) -> None:
+        self._store = Artifacts(folder / "artifacts")
+        self._damaged = damaged
+        self._whole: dict[str, bool] = {}  # by attempt: it and all before it
+
+    def has_round(self, each: Round) -> bool:
+        """Whether every chain of a round is whole."""
+        try:
+            traces = each.state.traces.values()
+        except ValidationError:
+            return False
+        return all(self._has_trace(trace) for trace in traces)
+
+    def _has_trace(self, trace: Trace) -> bool:
+        refs = [trace.head, trace.best.ref if trace.best else None]
+        if not all(self._has_files(ref) for ref in refs if ref):
+            return False
+        if trace.diagnosis and not self._has_artifact(trace.diagnosis):
+            return False
+        return self._has_chain(trace.head)
+
+    def _has_chain(self, head: str | None) -> bool:
+        walked, ref = [], head
+        while ref and ref not in self._whole:
+            walked.append(ref)
+            if not self._has_artifact(ref):
+                self._whole.update(dict.fromkeys(walked, False))
+                return False
+            ref = load_attempt(self._store.root, ref).prev
+        is_whole = self._whole.get(ref, True) if ref else True
+        self._whole.update(dict.fromkeys(walked, is_whole))
+        return is_whole
+
+    def _has_files(self, ref: str) -> bool:
+        """An attempt's record and the files that a step from it reads."""
+        if not self._has_artifact(ref):
+            return False
+        attempt = load_attempt(self._store.root, ref)
+        files = (attempt.script, attempt.evidence, attempt.oof, attempt.submission)
+        return all(self._has_artifact(file) for file in files if file)
+
+    def _has_artifact(self, ref: str) -> bool:
+        return ref not in self._damaged and self._store.path(ref).exists()
 
 
-def chain_is_whole(store: Artifacts, row: Trace, damaged: set[str], sound: dict[str, bool]) -> bool:
-    refs = [row["head"], row["best"]["ref"] if row["best"] else None]
-    if not all(has_files(store, ref, damaged) for ref in refs if ref):
-        return False
-    if row["diagnosis"] and not there(store, row["diagnosis"], damaged):
-        return False
-    walked, ref = [], row["head"]
-    while ref and ref not in sound:
-        walked.append(ref)
-        if not there(store, ref, damaged):
-            break
-        ref = store.get_json(ref)["prev"]
-    else:
-        ref_is_sound = sound.get(ref, True) if ref else True
-        sound.update(dict.fromkeys(walked, ref_is_sound))
-        return ref_is_sound
-    sound.update(dict.fromkeys(walked, False))
-    return False
-
-
-def has_files(store: Artifacts, ref: str, damaged: set[str]) -> bool:
-    """An attempt's record and the files that a step from it reads."""
-    if not there(store, ref, damaged):
-        return False
-    attempt = store.get_json(ref)
-    return all(there(store, attempt[name], damaged) for name in FILES if attempt.get(name))
-
-
-def there(store: Artifacts, ref: str, damaged: set[str]) -> bool:
-    return ref not in damaged and store.path(ref).exists()
-
-
-def cut_rounds(folder: Path, last: Round) -> None:
-    """Forgets the rounds after this one."""
-    path = folder / NAME
-    kept = []
+def _cut_rounds(folder: Path, last: Round) -> None:
+    """Forget the rounds after this one."""
+    path = folder / ROUNDS_FILE
+    lines = []
     for line in path.read_bytes().splitlines(keepends=True):
-        kept.append(line)
-        if opened(line) == last:
+        lines.append(line)
+        if parse_round(line) == last:
             break
-    write_atomic(path, b"".join(kept))
+    write_atomic(path, b"".join(lines))

@@ -1,4 +1,7 @@
-"""A session: one process that drives one run, from its folder, until it ends or is interrupted.  A later session goes on."""
+"""A session: one process that drives one run, from its folder, until it ends or is interrupted.
+
+A later session resumes it.
+"""
 
 from __future__ import annotations
 
@@ -14,28 +17,45 @@ from langgraph.errors import GraphDrained
 from langgraph.runtime import RunControl
 from langgraph.types import Command
 
-from graph.build import build_graph
+from graph.build import Compiled, build_graph
 from graph.settings import Settings
+from graph.state import Json
 from reasoner.protocol import Reasoner, ReasonerUnavailable, Usage
-from report.model import Attempt
-from run.best import published
-from run.checkpoints.open import Saver, check_url, open_checkpoints, thread_id
-from run.events import Listener, read
-from run.lock import hold, lock, release
-from run.run import Json, Run, close_run, make_folder, new_folder, open_run, read_meta
+from report.model import Attempt as AttemptView
+from run.best import read_best
+from run.checkpoints.open import Saver, check_checkpoint_url, open_checkpoints, thread_id
+from run.events import Listener, read_events
+from run.folder import make_run_folder, new_run_folder, read_run_meta
+from run.lock import drive_alone, hold_lock, release_lock
+from run.registry import RunContext, close_run, open_run
+from run.run import Run
 from run.steering import Answer, Question
-from session.disk_errors import corrupt, saving
-from session.recovery import Damaged, from_last_round, set_aside, settle, standing, warn
-from session.rollback import repair as repaired
+from session.disk_errors import explain_disk_errors, is_corrupt
+from session.recovery import (
+    CheckpointsDamagedError,
+    read_standing,
+    restore_last_round,
+    set_aside,
+    settle_run,
+)
+from session.rollback import roll_back
 from session.signals import interruptible
 from task.client import TaskWorker
 
 Ask = Callable[[Question], Answer | None]  # None: no answer now; the run waits for one
+WAITING, INTERRUPTED, PAUSED = "waiting", "interrupted", "paused"
+KILLED = (
+    "the previous session was killed (kill -9, out of memory, or power loss); "
+    "finished work is not repeated"
+)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a session came to. `reason`: budget: …, converged, target, no valid script, interrupted, or waiting for an answer."""
+    """How a session ended.
+
+    `reason`: budget: …, converged, target, no valid script, interrupted, or waiting for an answer.
+    """
 
     run: str
     folder: Path
@@ -48,20 +68,22 @@ class Outcome:
 
     @property
     def interrupted(self) -> bool:
-        return self.reason == "interrupted"
+        """Whether a signal ended the session."""
+        return self.reason == INTERRUPTED
 
     @property
     def waiting(self) -> bool:
-        return self.reason == "waiting"
+        """Whether the run waits for a person's answer."""
+        return self.reason == WAITING
 
     @property
     def report(self) -> Path:
-        """The page of the run."""
+        """The run's HTML report."""
         return self.folder / "report.html"
 
     @property
-    def attempts(self) -> list[Attempt]:
-        """Every attempt, in order: verdict, score, gain, hypothesis; `pandas.DataFrame(outcome.attempts)` makes a table of them."""
+    def attempts(self) -> list[AttemptView]:
+        """Every attempt, in order; `pandas.DataFrame(outcome.attempts)` makes a table of them."""
         from report.events import load
 
         return list(load(self.folder).attempts.values())
@@ -72,7 +94,17 @@ class Outcome:
         return outcome_html(self.folder, str(self.submission or "none"), self.reason)
 
 
-async def start(
+@dataclass(frozen=True)
+class Session:
+    """What a session drives a run with."""
+
+    listeners: Sequence[Listener] = ()
+    ask: Ask | None = None  # puts a question of the run (settings.steer) to a person
+    config: Json | None = None  # callbacks, tags and metadata as LangChain takes them
+    checkpoint: str = ""  # Postgres address; empty: SQLite in the run folder
+
+
+async def start_run(
     task: str,
     settings: Settings,
     *,
@@ -82,48 +114,42 @@ async def start(
     ask: Ask | None = None,
     config: Json | None = None,
 ) -> Outcome:
-    """A new run. Checks the task and the sandbox before anything is spent; raises TaskError, SandboxUnavailable, ReasonerUnavailable.
+    """Start a new run. Task, sandbox and endpoint are checked before anything is spent.
 
-    `reasoner` takes the place of the one that the settings name (a resume needs it again). `ask` puts a question of the
-    run (settings.steer) to a person. `config`: callbacks, tags and metadata as LangChain takes them.
+    Args:
+        task: the task folder.
+        settings: the run's settings.
+        folder: run folder; None: a new one below `runs_dir`.
+        listeners: called with every event.
+        reasoner: replaces the one that the settings name (a resume needs it again).
+        ask: puts a question of the run (settings.steer) to a person.
+        config: callbacks, tags and metadata as LangChain takes them.
+
+    Raises:
+        TaskError, SandboxUnavailable, ReasonerUnavailable: what the run needs is missing.
     """
-    check_url(settings.checkpoint)
+    check_checkpoint_url(settings.checkpoint)
     worker = TaskWorker()
-    folder = folder or new_folder(settings, task)
-    fresh = not folder.exists()
+    folder = folder or new_run_folder(settings, task)
+    is_new = not folder.exists()
     try:
         await worker.load_task(task)
-        make_folder(folder, task, settings)
+        make_run_folder(folder, task, settings)
         run = open_run(folder)
         run.worker = worker
-        spent = await preflight(run, reasoner)
+        spent = await check_services(run, reasoner)
         await run.sandbox.probe()
     except BaseException:
         await close_run(folder)
         await worker.close()
-        if fresh:
+        if is_new:
             shutil.rmtree(folder, ignore_errors=True)
         raise
-    return await drive(
-        folder,
-        listeners=listeners,
-        ask=ask,
-        config=config,
-        checkpoint=settings.checkpoint,
-        spent=spent,
-    )
+    session = Session(listeners, ask, config, settings.checkpoint)
+    return await drive_run(folder, session, spent=spent)
 
 
-async def preflight(run: Run, reasoner: Reasoner | None = None) -> Usage:
-    """Touches what the run cannot do without, so that a missing sandbox or key is told at once; what that cost."""
-    if reasoner is not None:
-        run.reasoner = reasoner
-    _ = run.sandbox
-    check = getattr(run.reasoner, "check", None)
-    return await check() if check is not None else Usage()
-
-
-async def resume(
+async def resume_run(
     folder: Path,
     *,
     listeners: Sequence[Listener] = (),
@@ -133,74 +159,86 @@ async def resume(
     checkpoint: str = "",
     repair: bool = False,
 ) -> Outcome:
-    """Goes on with a run where its last session left it; a run that has ended just tells its outcome.
+    """Resume a run where its last session left it; a run that has ended returns its outcome.
 
-    `checkpoint`: the run's Postgres address again where it needs its password. `repair`: back to the last round whose files are whole.
+    Args:
+        folder: the run folder.
+        listeners: called with every event.
+        reasoner: the one that `start_run` was given, if any.
+        ask: puts a question of the run to a person.
+        config: callbacks, tags and metadata as LangChain takes them.
+        checkpoint: the run's Postgres address again, where it needs its password.
+        repair: go back to the last round whose files are whole.
     """
-    read_meta(folder)
+    read_run_meta(folder)
     try:
-        with saving(folder):
-            hold(folder)
-            done = repaired(folder) if repair else ""
+        with explain_disk_errors(folder):
+            hold_lock(folder)
+            repaired = roll_back(folder) if repair else ""
             run = open_run(folder)
-            spent = await preflight(run, reasoner)
+            spent = await check_services(run, reasoner)
     except BaseException:
         await close_run(folder)
-        release(folder)
+        release_lock(folder)
         raise
-    return await drive(
-        folder,
-        listeners=listeners,
-        ask=ask,
-        config=config,
-        checkpoint=check_url(checkpoint),
-        spent=spent,
-        again=done,
-    )
+    session = Session(listeners, ask, config, check_checkpoint_url(checkpoint))
+    return await drive_run(folder, session, spent=spent, resumed=True, repaired=repaired)
 
 
-def last_word(run: Run) -> str:
-    """How the session before this one ended."""
-    latest = ""
-    for event in read(run.events.path):
-        latest = str(event.get("reason", "")) if event.get("ev") == "run_ended" else ""
-    return (
-        latest
-        or "killed: the last session ended without a word (kill -9, no memory left, or power); nothing finished is run again"
-    )
+async def check_services(run: Run, reasoner: Reasoner | None = None) -> Usage:
+    """Touch what the run cannot do without, so a missing sandbox or key fails at once; return the cost."""
+    if reasoner is not None:
+        run.reasoner = reasoner
+    _ = run.sandbox
+    check = getattr(run.reasoner, "check", None)
+    return await check() if check is not None else Usage()
 
 
-async def drive(
+async def drive_run(
     folder: Path,
+    session: Session,
     *,
-    listeners: Sequence[Listener] = (),
-    ask: Ask | None = None,
-    config: Json | None = None,
-    checkpoint: str = "",
     spent: Usage | None = None,
-    again: str | None = None,
+    resumed: bool = False,
+    repaired: str = "",
 ) -> Outcome:
-    """Drives the run under its lock. `spent` is what the check of the endpoint has cost; `again`: it is resumed, and what was repaired."""
+    """Drive the run under its lock.
+
+    Args:
+        folder: the run folder.
+        session: what to drive it with.
+        spent: what the check of the endpoint has cost.
+        resumed: whether an earlier session is continued.
+        repaired: what a repair did.
+    """
     run = open_run(folder)
-    run.events.listeners.extend([page_writer(run), *listeners])
+    run.events.listeners.extend([_report_writer(run), *session.listeners])
     try:
-        with lock(folder), saving(folder):
-            if again is not None:
-                run.events.emit("run_resumed", run=run.id, after=last_word(run))
-            if again:
-                warn(run, again)
+        with drive_alone(folder), explain_disk_errors(folder):
+            if resumed:
+                run.events.emit("run_resumed", run=run.id, after=_previous_end(run))
+            if repaired:
+                run.warn(repaired)
             if spent and spent.calls:
                 run.events.emit("checked", usage=spent.model_dump())
-            reason = await recovered(run, ask, config or {}, checkpoint or run.settings.checkpoint)
-            return outcome(run, reason)
+            reason = await _drive_with_recovery(run, session)
+            return _outcome_of(run, reason)
     finally:
         await close_run(folder)
 
 
-def page_writer(run: Run) -> Listener:
-    """Writes report.html when a session ends, before the others hear of the end and name it."""
+def _previous_end(run: Run) -> str:
+    """How the session before this one ended."""
+    latest = ""
+    for event in read_events(run.events.path):
+        latest = str(event.get("reason", "")) if event.get("ev") == "run_ended" else ""
+    return latest or KILLED
 
-    def on_event(event: dict[str, Any]) -> None:
+
+def _report_writer(run: Run) -> Listener:
+    """Write report.html when a session ends, before other listeners hear of the end."""
+
+    def on_event(event: Json) -> None:
         if event["ev"] != "run_ended":
             return
         from report.html import write_report
@@ -208,123 +246,131 @@ def page_writer(run: Run) -> Listener:
         try:
             write_report(run.folder, alive=False)
         except OSError as error:
-            text = f"report.html could not be written ({error.strerror}); make room, then `gome report {run.folder}`"
-            run.events.emit("warning", message=text)
+            run.warn(
+                f"report.html could not be written ({error.strerror}); "
+                f"make room, then `gome report {run.folder}`"
+            )
 
     return on_event
 
 
-async def seat(folder: Path) -> None:
-    """The run's thread made ready for another driver of the graph (a server): checked, and back in its place where that was lost."""
-    read_meta(folder)
+async def prepare_thread(folder: Path) -> None:
+    """Make the run's thread ready for another driver of the graph (a server).
+
+    It is checked, and restored from the last round where it was lost.
+    """
+    read_run_meta(folder)
     try:
-        with lock(folder), saving(folder):
+        with drive_alone(folder), explain_disk_errors(folder):
             run = open_run(folder)
             async with open_checkpoints(folder) as saver:
-                graph, config = (
-                    build_graph(saver),
-                    {"configurable": {"thread_id": thread_id(run.id)}},
-                )
-                if not await standing(run, graph, config):
-                    await from_last_round(run, graph, config)
+                graph = build_graph(saver)
+                config: Any = {"configurable": {"thread_id": thread_id(run.id)}}
+                if not await read_standing(run, graph, config):
+                    await restore_last_round(run, graph, config)
     finally:
         await close_run(folder)
 
 
-async def recovered(run: Run, ask: Ask | None, config: Json, url: str) -> str:
-    """A turn from the checkpoints, or where they cannot be used from the last whole round."""
+async def _drive_with_recovery(run: Run, session: Session) -> str:
+    """Drive from the checkpoints, or where they are unusable from the last whole round."""
+    url = session.checkpoint or run.settings.checkpoint
     try:
         async with open_checkpoints(run.folder, url) as saver:
-            return await turn(run, saver, ask, config)
-    except (Damaged, sqlite3.DatabaseError) as error:
-        if url or not isinstance(error, Damaged) and not corrupt(error):
+            return await _drive_graph(run, saver, session)
+    except (CheckpointsDamagedError, sqlite3.DatabaseError) as error:
+        is_damaged = isinstance(error, CheckpointsDamagedError) or is_corrupt(error)
+        if url or not is_damaged:
             raise
-        kept = set_aside(run.folder / "checkpoints.sqlite")
-        warn(
-            run,
-            f"{error}; kept as {kept.name if kept else 'nothing'}, the run goes on from its last merge and runs nothing finished again",
+        aside = set_aside(run.folder / "checkpoints.sqlite")
+        run.warn(
+            f"{error}; stored as {aside.name if aside else 'nothing'}, the run resumes from its last "
+            "merge and repeats nothing finished"
         )
     async with open_checkpoints(run.folder, url) as saver:
-        return await turn(run, saver, ask, config)
+        return await _drive_graph(run, saver, session)
 
 
-async def turn(run: Run, saver: Saver, ask: Ask | None, extra: Json) -> str:
-    """Invokes the graph from where its checkpoint stands."""
+async def _drive_graph(run: Run, saver: Saver, session: Session) -> str:
+    """Invoke the graph from its checkpoint until it ends; return why it ended."""
     graph = build_graph(saver)
-    config: Any = {**extra, "configurable": {"thread_id": thread_id(run.id)}}
-    stand = await standing(run, graph, config)
-    if stand and not stand.unfinished:
-        return str(stand.state.get("stop") or "converged")
-    given: Any = None
-    if not stand and not await from_last_round(run, graph, config):
-        given = {"task": run.task_path, "run_dir": str(run.folder)}
-    if given is None:
-        state: Any = (await graph.aget_state(config)).values
-        await settle(run, state)
-    return await conversation(run, graph, config, given, ask)
+    thread = {"configurable": {"thread_id": thread_id(run.id)}}
+    config: Any = {**(session.config or {}), **thread}
+    standing = await read_standing(run, graph, config)
+    if standing and not standing.unfinished:
+        return standing.state.stop or "converged"
+    if not standing and not await restore_last_round(run, graph, config):
+        given: Any = {"task": run.task_path, "run_dir": str(run.folder)}
+    else:
+        given = None
+        standing = standing or await read_standing(run, graph, config)
+        if standing:
+            await settle_run(run, standing.state)
+    return await _converse(run, graph, config, given, session.ask)
 
 
-async def conversation(run: Run, graph: Any, config: Any, given: Any, ask: Ask | None) -> str:
-    """The graph until its end, with a person's answers where it asks."""
+async def _converse(run: Run, graph: Compiled, config: Any, given: Any, ask: Ask | None) -> str:
+    """Run the graph to its end, with a person's answers where it asks."""
     while True:
-        values = await invoked(run, graph, config, given)
+        values = await _invoke_graph(run, graph, config, given)
         if values is None:
-            return stopped(run, "interrupted")
-        asked = values.get("__interrupt__")
-        if not asked:
+            return _end_session(run, INTERRUPTED)
+        interrupts = values.get("__interrupt__")
+        if not interrupts:
             return str(values.get("stop") or "converged")
-        if ask is None:
-            return stopped(run, "waiting")
-        with run.events.paused():
-            answer = ask(Question.model_validate(asked[0].value))
+        answer = None
+        if ask is not None:
+            with run.events.paused():
+                answer = ask(Question.model_validate(interrupts[0].value))
         if answer is None:
-            return stopped(run, "waiting")
+            return _end_session(run, WAITING)
         given = Command(resume=answer.model_dump())
 
 
-async def invoked(run: Run, graph: Any, config: Any, given: Any) -> Json | None:
+async def _invoke_graph(run: Run, graph: Compiled, config: Any, given: Any) -> Json | None:
     """The graph's values, or None when a signal ended it."""
     control = RunControl()
-    going = asyncio.ensure_future(
-        graph.ainvoke(given, config, context=run.settings, durability="sync", control=control)
-    )
-    with interruptible(going, control):
+    context = RunContext.of(run)
+    invocation = graph.ainvoke(given, config, context=context, durability="sync", control=control)
+    task = asyncio.ensure_future(invocation)
+    with interruptible(task, control):
         try:
-            values: Json = await going
+            values: Json = await task
         except (GraphDrained, asyncio.CancelledError):
             if not control.drain_requested:
                 raise
             return None
         except ReasonerUnavailable as error:
-            stopped(run, "paused", message=str(error))
+            _end_session(run, PAUSED, message=str(error))
             raise ReasonerUnavailable(
-                f"{error}. The run is paused; `gome resume {run.id}` goes on"
+                f"{error}. The run is paused; `gome resume {run.id}` continues it"
             ) from error
     return values
 
 
-def stopped(run: Run, reason: str, **more: str) -> str:
-    """The last event of a session whose run can go on."""
+def _end_session(run: Run, reason: str, **more: str) -> str:
+    """Emit the last event of a session whose run can be resumed."""
+    best = read_best(run.folder / "best")
     run.events.emit(
         "run_ended",
         reason=reason,
-        best=published(run.folder / "best"),
+        best=best.model_dump() if best else None,
         seconds=round(run.events.elapsed, 1),
         **more,
     )
     return reason
 
 
-def outcome(run: Run, reason: str) -> Outcome:
-    best = published(run.folder / "best")
+def _outcome_of(run: Run, reason: str) -> Outcome:
     folder = run.folder / "best"
+    best = read_best(folder)
     return Outcome(
         run=run.id,
         folder=run.folder,
         reason=reason,
         metric=run.prepared.task.metric if (run.folder / "setup.json").exists() else "",
-        score=best["score"] if best else None,
-        score_se=best["se"] if best else None,
+        score=best.score if best else None,
+        score_se=best.se if best else None,
         submission=folder / "submission.csv" if best else None,
         solution=folder / "solution.py" if best else None,
     )

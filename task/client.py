@@ -8,7 +8,16 @@ import sys
 from contextlib import suppress
 from typing import Any, cast
 
-from task.types import Blend, Grade, Paired, Prepared, Problem, Reference, Task, TaskError
+from task.types import (
+    BlendJson,
+    GradeJson,
+    PairedJson,
+    Prepared,
+    ProblemJson,
+    Reference,
+    Task,
+    TaskError,
+)
 
 MAX_LINE_BYTES = 256 * 2**20
 CALL_TIMEOUT_S = 900.0
@@ -146,7 +155,7 @@ class TaskWorker:
         *,
         seed: int = 0,
         every_gate: bool = False,
-    ) -> Grade:
+    ) -> GradeJson:
         given: dict[str, Any] = {
             "prepared": prepared.model_dump(),
             "files": files,
@@ -154,21 +163,21 @@ class TaskWorker:
             "execution": execution,
         }
         given |= {"seed": seed, "every_gate": every_gate}
-        return cast(Grade, await self.call("grade", **given))
+        return cast(GradeJson, await self.call("grade", **given))
 
     async def compare_files(
         self, prepared: Prepared, new: list[str], old: list[str], *, seed: int = 0
-    ) -> Paired | None:
+    ) -> PairedJson | None:
         return cast(
-            Paired | None,
+            PairedJson | None,
             await self.call(
                 "compare_files", prepared=prepared.model_dump(), new=new, old=old, seed=seed
             ),
         )
 
-    async def check_submission(self, prepared: Prepared, path: str) -> list[Problem]:
+    async def check_submission(self, prepared: Prepared, path: str) -> list[ProblemJson]:
         return cast(
-            list[Problem],
+            list[ProblemJson],
             await self.call("check_submission", prepared=prepared.model_dump(), path=path),
         )
 
@@ -177,9 +186,9 @@ class TaskWorker:
 
     async def blend(
         self, prepared: Prepared, members: dict[str, dict[str, str]], out: str
-    ) -> Blend:
+    ) -> BlendJson:
         return cast(
-            Blend,
+            BlendJson,
             await self.call("blend", prepared=prepared.model_dump(), members=members, out=out),
         )
 
@@ -190,7 +199,7 @@ class TaskWorker:
             "mix", prepared=prepared.model_dump(), submissions=submissions, weights=weights, out=out
         )
 
-    async def blend_driver(self, blend: Blend) -> str:
+    async def blend_driver(self, blend: BlendJson) -> str:
         return str(
             await self.call(
                 "blend_driver",

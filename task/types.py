@@ -84,7 +84,7 @@ class Prepared(BaseModel):
     )
 
 
-class Score(TypedDict):
+class ScoreJson(TypedDict):
     """A metric value in its own units with its standard error (over folds)."""
 
     value: float
@@ -93,7 +93,7 @@ class Score(TypedDict):
     n: int
 
 
-class Paired(TypedDict):
+class PairedJson(TypedDict):
     """Improvement of one attempt over another on the same rows; positive = better, whatever the metric's direction."""
 
     d: float
@@ -103,7 +103,7 @@ class Paired(TypedDict):
     n: int
 
 
-class Problem(TypedDict):
+class ProblemJson(TypedDict):
     """A reason for a verdict: for machines, and for people, prompts and the report."""
 
     code: str  # e.g. missing_file, missing_rows, nan, wrong_columns, constant, leak_column, leak_id, leak_encoding, leak_audit, worse
@@ -111,20 +111,80 @@ class Problem(TypedDict):
     about: NotRequired[str]  # the column that it is about
 
 
-class Grade(TypedDict):
+class GradeJson(TypedDict):
     """What the harness says of one execution's files. `audit` and `private` parts never reach a reasoner."""
 
     ok: bool
-    problems: list[Problem]
-    score: Score | None
-    audit: Score | None
+    problems: list[ProblemJson]
+    score: ScoreJson | None
+    audit: ScoreJson | None
     audit_gap_z: (
         float | None
     )  # (oof - audit) in standard errors, positive = oof looks better than the audit rows
-    audit_leak: Problem | None  # what the audit rows say of leaks; asked for by scoring.audit alone
-    audit_paired: dict[str, Paired]  # differences on the audit rows, by the reference's name
-    paired: dict[str, Paired]  # by the reference's name: parent, best
+    audit_leak: (
+        ProblemJson | None
+    )  # what the audit rows say of leaks; asked for by scoring.audit alone
+    audit_paired: dict[str, PairedJson]  # differences on the audit rows, by the reference's name
+    paired: dict[str, PairedJson]  # by the reference's name: parent, best
     evidence: dict[str, Any]  # see EVIDENCE
+
+
+class Score(BaseModel):
+    """`ScoreJson` in the main process."""
+
+    model_config = ConfigDict(frozen=True)
+    value: float
+    se: float
+    folds: list[float] = []
+    n: int = 0
+
+
+class Paired(BaseModel):
+    """`PairedJson` in the main process."""
+
+    model_config = ConfigDict(frozen=True)
+    d: float
+    se: float
+    p_improved: float
+    method: Literal["rows", "bootstrap", "folds"] = "rows"
+    n: int = 0
+
+
+class Problem(BaseModel):
+    """`ProblemJson` in the main process."""
+
+    model_config = ConfigDict(frozen=True)
+    code: str
+    message: str
+    about: str | None = None
+
+
+class Grade(BaseModel):
+    """`GradeJson` in the main process."""
+
+    model_config = ConfigDict(frozen=True)
+    ok: bool
+    problems: list[Problem] = []
+    score: Score | None = None
+    audit: Score | None = None
+    audit_gap_z: float | None = None
+    audit_leak: Problem | None = None
+    audit_paired: dict[str, Paired] = {}
+    paired: dict[str, Paired] = {}
+    evidence: dict[str, Any] = {}
+
+
+class Blend(BaseModel):
+    """`BlendJson` in the main process."""
+
+    model_config = ConfigDict(frozen=True)
+    weights: dict[str, float]
+    method: str
+    classes: list[str] = []
+    oof: str
+    submission: str
+    refused: dict[str, str] = {}
+    seconds: float = 0.0
 
 
 class Reference(TypedDict, total=False):
@@ -134,7 +194,7 @@ class Reference(TypedDict, total=False):
     submission: str
 
 
-class Blend(TypedDict):
+class BlendJson(TypedDict):
     """An ensemble's weights and the files that they give."""
 
     weights: dict[str, float]  # member's attempt id -> weight, summing to 1

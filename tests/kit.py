@@ -19,7 +19,7 @@ from reasoner.protocol import (
     Solution,
     UpdateBrief,
 )
-from run.events import read
+from run.events import read_events
 
 HONEST = '''"""Nearest-neighbour free: a linear score of two columns, noise {noise}."""
 import csv, random
@@ -138,4 +138,4 @@ def quick(tmp_path: Path, **changes: Any) -> Settings:
 
 
 def events(folder: Path, kind: str) -> list[dict[str, Any]]:
-    return [event for event in read(folder / "events.jsonl") if event["ev"] == kind]
+    return [event for event in read_events(folder / "events.jsonl") if event["ev"] == kind]

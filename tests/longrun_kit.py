@@ -13,7 +13,7 @@ from kit import HONEST, Player
 from trust_kit import one_column
 
 from reasoner.protocol import DraftBrief, Solution, UpdateBrief
-from run.events import read
+from run.events import read_events
 
 NOISES = (3, 1, 5, 0.5, 2, 0.2, 0.01, 4)
 SLOW = "import time; time.sleep({pause})\n"
@@ -24,14 +24,14 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from kit import Player, quick
 from longrun_kit import Seeded, scripts
-from session.session import start, resume
+from session.session import start_run, resume_run
 folder = Path({folder!r})
 settings = quick(Path({root!r}), **json.loads({settings!r}))
 player = {player}
 if (folder / "run.json").exists():
     outcome = asyncio.run(resume(folder, reasoner=player))
 else:
-    outcome = asyncio.run(start({task!r}, settings, folder=folder, reasoner=player))
+    outcome = asyncio.run(start_run({task!r}, settings, folder=folder, reasoner=player))
 print(outcome.reason)
 """
 
@@ -121,7 +121,9 @@ def driven(root: Path, folder: Path, pause: float = 0.0, **settings: Any) -> str
 
 def attempts(folder: Path) -> dict[str, dict[str, Any]]:
     return {
-        event["id"]: event for event in read(folder / "events.jsonl") if event["ev"] == "attempt"
+        event["id"]: event
+        for event in read_events(folder / "events.jsonl")
+        if event["ev"] == "attempt"
     }
 
 
@@ -150,7 +152,7 @@ def essence(folder: Path) -> dict[str, Any]:
         "best": {name: best[name] for name in ("attempt", "script", "score")},
         "merges": [
             [row | {} for row in event["standings"]]
-            for event in read(folder / "events.jsonl")
+            for event in read_events(folder / "events.jsonl")
             if event["ev"] == "merged"
         ],
     }
@@ -169,7 +171,7 @@ def run_twice(folder: Path) -> list[str]:
     """Scripts that were started again although they had finished."""
     finished: set[str] = set()
     again = []
-    for event in read(folder / "events.jsonl"):
+    for event in read_events(folder / "events.jsonl"):
         if (
             event["ev"] == "execution_finished" and "attempt" in event
         ):  # those of the finale have none

@@ -16,7 +16,7 @@ from openai_server import Server
 
 import gome
 from graph.settings import Settings
-from run.run import close_run
+from run.registry import close_run
 
 ROOT = Path(__file__).parents[1]
 QUICK: dict[str, Any] = {"traces": 1, "steps": 1, "time_s": 120, "memory": "off", "model": ["m"]}

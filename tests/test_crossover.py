@@ -21,7 +21,7 @@ from reasoner.protocol import (
     Solution,
     UpdateBrief,
 )
-from session.session import start
+from session.session import start_run
 
 FACTS = Facts(
     id="id", target=("y",), kind="binary", metric="auc", columns=("id", "y"), labels=("0", "1"), parquet=False, split="stratified",
@@ -107,7 +107,7 @@ async def test_a_stuck_trace_combines_the_best_with_what_the_other_proved_once(
 ) -> None:
     task = write_task(tmp_path / "task", n=300)
     reasoner = Sisters()
-    outcome = await start(
+    outcome = await start_run(
         str(task), quick(tmp_path, traces=2, steps=7, patience=1, time_s=300), reasoner=reasoner
     )
     crossed = [brief for brief in reasoner.seen if brief.crossover]

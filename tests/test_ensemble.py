@@ -15,7 +15,7 @@ from kit import HONEST, Player, events, quick, write_task
 from trust_kit import binary_frames, one_column, ready, save, write_frames
 
 from reasoner.protocol import Solution, UpdateBrief
-from session.session import start
+from session.session import start_run
 from task.grade.blend import blend, driver
 from task.types import TaskError
 
@@ -142,7 +142,7 @@ async def test_the_merge_blends_traces_and_best_holds_a_solution_that_runs_alone
 ) -> None:
     task = write_task(tmp_path / "task", n=300)
     player = Halves([one_column("x"), one_column("y", sign=-1)])
-    outcome = await start(str(task), quick(tmp_path, traces=2, steps=1), reasoner=player)
+    outcome = await start_run(str(task), quick(tmp_path, traces=2, steps=1), reasoner=player)
     blended = [event for event in events(outcome.folder, "attempt") if event["kind"] == "ensemble"]
     assert [event["verdict"] for event in blended] == ["accepted"]
     assert set(blended[0]["members"]) == {"t0s0", "t1s0"} and outcome.score == blended[0]["score"]
@@ -159,7 +159,7 @@ async def test_the_merge_blends_traces_and_best_holds_a_solution_that_runs_alone
 async def test_ensemble_off_blends_nothing(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task", n=300)
     player = Halves([one_column("x"), one_column("y", sign=-1)])
-    outcome = await start(
+    outcome = await start_run(
         str(task), quick(tmp_path, traces=2, steps=1, ensemble=False), reasoner=player
     )
     assert not [event for event in events(outcome.folder, "attempt") if event["kind"] == "ensemble"]
@@ -186,7 +186,7 @@ class Proposer(Halves):
 async def test_a_reasoner_proposes_an_ensemble_by_attempt_ids(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task", n=300)
     player = Proposer([one_column("x"), one_column("y", sign=-1)], ["t0s0", "t1s0"])
-    outcome = await start(str(task), quick(tmp_path, traces=2, steps=2), reasoner=player)
+    outcome = await start_run(str(task), quick(tmp_path, traces=2, steps=2), reasoner=player)
     proposed = [
         event
         for event in events(outcome.folder, "attempt")
@@ -203,7 +203,7 @@ async def test_a_reasoner_proposes_an_ensemble_by_attempt_ids(tmp_path: Path) ->
 async def test_an_ensemble_of_unknown_attempts_is_told_and_the_run_goes_on(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
     player = Proposer([HONEST.format(noise=0.5), HONEST.format(noise=1)], ["t9s9", "t0s0"])
-    outcome = await start(str(task), quick(tmp_path, steps=2), reasoner=player)
+    outcome = await start_run(str(task), quick(tmp_path, steps=2), reasoner=player)
     failed = events(outcome.folder, "attempt")[1]
     assert (
         failed["verdict"] == "failed"

@@ -15,7 +15,7 @@ from reasoner.expert.facts import facts_of
 from reasoner.expert.render import render
 from reasoner.expert.spec import Spec, canonical, dump, parse
 from reasoner.protocol import DraftBrief, RepairBrief, Resources, Stage, TaskBrief
-from session.session import start
+from session.session import start_run
 from task.data.prepare import prepare
 from task.data.profile import profile
 from task.load.spec import load_task
@@ -151,7 +151,7 @@ async def test_a_task_with_a_leak_is_solved_without_it(tmp_path: Path) -> None:
     settings = quick(
         tmp_path, steps=1, time_s=300, run_time_s=100, top_k=1, final_seeds=1, confirm=False
     )
-    outcome = await start(str(tmp_path / "task"), settings)
+    outcome = await start_run(str(tmp_path / "task"), settings)
     assert outcome.solution is not None and outcome.score is not None and outcome.score < 0.9
     assert parse(outcome.solution.read_text()).drop == ("recovery_fee",)  # type: ignore[union-attr]
 

@@ -16,8 +16,9 @@ from longrun_kit import DRIVER, attempts, run_twice, scripts
 from run.artifacts import cached_json
 from run.checkpoints.open import thread_id
 from run.rounds import last_round
-from run.run import RunError
-from session.session import Outcome, resume, start
+from run.lock import RunError
+from session.session import Outcome
+from session.session import resume_run, start_run
 
 
 def has_bwrap() -> bool:
@@ -48,7 +49,7 @@ time.sleep(600)
 
 
 async def a_run(tmp_path: Path, n: int = 2) -> Outcome:
-    return await start(
+    return await start_run(
         str(write_task(tmp_path / "task")),
         quick(tmp_path, steps=n),
         folder=tmp_path / "run",
@@ -97,7 +98,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
 @needs_bwrap
 async def test_a_read_only_folder(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
-    await start(
+    await start_run(
         str(task),
         quick(tmp_path, steps=1),
         folder=tmp_path / "disk" / "run",
@@ -113,7 +114,7 @@ async def test_a_damaged_checkpoint_file(tmp_path: Path, damage: str) -> None:
     path = done.folder / "checkpoints.sqlite"
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2] if damage == "cut" else b"no database " * 1000)
-    again = await resume(done.folder, reasoner=Player(scripts()))
+    again = await resume_run(done.folder, reasoner=Player(scripts()))
     assert (again.reason, again.score) == (done.reason, done.score) and run_twice(done.folder) == []
     said = events(done.folder, "warning")[-1]["message"]
     assert "damaged" in said and "goes on from its last merge" in said
@@ -139,10 +140,10 @@ async def test_a_tampered_checkpoint_row_is_refused_and_runs_no_code(tmp_path: P
     with pytest.raises(
         RunError, match="a state that Gome did not write .*Delete the file to go on"
     ):
-        await resume(done.folder, reasoner=Player(scripts()))
+        await resume_run(done.folder, reasoner=Player(scripts()))
     assert not marker.exists()
     (done.folder / "checkpoints.sqlite").unlink()
-    assert (await resume(done.folder, reasoner=Player(scripts()))).score == done.score
+    assert (await resume_run(done.folder, reasoner=Player(scripts()))).score == done.score
 
 
 async def test_events_that_were_cut_or_changed(tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ async def test_events_that_were_cut_or_changed(tmp_path: Path) -> None:
     path = done.folder / "events.jsonl"
     path.write_text(path.read_text().replace('"trace": 0', '"trace": 7', 1)[:-30])
     used = last_round(done.folder).state["used"]  # type: ignore[union-attr]
-    again = await resume(done.folder, reasoner=Player(scripts()))
+    again = await resume_run(done.folder, reasoner=Player(scripts()))
     assert again.score == done.score
     assert "events.jsonl was changed or cut" in events(done.folder, "warning")[-1]["message"]
     assert events(done.folder, "run_resumed")[-1]["elapsed"] >= 0
@@ -168,9 +169,9 @@ async def test_a_damaged_artifact_is_told_and_repaired_from_the_last_whole_round
     record.write_bytes(record.read_bytes()[:-20])
     cached_json.cache_clear()  # the next session is a new process
     with pytest.raises(RunError, match="does not match its name.*--repair"):
-        await resume(done.folder, reasoner=Player(scripts()))
+        await resume_run(done.folder, reasoner=Player(scripts()))
     cached_json.cache_clear()
-    again = await resume(done.folder, reasoner=Player(scripts()), repair=True)
+    again = await resume_run(done.folder, reasoner=Player(scripts()), repair=True)
     assert (
         again.reason == "budget: steps"
         and again.score == done.score
@@ -188,7 +189,7 @@ async def test_repair_reruns_only_what_rests_on_the_damaged_file(tmp_path: Path)
     head = attempts(done.folder)["t0s1"]
     oof = done.folder / "artifacts" / head["oof"][:2] / head["oof"]
     oof.write_bytes(b"")
-    again = await resume(done.folder, reasoner=Player(scripts()), repair=True)
+    again = await resume_run(done.folder, reasoner=Player(scripts()), repair=True)
     assert again.score == done.score
     assert set(run_twice(done.folder)) == {"t0s1"}
 
@@ -205,7 +206,7 @@ async def test_a_memory_that_cannot_be_used_costs_momentum_not_the_run(
     else:
         place.write_text("a file where a folder should be")
     player = Player([HONEST.format(noise=3), HONEST.format(noise=0.1), HONEST.format(noise=0.1)])
-    done = await start(
+    done = await start_run(
         str(write_task(tmp_path / "task")),
         quick(tmp_path, steps=3, memory=str(place)),
         reasoner=player,
@@ -234,7 +235,7 @@ async def test_a_locked_memory_folder_costs_momentum_not_the_run(
         player = Player(
             [HONEST.format(noise=3), HONEST.format(noise=0.1), HONEST.format(noise=0.1)]
         )
-        done = await start(
+        done = await start_run(
             str(write_task(tmp_path / "task")),
             quick(tmp_path, steps=3, memory=str(place)),
             reasoner=player,

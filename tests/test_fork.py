@@ -14,17 +14,18 @@ from kit import Player, events, quick, write_task
 from longrun_kit import attempts, scripts
 
 from run.lock import RunError
-from run.run import read_meta
+from run.folder import read_run_meta
 from session.export_run import MANIFEST, export, traces
 from session.fork import fork
 from session.import_run import import_run
-from session.session import Outcome, resume, start
+from session.session import Outcome
+from session.session import resume_run, start_run
 
 SAME = ("id", "parent", "kind", "mode", "script", "score", "gain", "verdict", "hypothesis")
 
 
 async def original(tmp_path: Path, **settings: Any) -> Outcome:
-    return await start(
+    return await start_run(
         str(write_task(tmp_path / "task")),
         quick(tmp_path, steps=3, **settings),
         reasoner=Player(scripts()),
@@ -42,12 +43,14 @@ async def test_a_fork_with_nothing_changed_repeats_the_next_steps_exactly(
     first = await original(tmp_path)
     new = fork(first.folder, 1, {}, fresh=fresh)
     assert list(attempts(new)) == ["t0s0"]
-    again = await resume(new, reasoner=Player(scripts()))
+    again = await resume_run(new, reasoner=Player(scripts()))
     assert steps(new) == steps(first.folder) and again.score == first.score
     assert len(events(new, "execution_started")) - len(
         events(first.folder, "execution_started")
     ) == (0 if fresh else -2 - first_finale(first))
-    assert read_meta(new)["parent"]["at"] == 1 and events(new, "run_started")[0]["run"] == new.name
+    assert (
+        read_run_meta(new)["parent"]["at"] == 1 and events(new, "run_started")[0]["run"] == new.name
+    )
 
 
 def first_finale(outcome: Outcome) -> int:
@@ -65,7 +68,7 @@ async def test_a_fork_goes_its_own_way_where_something_is_changed(tmp_path: Path
     with pytest.raises(RunError, match="--set steps"):
         fork(first.folder, 1, {"steps": "many"})
     longer = fork(first.folder, None, {"steps": "4", "traces": "2"})
-    done = await resume(longer, reasoner=Player(scripts()))
+    done = await resume_run(longer, reasoner=Player(scripts()))
     assert done.reason == "budget: steps"
     assert sorted(attempts(longer)) == [
         "t0s0",
@@ -88,12 +91,12 @@ async def test_an_exported_run_goes_on_elsewhere(tmp_path: Path) -> None:
     shutil.rmtree(first.folder)
     folder, notes = import_run(tmp_path / "run.zip", tmp_path / "there")
     assert "memory" in notes[0] and "runs_dir" in notes[0]
-    again = await resume(folder, reasoner=Player(scripts()))
+    again = await resume_run(folder, reasoner=Player(scripts()))
     assert (again.reason, again.score) == (
         first.reason,
         first.score,
     ) and again.submission is not None
-    longer = await resume(
+    longer = await resume_run(
         fork(folder, 3, {"steps": 4, "memory": "off"}), reasoner=Player(scripts())
     )
     assert len(attempts(longer.folder)) == 4  # the finale read the task's files from the zip
@@ -107,7 +110,7 @@ async def test_a_read_only_export_holds_no_data_and_says_so(tmp_path: Path) -> N
     folder, notes = import_run(tmp_path / "look.zip", tmp_path / "there")
     assert "read-only" in notes[-1] and steps(folder) == steps(first.folder)
     with pytest.raises(RunError, match="setup.json"):
-        await resume(folder, reasoner=Player(scripts()))
+        await resume_run(folder, reasoner=Player(scripts()))
 
 
 async def test_the_published_layout_of_traces(tmp_path: Path) -> None:
@@ -209,4 +212,4 @@ async def test_a_strangers_zip_gets_nowhere(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="export the run again"):
         import_run(tmp_path / "cut.zip", tmp_path / "there")
     folder, _ = import_run(tmp_path / "run.zip", tmp_path / "there")
-    assert read_meta(folder)["settings"]["isolation"] == "auto"
+    assert read_run_meta(folder)["settings"]["isolation"] == "auto"

@@ -20,12 +20,12 @@ from run.artifacts import ArtifactError, cached_json
 from run.calibration import calibration, predictions
 from run.history import Gists, gist
 from run.rounds import last_round
-from run.run import close_run, open_run
-from session.session import start
+from run.registry import close_run, open_run
+from session.session import start_run
 
 
 async def test_a_gist_says_what_its_record_says_and_is_read_once(tmp_path: Path) -> None:
-    done = await start(
+    done = await start_run(
         str(write_task(tmp_path / "task")), quick(tmp_path, steps=4), reasoner=Player(scripts())
     )
     row = last_round(done.folder).state["traces"]["0"]  # type: ignore[union-attr]

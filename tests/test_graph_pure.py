@@ -12,7 +12,7 @@ import pytest
 from graph.routes import diagnosed, fan_out, judged, recorded, selected, thought
 from graph.state import by_key, new_trace
 from run.artifacts import ArtifactError, Artifacts
-from run.events import Events, read
+from run.events import Events, read_events
 from scoring.acceptance import Side, audited, judge
 
 
@@ -145,7 +145,7 @@ def test_an_event_with_a_key_is_written_once_also_by_a_later_process(tmp_path: P
     first.emit("attempt", key="t0s0", score=1.0)
     first.emit("attempt", key="t0s0", score=1.0)
     Events(path).emit("attempt", key="t0s0", score=1.0)
-    assert [event["ev"] for event in read(path)] == ["attempt"]
+    assert [event["ev"] for event in read_events(path)] == ["attempt"]
 
 
 def test_a_line_cut_by_a_kill_is_passed_over_and_the_next_stands_alone(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_line_cut_by_a_kill_is_passed_over_and_the_next_stands_alone(tmp_path:
     events = Events(path)
     assert events.elapsed >= 5.0
     events.emit("c")
-    assert [event["ev"] for event in read(path)] == ["a", "c"]
+    assert [event["ev"] for event in read_events(path)] == ["a", "c"]
 
 
 def test_spending_survives_a_resume(tmp_path: Path) -> None:

@@ -17,21 +17,21 @@ import psutil
 import pytest
 from kit import write_task
 
-from run.events import read
+from run.events import read_events
 
 DRIVER = """
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from kit import HONEST, Player, quick
-from session.session import start, resume
+from session.session import start_run, resume_run
 scripts = [HONEST.format(noise=n) + "import time; time.sleep(0.3)" for n in (3, 1, 5, 0.5, 0.01)]
 folder = Path({folder!r})
 settings = quick(Path({root!r}), traces=2, steps=5, memory={memory!r})
 if (folder / "run.json").exists():
     asyncio.run(resume(folder, reasoner=Player(scripts)))
 else:
-    asyncio.run(start({task!r}, settings, folder=folder, reasoner=Player(scripts)))
+    asyncio.run(start_run({task!r}, settings, folder=folder, reasoner=Player(scripts)))
 """
 
 
@@ -63,7 +63,7 @@ def kill_and_resume(tmp_path: Path, kills: int, seed: int) -> Path:
 
 
 def check(folder: Path) -> None:
-    happened = list(read(folder / "events.jsonl"))
+    happened = list(read_events(folder / "events.jsonl"))
     attempts = [event for event in happened if event["ev"] == "attempt"]
     assert sorted(attempt["id"] for attempt in attempts) == sorted(
         f"t{trace}s{step}" for trace in range(2) for step in range(5)

@@ -12,7 +12,7 @@ from kit import Player, events, quick
 from trust_kit import binary_frames, one_column, ready, save, write_frames
 
 from evals.studies.leaks import CODES, Plan, outcome
-from session.session import start
+from session.session import start_run
 from task.data.prepare import prepare
 from task.data.twins import twin_groups
 from task.grade.grade import grade
@@ -110,7 +110,7 @@ async def test_a_leak_is_told_to_the_repair_with_code_and_column(tmp_path: Path)
             told.append(brief)
             return await super().repair(brief)
 
-    outcome = await start(
+    outcome = await start_run(
         str(folder), quick(tmp_path, steps=1), reasoner=Mender([one_column("later")])
     )
     problem = told[0].evidence["problems"][0]
@@ -134,7 +134,7 @@ async def test_the_expert_leaves_out_a_leaking_column(tmp_path: Path) -> None:
         0.0,
     )
     folder = write_frames(tmp_path / "task", train, test, metric="auc")
-    outcome = await start(str(folder), quick(tmp_path, steps=1, run_time_s=300, time_s=900))
+    outcome = await start_run(str(folder), quick(tmp_path, steps=1, run_time_s=300, time_s=900))
     attempt = events(outcome.folder, "attempt")[0]
     script = (outcome.folder / "best" / "solution.py").read_text()
     assert attempt["verdict"] == "accepted" and "later" in script.split("UNUSED")[1].split("]")[0]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from kit import FAULTS, HONEST, REVERSED, Player, events, quick, write_task
 
-from session.session import resume, start
+from session.session import resume_run, start_run
 
 
 async def test_better_scripts_are_accepted_and_the_best_is_handed_over(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ async def test_better_scripts_are_accepted_and_the_best_is_handed_over(tmp_path:
             HONEST.format(noise=0.01),
         ]
     )
-    outcome = await start(str(task), quick(tmp_path, steps=4), reasoner=player)
+    outcome = await start_run(str(task), quick(tmp_path, steps=4), reasoner=player)
     verdicts = [event["verdict"] for event in events(outcome.folder, "attempt")]
     assert verdicts == ["accepted", "accepted", "rejected", "accepted"]
     assert outcome.reason == "budget: steps" and outcome.score is not None and outcome.score > 0.9
@@ -37,7 +37,7 @@ def ids(path: Path) -> list[str]:
 
 async def test_best_solution_runs_alone(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
-    outcome = await start(
+    outcome = await start_run(
         str(task), quick(tmp_path, steps=1), reasoner=Player([HONEST.format(noise=0.1)])
     )
     folder = outcome.folder / "best"
@@ -69,7 +69,9 @@ async def test_a_faulty_script_is_recorded_with_its_reason_and_the_run_goes_on(
 ) -> None:
     task = write_task(tmp_path / "task")
     player = Player([HONEST.format(noise=2), FAULTS[fault], HONEST.format(noise=0.01)])
-    outcome = await start(str(task), quick(tmp_path, max_repairs=0, run_time_s=3), reasoner=player)
+    outcome = await start_run(
+        str(task), quick(tmp_path, max_repairs=0, run_time_s=3), reasoner=player
+    )
     first, faulty, last = events(outcome.folder, "attempt")
     assert (first["verdict"], faulty["verdict"], last["verdict"]) == (
         "accepted",
@@ -82,7 +84,7 @@ async def test_a_faulty_script_is_recorded_with_its_reason_and_the_run_goes_on(
 @pytest.mark.slow
 async def test_a_script_that_prints_a_gigabyte_costs_the_host_little(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
-    outcome = await start(
+    outcome = await start_run(
         str(task),
         quick(tmp_path, max_repairs=0, run_time_s=60),
         reasoner=Player([HONEST.format(noise=2), FAULTS["flood"]]),
@@ -95,7 +97,9 @@ async def test_a_script_that_prints_a_gigabyte_costs_the_host_little(tmp_path: P
 
 async def test_a_crash_reaches_the_repair_with_its_evidence(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
-    outcome = await start(str(task), quick(tmp_path, steps=1), reasoner=Player([FAULTS["crash"]]))
+    outcome = await start_run(
+        str(task), quick(tmp_path, steps=1), reasoner=Player([FAULTS["crash"]])
+    )
     assert "boom in fit" in json.dumps(events(outcome.folder, "repaired")[0])
     attempt = events(outcome.folder, "attempt")[0]
     assert (attempt["kind"], attempt["verdict"], attempt["repairs"]) == ("repair", "accepted", 1)
@@ -103,7 +107,7 @@ async def test_a_crash_reaches_the_repair_with_its_evidence(tmp_path: Path) -> N
 
 async def test_rows_in_another_order_are_fine(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
-    outcome = await start(
+    outcome = await start_run(
         str(task), quick(tmp_path, steps=1), reasoner=Player([REVERSED.format(noise=0.01)])
     )
     assert outcome.score is not None and outcome.score > 0.9
@@ -112,17 +116,17 @@ async def test_rows_in_another_order_are_fine(tmp_path: Path) -> None:
 async def test_a_run_that_never_succeeds_ends_and_says_so(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
     settings = quick(tmp_path, steps=6, max_repairs=0, max_failures=2)
-    outcome = await start(str(task), settings, reasoner=Player([FAULTS["crash"]]))
+    outcome = await start_run(str(task), settings, reasoner=Player([FAULTS["crash"]]))
     assert outcome.reason == "no valid script" and outcome.submission is None
     assert len(events(outcome.folder, "attempt")) == 2
 
 
 async def test_resuming_a_run_that_ended_changes_nothing(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
-    first = await start(
+    first = await start_run(
         str(task), quick(tmp_path, steps=1), reasoner=Player([HONEST.format(noise=0.1)])
     )
-    again = await resume(first.folder)
+    again = await resume_run(first.folder)
     assert (again.reason, again.score) == (first.reason, first.score)
     assert len(events(first.folder, "execution_started")) == 1
 
@@ -130,7 +134,7 @@ async def test_resuming_a_run_that_ended_changes_nothing(tmp_path: Path) -> None
 async def test_traces_share_measured_hypotheses_through_the_memory(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
     player = Player([HONEST.format(noise=3), HONEST.format(noise=0.5), HONEST.format(noise=0.3)])
-    outcome = await start(
+    outcome = await start_run(
         str(task), quick(tmp_path, traces=2, memory=str(tmp_path / "memory")), reasoner=player
     )
     hints = [hint for event in events(outcome.folder, "recalled") for hint in event["hints"]]
@@ -139,8 +143,12 @@ async def test_traces_share_measured_hypotheses_through_the_memory(tmp_path: Pat
 
 
 async def test_a_run_is_driven_by_one_process_at_a_time(tmp_path: Path) -> None:
-    from run.lock import lock
-    from run.run import RunError
+    from run.lock import drive_alone
+    from run.lock import RunError
 
-    with lock(tmp_path), pytest.raises(RunError, match="driven by another process"), lock(tmp_path):
+    with (
+        drive_alone(tmp_path),
+        pytest.raises(RunError, match="driven by another process"),
+        drive_alone(tmp_path),
+    ):
         pass

@@ -9,7 +9,7 @@ from kit import HONEST, Player, events, quick, write_task
 
 from report.calibration import calibrate
 from report.events import load
-from session.session import start
+from session.session import start_run
 
 
 def test_the_report_counts_what_the_loop_counted(tmp_path: Path) -> None:
@@ -20,7 +20,7 @@ def test_the_report_counts_what_the_loop_counted(tmp_path: Path) -> None:
         HONEST.format(noise=0.2),
     ]
     outcome = asyncio.run(
-        start(
+        start_run(
             str(write_task(tmp_path / "task")), quick(tmp_path, steps=4), reasoner=Player(scripts)
         )
     )

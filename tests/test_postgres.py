@@ -15,8 +15,8 @@ import pytest
 from kit import Player, quick, write_task
 from longrun_kit import attempts, run_twice, scripts
 
-from run.run import RunError
-from session.session import resume, start
+from run.lock import RunError
+from session.session import resume_run, start_run
 
 PASSWORD = "not-to-be-kept"
 
@@ -98,7 +98,9 @@ async def test_a_run_lives_in_postgres_and_its_password_in_no_file(
     server: str, tmp_path: Path
 ) -> None:
     settings = quick(tmp_path, steps=2, steer="each", checkpoint=server)
-    waiting = await start(str(write_task(tmp_path / "task")), settings, reasoner=Player(scripts()))
+    waiting = await start_run(
+        str(write_task(tmp_path / "task")), settings, reasoner=Player(scripts())
+    )
     assert waiting.waiting and not (waiting.folder / "checkpoints.sqlite").exists()
     texts = [
         path.read_text()
@@ -112,10 +114,10 @@ async def test_a_run_lives_in_postgres_and_its_password_in_no_file(
     with pytest.raises(
         RunError, match=r"the database does not let us in.*PGPASSWORD, ~/.pgpass or --checkpoint"
     ):
-        await resume(waiting.folder, reasoner=Player(scripts()))
+        await resume_run(waiting.folder, reasoner=Player(scripts()))
     from run.steering import Answer
 
-    done = await resume(
+    done = await resume_run(
         waiting.folder, reasoner=Player(scripts()), checkpoint=server, ask=lambda question: Answer()
     )
     assert (
@@ -124,7 +126,7 @@ async def test_a_run_lives_in_postgres_and_its_password_in_no_file(
         and run_twice(done.folder) == []
     )
     assert (
-        await resume(done.folder, reasoner=Player(scripts()), checkpoint=server)
+        await resume_run(done.folder, reasoner=Player(scripts()), checkpoint=server)
     ).score == done.score
 
 
@@ -151,4 +153,4 @@ async def test_postgres_stays_small_and_is_driven_by_one(server: str) -> None:
 async def test_an_address_that_is_none(tmp_path: Path) -> None:
     settings = quick(tmp_path, checkpoint="mysql://u:secret@h/db")
     with pytest.raises(RunError, match=r"--checkpoint mysql://u@h/db: expected postgresql://"):
-        await start(str(write_task(tmp_path / "task")), settings, reasoner=Player(scripts()))
+        await start_run(str(write_task(tmp_path / "task")), settings, reasoner=Player(scripts()))

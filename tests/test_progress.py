@@ -19,11 +19,11 @@ from report.formatting import far
 from report.live import screen
 from report.model import RunView
 from report.projection import fold, fold_all
-from run.events import read
+from run.events import read_events
 from sandbox.factory import make_sandbox
 from sandbox.inside.progress import MAX_CHARS, LastLine, shown
 from sandbox.protocol import Job, Limits, Sandbox, SandboxUnavailable
-from session.session import start
+from session.session import start_run
 
 FOLDS = "import time\nfor k in (1, 2, 3):\n    print(f'fold {k}/3', flush=True)\n    time.sleep(0.1)\ntime.sleep(4)"
 FLOOD = """
@@ -166,7 +166,7 @@ def test_a_run_tells_its_listeners_and_keeps_nothing(tmp_path: Path) -> None:
     seen: list[dict[str, Any]] = []
     settings = quick(tmp_path, steps=1)
     outcome = asyncio.run(
-        start(
+        start_run(
             str(write_task(tmp_path / "task", 2000)),
             settings,
             listeners=[seen.append],
@@ -180,7 +180,7 @@ def test_a_run_tells_its_listeners_and_keeps_nothing(tmp_path: Path) -> None:
         if event["text"] == "fold 4/5"
     }
     assert said == {(0, 0, None), (None, None, "t0s0 on all rows")}
-    kept = list(read(outcome.folder / "events.jsonl"))
+    kept = list(read_events(outcome.folder / "events.jsonl"))
     assert [event["ev"] for event in kept] == [
         event["ev"] for event in seen if event["ev"] != "execution_progress"
     ]

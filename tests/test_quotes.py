@@ -16,8 +16,8 @@ from reasoner.protocol import (
     UpdateBrief,
     Usage,
 )
-from run.run import read_meta
-from session.session import start
+from run.folder import read_run_meta
+from session.session import start_run
 
 DRAFT, BETTER = HONEST.format(noise=3), HONEST.format(noise=0.5)
 
@@ -60,7 +60,7 @@ class Asker(Player):
 
 async def test_scripts_logs_causes_and_fixes_reach_later_briefs(tmp_path: Path) -> None:
     player = Asker()
-    outcome = await start(str(write_task(tmp_path / "task")), quick(tmp_path), reasoner=player)
+    outcome = await start_run(str(write_task(tmp_path / "task")), quick(tmp_path), reasoner=player)
     crash = player.diagnosed[-1].history[-1]
     assert (crash.verdict, crash.cause, crash.fix) == (
         "failed",
@@ -87,8 +87,8 @@ async def test_scripts_logs_causes_and_fixes_reach_later_briefs(tmp_path: Path) 
 
 
 def test_the_version_of_the_prompts_stands_in_the_run_of_a_model(tmp_path: Path) -> None:
-    from run.run import make_folder
+    from run.folder import make_run_folder
 
     for name, model, version in (("a", [], None), ("b", ["some-model"], prompt_hash())):
-        make_folder(tmp_path / name, "task", quick(tmp_path, model=model))
-        assert read_meta(tmp_path / name)["prompts"] == version
+        make_run_folder(tmp_path / name, "task", quick(tmp_path, model=model))
+        assert read_run_meta(tmp_path / name)["prompts"] == version

@@ -18,7 +18,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from report.html import write_report
-from session.session import start
+from session.session import start_run
 
 pytestmark = [
     pytest.mark.browser,
@@ -39,7 +39,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     settings = quick(place, traces=2, steps=4, max_repairs=0)
     outcome = asyncio.run(
-        start(str(write_task(place / "task")), settings, reasoner=Reader(scripts))
+        start_run(str(write_task(place / "task")), settings, reasoner=Reader(scripts))
     )
     return outcome.folder / "report.html"
 

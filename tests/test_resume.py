@@ -18,8 +18,8 @@ from longrun_kit import attempts, drive, driven, essence, run_twice, scripts
 from run.checkpoints.open import open_checkpoints, thread_id
 from run.checkpoints.sqlite import open_sqlite
 from run.rounds import last_round, read_rounds
-from run.run import RunError
-from session.session import resume, start
+from run.lock import RunError
+from session.session import resume_run, start_run
 
 
 def wait_for(folder: Path, kind: str, n: int) -> None:
@@ -73,12 +73,12 @@ def test_a_killed_agent_is_told_of_and_leaves_no_script_behind(tmp_path: Path) -
 
 async def test_every_round_is_kept_and_a_lost_checkpoint_file_costs_nothing(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
-    done = await start(str(task), quick(tmp_path, steps=3), reasoner=Player(scripts()))
+    done = await start_run(str(task), quick(tmp_path, steps=3), reasoner=Player(scripts()))
     assert [each.number for each in read_rounds(done.folder)] == [0, 1, 2, 3]
     before = attempts(done.folder)
     (done.folder / "checkpoints.sqlite").unlink()
     heard: list[dict[str, Any]] = []
-    again = await resume(done.folder, reasoner=Player(scripts()), listeners=[heard.append])
+    again = await resume_run(done.folder, reasoner=Player(scripts()), listeners=[heard.append])
     assert (again.reason, again.score) == (done.reason, done.score)
     assert (
         heard[0]["ev"] == "run_resumed"
@@ -88,20 +88,20 @@ async def test_every_round_is_kept_and_a_lost_checkpoint_file_costs_nothing(tmp_
 
 async def test_a_state_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
-    done = await start(str(task), quick(tmp_path, steps=1), reasoner=Player(scripts()))
+    done = await start_run(str(task), quick(tmp_path, steps=1), reasoner=Player(scripts()))
     from graph.build import build_graph
 
     async with open_checkpoints(done.folder) as saver:
         config = {"configurable": {"thread_id": thread_id(done.run)}}
         await build_graph(saver).aupdate_state(config, {"schema_version": 99}, as_node="merge")
     with pytest.raises(RunError, match="newer Gome"):
-        await resume(done.folder, reasoner=Player(scripts()))
+        await resume_run(done.folder, reasoner=Player(scripts()))
 
 
 async def test_a_moved_run_folder_goes_on_at_its_new_place(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
     player = Player(scripts())
-    done = await start(str(task), quick(tmp_path, steps=2), reasoner=player)
+    done = await start_run(str(task), quick(tmp_path, steps=2), reasoner=player)
     state = last_round(done.folder)
     assert state is not None and state.step == 2
     moved = tmp_path / "elsewhere" / done.folder.name
@@ -111,7 +111,7 @@ async def test_a_moved_run_folder_goes_on_at_its_new_place(tmp_path: Path) -> No
     (moved / "rounds.jsonl").write_text(
         "".join(lines[:2])
     )  # as if the last session had been cut after the first round
-    again = await resume(moved, reasoner=player)
+    again = await resume_run(moved, reasoner=player)
     assert again.folder == moved and again.reason == "budget: steps"
     assert set(attempts(moved)) == {"t0s0", "t0s1"} and run_twice(moved) == []
 
@@ -149,7 +149,7 @@ async def test_a_clock_that_goes_back_loses_nothing(
         patched.setattr(time, "time", lambda: real() + 86_400)
         patched.setattr(time, "time_ns", lambda: int((real() + 86_400) * 1e9))
         going = asyncio.create_task(
-            start(str(task), quick(tmp_path, steps=4), folder=tmp_path / "run", reasoner=player)
+            start_run(str(task), quick(tmp_path, steps=4), folder=tmp_path / "run", reasoner=player)
         )
         while len(events(tmp_path / "run", "attempt")) < 2:
             await asyncio.sleep(0.05)
@@ -157,7 +157,7 @@ async def test_a_clock_that_goes_back_loses_nothing(
         with pytest.raises(asyncio.CancelledError):
             await going
     ids._last_v6_timestamp = None  # the next session is a new process; left so, for the tests after this one live in today
-    again = await resume(tmp_path / "run", reasoner=player)
+    again = await resume_run(tmp_path / "run", reasoner=player)
     assert again.reason == "budget: steps" and len(attempts(tmp_path / "run")) == 4
     assert run_twice(tmp_path / "run") == []
     assert "the clock went back" in events(tmp_path / "run", "warning")[0]["message"]

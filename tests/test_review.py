@@ -12,7 +12,7 @@ from kit import HONEST, Player, events, quick, write_task
 from graph.state import Work
 from nodes.review import consequence
 from reasoner.protocol import ReasonerError, RepairBrief, Review, ReviewBrief, Solution, Usage
-from session.session import start
+from session.session import start_run
 
 FINDING = "`random.seed(1)` is set from the labels"
 
@@ -41,7 +41,7 @@ class Critic(Player):
 
 
 async def run(tmp_path: Path, critic: Critic, **changes: Any) -> list[dict[str, Any]]:
-    outcome = await start(
+    outcome = await start_run(
         str(write_task(tmp_path / "task")), quick(tmp_path, steps=1, **changes), reasoner=critic
     )
     return events(outcome.folder, "attempt") + events(outcome.folder, "reviewed")

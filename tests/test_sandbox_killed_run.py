@@ -18,7 +18,7 @@ import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from kit import HONEST, Player, quick
-from session.session import start, resume
+from session.session import start_run, resume_run
 CROWD = '''
 import os, signal, time
 for _ in range(200):
@@ -34,7 +34,7 @@ if (folder / "run.json").exists():
     asyncio.run(resume(folder, reasoner=player))
 else:
     settings = quick(Path({root!r}), traces=2, steps=1, slots=2, run_time_s=150, time_s=900)
-    asyncio.run(start({task!r}, settings, folder=folder, reasoner=player))
+    asyncio.run(start_run({task!r}, settings, folder=folder, reasoner=player))
 """
 
 

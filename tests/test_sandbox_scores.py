@@ -17,7 +17,7 @@ from kit import HONEST, Player, events, quick, write_task
 from ray_kit import cluster
 
 from sandbox.protocol import SandboxUnavailable
-from session.session import start
+from session.session import start_run
 
 ROOT = Path(__file__).parents[1]
 MEMORY_BYTES = 2 * 2**30
@@ -42,7 +42,7 @@ async def tiny(tmp_path: Path, kind: str, **more: Any) -> list[tuple[str, float]
         run_time_s=60,
         **more,
     )
-    outcome = await start(str(tmp_path / "task"), settings, reasoner=player)
+    outcome = await start_run(str(tmp_path / "task"), settings, reasoner=player)
     found = [(event["id"], event["score"]) for event in events(outcome.folder, "attempt")]
     tiers = {event["tier"] for event in events(outcome.folder, "execution_finished")}
     assert all(tier.startswith(kind) or kind == "local" for tier in tiers) and len(found) == 2
@@ -66,7 +66,7 @@ async def test_the_money_limit_covers_rented_sandboxes(
 ) -> None:
     write_task(tmp_path / "task")
     settings = quick(tmp_path, steps=5, sandbox="e2b", e2b_usd_per_hour=3600, max_usd=0.5)
-    outcome = await start(
+    outcome = await start_run(
         str(tmp_path / "task"), settings, reasoner=Player([HONEST.format(noise=0.3)] * 5)
     )
     assert outcome.reason == "budget: money" and outcome.submission is not None
@@ -80,7 +80,7 @@ async def test_a_sandbox_that_dies_mid_run_costs_time_but_no_attempt(
     write_task(tmp_path / "task")
     settings = quick(tmp_path, steps=1, sandbox="e2b", max_repairs=0)
     player = Player(["import time; time.sleep(2)\n" + HONEST.format(noise=0.3)])
-    going = asyncio.create_task(start(str(tmp_path / "task"), settings, reasoner=player))
+    going = asyncio.create_task(start_run(str(tmp_path / "task"), settings, reasoner=player))
     while not any(
         "inside" in " ".join(process.config["args"]) and "jobs" in " ".join(process.config["args"])
         for process in processes(environment)
@@ -113,7 +113,9 @@ async def test_a_sandbox_that_keeps_dying_pauses_the_run(
         environment.fault("POST /process.Process/Start", times=2, delay_s=0)  # it is furnished
         environment.fault("POST /process.Process/Start", times=1, status=500)  # and breaks
     with pytest.raises(SandboxUnavailable, match="3 times in a row"):
-        await start(str(tmp_path / "task"), settings, reasoner=Player([HONEST.format(noise=0.3)]))
+        await start_run(
+            str(tmp_path / "task"), settings, reasoner=Player([HONEST.format(noise=0.3)])
+        )
 
 
 @pytest.mark.slow

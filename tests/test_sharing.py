@@ -8,7 +8,7 @@ from kit import HONEST, Player, events, quick, write_task
 
 from memory.manage import ls
 from reasoner.protocol import Solution, UpdateBrief
-from session.session import start
+from session.session import start_run
 
 
 class Listener(Player):
@@ -27,7 +27,7 @@ async def test_a_trace_recalls_what_another_measured_before_they_ever_met(tmp_pa
     task = write_task(tmp_path / "task")
     memory = str(tmp_path / "memory")
     player = Listener([HONEST.format(noise=noise) for noise in (3, 1, 0.5, 0.3, 0.2)])
-    outcome = await start(
+    outcome = await start_run(
         str(task),
         quick(tmp_path, traces=2, steps=5, merge_every=5, memory=memory, time_s=600),
         reasoner=player,
@@ -50,7 +50,9 @@ async def test_a_trace_recalls_what_another_measured_before_they_ever_met(tmp_pa
 async def test_nothing_is_shared_where_sharing_and_memory_are_off(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
     player = Listener([HONEST.format(noise=noise) for noise in (3, 1, 0.5)])
-    await start(str(task), quick(tmp_path, traces=2, sharing=False, time_s=600), reasoner=player)
+    await start_run(
+        str(task), quick(tmp_path, traces=2, sharing=False, time_s=600), reasoner=player
+    )
     assert player.briefs and all(
         not (brief.others or brief.in_flight or brief.hints) for brief in player.briefs
     )

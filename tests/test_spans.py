@@ -13,9 +13,9 @@ import pytest
 from kit import FAULTS, HONEST, Player, events, quick, write_task
 from longrun_kit import scripts
 
-from run.run import RunError
-from run.telemetry import LOGGER, Once, Spans
-from session.session import start
+from run.lock import RunError
+from run.telemetry import LOGGER, FirstWarning, RunSpans
+from session.session import start_run
 
 
 class Receiver:
@@ -96,7 +96,7 @@ async def test_a_run_arrives_at_a_collector(
     )
     task = write_task(tmp_path / "task")
     player = Player([HONEST.format(noise=3), FAULTS["crash"], *scripts()[3:]])
-    done = await start(str(task), quick(tmp_path, steps=3, otel=True), reasoner=player)
+    done = await start_run(str(task), quick(tmp_path, steps=3, otel=True), reasoner=player)
     assert (
         receiver.headers[0][0] == "/v1/traces"
         and receiver.headers[0][1]["authorization"] == "Bearer secret-of-the-collector"
@@ -146,7 +146,7 @@ async def test_a_collector_that_is_not_there_costs_a_warning(
     receiver.close()
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
-    done = await start(
+    done = await start_run(
         str(write_task(tmp_path / "task")),
         quick(tmp_path, steps=1, otel=True),
         reasoner=Player(scripts()),
@@ -158,7 +158,7 @@ async def test_a_collector_that_is_not_there_costs_a_warning(
         if "OpenTelemetry" in event["message"]
     ]
     assert "goes on without its spans" in said and not any(
-        isinstance(each, Once) for each in LOGGER.handlers
+        isinstance(each, FirstWarning) for each in LOGGER.handlers
     )
 
 
@@ -169,7 +169,7 @@ async def test_without_the_packages_it_is_told_before_anything_is_spent(
         __import__("sys").modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None
     )
     with pytest.raises(RunError, match=r"pip install 'gome\[otel\]'"):
-        await start(
+        await start_run(
             str(write_task(tmp_path / "task")),
             quick(tmp_path, otel=True),
             folder=tmp_path / "run",
@@ -185,7 +185,7 @@ def test_spans_go_below_those_of_the_program_that_embeds_gome() -> None:
 
     memory, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(memory))
-    listener = Spans(provider, "r1")
+    listener = RunSpans(provider, "r1")
     with provider.get_tracer("app").start_as_current_span("request"):
         listener.on_event(
             {"ev": "run_started", "t": 1.0, "run": "r1", "settings": {"key": "secret"}}

@@ -16,9 +16,9 @@ from cli.app import app
 from cli.steer import answer_of, conversation
 from reasoner.protocol import DiagnoseBrief, Diagnosis, Hypothesis, Solution, UpdateBrief
 from run.hints import HintError, add_hint, hints_for
-from run.run import read_meta
+from run.folder import read_run_meta
 from run.steering import Answer, Budget, Choose, Proposal, Question
-from session.session import resume, start
+from session.session import resume_run, start_run
 
 
 class Listening(Player):
@@ -66,7 +66,7 @@ def asker(*answers: Answer | None) -> tuple[list[Question], Any]:
 
 async def test_an_unattended_run_never_waits(tmp_path: Path) -> None:
     asked, ask = asker()
-    done = await start(
+    done = await start_run(
         str(write_task(tmp_path / "task")), quick(tmp_path, steps=2), reasoner=Listening(), ask=ask
     )
     assert done.reason == "budget: steps" and asked == []
@@ -84,12 +84,12 @@ async def test_what_a_person_answers_is_done(tmp_path: Path) -> None:
         Answer(choose=[Choose(trace=0, statement="my own idea")]),
     )
     settings = quick(tmp_path, steps=4, steer="each")
-    done = await start(str(write_task(tmp_path / "task")), settings, reasoner=player, ask=ask)
+    done = await start_run(str(write_task(tmp_path / "task")), settings, reasoner=player, ask=ask)
     assert [question.round for question in asked] == [1, 2, 3, 4]
     assert [each.hypothesis for each in asked[1].proposals] == ["h1b"]  # h1a was run
     assert player.asked == ["idea a", "idea b, but on logs", "idea a", "my own idea"]
     assert player.said[-1] == ["the target is skewed"]
-    assert len(attempts(done.folder)) == 5 and read_meta(done.folder)["settings"]["steps"] == 5
+    assert len(attempts(done.folder)) == 5 and read_run_meta(done.folder)["settings"]["steps"] == 5
     assert attempts(done.folder)["t0s2"]["why"] == "chosen by a person"
 
 
@@ -97,7 +97,9 @@ async def test_what_a_person_answers_is_done(tmp_path: Path) -> None:
 async def test_dropping_a_trace_and_stopping(tmp_path: Path) -> None:
     asked, ask = asker(Answer(drop=[1], pin=[0]), Answer(stop=True))
     settings = quick(tmp_path, traces=2, steps=6, steer="each")
-    done = await start(str(write_task(tmp_path / "task")), settings, reasoner=Listening(), ask=ask)
+    done = await start_run(
+        str(write_task(tmp_path / "task")), settings, reasoner=Listening(), ask=ask
+    )
     assert sorted(attempts(done.folder)) == ["t0s0", "t0s1", "t1s0"]
     assert [row["trace"] for row in asked[1].standings] == [0] and asked[1].standings[0]["pinned"]
     assert done.reason == "stopped by you" and done.submission is not None
@@ -106,10 +108,10 @@ async def test_dropping_a_trace_and_stopping(tmp_path: Path) -> None:
 async def test_a_run_without_a_person_waits_resumable_and_repeats_nothing(tmp_path: Path) -> None:
     player = Listening()
     settings = quick(tmp_path, steps=2, steer="each")
-    waiting = await start(str(write_task(tmp_path / "task")), settings, reasoner=player)
+    waiting = await start_run(str(write_task(tmp_path / "task")), settings, reasoner=player)
     assert waiting.waiting and len(attempts(waiting.folder)) == 1
     asked, ask = asker(Answer())
-    done = await resume(waiting.folder, reasoner=player, ask=ask)
+    done = await resume_run(waiting.folder, reasoner=player, ask=ask)
     assert done.reason == "budget: steps" and len(
         events(done.folder, "execution_started")
     ) == 2 + bool(events(done.folder, "finalized")[0]["refit"])
@@ -121,7 +123,7 @@ async def test_stuck_asks_before_the_rescue(tmp_path: Path) -> None:
     player.scripts = [HONEST.format(noise=0.1)] + [HONEST.format(noise=9)] * 5
     asked, ask = asker()
     settings = quick(tmp_path, steps=4, steer="stuck", patience=3)
-    await start(str(write_task(tmp_path / "task")), settings, reasoner=player, ask=ask)
+    await start_run(str(write_task(tmp_path / "task")), settings, reasoner=player, ask=ask)
     assert [question.round for question in asked] == [3] and "gained nothing for 2 rounds" in asked[
         0
     ].why
@@ -253,7 +255,7 @@ async def test_a_hint_reaches_the_next_brief_of_a_running_run(tmp_path: Path) ->
         if event["ev"] == "attempt" and event["id"] == "t0s1":
             add_hint(tmp_path / "run", "prefer small models")
 
-    done = await start(
+    done = await start_run(
         str(write_task(tmp_path / "task")),
         quick(tmp_path, steps=3),
         folder=tmp_path / "run",
@@ -278,7 +280,7 @@ async def test_a_hypothesis_written_into_the_state_is_the_next_step(
     from run.checkpoints.open import open_checkpoints, thread_id
 
     player, (_, ask) = Listening(), asker(Answer(), None)
-    waiting = await start(
+    waiting = await start_run(
         str(write_task(tmp_path / "task")), quick(tmp_path, steer="each"), reasoner=player, ask=ask
     )
     assert waiting.reason == "waiting" and player.asked == ["idea a"]
@@ -286,6 +288,6 @@ async def test_a_hypothesis_written_into_the_state_is_the_next_step(
         graph, config = build_graph(saver), {"configurable": {"thread_id": thread_id(waiting.run)}}
         row = (await graph.aget_state(config)).values["traces"]["0"]
         await graph.aupdate_state(config, {"traces": {"0": row | {"told": told}}}, as_node="merge")
-    done = await resume(waiting.folder, reasoner=player, ask=lambda question: Answer())
+    done = await resume_run(waiting.folder, reasoner=player, ask=lambda question: Answer())
     assert done.reason == "budget: steps" and player.asked == ["idea a", said]
     assert [event["hypothesis"] for event in events(done.folder, "attempt")][1:] == ["idea a", said]

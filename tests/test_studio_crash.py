@@ -15,7 +15,7 @@ from longrun_kit import essence, orphans, run_twice
 from openai_server import Server as Endpoint
 from studio_kit import Server, by_place, up
 
-from session.session import start
+from session.session import start_run
 
 KILLS, PAUSE = 40, 1.0
 PLAN: dict[str, Any] = {"traces": 3, "steps": 6, "time_s": 7200, "run_time_s": 120, "memory": "off"}
@@ -87,7 +87,7 @@ async def test_forty_kills_of_the_server_change_nothing(tmp_path: Path) -> None:
     with Endpoint(by_place(PAUSE)) as endpoint, pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENAI_API_KEY", "none")
         context = PLAN | {"model": ["scripted"], "base_url": endpoint.url}
-        whole = await start(str(task), quick(tmp_path, **context), folder=tmp_path / "whole")
+        whole = await start_run(str(task), quick(tmp_path, **context), folder=tmp_path / "whole")
         server = Server(tmp_path / "place")
         try:
             while hits < KILLS:

@@ -13,11 +13,12 @@ from trust_kit import binary_frames, one_column, write_frames
 
 from graph.settings import Settings
 from run import budget
-from run.run import close_run, make_folder, open_run
+from run.registry import close_run, open_run
+from run.folder import make_run_folder
 from scoring import audit
 from scoring.acceptance import Judgement, Side, doubtful, judge
 from scoring.final_choice import Contender, chosen
-from session.session import start
+from session.session import start_run
 from task.grade.compare import paired
 from task.grade.metrics import get_metric
 
@@ -37,7 +38,7 @@ def grade(d: float, se: float = 1.0, **changes: Any) -> Any:
 def run_of(tmp_path: Path, **changes: Any) -> Any:
     """An open run whose setup needs no worker."""
     folder = tmp_path / "run"
-    make_folder(folder, "task", Settings.model_validate({"memory": "off"} | changes))
+    make_run_folder(folder, "task", Settings.model_validate({"memory": "off"} | changes))
     (folder / "setup.json").write_text(json.dumps({"prepared": prepared(tmp_path), "profile": {}}))
     return open_run(folder)
 
@@ -175,7 +176,7 @@ async def test_the_finale_prefers_a_steady_solution_and_asks_the_audit_between_l
 async def test_the_finale_runs_leading_scripts_under_seeds(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task", n=300)
     scripts = [one_column("x", noise=2.0), one_column("x", noise=0.1, noise_seed=7)]
-    outcome = await start(
+    outcome = await start_run(
         str(task), quick(tmp_path, steps=2, confirm=False), reasoner=Player(scripts)
     )
     final = events(outcome.folder, "finalized")[0]
@@ -196,7 +197,7 @@ async def test_a_change_in_doubt_is_run_again_under_another_seed(tmp_path: Path)
     """Pure noise, other seed: whatever the first difference says, doubt is settled by two seeds of each side."""
     task = write_task(tmp_path / "task", n=300)
     scripts = [one_column("x", noise=1.0, noise_seed=seed * 100) for seed in range(6)]
-    outcome = await start(str(task), quick(tmp_path, steps=6), reasoner=Player(scripts))
+    outcome = await start_run(str(task), quick(tmp_path, steps=6), reasoner=Player(scripts))
     settled = events(outcome.folder, "confirmed")
     for event in settled:
         attempt = next(
@@ -209,7 +210,7 @@ async def test_a_change_in_doubt_is_run_again_under_another_seed(tmp_path: Path)
 
 async def test_the_target_reached_ends_the_run_early(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
-    outcome = await start(
+    outcome = await start_run(
         str(task),
         quick(tmp_path, steps=5, target=0.8),
         reasoner=Player([HONEST.format(noise=0.01)] * 5),
@@ -220,7 +221,7 @@ async def test_the_target_reached_ends_the_run_early(tmp_path: Path) -> None:
 async def test_a_limit_of_executions_ends_the_run_with_a_valid_submission(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task")
     scripts = [HONEST.format(noise=noise) for noise in (3, 2, 1, 0.5, 0.1)]
-    outcome = await start(
+    outcome = await start_run(
         str(task), quick(tmp_path, steps=5, max_executions=3), reasoner=Player(scripts)
     )
     assert (
@@ -233,7 +234,7 @@ async def test_a_limit_of_executions_ends_the_run_with_a_valid_submission(tmp_pa
 
 async def test_out_of_time_keeps_the_best_submission(tmp_path: Path) -> None:
     task = write_frames(tmp_path / "task", *binary_frames(300, 60), metric="auc")
-    outcome = await start(
+    outcome = await start_run(
         str(task),
         quick(tmp_path, steps=5000, time_s=15),
         reasoner=Player([one_column("x", noise=2.0)] * 5000),

@@ -24,7 +24,7 @@ from report.events import load, read_events
 from report.html import write_report
 from report.live import screen
 from report.projection import fold_all
-from session.session import start
+from session.session import start_run
 
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 PLACE = Path("/tmp/gome")
@@ -52,7 +52,7 @@ async def solved() -> Path:
     settings = Settings(
         traces=2, steps=7, time_s=900, memory=str(PLACE / "memory"), runs_dir=str(PLACE / "runs")
     )
-    return (await start(str(PLACE / "modechoice"), settings)).folder
+    return (await start_run(str(PLACE / "modechoice"), settings)).folder
 
 
 def console(run: Path) -> str:

@@ -28,7 +28,7 @@ from reasoner.protocol import (
     UpdateBrief,
 )
 from run.artifacts import Artifacts
-from session.session import start
+from session.session import start_run
 
 EXAMPLE = "modechoice"
 RECORDED = Path(__file__).parents[1] / "evals" / "data" / "prompt_run.json"
@@ -103,7 +103,7 @@ async def record() -> dict[str, Any]:
             traces=2, steps=6, time_s=1800, memory=str(root / "memory"), runs_dir=str(root / "runs")
         )
         recorder = Recorder()
-        outcome = await start(str(root / EXAMPLE), settings, reasoner=recorder)
+        outcome = await start_run(str(root / EXAMPLE), settings, reasoner=recorder)
         setup = json.loads((outcome.folder / "setup.json").read_text().replace(str(root), "/run"))
         return {
             "setup": setup,

@@ -27,7 +27,8 @@ from reasoner.protocol import (
     ReviewBrief,
     UpdateBrief,
 )
-from run.run import Run, make_folder
+from run.run import Run
+from run.folder import make_run_folder
 from tools.prompt_record import EXAMPLE, recorded
 
 STEPS = (1, 50, 300)
@@ -52,7 +53,7 @@ async def measured(steps: tuple[int, ...]) -> dict[str, list[int]]:
 
 def long_run(root: Path) -> Run:
     """An open run with the recorded set-up and no attempt yet."""
-    make_folder(
+    make_run_folder(
         root / "run", EXAMPLE, Settings(steps=1000, traces=2, memory="off", runs_dir=str(root))
     )
     (root / "run" / "setup.json").write_text(json.dumps(recorded()["setup"]))

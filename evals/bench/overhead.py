@@ -30,7 +30,7 @@ from reasoner.protocol import (
     Solution,
     UpdateBrief,
 )
-from session.session import start
+from session.session import start_run
 
 SCRIPT = '''"""Random but reproducible predictions."""
 import csv, random
@@ -137,7 +137,7 @@ def main() -> None:
         began = time.perf_counter()
         clock.last = began
         outcome = asyncio.run(
-            start(f"{temporary}/task", settings, listeners=[clock.on_event], reasoner=Trivial())
+            start_run(f"{temporary}/task", settings, listeners=[clock.on_event], reasoner=Trivial())
         )
         wall = time.perf_counter() - began
         checkpoint = (outcome.folder / "checkpoints.sqlite").stat().st_size

@@ -18,7 +18,7 @@ from evals.bench.overhead import SCRIPT, Trivial
 from evals.harness.common import write
 from graph.settings import Settings
 from reasoner.protocol import DiagnoseBrief, Diagnosis, DraftBrief, Solution, UpdateBrief
-from session.session import start
+from session.session import start_run
 
 THINK_S, SCRIPT_S = 2.0, 4.0
 SLOW_SCRIPT = SCRIPT + f"\nimport time\ntime.sleep({SCRIPT_S})\n"
@@ -56,7 +56,7 @@ async def steps_per_minute(place: Path, traces: int, steps: int) -> float:
     settings = Settings(
         traces=traces, steps=steps, slots=traces, patience=steps, memory="off", confirm=False, ensemble=False, top_k=1, final_seeds=1
     )  # fmt: skip
-    await start(
+    await start_run(
         str(place / "task"),
         settings,
         folder=place / f"run-{traces}",

@@ -30,7 +30,7 @@ from evals.harness.common import write
 from evals.harness.provenance import provenance
 from evals.peers.endpoint import HYPOTHESIS, Endpoint
 from graph.settings import Settings
-from session.session import start
+from session.session import start_run
 
 MB, FIFTHS, LOOK = 2**20, 5, 20  # rounds between two looks at the disk
 KEPT = ("checkpoints.sqlite", "rounds.jsonl", "events.jsonl", "artifacts", "done")
@@ -91,7 +91,7 @@ class Meter:
     def rows(self) -> Iterator[tuple[str, list[float]]]:
         """Label and a value for every fifth."""
         ends = [len(self.sizes) * place // FIFTHS for place in range(FIFTHS + 1)]  # in looks
-        parts = [self.rounds[start * LOOK : end * LOOK] for start, end in pairwise(ends)]
+        parts = [self.rounds[start_run * LOOK : end * LOOK] for start_run, end in pairwise(ends)]
         yield "round, s", [statistics.median(one.wall_s for one in part) for part in parts]
         yield (
             "of it Gome, s",
@@ -116,8 +116,8 @@ class Meter:
         known = [dict.fromkeys(KEPT, 0), *self.sizes]
         for name in KEPT:
             grown = [
-                (known[end][name] - known[start][name]) / (end - start) / LOOK / 1024
-                for start, end in pairwise(ends)
+                (known[end][name] - known[start_run][name]) / (end - start_run) / LOOK / 1024
+                for start_run, end in pairwise(ends)
             ]
             yield f"{name}, KB a round", grown
 
@@ -214,7 +214,7 @@ def soak(options: argparse.Namespace, place: Path, url: str) -> Meter:
     meter = Meter(place / "run")
     reasoner = None if url else Trivial()
     asyncio.run(
-        start(
+        start_run(
             str(place / "task"),
             settings,
             folder=place / "run",

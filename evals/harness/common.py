@@ -12,8 +12,9 @@ from evals.harness.provenance import provenance
 from graph.settings import Settings
 from reasoner.protocol import Reasoner
 from run.artifacts import Artifacts
-from run.events import Listener, read
-from session.session import Outcome, start
+from run.events import Listener, read_events
+from session.session import Outcome
+from session.session import start_run
 from task.client import TaskWorker
 from task.types import Prepared
 
@@ -65,11 +66,11 @@ async def solve(
 ) -> Result:
     """Writes the example, solves it and scores first draft and final submission with the answers held back beside it."""
     await write(example, place)
-    outcome = await start(
+    outcome = await start_run(
         str(place), settings, folder=folder, listeners=listeners, reasoner=reasoner
     )
     attempts = [
-        event for event in read(outcome.folder / "events.jsonl") if event["ev"] == "attempt"
+        event for event in read_events(outcome.folder / "events.jsonl") if event["ev"] == "attempt"
     ]
     first = next((attempt for attempt in attempts if attempt["score"] is not None), None)
     draft, final, direction = await private_scores(place, outcome, first)

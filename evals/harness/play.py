@@ -23,8 +23,9 @@ from memory.protocol import Memory
 from nodes.profile import set_up
 from reasoner.protocol import Reasoner
 from run.artifacts import write_atomic
-from run.events import read
-from run.run import close_run, make_folder, open_run
+from run.events import read_events
+from run.registry import close_run, open_run
+from run.folder import make_run_folder
 from sandbox.protocol import Sandbox
 from task.client import TaskWorker
 
@@ -103,7 +104,7 @@ class Bench:
         """The prepared and profiled task."""
         folder = self.root / "templates" / name
         if not (folder / "setup.json").exists():
-            make_folder(folder, str(self.task(name)), self.settings)
+            make_run_folder(folder, str(self.task(name)), self.settings)
             run = open_run(folder)
             run.worker, run.sandbox = self.worker, self.sandbox
             write_atomic(folder / "setup.json", json.dumps(await set_up(run)))
@@ -142,7 +143,7 @@ async def play(
     setup = await bench.template(name)
     folder = bench.root / "runs" / run_name
     shutil.rmtree(folder, ignore_errors=True)
-    make_folder(folder, str(bench.task(name)), settings)
+    make_run_folder(folder, str(bench.task(name)), settings)
     write_atomic(folder / "setup.json", json.dumps(setup))
     run = open_run(folder)
     run.worker, run.sandbox = bench.worker, bench.sandbox
@@ -166,7 +167,7 @@ async def play(
 
 
 async def told(bench: Bench, name: str, folder: Path) -> dict[str, Any]:
-    events = list(read(folder / "events.jsonl"))
+    events = list(read_events(folder / "events.jsonl"))
     attempts = [event for event in events if event["ev"] == "attempt"]
     told = [event for event in events if event["ev"] == "calibration"]
     later = [attempt for attempt in attempts if attempt["parent"] is not None]

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from policies.protocol import Choice, View
 from policies.tree import tree
 from scoring.acceptance import Judgement, judge, one
-from task.types import Grade
+from task.types import GradeJson
 
 
 class Rules(NamedTuple):
@@ -38,7 +38,7 @@ def rules_of(name: str, q: float, seed: int) -> Rules:
 
 
 def by_verdict(q: float, seed: int) -> Callable[..., Judgement]:
-    def rule(grade: Grade, *, has_best: bool, **more: Any) -> Judgement:
+    def rule(grade: GradeJson, *, has_best: bool, **more: Any) -> Judgement:
         right = judge(grade, has_best=has_best, **more)
         if not has_best or not grade["ok"]:
             return right  # the first valid attempt, and what fails a gate, leave nothing to say
@@ -60,7 +60,7 @@ def by_verdict(q: float, seed: int) -> Callable[..., Judgement]:
     return rule
 
 
-def by_score(grade: Grade, *, has_best: bool, **more: Any) -> Judgement:
+def by_score(grade: GradeJson, *, has_best: bool, **more: Any) -> Judgement:
     others = [problem for problem in grade["problems"] if not problem["code"].startswith("leak_")]
     if others or grade["score"] is None:
         return judge(grade, has_best=has_best, **more)

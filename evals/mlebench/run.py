@@ -21,8 +21,9 @@ import yaml
 from graph.settings import Settings
 from report.console import make_listener
 from run.artifacts import write_atomic
-from run.run import new_folder
-from session.session import Outcome, start
+from run.folder import new_run_folder
+from session.session import Outcome
+from session.session import start_run
 from task.types import TaskError
 
 PLACES = {
@@ -84,14 +85,14 @@ def read(arguments: list[str]) -> tuple[Places, Settings]:
 
 async def compete(places: Places, settings: Settings) -> Outcome:
     """The run; every new best is handed over at once."""
-    folder = new_folder(settings, os.environ.get("COMPETITION_ID", places.data.name))
+    folder = new_run_folder(settings, os.environ.get("COMPETITION_ID", places.data.name))
 
     def on_event(event: dict[str, Any]) -> None:
         if event["ev"] in ("attempt", "merged", "finalized"):
             hand_over(folder, places)
 
     with make_listener("plain", run_dir=folder) as listener:
-        return await start(
+        return await start_run(
             str(places.data), settings, folder=folder, listeners=[listener.on_event, on_event]
         )
 

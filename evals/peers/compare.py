@@ -29,7 +29,7 @@ from evals.harness import suites
 from evals.harness.provenance import provenance
 from evals.peers.endpoint import Endpoint
 from evals.peers.scripts import FAULTS, script
-from run.events import read
+from run.events import read_events
 from task.client import TaskWorker
 
 TASKS = {
@@ -145,7 +145,7 @@ def gome(
         [sys.executable, "-m", "gome", *words, "--json"], place, env, limit_s
     )
     folder = next((place / "runs").iterdir(), None) if (place / "runs").exists() else None
-    happened = list(read(folder / "events.jsonl")) if folder else []
+    happened = list(read_events(folder / "events.jsonl")) if folder else []
     seconds = [event["seconds"] for event in happened if event["ev"] == "execution_finished"]
     best = folder / "best" / "submission.csv" if folder else None
     return Account(

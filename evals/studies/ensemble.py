@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from evals.harness.common import run_options, solve, write_page
 from graph.settings import Settings
 from run.artifacts import Artifacts
-from run.events import read
+from run.events import read_events
 from task.client import TaskWorker
 from task.types import Prepared
 
@@ -58,7 +58,7 @@ async def compare(example: str, seed: int, place: Path, options: argparse.Namesp
     )
     result = await solve(example, place / example, settings)
     folder = result.outcome.folder
-    attempts = [event for event in read(folder / "events.jsonl") if event["ev"] == "attempt"]
+    attempts = [event for event in read_events(folder / "events.jsonl") if event["ev"] == "attempt"]
     ensembles = [
         attempt
         for attempt in attempts

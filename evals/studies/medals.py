@@ -30,7 +30,7 @@ from reasoner.expert.facts import facts_of
 from reasoner.expert.render import describe, render
 from reasoner.expert.spec import canonical
 from reasoner.protocol import DraftBrief, Solution
-from run.events import read
+from run.events import read_events
 
 DATA = Path(__file__).parents[1] / "data" / "field.json"
 N_TEAMS, MAX_EDITS, SEED = 100, 6, 0
@@ -76,7 +76,7 @@ async def pool_of(bench: Bench, name: str, n: int) -> list[Entry]:
     folder = bench.root / "runs" / run
     attempts = [
         event
-        for event in read(folder / "events.jsonl")
+        for event in read_events(folder / "events.jsonl")
         if event["ev"] == "attempt" and event["score"] is not None
     ]
     found = [

@@ -13,7 +13,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from graph.settings import without_password
 from run.checkpoints.sqlite import open_sqlite
-from run.run import RunError
+from run.lock import RunError
 
 Saver = BaseCheckpointSaver[Any]
 
@@ -36,7 +36,7 @@ def thread_id(run: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"gome:{run}"))
 
 
-def check_url(url: str) -> str:
+def check_checkpoint_url(url: str) -> str:
     """Raises RunError for anything but a Postgres address."""
     if url and urlsplit(url).scheme not in ("postgresql", "postgres"):
         raise RunError(

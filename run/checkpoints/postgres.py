@@ -11,7 +11,7 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMet
 
 from graph.settings import without_password
 from run.checkpoints.sqlite import EVERY, strict
-from run.run import RunError
+from run.lock import RunError
 
 
 @asynccontextmanager

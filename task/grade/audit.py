@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from task.grade import compare
 from task.grade.predictions import Refused, Truth, earlier, problem
-from task.types import Paired, Problem, Reference, Score
+from task.types import PairedJson, ProblemJson, Reference, ScoreJson
 
 Array = NDArray[Any]
 LEAK_Z = 3.0  # out-of-fold better than the audit rows by this many standard errors
@@ -19,17 +19,17 @@ LEAK_SHARE = 0.1  # and by this share of the audit's score (of AUC's distance to
 class Audit(TypedDict):
     """The audit's part of a grade."""
 
-    audit: Score | None
+    audit: ScoreJson | None
     audit_gap_z: float | None
-    audit_leak: Problem | None
-    audit_paired: dict[str, Paired]
+    audit_leak: ProblemJson | None
+    audit_paired: dict[str, PairedJson]
 
 
 NOTHING = Audit(audit=None, audit_gap_z=None, audit_leak=None, audit_paired={})
 
 
 def of(
-    known: Truth, test: Array, score: Score, references: dict[str, Reference], seed: int
+    known: Truth, test: Array, score: ScoreJson, references: dict[str, Reference], seed: int
 ) -> Audit:
     """How the audit rows see these predictions."""
     if known.audit.empty:
@@ -45,7 +45,7 @@ def of(
     noise = float(np.hypot(se, score["se"]))
     z = gap / noise if noise > 0 else 0.0
     return Audit(
-        audit=Score(value=value, se=se, folds=[], n=len(y)),
+        audit=ScoreJson(value=value, se=se, folds=[], n=len(y)),
         audit_gap_z=z,
         audit_leak=leak(known, gap, z, value),
         audit_paired={
@@ -56,7 +56,7 @@ def of(
     )
 
 
-def leak(known: Truth, gap: float, z: float, value: float) -> Problem | None:
+def leak(known: Truth, gap: float, z: float, value: float) -> ProblemJson | None:
     material = gap > LEAK_SHARE * abs(value) or (
         known.metric.name == "auc" and gap > LEAK_SHARE * max(1 - value, 0.05)
     )
@@ -69,7 +69,7 @@ def leak(known: Truth, gap: float, z: float, value: float) -> Problem | None:
     )
 
 
-def paired(known: Truth, y: Array, p: Array, reference: Reference, seed: int) -> Paired | None:
+def paired(known: Truth, y: Array, p: Array, reference: Reference, seed: int) -> PairedJson | None:
     """The difference to a reference on the audit rows."""
     if "submission" not in reference:
         return None

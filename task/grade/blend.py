@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from task.grade.metrics import Metric
 from task.grade.predictions import Refused, Truth, read_predictions, truth_of
-from task.types import Blend, Prepared, TaskError
+from task.types import BlendJson, Prepared, TaskError
 
 Array = NDArray[Any]
 Method = Literal["mean", "rank", "ordinal", "vote"]
@@ -27,7 +27,7 @@ SELECTION_ROWS = (
 )
 
 
-def blend(prepared: Prepared, members: dict[str, dict[str, str]], out: str) -> Blend:
+def blend(prepared: Prepared, members: dict[str, dict[str, str]], out: str) -> BlendJson:
     """Chooses weights for `members` (id -> paths of its oof.csv and submission.csv), writes the blend's files into `out`.
 
     Raises TaskError where the metric cannot be blended or fewer than two members can be read.
@@ -53,7 +53,7 @@ def blend(prepared: Prepared, members: dict[str, dict[str, str]], out: str) -> B
         finish(weighted(test, weights), classes, how),
         how,
     )
-    return Blend(
+    return BlendJson(
         weights=weights,
         method=how,
         classes=known.labels if how in ("ordinal", "vote") else [],

@@ -11,7 +11,7 @@ from scipy import stats
 
 from task.grade.metrics import Metric
 from task.grade.predictions import Truth
-from task.types import Paired, Score
+from task.types import PairedJson, ScoreJson
 
 Array = NDArray[Any]
 N_BOOTSTRAP = 200
@@ -19,7 +19,7 @@ BOOTSTRAP_CELLS = 4_000_000  # replicates x rows of the fast path
 N_SLOW = 40  # replicates of metrics without a fast path
 
 
-def score_of(known: Truth, p: Array) -> Score:
+def score_of(known: Truth, p: Array) -> ScoreJson:
     """Metric over all validated rows, per fold, and the standard error over folds."""
     y, fold = known.y, known.validated["fold"].to_numpy()
     folds = []
@@ -30,7 +30,7 @@ def score_of(known: Truth, p: Array) -> Score:
         except ValueError:  # a fold with one class only
             continue
     spread = float(np.std(folds, ddof=1) / np.sqrt(len(folds))) if len(folds) > 1 else 0.0
-    return Score(
+    return ScoreJson(
         value=known.metric.score(y, p), se=spread, folds=[float(value) for value in folds], n=len(y)
     )
 
@@ -42,7 +42,7 @@ def paired(
     old: Sequence[Array],
     clusters: Array | None,
     seed: int,
-) -> Paired:
+) -> PairedJson:
     """Improvement of `new` over `old` on the same rows; positive = better. Rows of one group count as one.
 
     Each side is one or more sets of predictions of the same pipeline under several seeds; their mean difference is judged.
@@ -71,9 +71,9 @@ def seed_error(metric: Metric, y: Array, new: Sequence[Array], old: Sequence[Arr
     return float(np.sqrt(variance / 2))
 
 
-def finish(d: float, se: float, method: Any, n: int) -> Paired:
+def finish(d: float, se: float, method: Any, n: int) -> PairedJson:
     p = float(stats.norm.cdf(d / se)) if se > 0 else (1.0 if d > 0 else 0.0 if d < 0 else 0.5)
-    return Paired(d=float(d), se=float(se), p_improved=p, method=method, n=n)
+    return PairedJson(d=float(d), se=float(se), p_improved=p, method=method, n=n)
 
 
 def row_error(

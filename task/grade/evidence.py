@@ -14,7 +14,7 @@ from scipy import stats
 
 from task.data import segments
 from task.grade.predictions import Truth
-from task.types import Score
+from task.types import ScoreJson
 
 Array = NDArray[Any]
 MAX_EVIDENCE_BYTES = 256 * 1024
@@ -106,7 +106,7 @@ def warnings_in(output: str) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: -item[1])[:10])
 
 
-def of_predictions(known: Truth, oof: Array, test: Array, score: Score) -> dict[str, Any]:
+def of_predictions(known: Truth, oof: Array, test: Array, score: ScoreJson) -> dict[str, Any]:
     """Everything that follows from predictions and labels, so that any script from any model yields it."""
     split, metric = known.prepared.task.split, known.metric
     found: dict[str, Any] = {

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from task.grade import audit, compare, evidence
 from task.grade.leaks import leaks
 from task.grade.predictions import Refused, Truth, earlier, problem, read_predictions, truth_of
-from task.types import AS_GOOD, Grade, Paired, Prepared, Problem, Reference
+from task.types import AS_GOOD, GradeJson, PairedJson, Prepared, ProblemJson, Reference
 
 Array = NDArray[Any]
 
@@ -25,7 +25,7 @@ def grade(
     *,
     seed: int = 0,
     every_gate: bool = False,
-) -> Grade:
+) -> GradeJson:
     """`files`: name -> path of what the script left; `references`: name -> files of earlier attempts to compare with.
 
     The leak gates fit models, so they are asked only of an attempt that may take a reference's place, or with `every_gate`.
@@ -56,7 +56,7 @@ def grade(
         }
     if problems:
         found["problems"] = problems
-    return Grade(
+    return GradeJson(
         ok=not problems,
         problems=problems,
         score=score,
@@ -66,13 +66,13 @@ def grade(
     )
 
 
-def against(known: Truth, new: list[Array], old: list[Array], seed: int) -> Paired:
+def against(known: Truth, new: list[Array], old: list[Array], seed: int) -> PairedJson:
     return compare.paired(known.metric, known.y, new, old, known.clusters, seed)
 
 
 def compare_files(
     prepared: Prepared, new: list[str], old: list[str], *, seed: int = 0
-) -> Paired | None:
+) -> PairedJson | None:
     """The paired difference between oof files of two pipelines, each under one or more seeds; None where one cannot be read."""
     known = truth_of(prepared)
     try:
@@ -86,9 +86,9 @@ def compare_files(
         return None
 
 
-def refused(problems: list[Problem], found: dict[str, Any]) -> Grade:
+def refused(problems: list[ProblemJson], found: dict[str, Any]) -> GradeJson:
     found = found | {"problems": problems}
-    return Grade(
+    return GradeJson(
         ok=False,
         problems=problems,
         score=None,
@@ -98,7 +98,7 @@ def refused(problems: list[Problem], found: dict[str, Any]) -> Grade:
     )
 
 
-def failed(account: dict[str, Any]) -> Problem | None:
+def failed(account: dict[str, Any]) -> ProblemJson | None:
     """Why the execution itself gave nothing to grade."""
     end, code = account.get("end", "exit"), account.get("exit_code", 0)
     limits = {
@@ -177,7 +177,7 @@ def dead_in_test(known: Truth, column: str) -> bool:
     return column not in frame or frame[column].nunique() <= 1
 
 
-def check_submission(prepared: Prepared, path: str) -> list[Problem]:
+def check_submission(prepared: Prepared, path: str) -> list[ProblemJson]:
     """Problems of a submission for `prepared`'s own test rows; empty when it is valid."""
     known = truth_of(prepared)
     sample = pd.read_csv(Path(prepared.public) / "sample_submission.csv", usecols=[0])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from task.grade import plain_model as plain
 from task.grade.predictions import Truth, problem
 from task.grade.suspects import Suspect, power, suspects
-from task.types import Problem
+from task.types import ProblemJson
 
 Array = NDArray[Any]
 FOLLOWS_Z, FOLLOWS = (
@@ -32,7 +32,7 @@ TWINS_Z, TWINS = (
 )  # twins are predicted better than other rows by this much more than honest models do
 
 
-def leaks(known: Truth, oof: Array) -> list[Problem]:
+def leaks(known: Truth, oof: Array) -> list[ProblemJson]:
     """The first leak that the predictions show, or nothing."""
     if (
         known.metric.needs == "ranking"
@@ -50,7 +50,7 @@ def leaks(known: Truth, oof: Array) -> list[Problem]:
     return []
 
 
-def from_suspects(known: Truth, signal: Array) -> Iterator[Problem]:
+def from_suspects(known: Truth, signal: Array) -> Iterator[ProblemJson]:
     """Predictions that rest on a column or id which gives the label away."""
     for suspect in suspects(known):
         if reaches(known, signal, suspect) or follows(known, signal, suspect):
@@ -110,7 +110,7 @@ def correlation(one: Array, two: Array) -> float:
 # twins
 
 
-def from_twins(known: Truth, signal: Array) -> Iterator[Problem]:
+def from_twins(known: Truth, signal: Array) -> Iterator[ProblemJson]:
     """Rows that repeat others are predicted far better than the rest: their copies were seen in training."""
     twins = known.twins
     if twins is None or not 20 <= twins.sum() <= len(twins) - 20:
@@ -145,7 +145,7 @@ def advantage(loss: Array, twins: Array) -> float:
 # peers
 
 
-def from_peers(known: Truth, signal: Array) -> Iterator[Problem]:
+def from_peers(known: Truth, signal: Array) -> Iterator[ProblemJson]:
     """Predictions that vary with the labels of other rows of the same fold and level: an encoding that saw the validated fold."""
     names = encodable(known)
     if not names:

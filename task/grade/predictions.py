@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from task.data.prepare import plain
 from task.data.segments import Partition, partitions
 from task.grade.metrics import Metric, get_metric
-from task.types import Prepared, Problem
+from task.types import Prepared, ProblemJson
 
 Array = NDArray[Any]
 MAX_BYTES_PER_ROW = 20_000
@@ -137,11 +137,11 @@ def truth_of(prepared: Prepared) -> Truth:
     return truth(prepared.private, prepared.model_dump_json())
 
 
-def problem(code: str, message: str, about: str = "") -> Problem:
+def problem(code: str, message: str, about: str = "") -> ProblemJson:
     return (
-        Problem(code=code, message=message, about=about)
+        ProblemJson(code=code, message=message, about=about)
         if about
-        else Problem(code=code, message=message)
+        else ProblemJson(code=code, message=message)
     )
 
 

@@ -1,0 +1,57 @@
+"""What is found out once about a task: prepared data, profile, and what scripts can import and use."""
+
+from __future__ import annotations
+
+from briefs.brief import script_cpus
+from reasoner.protocol import TaskBrief
+from run.run import Run
+from run.setup import Setup
+from task.types import Prepared
+
+
+async def set_up_run(run: Run) -> Setup:
+    """Prepare and profile the run's task, and look at the sandbox."""
+    settings = run.settings
+    task = await run.worker.load_task(run.task_path)
+    prepared = await run.worker.prepare(
+        task,
+        str(run.folder / "public"),
+        str(run.folder / "private"),
+        seed=settings.seed,
+        audit=settings.audit,
+        n_folds=settings.n_folds,
+    )
+    profile = await run.worker.profile(prepared)
+    host = await run.sandbox.probe()
+    return Setup(
+        root=str(run.folder),
+        prepared=prepared,
+        profile=profile,
+        preview=await run.worker.preview(prepared),
+        brief=_task_brief(prepared, profile.get("prediction", "")),
+        packages=host.packages,
+        cpus=script_cpus(run, host),
+        gpus=host.gpus,
+        tier=run.sandbox.tier,
+        enforced=host.enforced,
+        notice=host.notice,
+    )
+
+
+def _task_brief(prepared: Prepared, prediction: str) -> TaskBrief:
+    task = prepared.task
+    return TaskBrief(
+        name=task.name,
+        description=task.description,
+        kind=task.kind,
+        metric=task.metric,
+        direction=task.direction,
+        id=prepared.id,
+        target=task.target,
+        columns=prepared.columns,
+        prediction=prediction,
+        split=task.split.model_dump(),
+        inputs=sorted(prepared.inputs),
+        n_train=prepared.n_train,
+        n_test=prepared.n_test,
+    )

@@ -1,0 +1,188 @@
+"""The attempt: one executed solution with everything that is known about it.
+
+Frozen, and stored as JSON under its hash. What other parts need of it (an event, a fact for a brief, a
+history entry, a memory record) is made from it by a constructor where that part lives.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field
+
+from graph.state import Best, Json, Mode, StateModel, Trace, Verdict, Work
+from reasoner.protocol import Hypothesis, Usage
+from run.artifacts import Artifacts
+from sandbox.protocol import End
+from task.types import Grade, Problem
+
+OOF, SUBMISSION = "oof.csv", "submission.csv"
+
+
+class Member(StateModel):
+    """One member of an ensemble: its weight, and the artifact of its script."""
+
+    weight: float
+    script: str
+
+
+class ExecutionRecord(StateModel):
+    """An execution as it is stored: the sandbox's account, with log and files as artifacts.
+
+    An ensemble needs no sandbox; its record names its members and their total seconds instead.
+    """
+
+    end: End = "exit"
+    exit_code: int | None = None
+    signal: int | None = None
+    wall_s: float = 0.0
+    cpu_s: float | None = None
+    peak_bytes: int | None = None
+    output_dropped_bytes: int = 0
+    refused: dict[str, str] = Field({}, description="file -> why it was not collected")
+    tier: str = "harness"
+    enforced: list[str] = []
+    where: str = ""
+    gpu_ids: list[str] = []
+    usd: float = 0
+    log: str | None = Field(None, description="artifact: bounded output")
+    files: dict[str, str] = Field({}, description="name -> artifact")
+    members: dict[str, Member] = Field({}, description="of an ensemble, by attempt id")
+    member_s: float | None = Field(None, description="of an ensemble: its members' seconds")
+    script: str | None = Field(None, description="of an ensemble: artifact, its driver")
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the script ended by itself with exit code 0."""
+        return self.end == "exit" and self.exit_code == 0
+
+
+class Attempt(StateModel):
+    """One executed solution."""
+
+    # identity
+    ref: str = Field("", exclude=True, description="artifact: the hash of this very record")
+    id: str
+    trace: int
+    step: int
+    prev: str | None = Field(None, description="artifact: the trace's attempt before this one")
+    base: str | None = Field(None, description="artifact: the attempt whose script was changed")
+    parent: str | None = Field(None, description="id of that attempt")
+    kind: str = Field(description="draft | update | repair | ensemble")
+    mode: Mode
+    why: str = Field("", description="reason for the mode")
+    from_best: bool = Field(True, description="the trace's best was what was changed")
+    took: list[str] = Field([], description="hypotheses that a crossover was asked to take over")
+    # hypothesis
+    summary: str = ""
+    hypothesis: Hypothesis | None = None
+    diagnosis: str | None = Field(None, description="artifact")
+    repairs: int = 0
+    cause: str = Field("", description="of its last failure, as a repair saw it")
+    fix: str = ""
+    # execution
+    script: str | None = Field(None, description="artifact")
+    execution: str | None = Field(None, description="artifact")
+    log: str | None = Field(None, description="artifact")
+    oof: str | None = Field(None, description="artifact: out-of-fold predictions")
+    submission: str | None = Field(None, description="artifact: predictions of the test rows")
+    members: dict[str, Member] = Field({}, description="of an ensemble, by attempt id")
+    seconds: float = 0.0
+    # score
+    grade: str | None = Field(None, description="artifact")
+    evidence: str | None = Field(None, description="artifact")
+    score: float | None = None
+    score_se: float | None = None
+    folds: list[float] = []
+    gain: float | None = Field(
+        None, description="paired difference with the trace's best; + better"
+    )
+    gain_se: float | None = None
+    # verdict
+    verdict: Verdict
+    replaces: bool = Field(False, description="became the trace's best")
+    validity: bool = Field(False, description="removed a flaw of the data")
+    reasons: list[str] = []
+    codes: list[str] = Field([], description="the reasons, machine-readable")
+    problems: list[Problem] = []
+    # usage
+    usage: Usage = Usage()
+
+    @property
+    def statement(self) -> str:
+        """The hypothesis in words, or what the script is."""
+        return self.hypothesis.statement if self.hypothesis else self.summary
+
+
+def make_attempt(
+    trace: Trace, work: Work, execution: ExecutionRecord, grade: Grade | None, evidence: str | None
+) -> Attempt:
+    """Assemble everything that is known of an attempt once it is judged. `evidence`: artifact."""
+    score = grade.score if grade else None
+    paired = grade.paired.get("best") if grade else None
+    answered = not work.error
+    return Attempt(
+        id=work.attempt,
+        trace=trace.trace,
+        step=trace.step,
+        prev=trace.head,
+        base=work.base,
+        parent=work.parent,
+        kind="repair" if work.repairs and answered else work.kind,
+        mode=work.mode,
+        why=work.why,
+        from_best=trace.best is not None and trace.best.ref == work.base,
+        summary=work.summary,
+        hypothesis=work.hypothesis,
+        diagnosis=work.diagnosis,
+        repairs=work.repairs,
+        cause=work.cause,
+        fix=work.fix,
+        script=work.script,
+        execution=work.execution,
+        log=execution.log,
+        oof=execution.files.get(OOF),
+        submission=execution.files.get(SUBMISSION),
+        members=execution.members,
+        seconds=round(execution.wall_s, 3),
+        grade=work.grade,
+        evidence=evidence,
+        score=score.value if score else None,
+        score_se=score.se if score else None,
+        folds=score.folds if score else [],
+        gain=paired.d if paired else None,
+        gain_se=paired.se if paired else None,
+        verdict=work.verdict if answered else "failed",
+        replaces=work.replaces and answered,
+        validity=work.validity and answered,
+        reasons=work.reasons if answered else [work.error],
+        codes=work.codes if answered else ["unanswered"],
+        problems=grade.problems if grade else [],
+        usage=work.usage,
+    )
+
+
+def best_from(attempt: Attempt) -> Best:
+    """Return a scored attempt as the best of its trace."""
+    assert attempt.script is not None and attempt.score is not None, "only scored attempts are best"
+    return Best(
+        attempt=attempt.id,
+        trace=attempt.trace,
+        ref=attempt.ref,
+        script=attempt.script,
+        score=attempt.score,
+        se=attempt.score_se or 0.0,
+    )
+
+
+def store_attempt(artifacts: Artifacts, attempt: Attempt) -> Attempt:
+    """Store the record; return it with its hash."""
+    return attempt.evolve(ref=artifacts.put_json(attempt.dump()))
+
+
+@lru_cache(maxsize=512)
+def load_attempt(root: Path, ref: str) -> Attempt:
+    """Return the attempt stored under this hash in the artifact store at `root`."""
+    value: Json = Artifacts(root).get_json(ref)
+    return Attempt.model_validate({**value, "ref": ref})

@@ -1,0 +1,130 @@
+"""The run folder and run.json: what is fixed when a run begins."""
+
+from __future__ import annotations
+
+import json
+import platform
+import secrets
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from graph.settings import Settings
+from graph.state import Json
+from reasoner.chat.endpoint.address import public_url
+from run.artifacts import write_atomic
+from run.lock import RunError
+from task.types import TaskError
+
+FOLDERS = ("artifacts", "public", "private", "work", "best")
+RECORDED_PACKAGES = (
+    "gome",
+    "langgraph",
+    "langchain-core",
+    "langchain-openai",
+    "chromadb",
+    "scikit-learn",
+    "lightgbm",
+    "pandas",
+    "numpy",
+)
+
+
+def new_run_folder(settings: Settings, task: str) -> Path:
+    """Return a fresh path for a run: time, task name, four random hex digits."""
+    name = "".join(c if c.isalnum() else "-" for c in Path(task).resolve().name)[:40] or "task"
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    runs_dir = Path(settings.runs_dir).expanduser().resolve()
+    return runs_dir / f"{stamp}-{name}-{secrets.token_hex(2)}"
+
+
+def make_run_folder(folder: Path, task: str, settings: Settings) -> None:
+    """Write run.json and create the folders of a new run; leave an existing run as it is.
+
+    Raises:
+        TaskError: the folder cannot be written.
+    """
+    if (folder / "run.json").exists():
+        return
+    settings = settings.model_copy(update={"base_url": public_url(settings.base_url)})
+    meta = {
+        "schema": 1,
+        "run": folder.name,
+        "task": str(Path(task).expanduser().resolve()),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "settings": settings.model_dump(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": package_versions(),
+        "prompts": prompts_version(settings),
+        "argv": sys.argv[:1],
+    }
+    try:
+        for name in FOLDERS:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / "private").chmod(0o700)
+        write_run_meta(folder, meta)
+    except OSError as error:
+        raise TaskError(
+            f"{folder}: the run folder cannot be written ({error.strerror}); "
+            "choose another place with --runs-dir"
+        ) from error
+
+
+def prompts_version(settings: Settings) -> str | None:
+    """Return the hash of the prompts that a model is asked with; None for the expert."""
+    if not settings.model:
+        return None
+    from reasoner.chat.prompt.render import prompt_hash
+
+    return prompt_hash()
+
+
+def package_versions() -> dict[str, str]:
+    """Return the installed versions of the packages that a result depends on."""
+    versions = {}
+    for name in RECORDED_PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def read_run_meta(folder: Path) -> Json:
+    """Read run.json.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    try:
+        meta: Json = json.loads((folder / "run.json").read_text())
+    except OSError as error:
+        raise RunError(
+            f"{folder} is not a run folder (no run.json); `gome ls` lists the runs"
+        ) from error
+    except ValueError as error:
+        raise RunError(
+            f"{folder}/run.json is damaged ({error}); the run cannot be resumed"
+        ) from error
+    return meta
+
+
+def write_run_meta(folder: Path, meta: Json) -> None:
+    """Write run.json atomically."""
+    write_atomic(folder / "run.json", json.dumps(meta, indent=2))
+
+
+def reroot_paths(value: Any, moved: dict[str, str]) -> Any:
+    """Return the same JSON with every path below an old folder put below the new one."""
+    if isinstance(value, dict):
+        return {key: reroot_paths(each, moved) for key, each in value.items()}
+    if isinstance(value, list):
+        return [reroot_paths(each, moved) for each in value]
+    if isinstance(value, str):
+        for old, new in moved.items():
+            if value == old or value.startswith(old + "/"):
+                return new + value[len(old) :]
+    return value

@@ -1,0 +1,76 @@
+"""The services of a run, made from its settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from graph.settings import Settings
+from graph.state import Json
+from memory.protocol import Memory
+from reasoner.protocol import Reasoner
+from sandbox.protocol import Sandbox
+
+
+def count_slots(settings: Settings) -> int:
+    """Return how many scripts run at once; this machine's cores bound only what runs on it."""
+    here = os.cpu_count() or 1 if settings.sandbox == "local" else settings.traces
+    return settings.slots or max(1, min(settings.traces, here))
+
+
+def sandbox_for(settings: Settings, folder: Path) -> Sandbox:
+    """Return the sandbox that the settings name."""
+    from sandbox.factory import make_sandbox
+
+    return make_sandbox(
+        settings.sandbox,
+        isolation=settings.isolation,
+        network=settings.network,
+        gpus=settings.gpus,
+        warm=settings.warm_start,
+        run_dir=folder,
+        e2b_template=settings.e2b_template,
+        e2b_usd_per_hour=settings.e2b_usd_per_hour,
+        e2b_life_s=settings.e2b_life_s,
+        ray_address=settings.ray_address,
+    )
+
+
+def reasoner_for(settings: Settings, warn: Callable[[str], None]) -> Reasoner:
+    """Return the chat reasoner where a model is set, else the expert."""
+    if not settings.model:
+        from reasoner.expert.engine import Expert
+
+        return Expert(seed=settings.seed)
+    from reasoner.chat.endpoint.options import Options
+    from reasoner.chat.engine import make
+
+    return make(
+        Options.model_validate(settings.model_dump(include=set(Options.model_fields))), warn
+    )
+
+
+def memory_for(settings: Settings, run: str, warn: Callable[[str], None]) -> Memory:
+    """Open the success memory that the settings name."""
+    from memory.open import open_memory
+
+    return open_memory(
+        settings.memory,
+        run=run,
+        embedding=settings.embedding,
+        ranking=settings.ranking,
+        evaluation=settings.evaluation,
+        on_warning=warn,
+    )
+
+
+def stream_event(event: Json) -> None:
+    """Send an event into the graph's `custom` stream, for Studio and for programs that embed it."""
+    from langgraph.config import get_stream_writer
+
+    try:
+        writer = get_stream_writer()
+    except (RuntimeError, KeyError):  # outside a node: a warning from a thread, or the session
+        return
+    writer(event)

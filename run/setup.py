@@ -1,0 +1,55 @@
+"""setup.json: what the profile node found out once, before the first step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from reasoner.protocol import TaskBrief
+from run.artifacts import write_atomic
+from run.folder import reroot_paths
+from run.lock import RunError
+from task.types import Prepared
+
+
+class Setup(BaseModel):
+    """The prepared task, its profile, and what scripts can import and use."""
+
+    model_config = ConfigDict(frozen=True)
+    root: str | None = None  # the run folder when it was written
+    prepared: Prepared
+    profile: dict[str, Any]  # task.types.PROFILE
+    preview: str = ""
+    brief: TaskBrief
+    packages: dict[str, str]
+    cpus: int
+    gpus: list[str] = []
+    tier: str
+    enforced: list[str] = []
+    notice: str | None = None
+
+
+def read_setup(folder: Path) -> Setup:
+    """Read setup.json; paths follow a run folder that was moved.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    path = folder / "setup.json"
+    try:
+        value = json.loads(path.read_text())
+        root = value.get("root")
+        if root not in (None, str(folder)):
+            value = reroot_paths(value, {root: str(folder)})
+        return Setup.model_validate(value)
+    except (OSError, ValueError, ValidationError, AttributeError) as error:
+        first = str(error).splitlines()[0]
+        raise RunError(f"{path} cannot be read ({first}); start a new run") from error
+
+
+def write_setup(folder: Path, setup: Setup) -> None:
+    """Write setup.json atomically."""
+    write_atomic(folder / "setup.json", json.dumps(setup.model_dump(mode="json")))
