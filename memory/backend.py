@@ -1,4 +1,4 @@
-"""Where records lie: a folder (journal as truth, Chroma as its index) or a Chroma server."""
+"""Where records are stored: a folder (journal as truth, Chroma as its index) or a Chroma server."""
 
 from __future__ import annotations
 
@@ -6,209 +6,256 @@ import json
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
-from memory.embed import Embedding, Vectors, fingerprint
-from memory.index import Chroma, Index, IndexMixed, IndexOwned, IndexUnavailable, Near, Scan
-from memory.journal import START, Cursor, Journal
+from memory.chroma import (
+    ChromaIndex,
+    IndexMixedError,
+    IndexOwnedError,
+    IndexUnavailableError,
+    Neighbor,
+    ScanIndex,
+    VectorIndex,
+)
+from memory.embed import Embedding, Vectors, embedding_fingerprint
+from memory.journal import JOURNAL_START, Cursor, Journal
 from memory.protocol import Record
 from memory.records import indexed_text
 
 Warn = Callable[[str], None]
-COLLECTION = "success-"
+
+
+def ignore_warning(message: str) -> None:
+    """Drop a warning."""
 
 
 class Backend(Protocol):
-    """Keeps records durably and finds the nearest."""
+    """Stores records durably and finds the nearest.
+
+    Its methods raise JournalError, IndexUnavailableError or EmbeddingError.
+    """
 
     def put(self, records: Sequence[Record]) -> None:
-        """On return the records survive a kill. Raises JournalError, IndexUnavailable or EmbeddingError."""
+        """Store records; on return they survive a kill."""
         ...
 
-    def nearest(self, vector: Vectors, k: int) -> list[Near]:
-        """Raises JournalError, IndexUnavailable or EmbeddingError."""
+    def nearest(self, vector: Vectors, k: int) -> list[Neighbor]:
+        """Return the k nearest of `vector` (width,), nearest first."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release the index."""
+        ...
 
 
-class Folder:
-    """A memory folder. One process at a time owns its Chroma index; the others scan the journal exactly."""
+class FolderBackend:
+    """A memory folder. One process at a time owns its Chroma index; others scan the journal."""
 
     def __init__(self, folder: Path, embedding: Embedding, warn: Warn) -> None:
         self.folder, self.embedding, self.warn = folder, embedding, warn
         self.journal = Journal(folder)
-        self._index: Index | None = None
-        self._cursor = START
-        self._n = 0
+        self._index: VectorIndex | None = None
+        self._cursor = JOURNAL_START
+        self._n_indexed = 0
 
     def put(self, records: Sequence[Record]) -> None:
+        """Append records to the journal; the index follows at the next query."""
         self.journal.append(records)
 
-    def nearest(self, vector: Vectors, k: int) -> list[Near]:
+    def nearest(self, vector: Vectors, k: int) -> list[Neighbor]:
+        """Return the k nearest of `vector` (width,), nearest first."""
         if self._index is None:
-            self._index = self._open()
+            self._index = self._open_index()
         try:
-            self._catch_up()
-            return self._index.query(vector, k)
-        except IndexUnavailable as error:
-            if isinstance(self._index, Scan):
+            return self._query(self._index, vector, k)
+        except IndexUnavailableError as error:
+            if isinstance(self._index, ScanIndex):
                 raise
-            self.warn(f"success memory: {error}; going on with an exact scan of the journal")
-            self._use_scan()
-            self._catch_up()
-            return self._index.query(vector, k)
+            self.warn(f"success memory: {error}; continuing with an exact scan of the journal")
+            return self._query(self._use_scan(), vector, k)
 
     @property
-    def index(self) -> str:
-        """What answers: chroma | scan | closed."""
-        return "closed" if self._index is None else type(self._index).__name__.lower()
+    def index_kind(self) -> Literal["chroma", "scan", "closed"]:
+        """Which index answers queries."""
+        if self._index is None:
+            return "closed"
+        return "scan" if isinstance(self._index, ScanIndex) else "chroma"
 
     def close(self) -> None:
+        """Release the index; the next query opens it again."""
         if self._index is not None:
             self._index.close()
             self._index = None
 
-    def _open(self) -> Index:
+    def _open_index(self) -> VectorIndex:
         try:
             return self._open_chroma()
-        except IndexOwned:
-            pass  # not a fault: another run works with this memory, and an exact scan finds the same
-        except IndexMixed as error:
-            self.warn(f"success memory: {error}; going on with an exact scan of the journal")
-        except IndexUnavailable as error:
-            try:
-                index = self._open_chroma("--fresh")
-                self.warn(
-                    f"success memory: the index did not open ({error}); it is rebuilt from the journal"
-                )
-                return index
-            except IndexUnavailable:
-                self.warn(
-                    f"success memory: the index does not open ({error}); going on with an exact scan of the journal"
-                )
+        except IndexOwnedError:
+            pass  # not a fault: another run uses this memory, and an exact scan finds the same
+        except IndexMixedError as error:
+            self.warn(f"success memory: {error}; continuing with an exact scan of the journal")
+        except IndexUnavailableError as error:
+            return self._rebuild_index(error)
         return self._use_scan()
 
-    def _open_chroma(self, *flags: str) -> Chroma:
-        mark = fingerprint(self.embedding)
-        chroma = Chroma(("--path", str(self.folder), *flags), COLLECTION + mark, mark)
-        self._cursor, self._n = self._load_cursor(mark)
-        if self._n != chroma.count:
-            self._cursor = START  # the index lost or gained something: compare it with the journal
+    def _rebuild_index(self, error: IndexUnavailableError) -> VectorIndex:
+        """Set the damaged index aside; the next catch-up fills the new one from the journal."""
+        problem = f"success memory: the index did not open ({error})"
+        try:
+            index = self._open_chroma("--fresh")
+        except IndexUnavailableError:
+            self.warn(f"{problem}; continuing with an exact scan of the journal")
+            return self._use_scan()
+        self.warn(f"{problem}; it is rebuilt from the journal")
+        return index
+
+    def _open_chroma(self, *flags: str) -> ChromaIndex:
+        fingerprint = embedding_fingerprint(self.embedding)
+        chroma = ChromaIndex(("--path", str(self.folder), *flags), fingerprint)
+        self._cursor, self._n_indexed = self._load_cursor(fingerprint)
+        if self._n_indexed != chroma.count:
+            # the index lost or gained records: compare it with the journal
+            self._cursor = JOURNAL_START
         return chroma
 
-    def _use_scan(self) -> Scan:
+    def _use_scan(self) -> ScanIndex:
         if self._index is not None:
             self._index.close()
-        scan = Scan(self.embedding.width)
-        self._index, self._cursor = scan, START
+        scan = ScanIndex(self.embedding.width)
+        self._index, self._cursor = scan, JOURNAL_START
         return scan
 
-    def _catch_up(self) -> None:
-        """Brings the index to the journal's end."""
-        index = self._index
-        assert index is not None
+    def _query(self, index: VectorIndex, vector: Vectors, k: int) -> list[Neighbor]:
+        """Query the index after bringing it to the journal's end."""
         if self._cursor.generation != self.journal.generation():
-            self._drop_forgotten(index)
-            self._cursor = START
-        if isinstance(index, Scan):
+            self._delete_forgotten(index)
+            self._cursor = JOURNAL_START
+        if isinstance(index, ScanIndex):
             self._fill_scan(index)
         else:
             self._fill_chroma(index)
+        return index.query(vector, k)
 
-    def _drop_forgotten(self, index: Index) -> None:
-        gone = index.ids()
+    def _delete_forgotten(self, index: VectorIndex) -> None:
+        forgotten = index.list_ids()
         for records, _ in self.journal.pages():
-            gone -= {record.id for record in records}
-        if gone:
-            index.delete(sorted(gone))
+            forgotten -= {record.id for record in records}
+        if forgotten:
+            index.delete(sorted(forgotten))
 
-    def _fill_scan(self, scan: Scan) -> None:
-        newest: deque[Record] = deque(maxlen=Scan.LIMIT)
-        for records, after in self.journal.pages(self._cursor):
+    def _fill_scan(self, scan: ScanIndex) -> None:
+        newest: deque[Record] = deque(maxlen=ScanIndex.MAX_RECORDS)
+        for records, end in self.journal.pages(self._cursor):
             newest.extend(records)
-            self._cursor = after
+            self._cursor = end
         if newest:
-            records = list(newest)
-            scan.upsert(records, self.embedding.embed([indexed_text(r) for r in records]))
+            scan.upsert(list(newest), self._embed(newest))
 
-    def _fill_chroma(self, index: Index) -> None:
-        known = index.ids() if self._cursor == START else set()
-        for records, after in self.journal.pages(self._cursor):
-            fresh = [record for record in records if record.id not in known]
-            if fresh:
-                index.upsert(fresh, self.embedding.embed([indexed_text(r) for r in fresh]))
-            self._n = self._n + len(fresh) if self._cursor != START else len(index.ids())
-            self._cursor = after
+    def _fill_chroma(self, index: ChromaIndex) -> None:
+        known = index.list_ids() if self._cursor == JOURNAL_START else set()
+        for records, end in self.journal.pages(self._cursor):
+            new = [record for record in records if record.id not in known]
+            if new:
+                index.upsert(new, self._embed(new))
+            if self._cursor == JOURNAL_START:
+                self._n_indexed = len(index.list_ids())
+            else:
+                self._n_indexed += len(new)
+            self._cursor = end
             self._save_cursor()
 
-    def _load_cursor(self, mark: str) -> tuple[Cursor, int]:
+    def _embed(self, records: Iterable[Record]) -> Vectors:
+        return self.embedding.embed([indexed_text(record) for record in records])
+
+    def _load_cursor(self, fingerprint: str) -> tuple[Cursor, int]:
+        """How much of the journal is indexed, and the number of records indexed so far."""
         try:
-            held = json.loads((self.folder / "index.json").read_text())[mark]
-            return Cursor(str(held["generation"]), int(held["offset"])), int(held["n"])
+            stored = json.loads((self.folder / "index.json").read_text())[fingerprint]
+            return Cursor(str(stored["generation"]), int(stored["offset"])), int(stored["n"])
         except (OSError, ValueError, KeyError, TypeError):
-            return START, -1
+            return JOURNAL_START, -1
 
     def _save_cursor(self) -> None:
-        """Only the index's owner writes it. Without it the next open compares the whole index with the journal."""
-        held = {"generation": self._cursor.generation, "offset": self._cursor.offset, "n": self._n}
+        """Store the cursor; only the index's owner does.
+
+        Without it the next open compares the whole index with the journal.
+        """
+        state = {
+            "generation": self._cursor.generation,
+            "offset": self._cursor.offset,
+            "n": self._n_indexed,
+        }
         draft = self.folder / f"index.json.{os.getpid()}"
         try:
-            draft.write_text(json.dumps({fingerprint(self.embedding): held}))
+            draft.write_text(json.dumps({embedding_fingerprint(self.embedding): state}))
             draft.replace(self.folder / "index.json")
         except OSError as error:
             self.warn(
-                f"success memory: cannot note the index's state in {self.folder}: {error.strerror}"
+                f"success memory: cannot store the index's state in {self.folder}: {error.strerror}"
             )
 
 
-class Served:
-    """A Chroma server, for many hosts: the server holds the truth, and an upsert that it answered is acknowledged."""
+class ServerBackend:
+    """A Chroma server, shared by many hosts: it holds the truth, an answered upsert is durable."""
 
     def __init__(self, url: str, embedding: Embedding, warn: Warn) -> None:
         self.url, self.embedding, self.warn = url, embedding, warn
-        self._chroma: Chroma | None = None
+        self._chroma: ChromaIndex | None = None
         self._mutex = threading.RLock()
 
     def put(self, records: Sequence[Record]) -> None:
+        """Upsert records on the server."""
         if records:
             vectors = self.embedding.embed([indexed_text(record) for record in records])
-            with self._opened() as chroma:
+            with self._connected() as chroma:
                 chroma.upsert(records, vectors)
 
-    def nearest(self, vector: Vectors, k: int) -> list[Near]:
-        with self._opened() as chroma:
+    def nearest(self, vector: Vectors, k: int) -> list[Neighbor]:
+        """Return the k nearest of `vector` (width,), nearest first."""
+        with self._connected() as chroma:
             return chroma.query(vector, k)
 
     def close(self) -> None:
+        """Disconnect; the next call connects again."""
         with self._mutex:
             if self._chroma is not None:
                 self._chroma.close()
                 self._chroma = None
 
     @contextmanager
-    def _opened(self) -> Iterator[Chroma]:
+    def _connected(self) -> Iterator[ChromaIndex]:
         """The client, opened when needed; after a failure the next call opens a new one."""
         with self._mutex:
             try:
-                self._chroma = self._chroma or self._open()
+                self._chroma = self._chroma or self._open_client()
                 yield self._chroma
-            except IndexUnavailable as error:
+            except IndexUnavailableError as error:
                 self.close()
-                raise IndexUnavailable(f"{self.url}: {error}") from None
+                raise IndexUnavailableError(f"{self.url}: {error}") from None
 
-    def _open(self) -> Chroma:
-        mark = fingerprint(self.embedding)
-        chroma = Chroma(("--url", self.url), COLLECTION + mark, mark)
+    def _open_client(self) -> ChromaIndex:
+        fingerprint = embedding_fingerprint(self.embedding)
+        chroma = ChromaIndex(("--url", self.url), fingerprint)
         if chroma.others:
-            held = ", ".join(
-                f"{n} under {name.removeprefix(COLLECTION)}" for name, n in chroma.others.items()
-            )
+            counts = ", ".join(f"{n} under {other}" for other, n in chroma.others.items())
             self.warn(
-                f"success memory at {self.url} also holds {held}: vectors of another embedding are not mixed with {mark}; "
-                "`gome memory export` and `import` carry them over"
+                f"success memory at {self.url} also holds records of other embeddings ({counts}), "
+                f"which are not used with {fingerprint}; "
+                "`gome memory export` and `import` copy them over"
             )
         return chroma
+
+
+def is_server_url(where: str) -> bool:
+    """Whether `where` names a Chroma server rather than a folder."""
+    return where.startswith(("http://", "https://"))
+
+
+def open_backend(where: str, embedding: Embedding, on_warning: Warn = ignore_warning) -> Backend:
+    """Return the backend that `where` names: a folder or http(s)://host:port."""
+    if is_server_url(where):
+        return ServerBackend(where, embedding, on_warning)
+    return FolderBackend(Path(where).expanduser(), embedding, on_warning)

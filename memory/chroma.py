@@ -1,202 +1,231 @@
-"""Chroma in a process of its own: run as a script by memory.index, it answers requests in JSON lines.
-
-Its own process, because a damaged index can end the process that opens it, because Chroma adds about 90 MB, and because a
-persistent folder takes one owner only (an flock, held here for the life of the process). It imports nothing of this package
-and never sees a text to embed: vectors come in, so no default embedding (which downloads a model) can start.
-
-Usage: chroma.py (--path FOLDER [--fresh] | --url http://host:port)
-"""
+"""Nearest records by cosine: Chroma in a child process, or an exact scan in this one."""
 
 from __future__ import annotations
 
-import argparse
 import base64
-import fcntl
-import json
-import os
-import queue
-import shutil
+import subprocess
 import sys
-import threading
-from pathlib import Path
-from typing import Any, BinaryIO
-from urllib.parse import urlsplit
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
-BATCH = 500
-PREFIX = "success-"
-LEFTOVER_S = 5.0
+import numpy as np
+
+from memory.chroma_process import OpenReply, QueryReply
+from memory.embed import Vectors
+from memory.protocol import Record
+from memory.records import RecordError, dump_record, parse_record
+from rpc.json_lines import CallError, ChildError, ChildProcess
+
+OPEN_TIMEOUT_S = 60.0
+CALL_TIMEOUT_S = 60.0
+PAGE_RECORDS = 1_000
+SPREAD_LENGTH = 0.15
+"""Length of the noise that separates equal texts in the HNSW graph (docs/memory.md)."""
 
 
-class Refused(Exception):
-    """A request that cannot be served; `code` tells the caller which kind."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+class IndexUnavailableError(Exception):
+    """The index cannot serve; the message says why. The journal still has every record."""
 
 
-class Server:
-    """One Chroma client and one collection, cosine space."""
+class IndexOwnedError(IndexUnavailableError):
+    """Another process owns the folder's index."""
 
-    def __init__(self, client: Any) -> None:
-        self.client = client
-        self.collection: Any = None
 
-    def open(self, collection: str, fingerprint: str) -> dict[str, Any]:
-        """Opens or creates the collection; names the other embeddings' collections that hold something."""
-        others = [
-            c.name
-            for c in self.client.list_collections()
-            if c.name.startswith(PREFIX) and c.name != collection
-        ]
-        self.collection = self.client.get_or_create_collection(
-            collection,
-            embedding_function=None,
-            metadata={"embedding": fingerprint},
-            configuration={"hnsw": {"space": "cosine"}},
+class IndexMixedError(IndexUnavailableError):
+    """The index holds vectors of another embedding."""
+
+
+_ERRORS = {"owned": IndexOwnedError, "mixed": IndexMixedError}
+
+
+@dataclass(frozen=True)
+class Neighbor:
+    """A record and its cosine to the query."""
+
+    record: Record
+    similarity: float
+
+
+class ScanIndex:
+    """Exact search in memory: half floats, 2 KB a record at width 1024.
+
+    Its owner fills it with the newest MAX_RECORDS records.
+    """
+
+    CHUNK_ROWS = 4_096
+    MAX_RECORDS = 10_000
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self._records: dict[str, Record] = {}
+        self._rows = np.zeros((0, width), dtype=np.float16)
+        self._n = 0
+        self._order: list[str] = []
+
+    def upsert(self, records: Sequence[Record], vectors: Vectors) -> None:
+        """Add the records that are new; a known id changes nothing."""
+        self._reserve_rows(self._n + len(records))
+        for record, vector in zip(records, vectors, strict=True):
+            if record.id not in self._records:
+                self._records[record.id] = record
+                self._order.append(record.id)
+                self._rows[self._n] = vector
+                self._n += 1
+
+    def _reserve_rows(self, n: int) -> None:
+        if n > len(self._rows):
+            rows = np.zeros((max(n, 2 * len(self._rows), 64), self.width), dtype=np.float16)
+            rows[: self._n] = self._rows[: self._n]
+            self._rows = rows
+
+    def query(self, vector: Vectors, k: int) -> list[Neighbor]:
+        """Return the k nearest of `vector` (width,), nearest first; ties in order of arrival."""
+        if self._n == 0:
+            return []
+        rows = self._rows[: self._n]
+        chunks = [rows[i : i + self.CHUNK_ROWS] for i in range(0, self._n, self.CHUNK_ROWS)]
+        cosines = np.concatenate([chunk.astype(np.float32) @ vector for chunk in chunks])
+        best = np.argsort(-cosines, kind="stable")[:k]
+        return [Neighbor(self._records[self._order[i]], float(cosines[i])) for i in best]
+
+    def list_ids(self) -> set[str]:
+        """Return the ids of all records."""
+        return set(self._records)
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Delete records by id; unknown ids are ignored."""
+        deleted = set(ids)
+        remaining = [i for i, name in enumerate(self._order) if name not in deleted]
+        self._rows = self._rows[remaining]
+        self._order = [self._order[i] for i in remaining]
+        self._n = len(remaining)
+        for name in deleted:
+            self._records.pop(name, None)
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+class ChromaIndex:
+    """Chroma in a child process (`memory.chroma_process`). Thread-safe."""
+
+    def __init__(
+        self, place: Sequence[str], fingerprint: str, *, timeout_s: float = OPEN_TIMEOUT_S
+    ) -> None:
+        """Open the collection of the embedding `fingerprint`.
+
+        `place` is ("--path", FOLDER[, "--fresh"]) or ("--url", URL). Raises IndexUnavailableError.
+        """
+        # -P: a `queue.py` in the working directory must not shadow a library;
+        # a session of its own: Ctrl-C reaches the run alone, which then closes the pipe
+        self._child = ChildProcess(
+            [sys.executable, "-P", "-m", "memory.chroma_process", *place],
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
-        held = (self.collection.metadata or {}).get("embedding")
-        if held != fingerprint:
-            raise Refused(
-                "mixed",
-                f"collection {collection} holds vectors of {held!r}, not of {fingerprint!r}",
+        try:
+            opened: OpenReply = self._call("open_collection", timeout_s, fingerprint=fingerprint)
+        except IndexUnavailableError:
+            self.close()
+            raise
+        self.count = opened["count"]
+        self.others = opened["others"]
+
+    @property
+    def pid(self) -> int:
+        """Process id of the child."""
+        return self._child.pid
+
+    def upsert(self, records: Sequence[Record], vectors: Vectors) -> None:
+        """Add or replace records; `vectors` is (n, width)."""
+        for i in range(0, len(records), PAGE_RECORDS):
+            page, rows = records[i : i + PAGE_RECORDS], vectors[i : i + PAGE_RECORDS]
+            self._call(
+                "upsert",
+                ids=[record.id for record in page],
+                documents=[dump_record(record) for record in page],
+                vectors=_pack_vectors(add_spread_noise(page, rows)),
+                width=rows.shape[1],
             )
-        counts = {
-            name: self.client.get_collection(name, embedding_function=None).count()
-            for name in others
-        }
-        return {
-            "count": self.collection.count(),
-            "others": {name: n for name, n in counts.items() if n},
-        }
 
-    def upsert(
-        self, ids: list[str], documents: list[str], vectors: str, width: int
-    ) -> dict[str, Any]:
-        rows = _rows(vectors, width)
-        for i in range(0, len(ids), BATCH):
-            part = slice(i, i + BATCH)
-            self.collection.upsert(ids=ids[part], documents=documents[part], embeddings=rows[part])
-        return {}
-
-    def query(self, vector: str, width: int, k: int) -> dict[str, Any]:
-        """The k nearest. No `where`: a metadata filter makes a query a thousand times slower."""
-        n = min(k, self.collection.count())
-        if n == 0:
-            return {"ids": [], "similarities": [], "documents": []}
-        found = self.collection.query(
-            query_embeddings=_rows(vector, width), n_results=n, include=["distances", "documents"]
+    def query(self, vector: Vectors, k: int) -> list[Neighbor]:
+        """Return the k nearest of `vector` (width,), nearest first."""
+        reply: QueryReply = self._call(
+            "query", vector=_pack_vectors(vector), width=int(vector.shape[-1]), k=k
         )
-        return {
-            "ids": found["ids"][0],
-            "similarities": [1.0 - float(d) for d in found["distances"][0]],
-            "documents": found["documents"][0],
-        }
+        # cos(q, v + e) with e at a right angle to both is cos(q, v) / sqrt(1 + |e|^2)
+        correction = (1 + SPREAD_LENGTH**2) ** 0.5
+        return [
+            Neighbor(record, min(1.0, float(similarity) * correction))
+            for text, similarity in zip(reply["documents"], reply["similarities"], strict=True)
+            if (record := _parse_document(text))
+        ]
 
-    def ids(self) -> dict[str, Any]:
-        return {"ids": self.collection.get(include=[])["ids"]}
+    def list_ids(self) -> set[str]:
+        """Return the ids of all records."""
+        return set(self._call("list_ids"))
 
-    def dump(self, offset: int, limit: int) -> dict[str, Any]:
-        return {
-            "documents": self.collection.get(include=["documents"], offset=offset, limit=limit)[
-                "documents"
-            ]
-        }
+    def read_all(self) -> list[Record]:
+        """Return every readable record of the collection."""
+        records: list[Record] = []
+        offset = 0
+        while texts := self._call("read_page", offset=offset, limit=PAGE_RECORDS):
+            records += [record for text in texts if (record := _parse_document(text))]
+            offset += len(texts)
+        return records
 
-    def delete(self, ids: list[str]) -> dict[str, Any]:
-        for i in range(0, len(ids), BATCH):
-            self.collection.delete(ids=ids[i : i + BATCH])
-        return {}
+    def delete(self, ids: Sequence[str]) -> None:
+        """Delete records by id; unknown ids are ignored."""
+        self._call("delete", ids=list(ids))
+
+    def close(self) -> None:
+        """End the child; it finishes what it was sent first."""
+        self._child.close()
+
+    def _call(self, name: str, timeout_s: float = CALL_TIMEOUT_S, **arguments: Any) -> Any:
+        try:
+            return self._child.call(name, timeout_s, **arguments)
+        except CallError as error:
+            raise _ERRORS.get(error.kind, IndexUnavailableError)(str(error)) from None
+        except ChildError as error:
+            raise IndexUnavailableError(f"Chroma's process {error}") from None
+        except TimeoutError:
+            raise IndexUnavailableError(
+                f"Chroma's process did not answer within {timeout_s:.0f} s"
+            ) from None
 
 
-def _rows(packed: str, width: int) -> list[list[float]]:
-    import numpy as np
-
-    rows: list[list[float]] = (
-        np.frombuffer(base64.b64decode(packed), dtype="<f4").reshape(-1, width).tolist()
-    )
-    return rows
+VectorIndex = ChromaIndex | ScanIndex
 
 
-def _settings() -> Any:
-    from chromadb.config import Settings
+def add_spread_noise(records: Sequence[Record], vectors: Vectors) -> Vectors:
+    """Return unit vectors with a little noise each, seeded by the record's id.
 
-    # _env_file: otherwise Chroma reads a .env from the working directory
-    return Settings(anonymized_telemetry=False, _env_file=None)
+    Equal points cut an HNSW graph apart: with repeated texts a third of all texts could no longer
+    be found.
+    """
+    width = vectors.shape[1]
+    generators = [np.random.default_rng(int(record.id, 16)) for record in records]
+    noise = np.stack([generator.standard_normal(width) for generator in generators])
+    noise *= SPREAD_LENGTH / np.linalg.norm(noise, axis=1, keepdims=True)
+    rows = vectors + noise
+    unit: Vectors = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
-def _open_folder(folder: Path, fresh: bool) -> Server:
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(
-        folder / "index.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-    )
+def _pack_vectors(rows: Vectors) -> str:
+    return base64.b64encode(np.ascontiguousarray(rows, dtype="<f4").tobytes()).decode()
+
+
+def _parse_document(text: Any) -> Record | None:
+    return _parse_cached(text) if isinstance(text, str) else None
+
+
+@lru_cache(maxsize=1_024)
+def _parse_cached(text: str) -> Record | None:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise Refused("owned", f"another process owns the index of {folder}") from None
-    # the lock is never closed: it ends with the process
-    index = folder / "index"
-    if fresh and index.exists():
-        shutil.rmtree(folder / "index.damaged", ignore_errors=True)
-        index.rename(folder / "index.damaged")
-    import chromadb
-
-    return Server(chromadb.PersistentClient(str(index), settings=_settings()))
-
-
-def _open_url(url: str) -> Server:
-    import chromadb
-
-    parts = urlsplit(url)
-    secure = parts.scheme == "https"
-    port = parts.port or (443 if secure else 8000)
-    return Server(
-        chromadb.HttpClient(
-            host=parts.hostname or "localhost", port=port, ssl=secure, settings=_settings()
-        )
-    )
-
-
-def _answer(
-    server: Server | None, args: argparse.Namespace, request: dict[str, Any]
-) -> tuple[Server | None, dict[str, Any]]:
-    try:
-        if server is None:
-            server = _open_url(args.url) if args.url else _open_folder(Path(args.path), args.fresh)
-        verb = request.pop("verb")
-        return server, {"ok": getattr(server, verb)(**request)}
-    except Refused as refusal:
-        return server, {"error": refusal.code, "message": str(refusal)}
-    except Exception as error:  # noqa: BLE001 - the border of the process: whatever Chroma raises becomes an answer
-        return server, {"error": "failed", "message": f"{type(error).__name__}: {error}"[:500]}
-
-
-def _read_requests(source: BinaryIO, requests: queue.Queue[bytes]) -> None:
-    for line in source:
-        requests.put(line)
-    requests.put(b"")
-    # the parent is gone: a request that hangs must not keep the folder's lock
-    threading.Timer(LEFTOVER_S, os._exit, (0,)).start()
-
-
-def main() -> None:
-    """Serves until stdin ends."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--path")
-    parser.add_argument("--url")
-    parser.add_argument("--fresh", action="store_true")
-    args = parser.parse_args()
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints must not stand between the answers
-    requests: queue.Queue[bytes] = queue.Queue()
-    threading.Thread(target=_read_requests, args=(sys.stdin.buffer, requests), daemon=True).start()
-    server: Server | None = None
-    while line := requests.get():
-        server, answer = _answer(server, args, json.loads(line))
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    main()
+        return parse_record(text)
+    except RecordError:
+        return None

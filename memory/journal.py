@@ -1,7 +1,8 @@
-"""The journal: an append-only JSONL file that is the truth of a memory folder; the Chroma index is rebuilt from it.
+"""The journal: an append-only JSONL file, the truth of a memory folder.
 
-Many processes may append at once (flock); a line is acknowledged after fsync. Line 1 is a header with a generation that
-changes when lines are taken out (`rewrite`), so that readers know that their offset is void.
+The Chroma index is rebuilt from it. Many processes may append at once (flock); a line is
+acknowledged after fsync. Line 1 is a header with a generation that changes when lines are removed
+(`rewrite`), so that readers know that their offset is void.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from memory.protocol import Record
-from memory.records import LINE_BYTES, RecordError, dump, parse
+from memory.records import LINE_BYTES, RecordError, dump_record, parse_record
 
-FILE = "journal.jsonl"
+JOURNAL_FILE = "journal.jsonl"
 LOCK_S = 30.0
-"""So long a writer waits for the journal; whoever holds it longer was stopped or hangs, and a run must not hang with it."""
+"""How long a writer waits for the journal: a run must not hang with a process that holds it."""
 _ID = re.compile(rb'^\{"id":"([0-9a-f]{32})"')
 _GENERATION = re.compile(r"^[0-9a-f]{32}$")
 
@@ -37,90 +38,98 @@ class JournalError(Exception):
 
 @dataclass(frozen=True)
 class Cursor:
-    """How far a reader has read: the journal's generation and a byte offset behind a line's end."""
+    """A reader's position: the journal's generation and the byte offset of the next line."""
 
     generation: str = ""
     offset: int = 0
 
 
-START = Cursor()
+JOURNAL_START = Cursor()
 
 
 @dataclass
 class Journal:
-    """Success records of one folder. Threads share one Journal; processes each open their own."""
+    """Success records of one folder. Threads share one Journal; each process opens its own.
+
+    All methods raise JournalError.
+    """
 
     folder: Path
     n_damaged: int = 0
-    """Lines that were skipped because they are no valid record (a torn write, a hand's edit)."""
+    """Lines skipped so far because they are not a valid record (a torn write, a manual edit)."""
 
     def __post_init__(self) -> None:
-        self.path = self.folder / FILE
+        self.path = self.folder / JOURNAL_FILE
         self._mutex = threading.RLock()
-        self._known: set[bytes] = set()
-        self._seen = START
+        self._known_ids: set[bytes] = set()
+        self._known_until = JOURNAL_START
 
     def append(self, records: Iterable[Record]) -> int:
-        """Adds the records that are not there yet; returns their number. On return they survive a kill and a power cut.
+        """Add the records that are not there yet and return their number.
 
-        Raises JournalError.
+        On return they survive a kill and a power cut.
         """
-        with self._locked():
-            self._learn_ids()
-            fresh = {
-                r.id.encode(): dump(r).encode() + b"\n"
-                for r in records
-                if r.id.encode() not in self._known
+        with self._hold_lock():
+            self._update_known_ids()
+            new = {
+                record.id: dump_record(record).encode() + b"\n"
+                for record in records
+                if record.id.encode() not in self._known_ids
             }
-            if fresh:
-                _append(self.path, b"".join(fresh.values()))
-            return len(fresh)
+            if new:
+                _append_durably(self.path, b"".join(new.values()))
+            return len(new)
 
-    def read(self, cursor: Cursor = START, limit: int | None = None) -> tuple[list[Record], Cursor]:
-        """Whole records behind `cursor` (from the start where its generation is void), at most `limit` lines, and the new cursor.
+    def read(
+        self, cursor: Cursor = JOURNAL_START, limit: int | None = None
+    ) -> tuple[list[Record], Cursor]:
+        """Return the records of at most `limit` lines from `cursor` on, and the new cursor.
 
-        Raises JournalError.
+        Reads from the start if the cursor's generation is void.
         """
-        lines, after = self._lines(cursor, limit)
-        found: dict[str, Record] = {}
+        lines, end = self._read_lines(cursor, limit)
+        records: dict[str, Record] = {}
         for line in lines:
             try:
-                record = parse(line)
+                record = parse_record(line)
             except RecordError:
                 self.n_damaged += 1
                 continue
-            found.setdefault(record.id, record)
-        return list(found.values()), after
+            records.setdefault(record.id, record)
+        return list(records.values()), end
 
     def pages(
-        self, cursor: Cursor = START, size: int = 1_000
+        self, cursor: Cursor = JOURNAL_START, size: int = 1_000
     ) -> Iterator[tuple[list[Record], Cursor]]:
-        """Everything behind `cursor`, a page at a time: a large journal is never held whole. Raises JournalError."""
+        """Yield everything from `cursor` on, in pages of `size` lines with the cursor after each.
+
+        A large journal is never in memory as a whole.
+        """
         while True:
-            records, after = self.read(cursor, size)
-            if after in (cursor, START):
+            records, end = self.read(cursor, size)
+            if end in (cursor, JOURNAL_START):
                 return
-            yield records, after
-            cursor = after
+            yield records, end
+            cursor = end
 
     def generation(self) -> str:
-        """The present generation, empty where there is no journal. Raises JournalError."""
-        return self._lines(START, 0)[1].generation
+        """Return the current generation, empty if there is no journal."""
+        return self._read_lines(JOURNAL_START, 0)[1].generation
 
     def rewrite(self, keep: Callable[[Record], bool]) -> int:
-        """Takes out the records that `keep` refuses, under a new generation; returns how many went. Raises JournalError."""
-        with self._locked():
+        """Remove the records that `keep` refuses, under a new generation; return their number."""
+        with self._hold_lock():
             records, _ = self.read()
-            kept = [record for record in records if keep(record)]
-            if len(kept) < len(records):
-                body = b"".join(dump(record).encode() + b"\n" for record in kept)
-                _replace(self.path, _header() + body)
-                self._known, self._seen = set(), START
-            return len(records) - len(kept)
+            remaining = [record for record in records if keep(record)]
+            if len(remaining) < len(records):
+                body = b"".join(dump_record(record).encode() + b"\n" for record in remaining)
+                _replace_file(self.path, _new_header() + body)
+                self._known_ids, self._known_until = set(), JOURNAL_START
+            return len(records) - len(remaining)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        # a lock file of its own: the journal itself is replaced by rewrite, and a lock on a replaced file locks nothing
+    def _hold_lock(self) -> Iterator[None]:
+        # a separate lock file: rewrite replaces the journal, and a lock on a replaced file is void
         with self._mutex:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -130,7 +139,7 @@ class Journal:
                     0o600,
                 )
                 try:
-                    self._take(handle)
+                    self._acquire_lock(handle)
                     yield
                 finally:
                     os.close(handle)
@@ -139,38 +148,39 @@ class Journal:
                     f"memory journal {self.path}: {error.strerror or error}"
                 ) from None
 
-    def _take(self, handle: int) -> None:
-        end = time.monotonic() + LOCK_S
+    def _acquire_lock(self, handle: int) -> None:
+        deadline = time.monotonic() + LOCK_S
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
             except BlockingIOError:
-                if time.monotonic() >= end:
+                if time.monotonic() >= deadline:
                     raise JournalError(
-                        f"memory journal {self.path}: locked by another process for more than {LOCK_S:.0f} s"
+                        f"memory journal {self.path}: locked by another process "
+                        f"for more than {LOCK_S:.0f} s"
                     ) from None
                 time.sleep(0.01)
 
-    def _learn_ids(self) -> None:
-        lines, after = self._lines(self._seen)
-        if after.generation != self._seen.generation:
-            self._known = set()
-        self._known.update(name for line in lines if (name := _id(line)))
-        self._seen = after
+    def _update_known_ids(self) -> None:
+        lines, end = self._read_lines(self._known_until)
+        if end.generation != self._known_until.generation:
+            self._known_ids = set()
+        self._known_ids.update(name for line in lines if (name := _line_id(line)))
+        self._known_until = end
 
-    def _lines(self, cursor: Cursor, limit: int | None = None) -> tuple[list[bytes], Cursor]:
+    def _read_lines(self, cursor: Cursor, limit: int | None = None) -> tuple[list[bytes], Cursor]:
         try:
             with _open_regular(self.path) as file:
                 return _read_lines(file, cursor, limit)
         except FileNotFoundError:
-            return [], START
+            return [], JOURNAL_START
         except OSError as error:
             raise JournalError(f"memory journal {self.path}: {error.strerror or error}") from None
 
 
-def _id(line: bytes) -> bytes:
-    """The id of a whole line, empty for a torn one: its record is not there and may be written again."""
+def _line_id(line: bytes) -> bytes:
+    """The id of a whole line, empty for a torn one: its record may be written again."""
     match = _ID.match(line)
     try:
         return match[1] if match and json.loads(line) else b""
@@ -179,7 +189,7 @@ def _id(line: bytes) -> bytes:
 
 
 def _open_regular(path: Path) -> BinaryIO:
-    # O_NONBLOCK: a named pipe in the journal's place must not hang the run; a device may never end
+    # O_NONBLOCK: a named pipe in place of the journal must not hang the run; a device may never end
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
@@ -197,9 +207,7 @@ def _read_lines(file: BinaryIO, cursor: Cursor, limit: int | None) -> tuple[list
     while (limit is None or len(lines) < limit) and (line := file.readline(LINE_BYTES + 1)):
         position += len(line)
         if not line.endswith(b"\n"):
-            if (
-                len(line) <= LINE_BYTES
-            ):  # a line still being written, or torn by a kill: not ours to take
+            if len(line) <= LINE_BYTES:  # still being written, or torn by a kill: left for later
                 return lines, Cursor(generation, position - len(line))
             position += _skip_line(file)
             line = b"too long"  # counted as damaged by the reader
@@ -218,29 +226,32 @@ def _skip_line(file: BinaryIO) -> int:
 
 
 def _read_header(file: BinaryIO) -> tuple[str, int]:
-    """The generation and where records start; a journal without a header (written by hand) is generation `none`."""
+    """The generation and the offset of the first record.
+
+    A journal without a header (written by hand) has the generation `none`.
+    """
     line = file.readline(LINE_BYTES)
     try:
         generation = json.loads(line)["generation"]
     except (ValueError, KeyError, TypeError):
         return "none", 0
-    known = isinstance(generation, str) and _GENERATION.match(generation) and line.endswith(b"\n")
-    return (generation, len(line)) if known else ("none", 0)
+    valid = isinstance(generation, str) and _GENERATION.match(generation) and line.endswith(b"\n")
+    return (generation, len(line)) if valid else ("none", 0)
 
 
-def _header() -> bytes:
+def _new_header() -> bytes:
     return json.dumps({"gome_memory": 1, "generation": uuid.uuid4().hex}).encode() + b"\n"
 
 
-def _append(path: Path, body: bytes) -> None:
-    """Under the lock. A torn last line of a killed writer is closed first, so that it spoils nothing but itself."""
+def _append_durably(path: Path, body: bytes) -> None:
+    """Append under the lock. A torn last line is ended first, so that it spoils only itself."""
     handle = os.open(
         path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
     )
     try:
         size = os.fstat(handle).st_size
         if size == 0:
-            body = _header() + body
+            body = _new_header() + body
         elif os.pread(handle, 1, size - 1) != b"\n":
             body = b"\n" + body
         try:
@@ -261,7 +272,7 @@ def _write_all(handle: int, body: bytes) -> None:
         view = view[os.write(handle, view) :]
 
 
-def _replace(path: Path, body: bytes) -> None:
+def _replace_file(path: Path, body: bytes) -> None:
     draft = path.with_suffix(".new")
     draft.unlink(missing_ok=True)
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -1,14 +1,18 @@
-"""Words of the trade for the lexical embedding: which phrases speak of one thing, which words say nothing."""
+"""ML synonyms and stop words of the lexical embedding."""
 
 from __future__ import annotations
 
-_STOP = """a about after all also an and any are as at be because been before being but by can could did do does doing each few for
-    from had has have having here how i if in into is it its itself just may might more most much must my no nor not of off on
-    one only or other our out over own per rather same shall should so some still such than that the their them then there these
-    they this those through to too under until up us use used uses using very via was we were what when where which while who
-    whose why will with within without would you your"""
+_STOP = """
+    a about after all also an and any are as at be because been before being but by can could
+    did do does doing each few for from had has have having here how i if in into is it its
+    itself just may might more most much must my no nor not of off on one only or other our out
+    over own per rather same shall should so some still such than that the their them then there
+    these they this those through to too under until up us use used uses using very via was we
+    were what when where which while who whose why will with within without would you your
+"""
 STOPWORDS = frozenset(_STOP.split())
 
+# phrases of each concept; a phrase may belong to several
 CONCEPTS: dict[str, tuple[str, ...]] = {
     "boosting": (
         "gbdt",

@@ -1,26 +1,25 @@
-"""What `gome memory ls|show|search|export|import|forget` do: library functions, `where` as in memory.open.
+"""Functions behind `gome memory ls|show|search|export|import|forget`.
 
-All raise MemoryProblem with one clear line for a place that cannot be read or written.
+`where` names a memory as in memory.store.open_memory. All raise MemoryAccessError, one sentence for
+the user.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from memory.backend import COLLECTION
-from memory.embed import Embedding, EmbeddingError, fingerprint, open_embedding
-from memory.index import Chroma, IndexUnavailable
-from memory.journal import Journal, JournalError
-from memory.open import open_backend
+from memory.backend import is_server_url, open_backend
+from memory.chroma import ChromaIndex, IndexUnavailableError
+from memory.embed import Embedding, EmbeddingError, embedding_fingerprint, open_embedding
+from memory.journal import JOURNAL_FILE, Journal, JournalError
 from memory.protocol import Recall, Record
-from memory.records import LINE_BYTES, RecordError, dump, parse
+from memory.records import LINE_BYTES, RecordError, dump_record, parse_record
 
-Keep = Callable[[Record], bool]
 _AGE = re.compile(r"(\d{1,6})([dhwm])")
 _UNITS = {
     "h": timedelta(hours=1),
@@ -28,16 +27,16 @@ _UNITS = {
     "w": timedelta(weeks=1),
     "m": timedelta(days=30),
 }
-SHOWN_PROBLEMS = 20
+N_PROBLEMS = 20
 
 
-class MemoryProblem(Exception):
+class MemoryAccessError(Exception):
     """A memory that cannot be managed as asked; the message is for the user."""
 
 
 @dataclass
-class Imported:
-    """What an import did."""
+class ImportResult:
+    """Counts and problems of an import."""
 
     n_added: int = 0
     n_known: int = 0
@@ -46,7 +45,7 @@ class Imported:
     """`line N: why`, the first 20."""
 
 
-def ls(
+def select_records(
     where: str,
     *,
     run: str = "",
@@ -56,84 +55,89 @@ def ls(
     limit: int | None = None,
     embedding: str = "lexical",
 ) -> list[Record]:
-    """Records, newest first; `run` and `task` may be given by their beginning."""
-    chosen = [
-        r
-        for r in _all(where, embedding)
-        if _matches(r, run, task) and kind in ("", r.kind) and component in ("", r.component)
+    """Return the matching records, newest first; `run` and `task` (data hash) may be prefixes."""
+    matches = [
+        record
+        for record in _iterate_records(where, embedding)
+        if record.run.startswith(run)
+        and record.task_hash.startswith(task)
+        and kind in ("", record.kind)
+        and component in ("", record.component)
     ]
-    return sorted(chosen, key=lambda r: (r.created, r.step), reverse=True)[:limit]
+    return sorted(matches, key=lambda record: (record.created, record.step), reverse=True)[:limit]
 
 
-def show(where: str, name: str, *, embedding: str = "lexical") -> Record:
-    """The one record whose id begins with `name`."""
-    found = [record for record in _all(where, embedding) if name and record.id.startswith(name)]
-    if len(found) != 1:
-        raise MemoryProblem(
-            f"{len(found) or 'no'} records in {where} have an id that begins with {name!r}"
+def find_record(where: str, name: str, *, embedding: str = "lexical") -> Record:
+    """Return the one record whose id begins with `name`."""
+    matches = [
+        record
+        for record in _iterate_records(where, embedding)
+        if name and record.id.startswith(name)
+    ]
+    if len(matches) != 1:
+        raise MemoryAccessError(
+            f"{len(matches) or 'no'} records in {where} have an id that begins with {name!r}"
         )
-    return found[0]
+    return matches[0]
 
 
-def search(where: str, text: str, *, k: int = 10, embedding: str = "lexical") -> list[Recall]:
-    """The k records nearest to `text`, accepted and refuted, by plain similarity; weight = similarity."""
-    chosen = _embedding(embedding)
-    with _told():
-        _exists(where)
-        backend = open_backend(where, chosen)
-        try:
-            found = backend.nearest(chosen.embed([text])[0], k)
-        finally:
-            backend.close()
+def nearest_records(
+    where: str, text: str, *, k: int = 10, embedding: str = "lexical"
+) -> list[Recall]:
+    """Return the k records nearest to `text`, accepted and refuted; weight = similarity."""
+    embedder = _open_embedding(embedding)
+    with _translate_errors():
+        _require_memory(where)
+        with closing(open_backend(where, embedder)) as backend:
+            neighbors = backend.nearest(embedder.embed([text])[0], k)
     return [
-        Recall(record=near.record, similarity=near.similarity, weight=near.similarity)
-        for near in found
+        Recall(record=neighbor.record, similarity=neighbor.similarity, weight=neighbor.similarity)
+        for neighbor in neighbors
     ]
 
 
-def export(where: str, target: Path, *, embedding: str = "lexical") -> int:
-    """Writes all records as JSON lines; returns their number. An existing file is not overwritten."""
-    records = list(_all(where, embedding))
+def export_to_file(where: str, target: Path, *, embedding: str = "lexical") -> int:
+    """Write all records to the new file `target` as JSON lines; return their number."""
+    records = list(_iterate_records(where, embedding))
     try:
         with target.open("x", encoding="utf-8") as file:
-            file.writelines(dump(record) + "\n" for record in records)
+            file.writelines(dump_record(record) + "\n" for record in records)
     except OSError as error:
-        raise MemoryProblem(f"{target}: {error.strerror}") from None
+        raise MemoryAccessError(f"{target}: {error.strerror}") from None
     return len(records)
 
 
-def import_(where: str, source: Path, *, embedding: str = "lexical") -> Imported:
-    """Adds the valid records of a JSON lines file. Every line is hostile until parsed; ids are computed anew.
+def import_from_file(where: str, source: Path, *, embedding: str = "lexical") -> ImportResult:
+    """Add the valid records of a JSON lines file. Every line is hostile; ids are computed.
 
-    A journal file or an export of another version may be given: its header line and invalid lines are counted as refused.
+    `source` may also be a journal or an export of another version: its header line and its invalid
+    lines count as refused.
     """
     if where == "off":
-        raise MemoryProblem("the memory is off; give a folder or a server")
-    known = {record.id for record in _all(where, embedding, missing_ok=True)}
-    result, fresh = Imported(), {}
-    for number, line in _lines(source):
+        raise MemoryAccessError("the memory is off; give a folder or a server")
+    known_ids = {record.id for record in _iterate_records(where, embedding, missing_ok=True)}
+    result, new = ImportResult(), {}
+    for number, line in _read_bounded_lines(source):
         try:
-            record = parse(line)
+            record = parse_record(line)
         except RecordError as error:
             result.n_refused += 1
-            if len(result.problems) < SHOWN_PROBLEMS:
+            if len(result.problems) < N_PROBLEMS:
                 result.problems.append(f"line {number}: {error}")
             continue
-        if record.id in known or record.id in fresh:
+        if record.id in known_ids or record.id in new:
             result.n_known += 1
         else:
-            fresh[record.id] = record
-    with _told():
-        backend = open_backend(where, _embedding(embedding))
-        try:
-            backend.put(list(fresh.values()))
-        finally:
-            backend.close()
-    result.n_added = len(fresh)
+            new[record.id] = record
+    with _translate_errors():
+        backend = open_backend(where, _open_embedding(embedding))
+        with closing(backend):
+            backend.put(list(new.values()))
+    result.n_added = len(new)
     return result
 
 
-def forget(
+def remove_records(
     where: str,
     *,
     run: str = "",
@@ -142,15 +146,16 @@ def forget(
     ids: Sequence[str] = (),
     embedding: str = "lexical",
 ) -> int:
-    """Takes out records of a run, of a task (data hash), older than an age (12h, 30d, 8w, 6m) and by id; returns their number.
+    """Remove the records that meet all given conditions; return their number.
 
-    Conditions given together must all hold. Without a condition nothing is forgotten and MemoryProblem is raised.
+    `task` is a data hash, `older_than` an age (12h, 30d, 8w, 6m), `ids` are full record ids;
+    `embedding` selects the collection of a server. At least one condition must be given.
     """
     if not (run or task or older_than or ids):
-        raise MemoryProblem("say what to forget: a run, a task, an age or ids")
-    before = _before(older_than) if older_than else ""
+        raise MemoryAccessError("say what to forget: a run, a task, an age or ids")
+    before = _cutoff_time(older_than) if older_than else ""
 
-    def gone(record: Record) -> bool:
+    def is_forgotten(record: Record) -> bool:
         return (
             (not run or record.run == run)
             and (not task or record.task_hash == task)
@@ -158,90 +163,73 @@ def forget(
             and (not ids or record.id in ids)
         )
 
-    with _told():
-        _exists(where)
-        if not _is_url(where):
-            return Journal(Path(where).expanduser()).rewrite(lambda record: not gone(record))
-        with _served(where, _embedding(embedding)) as chroma:
-            names = [record.id for record in chroma.dump() if gone(record)]
-            chroma.delete(names)
-            return len(names)
+    with _translate_errors():
+        _require_memory(where)
+        if not is_server_url(where):
+            journal = Journal(Path(where).expanduser())
+            return journal.rewrite(lambda record: not is_forgotten(record))
+        with closing(_open_server(where, embedding)) as chroma:
+            forgotten = [record.id for record in chroma.read_all() if is_forgotten(record)]
+            chroma.delete(forgotten)
+            return len(forgotten)
 
 
-def _all(where: str, embedding: str, *, missing_ok: bool = False) -> Iterator[Record]:
-    with _told():
-        if not _is_url(where):
+def _iterate_records(where: str, embedding: str, *, missing_ok: bool = False) -> Iterator[Record]:
+    with _translate_errors():
+        if not is_server_url(where):
             if not missing_ok:
-                _exists(where)
+                _require_memory(where)
             for records, _ in Journal(Path(where).expanduser()).pages():
                 yield from records
             return
-        with _served(where, _embedding(embedding)) as chroma:
-            yield from chroma.dump()
+        with closing(_open_server(where, embedding)) as chroma:
+            yield from chroma.read_all()
 
 
-def _matches(record: Record, run: str, task: str) -> bool:
-    return record.run.startswith(run) and record.task_hash.startswith(task)
-
-
-def _lines(source: Path) -> Iterator[tuple[int, bytes]]:
+def _read_bounded_lines(source: Path) -> Iterator[tuple[int, bytes]]:
+    """The numbers and lines of a file; a line that is too long stays too long, but bounded."""
     try:
         with source.open("rb") as file:
             number = 0
             while line := file.readline(LINE_BYTES + 1):
                 number += 1
                 while not line.endswith(b"\n") and (more := file.readline(LINE_BYTES)):
-                    line = (
-                        b"x" * (LINE_BYTES + 1) + more[-1:]
-                    )  # too long: refused, whatever it holds
+                    line = b"x" * (LINE_BYTES + 1) + more[-1:]
                 if line.strip():
                     yield number, line.rstrip(b"\n")
     except OSError as error:
-        raise MemoryProblem(f"{source}: {error.strerror}") from None
+        raise MemoryAccessError(f"{source}: {error.strerror}") from None
 
 
-def _before(age: str) -> str:
+def _cutoff_time(age: str) -> str:
     match = _AGE.fullmatch(age)
     if not match:
-        raise MemoryProblem(f"{age!r} is no age; write 12h, 30d, 8w or 6m")
+        raise MemoryAccessError(f"{age!r} is not an age; write 12h, 30d, 8w or 6m")
     try:
         return (datetime.now(UTC) - int(match[1]) * _UNITS[match[2]]).isoformat(timespec="seconds")
     except OverflowError:
-        raise MemoryProblem(f"{age!r} is longer ago than the calendar goes") from None
+        raise MemoryAccessError(f"{age!r} is before the first year of the calendar") from None
 
 
-def _is_url(where: str) -> bool:
-    return where.startswith(("http://", "https://"))
+def _require_memory(where: str) -> None:
+    if not is_server_url(where) and not (Path(where).expanduser() / JOURNAL_FILE).exists():
+        raise MemoryAccessError(f"no success memory at {where}")
 
 
-def _exists(where: str) -> None:
-    if not _is_url(where) and not (Path(where).expanduser() / "journal.jsonl").exists():
-        raise MemoryProblem(f"no success memory at {where}")
-
-
-def _embedding(name: str) -> Embedding:
+def _open_embedding(name: str) -> Embedding:
     try:
         return open_embedding(name)
     except EmbeddingError as error:
-        raise MemoryProblem(str(error)) from None
+        raise MemoryAccessError(str(error)) from None
+
+
+def _open_server(url: str, embedding: str) -> ChromaIndex:
+    return ChromaIndex(("--url", url), embedding_fingerprint(_open_embedding(embedding)))
 
 
 @contextmanager
-def _served(url: str, embedding: Embedding) -> Iterator[Chroma]:
-    mark = fingerprint(embedding)
-    chroma = Chroma(("--url", url), COLLECTION + mark, mark)
-    try:
-        yield chroma
-    finally:
-        chroma.close()
-
-
-@contextmanager
-def _told() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
-    except (JournalError, IndexUnavailable, EmbeddingError) as error:
-        raise MemoryProblem(str(error)) from None
-
-
-__all__ = ["Imported", "MemoryProblem", "export", "forget", "import_", "ls", "search", "show"]
+    except (JournalError, IndexUnavailableError, EmbeddingError) as error:
+        raise MemoryAccessError(str(error)) from None

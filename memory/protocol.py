@@ -1,4 +1,4 @@
-"""What the success memory holds and what a recall gives back."""
+"""Records of the success memory, recalls, and the interface of a memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Record(BaseModel):
-    """One measured hypothesis. id = content hash (memory.records.record_id), so a repeated write changes nothing."""
+    """One measured hypothesis.
+
+    Its id is a content hash (memory.records.record_id), so that a repeated write changes nothing.
+    """
 
     model_config = ConfigDict(frozen=True)
     id: str = ""
@@ -30,7 +33,7 @@ class Record(BaseModel):
     diff: str = Field("", description="the same change, bounded, so that other hosts see it")
     left: float | None = Field(
         None,
-        description="share of the loss that the change left; None where the metric has no perfect value",
+        description="share of the loss that the change left; None without a perfect value",
     )
     run: str = ""
     trace: int = 0
@@ -40,20 +43,22 @@ class Record(BaseModel):
 
 
 class Recall(BaseModel):
-    """A record that speaks to the present diagnosis."""
+    """A record that fits the current diagnosis."""
 
     model_config = ConfigDict(frozen=True)
     record: Record
     similarity: float
     weight: float = Field(
-        description="the ranking score; negative: tried in like conditions and did not help"
+        description="ranking score; negative: tried in similar conditions, did not help"
     )
 
 
 class Memory(Protocol):
-    """Success memory. A memory that cannot be opened is `off` and says so; it never stops a run."""
+    """A success memory. Its failures are warnings; they never stop a run."""
 
-    def record(self, record: Record) -> str: ...
+    def record(self, record: Record) -> str:
+        """Store a measured hypothesis; return its id, empty if it is not valid."""
+        ...
 
     def recall(
         self,
@@ -63,6 +68,10 @@ class Memory(Protocol):
         task_hash: str,
         k: int = 3,
         applied: tuple[str, ...] = (),
-    ) -> list[Recall]: ...
+    ) -> list[Recall]:
+        """Return up to k hints for a diagnosis, then warnings (negative weight)."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Store what is not stored yet and release the index."""
+        ...

@@ -1,7 +1,7 @@
 """Records of measured hypotheses: their identity, their bounds, the text that is indexed.
 
-A record may come from a model's words, another run, another host or an imported file: it is hostile until `clean` or
-`parse` has bounded it.
+A record may come from a model's words, another run, another host or an imported file: it is
+hostile until `validate_record` or `parse_record` has bounded it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from pydantic import ValidationError
 from memory.protocol import Record
 
 TEXT_CHARS = 2_000
-"""Kept of each free text (challenge, hypothesis, context)."""
+"""Longest free text (challenge, hypothesis, context)."""
 DIFF_CHARS = 6_000
-"""Kept of the change itself."""
+"""Longest diff."""
 NAME_CHARS = 200
-"""Kept of each short field (names, references)."""
+"""Longest short field (names, references)."""
 LINE_BYTES = 64_000
-"""Longest serialised record that is read."""
+"""Longest serialized record that is read."""
 MAX_COUNT = 10**9
 
 COMPONENTS = ("data", "features", "model", "ensemble", "workflow")
@@ -56,43 +56,50 @@ _SPACE = re.compile(r"[ \t]+")
 
 
 class RecordError(ValueError):
-    """A record that cannot be kept; the message names the field."""
+    """A record that cannot be stored; the message names the field."""
 
 
-def plain(text: str, limit: int) -> str:
-    """`text` as bounded data: NFC, no control, format or surrogate characters (line breaks stay), no runs of blanks."""
+def bounded_text(text: str, limit: int) -> str:
+    """Return `text` as at most `limit` characters of NFC.
+
+    Control, format and surrogate characters are removed (line breaks stay), runs of blanks
+    collapsed.
+    """
     text = text[: 4 * limit]
     if not text.replace("\n", "").isprintable():
-        text = "".join(_visible(c) for c in text)
+        text = "".join(_replace_hidden(char) for char in text)
     return _SPACE.sub(" ", unicodedata.normalize("NFC", text)).strip()[:limit].rstrip()
 
 
-def code(text: str, limit: int) -> str:
-    """Program text as bounded data: as `plain`, with its indentation; cut at a line's end, and said so."""
-    kept = unicodedata.normalize(
-        "NFC", "".join(_visible(c) for c in text[: 4 * limit].expandtabs(4))
-    )
-    if len(kept) <= limit:
-        return kept.rstrip()
-    return kept[: kept.rfind("\n", 0, limit) + 1] + "… cut here"
+def bounded_code(text: str, limit: int) -> str:
+    """Return program text bounded as by `bounded_text`, with its indentation.
+
+    A longer text is cut at the end of a line, with a mark.
+    """
+    visible = "".join(_replace_hidden(char) for char in text[: 4 * limit].expandtabs(4))
+    normal = unicodedata.normalize("NFC", visible)
+    if len(normal) <= limit:
+        return normal.rstrip()
+    return normal[: normal.rfind("\n", 0, limit) + 1] + "… cut here"
 
 
-def word(text: str) -> str:
-    """`text` as one bounded line."""
-    return plain(text.replace("\n", " "), NAME_CHARS)
+def bounded_line(text: str) -> str:
+    """Return `text` as one line of at most NAME_CHARS characters."""
+    return bounded_text(text.replace("\n", " "), NAME_CHARS)
 
 
-def _visible(char: str) -> str:
+def _replace_hidden(char: str) -> str:
     if char == "\n" or char.isprintable():
         return char
-    # format characters (bidi overrides, zero-width) can hide text from a reader; they leave nothing behind
+    # format characters (bidi overrides, zero-width) can hide text from a reader: drop them
     return "" if unicodedata.category(char) in ("Cf", "Cs") else " "
 
 
 def record_id(record: Record) -> str:
-    """Content hash of what was tried, where and with what result: a repeat after a crash has the same id.
+    """Return a content hash of what was tried, where, and with what result.
 
-    The gain counts to 6 significant digits, `created` and free-text context do not count.
+    A repeat after a crash has the same id. The gain counts to 6 significant digits; `created` and
+    the free-text context do not count.
     """
     identity = {name: getattr(record, name) for name in _IDENTITY}
     identity["gain"] = f"{record.gain:.6g}"
@@ -100,22 +107,22 @@ def record_id(record: Record) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def clean(record: Record) -> Record:
-    """A bounded copy with its id (always computed here). Raises RecordError."""
+def validate_record(record: Record) -> Record:
+    """Return a bounded copy with its id, which is always computed. Raises RecordError."""
     _check_numbers(record)
-    texts = {name: plain(getattr(record, name), TEXT_CHARS) for name in _TEXTS}
-    names = {name: word(getattr(record, name)) for name in _NAMES}
+    texts = {name: bounded_text(getattr(record, name), TEXT_CHARS) for name in _TEXTS}
+    names = {name: bounded_line(getattr(record, name)) for name in _NAMES}
     if not texts["hypothesis"]:
         raise RecordError("hypothesis is empty")
     if names["component"] not in COMPONENTS:
-        raise RecordError(f"component {names['component']!r} is none of {', '.join(COMPONENTS)}")
-    move = word(record.move) or None if record.move else None
-    created = _utc(names.pop("created"))
+        raise RecordError(f"component {names['component']!r} is not one of {', '.join(COMPONENTS)}")
+    move = bounded_line(record.move) or None if record.move else None
+    created = _utc_time(names.pop("created"))
     bounded = record.model_copy(
         update={
             **texts,
             **names,
-            "diff": code(record.diff, DIFF_CHARS),
+            "diff": bounded_code(record.diff, DIFF_CHARS),
             "move": move,
             "created": created,
             "id": "",
@@ -124,8 +131,8 @@ def clean(record: Record) -> Record:
     return bounded.model_copy(update={"id": record_id(bounded)})
 
 
-def _utc(text: str) -> str:
-    """An ISO time in UTC to the second (ages are compared as text); now for what is no time."""
+def _utc_time(text: str) -> str:
+    """An ISO time in UTC to the second (ages are compared as text); now if `text` is no time."""
     try:
         moment = datetime.fromisoformat(text)
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -147,27 +154,30 @@ def _check_numbers(record: Record) -> None:
             raise RecordError(f"{name} is out of bounds")
 
 
-def parse(line: str | bytes) -> Record:
-    """A record from one line of JSON, bounded and re-identified. Raises RecordError."""
+def parse_record(line: str | bytes) -> Record:
+    """Parse and validate one line of JSON; the id is computed. Raises RecordError."""
     if len(line) > LINE_BYTES:
         raise RecordError(f"longer than {LINE_BYTES} bytes")
     try:
-        return clean(Record.model_validate_json(line))
+        return validate_record(Record.model_validate_json(line))
     except RecordError:
         raise
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "record"
-        raise RecordError(word(f"{field}: {first['msg']}")) from None
+        raise RecordError(bounded_line(f"{field}: {first['msg']}")) from None
     except (ValueError, RecursionError) as error:
         raise RecordError(f"not readable: {type(error).__name__}") from None
 
 
-def dump(record: Record) -> str:
-    """One line of JSON, the id first."""
+def dump_record(record: Record) -> str:
+    """Return the record as one line of JSON, the id first."""
     return record.model_dump_json()
 
 
 def indexed_text(record: Record) -> str:
-    """What is embedded. Challenge, hypothesis and context together: bare statements are what lexical embeddings miss."""
+    """Return the text to embed: challenge, hypothesis and context.
+
+    Lexical embeddings miss bare statements, so all three go in (docs/memory.md).
+    """
     return "\n".join(part for part in (record.challenge, record.hypothesis, record.context) if part)

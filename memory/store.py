@@ -1,4 +1,4 @@
-"""The success memory that a run works with: record what was measured, recall what speaks to the present diagnosis."""
+"""The success memory of a run: record measured hypotheses, recall those that fit a diagnosis."""
 
 from __future__ import annotations
 
@@ -12,55 +12,63 @@ from typing import Literal
 import numpy as np
 
 from memory import recall as rank
-from memory.backend import Backend, Warn
-from memory.embed import Embedding, EmbeddingError, Vectors
-from memory.index import IndexUnavailable, Near, Scan
+from memory.backend import Backend, Warn, ignore_warning, open_backend
+from memory.chroma import IndexUnavailableError, Neighbor, ScanIndex
+from memory.embed import CachedEmbedding, Embedding, EmbeddingError, Vectors, open_embedding
 from memory.journal import JournalError
-from memory.protocol import Recall, Record
-from memory.records import TEXT_CHARS, RecordError, clean, indexed_text, plain
-from memory.trust import confirmed
+from memory.protocol import Memory, Recall, Record
+from memory.records import TEXT_CHARS, RecordError, bounded_text, indexed_text, validate_record
+from memory.trust import confirmed_mask
 
-FETCH = 50
-"""Asked of the index at a time; filters are applied here, since a filter inside Chroma is a thousand times slower."""
-FETCH_MOST = 3_200
-ENOUGH = 25
-SAME_WORDS = 8
-"""Records of one hypothesis in the same words that take part in a ranking: repeats must not crowd out the rest."""
-REST_S = 30.0
-"""After a failure the backend is left alone for this long."""
-_FAILURES = (JournalError, IndexUnavailable, EmbeddingError)
+N_FETCH = 50
+"""Neighbors per query; filters apply here, since one inside Chroma is a thousand times slower."""
+MAX_FETCH = 3_200
+N_ENOUGH = 25
+MAX_SAME_WORDS = 8
+"""Records of one hypothesis, worded alike, in a ranking: repeats must not crowd out the rest."""
+PAUSE_S = 30.0
+"""How long the backend is left alone after a failure."""
+_FAILURES = (JournalError, IndexUnavailableError, EmbeddingError)
 
 
-@dataclass
-class SuccessMemory:
-    """Thread-safe. A failure of disk, index, server or endpoint costs momentum, never the run: it is told to `warn` once."""
+def open_memory(
+    where: str,
+    *,
+    run: str,
+    embedding: str = "lexical",
+    ranking: rank.Ranking = "momentum",
+    evaluation: bool = False,
+    on_warning: Warn = ignore_warning,
+) -> Memory:
+    """Open a success memory. Touches neither disk nor network yet.
 
-    backend: Backend
-    embedding: Embedding
-    run: str
-    ranking: rank.Ranking = "momentum"
-    evaluation: bool = False
-    warn: Warn = field(default=lambda _: None)
-    clock: Callable[[], float] = time.monotonic
-    unsaved: list[Record] = field(default_factory=list)
-    """Records that could not be kept durably yet; tried again with the next one."""
+    Args:
+        where: a folder, http(s)://host:port of a Chroma server, or "off".
+        run: id of the current run.
+        embedding: lexical | openai:MODEL[@BASE_URL]. Raises EmbeddingError for an unknown one.
+        ranking: how recalled records are weighted (memory.recall).
+        evaluation: never recall records of the same data from other runs.
+        on_warning: gets every reason to continue without (a part of) the memory, from any thread.
+    """
+    if where == "off":
+        return NoMemory()
+    cached = CachedEmbedding(open_embedding(embedding))
+    return SuccessMemory(
+        backend=open_backend(where, cached, on_warning),
+        embedding=cached,
+        run=run,
+        ranking=ranking,
+        evaluation=evaluation,
+        warn=on_warning,
+    )
 
-    def __post_init__(self) -> None:
-        self._writing, self._reading = threading.Lock(), threading.Lock()
-        self._told: set[str] = set()
-        self._rest_until = {"put": 0.0, "ask": 0.0}
+
+class NoMemory:
+    """No memory: nothing is stored, nothing is recalled."""
 
     def record(self, record: Record) -> str:
-        """Keeps a measured hypothesis; returns its id, empty if the record is not valid. Recording it twice changes nothing."""
-        try:
-            known = clean(record)
-        except RecordError as error:
-            self._tell(f"success memory: a record was refused: {error}")
-            return ""
-        with self._writing:
-            self.unsaved.append(known)
-            self._save()
-        return known.id
+        """Store nothing."""
+        return ""
 
     def recall(
         self,
@@ -71,150 +79,231 @@ class SuccessMemory:
         k: int = 3,
         applied: tuple[str, ...] = (),
     ) -> list[Recall]:
-        """Up to k hints, best first, then up to 2 records with a negative weight: tried in like conditions, did not help.
+        """Recall nothing."""
+        return []
 
-        `applied`: hypotheses already in the present script, in words; what is like them is worth less.
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+@dataclass(frozen=True)
+class _Query:
+    challenge: str
+    hypothesis: str
+    task_hash: str
+    k: int
+    applied: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return f"{self.challenge}\n{self.hypothesis}".strip()
+
+
+@dataclass
+class SuccessMemory:
+    """A success memory on a backend. Thread-safe.
+
+    A failure of disk, index, server or endpoint costs momentum, never the run: each reason goes to
+    `warn` once.
+    """
+
+    backend: Backend
+    embedding: Embedding
+    run: str
+    ranking: rank.Ranking = "momentum"
+    evaluation: bool = False
+    warn: Warn = field(default=ignore_warning)
+    clock: Callable[[], float] = time.monotonic
+    unsaved: list[Record] = field(default_factory=list)
+    """Records that could not be stored durably yet; tried again with the next one."""
+
+    def __post_init__(self) -> None:
+        self._writing, self._reading = threading.Lock(), threading.Lock()
+        self._warned: set[str] = set()
+        self._paused_until = {"put": 0.0, "query": 0.0}
+
+    def record(self, record: Record) -> str:
+        """Store a measured hypothesis; recording it twice changes nothing.
+
+        Returns its id, empty if the record is not valid.
         """
+        try:
+            valid = validate_record(record)
+        except RecordError as error:
+            self._warn_once(f"success memory: a record was refused: {error}")
+            return ""
+        with self._writing:
+            self.unsaved.append(valid)
+            self._save()
+        return valid.id
+
+    def recall(
+        self,
+        challenge: str,
+        hypothesis: str,
+        *,
+        task_hash: str,
+        k: int = 3,
+        applied: tuple[str, ...] = (),
+    ) -> list[Recall]:
+        """Return up to k hints, best first, then up to 2 warnings of negative weight.
+
+        A warning was tried in similar conditions and did not help. `applied` holds the hypotheses
+        that the current script applies already; what resembles them is worth less.
+        """
+        query = _Query(
+            bounded_text(challenge, TEXT_CHARS),
+            bounded_text(hypothesis, TEXT_CHARS),
+            task_hash,
+            k,
+            applied,
+        )
         with self._reading:
             try:
-                return self._recall(
-                    plain(challenge, TEXT_CHARS),
-                    plain(hypothesis, TEXT_CHARS),
-                    task_hash,
-                    k,
-                    applied,
-                )
+                return self._recall(query)
             except _FAILURES as error:
-                self._rest("ask", error)
+                self._pause("query", error)
                 return []
 
     def close(self) -> None:
-        """Tries once more to save what is unsaved, and ends the index's process."""
+        """Try once more to store what is unsaved, and release the index."""
         with self._writing, self._reading:
-            self._rest_until["put"] = 0.0
+            self._paused_until["put"] = 0.0
             self._save()
             if self.unsaved:
-                self._tell(f"success memory: {len(self.unsaved)} records could not be kept")
+                self._warn_once(f"success memory: {len(self.unsaved)} records could not be stored")
             self.backend.close()
 
     def _save(self) -> None:
-        if not self.unsaved or self._resting("put"):
+        if not self.unsaved or self._is_paused("put"):
             return
         try:
             self.backend.put(self.unsaved)
             self.unsaved = []
         except _FAILURES as error:
-            self._rest("put", error)
+            self._pause("put", error)
 
-    def _resting(self, side: Literal["put", "ask"]) -> bool:
-        return self.clock() < self._rest_until[side]
+    def _is_paused(self, action: Literal["put", "query"]) -> bool:
+        return self.clock() < self._paused_until[action]
 
-    def _rest(self, side: Literal["put", "ask"], error: Exception) -> None:
-        self._rest_until[side] = self.clock() + REST_S
-        self._tell(f"success memory: {error}; the run goes on without it for now")
+    def _pause(self, action: Literal["put", "query"], error: Exception) -> None:
+        self._paused_until[action] = self.clock() + PAUSE_S
+        self._warn_once(f"success memory: {error}; the run continues without it for now")
 
-    def _tell(self, message: str) -> None:
-        if message not in self._told:
-            self._told.add(message)
+    def _warn_once(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
             self.warn(message)
 
-    def _recall(
-        self, challenge: str, hypothesis: str, task_hash: str, k: int, applied: tuple[str, ...]
-    ) -> list[Recall]:
-        query = f"{challenge}\n{hypothesis}".strip()
-        if not query or k < 1:
+    def _recall(self, query: _Query) -> list[Recall]:
+        if not query.text or query.k < 1:
             return []
-        vectors = self.embedding.embed([query, challenge or query])
-        found = self._nearest(vectors[0], task_hash)
-        if not found:
+        query_vector, challenge_vector = self.embedding.embed(
+            [query.text, query.challenge or query.text]
+        )
+        neighbors = self._find_neighbors(query_vector, query.task_hash)
+        if not neighbors:
             return []
-        records = [near.record for near in found]
-        similarity = np.array([near.similarity for near in found], dtype=np.float64)
-        least = rank.LEAST * self.embedding.floor
-        sure = confirmed(records, [rank.words(record) for record in records])
-        if self.ranking == "similarity":
-            return rank.choose(records, similarity, similarity, None, k, least, sure)
+        records = [neighbor.record for neighbor in neighbors]
+        similarity = np.array([neighbor.similarity for neighbor in neighbors], dtype=np.float64)
         if self.ranking == "paper":
             delta = np.array([record.gain for record in records])
-            weight = rank.paper_logits(similarity, delta, len(applied))
-            return rank.choose(records, similarity, weight, None, k)
-        weight, m = self._momentum(records, similarity, vectors[1], task_hash, applied)
-        return rank.choose(records, similarity, weight, m, k, least, sure)
+            weight = rank.paper_logits(similarity, delta, len(query.applied))
+            return rank.choose_recalls(records, similarity, weight, None, query.k)
+        if self.ranking == "similarity":
+            weight, momentum = similarity, None
+        else:
+            momentum = self._momentum(records, challenge_vector, query.task_hash)
+            overlap = self._overlap_with_applied(records, query.applied)
+            weight = rank.ranking_score(similarity, momentum, overlap)
+        least = rank.MIN_FLOOR_SHARE * self.embedding.floor
+        confirmed = confirmed_mask(records, [rank.hypothesis_key(record) for record in records])
+        return rank.choose_recalls(records, similarity, weight, momentum, query.k, least, confirmed)
 
     def _momentum(
-        self,
-        records: Sequence[Record],
-        similarity: rank.Floats,
-        challenge: Vectors,
-        task_hash: str,
-        applied: tuple[str, ...],
-    ) -> tuple[rank.Floats, rank.Floats]:
-        hypotheses = self._embed([record.hypothesis for record in records])
-        challenges = self._embed([record.challenge or record.hypothesis for record in records])
-        omega = np.array([rank.omega(record, task_hash) for record in records])
-        y = np.array([rank.noise_gain(record) for record in records])
-        floor = self.embedding.floor
-        m = rank.vote(
-            y,
-            rank.near(_cosines(hypotheses, hypotheses), floor),
-            omega * rank.alike(_cosines(challenges, challenge)),
+        self, records: Sequence[Record], challenge: Vectors, task_hash: str
+    ) -> rank.Floats:
+        """M (n,) of the records: the votes of their neighbors among each other."""
+        hypotheses = self._embed_hypotheses(records)
+        challenges = self.embedding.embed(
+            [record.challenge or record.hypothesis for record in records]
         )
-        done = np.zeros(len(records))
-        if applied:
-            done = rank.near(_cosines(hypotheses, self._embed(applied)), floor).max(axis=1)
-        return rank.score(similarity, m, done), m
+        gains = np.array([rank.noise_gain(record) for record in records])
+        evidence = np.array([rank.evidence_weight(record, task_hash) for record in records])
+        kernel = rank.hypothesis_kernel(
+            _cosine_matrix(hypotheses, hypotheses), self.embedding.floor
+        )
+        locality = evidence * rank.challenge_kernel(_cosine_matrix(challenges, challenge))
+        return rank.neighbor_vote(gains, kernel, locality)
 
-    def _embed(self, texts: Sequence[str]) -> Vectors:
-        return self.embedding.embed(texts)
+    def _overlap_with_applied(
+        self, records: Sequence[Record], applied: tuple[str, ...]
+    ) -> rank.Floats:
+        """(n,) in [0, 1]: how much each record resembles a hypothesis that is applied already."""
+        if not applied:
+            return np.zeros(len(records))
+        cosines = _cosine_matrix(self._embed_hypotheses(records), self.embedding.embed(applied))
+        overlap: rank.Floats = rank.hypothesis_kernel(cosines, self.embedding.floor).max(axis=1)
+        return overlap
 
-    def _nearest(self, vector: Vectors, task_hash: str) -> list[Near]:
-        """The nearest allowed records, unsaved ones among them; asks for more where the guard leaves too few."""
-        loose = self._loose(vector)
-        n = FETCH
+    def _embed_hypotheses(self, records: Sequence[Record]) -> Vectors:
+        return self.embedding.embed([record.hypothesis for record in records])
+
+    def _find_neighbors(self, vector: Vectors, task_hash: str) -> list[Neighbor]:
+        """Return the nearest allowed records, unsaved ones among them.
+
+        Fetches more where the provenance guard leaves too few.
+        """
+        unsaved = self._nearest_unsaved(vector)
+        n = N_FETCH
         while True:
-            raw = self._ask(vector, n)
-            found = self._thin(raw + loose, task_hash)
-            if len(found) >= ENOUGH or len(raw) < n or n >= FETCH_MOST:
-                return found[:FETCH]
+            fetched = self._query_backend(vector, n)
+            neighbors = self._filter_neighbors(fetched + unsaved, task_hash)
+            if len(neighbors) >= N_ENOUGH or len(fetched) < n or n >= MAX_FETCH:
+                return neighbors[:N_FETCH]
             n *= 4
 
-    def _thin(self, found: Sequence[Near], task_hash: str) -> list[Near]:
-        """Allowed records, nearest first, each once, and at most SAME_WORDS of one hypothesis."""
-        once = {near.record.id: near for near in found if self._allowed(near.record, task_hash)}
-        said: Counter[str] = Counter()
-        kept = []
-        for near in sorted(once.values(), key=lambda near: -near.similarity):
-            words = rank.words(near.record)
-            said[words] += 1
-            if said[words] <= SAME_WORDS:
-                kept.append(near)
-        return kept
+    def _filter_neighbors(self, neighbors: Sequence[Neighbor], task_hash: str) -> list[Neighbor]:
+        """Allowed records, nearest first, each once, at most MAX_SAME_WORDS of one hypothesis."""
+        allowed = {
+            neighbor.record.id: neighbor
+            for neighbor in neighbors
+            if self._is_allowed(neighbor.record, task_hash)
+        }
+        counts: Counter[str] = Counter()
+        result = []
+        for neighbor in sorted(allowed.values(), key=lambda neighbor: -neighbor.similarity):
+            key = rank.hypothesis_key(neighbor.record)
+            counts[key] += 1
+            if counts[key] <= MAX_SAME_WORDS:
+                result.append(neighbor)
+        return result
 
-    def _ask(self, vector: Vectors, n: int) -> list[Near]:
-        if self._resting("ask"):
+    def _query_backend(self, vector: Vectors, n: int) -> list[Neighbor]:
+        if self._is_paused("query"):
             return []
         try:
             return self.backend.nearest(vector, n)
         except _FAILURES as error:
-            self._rest("ask", error)
+            self._pause("query", error)
             return []
 
-    def _loose(self, vector: Vectors) -> list[Near]:
+    def _nearest_unsaved(self, vector: Vectors) -> list[Neighbor]:
         unsaved = list(self.unsaved)
         if not unsaved:
             return []
-        scan = Scan(self.embedding.width)
+        scan = ScanIndex(self.embedding.width)
         scan.upsert(unsaved, self.embedding.embed([indexed_text(record) for record in unsaved]))
-        return scan.query(vector, FETCH)
+        return scan.query(vector, N_FETCH)
 
-    def _allowed(self, record: Record, task_hash: str) -> bool:
-        """The provenance guard: an evaluation must not see what earlier runs learnt on the same data."""
+    def _is_allowed(self, record: Record, task_hash: str) -> bool:
+        """The provenance guard: an evaluation sees no results of earlier runs on the same data."""
         return not (self.evaluation and record.task_hash == task_hash and record.run != self.run)
 
 
-def _cosines(rows: Vectors, others: Vectors) -> rank.Floats:
-    """rows (n, width) against others (m, width) or (width,). einsum: a threaded BLAS waits for busy cores here, 14 ms a call."""
-    result: rank.Floats = np.einsum(
-        "id,jd->ij" if others.ndim == 2 else "id,d->i", rows, others
-    ).astype(np.float64)
+def _cosine_matrix(rows: Vectors, others: Vectors) -> rank.Floats:
+    """Cosines of unit rows (n, width) with others (m, width) or (width,): (n, m) or (n,)."""
+    # einsum: a threaded BLAS waits for busy cores here, 14 ms a call
+    subscripts = "id,jd->ij" if others.ndim == 2 else "id,d->i"
+    result: rank.Floats = np.einsum(subscripts, rows, others).astype(np.float64)
     return result

@@ -1,6 +1,7 @@
-"""Verification before trust: what a record must show before it may be offered as a hint.  Pure; derived, never stored.
+"""Verification before trust: what a record must show before it may be offered as a hint.
 
-Every gain in a record was computed by the harness from predictions, and an attempt that failed a leak check never becomes a record.
+Pure functions; the trust level is derived, never stored. Every gain in a record was computed by
+the harness from predictions, and an attempt that failed a leak check never becomes a record.
 """
 
 from __future__ import annotations
@@ -12,42 +13,48 @@ from typing import Literal
 
 from memory.protocol import Record
 
-Trust = Literal["verified", "weak", "quarantined"]
+TrustLevel = Literal["verified", "weak", "quarantined"]
 
-SURE = 1.64
+SURE_Z = 1.64
 """Gain in standard errors from which one measurement is enough (one-sided 5 %)."""
-ABSURD = 0.04
-"""A single change that leaves less of the loss than this share is a leak until another run sees it too."""
-Z_CAP = 8.0
+IMPLAUSIBLE_LEFT = 0.04
+"""A change that leaves a smaller share of the loss counts as a leak until a second run agrees."""
+MAX_Z = 8.0
 
 
-def noise(record: Record) -> float:
-    """The gain in standard errors, capped."""
-    return max(-Z_CAP, min(Z_CAP, record.gain / max(record.gain_se, 1e-12)))
+def gain_z_score(record: Record) -> float:
+    """Return the gain in standard errors, capped at MAX_Z."""
+    return max(-MAX_Z, min(MAX_Z, record.gain / max(record.gain_se, 1e-12)))
 
 
-def trust(record: Record) -> Trust:
-    """Of one record alone."""
-    if record.kind == "accepted" and record.left is not None and record.left < ABSURD:
+def trust_level(record: Record) -> TrustLevel:
+    """Return the trust level of one record alone."""
+    if record.kind == "accepted" and record.left is not None and record.left < IMPLAUSIBLE_LEFT:
         return "quarantined"
-    return "verified" if abs(noise(record)) >= SURE else "weak"
+    return "verified" if abs(gain_z_score(record)) >= SURE_Z else "weak"
 
 
-def confirmed(records: Sequence[Record], words: Sequence[str]) -> list[bool]:
-    """Which accepted records may be offered: sure by themselves, or sure together with the same words measured elsewhere.
+def confirmed_mask(records: Sequence[Record], keys: Sequence[str]) -> list[bool]:
+    """Return which accepted records may be offered as hints.
 
-    Stouffer's sum of z over measurements of one wording, refuted ones included; a quarantined record needs a second run.
+    A record is confirmed by itself, or together with the other measurements of its wording, which
+    has the same key.
     """
-    together: dict[str, list[Record]] = defaultdict(list)
-    for record, key in zip(records, words, strict=True):
-        together[key].append(record)
+    by_key: dict[str, list[Record]] = defaultdict(list)
+    for record, key in zip(records, keys, strict=True):
+        by_key[key].append(record)
     return [
-        trust(record) == "verified" or borne_out(record, together[key])
-        for record, key in zip(records, words, strict=True)
+        trust_level(record) == "verified" or is_confirmed_together(record, by_key[key])
+        for record, key in zip(records, keys, strict=True)
     ]
 
 
-def borne_out(record: Record, same: Sequence[Record]) -> bool:
-    if trust(record) == "quarantined":
+def is_confirmed_together(record: Record, same: Sequence[Record]) -> bool:
+    """Return whether the measurements `same` of one wording, `record` among them, confirm it.
+
+    They do if Stouffer's combined z, refuted ones included, reaches SURE_Z; a quarantined record
+    needs an accepted one of a second run instead.
+    """
+    if trust_level(record) == "quarantined":
         return any(other.run != record.run and other.kind == "accepted" for other in same)
-    return math.fsum(noise(other) for other in same) / math.sqrt(len(same)) >= SURE
+    return math.fsum(gain_z_score(other) for other in same) / math.sqrt(len(same)) >= SURE_Z

@@ -1,0 +1,1 @@
+"""Calls to child processes, in JSON lines over their pipes."""
