@@ -1,43 +1,56 @@
-"""The shapes that cross the task floor: what a task is, how an attempt was graded, what the evidence says.
+"""The types that cross the border of the task package: a task, a grade, the keys of its evidence.
 
-Everything here is JSON-like, so that it can cross a process border, lie in the artifact store and stand in a prompt.
-No heavy library is imported.
+Everything here is JSON-like, so that it can cross a process border, be stored as an artifact and
+be part of a prompt. No heavy library is imported.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
-AS_GOOD = 0.4  # p(improved) from which an attempt may take the best's place; below it leak gates are not asked
+PROMISING_P = 0.4
+"""p(improved) from which an attempt may replace the best; below it the leak gates are skipped."""
 
 Direction = Literal["max", "min"]
 Kind = Literal["binary", "multiclass", "regression"]
+SplitKind = Literal["auto", "stratified", "random", "group", "time", "file"]
 
 
 class TaskError(Exception):
-    """A task folder that cannot be solved as it stands; the message names the file and the remedy."""
+    """A task folder that cannot be solved as it is; the message names the file and the remedy."""
+
+
+class TaskFile(NamedTuple):
+    """A task.yaml that was written."""
+
+    path: str
+    reasons: list[str]  # one per line of the file: what was chosen and why
 
 
 class Split(BaseModel):
-    """How training rows are held out. `time`: train on folds < k, validate fold k; otherwise train on folds != k."""
+    """How training rows are held out.
+
+    `time`: train on folds < k, validate fold k; otherwise train on folds != k.
+    """
 
     model_config = ConfigDict(frozen=True)
-    kind: Literal["auto", "stratified", "random", "group", "time", "file"]
+    kind: SplitKind
     column: str | None = Field(None, description="group or time column")
     n_folds: int = 5
 
 
 class Task(BaseModel):
-    """A task read and checked: where its files lie, what to predict, how it is scored."""
+    """A task after all checks: paths of its files, what to predict, how it is scored."""
 
     model_config = ConfigDict(frozen=True)
     root: str = Field(description="absolute path of the task folder")
     name: str
     description: str = Field(description="text of description.md, or empty")
     metric: str = Field(
-        description="name in task.grade.metrics, or absolute path of a Python file with score(y_true, y_pred)"
+        description="name in task.grade.metrics, "
+        "or absolute path of a Python file with score(y_true, y_pred)"
     )
     direction: Direction
     kind: Kind
@@ -59,11 +72,11 @@ class Task(BaseModel):
 
 
 class Prepared(BaseModel):
-    """A task made ready for a run: `public` is what scripts see as input/, `private` never leaves the harness.
+    """A task ready for a run: scripts see `public` as input/; `private` never leaves the harness.
 
-    public/: train.csv (or .parquet), test.csv, folds.csv (id, fold; fold -1 is never validated), sample_submission.csv,
-    description.md when there is one.  Audit rows are taken out of train and mixed without labels into test and
-    sample_submission.
+    public/: train.csv (or .parquet), test.csv, folds.csv (id, fold; fold -1 is never validated),
+    sample_submission.csv, description.md when there is one. Audit rows are removed from train and
+    mixed without labels into test and sample_submission.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -94,7 +107,10 @@ class ScoreJson(TypedDict):
 
 
 class PairedJson(TypedDict):
-    """Improvement of one attempt over another on the same rows; positive = better, whatever the metric's direction."""
+    """Improvement of one attempt over another on the same rows.
+
+    Positive is better, whatever the metric's direction.
+    """
 
     d: float
     se: float
@@ -104,29 +120,25 @@ class PairedJson(TypedDict):
 
 
 class ProblemJson(TypedDict):
-    """A reason for a verdict: for machines, and for people, prompts and the report."""
+    """A reason for a verdict: a code for machines, a message for people and prompts."""
 
-    code: str  # e.g. missing_file, missing_rows, nan, wrong_columns, constant, leak_column, leak_id, leak_encoding, leak_audit, worse
+    code: str  # e.g. missing_file, nan, wrong_columns, constant, leak_column, leak_audit, worse
     message: str
-    about: NotRequired[str]  # the column that it is about
+    about: NotRequired[str]  # the column concerned
 
 
 class GradeJson(TypedDict):
-    """What the harness says of one execution's files. `audit` and `private` parts never reach a reasoner."""
+    """The harness's judgement of one execution's files. Audit parts never reach a reasoner."""
 
     ok: bool
     problems: list[ProblemJson]
     score: ScoreJson | None
     audit: ScoreJson | None
-    audit_gap_z: (
-        float | None
-    )  # (oof - audit) in standard errors, positive = oof looks better than the audit rows
-    audit_leak: (
-        ProblemJson | None
-    )  # what the audit rows say of leaks; asked for by scoring.audit alone
+    audit_gap_z: float | None  # (oof - audit) / standard error; positive: oof looks better
+    audit_leak: ProblemJson | None  # leak seen on the audit rows; read by scoring.audit alone
     audit_paired: dict[str, PairedJson]  # differences on the audit rows, by the reference's name
     paired: dict[str, PairedJson]  # by the reference's name: parent, best
-    evidence: dict[str, Any]  # see EVIDENCE
+    evidence: dict[str, Any]  # an Evidence
 
 
 class Score(BaseModel):
@@ -188,57 +200,246 @@ class Blend(BaseModel):
 
 
 class Reference(TypedDict, total=False):
-    """Paths of an earlier attempt's files, to compare with."""
+    """Paths of the files of an earlier attempt, to compare with."""
 
     oof: str
     submission: str
 
 
+class ExecutionFacts(TypedDict, total=False):
+    """How an execution went: the sandbox's account, its output and the limits that applied."""
+
+    end: str  # exit | timeout | memory | disk | output | cancelled
+    exit_code: int
+    signal: int | None
+    output: str
+    wall_s: float
+    cpu_s: float | None
+    peak_bytes: int | None
+    limit_s: float
+    limit_mb: float
+
+
 class BlendJson(TypedDict):
-    """An ensemble's weights and the files that they give."""
+    """Weights of an ensemble and the paths of its files."""
 
     weights: dict[str, float]  # member's attempt id -> weight, summing to 1
     method: str  # mean | rank | ordinal | vote
     classes: list[str]  # labels, where labels are blended
-    oof: str  # path; every fold blended by weights chosen on the other folds
+    oof: str  # path; each fold is blended by weights chosen on the other folds
     submission: str  # path; blended by weights chosen on all folds
-    refused: dict[str, str]  # member -> why it could not take part
+    refused: dict[str, str]  # member -> why it was left out
     seconds: float
 
 
-EVIDENCE = """Keys of the evidence, all optional; every reader skips what is missing.
+class CrossValidation(TypedDict):
+    """The score over the folds, and how the folds were made."""
 
-cv            {scheme, folds, mean, se, metric, direction}
-train         {folds}                                       from the script's evidence.json
-paired        {parent|best: {d, se, p_improved}}
-classes       {label: {n, recall, precision, predicted, mean_p}}
-residuals     {bias, skew, hetero, top_decile_share, last_fold_bias, min_pred, min_y, max_pred, max_y, y_skew}
-calibration   {confidence, accuracy, share_p_true_below_01}
-segments      [{column, value, ratio, n}]                    ratio: mean loss of the segment / mean loss of all, worst first
-fit           {iterations, hit_max_iter, converged}          from the script
-importances   {top: [[column, share]], n_zero}               from the script
-warnings      {category: count}                              from the log
-resources     {seconds, cpu_seconds, peak_mb, limit_s, limit_mb}
-error         {type, message, line, traceback_tail, end}     of a failed execution
-submission    {rows_ok, test_pred_vs_oof_ks}
-notes         text of the script's author, bounded
-Each item is cited by its path, e.g. "segments[0]" or "residuals.skew".
-"""
+    scheme: str  # kind of the split, with its column: group:person
+    folds: list[float]
+    mean: float
+    se: float
+    metric: str
+    direction: Direction
 
-PROFILE = """Keys of the data profile, computed once per task by the harness.
 
-rows          {train, test}
-target        {name, kind, n_classes, rates: {label: share}, skew, zero_share, min, max, nonnegative, integer}
-prediction    probability | label | value | ranking: what the metric is computed from
-columns       [{name, kind: numeric|categorical|text|date|id|constant, dtype, missing, missing_test, n_unique, examples,
-                min, max, mean, skew, strength (|2AUC-1| or |Spearman| of this column alone against the target, 0..1),
-                missing_strength (same for its missingness), drift (0..1: |2AUC-1| of telling train from test by it),
-                unseen (share of test rows whose category is not in train), constant_test, mean_chars}]
-groups        [{column, n, mean_size, test_overlap}]          columns that look like an entity with several rows
-time          [{column, test_after_train: bool, sorted: bool}]
-duplicates    {rows: share of exact duplicates among features, with_conflicting_target: share}
-leaks         [{column, strength, drift, reason}]             suspected post-outcome columns
-text          [{column, mean_words, vocabulary}]
-split         {kind, column, n_folds, reason}
-notes         [text]                                          short facts for people and prompts, most important first
-"""
+class ClassStats(TypedDict):
+    """How the rows of one class were predicted."""
+
+    n: int
+    predicted: int  # rows predicted as this class
+    recall: float
+    precision: float
+    mean_p: NotRequired[float]  # mean probability given to the class where it is true
+
+
+class ResidualStats(TypedDict):
+    """Residuals of a regression; `bias` and `last_fold_bias` in standard deviations of y."""
+
+    bias: float
+    skew: float
+    hetero: float  # rank correlation of |residual| with the prediction
+    top_decile_share: float  # share of the squared error in the worst tenth of the rows
+    last_fold_bias: float
+    min_pred: float
+    max_pred: float
+    min_y: float
+    max_y: float
+    y_skew: float
+    explained: float  # R2
+
+
+class CalibrationStats(TypedDict):
+    """Stated confidence against accuracy."""
+
+    confidence: float
+    accuracy: float
+    share_p_true_below_01: float  # rows whose true class got less than 0.01
+
+
+class Segment(TypedDict):
+    """Rows with a common property and a loss above the mean."""
+
+    column: str
+    value: str
+    ratio: float  # mean loss of the segment / mean loss of all rows
+    n: int
+
+
+class ResourceUse(TypedDict):
+    """What an execution used, and its limits."""
+
+    seconds: float | None
+    cpu_seconds: float | None
+    peak_mb: float | None
+    limit_s: float | None
+    limit_mb: float | None
+
+
+class ErrorReport(TypedDict, total=False):
+    """The last Python error of a log, and how the execution ended."""
+
+    type: str
+    message: str
+    line: int | None  # of solution.py
+    traceback_tail: str
+    end: str | None
+    exit_code: int | None
+
+
+class SubmissionCheck(TypedDict):
+    """Test predictions against out-of-fold predictions."""
+
+    rows_ok: bool
+    test_pred_vs_oof_ks: float | None  # Kolmogorov-Smirnov distance
+
+
+class Evidence(TypedDict, total=False):
+    """What the harness derives from an execution; readers skip missing keys.
+
+    Each item is cited by its path, e.g. "segments[0]" or "residuals.skew".
+    """
+
+    cv: CrossValidation
+    paired: dict[str, dict[str, float]]  # parent | best -> d, se, p_improved
+    classes: dict[str, ClassStats]
+    residuals: ResidualStats
+    calibration: CalibrationStats
+    segments: list[Segment]  # worst first
+    warnings: dict[str, int]  # category -> count in the log
+    resources: ResourceUse
+    error: ErrorReport  # of a failed execution
+    submission: SubmissionCheck
+    problems: list[ProblemJson]
+    # from the script's evidence.json, bounded
+    train: dict[str, Any]
+    fit: dict[str, Any]  # iterations, hit_max_iter, converged
+    importances: dict[str, Any]  # top: [[column, share]], n_zero
+    learning_curve: dict[str, Any]
+    notes: str
+
+
+ColumnKind = Literal["numeric", "categorical", "text", "date", "id", "constant"]
+
+
+class TargetProfile(TypedDict, total=False):
+    """The target: class rates, or the distribution of its values."""
+
+    name: str
+    kind: Kind
+    n_classes: int
+    rates: dict[str, float]  # label -> share of the rows
+    skew: float
+    zero_share: float
+    min: float
+    max: float
+    mean: float
+    nonnegative: bool
+    integer: bool
+    n_unique: int
+
+
+class ColumnProfile(TypedDict, total=False):
+    """One feature column, by itself, against the target, and train against test.
+
+    `strength` is |2 AUC - 1| or |Spearman| of the column alone against the target; `drift` is
+    |2 AUC - 1| of telling test from train by it; both 0..1.
+    """
+
+    name: str
+    kind: ColumnKind
+    dtype: str
+    missing: float  # share of the rows
+    missing_test: float
+    n_unique: int
+    examples: list[str]
+    strength: float | None
+    missing_strength: float | None  # strength of its missingness
+    drift: float
+    unseen: float  # share of test rows whose category is not in train
+    constant_test: bool
+    absent_test: bool
+    min: float
+    max: float
+    mean: float
+    skew: float
+    mean_chars: float
+
+
+class GroupColumn(TypedDict):
+    """An entity with several rows each."""
+
+    column: str
+    n: int
+    mean_size: float
+    constant_size: bool
+    test_overlap: float  # share of test rows whose entity is in train
+
+
+class TimeColumn(TypedDict):
+    """A column of dates."""
+
+    column: str
+    test_after_train: bool
+    sorted: bool
+
+
+class DuplicateShares(TypedDict):
+    """Shares of the training rows that repeat the features of another."""
+
+    rows: float
+    with_conflicting_target: float
+
+
+class LeakyColumn(TypedDict):
+    """A column that gives the target away in train but not in test."""
+
+    column: str
+    strength: float
+    drift: float
+    reason: str
+
+
+class TextColumn(TypedDict):
+    """A column of free text."""
+
+    column: str
+    mean_words: float
+    vocabulary: int
+
+
+class Profile(TypedDict, total=False):
+    """The data profile, computed once per task by the harness."""
+
+    rows: dict[str, int]  # train, test
+    n_columns: int
+    target: TargetProfile
+    prediction: str  # probability | label | value | ranking: input of the metric
+    columns: list[ColumnProfile]
+    groups: list[GroupColumn]
+    time: list[TimeColumn]
+    duplicates: DuplicateShares
+    leaks: list[LeakyColumn]
+    text: list[TextColumn]
+    split: dict[str, Any]  # a Split, with its reason
+    notes: list[str]  # short facts for people and prompts, most important first

@@ -1,14 +1,15 @@
-"""A task made ready for a run: the public folder that scripts see, the private one that never leaves the harness."""
+"""Prepare a task for a run: a public folder for scripts, and a private one for the harness."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from task.data import splits
 from task.data.twins import twin_groups
@@ -16,72 +17,77 @@ from task.grade.metrics import get_metric
 from task.load.tables import read_table, write_table
 from task.types import Prepared, Split, Task, TaskError
 
-AUDIT_ROWS = 2000  # fewer training rows than this: no audit, every row is needed
+MIN_AUDITED_ROWS = 2000  # with fewer training rows there is no audit: every row is needed
 AUDIT_SHARE = 0.1
-AUDIT_MAX = 10_000
+MAX_AUDIT_ROWS = 10_000
 ROW_ID = "row_id"
+Array = NDArray[Any]
 
 
-def prepare(
+class SubmissionForm(NamedTuple):
+    """Columns of submission.csv and oof.csv, the id first, and the class labels in order.
+
+    `labels` is empty where values are predicted.
+    """
+
+    columns: list[str]
+    labels: list[str]
+
+
+def prepare_task(
     task: Task, public: str, private: str, *, seed: int, audit: bool, n_folds: int | None = None
 ) -> Prepared:
-    """Writes both folders. The same task and seed give the same bytes."""
-    train, test = tables(task)
+    """Write both folders. The same task and seed give the same bytes. Raises TaskError."""
+    train, test = read_task_tables(task)
     id_column = task.id or ROW_ID
-    split = settle(task, train, test, n_folds)
-    task = task.model_copy(update={"split": split})
-    columns, labels = submission_columns(task, train, id_column)
+    task = task.model_copy(update={"split": resolve_split(task, train, test, n_folds)})
+    form = submission_form(task, train, id_column)
     twins = twin_groups(train, test, [id_column, *task.target])
-    held = (
-        audit_rows(train, task, seed, twins)
-        if audit and len(train) >= AUDIT_ROWS
-        else np.zeros(len(train), dtype=bool)
+    is_audit = np.zeros(len(train), dtype=bool)
+    if audit and len(train) >= MIN_AUDITED_ROWS:
+        is_audit = choose_audit_rows(train, task, seed, twins)
+    visible, hidden = train[~is_audit].reset_index(drop=True), train[is_audit]
+    visible_twins = None if twins is None else twins[~is_audit]
+    folds = splits.assign_folds(
+        visible, task.split, task.kind, task.target, id_column, seed, together=visible_twins
     )
-    shown = train[~held].reset_index(drop=True)
-    kept = None if twins is None else twins[~held]
-    folds = splits.assign(shown, split, task.kind, task.target, id_column, seed, together=kept)
-    public_test, audit_ids = mixed(train[held], test, task, id_column, seed)
-    write_public(Path(public), task, shown, public_test, folds, columns, labels)
+    public_test, audit_ids = mix_audit_into_test(hidden, test, task, id_column, seed)
+    write_public_folder(Path(public), task, visible, public_test, folds, form)
     secret = Path(private)
     secret.mkdir(parents=True, exist_ok=True)
-    keep_labels(secret, shown, train[held], audit_ids, folds, task, id_column, kept)
-    (secret / "meta.json").write_text(
-        json.dumps(
-            {
-                "labels": labels,
-                "test_ids": [str(key) for key in test[id_column]],
-                "id_from_rows": task.id is None,
-            }
-        )
-    )
+    hidden = hidden.assign(**{id_column: audit_ids})
+    write_labels(secret, visible, hidden, [id_column, *task.target], folds, visible_twins)
+    test_ids = [str(key) for key in test[id_column]]
+    meta = {"labels": form.labels, "test_ids": test_ids, "id_from_rows": task.id is None}
+    (secret / "meta.json").write_text(json.dumps(meta))
     return Prepared(
         task=task,
         public=public,
         private=private,
-        inputs=inputs_of(task, Path(public)),
+        inputs=list_inputs(task, Path(public)),
         id=id_column,
-        columns=columns,
-        n_train=len(shown),
+        columns=form.columns,
+        n_train=len(visible),
         n_test=len(public_test),
-        n_audit=int(held.sum()),
+        n_audit=len(hidden),
         seed=seed,
-        data_hash=fingerprint(task),
+        data_hash=data_fingerprint(task),
     )
 
 
 def prepare_refit(prepared: Prepared, public: str) -> Prepared:
-    """The same task with every labelled row in train and nothing mixed into test, for the final fit."""
+    """Prepare the final fit: every labelled row in train, and no audit rows in test."""
     task = prepared.task
-    train, test = tables(task)
-    columns, labels = submission_columns(task, train, prepared.id)
+    train, test = read_task_tables(task)
+    form = submission_form(task, train, prepared.id)
     twins = twin_groups(train, test, [prepared.id, *task.target])
-    folds = splits.assign(
+    folds = splits.assign_folds(
         train, task.split, task.kind, task.target, prepared.id, prepared.seed, together=twins
     )
-    write_public(Path(public), task, train, test, folds, columns, labels)
+    write_public_folder(Path(public), task, train, test, folds, form)
     changes = {
         "public": public,
-        "inputs": inputs_of(task, Path(public)),
+        "inputs": list_inputs(task, Path(public)),
         "n_train": len(train),
         "n_test": len(test),
         "n_audit": 0,
@@ -89,184 +95,173 @@ def prepare_refit(prepared: Prepared, public: str) -> Prepared:
     return prepared.model_copy(update=changes)
 
 
-def tables(task: Task) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Train and test with an id column; rows are numbered where the task has none."""
+def read_task_tables(task: Task) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read train and test with an id column; number the rows where the task has none."""
     train, test = read_table(Path(task.train)), read_table(Path(task.test))
     test = test.drop(columns=[column for column in task.target if column in test])
     if task.id is None:
         if ROW_ID in train or ROW_ID in test:
             raise TaskError(
-                f"{task.train} has a column {ROW_ID!r} but no `id:` in task.yaml; name it there or rename the column"
+                f"{task.train} has a column {ROW_ID!r} but no `id:` in task.yaml; "
+                "name it there or rename the column"
             )
         train.insert(0, ROW_ID, np.arange(len(train)))
         test.insert(0, ROW_ID, np.arange(len(train), len(train) + len(test)))
     return train, test
 
 
-def settle(task: Task, train: pd.DataFrame, test: pd.DataFrame, n_folds: int | None) -> Split:
-    """The split with `auto` decided."""
+def resolve_split(
+    task: Task, train: pd.DataFrame, test: pd.DataFrame, n_folds: int | None
+) -> Split:
+    """Return the task's split, with `auto` decided from the data."""
     split = task.split if n_folds is None else task.split.model_copy(update={"n_folds": n_folds})
     if split.kind != "auto":
         return split
-    return splits.decide(train, test, task.kind, task.target, task.id, split.n_folds)[0]
+    return splits.decide_split(train, test, task.kind, task.target, task.id, split.n_folds)[0]
 
 
-def submission_columns(
-    task: Task, train: pd.DataFrame, id_column: str
-) -> tuple[list[str], list[str]]:
-    """Columns of submission and oof, and the class labels behind them in order (empty for values)."""
+def submission_form(task: Task, train: pd.DataFrame, id_column: str) -> SubmissionForm:
+    """Derive the form of submissions from the sample or, without one, from the target."""
     needs = get_metric(task.metric, task.direction).needs
-    classes = sorted_classes(train[task.target[0]]) if task.kind != "regression" else []
-    many = needs == "probability" and task.kind == "multiclass"
-    if task.sample_submission:
-        names = [
-            str(column) for column in read_table(Path(task.sample_submission), n_rows=5).columns
-        ]
-        if not many:
-            return [id_column, *names[1:]], classes
-        return [id_column, *names[1:]], matched(names[1:], classes, task)
-    return [id_column, *(classes if many else task.target)], classes
+    classes = class_labels(train[task.target[0]]) if task.kind != "regression" else []
+    has_column_per_class = needs == "probability" and task.kind == "multiclass"
+    if not task.sample_submission:
+        predicted = classes if has_column_per_class else task.target
+        return SubmissionForm([id_column, *predicted], classes)
+    sample = read_table(Path(task.sample_submission), n_rows=5)
+    names = [str(column) for column in sample.columns[1:]]
+    labels = match_class_columns(names, classes, task) if has_column_per_class else classes
+    return SubmissionForm([id_column, *names], labels)
 
 
-def sorted_classes(values: pd.Series[Any]) -> list[str]:
-    return [
-        plain(value) for value in sorted(values.unique(), key=lambda v: (isinstance(v, str), v))
-    ]
+def class_labels(values: pd.Series[Any]) -> list[str]:
+    """Return the distinct labels as text, numbers first."""
+    distinct = sorted(values.unique(), key=lambda value: (isinstance(value, str), value))
+    return [label_text(value) for value in distinct]
 
 
-def plain(value: Any) -> str:
-    """A label as text: 1.0 and 1 are the same."""
-    if (
-        isinstance(value, float)
-        and value.is_integer()
-        or isinstance(value, np.floating)
-        and float(value).is_integer()
-    ):
+def label_text(value: object) -> str:
+    """Return a label as text; 1.0 and 1 are the same."""
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
     return str(value)
 
 
-def matched(names: list[str], classes: list[str], task: Task) -> list[str]:
-    """The class of every probability column: by name, by a common prefix, or by order."""
+def match_class_columns(names: list[str], classes: list[str], task: Task) -> list[str]:
+    """Return the class of every probability column: by name, by ending, or by order."""
     if len(names) != len(classes):
         raise TaskError(
-            f"{task.sample_submission} has {len(names)} prediction columns for {len(classes)} classes; give one column per class"
+            f"{task.sample_submission} has {len(names)} prediction columns "
+            f"for {len(classes)} classes; give one column per class"
         )
     if set(names) == set(classes):
         return names
-    by_ending = [
-        next((c for c in sorted(classes, key=len, reverse=True) if name.endswith(c)), None)
-        for name in names
-    ]
-    return (
-        [str(c) for c in by_ending]
-        if len(set(by_ending)) == len(classes) and None not in by_ending
-        else classes
-    )
+    longest_first = sorted(classes, key=len, reverse=True)
+    by_ending = [next((c for c in longest_first if name.endswith(c)), None) for name in names]
+    matches = [label for label in by_ending if label is not None]
+    return matches if len(set(matches)) == len(classes) else classes
 
 
-def audit_rows(train: pd.DataFrame, task: Task, seed: int, twins: Any = None) -> Any:
-    """Which training rows are held back: the last ones in time, whole groups (or sets of twins), or a stratified draw."""
-    n = min(AUDIT_MAX, int(len(train) * AUDIT_SHARE))
+def choose_audit_rows(
+    train: pd.DataFrame, task: Task, seed: int, twins: Array | None = None
+) -> NDArray[np.bool_]:
+    """Choose the training rows to hold back, as a mask.
+
+    They are the last ones in time, whole groups (or sets of twins), or a stratified draw.
+    """
+    n = min(MAX_AUDIT_ROWS, int(len(train) * AUDIT_SHARE))
     rng = np.random.default_rng(seed + 7919)
-    held = np.zeros(len(train), dtype=bool)
+    mask = np.zeros(len(train), dtype=bool)
     split = task.split
     if split.kind == "time":
-        order = splits.blocks(train[str(split.column)], len(train) - 1)
-        held[np.argsort(order, kind="stable")[-n:]] = True
-    elif split.kind == "group" or twins is not None:
-        groups = (
-            train[str(split.column)].astype(str)
-            if split.kind == "group"
-            else pd.Series(twins, index=train.index)
-        )
-        chosen = rng.permutation(groups.unique())
-        sizes = groups.value_counts()[chosen].cumsum()
-        held = groups.isin(chosen[: max(1, int((sizes <= n).sum()))]).to_numpy()
-    else:
-        strata = splits.classes(train, task.kind, task.target)
-        for stratum in np.unique(strata):
-            rows = np.flatnonzero(strata == stratum)
-            held[rng.choice(rows, int(round(len(rows) * n / len(train))), replace=False)] = True
-    return held
+        order = splits.time_blocks(train[str(split.column)], len(train) - 1)
+        mask[np.argsort(order, kind="stable")[-n:]] = True
+        return mask
+    if split.kind == "group" or twins is not None:
+        groups = splits.group_labels(train, split, twins)
+        shuffled = rng.permutation(groups.unique())
+        sizes = groups.value_counts()[shuffled].cumsum()
+        n_groups = max(1, int((sizes <= n).sum()))
+        return np.asarray(groups.isin(shuffled[:n_groups]))
+    strata = splits.strata_codes(train, task.kind, task.target)
+    for stratum in np.unique(strata):
+        rows = np.flatnonzero(strata == stratum)
+        n_rows = int(round(len(rows) * n / len(train)))
+        mask[rng.choice(rows, n_rows, replace=False)] = True
+    return mask
 
 
-def mixed(
+def mix_audit_into_test(
     audit: pd.DataFrame, test: pd.DataFrame, task: Task, id_column: str, seed: int
 ) -> tuple[pd.DataFrame, list[Any]]:
-    """Test with the audit rows among its own, without labels; and the ids that the audit rows go by."""
+    """Return test with the unlabelled audit rows mixed in, and the ids that these have there."""
     if audit.empty:
         return test, []
-    rows = dressed(audit.drop(columns=task.target), test, seed)
-    taken = set(test[id_column])
+    rows = imitate_test_columns(audit.drop(columns=task.target), test, seed)
     ids = list(rows[id_column])
-    if taken & set(ids) or task.id is None:
-        ids = fresh_ids(test[id_column], len(rows), seed)
+    if set(test[id_column]) & set(ids) or task.id is None:
+        ids = draw_new_ids(test[id_column], len(rows), seed)
     rows = rows.assign(**{id_column: ids})
     if task.split.kind == "time":
         return pd.concat([rows, test], ignore_index=True)[list(test.columns)], ids
-    together = pd.concat([test, rows], ignore_index=True)[list(test.columns)]
-    return together.sample(frac=1, random_state=seed).reset_index(drop=True), ids
+    mixture = pd.concat([test, rows], ignore_index=True)[list(test.columns)]
+    return mixture.sample(frac=1, random_state=seed).reset_index(drop=True), ids
 
 
-def dressed(rows: pd.DataFrame, test: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Audit rows as test rows look: a column that test has empty or constant is so here too, else it would tell audit rows apart."""
+def imitate_test_columns(rows: pd.DataFrame, test: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Make columns that are empty or constant in test the same in the audit rows.
+
+    Such a column would tell the audit rows apart.
+    """
     rng, changes = np.random.default_rng(seed + 11), {}
     for name in rows.columns.intersection(test.columns):
         other = test[name]
-        if (
-            len(other)
-            and (other.nunique() <= 1 or other.isna().mean() > 0.95)
-            and rows[name].nunique() > 1
-        ):
+        is_dead = len(other) and (other.nunique() <= 1 or other.isna().mean() > 0.95)
+        if is_dead and rows[name].nunique() > 1:
             changes[name] = pd.Series(rng.choice(other.to_numpy(), len(rows)), index=rows.index)
     return rows.assign(**changes)
 
 
-def fresh_ids(known: pd.Series[Any], n: int, seed: int) -> list[Any]:
-    """Ids that no test row has, in the test's own style."""
-    if pd.api.types.is_integer_dtype(known):
-        top = int(known.max())
-        return [
-            int(key)
-            for key in np.random.default_rng(seed).choice(
-                np.arange(top + 1, top + 1 + 3 * n), n, replace=False
-            )
-        ]
-    taken = set(known.astype(str))
-    made = (
-        hashlib.sha256(f"{seed}/{i}".encode()).hexdigest()[: max(6, len(str(known.iloc[0])))]
-        for i in range(10 * n)
-    )
-    return [key for key in made if key not in taken][:n]
+def draw_new_ids(test_ids: pd.Series[Any], n: int, seed: int) -> list[Any]:
+    """Draw ids that no test row has, in the style of the test's ids."""
+    if pd.api.types.is_integer_dtype(test_ids):
+        top = int(test_ids.max())
+        free = np.arange(top + 1, top + 1 + 3 * n)
+        return [int(key) for key in np.random.default_rng(seed).choice(free, n, replace=False)]
+    taken = set(test_ids.astype(str))
+    width = max(6, len(str(test_ids.iloc[0])))
+    hashes = (hashlib.sha256(f"{seed}/{i}".encode()).hexdigest()[:width] for i in range(10 * n))
+    return [key for key in hashes if key not in taken][:n]
 
 
-def write_public(
+def write_public_folder(
     folder: Path,
     task: Task,
     train: pd.DataFrame,
     test: pd.DataFrame,
     folds: splits.Folds,
-    columns: list[str],
-    labels: list[str],
+    form: SubmissionForm,
 ) -> None:
+    """Write the files that scripts see as input/."""
     folder.mkdir(parents=True, exist_ok=True)
     suffix = ".parquet" if task.train.endswith(".parquet") else ".csv"
     write_table(train, folder / f"train{suffix}")
     write_table(test, folder / f"test{suffix}")
-    write_table(pd.DataFrame({columns[0]: train[columns[0]], "fold": folds}), folder / "folds.csv")
-    write_table(sample(task, train, test, columns, labels), folder / "sample_submission.csv")
+    id_column = form.columns[0]
+    write_table(pd.DataFrame({id_column: train[id_column], "fold": folds}), folder / "folds.csv")
+    write_table(sample_submission(task, train, test, form), folder / "sample_submission.csv")
     if task.description:
         (folder / "description.md").write_text(task.description)
 
 
-def sample(
-    task: Task, train: pd.DataFrame, test: pd.DataFrame, columns: list[str], labels: list[str]
+def sample_submission(
+    task: Task, train: pd.DataFrame, test: pd.DataFrame, form: SubmissionForm
 ) -> pd.DataFrame:
-    """A submission that knows nothing: class rates, the commonest label, or the median."""
+    """Return a submission that ignores the features: class rates, commonest label or median."""
+    columns, labels = form
     frame = pd.DataFrame({columns[0]: test[columns[0]]})
     needs = get_metric(task.metric, task.direction).needs
-    texts = train[task.target[0]].map(plain)
+    texts = train[task.target[0]].map(label_text)
     for index, name in enumerate(columns[1:]):
         if needs == "probability":
             label = labels[index] if task.kind == "multiclass" else labels[-1]
@@ -274,77 +269,81 @@ def sample(
         elif needs in ("label", "ranking"):
             frame[name] = train[task.target[0]].mode().iloc[0]
         else:
-            source = task.target[min(index, len(task.target) - 1)]
-            frame[name] = (
-                float(train[source].median())
-                if pd.api.types.is_numeric_dtype(train[source])
-                else 0.5
-            )
+            values = train[task.target[min(index, len(task.target) - 1)]]
+            is_numeric = pd.api.types.is_numeric_dtype(values)
+            frame[name] = float(values.median()) if is_numeric else 0.5
     return frame
 
 
-def keep_labels(
+def write_labels(
     folder: Path,
-    shown: pd.DataFrame,
-    audit: pd.DataFrame,
-    audit_ids: list[Any],
+    visible: pd.DataFrame,
+    hidden: pd.DataFrame,
+    columns: list[str],
     folds: splits.Folds,
-    task: Task,
-    id_column: str,
-    twins: Any = None,
+    twins: Array | None,
 ) -> None:
-    """labels.parquet: id, fold (-2 for audit rows), twin (repeats another training row), targets."""
-    repeated = (
-        pd.Series(twins).duplicated(keep=False).to_numpy()
-        if twins is not None
-        else np.zeros(len(shown), dtype=bool)
-    )
-    train_part = shown[[id_column, *task.target]].assign(fold=folds, twin=repeated)
-    audit_part = audit[[id_column, *task.target]].assign(fold=-2, twin=False)
-    audit_part[id_column] = audit_ids
-    frame = pd.concat([train_part, audit_part], ignore_index=True) if len(audit) else train_part
-    frame[id_column] = frame[id_column].astype(str)
-    frame.to_parquet(folder / "labels.parquet", index=False)
+    """Write labels.parquet: id, targets, fold (-2 for audit rows), twin (repeats another row).
+
+    `columns`: the id, then the targets.
+    """
+    is_twin = np.zeros(len(visible), dtype=bool)
+    if twins is not None:
+        is_twin = np.asarray(pd.Series(twins).duplicated(keep=False))
+    labels = visible[columns].assign(fold=folds, twin=is_twin)
+    if len(hidden):
+        audit_labels = hidden[columns].assign(fold=-2, twin=False)
+        labels = pd.concat([labels, audit_labels], ignore_index=True)
+    labels[columns[0]] = labels[columns[0]].astype(str)
+    labels.to_parquet(folder / "labels.parquet", index=False)
 
 
-def inputs_of(task: Task, public: Path) -> dict[str, str]:
-    """What is mounted below input/: the public tables and the task's other files; never a file that holds the audit's labels."""
-    found = {path.name: str(path) for path in sorted(public.iterdir()) if path.is_file()}
-    return found | {
-        Path(extra).name: extra for extra in task.extra if Path(extra).name not in found
+def list_inputs(task: Task, public: Path) -> dict[str, str]:
+    """List what is mounted below input/: the public tables and the task's other files.
+
+    The task's own tables, which contain the audit labels, are never among them.
+    """
+    tables = {path.name: str(path) for path in sorted(public.iterdir()) if path.is_file()}
+    return tables | {
+        Path(extra).name: extra for extra in task.extra if Path(extra).name not in tables
     }
 
 
-def fingerprint(task: Task) -> str:
+def data_fingerprint(task: Task) -> str:
+    """Hash the bytes of train and test."""
     digest = hashlib.sha256()
     for path in (task.train, task.test):
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             for block in iter(lambda: file.read(2**20), b""):
                 digest.update(block)
     return digest.hexdigest()[:16]
 
 
-def final_submission(prepared: Prepared, source: str, out: str) -> None:
-    """The submission for the task's own test rows: audit rows dropped, order, ids and columns of the task's sample."""
+def read_test_ids(prepared: Prepared) -> list[str]:
+    """Return the ids of the task's own test rows, in their order."""
+    meta = json.loads((Path(prepared.private) / "meta.json").read_text())
+    return list(meta["test_ids"])
+
+
+def write_final_submission(prepared: Prepared, source: str, out: str) -> None:
+    """Write the submission of the task's own test rows.
+
+    Audit rows are dropped; order, ids and columns are those of the task's sample.
+    """
     task = prepared.task
-    got = pd.read_csv(source)
-    got[prepared.id] = got[prepared.id].map(plain)
-    got = got.drop_duplicates(prepared.id).set_index(prepared.id)
+    predictions = pd.read_csv(source)
+    predictions[prepared.id] = predictions[prepared.id].map(label_text)
+    predictions = predictions.drop_duplicates(prepared.id).set_index(prepared.id)
+    columns = prepared.columns[1:]
     if task.sample_submission:
-        frame = read_table(Path(task.sample_submission))
-        order = (
-            frame.iloc[:, 0].map(plain)
-            if task.id
-            else pd.Series(
-                json.loads((Path(prepared.private) / "meta.json").read_text())["test_ids"]
-            )
-        )
-        values = got.loc[list(order), prepared.columns[1:]].to_numpy()
-        result = pd.DataFrame({frame.columns[0]: frame.iloc[:, 0]})
-        for index, name in enumerate(frame.columns[1:]):
+        sample = read_table(Path(task.sample_submission))
+        keys = sample.iloc[:, 0].map(label_text) if task.id else read_test_ids(prepared)
+        values = predictions.loc[list(keys), columns].to_numpy()
+        result = pd.DataFrame({sample.columns[0]: sample.iloc[:, 0]})
+        for index, name in enumerate(sample.columns[1:]):
             result[name] = values[:, index]
     else:
-        ids = tables(task)[1][prepared.id]
-        result = got.loc[list(ids.map(plain)), prepared.columns[1:]].reset_index(drop=True)
+        ids = read_task_tables(task)[1][prepared.id]
+        result = predictions.loc[list(ids.map(label_text)), columns].reset_index(drop=True)
         result.insert(0, prepared.id, ids.to_numpy())
     result.to_csv(out, index=False)

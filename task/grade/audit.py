@@ -1,4 +1,7 @@
-"""The audit rows' own view: score from submission.csv, leak, paired differences.  The graph decides whether it is asked (scoring/audit.py)."""
+"""The audit rows' part of a grade: score from submission.csv, leak, paired differences.
+
+The graph decides whether it is consulted (scoring/audit.py).
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from task.grade import compare
-from task.grade.predictions import Refused, Truth, earlier, problem
+from task.grade.predictions import PredictionsError, Truth, make_problem, read_earlier
 from task.types import PairedJson, ProblemJson, Reference, ScoreJson
 
 Array = NDArray[Any]
-LEAK_Z = 3.0  # out-of-fold better than the audit rows by this many standard errors
+LEAK_Z = 3.0  # out-of-fold is better than the audit rows by this many standard errors
 LEAK_SHARE = 0.1  # and by this share of the audit's score (of AUC's distance to 1)
 
 
-class Audit(TypedDict):
+class AuditGrade(TypedDict):
     """The audit's part of a grade."""
 
     audit: ScoreJson | None
@@ -25,56 +28,59 @@ class Audit(TypedDict):
     audit_paired: dict[str, PairedJson]
 
 
-NOTHING = Audit(audit=None, audit_gap_z=None, audit_leak=None, audit_paired={})
+NO_AUDIT = AuditGrade(audit=None, audit_gap_z=None, audit_leak=None, audit_paired={})
 
 
-def of(
-    known: Truth, test: Array, score: ScoreJson, references: dict[str, Reference], seed: int
-) -> Audit:
-    """How the audit rows see these predictions."""
-    if known.audit.empty:
-        return NOTHING
-    y, p, metric = known.encode(known.audit), test[known.audit_rows], known.metric
+def grade_audit_rows(
+    truth: Truth, test: Array, score: ScoreJson, references: dict[str, Reference], seed: int
+) -> AuditGrade:
+    """Grade predictions of the test file on the audit rows; NO_AUDIT where there are none."""
+    if truth.audit.empty:
+        return NO_AUDIT
+    y, p, metric = truth.encode(truth.audit), test[truth.audit_rows], truth.metric
     try:
         value = metric.score(y, p)
     except ValueError:  # one class only among the audit rows
-        return NOTHING
+        return NO_AUDIT
     se = compare.standard_error(metric, y, p, seed)
     sign = 1.0 if metric.direction == "max" else -1.0
     gap = sign * (score["value"] - value)
     noise = float(np.hypot(se, score["se"]))
     z = gap / noise if noise > 0 else 0.0
-    return Audit(
+    pairs = {name: compare_audit_rows(truth, y, p, item, seed) for name, item in references.items()}
+    return AuditGrade(
         audit=ScoreJson(value=value, se=se, folds=[], n=len(y)),
         audit_gap_z=z,
-        audit_leak=leak(known, gap, z, value),
-        audit_paired={
-            name: found
-            for name, item in references.items()
-            if (found := paired(known, y, p, item, seed))
-        },
+        audit_leak=detect_audit_leak(truth, gap, z, value),
+        audit_paired={name: paired for name, paired in pairs.items() if paired is not None},
     )
 
 
-def leak(known: Truth, gap: float, z: float, value: float) -> ProblemJson | None:
-    material = gap > LEAK_SHARE * abs(value) or (
-        known.metric.name == "auc" and gap > LEAK_SHARE * max(1 - value, 0.05)
+def detect_audit_leak(truth: Truth, gap: float, z: float, value: float) -> ProblemJson | None:
+    """Return a problem where oof beats the audit rows by a significant and material gap.
+
+    None for a split by time, where the audit rows are the last ones and harder.
+    """
+    is_material = gap > LEAK_SHARE * abs(value) or (
+        truth.metric.name == "auc" and gap > LEAK_SHARE * max(1 - value, 0.05)
     )
-    if known.prepared.task.split.kind == "time" or z <= LEAK_Z or not material:
+    if truth.prepared.task.split.kind == "time" or z <= LEAK_Z or not is_material:
         return None
-    return problem(
+    return make_problem(
         "leak_audit",
-        "out-of-fold predictions look far better than predictions of held-back rows: something of the label leaks into training features, "
-        "or validated rows were trained on",
+        "out-of-fold predictions look far better than predictions of held-back rows: "
+        "something of the label leaks into training features, or validated rows were trained on",
     )
 
 
-def paired(known: Truth, y: Array, p: Array, reference: Reference, seed: int) -> PairedJson | None:
-    """The difference to a reference on the audit rows."""
+def compare_audit_rows(
+    truth: Truth, y: Array, p: Array, reference: Reference, seed: int
+) -> PairedJson | None:
+    """Return the improvement over a reference on the audit rows; None where it cannot be read."""
     if "submission" not in reference:
         return None
     try:
-        old = earlier(known, reference["submission"], "submission.csv")[known.audit_rows]
-        return compare.paired(known.metric, y, [p], [old], None, seed)
-    except (Refused, OSError, ValueError):
+        old = read_earlier(truth, reference["submission"], "submission.csv")[truth.audit_rows]
+        return compare.compare_predictions(truth.metric, y, [p], [old], None, seed)
+    except (PredictionsError, OSError, ValueError):
         return None

@@ -1,6 +1,8 @@
-"""Ensembles: weights over recorded attempts' predictions by greedy forward selection with replacement (Caruana et al., 2004).
+"""Ensembles: weights over the predictions of recorded attempts.
 
-Nothing is trained again. The weights that score a fold are chosen without that fold's rows, so that the score is honest.
+Weights come from greedy forward selection with replacement (Caruana et al., 2004); nothing is
+trained again. The weights that score a fold are chosen without that fold's rows, so that the score
+is honest.
 """
 
 from __future__ import annotations
@@ -8,111 +10,121 @@ from __future__ import annotations
 import inspect
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from task.grade.metrics import Metric
-from task.grade.predictions import Refused, Truth, read_predictions, truth_of
+from task.grade.predictions import PredictionsError, Truth, get_truth, read_predictions
 from task.types import BlendJson, Prepared, TaskError
 
 Array = NDArray[Any]
-Method = Literal["mean", "rank", "ordinal", "vote"]
-MAX_MEMBERS = 16  # the best ones by score take part in the selection
+BlendMethod = Literal["mean", "rank", "ordinal", "vote"]
+MAX_MEMBERS = 16  # of those given, the best by score take part in the selection
 MAX_ROUNDS = 20
-SELECTION_ROWS = (
-    5000  # more rows than these are sampled while weights are chosen; the score always uses all
-)
+SELECTION_ROWS = 5000  # weights are chosen on a sample of more rows; the score uses all
+METHOD_TEXTS = {
+    "mean": "weighted mean",
+    "rank": "weighted mean of ranks",
+    "ordinal": "class nearest to the weighted mean",
+    "vote": "weighted vote",
+}
 
 
-def blend(prepared: Prepared, members: dict[str, dict[str, str]], out: str) -> BlendJson:
-    """Chooses weights for `members` (id -> paths of its oof.csv and submission.csv), writes the blend's files into `out`.
+class MemberParts(NamedTuple):
+    """What every member adds to a blend, by its id, and the members left out with the reason."""
 
-    Raises TaskError where the metric cannot be blended or fewer than two members can be read.
+    oof: dict[str, Array]  # a row per validated row
+    test: dict[str, Array]  # a row per row of the test file
+    refused: dict[str, str]
+
+
+def blend_attempts(prepared: Prepared, members: dict[str, dict[str, str]], out: str) -> BlendJson:
+    """Choose weights for attempts and write the files of their blend into the folder `out`.
+
+    `members`: id -> paths of its oof.csv (`oof`) and submission.csv (`submission`). Raises
+    TaskError where the metric cannot be blended or fewer than two members can be read.
     """
     began = time.monotonic()
-    known = truth_of(prepared)
-    how = method(known)
-    oof, test, refused = read_members(known, members, how)
+    truth = get_truth(prepared)
+    method = choose_method(truth)
+    oof, test, refused = read_members(truth, members, method)
     if len(oof) < 2:
-        raise TaskError(
-            f"an ensemble needs two attempts with predictions, {len(oof)} can be read {refused or ''}".strip()
-        )
-    classes = coded_classes(known, how)
-    fold = known.validated["fold"].to_numpy()
-    blended = nested(known, oof, fold, classes, how)
-    weights = select(known.metric, known.y, oof, classes, how, seed=prepared.seed)
-    names = {"oof": str(Path(out) / "oof.csv"), "submission": str(Path(out) / "submission.csv")}
-    write(known, names["oof"], known.validated_ids, blended, how)
-    write(
-        known,
-        names["submission"],
-        known.test_ids,
-        finish(weighted(test, weights), classes, how),
-        how,
-    )
+        text = f"an ensemble needs two attempts with predictions, {len(oof)} can be read"
+        raise TaskError(f"{text} {refused or ''}".strip())
+    classes = class_codes(truth, method)
+    nested = blend_across_folds(truth, oof, classes, method)
+    weights = select_weights(truth.metric, truth.y, oof, classes, method, seed=prepared.seed)
+    total = finish_predictions(weighted_sum(test, weights), classes, method)
+    oof_path, submission_path = str(Path(out) / "oof.csv"), str(Path(out) / "submission.csv")
+    write_predictions(truth, oof_path, truth.validated_ids, nested, method)
+    write_predictions(truth, submission_path, truth.test_ids, total, method)
     return BlendJson(
         weights=weights,
-        method=how,
-        classes=known.labels if how in ("ordinal", "vote") else [],
-        oof=names["oof"],
-        submission=names["submission"],
+        method=method,
+        classes=truth.labels if method in ("ordinal", "vote") else [],
+        oof=oof_path,
+        submission=submission_path,
         refused=refused,
         seconds=time.monotonic() - began,
     )
 
 
-def method(known: Truth) -> Method:
-    """How predictions of this task are blended."""
-    needs, name = known.metric.needs, known.metric.name
+def choose_method(truth: Truth) -> BlendMethod:
+    """Choose how predictions of this task are blended. Raises TaskError for rankings."""
+    needs, name = truth.metric.needs, truth.metric.name
     if needs == "ranking":
         raise TaskError(f"rankings ({name}) cannot be blended by weights")
-    if needs == "label" and known.prepared.task.kind != "regression":
-        return (
-            "ordinal"
-            if name == "qwk" and known.codes == {label: number(label) for label in known.labels}
-            else "vote"
-        )
-    return "rank" if name == "auc" and len(known.prepared.columns) == 2 else "mean"
+    if needs == "label" and truth.prepared.task.kind != "regression":
+        has_numbers = truth.codes == {label: parse_float(label) for label in truth.labels}
+        return "ordinal" if name == "qwk" and has_numbers else "vote"
+    return "rank" if name == "auc" and len(truth.prepared.columns) == 2 else "mean"
 
 
-def number(text: str) -> float | None:
+def parse_float(text: str) -> float | None:
+    """Return the number that a text is, or None."""
     try:
         return float(text)
     except ValueError:
         return None
 
 
-def coded_classes(known: Truth, how: Method) -> Array:
-    return np.asarray(list(known.codes.values())) if how in ("ordinal", "vote") else np.empty(0)
+def class_codes(truth: Truth, method: BlendMethod) -> Array:
+    """Return the codes of the classes where labels are blended, else nothing."""
+    if method in ("ordinal", "vote"):
+        return np.asarray(list(truth.codes.values()))
+    return np.empty(0)
 
 
 def read_members(
-    known: Truth, members: dict[str, dict[str, str]], how: Method
-) -> tuple[dict[str, Array], dict[str, Array], dict[str, str]]:
-    """What every member adds to a blend, for validated rows and for the test file; the best MAX_MEMBERS by score."""
+    truth: Truth, members: dict[str, dict[str, str]], method: BlendMethod
+) -> MemberParts:
+    """Read the predictions of all members; keep the best MAX_MEMBERS by score."""
     oof: dict[str, Array] = {}
     test: dict[str, Array] = {}
     score: dict[str, float] = {}
     refused: dict[str, str] = {}
-    classes, ids = coded_classes(known, how), known.validated_ids
+    classes, ids = class_codes(truth, method), truth.validated_ids
     for name, paths in members.items():
         try:
-            values = read_predictions(known, paths["oof"], "oof.csv", ids)
-            others = read_predictions(known, paths["submission"], "submission.csv", known.test_ids)
-        except (Refused, OSError, KeyError) as error:
+            p = read_predictions(truth, paths["oof"], "oof.csv", ids)
+            p_test = read_predictions(truth, paths["submission"], "submission.csv", truth.test_ids)
+        except (PredictionsError, OSError, KeyError) as error:
             refused[name] = str(error)[:200]
             continue
-        score[name] = signed(known.metric, known.y, values)
-        oof[name], test[name] = parts(values, classes, how), parts(others, classes, how)
+        score[name] = signed_score(truth.metric, truth.y, p)
+        oof[name] = member_part(p, classes, method)
+        test[name] = member_part(p_test, classes, method)
     best = sorted(oof, key=lambda name: (-score[name], name))[:MAX_MEMBERS]
-    return {name: oof[name] for name in best}, {name: test[name] for name in best}, refused
+    return MemberParts(
+        {name: oof[name] for name in best}, {name: test[name] for name in best}, refused
+    )
 
 
-def signed(metric: Metric, y: Array, p: Array) -> float:
-    """The score with higher = better; -inf where it is not defined on these rows."""
+def signed_score(metric: Metric, y: Array, p: Array) -> float:
+    """Return the score with higher = better; -inf where it is not defined on these rows."""
     try:
         value = metric.score(y, p)
     except ValueError:
@@ -120,112 +132,130 @@ def signed(metric: Metric, y: Array, p: Array) -> float:
     return value if metric.direction == "max" else -value
 
 
-def nested(known: Truth, oof: dict[str, Array], fold: Array, classes: Array, how: Method) -> Array:
-    """Blended predictions of every validated row by weights that were chosen on the other folds."""
+def blend_across_folds(
+    truth: Truth, oof: dict[str, Array], classes: Array, method: BlendMethod
+) -> Array:
+    """Blend each fold by weights that were chosen on the other folds."""
     total = np.zeros_like(next(iter(oof.values())))
-    for k in np.unique(fold):
-        held = fold == k
-        weights = select(known.metric, known.y, oof, classes, how, rows=~held, seed=int(k) + 1)
-        total[held] = weighted(oof, weights)[held]
-    return finish(total, classes, how)
+    for k in np.unique(truth.fold):
+        held = truth.fold == k
+        weights = select_weights(
+            truth.metric, truth.y, oof, classes, method, rows=~held, seed=int(k) + 1
+        )
+        total[held] = weighted_sum(oof, weights)[held]
+    return finish_predictions(total, classes, method)
 
 
-def weighted(parts_of: dict[str, Array], weights: dict[str, float]) -> Array:
-    return np.asarray(sum(weight * parts_of[name] for name, weight in weights.items()))
+def weighted_sum(parts: dict[str, Array], weights: dict[str, float]) -> Array:
+    """Return the sum of the members' parts, each times its weight."""
+    return np.asarray(sum(weight * parts[name] for name, weight in weights.items()))
 
 
-def select(
+def select_weights(
     metric: Metric,
     y: Array,
     oof: dict[str, Array],
     classes: Array,
-    how: Method,
+    method: BlendMethod,
     *,
     rows: Array | None = None,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Greedy forward selection with replacement: from the best member on, the one that helps most, while one helps."""
-    chosen = sampled(len(y), rows, seed)
-    y = y[chosen]
-    candidates = {name: values[chosen] for name, values in oof.items()}
-    total, best, counts = (
-        np.zeros_like(next(iter(candidates.values()))),
-        -np.inf,
-        dict.fromkeys(candidates, 0),
-    )
+    """Select members greedily, with replacement; the weights are their shares.
+
+    Start from the best member and add the one that helps most, as long as one helps. `rows`:
+    mask of the rows to choose on.
+    """
+    positions = sample_positions(len(y), rows, seed)
+    y = y[positions]
+    candidates = {name: values[positions] for name, values in oof.items()}
+    counts = dict.fromkeys(candidates, 0)
+    total, best = np.zeros_like(next(iter(candidates.values()))), -np.inf
     for n in range(1, MAX_ROUNDS + 1):
         scores = {
-            name: signed(metric, y, finish((total + values) / n, classes, how))
-            for name, values in candidates.items()
+            name: signed_score(metric, y, finish_predictions((total + part) / n, classes, method))
+            for name, part in candidates.items()
         }
         name = max(scores, key=lambda key: (scores[key], key))
         if n > 1 and scores[name] <= best:
             break
         total, best = total + candidates[name], scores[name]
         counts[name] += 1
-    n_drawn = sum(counts.values())
-    return {name: count / n_drawn for name, count in counts.items() if count}
+    n_selected = sum(counts.values())
+    return {name: count / n_selected for name, count in counts.items() if count}
 
 
-def sampled(n: int, rows: Array | None, seed: int) -> Array:
-    found = np.flatnonzero(rows) if rows is not None else np.arange(n)
-    if len(found) > SELECTION_ROWS:
-        found = np.sort(np.random.default_rng(seed).choice(found, SELECTION_ROWS, replace=False))
-    return found
+def sample_positions(n: int, rows: Array | None, seed: int) -> Array:
+    """Return the positions of `rows` (a mask; None: all n), at most SELECTION_ROWS, in order."""
+    positions = np.flatnonzero(rows) if rows is not None else np.arange(n)
+    if len(positions) <= SELECTION_ROWS:
+        return positions
+    rng = np.random.default_rng(seed)
+    return np.sort(rng.choice(positions, SELECTION_ROWS, replace=False))
 
 
-def write(known: Truth, path: str, ids: list[str], values: Array, how: Method) -> None:
-    columns = known.prepared.columns
+def write_predictions(
+    truth: Truth, path: str, ids: list[str], values: Array, method: BlendMethod
+) -> None:
+    """Write predictions as a csv in the form of a submission; codes become labels."""
+    columns = truth.prepared.columns
     frame = pd.DataFrame({columns[0]: ids})
-    if how in ("ordinal", "vote"):
-        texts = {code: label for label, code in known.codes.items()}
+    if method in ("ordinal", "vote"):
+        texts = {code: label for label, code in truth.codes.items()}
         frame[columns[1]] = [texts[float(value)] for value in values]
     else:
         frame[columns[1:]] = values.reshape(len(ids), -1)
     frame.to_csv(path, index=False)
 
 
-# The two functions that are a blend. They stand in the driver word for word, so that what runs alone is what was scored.
+# The next two functions define a blend. The driver contains their source, so that what runs alone
+# is what was scored.
 
 
-def parts(values: Array, classes: Array, how: str) -> Array:
-    """What one member adds: its values, their ranks in 0..1, or its vote for a class; a row per row."""
-    if how == "rank":
+def member_part(values: Array, classes: Array, method: str) -> Array:
+    """Return what a member adds: its values, their ranks in 0..1, or its vote for a class.
+
+    A row per row.
+    """
+    if method == "rank":
         return np.asarray(pd.Series(values).rank() / (len(values) + 1)).reshape(-1, 1)
-    if how == "vote":
+    if method == "vote":
         return np.asarray(values.reshape(-1, 1) == classes.reshape(1, -1), dtype=float)
     return np.asarray(values, dtype=float).reshape(len(values), -1)
 
 
-def finish(total: Array, classes: Array, how: str) -> Array:
-    """The weighted sum of parts as predictions."""
-    if how == "vote":
+def finish_predictions(total: Array, classes: Array, method: str) -> Array:
+    """Turn the weighted sum of parts into predictions."""
+    if method == "vote":
         total = classes[total.argmax(axis=1)]
-    elif how == "ordinal":
+    elif method == "ordinal":
         total = classes[np.abs(total - classes.reshape(1, -1)).argmin(axis=1)]
     elif total.shape[1] == 1:
         total = total[:, 0]
     return total
 
 
-def driver(weights: dict[str, float], how: str, classes: list[str]) -> str:
-    """solution.py of an ensemble: runs every member in a folder of its own, then blends what they wrote."""
-    shares = "\n".join(f"    {name!r}: {weight!r}," for name, weight in weights.items())
+def blend_driver(blend: BlendJson) -> str:
+    """Return solution.py of an ensemble: it runs every member and blends their files."""
+    weights, method = blend["weights"], blend["method"]
+    classes: list[Any] = blend["classes"]
+    if method == "ordinal":
+        classes = [parse_float(label) for label in classes]
     return DRIVER.format(
         n=len(weights),
-        how={"mean": "weighted mean", "rank": "weighted mean of ranks", "ordinal": "class nearest to the weighted mean", "vote": "weighted vote"}[how],
-        shares=shares,
-        method=how,
-        classes=[number(label) for label in classes] if how == "ordinal" else classes,
-        parts=inspect.getsource(parts),
-        finish=inspect.getsource(finish),
-    )  # fmt: skip
+        how=METHOD_TEXTS[method],
+        shares="\n".join(f"    {name!r}: {weight!r}," for name, weight in weights.items()),
+        method=method,
+        classes=classes,
+        member_part=inspect.getsource(member_part),
+        finish_predictions=inspect.getsource(finish_predictions),
+    )
 
 
 DRIVER = '''"""An ensemble of {n} solutions: the {how} of their predictions.
 
-Every member lies in members/NAME/solution.py and runs there, with the same input/. Its files stay in its folder;
-oof.csv and submission.csv of the whole are written here.
+Every member is members/NAME/solution.py and runs in that folder, with the same input/. Its files
+stay there; oof.csv and submission.csv of the ensemble are written here.
 """
 
 import os
@@ -244,66 +274,70 @@ METHOD = {method!r}
 CLASSES = np.array({classes!r})
 
 
-{parts}
+{member_part}
 
-{finish}
+{finish_predictions}
 
-def run(name):
-    """Runs one member in its folder."""
+def run_member(name):
+    """Run one member in its folder."""
     folder = Path("members") / name
     if not os.path.lexists(folder / "input"):
         os.symlink(Path("input").resolve(), folder / "input")
     subprocess.run([sys.executable, "solution.py"], cwd=folder, check=True)
 
 
-def read(name, file):
-    """A member's predictions as a table by id."""
+def read_predictions(name, file):
+    """Read a member's predictions as a table by id."""
     frame = pd.read_csv(Path("members") / name / file, dtype=str if METHOD == "vote" else None)
     frame[frame.columns[0]] = frame[frame.columns[0]].astype(str)
     return frame.set_index(frame.columns[0])
 
 
-def values(frame):
-    """Labels as they are named in CLASSES, or numbers."""
+def to_values(frame):
+    """Return labels as they are named in CLASSES, or numbers."""
     if METHOD == "vote":
         return frame.iloc[:, 0].str.replace(r"[.]0$", "", regex=True).to_numpy()
-    found = frame.to_numpy(dtype=float)
-    return found[:, 0] if found.shape[1] == 1 else found
+    numbers = frame.to_numpy(dtype=float)
+    return numbers[:, 0] if numbers.shape[1] == 1 else numbers
 
 
-def blended(file):
-    """The blend of one of the members' files, in the order of the first."""
-    tables = {{name: read(name, file) for name in MEMBERS}}
+def blend_files(file):
+    """Blend one of the members' files, in the order of the first."""
+    tables = {{name: read_predictions(name, file) for name in MEMBERS}}
     first = next(iter(tables.values()))
-    total = sum(weight * parts(values(tables[name].loc[first.index]), CLASSES, METHOD) for name, weight in MEMBERS.items())
+    total = 0
+    for name, weight in MEMBERS.items():
+        values = to_values(tables[name].loc[first.index])
+        total = total + weight * member_part(values, CLASSES, METHOD)
     result = pd.DataFrame(index=first.index, columns=first.columns)
-    result[:] = finish(total, CLASSES, METHOD).reshape(len(first), -1)
+    result[:] = finish_predictions(total, CLASSES, METHOD).reshape(len(first), -1)
     return result.reset_index()
 
 
 if __name__ == "__main__":
     for member in MEMBERS:
-        run(member)
+        run_member(member)
     for file in ("oof.csv", "submission.csv"):
-        blended(file).to_csv(file, index=False)
+        blend_files(file).to_csv(file, index=False)
 '''
 
 
-def mix(
+def mix_submissions(
     prepared: Prepared, submissions: dict[str, str], weights: dict[str, float], out: str
 ) -> None:
-    """A submission from members' submissions for the same test file, by given weights. Raises TaskError when one is not valid."""
-    known = truth_of(prepared)
-    how = method(known)
-    classes = coded_classes(known, how)
-    test: dict[str, Array] = {}
+    """Write the blend of members' submissions for the same test rows, by given weights.
+
+    Raises TaskError for a submission that is not valid.
+    """
+    truth = get_truth(prepared)
+    method = choose_method(truth)
+    classes = class_codes(truth, method)
+    parts: dict[str, Array] = {}
     for name in weights:
         try:
-            test[name] = parts(
-                read_predictions(known, submissions[name], "submission.csv", known.test_ids),
-                classes,
-                how,
-            )
-        except Refused as refusal:
-            raise TaskError(f"member {name}: {refusal}") from refusal
-    write(known, out, known.test_ids, finish(weighted(test, weights), classes, how), how)
+            p = read_predictions(truth, submissions[name], "submission.csv", truth.test_ids)
+        except PredictionsError as error:
+            raise TaskError(f"member {name}: {error}") from error
+        parts[name] = member_part(p, classes, method)
+    total = finish_predictions(weighted_sum(parts, weights), classes, method)
+    write_predictions(truth, out, truth.test_ids, total, method)

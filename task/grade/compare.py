@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,25 +17,24 @@ Array = NDArray[Any]
 N_BOOTSTRAP = 200
 BOOTSTRAP_CELLS = 4_000_000  # replicates x rows of the fast path
 N_SLOW = 40  # replicates of metrics without a fast path
+ROOT_METRICS = ("rmse", "rmsle", "rmsle_mean_columns")  # the square root of a mean loss
 
 
-def score_of(known: Truth, p: Array) -> ScoreJson:
-    """Metric over all validated rows, per fold, and the standard error over folds."""
-    y, fold = known.y, known.validated["fold"].to_numpy()
+def score_predictions(truth: Truth, p: Array) -> ScoreJson:
+    """Score all validated rows and each fold; the standard error is that over folds."""
+    y = truth.y
     folds = []
-    for k in np.unique(fold):
-        rows = fold == k
+    for k in np.unique(truth.fold):
+        rows = truth.fold == k
         try:
-            folds.append(known.metric.score(y[rows], p[rows]))
+            folds.append(float(truth.metric.score(y[rows], p[rows])))
         except ValueError:  # a fold with one class only
             continue
     spread = float(np.std(folds, ddof=1) / np.sqrt(len(folds))) if len(folds) > 1 else 0.0
-    return ScoreJson(
-        value=known.metric.score(y, p), se=spread, folds=[float(value) for value in folds], n=len(y)
-    )
+    return ScoreJson(value=truth.metric.score(y, p), se=spread, folds=folds, n=len(y))
 
 
-def paired(
+def compare_predictions(
     metric: Metric,
     y: Array,
     new: Sequence[Array],
@@ -43,26 +42,31 @@ def paired(
     clusters: Array | None,
     seed: int,
 ) -> PairedJson:
-    """Improvement of `new` over `old` on the same rows; positive = better. Rows of one group count as one.
+    """Return the improvement of `new` over `old` on the same rows; positive is better.
 
-    Each side is one or more sets of predictions of the same pipeline under several seeds; their mean difference is judged.
+    Each side is the predictions of one pipeline under one or more seeds; the difference of the
+    means is judged. Rows with the same number in `clusters` count as one.
     """
     sign = 1.0 if metric.direction == "max" else -1.0
     d = sign * float(
         np.mean([metric.score(y, p) for p in new]) - np.mean([metric.score(y, p) for p in old])
     )
+    method: Literal["rows", "bootstrap"] = "rows"
     if metric.row_loss is not None:
         se = row_error(metric, y, new, old, d, clusters)
-        return finish(d, float(np.hypot(se, seed_error(metric, y, new, old))), "rows", len(y))
-    replicates = np.mean(
-        [bootstrap(metric, y, p, q, clusters, seed) for p in new for q in old], axis=0
-    )
-    se = float(np.std(replicates, ddof=1))
-    return finish(d, float(np.hypot(se, seed_error(metric, y, new, old))), "bootstrap", len(y))
+    else:
+        method = "bootstrap"
+        pairs = [(p, q) for p in new for q in old]
+        replicates = [bootstrap_differences(metric, y, p, q, clusters, seed) for p, q in pairs]
+        se = float(np.std(np.mean(replicates, axis=0), ddof=1))
+    return paired_result(d, float(np.hypot(se, seed_error(metric, y, new, old))), method, len(y))
 
 
 def seed_error(metric: Metric, y: Array, new: Sequence[Array], old: Sequence[Array]) -> float:
-    """What the spread over seeds adds to the standard error; half of it, for the rows' part holds the rest (docs/decisions)."""
+    """Return what the spread over seeds adds to the standard error.
+
+    It is half of the spread, since the rows' error contains the rest (docs/decisions/0008).
+    """
     variance = sum(
         float(np.var([metric.score(y, p) for p in side], ddof=1)) / len(side)
         for side in (new, old)
@@ -71,8 +75,9 @@ def seed_error(metric: Metric, y: Array, new: Sequence[Array], old: Sequence[Arr
     return float(np.sqrt(variance / 2))
 
 
-def finish(d: float, se: float, method: Any, n: int) -> PairedJson:
-    p = float(stats.norm.cdf(d / se)) if se > 0 else (1.0 if d > 0 else 0.0 if d < 0 else 0.5)
+def paired_result(d: float, se: float, method: Literal["rows", "bootstrap"], n: int) -> PairedJson:
+    """Return a difference with its probability of being an improvement, of a normal error."""
+    p = float(stats.norm.cdf(d / se)) if se > 0 else 0.5 + 0.5 * ((d > 0) - (d < 0))
     return PairedJson(d=float(d), se=float(se), p_improved=p, method=method, n=n)
 
 
@@ -84,14 +89,18 @@ def row_error(
     d: float,
     clusters: Array | None,
 ) -> float:
-    """Standard error of d from the rows' losses, carried to the metric's units by the ratio of the two differences."""
+    """Return the standard error of `d` from the rows' losses, in the metric's units.
+
+    The unit is converted by the metric's slope in the mean loss (delta method) or, for other
+    metrics, by the ratio of the two differences.
+    """
     assert metric.row_loss is not None
     one = np.mean([metric.row_loss(y, p) for p in new], axis=0)
     two = np.mean([metric.row_loss(y, p) for p in old], axis=0)
     delta = two - one
     mean = float(delta.mean())
     se = cluster_error(delta, clusters)
-    if metric.name in ("rmse", "rmsle", "rmsle_mean_columns"):
+    if metric.name in ROOT_METRICS:
         slope = 1 / (2 * max(np.sqrt((one.mean() + two.mean()) / 2), 1e-12))
     elif metric.name == "r2":
         slope = 1 / max(float(np.var(y)), 1e-12)
@@ -101,36 +110,41 @@ def row_error(
 
 
 def cluster_error(delta: Array, clusters: Array | None) -> float:
+    """Return the standard error of a mean of rows; rows of one cluster count as one."""
     if clusters is None:
         return float(delta.std(ddof=1) / np.sqrt(len(delta)))
     sums = np.bincount(clusters, weights=delta - delta.mean())
     return float(np.sqrt((sums**2).sum() * len(sums) / max(1, len(sums) - 1)) / len(delta))
 
 
-def bootstrap(
+def bootstrap_differences(
     metric: Metric, y: Array, new: Array, old: Array, clusters: Array | None, seed: int
 ) -> Array:
-    """Replicates of the signed difference over resampled rows (or groups)."""
+    """Return replicates of the signed difference over resampled rows or clusters."""
     rng = np.random.default_rng(seed)
     sign = 1.0 if metric.direction == "max" else -1.0
     if metric.name == "auc" and new.ndim == 1:
-        n = max(20, min(N_BOOTSTRAP, BOOTSTRAP_CELLS // len(y)))
-        weights = resample(rng, len(y), n, clusters)
+        n = count_replicates(len(y))
+        weights = draw_row_counts(rng, len(y), n, clusters)
         return np.asarray(weighted_auc(y, new, weights) - weighted_auc(y, old, weights))
-    found = []
-    for weight in resample(rng, len(y), N_SLOW, clusters):
-        rows = np.repeat(np.arange(len(y)), weight.astype(int))
+    replicates = []
+    for counts in draw_row_counts(rng, len(y), N_SLOW, clusters):
+        rows = np.repeat(np.arange(len(y)), counts.astype(int))
         try:
-            found.append(
-                sign * (metric.score(y[rows], new[rows]) - metric.score(y[rows], old[rows]))
-            )
+            difference = metric.score(y[rows], new[rows]) - metric.score(y[rows], old[rows])
         except ValueError:  # a replicate with one class only
             continue
-    return np.asarray(found if len(found) > 1 else [0.0, 0.0])
+        replicates.append(sign * difference)
+    return np.asarray(replicates if len(replicates) > 1 else [0.0, 0.0])
 
 
-def resample(rng: np.random.Generator, n_rows: int, n: int, clusters: Array | None) -> Array:
-    """How often each row is drawn, shape (n, n_rows)."""
+def count_replicates(n_rows: int) -> int:
+    """Return how many replicates the fast path draws: fewer of more rows, for memory."""
+    return max(20, min(N_BOOTSTRAP, BOOTSTRAP_CELLS // n_rows))
+
+
+def draw_row_counts(rng: np.random.Generator, n_rows: int, n: int, clusters: Array | None) -> Array:
+    """Draw rows or clusters with replacement; return how often each row is drawn, (n, n_rows)."""
     n_units = n_rows if clusters is None else int(clusters.max()) + 1
     counts = np.stack(
         [np.bincount(rng.integers(0, n_units, n_units), minlength=n_units) for _ in range(n)]
@@ -139,39 +153,43 @@ def resample(rng: np.random.Generator, n_rows: int, n: int, clusters: Array | No
 
 
 def weighted_auc(y: Array, p: Array, weights: Array) -> Array:
-    """AUC under row weights, ties counted half; y of 0 and 1, weights of shape (n, rows)."""
+    """Return the AUC under row weights, ties counted half.
+
+    y of 0 and 1, shape (rows,); weights of shape (n, rows); answer of shape (n,).
+    """
     order = np.argsort(p, kind="stable")
     drawn = weights[:, order]
     positive = drawn * y[order]
     negative = drawn - positive
     starts = np.flatnonzero(np.r_[True, np.diff(p[order]) > 0])
     if len(starts) < len(p):
-        positive, negative = (
-            np.add.reduceat(positive, starts, axis=1),
-            np.add.reduceat(negative, starts, axis=1),
-        )
+        positive = np.add.reduceat(positive, starts, axis=1)
+        negative = np.add.reduceat(negative, starts, axis=1)
     below = np.cumsum(negative, axis=1) - negative / 2
     total = positive.sum(axis=1) * negative.sum(axis=1)
     return np.asarray(np.einsum("ij,ij->i", positive, below) / np.maximum(total, 1e-12))
 
 
 def standard_error(metric: Metric, y: Array, p: Array, seed: int) -> float:
-    """Of a single score over its rows: from the rows' losses where the metric separates, else by bootstrap."""
+    """Return the standard error of one score over its rows.
+
+    From the rows' losses where the metric separates, else by bootstrap.
+    """
     if metric.row_loss is not None:
         losses = metric.row_loss(y, p)
         se = float(losses.std(ddof=1) / np.sqrt(len(losses)))
-        if metric.name in ("rmse", "rmsle", "rmsle_mean_columns"):
+        if metric.name in ROOT_METRICS:
             return se / (2 * max(float(np.sqrt(losses.mean())), 1e-12))
         return se / max(float(np.var(y)), 1e-12) if metric.name == "r2" else se
     rng = np.random.default_rng(seed)
     if metric.name == "auc" and p.ndim == 1:
-        n = max(20, min(N_BOOTSTRAP, BOOTSTRAP_CELLS // len(y)))
-        return float(np.std(weighted_auc(y, p, resample(rng, len(y), n, None)), ddof=1))
-    found = []
+        counts = draw_row_counts(rng, len(y), count_replicates(len(y)), None)
+        return float(np.std(weighted_auc(y, p, counts), ddof=1))
+    scores = []
     for _ in range(N_SLOW):
         rows = rng.integers(0, len(y), len(y))
         try:
-            found.append(metric.score(y[rows], p[rows]))
+            scores.append(metric.score(y[rows], p[rows]))
         except ValueError:
             continue
-    return float(np.std(found, ddof=1)) if len(found) > 1 else 0.0
+    return float(np.std(scores, ddof=1)) if len(scores) > 1 else 0.0

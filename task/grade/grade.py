@@ -1,23 +1,51 @@
-"""Grading: an execution's files -> problems, score, paired differences, evidence.  Never raises for what a script wrote."""
+"""Grading: from an execution's files to problems, score, paired differences and evidence.
+
+It never raises for what a script wrote.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from task.grade import audit, compare, evidence
-from task.grade.leaks import leaks
-from task.grade.predictions import Refused, Truth, earlier, problem, read_predictions, truth_of
-from task.types import AS_GOOD, GradeJson, PairedJson, Prepared, ProblemJson, Reference
+from task.grade.leaks import find_leaks
+from task.grade.predictions import (
+    PredictionsError,
+    Truth,
+    get_truth,
+    make_problem,
+    read_earlier,
+    read_predictions,
+    read_sample_ids,
+)
+from task.load.tables import read_public_table
+from task.types import (
+    PROMISING_P,
+    Evidence,
+    ExecutionFacts,
+    GradeJson,
+    PairedJson,
+    Prepared,
+    ProblemJson,
+    Reference,
+)
 
 Array = NDArray[Any]
+END_MESSAGES = {
+    "timeout": "the script was ended at its time limit; make it cheaper",
+    "memory": "the script was ended at its memory limit; hold less in memory",
+    "disk": "the script filled its disk allowance; write less",
+    "output": "the script printed without end; print less",
+    "cancelled": "the run was interrupted",
+}
+MIN_COPIED_ROWS = 20  # fewer predictions may equal the labels by chance
 
 
-def grade(
+def grade_execution(
     prepared: Prepared,
     files: dict[str, str],
     references: dict[str, Reference],
@@ -26,167 +54,164 @@ def grade(
     seed: int = 0,
     every_gate: bool = False,
 ) -> GradeJson:
-    """`files`: name -> path of what the script left; `references`: name -> files of earlier attempts to compare with.
+    """Grade the files of an execution.
 
-    The leak gates fit models, so they are asked only of an attempt that may take a reference's place, or with `every_gate`.
+    The leak gates fit models, so only an attempt that may replace a reference passes through
+    them, unless `every_gate`.
+
+    Args:
+        prepared: the task.
+        files: paths of what the script wrote, by name.
+        references: files of earlier attempts to compare with, by name.
+        execution: an ExecutionFacts; None: the files come from no execution.
+        seed: of the bootstrap.
+        every_gate: ask the leak gates in any case.
     """
-    known = truth_of(prepared)
-    account = execution or {}
-    found = evidence.of_execution(account, files.get("evidence.json"))
-    if (failure := failed(account)) is not None:
-        return refused([failure], found)
+    truth = get_truth(prepared)
+    facts = cast(ExecutionFacts, execution or {})
+    findings = evidence.execution_evidence(facts, files.get("evidence.json"))
+    if (failure := execution_problem(facts)) is not None:
+        return refused_grade(failure, findings)
     try:
-        oof = predictions(known, files, "oof.csv")
-        test = predictions(known, files, "submission.csv")
-        gates(known, oof)
-    except Refused as refusal:
-        return refused([refusal.problem], found)
-    score = compare.score_of(known, oof)
+        oof = require_predictions(truth, files, "oof.csv")
+        test = require_predictions(truth, files, "submission.csv")
+        check_plausible(truth, oof)
+    except PredictionsError as error:
+        return refused_grade(error.problem, findings)
+    score = compare.score_predictions(truth, oof)
     paired = {
-        name: against(known, [oof], [earlier(known, item["oof"])], seed)
+        name: compare_arrays(truth, [oof], [read_earlier(truth, item["oof"])], seed)
         for name, item in references.items()
     }
-    promising = not paired or any(item["p_improved"] >= AS_GOOD for item in paired.values())
-    problems = leaks(known, oof) if promising or every_gate else []
-    found |= evidence.of_predictions(known, oof, test, score)
+    is_promising = not paired or any(p["p_improved"] >= PROMISING_P for p in paired.values())
+    problems = find_leaks(truth, oof) if is_promising or every_gate else []
+    findings.update(evidence.prediction_evidence(truth, oof, test, score))
     if paired:
-        found["paired"] = {
-            name: {key: item[key] for key in ("d", "se", "p_improved")}
-            for name, item in paired.items()
+        findings["paired"] = {
+            name: {"d": pair["d"], "se": pair["se"], "p_improved": pair["p_improved"]}
+            for name, pair in paired.items()
         }
     if problems:
-        found["problems"] = problems
+        findings["problems"] = problems
     return GradeJson(
         ok=not problems,
         problems=problems,
         score=score,
-        **audit.of(known, test, score, references, seed),
+        **audit.grade_audit_rows(truth, test, score, references, seed),
         paired=paired,
-        evidence=evidence.cleaned(found),
+        evidence=evidence.clean_json(findings),
     )
 
 
-def against(known: Truth, new: list[Array], old: list[Array], seed: int) -> PairedJson:
-    return compare.paired(known.metric, known.y, new, old, known.clusters, seed)
+def compare_arrays(truth: Truth, new: list[Array], old: list[Array], seed: int) -> PairedJson:
+    """Return the improvement of `new` over `old` on the validated rows."""
+    return compare.compare_predictions(truth.metric, truth.y, new, old, truth.clusters, seed)
 
 
 def compare_files(
     prepared: Prepared, new: list[str], old: list[str], *, seed: int = 0
 ) -> PairedJson | None:
-    """The paired difference between oof files of two pipelines, each under one or more seeds; None where one cannot be read."""
-    known = truth_of(prepared)
+    """Compare the oof files of two pipelines, each under one or more seeds.
+
+    None where a file cannot be read.
+    """
+    truth = get_truth(prepared)
     try:
-        return against(
-            known,
-            [earlier(known, path) for path in new],
-            [earlier(known, path) for path in old],
-            seed,
-        )
-    except (Refused, OSError, ValueError):
+        new_arrays = [read_earlier(truth, path) for path in new]
+        old_arrays = [read_earlier(truth, path) for path in old]
+        return compare_arrays(truth, new_arrays, old_arrays, seed)
+    except (PredictionsError, OSError, ValueError):
         return None
 
 
-def refused(problems: list[ProblemJson], found: dict[str, Any]) -> GradeJson:
-    found = found | {"problems": problems}
+def refused_grade(problem: ProblemJson, findings: Evidence) -> GradeJson:
+    """Return the grade of files that cannot be scored."""
+    findings["problems"] = [problem]
     return GradeJson(
         ok=False,
-        problems=problems,
+        problems=[problem],
         score=None,
-        **audit.NOTHING,
+        **audit.NO_AUDIT,
         paired={},
-        evidence=evidence.cleaned(found),
+        evidence=evidence.clean_json(findings),
     )
 
 
-def failed(account: dict[str, Any]) -> ProblemJson | None:
-    """Why the execution itself gave nothing to grade."""
-    end, code = account.get("end", "exit"), account.get("exit_code", 0)
-    limits = {
-        "timeout": "the script was ended at its time limit; make it cheaper",
-        "memory": "the script was ended at its memory limit; hold less in memory",
-        "disk": "the script filled its disk allowance; write less",
-        "output": "the script printed without end; print less",
-        "cancelled": "the run was interrupted",
-    }
-    if end in limits:
-        return problem(str(end), limits[end])
+def execution_problem(facts: ExecutionFacts) -> ProblemJson | None:
+    """Return why the execution itself failed; None if it ended well."""
+    end, code = facts.get("end", "exit"), facts.get("exit_code", 0)
+    if end in END_MESSAGES:
+        return make_problem(end, END_MESSAGES[end])
     if end == "exit" and code == 0:
         return None
-    error = evidence.error_of(str(account.get("output", "")))
-    if error:
+    if error := evidence.find_last_error(facts.get("output", "")):
         where = f" (line {error['line']} of solution.py)" if error.get("line") else ""
-        return problem(
-            "crash", f"the script crashed: {error['type']}: {error['message']}{where}"[:600]
-        )
-    signal = account.get("signal")
-    return problem(
-        "crash",
-        f"the script ended with {'signal ' + str(signal) if signal else 'exit code ' + str(code)}",
-    )
+        message = f"the script crashed: {error['type']}: {error['message']}{where}"
+        return make_problem("crash", message[:600])
+    signal = facts.get("signal")
+    how = f"signal {signal}" if signal else f"exit code {code}"
+    return make_problem("crash", f"the script ended with {how}")
 
 
-def predictions(known: Truth, files: dict[str, str], name: str) -> Array:
+def require_predictions(truth: Truth, files: dict[str, str], name: str) -> Array:
+    """Read oof.csv or submission.csv of a script. Raises PredictionsError."""
     if name not in files:
-        raise Refused(
+        raise PredictionsError(
             "missing_file", f"the script wrote no {name}; write it into the current directory"
         )
-    return read_predictions(known, files[name], name, known.ids(name))
+    return read_predictions(truth, files[name], name, truth.ids(name))
 
 
-def gates(known: Truth, oof: Array) -> None:
-    """Predictions that cannot be honest work. Raises Refused."""
-    if known.metric.needs == "ranking":
+def check_plausible(truth: Truth, oof: Array) -> None:
+    """Refuse predictions that no honest model makes: constants and copies.
+
+    Raises PredictionsError.
+    """
+    if truth.metric.needs == "ranking":
         return
-    flat = oof.reshape(len(oof), -1)
-    if len(flat) > 1 and (flat == flat[0]).all():
-        raise Refused(
+    rows = oof.reshape(len(oof), -1)
+    if len(rows) > 1 and (rows == rows[0]).all():
+        raise PredictionsError(
             "constant", "oof.csv predicts the same for every row; the model learned nothing"
         )
-    if known.metric.needs in ("value", "probability") and oof.ndim == 1 and known.y.ndim == 1:
-        if len(oof) >= 20 and np.array_equal(oof, known.y):
-            raise Refused(
-                "leak_copy",
-                "oof.csv equals the labels in every row; predictions must come from a model that has not seen them",
-            )
-        if name := copied_column(known, oof):
-            raise Refused(
-                "leak_copy",
-                f"oof.csv equals the column {name!r}, which the test rows do not have; it is a copy of the future",
-            )
+    if truth.metric.needs == "label" or oof.ndim > 1 or truth.y.ndim > 1:
+        return
+    if len(oof) >= MIN_COPIED_ROWS and np.array_equal(oof, truth.y):
+        raise PredictionsError(
+            "leak_copy",
+            "oof.csv equals the labels in every row; "
+            "predictions must come from a model that has not seen them",
+        )
+    if name := find_copied_column(truth, oof):
+        raise PredictionsError(
+            "leak_copy",
+            f"oof.csv equals the column {name!r}, which the test rows do not have; "
+            "it is a copy of the future",
+        )
 
 
-def copied_column(known: Truth, oof: Array) -> str | None:
-    """A training column that the predictions repeat although test has it only empty or constant."""
-    for name, column in known.features.items():
+def find_copied_column(truth: Truth, oof: Array) -> str | None:
+    """Find a training column equal to the predictions that is empty or constant in test."""
+    for name, column in truth.features.items():
         if (
             pd.api.types.is_numeric_dtype(column)
             and np.array_equal(column.to_numpy(dtype=float), oof)
-            and dead_in_test(known, str(name))
+            and is_dead_in_test(truth, str(name))
         ):
             return str(name)
     return None
 
 
-def dead_in_test(known: Truth, column: str) -> bool:
-    public = Path(known.prepared.public)
-    frame = (
-        pd.read_csv(public / "test.csv")
-        if (public / "test.csv").exists()
-        else pd.read_parquet(public / "test.parquet")
-    )
+def is_dead_in_test(truth: Truth, column: str) -> bool:
+    """Whether test has a column not at all, or only empty or constant."""
+    frame = read_public_table(truth.prepared.public, "test")
     return column not in frame or frame[column].nunique() <= 1
 
 
 def check_submission(prepared: Prepared, path: str) -> list[ProblemJson]:
-    """Problems of a submission for `prepared`'s own test rows; empty when it is valid."""
-    known = truth_of(prepared)
-    sample = pd.read_csv(Path(prepared.public) / "sample_submission.csv", usecols=[0])
-    from task.data.prepare import plain
-
+    """Return the problems of a submission for the test rows of `prepared`; empty if valid."""
     try:
-        read_predictions(
-            known, path, "submission.csv", [plain(value) for value in sample.iloc[:, 0]]
-        )
-    except Refused as refusal:
-        return [refusal.problem]
+        read_predictions(get_truth(prepared), path, "submission.csv", read_sample_ids(prepared))
+    except PredictionsError as error:
+        return [error.problem]
     return []

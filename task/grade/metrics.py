@@ -1,6 +1,7 @@
-"""Metrics by name, with direction, what they score and, where they separate, the loss of each row.
+"""Metrics by name: direction, input, score and, where the metric separates, the loss of each row.
 
-Definitions are scikit-learn's where it has one; `map_at_k` and the column means follow the usual competition definitions.
+Definitions are scikit-learn's where it has one; `map@K` and the column means follow the usual
+competition definitions. In all functions y and p have the shape (n,) or (n, k).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,36 +23,39 @@ from task.types import Direction, TaskError
 
 Array = NDArray[Any]
 Needs = Literal["probability", "label", "value", "ranking"]
+ScoreFunction = Callable[[Array, Array], float]
+LossFunction = Callable[[Array, Array], Array]  # one loss per row, shape (n,)
 EPS = 1e-15
 
 
 @dataclass(frozen=True)
 class Metric:
-    """score(y_true, y_pred) with y_true of shape (n,) or (n, k), y_pred of shape (n,) or (n, k).
+    """A metric: score(y_true, y_pred) with both of shape (n,) or (n, k).
 
-    For `probability` with more than two classes y_true holds class positions and y_pred a column per class.
-    `row_loss` gives the per-row loss (lower is better) where the metric is its mean or a monotone function of it.
+    For `probability` with more than two classes y_true contains class positions and y_pred a
+    column per class. `row_loss` gives the loss of each row (lower is better) where the metric is
+    its mean or a monotone function of it.
     """
 
     name: str
     direction: Direction
     needs: Needs
-    score: Callable[[Array, Array], float]
-    row_loss: Callable[[Array, Array], Array] | None = None
+    score: ScoreFunction
+    row_loss: LossFunction | None = None
 
 
-def auc(y: Array, p: Array) -> float:
-    """Area under the ROC curve by ranks; more than two classes: one against the rest, macro (prevalence-free)."""
+def roc_auc(y: Array, p: Array) -> float:
+    """Return the area under the ROC curve, by ranks.
+
+    More than two classes: one against the rest, macro average over the classes that occur.
+    Raises ValueError for one class only.
+    """
     if p.ndim == 2 and p.shape[1] > 1:
-        return float(
-            np.mean(
-                [
-                    auc((y == k).astype(int), p[:, k])
-                    for k in range(p.shape[1])
-                    if 0 < (y == k).sum() < len(y)
-                ]
-            )
-        )
+        labels = [(y == k).astype(int) for k in range(p.shape[1])]
+        areas = [
+            roc_auc(label, p[:, k]) for k, label in enumerate(labels) if 0 < label.sum() < len(y)
+        ]
+        return float(np.mean(areas))
     p = p.reshape(len(p))
     n_pos = int(y.sum())
     if n_pos in (0, len(y)):
@@ -60,7 +64,9 @@ def auc(y: Array, p: Array) -> float:
     return float((ranks[y == 1].sum() - n_pos * (n_pos + 1) / 2) / (n_pos * (len(y) - n_pos)))
 
 
-def columns_mean(one: Callable[[Array, Array], float]) -> Callable[[Array, Array], float]:
+def mean_over_columns(one: ScoreFunction) -> ScoreFunction:
+    """Score every target column by itself, then average."""
+
     def score(y: Array, p: Array) -> float:
         y, p = y.reshape(len(y), -1), p.reshape(len(p), -1)
         return float(np.mean([one(y[:, j], p[:, j]) for j in range(y.shape[1])]))
@@ -68,14 +74,15 @@ def columns_mean(one: Callable[[Array, Array], float]) -> Callable[[Array, Array
     return score
 
 
-def normal(p: Array) -> Array:
-    """Class probabilities clipped and scaled to sum to one."""
+def normalize_probabilities(p: Array) -> Array:
+    """Clip probabilities away from 0 and 1; scale those of several classes to sum to one."""
     p = np.clip(p, EPS, 1 - EPS) if p.ndim == 1 or p.shape[1] == 1 else np.clip(p, EPS, None)
     return p if p.ndim == 1 or p.shape[1] == 1 else p / p.sum(axis=1, keepdims=True)
 
 
 def log_losses(y: Array, p: Array) -> Array:
-    p = normal(p)
+    """Return -log of the probability given to the true class."""
+    p = normalize_probabilities(p)
     if p.ndim == 2 and p.shape[1] > 1:
         return np.asarray(-np.log(p[np.arange(len(y)), y.astype(int)]))
     p = p.reshape(len(p))
@@ -83,47 +90,52 @@ def log_losses(y: Array, p: Array) -> Array:
 
 
 def brier_losses(y: Array, p: Array) -> Array:
+    """Return the squared error of the probabilities, summed over the classes."""
     if p.ndim == 2 and p.shape[1] > 1:
         return np.asarray(((p - np.eye(p.shape[1])[y.astype(int)]) ** 2).sum(axis=1))
     return np.asarray((p.reshape(len(p)) - y) ** 2)
 
 
-def squared(y: Array, p: Array) -> Array:
+def squared_errors(y: Array, p: Array) -> Array:
+    """Return the squared error, averaged over the columns."""
     return np.asarray(((y.reshape(len(y), -1) - p.reshape(len(p), -1)) ** 2).mean(axis=1))
 
 
-def absolute(y: Array, p: Array) -> Array:
+def absolute_errors(y: Array, p: Array) -> Array:
+    """Return the absolute error, averaged over the columns."""
     return np.asarray(np.abs(y.reshape(len(y), -1) - p.reshape(len(p), -1)).mean(axis=1))
 
 
-def squared_log(y: Array, p: Array) -> Array:
-    return squared(np.log1p(y), np.log1p(np.clip(p, 0, None)))
+def squared_log_errors(y: Array, p: Array) -> Array:
+    """Return the squared error of log(1 + value); negative predictions count as 0."""
+    return squared_errors(np.log1p(y), np.log1p(np.clip(p, 0, None)))
 
 
-def percentage(y: Array, p: Array) -> Array:
-    return np.asarray(
-        np.abs((y - p) / np.maximum(np.abs(y), np.finfo(float).eps))
-        .reshape(len(y), -1)
-        .mean(axis=1)
-    )
+def percentage_errors(y: Array, p: Array) -> Array:
+    """Return |y - p| / |y|, averaged over the columns."""
+    errors = np.abs((y - p) / np.maximum(np.abs(y), np.finfo(float).eps))
+    return np.asarray(errors.reshape(len(y), -1).mean(axis=1))
 
 
-def symmetric_percentage(y: Array, p: Array) -> Array:
+def symmetric_percentage_errors(y: Array, p: Array) -> Array:
+    """Return 200 |y - p| / (|y| + |p|), averaged over the columns; 0 where both are 0."""
     total = np.abs(y) + np.abs(p)
-    return np.asarray(
-        np.where(total == 0, 0.0, 200 * np.abs(y - p) / np.where(total == 0, 1, total))
-        .reshape(len(y), -1)
-        .mean(axis=1)
-    )
+    errors = np.where(total == 0, 0.0, 200 * np.abs(y - p) / np.where(total == 0, 1, total))
+    return np.asarray(errors.reshape(len(y), -1).mean(axis=1))
 
 
-def wrong(y: Array, p: Array) -> Array:
+def wrong_labels(y: Array, p: Array) -> Array:
+    """Return 1 for a wrong label, else 0."""
     return np.asarray((y.ravel() != p.ravel()).astype(float))
 
 
-def precision_at(k: int) -> Callable[[Array, Array], Array]:
+def precision_losses_at(k: int) -> LossFunction:
+    """Return the loss 1 - average precision at k.
+
+    A row has one true label; its prediction is a ranking of labels, separated by spaces.
+    """
+
     def losses(y: Array, p: Array) -> Array:
-        """1 - average precision at k of one true label against a space-separated ranking."""
         out = np.ones(len(y))
         for i, (truth, ranking) in enumerate(zip(y.ravel(), p.ravel(), strict=True)):
             guesses = list(dict.fromkeys(str(ranking).split()))[:k]
@@ -134,9 +146,9 @@ def precision_at(k: int) -> Callable[[Array, Array], Array]:
     return losses
 
 
-def mean_of(
-    losses: Callable[[Array, Array], Array], *, root: bool = False
-) -> Callable[[Array, Array], float]:
+def mean_loss(losses: LossFunction, *, root: bool = False) -> ScoreFunction:
+    """Score by the mean loss, or its square root."""
+
     def score(y: Array, p: Array) -> float:
         value = float(np.mean(losses(y, p)))
         return value**0.5 if root else value
@@ -144,11 +156,14 @@ def mean_of(
     return score
 
 
-def flat(score: Callable[[Array, Array], float]) -> Callable[[Array, Array], float]:
+def flat_score(score: ScoreFunction) -> ScoreFunction:
+    """Score flattened arrays, as functions of scikit-learn and SciPy expect them."""
     return lambda y, p: float(score(y.ravel(), p.ravel()))
 
 
-def f1(average: str) -> Callable[[Array, Array], float]:
+def f1_score(average: str) -> ScoreFunction:
+    """Return the F1 score; `binary` takes the last label in order as the positive class."""
+
     def score(y: Array, p: Array) -> float:
         if average == "binary":
             labels = sorted(set(y.ravel().tolist()) | set(p.ravel().tolist()), key=str)
@@ -158,120 +173,153 @@ def f1(average: str) -> Callable[[Array, Array], float]:
     return score
 
 
-def _all() -> dict[str, Metric]:
-    found = [
-        Metric("accuracy", "max", "label", lambda y, p: 1 - float(wrong(y, p).mean()), wrong),
-        Metric("balanced_accuracy", "max", "label", flat(sk.balanced_accuracy_score)),
-        Metric("f1", "max", "label", f1("binary")),
-        Metric("f1_macro", "max", "label", f1("macro")),
-        Metric("f1_micro", "max", "label", f1("micro")),
-        Metric("f1_weighted", "max", "label", f1("weighted")),
-        Metric("mcc", "max", "label", flat(sk.matthews_corrcoef)),
-        Metric(
-            "qwk",
-            "max",
-            "label",
-            lambda y, p: float(
-                sk.cohen_kappa_score(
-                    y.ravel().astype(int), p.ravel().astype(int), weights="quadratic"
-                )
-            ),
-        ),
-        Metric(
-            "jaccard",
-            "max",
-            "label",
-            lambda y, p: float(
-                sk.jaccard_score(y.ravel(), p.ravel(), average="macro", zero_division=0)
-            ),
-        ),
-        Metric("auc", "max", "probability", auc),
-        Metric("auc_mean_columns", "max", "value", columns_mean(auc)),
-        Metric("average_precision", "max", "probability", flat(sk.average_precision_score)),
-        Metric("log_loss", "min", "probability", mean_of(log_losses), log_losses),
-        Metric("brier", "min", "probability", mean_of(brier_losses), brier_losses),
-        Metric("rmse", "min", "value", mean_of(squared, root=True), squared),
-        Metric("mse", "min", "value", mean_of(squared), squared),
-        Metric("mae", "min", "value", mean_of(absolute), absolute),
-        Metric("mape", "min", "value", mean_of(percentage), percentage),
-        Metric("smape", "min", "value", mean_of(symmetric_percentage), symmetric_percentage),
-        Metric("rmsle", "min", "value", mean_of(squared_log, root=True), squared_log),
-        Metric(
-            "rmsle_mean_columns",
-            "min",
-            "value",
-            columns_mean(mean_of(squared_log, root=True)),
-            squared_log,
-        ),
-        Metric("r2", "max", "value", lambda y, p: float(sk.r2_score(y, p)), squared),
-        Metric("pearson", "max", "value", flat(lambda y, p: stats.pearsonr(y, p)[0])),
-        Metric("spearman", "max", "value", flat(lambda y, p: stats.spearmanr(y, p)[0])),
-    ]
-    return {metric.name: metric for metric in found}
+def accuracy_score(y: Array, p: Array) -> float:
+    """Return the share of right labels."""
+    return 1 - float(wrong_labels(y, p).mean())
 
 
-METRICS = _all()
+def weighted_kappa(y: Array, p: Array) -> float:
+    """Return Cohen's kappa with quadratic weights, of integer labels."""
+    labels, guesses = y.ravel().astype(int), p.ravel().astype(int)
+    return float(sk.cohen_kappa_score(labels, guesses, weights="quadratic"))
+
+
+def jaccard_score(y: Array, p: Array) -> float:
+    """Return intersection over union, macro average over the classes."""
+    return float(sk.jaccard_score(y.ravel(), p.ravel(), average="macro", zero_division=0))
+
+
+def r2_score(y: Array, p: Array) -> float:
+    """Return the share of the variance explained."""
+    return float(sk.r2_score(y, p))
+
+
+def pearson_score(y: Array, p: Array) -> float:
+    """Return Pearson's correlation."""
+    return float(stats.pearsonr(y.ravel(), p.ravel())[0])
+
+
+def spearman_score(y: Array, p: Array) -> float:
+    """Return Spearman's rank correlation."""
+    return float(stats.spearmanr(y.ravel(), p.ravel())[0])
+
+
+_LABEL_METRICS = (
+    Metric("accuracy", "max", "label", accuracy_score, wrong_labels),
+    Metric("balanced_accuracy", "max", "label", flat_score(sk.balanced_accuracy_score)),
+    Metric("f1", "max", "label", f1_score("binary")),
+    Metric("f1_macro", "max", "label", f1_score("macro")),
+    Metric("f1_micro", "max", "label", f1_score("micro")),
+    Metric("f1_weighted", "max", "label", f1_score("weighted")),
+    Metric("mcc", "max", "label", flat_score(sk.matthews_corrcoef)),
+    Metric("qwk", "max", "label", weighted_kappa),
+    Metric("jaccard", "max", "label", jaccard_score),
+)
+_rmsle = mean_loss(squared_log_errors, root=True)
+_OTHER_METRICS = (
+    Metric("auc", "max", "probability", roc_auc),
+    Metric("auc_mean_columns", "max", "value", mean_over_columns(roc_auc)),
+    Metric("average_precision", "max", "probability", flat_score(sk.average_precision_score)),
+    Metric("log_loss", "min", "probability", mean_loss(log_losses), log_losses),
+    Metric("brier", "min", "probability", mean_loss(brier_losses), brier_losses),
+    Metric("rmse", "min", "value", mean_loss(squared_errors, root=True), squared_errors),
+    Metric("mse", "min", "value", mean_loss(squared_errors), squared_errors),
+    Metric("mae", "min", "value", mean_loss(absolute_errors), absolute_errors),
+    Metric("mape", "min", "value", mean_loss(percentage_errors), percentage_errors),
+    Metric(
+        "smape", "min", "value", mean_loss(symmetric_percentage_errors), symmetric_percentage_errors
+    ),
+    Metric("rmsle", "min", "value", _rmsle, squared_log_errors),
+    Metric("rmsle_mean_columns", "min", "value", mean_over_columns(_rmsle), squared_log_errors),
+    Metric("r2", "max", "value", r2_score, squared_errors),
+    Metric("pearson", "max", "value", pearson_score),
+    Metric("spearman", "max", "value", spearman_score),
+)
+METRICS = {metric.name: metric for metric in (*_LABEL_METRICS, *_OTHER_METRICS)}
 ALIASES = {
-    "roc_auc": "auc", "auroc": "auc", "area_under_the_roc_curve": "auc", "logloss": "log_loss", "cross_entropy": "log_loss",
-    "multiclass_log_loss": "log_loss", "quadratic_weighted_kappa": "qwk", "kappa": "qwk", "root_mean_squared_error": "rmse",
-    "mean_absolute_error": "mae", "mean_squared_error": "mse", "root_mean_squared_logarithmic_error": "rmsle", "rmlse": "rmsle",
-    "r2_score": "r2", "pr_auc": "average_precision", "acc": "accuracy", "macro_f1": "f1_macro", "f1_score": "f1",
-    "matthews_correlation_coefficient": "mcc", "mcrmsle": "rmsle_mean_columns", "column_mean_auc": "auc_mean_columns",
-    "mean_columnwise_auc": "auc_mean_columns", "brier_score": "brier", "iou": "jaccard",
-}  # fmt: skip
+    "acc": "accuracy",
+    "area_under_the_roc_curve": "auc",
+    "auroc": "auc",
+    "brier_score": "brier",
+    "column_mean_auc": "auc_mean_columns",
+    "cross_entropy": "log_loss",
+    "f1_score": "f1",
+    "iou": "jaccard",
+    "kappa": "qwk",
+    "logloss": "log_loss",
+    "macro_f1": "f1_macro",
+    "matthews_correlation_coefficient": "mcc",
+    "mcrmsle": "rmsle_mean_columns",
+    "mean_absolute_error": "mae",
+    "mean_columnwise_auc": "auc_mean_columns",
+    "mean_squared_error": "mse",
+    "multiclass_log_loss": "log_loss",
+    "pr_auc": "average_precision",
+    "quadratic_weighted_kappa": "qwk",
+    "r2_score": "r2",
+    "rmlse": "rmsle",
+    "roc_auc": "auc",
+    "root_mean_squared_error": "rmse",
+    "root_mean_squared_logarithmic_error": "rmsle",
+}
 
 
-def canonical(name: str) -> str:
-    """The registry's name of a metric. Raises TaskError with the nearest name."""
-    plain = re.sub(r"[^a-z0-9@]+", "_", name.strip().lower()).strip("_")
-    plain = ALIASES.get(plain, plain)
-    if plain in METRICS or re.fullmatch(r"map@\d{1,3}", plain):
-        return plain
-    near = difflib.get_close_matches(plain, [*METRICS, *ALIASES, "map@3"], n=1, cutoff=0.5)
-    hint = (
-        f"did you mean {ALIASES.get(near[0], near[0])}?"
-        if near
-        else f"known: {', '.join(METRICS)}, map@K"
-    )
+def canonical_metric(name: str) -> str:
+    """Return the registered name of a metric. Raises TaskError with the nearest name."""
+    key = re.sub(r"[^a-z0-9@]+", "_", name.strip().lower()).strip("_")
+    key = ALIASES.get(key, key)
+    if key in METRICS or re.fullmatch(r"map@\d{1,3}", key):
+        return key
+    near = difflib.get_close_matches(key, [*METRICS, *ALIASES, "map@3"], n=1, cutoff=0.5)
+    hint = f"known: {', '.join(METRICS)}, map@K."
+    if near:
+        hint = f"did you mean {ALIASES.get(near[0], near[0])}?"
     raise TaskError(
         f"unknown metric {name!r}; {hint} Or name a Python file with score(y_true, y_pred)"
     )
 
 
 def get_metric(name: str, direction: Direction | None = None) -> Metric:
-    """A metric by name, `map@K`, or the path of a Python file with score(y_true, y_pred)."""
+    """Return a metric by name, `map@K`, or path of a Python file with score(y_true, y_pred).
+
+    Raises TaskError for an unknown name or an unusable file.
+    """
     if name.endswith(".py"):
-        return from_file(Path(name), direction)
-    name = canonical(name)
+        return load_user_metric(Path(name), direction)
+    name = canonical_metric(name)
     if name.startswith("map@"):
-        losses = precision_at(int(name[4:]))
+        losses = precision_losses_at(int(name[4:]))
         return Metric(name, "max", "ranking", lambda y, p: 1 - float(losses(y, p).mean()), losses)
     return METRICS[name]
 
 
-def from_file(path: Path, direction: Direction | None) -> Metric:
-    """A user's metric: trusted code of the user, loaded in the worker only. needs = `needs` in the file, else value."""
+def load_user_metric(path: Path, direction: Direction | None) -> Metric:
+    """Load the user's metric, which is trusted code; in the worker only.
+
+    Its input is `needs` of the file, else `value`. Raises TaskError.
+    """
     if not path.is_file():
         raise TaskError(
-            f"{path} does not exist; it should hold the metric as score(y_true, y_pred)"
+            f"{path} does not exist; it should define the metric as score(y_true, y_pred)"
         )
     spec = importlib.util.spec_from_file_location("user_metric", path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # any error in a user's file is the user's to see
+    except Exception as error:  # noqa: BLE001 - any error of the user's code is for the user to see
         raise TaskError(f"{path} cannot be loaded: {error!r}") from error
     if not callable(getattr(module, "score", None)):
         raise TaskError(f"{path} has no function score(y_true, y_pred)")
-    chosen = direction or getattr(module, "direction", None)
-    if chosen not in ("max", "min"):
+    direction = direction or getattr(module, "direction", None)
+    if direction not in ("max", "min"):
         raise TaskError(
-            f"{path}: say whether more is better; set `direction: max` or `direction: min` in task.yaml"
+            f"{path}: say whether higher is better; "
+            "set `direction: max` or `direction: min` in task.yaml"
         )
     needs: Any = getattr(module, "needs", "value")
-    if needs not in ("probability", "label", "value", "ranking"):
+    if needs not in get_args(Needs):
         raise TaskError(
             f"{path}: `needs` should be probability, label, value or ranking, not {needs!r}"
         )
-    return Metric(str(path), chosen, needs, lambda y, p: float(module.score(y, p)))
+    return Metric(str(path), direction, needs, lambda y, p: float(module.score(y, p)))

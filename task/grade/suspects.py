@@ -1,10 +1,12 @@
-"""Columns, ids and twins that give the target away in train and cannot do so in test.  Seen in the public tables alone."""
+"""Suspects: columns and ids that give the target away in train and cannot do so in test.
+
+They are found in the public tables alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,17 +14,22 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from task.data.prepare import label_text
 from task.grade import plain_model as plain
-from task.grade.metrics import auc
+from task.grade.metrics import roc_auc
 from task.grade.predictions import Truth
+from task.load.tables import read_public_table
 
 Array = NDArray[Any]
-POWER = (
-    0.3  # a column dead in test that tells this much (0..1) is one that predictions must not use
-)
-ID_POWER = 0.3
-STRONG = 0.7  # a column that tells this much is compared between train and test
-TRACKS = 0.15  # it should agree with what the other columns say at least by this much in train for the comparison to mean something
+MIN_DEAD_POWER = 0.3  # predictions must not use a column this strong (0..1) that is dead in test
+MIN_ID_POWER = 0.3
+STRONG_POWER = 0.7  # a column this strong is compared between train and test
+MIN_AGREEMENT = 0.15
+"""The comparison means something if column and prediction correlate at least so in train."""
+MIN_TEST_ROWS = 100  # ... and test has so many rows
+DISAGREEMENT_Z = 5.0
+MAX_SUSPECTS = 3
+ID_MODULI = (2, 3, 5, 7, 10, 16, 100)
 
 
 class Suspect(NamedTuple):
@@ -30,180 +37,151 @@ class Suspect(NamedTuple):
 
     code: str  # leak_column | leak_id
     name: str
-    power: float  # how much it tells alone, 0..1
-    values: (
-        Array  # its values on the validated rows, as one number a row that rises with the target
-    )
+    power: float  # predictive power of it alone, 0..1
+    values: Array  # a number per validated row
     reason: str
 
 
 @lru_cache(maxsize=4)
-def suspects(known: Truth) -> tuple[Suspect, ...]:
-    """Suspected columns and ids, the most telling first."""
-    if known.metric.needs == "ranking" or known.y.dtype == object:
+def find_suspects(truth: Truth) -> tuple[Suspect, ...]:
+    """Return the suspected columns and ids, the strongest first."""
+    if truth.metric.needs == "ranking" or truth.y.dtype == object:
         return ()
-    found = [*columns(known), *ids(known)]
-    return tuple(sorted(found, key=lambda suspect: -suspect.power)[:3])
+    suspects = [*suspect_columns(truth), *suspect_ids(truth)]
+    return tuple(sorted(suspects, key=lambda suspect: -suspect.power)[:MAX_SUSPECTS])
 
 
-def power(target: Array, values: Array) -> float:
-    """|2 AUC - 1| for a target of 0 and 1, squared rank correlation otherwise."""
+def predictive_power(target: Array, values: Array) -> float:
+    """Return |2 AUC - 1| for a target of 0 and 1, else the squared rank correlation; 0..1."""
     ok = np.isfinite(values) & np.isfinite(target)
     if ok.sum() < 20 or np.std(values[ok]) == 0 or np.std(target[ok]) == 0:
         return 0.0
     if set(np.unique(target[ok])) <= {0.0, 1.0}:
-        return abs(2 * auc(target[ok], values[ok]) - 1)
+        return abs(2 * roc_auc(target[ok], values[ok]) - 1)
     return float(stats.spearmanr(target[ok], values[ok])[0]) ** 2
 
 
-def encoded(column: pd.Series[Any], target: Array) -> Array:
-    """A column as one number a row: itself, or the mean target of its level on the other half of the rows."""
+def encode_column(column: pd.Series[Any], target: Array) -> Array:
+    """Return a column as one number a row.
+
+    Itself, or the target mean of its level over the other half of the rows.
+    """
     if pd.api.types.is_numeric_dtype(column) and column.nunique() > 20:
         values = column.to_numpy(dtype=float)
-        return np.where(
-            np.isfinite(values), values, np.nanmedian(values) if np.isfinite(values).any() else 0.0
-        )
-    return levels(column.astype(str).to_numpy(), target)
+        is_finite = np.isfinite(values)
+        return np.where(is_finite, values, np.nanmedian(values) if is_finite.any() else 0.0)
+    return encode_levels(column.astype(str).to_numpy(), target)
 
 
-def levels(texts: Array, target: Array) -> Array:
-    half, out = (
-        np.random.default_rng(0).integers(0, 2, len(texts)),
-        np.full(len(texts), target.mean()),
-    )
+def encode_levels(texts: Array, target: Array) -> Array:
+    """Replace each level by its target mean over the other, random half of the rows."""
+    half = np.random.default_rng(0).integers(0, 2, len(texts))
+    out = np.full(len(texts), target.mean())
     for side in (0, 1):
         means = pd.Series(target[half != side]).groupby(texts[half != side]).mean()
-        out[half == side] = (
-            pd.Series(texts[half == side]).map(means).fillna(target.mean()).to_numpy(dtype=float)
-        )
+        encoded = pd.Series(texts[half == side]).map(means).fillna(target.mean())
+        out[half == side] = encoded.to_numpy(dtype=float)
     return out
 
 
-def columns(known: Truth) -> Iterator[Suspect]:
-    """Columns that tell the target in train and are empty, constant or out of step with all others in test."""
-    test, target, split = (
-        real_test(known),
-        plain.numeric_target(known),
-        known.prepared.task.split.column,
-    )
-    for name, column in list(known.features.items())[: plain.MAX_COLUMNS]:
-        if name == split:
+def suspect_columns(truth: Truth) -> Iterator[Suspect]:
+    """Find strong columns that are empty, constant or out of step with the others in test."""
+    test, target = read_real_test(truth), plain.numeric_target(truth)
+    split_column = truth.prepared.task.split.column
+    for name, column in list(truth.features.items())[: plain.MAX_COLUMNS]:
+        if name == split_column:
             continue
-        values = encoded(column, target)
-        telling = power(target, values)
-        if telling > POWER and dead(column, test.get(name)):
-            yield Suspect(
-                "leak_column", str(name), telling, values, "it is empty or constant in test"
-            )
-        elif telling > STRONG and name in test and out_of_step(known, str(name), values, test):
-            yield Suspect(
-                "leak_column",
-                str(name),
-                telling,
-                values,
-                "in test it does not agree with the other columns as it does in train",
-            )
+        values = encode_column(column, target)
+        power = predictive_power(target, values)
+        if power > MIN_DEAD_POWER and is_dead_column(column, test.get(name)):
+            reason = "it is empty or constant in test"
+        elif (
+            power > STRONG_POWER and name in test and is_out_of_step(truth, str(name), values, test)
+        ):
+            reason = "in test it does not agree with the other columns as it does in train"
+        else:
+            continue
+        yield Suspect("leak_column", str(name), power, values, reason)
 
 
-def real_test(known: Truth) -> pd.DataFrame:
-    """The task's own test rows: what scripts see, less the rows held back for the audit."""
-    public = Path(known.prepared.public)
-    path = public / "test.csv"
-    frame = (
-        pd.read_csv(path, low_memory=False)
-        if path.exists()
-        else pd.read_parquet(public / "test.parquet")
-    )
-    from task.data.prepare import plain as text
-
-    held = set(known.audit["_id"])
-    return frame[~frame[known.prepared.id].map(text).isin(held)].reset_index(drop=True)
+def read_real_test(truth: Truth) -> pd.DataFrame:
+    """Read the task's own test rows: the public ones without the audit rows."""
+    frame = read_public_table(truth.prepared.public, "test")
+    is_audit = frame[truth.prepared.id].map(label_text).isin(set(truth.audit["_id"]))
+    return frame[~is_audit].reset_index(drop=True)
 
 
-def dead(column: pd.Series[Any], other: pd.Series[Any] | None) -> bool:
+def is_dead_column(column: pd.Series[Any], other: pd.Series[Any] | None) -> bool:
+    """Whether test lacks the column, or has it only (nearly) empty or constant."""
     if other is None:
         return True
-    nearly_empty = other.isna().mean() > 0.95 > column.isna().mean()
-    return bool(nearly_empty or (other.nunique() <= 1 < column.nunique()))
+    is_nearly_empty = other.isna().mean() > 0.95 > column.isna().mean()
+    return bool(is_nearly_empty or (other.nunique() <= 1 < column.nunique()))
 
 
-def out_of_step(known: Truth, name: str, values: Array, test: pd.DataFrame) -> bool:
-    """Whether a telling column follows what the other columns say of the target in train, but not in test."""
-    column, other = known.features[name], test[name]
-    if (
-        not pd.api.types.is_numeric_dtype(column)
-        or not pd.api.types.is_numeric_dtype(other)
-        or len(other) < 100
-    ):
+def is_out_of_step(truth: Truth, name: str, values: Array, test: pd.DataFrame) -> bool:
+    """Whether a column agrees with a prediction from the others in train, but not in test.
+
+    The rank correlations of the two are compared by Fisher's z.
+    """
+    column, other = truth.features[name], test[name]
+    is_numeric = pd.api.types.is_numeric_dtype(column) and pd.api.types.is_numeric_dtype(other)
+    if not is_numeric or len(other) < MIN_TEST_ROWS:
         return False
-    rows = plain.rows_of(known)
-    inside = plain.reference(known, (name,))
-    outside = on_test(known, name, test)
-    there = other.to_numpy(dtype=float)
-    ok = np.isfinite(there)
-    one, two = stats.spearmanr(values[rows], inside)[0], stats.spearmanr(there[ok], outside[ok])[0]
-    if not np.isfinite(one) or not np.isfinite(two) or abs(one) < TRACKS:
+    rows = plain.gate_rows(truth)
+    test_values = other.to_numpy(dtype=float)
+    ok = np.isfinite(test_values)
+    in_train = stats.spearmanr(values[rows], plain.reference_prediction(truth, (name,)))[0]
+    in_test = stats.spearmanr(test_values[ok], predict_on_test(truth, name, test)[ok])[0]
+    if not np.isfinite(in_train) or not np.isfinite(in_test) or abs(in_train) < MIN_AGREEMENT:
         return False
-    one, two = abs(one), two * np.sign(one)
-    z = (np.arctanh(min(one, 0.999)) - np.arctanh(np.clip(two, -0.999, 0.999))) / np.sqrt(
-        1 / (len(rows) - 3) + 1 / (ok.sum() - 3)
-    )
-    return bool(z > 5 and two < 0.5 * one)
+    in_train, in_test = abs(in_train), in_test * np.sign(in_train)
+    distance = np.arctanh(min(in_train, 0.999)) - np.arctanh(np.clip(in_test, -0.999, 0.999))
+    z = distance / np.sqrt(1 / (len(rows) - 3) + 1 / (ok.sum() - 3))
+    return bool(z > DISAGREEMENT_Z and in_test < 0.5 * in_train)
 
 
-def on_test(known: Truth, name: str, test: pd.DataFrame) -> Array:
-    """What the other columns say of the target on the test rows, by numeric columns alone."""
+def predict_on_test(truth: Truth, name: str, test: pd.DataFrame) -> Array:
+    """Predict the target on the test rows from the other numeric columns."""
     from lightgbm import LGBMRegressor
 
-    rows = plain.rows_of(known)
-    shared = [
-        c
-        for c in known.features
-        if c != name and c in test and pd.api.types.is_numeric_dtype(known.features[c])
-    ]
-    shared = [c for c in shared if pd.api.types.is_numeric_dtype(test[c])][: plain.MAX_COLUMNS]
-    if not shared:
+    features, rows = truth.features, plain.gate_rows(truth)
+    is_numeric = pd.api.types.is_numeric_dtype
+    others = [column for column in features if column != name and column in test]
+    numeric = [c for c in others if is_numeric(features[c]) and is_numeric(test[c])]
+    columns = numeric[: plain.MAX_COLUMNS]
+    if not columns:
         return np.zeros(len(test))
-    model = LGBMRegressor(
-        n_estimators=80,
-        learning_rate=0.1,
-        num_leaves=15,
-        min_child_samples=15,
-        n_jobs=1,
-        verbose=-1,
-        random_state=0,
-    )
-    model.fit(known.features[shared].to_numpy(dtype=float)[rows], plain.numeric_target(known)[rows])
-    return np.asarray(model.predict(test[shared].to_numpy(dtype=float)))
+    model = LGBMRegressor(**plain.MODEL_OPTIONS)
+    table = features[columns].to_numpy(dtype=float)
+    model.fit(table[rows], plain.numeric_target(truth)[rows])
+    return np.asarray(model.predict(test[columns].to_numpy(dtype=float)))
 
 
-def ids(known: Truth) -> Iterator[Suspect]:
-    """The id as a source: its size, its remainders, its first and last characters. An id that means something is a leak."""
-    if known.prepared.task.split.kind == "time" or known.prepared.task.id is None:
+def suspect_ids(truth: Truth) -> Iterator[Suspect]:
+    """Find the strongest reading of the id; an id that tells the label is a leak."""
+    if truth.prepared.task.split.kind == "time" or truth.prepared.task.id is None:
         return
-    target, best = plain.numeric_target(known), None
-    for name, values in pieces(known.validated["_id"].to_numpy(dtype=str), target):
-        telling = power(target, values)
-        if telling > ID_POWER and (best is None or telling > best.power):
-            best = Suspect(
-                "leak_id", known.prepared.id, telling, values, f"the label can be read from {name}"
-            )
+    target, best = plain.numeric_target(truth), None
+    for name, values in id_readings(truth.validated["_id"].to_numpy(dtype=str), target):
+        power = predictive_power(target, values)
+        if power > MIN_ID_POWER and (best is None or power > best.power):
+            reason = f"the label can be read from {name}"
+            best = Suspect("leak_id", truth.prepared.id, power, values, reason)
     if best is not None:
         yield best
 
 
-def pieces(texts: Array, target: Array) -> Iterator[tuple[str, Array]]:
-    """Numbers that can be read from an id."""
+def id_readings(texts: Array, target: Array) -> Iterator[tuple[str, Array]]:
+    """Yield numbers that can be read from ids: size, remainders, first and last characters."""
     series: Any = pd.Series(texts)
     digits: Any = pd.to_numeric(series.str.extract(r"(\d{1,15})", expand=False), errors="coerce")
     if digits.notna().all():
         yield "its size", digits.to_numpy(dtype=float)
-        for m in (2, 3, 5, 7, 10, 16, 100):
-            yield (
-                f"its remainder by {m}",
-                levels((digits % m).astype(int).astype(str).to_numpy(), target),
-            )
+        for m in ID_MODULI:
+            remainders = (digits % m).astype(int).astype(str).to_numpy()
+            yield f"its remainder by {m}", encode_levels(remainders, target)
     for n in (1, 2):
-        yield f"its first {n} characters", levels(series.str[:n].to_numpy(dtype=str), target)
-        yield f"its last {n} characters", levels(series.str[-n:].to_numpy(dtype=str), target)
+        yield f"its first {n} characters", encode_levels(series.str[:n].to_numpy(dtype=str), target)
+        yield f"its last {n} characters", encode_levels(series.str[-n:].to_numpy(dtype=str), target)
     yield "its length", series.str.len().to_numpy(dtype=float)

@@ -1,4 +1,7 @@
-"""Reading tables: csv, tsv, json, jsonl, parquet and their gz and zip forms.  Loaded by the task worker only."""
+"""Tables of many formats: csv, tsv, json, jsonl, parquet and their gz and zip forms.
+
+Loaded by the task worker only.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ from task.types import TaskError
 
 MAX_UNZIPPED_BYTES = 20 * 2**30
 DECIMAL_COMMA = r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?"
-SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
-FORMS = tuple(suffix + form for suffix in SUFFIXES for form in ("", ".gz", ".zip"))
-BINARY = {
+TABLE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
+TABLE_ENDINGS = tuple(suffix + form for suffix in TABLE_SUFFIXES for form in ("", ".gz", ".zip"))
+MAGIC_BYTES = {
     b"\x89PNG": "a PNG picture",
     b"\xff\xd8\xff": "a JPEG picture",
     b"%PDF": "a PDF",
@@ -25,9 +28,9 @@ BINARY = {
 
 
 def find_table(folder: Path, *names: str) -> Path | None:
-    """The first of `names` (without ending) that lies in the folder in a form that can be read."""
+    """Return the first of `names` (without ending) that the folder has in a readable format."""
     for name in names:
-        for form in FORMS:
+        for form in TABLE_ENDINGS:
             if (folder / (name + form)).is_file():
                 return folder / (name + form)
         if (folder / f"{name}.zip").is_file():
@@ -36,72 +39,87 @@ def find_table(folder: Path, *names: str) -> Path | None:
 
 
 def read_table(path: Path, *, n_rows: int | None = None) -> pd.DataFrame:
-    """The table in a file. Raises TaskError, a sentence, when the file is not what its name says."""
+    """Read a table. Raises TaskError when the file is not what its name says."""
     if not path.is_file():
         raise TaskError(
             f"{path} does not exist; put the table there or name another file in task.yaml"
         )
     try:
-        return parse(path, n_rows)
+        return parse_table(path, n_rows)
     except (ValueError, OSError, UnicodeError, zipfile.BadZipFile, EOFError) as error:
-        what = foreign(path) or f"unreadable ({str(error).splitlines()[0][:120]})"
+        what = detect_foreign_format(path) or f"unreadable ({str(error).splitlines()[0][:120]})"
         raise TaskError(
-            f"{path} is {what}, not a {kind(path)} table; replace it or name another file in task.yaml"
+            f"{path} is {what}, not a {table_format(path)} table; "
+            "replace it or name another file in task.yaml"
         ) from error
 
 
-def parse(path: Path, n_rows: int | None) -> pd.DataFrame:
-    if path.suffix != ".parquet" and (what := foreign(path)):
+def read_public_table(folder: str, name: str) -> pd.DataFrame:
+    """Read train or test of a prepared task's public folder."""
+    path = Path(folder) / f"{name}.csv"
+    if path.exists():
+        return pd.read_csv(path, low_memory=False)
+    return pd.read_parquet(path.with_suffix(".parquet"))
+
+
+def parse_table(path: Path, n_rows: int | None) -> pd.DataFrame:
+    """Read a table in the format that its name says. Raises ValueError for foreign content."""
+    if path.suffix != ".parquet" and (what := detect_foreign_format(path)):
         raise ValueError(what)
     if path.suffix == ".zip":
-        return from_zip(path, n_rows)
-    form = kind(path)
+        return read_zipped_table(path, n_rows)
+    form = table_format(path)
     compression: Any = "gzip" if path.suffix == ".gz" else None
     if form == "parquet":
         return pd.read_parquet(path)
     if form in ("json", "jsonl"):
         return pd.read_json(path, lines=form == "jsonl", compression=compression)
-    return from_text(path, form, n_rows, compression)
+    return parse_text_table(path, form, n_rows, compression)
 
 
-def from_text(
+def parse_text_table(
     source: Path | io.BytesIO, form: str, n_rows: int | None, compression: Any = None
 ) -> pd.DataFrame:
-    def read(mark: str, decimal: str = ".") -> pd.DataFrame:
+    """Read csv or tsv; a csv's separator and decimal mark are detected."""
+
+    def read(separator: str, decimal: str = ".") -> pd.DataFrame:
         if isinstance(source, io.BytesIO):
             source.seek(0)
         return pd.read_csv(
             source,
-            sep=mark,
+            sep=separator,
             decimal=decimal,
             nrows=n_rows,
             compression=compression,
             low_memory=False,
         )
 
-    mark = "\t" if form == "tsv" else ","
-    frame = read(mark)
-    if form == "csv" and (other := other_separator(frame)):
-        frame = read(mark := other)
-    if mark != "," and decimal_commas(frame):
-        frame = read(mark, ",")
+    separator = "\t" if form == "tsv" else ","
+    frame = read(separator)
+    if form == "csv" and (other := detect_separator(frame)):
+        frame = read(separator := other)
+    if separator != "," and has_decimal_commas(frame):
+        frame = read(separator, ",")
     if not len(frame.columns) or any("\x00" in str(column) for column in frame.columns):
         raise ValueError("no columns")
     return frame
 
 
-def other_separator(frame: pd.DataFrame) -> str | None:
-    """The mark that separates the fields of a csv whose header holds no comma."""
+def detect_separator(frame: pd.DataFrame) -> str | None:
+    """Return the separator of a csv whose header contains no comma."""
     if len(frame.columns) != 1:
         return None
     return next((mark for mark in (";", "\t", "|") if mark in str(frame.columns[0])), None)
 
 
-def decimal_commas(frame: pd.DataFrame) -> bool:
-    """Whether numbers are written as 3,14: some text column holds nothing else, and no column has decimal points."""
+def has_decimal_commas(frame: pd.DataFrame) -> bool:
+    """Whether numbers are written as 3,14.
+
+    Then some text column contains nothing else, and no column has decimal points.
+    """
     if any(
-        pd.api.types.is_float_dtype(kind) and (frame[name].dropna() % 1 != 0).any()
-        for name, kind in frame.dtypes.items()
+        pd.api.types.is_float_dtype(dtype) and (frame[name].dropna() % 1 != 0).any()
+        for name, dtype in frame.dtypes.items()
     ):
         return False
     texts = [
@@ -111,41 +129,44 @@ def decimal_commas(frame: pd.DataFrame) -> bool:
     return any(len(text) and text.str.fullmatch(DECIMAL_COMMA).all() for text in texts)
 
 
-def from_zip(path: Path, n_rows: int | None) -> pd.DataFrame:
-    """The one table inside a zip; names inside are never used as paths, and a bomb is refused by its declared size."""
+def read_zipped_table(path: Path, n_rows: int | None) -> pd.DataFrame:
+    """Read the only table of a zip.
+
+    Names inside are never used as paths; a zip bomb is refused by its declared size.
+    """
     with zipfile.ZipFile(path) as archive:
-        inside = [
+        tables = [
             info
             for info in archive.infolist()
-            if Path(info.filename).suffix in SUFFIXES
+            if Path(info.filename).suffix in TABLE_SUFFIXES
             and not Path(info.filename).name.startswith(".")
         ]
-        if len(inside) != 1:
-            raise ValueError(f"{len(inside)} tables inside")
-        if inside[0].file_size > MAX_UNZIPPED_BYTES:
+        if len(tables) != 1:
+            raise ValueError(f"{len(tables)} tables inside")
+        if tables[0].file_size > MAX_UNZIPPED_BYTES:
             raise ValueError("too large unzipped")
-        raw = io.BytesIO(archive.read(inside[0]))
-    form = Path(inside[0].filename).suffix[1:]
+        raw = io.BytesIO(archive.read(tables[0]))
+    form = Path(tables[0].filename).suffix[1:]
     if form == "parquet":
         return pd.read_parquet(raw)
     if form in ("json", "jsonl"):
         return pd.read_json(raw, lines=form == "jsonl")
-    return from_text(raw, form, n_rows)
+    return parse_text_table(raw, form, n_rows)
 
 
-def kind(path: Path) -> str:
-    """csv, tsv, json, jsonl or parquet, by the name."""
-    suffixes = [suffix for suffix in path.suffixes if suffix in SUFFIXES]
+def table_format(path: Path) -> str:
+    """Return csv, tsv, json, jsonl or parquet, by the file's name."""
+    suffixes = [suffix for suffix in path.suffixes if suffix in TABLE_SUFFIXES]
     return suffixes[-1][1:] if suffixes else "csv"
 
 
-def foreign(path: Path) -> str | None:
-    """What a file really is when it is no table at all, by its first bytes."""
+def detect_foreign_format(path: Path) -> str | None:
+    """Describe a file that is no table at all, by its first bytes; None for a possible table."""
     head = b""
     if path.suffix not in (".gz", ".zip", ".parquet"):
         with path.open("rb") as file:
             head = file.read(512)
-    for magic, what in BINARY.items():
+    for magic, what in MAGIC_BYTES.items():
         if head.startswith(magic):
             return what
     if b"<html" in head[:200].lower() or b"<!doctype html" in head[:200].lower():
@@ -154,6 +175,7 @@ def foreign(path: Path) -> str | None:
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write parquet or csv, by the file's name."""
     if path.suffix == ".parquet":
         frame.to_parquet(path, index=False)
     else:
