@@ -1,7 +1,7 @@
-"""The reasoner protocol: five verbs, a typed brief in, a typed answer out.
+"""The reasoner protocol: five verbs, each with a typed brief in and a typed answer out.
 
-A brief holds everything the verb may know and nothing more: no labels of hidden rows, no audit score, no key.
-`expert` (embedded) and `chat` (any OpenAI-compatible model) implement it.
+A brief holds everything the verb may know and nothing more: no labels of hidden rows, no audit
+score, no key. `expert` (embedded) and `chat` (any OpenAI-compatible model) implement the protocol.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ Size = Literal["small", "medium", "large"]
 
 
 class Frozen(BaseModel):
+    """Base of all briefs and answers: immutable values."""
+
     model_config = ConfigDict(frozen=True)
 
 
 class Usage(Frozen):
-    """What an answer cost. usd is None where the price is unknown."""
+    """What an answer cost; `usd` is None if the price is unknown."""
 
     calls: int = 0
     input_tokens: int = 0
@@ -37,15 +39,21 @@ class Usage(Frozen):
 
 
 class ReasonerError(Exception):
-    """The reasoner gave no usable answer; the step is recorded as failed and the run goes on. `usage`: what was spent in vain."""
+    """The reasoner gave no usable answer; the step is recorded as failed and the run continues.
+
+    `usage` is what the failed answer cost.
+    """
 
     def __init__(self, text: str, usage: Usage | None = None) -> None:
         super().__init__(text)
         self.usage = usage or Usage()
 
 
-class ReasonerUnavailable(Exception):
-    """The reasoner cannot work at all (no key, wrong key, endpoint down); the run stops resumable with this message."""
+class ReasonerUnavailableError(Exception):
+    """The reasoner cannot work at all (no key, wrong key, endpoint down).
+
+    The run stops with this message and can be resumed. `usage` is what was spent until then.
+    """
 
     def __init__(self, text: str, usage: Usage | None = None) -> None:
         super().__init__(text)
@@ -67,13 +75,13 @@ class TaskBrief(Frozen):
         "", description="probability | label | value | ranking: what the metric is computed from"
     )
     split: dict[str, Any] = Field(description="{kind, column, n_folds}")
-    inputs: list[str] = Field(description="names below input/")
+    inputs: list[str] = Field(description="file names in input/")
     n_train: int
     n_test: int
 
 
 class Resources(Frozen):
-    """What a script may use and what it finds."""
+    """Limits of a script and what its environment provides."""
 
     wall_s: float
     memory_bytes: int
@@ -85,45 +93,45 @@ class Resources(Frozen):
 
 
 class Stage(Frozen):
-    """Where the run stands in its budget, and what there is to beat."""
+    """Progress of the run through its budget, and the score to beat."""
 
     phase: Literal["draft", "improve", "ensemble"]
-    used: float = Field(description="share of the budget used, 0..1")
+    used: float = Field(description="share of the budget used, 0 to 1")
     step: int
     trace: int
     n_traces: int
     steps_left: int | None = Field(
-        None, description="attempts that the trace may still make, this one included"
+        None, description="attempts left to the trace, including this one"
     )
     time_left_s: float | None = Field(
-        None, description="of the whole run, the reserve for the final fit taken off"
+        None, description="seconds left to the run, without the reserve for the final fit"
     )
-    best: float | None = Field(None, description="score of the trace's best")
+    best: float | None = Field(None, description="score of the trace's best attempt")
     best_se: float | None = None
 
 
 class Effect(Frozen):
-    """A predicted effect on the score; sign +1 means better."""
+    """Predicted effect on the score; sign +1 means better."""
 
     sign: Literal[-1, 0, 1] = 1
     size: Size = "small"
 
 
 class Observation(Frozen):
-    """A fact read from the evidence, with the ids (paths) of the evidence that it rests on."""
+    """A fact read from the evidence, with the ids (paths) of the evidence that supports it."""
 
     text: str
     cites: list[str] = []
 
 
 class Hypothesis(Frozen):
-    """One direction of improvement (a component of the gradient)."""
+    """One direction of improvement: a component of the gradient."""
 
     id: str
-    challenge: str = Field(description="root cause that it answers")
+    challenge: str = Field(description="root cause that it addresses")
     statement: str
     component: Component
-    plan: str = Field("", description="the edit, in words")
+    plan: str = Field("", description="the edit in words")
     effect: Effect = Effect()
     confidence: float = Field(0.5, ge=0, le=1)
     cost: Literal["low", "medium", "high"] = "low"
@@ -132,7 +140,13 @@ class Hypothesis(Frozen):
     move: str | None = Field(None, description="the expert's edit, with its arguments")
     protocol: bool = Field(
         False,
-        description="changes how the task is evaluated or what data is legitimate; not judged by the score alone",
+        description="changes how the task is evaluated or which data are legitimate; "
+        "not judged by the score alone",
+    )
+    drops_columns: list[str] = Field(
+        default_factory=list,
+        description="columns of the training table that the change removes from the features "
+        "because the harness suspects them of leaking the target",
     )
 
 
@@ -142,37 +156,39 @@ class Diagnosis(Frozen):
     observations: list[Observation] = []
     causes: list[str] = []
     hypotheses: list[Hypothesis] = Field(
-        default_factory=list, description="best first; empty: nothing is expected to help"
+        default_factory=list, description="best first; empty if nothing is expected to help"
     )
     notes: list[str] = Field(
         default_factory=list,
-        description="what was corrected in the answer, e.g. citations of evidence that is not there",
+        description="corrections made to the answer, e.g. citations of unknown evidence",
     )
     usage: Usage = Usage()
 
 
 class Solution(Frozen):
-    """A complete script with the reason for it."""
+    """A complete script and the reason for it."""
 
-    script: str = Field(description="may be empty where `ensemble` is given")
+    script: str = Field(description="may be empty if `ensemble` or `take_from` is given")
     summary: str = Field(description="one line: what this script is")
     hypothesis: Hypothesis | None = None
     ensemble: list[str] = Field(
         default_factory=list,
-        description="instead of a script: ids of attempts whose recorded predictions the harness blends",
+        description="instead of a script: ids of attempts whose recorded predictions "
+        "the harness blends",
     )
     take_from: list[str] = Field(
         default_factory=list,
-        description="instead of a script: ids of attempts whose exact scripts the next brief shall quote",
+        description="instead of a script: ids of attempts whose exact scripts "
+        "the next brief shall quote",
     )
     cause: str = Field("", description="repair: why the script failed")
-    fix: str = Field("", description="repair: what was changed against it")
-    notes: list[str] = Field(default_factory=list, description="what was corrected in the answer")
+    fix: str = Field("", description="repair: what was changed to fix it")
+    notes: list[str] = Field(default_factory=list, description="corrections made to the answer")
     usage: Usage = Usage()
 
 
 class Review(Frozen):
-    """A judgement of the code alone; it never overrules a measured difference."""
+    """A review of the code alone; it never overrules a measured difference."""
 
     aligned: bool = True
     leaks: bool = False
@@ -181,7 +197,7 @@ class Review(Frozen):
 
 
 class Fact(Frozen):
-    """An earlier attempt, compact."""
+    """Compact summary of an earlier attempt."""
 
     attempt: str
     trace: int
@@ -194,23 +210,24 @@ class Fact(Frozen):
     confidence: float | None = None
     score: float | None = None
     gain: float | None = Field(
-        None, description="paired improvement over its parent, positive = better"
+        None, description="paired improvement over its parent; positive is better"
     )
     gain_se: float | None = None
     verdict: str = Field(description="accepted | tie | rejected | failed")
     why: str = ""
     codes: list[str] = Field(
         default_factory=list,
-        description="the verdict's reasons for machines, e.g. worse, leak_column, audit_contradicts",
+        description="machine-readable reasons of the verdict, e.g. worse, leak_column, "
+        "audit_contradicts",
     )
-    cause: str = Field("", description="what a repair found to be the cause of a failure")
-    fix: str = Field("", description="the fix proposed for a failure")
+    cause: str = Field("", description="cause of a failure as found by its repair")
+    fix: str = Field("", description="fix proposed for a failure")
     seconds: float | None = None
-    summary: str = Field("", description="one line: what that script was")
+    summary: str = Field("", description="one line: what the script was")
 
 
 class Hint(Frozen):
-    """A recalled success or refutation (momentum) as shown to a reasoner."""
+    """A recalled success or refutation (momentum) as a reasoner sees it."""
 
     id: str
     kind: Literal["accepted", "refuted"]
@@ -225,22 +242,22 @@ class Hint(Frozen):
     where: str = Field(description="provenance: run, trace, step, task kind")
     attempt: str = Field(
         "",
-        description="the attempt of this very run that it comes from, whose script can be quoted",
+        description="attempt of the same run that it comes from, whose script can be quoted",
     )
-    change: str = Field("", description="the change that was measured, as a unified diff; bounded")
+    change: str = Field("", description="the measured change as a unified diff; bounded")
 
 
 class Quote(Frozen):
-    """A recorded script, or the change that made it, word for word."""
+    """A recorded script, or the change that led to it, word for word."""
 
     attempt: str
     what: Literal["script", "change"]
     text: str
-    why: str = Field("", description="why it is shown, and what became of it")
+    why: str = Field("", description="why it is shown and how it was judged")
 
 
 class Tally(Frozen):
-    """How the trace's attempts on one component went, over its whole history."""
+    """Results of the trace's attempts on one component over its whole history."""
 
     component: str
     tried: int
@@ -250,21 +267,24 @@ class Tally(Frozen):
 
 
 class Crossover(Frozen):
-    """What a stuck trace may take from another: its best script, and the accepted hypotheses that the own script lacks."""
+    """What a stuck trace may take over from other traces.
+
+    That is another trace's best script, and accepted hypotheses that the own script lacks.
+    """
 
     partner: str = Field("", description="best script of another trace; may be empty")
     summary: str = Field("", description="one line: what the partner's script is")
     lacks: list[Fact] = Field(
         default_factory=list,
-        description="accepted elsewhere on this task, absent here; surest gain first",
+        description="accepted by other traces on this task, absent here; surest gain first",
     )
 
 
 class Brief(Frozen):
-    """What every verb is told."""
+    """What every verb receives."""
 
     task: TaskBrief
-    profile: dict[str, Any] = Field(description="task.types.PROFILE")
+    profile: dict[str, Any] = Field(description="task.types.Profile")
     resources: Resources
     stage: Stage
     history: list[Fact] = Field(
@@ -272,19 +292,21 @@ class Brief(Frozen):
     )
     others: list[Fact] = Field(
         default_factory=list,
-        description="what the other traces measured on this very task, oldest first; bounded, empty without sharing",
+        description="measurements of the other traces on this task, oldest first; bounded, "
+        "empty without sharing",
     )
     calibration: list[str] = Field(
         default_factory=list,
-        description="how this reasoner's predictions in this run compare with what was measured; a sentence each",
+        description="sentences that compare this reasoner's predictions in this run with "
+        "the measurements",
     )
     in_flight: list[str] = Field(
         default_factory=list,
-        description="hypotheses that other traces run at this moment; choose something else",
+        description="hypotheses that other traces are running now; choose something else",
     )
     path: list[Fact] = Field(
         default_factory=list,
-        description="the accepted attempts that led to the trace's best, oldest first; bounded",
+        description="accepted attempts that led to the trace's best, oldest first; bounded",
     )
     tally: list[Tally] = Field(
         default_factory=list, description="all attempts of the trace, counted by component"
@@ -292,91 +314,119 @@ class Brief(Frozen):
     accept_z: float = Field(
         1.0, description="standard errors by which a change must be better to be accepted"
     )
-    preview: str = Field("", description="what lies below input/, in words (task.data.preview)")
+    preview: str = Field("", description="contents of input/ in words (task.data.preview)")
     said: list[str] = Field(
         default_factory=list,
-        description="hints of the person who watches the run, in their words, oldest first; bounded",
+        description="hints from the person who watches the run, verbatim, oldest first; bounded",
     )
     seed: int = 0
 
 
 class DraftBrief(Brief):
+    """Asks for a first script."""
+
     siblings: list[str] = Field(
-        default_factory=list, description="one line per other trace's direction; be different"
+        default_factory=list, description="directions of the other traces, a line each; differ"
     )
 
 
 class DiagnoseBrief(Brief):
-    script: str = Field(description="the script to be improved, mostly the trace's best")
-    evidence: dict[str, Any] = Field(description="task.types.EVIDENCE, of that script")
-    log: str = Field("", description="what that script printed, bounded")
+    """Asks why a script scores as it does and what would change its score."""
+
+    script: str = Field(description="script to improve, mostly the trace's best")
+    evidence: dict[str, Any] = Field(description="task.types.Evidence of that script")
+    log: str = Field("", description="output of that script, bounded")
     last: dict[str, Any] | None = Field(
         None, description="evidence of the latest attempt, if it was not the best"
     )
-    last_diff: str = Field("", description="what the latest attempt had changed, as a unified diff")
+    last_diff: str = Field("", description="change of the latest attempt as a unified diff")
     scenario: int = Field(
         1,
         ge=0,
         le=3,
-        description="3: look at task and data alone; 0: at the evidence alone (see briefs.brief.scenario)",
+        description="3: reason from task and data alone; 0: from the evidence alone "
+        "(see briefs.brief.scenario)",
     )
 
 
 class UpdateBrief(Brief):
+    """Asks for one step: a hypothesis, chosen in the light of memory, turned into a script."""
+
     script: str
     evidence: dict[str, Any]
     diagnosis: Diagnosis
     hints: list[Hint] = []
     log: str = ""
     quotes: list[Quote] = Field(
-        default_factory=list, description="recorded scripts or changes word for word; bounded"
+        default_factory=list, description="recorded scripts or changes, word for word; bounded"
     )
     may_ask: bool = Field(
         False,
-        description="an answer may name `take_from` instead of a script, and will be asked again with the quotes",
+        description="an answer may name `take_from` instead of a script; the request is then "
+        "repeated with the quotes",
     )
     crossover: Crossover | None = Field(
-        None, description="the trace is stuck: combine `script` with what it lacks"
+        None, description="if the trace is stuck: what to combine `script` with"
     )
     members: list[Fact] = Field(
         default_factory=list,
-        description="attempts of all traces that an ensemble may name, best first; bounded",
+        description="attempts of all traces that an ensemble may use, best first; bounded",
     )
 
 
 class RepairBrief(Brief):
-    script: str = Field(description="the script that failed")
-    evidence: dict[str, Any] = Field(description="holds `error` and/or `problems`")
+    """Asks for the repair of a script that failed or was refused."""
+
+    script: str = Field(description="script that failed")
+    evidence: dict[str, Any] = Field(description="contains `error`, `problems` or both")
     problems: list[str] = Field(
-        default_factory=list, description="why the harness refused it, a sentence each"
+        default_factory=list, description="why the harness refused the script, a sentence each"
     )
-    attempt: int = Field(1, description="which repair this is, from 1")
+    attempt: int = Field(1, description="number of this repair, from 1")
     log: str = ""
     earlier: list[str] = Field(
         default_factory=list,
-        description="cause and fix of the repairs of this attempt before, which did not help",
+        description="cause and fix of this attempt's earlier repairs, which did not help",
     )
     hypothesis: Hypothesis | None = None
 
 
 class ReviewBrief(Brief):
+    """Asks for a review of a script's honesty."""
+
     script: str
     diff: str = ""
 
 
 class Reasoner(Protocol):
-    """Who thinks. Answers are values; a reasoner keeps no state of the run."""
+    """Answers briefs. Answers are values; a reasoner holds no state of the run.
+
+    Every verb raises ReasonerError if there is no usable answer, and
+    ReasonerUnavailableError if the reasoner cannot work at all.
+    """
 
     name: str
 
-    async def draft(self, brief: DraftBrief) -> Solution: ...
+    async def draft(self, brief: DraftBrief) -> Solution:
+        """Write a first script."""
+        ...
 
-    async def diagnose(self, brief: DiagnoseBrief) -> Diagnosis: ...
+    async def diagnose(self, brief: DiagnoseBrief) -> Diagnosis:
+        """Turn evidence into root causes and ranked hypotheses."""
+        ...
 
-    async def update(self, brief: UpdateBrief) -> Solution: ...
+    async def update(self, brief: UpdateBrief) -> Solution:
+        """Turn one hypothesis into a new script."""
+        ...
 
-    async def repair(self, brief: RepairBrief) -> Solution: ...
+    async def repair(self, brief: RepairBrief) -> Solution:
+        """Fix a script that failed."""
+        ...
 
-    async def review(self, brief: ReviewBrief) -> Review: ...
+    async def review(self, brief: ReviewBrief) -> Review:
+        """Check a script for honesty."""
+        ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Release connections."""
+        ...

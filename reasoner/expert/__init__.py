@@ -1,1 +1,1 @@
-"""The expert: an embedded, deterministic ML engineer that reads the same briefs as a model would."""
+"""The expert: an embedded, deterministic ML engineer that reads the same briefs as a model."""

@@ -1,16 +1,20 @@
-"""The expert reasoner: drafts, diagnoses, updates and repairs by rules, from exactly the briefs that a model would get."""
+"""The expert reasoner: drafts, diagnoses, updates and repairs by rules.
+
+It reads exactly the briefs that a model would get.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from typing import NamedTuple
 
 from reasoner.expert import moves
-from reasoner.expert.cross import combine
-from reasoner.expert.facts import facts_of
-from reasoner.expert.momentum import choose, siblings_record, siblings_tabu
-from reasoner.expert.moves import Look, Move, Reason
-from reasoner.expert.render import describe, render
-from reasoner.expert.spec import Facts, Spec, canonical, parse
+from reasoner.expert.cross import combine_accepted_moves
+from reasoner.expert.facts import read_task_facts
+from reasoner.expert.momentum import choose_hypothesis, sibling_record_factor, sibling_resting_moves
+from reasoner.expert.moves import Move, MoveContext, Reason
+from reasoner.expert.render import describe_script, render_script
+from reasoner.expert.spec import ScriptSpec, TaskFacts, canonical_spec, parse_spec
 from reasoner.protocol import (
     Brief,
     DiagnoseBrief,
@@ -30,12 +34,17 @@ from reasoner.protocol import (
 )
 
 N_HYPOTHESES = 5
-TABU_STEPS = 6  # a move that failed rests for so many steps
-WORTH = 0.12  # effect x confidence below which nothing is expected to help
+TABU_STEPS = 6
+"""Steps for which a failed move rests."""
+MIN_WORTH = 0.12
+"""Effect (in standard errors) times confidence below which a move is not expected to help."""
 
 
 class Expert:
-    """Deterministic; keeps no state between calls. `seed` breaks ties between traces."""
+    """The embedded reasoner: deterministic and without state between calls.
+
+    `seed` varies the ranking of moves between traces.
+    """
 
     name = "expert"
 
@@ -43,132 +52,131 @@ class Expert:
         self.seed = seed
 
     async def draft(self, brief: DraftBrief) -> Solution:
-        facts = facts_of(brief)
-        spec = first_spec(facts, brief.stage.trace, len(brief.history)).but(drop=suspected(brief))
-        left = (
-            f" without {', '.join(spec.drop)} ({brief.profile['leaks'][0]['reason']})"
-            if spec.drop
-            else ""
-        )
-        return Solution(
-            script=render(spec, facts, f"A first solution with the columns as they are{left}."),
-            summary=describe(canonical(spec, facts), facts),
-        )
+        """Render a first spec without the suspected columns."""
+        facts = read_task_facts(brief)
+        plain = first_spec(facts, brief.stage.trace, len(brief.history))
+        spec = plain.with_changes(drop=_suspected_columns(brief))
+        why = "A first solution with the columns as they are"
+        if spec.drop:
+            why += f" without {', '.join(spec.drop)} ({brief.profile['leaks'][0]['reason']})"
+        return _render_solution(spec, facts, f"{why}.")
 
     async def diagnose(self, brief: DiagnoseBrief) -> Diagnosis:
-        facts = facts_of(brief)
-        spec = parse(brief.script)
-        if spec is None:  # another's script: the expert never patches free text, it offers its own
-            return Diagnosis(hypotheses=[fresh(brief)])
-        look = look_of(brief, spec, facts, brief.evidence)
-        ranked = rank(list(moves.applicable(look)), brief, look.spec.family, self.seed)
+        """Turn the moves that the evidence triggers into ranked hypotheses."""
+        facts = read_task_facts(brief)
+        spec = parse_spec(brief.script)
+        if spec is None:  # the expert does not edit free text, it offers a script of its own
+            return Diagnosis(hypotheses=[_restart_hypothesis()])
+        context = move_context(brief, spec, facts, brief.evidence)
+        ranked = _rank_moves(context, brief, self.seed)
+        best = [item for item in ranked[:N_HYPOTHESES] if item.worth >= MIN_WORTH]
         return Diagnosis(
-            observations=observations(look),
-            causes=list(dict.fromkeys(reason.challenge for _, reason, _ in ranked[:3])),
-            hypotheses=[
-                hypothesis(move, reason)
-                for move, reason, worth in ranked[:N_HYPOTHESES]
-                if worth >= WORTH
-            ],
+            observations=_observe_evidence(context),
+            causes=list(dict.fromkeys(item.reason.challenge for item in ranked[:3])),
+            hypotheses=[hypothesis_of_move(item.move, item.reason) for item in best],
         )
 
     async def update(self, brief: UpdateBrief) -> Solution:
-        facts = facts_of(brief)
-        spec = parse(brief.script)
+        """Apply the move of the strongest hypothesis, or combine accepted moves in a crossover.
+
+        Raises ReasonerError if a crossover would change nothing.
+        """
+        facts = read_task_facts(brief)
+        spec = parse_spec(brief.script)
         if spec is not None and brief.crossover is not None:
-            return crossed(brief, spec, facts)
-        chosen = choose(brief.diagnosis.hypotheses, brief.hints, brief.in_flight)
+            return _crossover_solution(brief, spec, facts)
+        chosen = choose_hypothesis(brief.diagnosis.hypotheses, brief.hints, brief.in_flight)
         if spec is None or chosen is None:
-            spec = first_spec(facts, brief.stage.trace, 0)
-            return Solution(
-                script=render(spec, facts), summary=describe(spec, facts), hypothesis=chosen
-            )
-        move = moves.find(chosen.move or "", look_of(brief, spec, facts, brief.evidence))
-        new = canonical(move.apply(spec), facts) if move else spec
+            return _render_solution(first_spec(facts, brief.stage.trace, 0), facts, "", chosen)
+        move = moves.find_move(chosen.move or "", move_context(brief, spec, facts, brief.evidence))
+        new = canonical_spec(move.apply(spec), facts) if move else spec
         why = f"Changed: {chosen.statement}, because {chosen.challenge}."
-        return Solution(
-            script=render(new, facts, why), summary=describe(new, facts), hypothesis=chosen
-        )
+        return _render_solution(new, facts, why, chosen)
 
     async def repair(self, brief: RepairBrief) -> Solution:
-        facts = facts_of(brief)
-        spec = parse(brief.script)
-        new = (
-            mended(spec, brief)
-            if spec is not None and (brief.attempt == 1 or condemned(brief))
-            else safe_spec(facts)
-        )
-        if new == spec:
-            new = safe_spec(facts)
-        new = new.but(drop=tuple(sorted({*new.drop, *suspected(brief), *condemned(brief)})))
-        return Solution(
-            script=render(new, facts, "A safer form of a script that failed."),
-            summary=describe(canonical(new, facts), facts),
-            hypothesis=brief.hypothesis,
-        )
+        """Remove what may have failed; a second repair starts from the safest spec."""
+        facts = read_task_facts(brief)
+        spec = parse_spec(brief.script)
+        leaking = _reported_leak_columns(brief)
+        new = _safe_spec(facts)
+        if spec is not None and (brief.attempt == 1 or leaking):
+            repaired = _repair_spec(spec, brief, leaking)
+            new = repaired if repaired != spec else new
+        drop = {*new.drop, *_suspected_columns(brief), *leaking}
+        new = new.with_changes(drop=tuple(sorted(drop)))
+        why = "A safer form of a script that failed."
+        return _render_solution(new, facts, why, brief.hypothesis)
 
     async def review(self, brief: ReviewBrief) -> Review:
-        """Rules read no code; the harness's gates decide."""
+        """Return no findings: rules cannot read code, so the harness's leak gates decide."""
         return Review(reasons=["the expert reviews no code"])
 
     async def close(self) -> None:
-        return None
+        """Do nothing: there is no connection to release."""
+        return
 
 
-# drafts
+def _render_solution(
+    spec: ScriptSpec, facts: TaskFacts, why: str, hypothesis: Hypothesis | None = None
+) -> Solution:
+    """Solution with the script of a spec; `why` is one sentence for its docstring."""
+    return Solution(
+        script=render_script(spec, facts, why),
+        summary=describe_script(canonical_spec(spec, facts), facts),
+        hypothesis=hypothesis,
+    )
 
 
-def first_spec(facts: Facts, trace: int, earlier: int) -> Spec:
-    """Modest, sensible, and different in every trace."""
-    if facts.text:
-        return (
-            Spec(family="linear"),
-            Spec(family="hgb"),
-            Spec(family="linear", chars=True),
-            Spec(family="extra"),
-        )[(trace + earlier) % 4]
-    families = ("hgb", "lgbm", "extra", "linear", "hgb", "lgbm")
+# first and safe specs
+
+
+def first_spec(facts: TaskFacts, trace: int, earlier: int) -> ScriptSpec:
+    """A modest spec that differs between traces and from the `earlier` drafts of a trace."""
     turn = trace + earlier
-    return Spec(family=families[turn % len(families)], size=-1 if turn >= 4 else 0)
+    if facts.text:
+        text_specs = (
+            ScriptSpec(family="linear"),
+            ScriptSpec(family="hgb"),
+            ScriptSpec(family="linear", chars=True),
+            ScriptSpec(family="extra"),
+        )
+        return text_specs[turn % len(text_specs)]
+    families = ("hgb", "lgbm", "extra", "linear", "hgb", "lgbm")
+    return ScriptSpec(family=families[turn % len(families)], size=-1 if turn >= 4 else 0)
 
 
-def safe_spec(facts: Facts) -> Spec:
-    """As little as can fail."""
-    return Spec(
+def _safe_spec(facts: TaskFacts) -> ScriptSpec:
+    """The spec that is least likely to fail."""
+    return ScriptSpec(
         family="linear" if facts.text else "hgb",
         size=-1,
         categories="frequency" if facts.categorical else "native",
     )
 
 
-def suspected(brief: Brief) -> tuple[str, ...]:
-    """Columns that the profile shows to give the target away: no honest script uses them."""
+def _suspected_columns(brief: Brief) -> tuple[str, ...]:
+    """Columns that the profile suspects of leaking the target; no honest script uses them."""
     return tuple(str(leak["column"]) for leak in brief.profile.get("leaks", []))
 
 
-def condemned(brief: RepairBrief) -> tuple[str, ...]:
-    """Columns on which, as the harness says, the predictions of the failed script rest although they give the label away."""
-    said = " ".join(text for text in brief.problems if "gives the label away" in text)
-    return tuple(
-        str(column["name"])
-        for column in brief.profile.get("columns", [])
-        if f"the column {column['name']!r}" in said
-    )
+def _reported_leak_columns(brief: RepairBrief) -> tuple[str, ...]:
+    """Columns that the harness names as leaks on which the failed script's predictions rest."""
+    text = " ".join(text for text in brief.problems if "gives the label away" in text)
+    names = [str(column["name"]) for column in brief.profile.get("columns", [])]
+    return tuple(name for name in names if f"the column {name!r}" in text)
 
 
-def mended(spec: Spec, brief: RepairBrief) -> Spec:
-    """What the error's kind asks for."""
-    if names := condemned(brief):
-        return spec.but(drop=(*spec.drop, *names))
-    error = brief.evidence.get("error") or {}
-    end = str(error.get("end", ""))
-    if end in ("timeout", "memory") or any(
-        "time limit" in text or "memory limit" in text for text in brief.problems
-    ):
+def _repair_spec(spec: ScriptSpec, brief: RepairBrief, leaking: tuple[str, ...]) -> ScriptSpec:
+    """The spec without the part that the kind of failure points at."""
+    if leaking:
+        return spec.with_changes(drop=(*spec.drop, *leaking))
+    if _exceeds_limits(brief):
         if spec.second or spec.seeds > 1:
-            return spec.but(second=None, seeds=1)
-        return spec.but(family="hgb", size=min(spec.size, 0), slow=0, shift=False, chars=False)
-    return spec.but(
+            return spec.with_changes(second=None, seeds=1)
+        return spec.with_changes(
+            family="hgb", size=min(spec.size, 0), slow=0, shift=False, chars=False
+        )
+    return spec.with_changes(
         second=None,
         categories="frequency" if spec.categories != "frequency" else "onehot",
         thresholds=False,
@@ -177,50 +185,64 @@ def mended(spec: Spec, brief: RepairBrief) -> Spec:
     )
 
 
-# the gradient
+def _exceeds_limits(brief: RepairBrief) -> bool:
+    """Whether the script ran out of time or memory."""
+    error = brief.evidence.get("error") or {}
+    limits = ("time limit", "memory limit")
+    reported = any(limit in text for text in brief.problems for limit in limits)
+    return reported or error.get("end") in ("timeout", "memory")
 
 
-def look_of(brief: Brief, spec: Spec, facts: Facts, evidence: dict[str, object]) -> Look:
-    return Look(
-        spec=canonical(spec, facts),
+# hypotheses
+
+
+class RankedMove(NamedTuple):
+    """A triggered move and its worth: expected effect times confidence times records."""
+
+    move: Move
+    reason: Reason
+    worth: float
+
+
+def move_context(
+    brief: Brief, spec: ScriptSpec, facts: TaskFacts, evidence: dict[str, object]
+) -> MoveContext:
+    """Collect what the triggers of moves read."""
+    return MoveContext(
+        spec=canonical_spec(spec, facts),
         facts=facts,
         profile=brief.profile,
         evidence=evidence,
-        families=tuple(tried_families(brief.history)),
+        families=tuple(_tried_families(brief.history)),
         late=brief.stage.phase == "ensemble",
     )
 
 
-def tried_families(history: list[Fact]) -> list[str]:
-    """Families that were tried as the main model and lost."""
-    return [
-        fact.move.partition(":")[2]
-        for fact in history
-        if fact.move and fact.move.startswith("family:")
-    ]
+def _tried_families(history: list[Fact]) -> list[str]:
+    """Families to which earlier attempts switched the main model."""
+    switches = [fact.move for fact in history if fact.move and fact.move.startswith("family:")]
+    return [move.removeprefix("family:") for move in switches]
 
 
-def rank(
-    found: list[tuple[Move, Reason]], brief: Brief, family: str, seed: int
-) -> list[tuple[Move, Reason, float]]:
-    """By expected effect x confidence, with failed moves at rest and a small difference between traces."""
-    resting = tabu(brief.history) | siblings_tabu(brief, family)
-    scored = []
-    for move, reason in found:
+def _rank_moves(context: MoveContext, brief: Brief, seed: int) -> list[RankedMove]:
+    """Applicable moves, most promising first, without those that rest after a failure."""
+    family, trace = context.spec.family, brief.stage.trace
+    resting = _resting_moves(brief.history) | sibling_resting_moves(brief, family)
+    ranked = []
+    for move, reason in moves.applicable_moves(context):
         if move.name in resting:
             continue
-        record = own_record(move, brief.history) * siblings_record(move, brief.others)
-        worth = (
-            reason.effect * reason.confidence * record * jitter(seed, brief.stage.trace, move.name)
-        )
-        scored.append((move, reason, worth))
-    return sorted(scored, key=lambda item: (-item[2], item[0].name))
+        record = _own_record_factor(move, brief.history) * sibling_record_factor(move, brief.others)
+        jitter = _trace_jitter(seed, trace, move.name)
+        worth = reason.effect * reason.confidence * record * jitter
+        ranked.append(RankedMove(move, reason, worth))
+    return sorted(ranked, key=lambda item: (-item.worth, item.move.name))
 
 
-def tabu(history: list[Fact]) -> set[str]:
-    """Moves that did not help lately; a change of family lets them try again."""
+def _resting_moves(history: list[Fact]) -> set[str]:
+    """Moves that failed in the latest steps; an accepted change of family ends their rest."""
     resting: set[str] = set()
-    for fact in history[-TABU_STEPS:] if len(history) > TABU_STEPS else history:
+    for fact in history[-TABU_STEPS:]:
         if fact.verdict == "accepted" and (fact.move or "").startswith("family:"):
             resting.clear()
         elif fact.move and fact.verdict != "accepted":
@@ -228,8 +250,8 @@ def tabu(history: list[Fact]) -> set[str]:
     return resting
 
 
-def own_record(move: Move, history: list[Fact]) -> float:
-    """A move that failed before in this trace is less promising; one that helped may help again."""
+def _own_record_factor(move: Move, history: list[Fact]) -> float:
+    """Factor from the trace's own history: below 1 if the move failed, above 1 if it helped."""
     factor = 1.0
     for fact in history:
         if fact.move == move.name:
@@ -237,33 +259,42 @@ def own_record(move: Move, history: list[Fact]) -> float:
     return factor
 
 
-def jitter(seed: int, trace: int, name: str) -> float:
-    """0.8 .. 1.2, the same for the same trace and move; trace 0 follows the plain ranking."""
+def _trace_jitter(seed: int, trace: int, name: str) -> float:
+    """Factor from 0.8 to 1.2, fixed for a trace and move; 1 for trace 0."""
     if trace == 0:
         return 1.0
     digest = hashlib.sha256(f"{seed}/{trace}/{name}".encode()).digest()
     return 0.8 + 0.4 * digest[0] / 255
 
 
-def hypothesis(move: Move, reason: Reason) -> Hypothesis:
-    size: Size = "large" if reason.effect >= 4 else "medium" if reason.effect >= 1.5 else "small"
+def hypothesis_of_move(move: Move, reason: Reason) -> Hypothesis:
+    """The hypothesis that a move stands for; a protocol move names the columns it drops."""
+    costly = move.name in ("bag", "shift") or move.name.startswith("blend")
     return Hypothesis(
         id=move.name,
         challenge=reason.challenge,
         statement=move.statement,
         component=move.component,
         plan=f"edit of the spec: {move.name}",
-        effect=Effect(sign=1, size=size),
+        effect=Effect(sign=1, size=_effect_size(reason.effect)),
         confidence=reason.confidence,
-        cost="medium" if move.name in ("bag", "shift") or move.name.startswith("blend") else "low",
+        cost="medium" if costly else "low",
         refuted_by=move.refuted_by,
         cites=list(reason.cites),
         move=move.name,
         protocol=move.protocol,
+        drops_columns=list(move.drops_columns),
     )
 
 
-def fresh(brief: DiagnoseBrief) -> Hypothesis:
+def _effect_size(effect: float) -> Size:
+    """Size of an effect given in standard errors."""
+    if effect >= 4:
+        return "large"
+    return "medium" if effect >= 1.5 else "small"
+
+
+def _restart_hypothesis() -> Hypothesis:
     return Hypothesis(
         id="fresh",
         challenge="the script is not the expert's own and cannot be edited by rules",
@@ -273,56 +304,54 @@ def fresh(brief: DiagnoseBrief) -> Hypothesis:
     )
 
 
-def observations(look: Look) -> list[Observation]:
-    """What the evidence says, each with its place."""
-    said = []
-    cv = look.evidence.get("cv", {})
-    if cv:
-        said.append(
-            Observation(
-                text=f"{cv.get('metric')} {cv.get('mean'):.5g} ± {cv.get('se', 0):.2g} over {len(cv.get('folds', []))} folds",
-                cites=["cv.mean", "cv.se"],
-            )
-        )
-    if (gap := moves.overfit(look)) > 0.3:
-        said.append(
-            Observation(
-                text=f"{gap:.0%} of the remaining loss is gone on the training part: overfitting",
-                cites=["train.folds"],
-            )
-        )
-    for index, segment in enumerate(look.evidence.get("segments", [])[:2]):
-        text = f"loss is {segment['ratio']:.2f} times the mean where {segment['column']} is {segment['value']} ({segment['n']} rows)"
-        said.append(Observation(text=text, cites=[f"segments[{index}]"]))
-    if abs(bias := look.get("residuals.last_fold_bias")) > 0.1:
-        said.append(
-            Observation(
-                text=f"the last fold is off by {bias:+.2f} standard deviations",
-                cites=["residuals.last_fold_bias"],
-            )
-        )
-    if look.get("calibration.confidence") - look.get("calibration.accuracy") > 0.03:
-        said.append(Observation(text="more confident than right", cites=["calibration.confidence"]))
-    said += [
-        Observation(text=str(note), cites=["profile.notes"])
-        for note in look.profile.get("notes", [])[:2]
-    ]
-    return said
+def _observe_evidence(context: MoveContext) -> list[Observation]:
+    """Observations that the evidence and the profile support, each with its citation."""
+    observations = [*_score_observations(context), *_segment_observations(context)]
+    if abs(bias := context.number_at("residuals.last_fold_bias")) > 0.1:
+        text = f"the last fold is off by {bias:+.2f} standard deviations"
+        observations.append(Observation(text=text, cites=["residuals.last_fold_bias"]))
+    confidence = context.number_at("calibration.confidence")
+    accuracy = context.number_at("calibration.accuracy")
+    if confidence - accuracy > 0.03:
+        text = f"overconfident: {confidence:.0%} sure, {accuracy:.0%} right"
+        observations.append(Observation(text=text, cites=["calibration.confidence"]))
+    notes = context.profile.get("notes", [])[:2]
+    return observations + [Observation(text=str(note), cites=["profile.notes"]) for note in notes]
 
 
-def crossed(brief: UpdateBrief, spec: Spec, facts: Facts) -> Solution:
-    """The best script with what the other traces proved; a combination that changes nothing is not worth a run."""
+def _score_observations(context: MoveContext) -> list[Observation]:
+    """The validated score, and how far it is from the training score."""
+    observations = []
+    if cv := context.evidence.get("cv", {}):
+        score = f"{cv.get('metric')} {cv.get('mean'):.5g} ± {cv.get('se', 0):.2g}"
+        text = f"{score} over {len(cv.get('folds', []))} folds"
+        observations.append(Observation(text=text, cites=["cv.mean", "cv.se"]))
+    if (share := moves.overfit_share(context)) > 0.3:
+        text = f"overfitting: {share:.0%} of the remaining loss disappears on the training part"
+        observations.append(Observation(text=text, cites=["train.folds"]))
+    return observations
+
+
+def _segment_observations(context: MoveContext) -> list[Observation]:
+    """The two segments of rows with the highest loss."""
+    observations = []
+    for index, segment in enumerate(context.evidence.get("segments", [])[:2]):
+        place = f"{segment['column']} is {segment['value']} ({segment['n']} rows)"
+        text = f"loss is {segment['ratio']:.2f} times the mean where {place}"
+        observations.append(Observation(text=text, cites=[f"segments[{index}]"]))
+    return observations
+
+
+def _crossover_solution(brief: UpdateBrief, spec: ScriptSpec, facts: TaskFacts) -> Solution:
+    """The best script with the accepted moves of other traces.
+
+    Raises ReasonerError if the combination changes nothing and so is not worth a run.
+    """
     assert brief.crossover is not None
-    look = look_of(brief, spec, facts, brief.evidence)
-    new, taken = combine(look, brief.crossover, brief.history)
-    if new == look.spec:
-        raise ReasonerError("nothing of what the other traces proved fits into this script")
-    proposed = brief.diagnosis.hypotheses[0]
-    hypothesis = proposed.model_copy(
-        update={"statement": f"take over from other traces: {'; '.join(taken)}"}
-    )
-    return Solution(
-        script=render(new, facts, f"Changed: {hypothesis.statement}."),
-        summary=describe(new, facts),
-        hypothesis=hypothesis,
-    )
+    context = move_context(brief, spec, facts, brief.evidence)
+    new, statements = combine_accepted_moves(context, brief.crossover, brief.history)
+    if new == context.spec:
+        raise ReasonerError("no accepted move of another trace fits into this script")
+    statement = f"take over from other traces: {'; '.join(statements)}"
+    hypothesis = brief.diagnosis.hypotheses[0].model_copy(update={"statement": statement})
+    return _render_solution(new, facts, f"Changed: {statement}.", hypothesis)

@@ -1,40 +1,81 @@
-"""The part of a script that makes the models: one small function per family."""
+"""The part of a script that defines the models: one small function per family."""
 
 from __future__ import annotations
 
-from reasoner.expert.spec import Facts, Spec
+from reasoner.expert.spec import BOOSTED_FAMILIES, SCALED_FAMILIES, ScriptSpec, TaskFacts
 
-LEAVES = {-2: 4, -1: 8, 0: 31, 1: 63, 2: 127, 3: 255}
-DEPTH = {-2: 4, -1: 8, 0: None, 1: None, 2: None, 3: None}
+MAX_LEAVES = {-2: 4, -1: 8, 0: 31, 1: 63, 2: 127, 3: 255}
 C_VALUES = {-2: 0.02, -1: 0.2, 0: 1.0, 1: 5.0, 2: 20.0, 3: 100.0}
 MIN_LEAF = {-2: 40, -1: 20, 0: 3, 1: 2, 2: 1, 3: 1}
 NEIGHBOURS = {-2: 60, -1: 30, 0: 15, 1: 7, 2: 4, 3: 2}
+HGB_LOSSES = {
+    "absolute_error": "loss='absolute_error', ",
+    "poisson": "loss='poisson', ",
+}
+LGBM_LOSSES = {
+    "absolute_error": "objective='mae', ",
+    "poisson": "objective='poisson', ",
+}
+QUANTILE_TRANSFORMER = (
+    "QuantileTransformer(output_distribution='normal', n_quantiles=200, random_state=0)"
+)
+WORDS = "TfidfVectorizer(sublinear_tf=True, min_df=2, ngram_range=(1, 2), max_features=50_000)"
+CHARS = (
+    "TfidfVectorizer(sublinear_tf=True, min_df=2, analyzer='char_wb', ngram_range=(2, 5), "
+    "max_features=100_000)"
+)
+MODULE_NAMES = {
+    "sklearn.ensemble": "HistGradientBoostingClassifier HistGradientBoostingRegressor "
+    "ExtraTreesClassifier ExtraTreesRegressor",
+    "lightgbm": "LGBMClassifier LGBMRegressor",
+    "sklearn.linear_model": "LogisticRegression Ridge",
+    "sklearn.svm": "SVC SVR",
+    "sklearn.neighbors": "KNeighborsClassifier KNeighborsRegressor",
+    "sklearn.compose": "make_column_transformer make_column_selector TransformedTargetRegressor",
+    "sklearn.pipeline": "make_pipeline make_union",
+    "sklearn.impute": "SimpleImputer",
+    "sklearn.preprocessing": "StandardScaler QuantileTransformer OneHotEncoder OrdinalEncoder "
+    "TargetEncoder",
+    "sklearn.feature_extraction.text": "TfidfVectorizer",
+    "sklearn.decomposition": "TruncatedSVD",
+    "sklearn.multioutput": "MultiOutputRegressor",
+    "sklearn.metrics": "accuracy_score balanced_accuracy_score matthews_corrcoef f1_score "
+    "cohen_kappa_score",
+}
+"""Module -> names that a script may import from it."""
 
 
-def families(spec: Spec) -> list[str]:
-    return [spec.family] + ([spec.second] if spec.second else [])
+def _model_families(spec: ScriptSpec) -> list[str]:
+    return [spec.family, spec.second] if spec.second else [spec.family]
 
 
-def needs_columns(family: str, spec: Spec, facts: Facts) -> bool:
-    """Whether the family needs its columns encoded and scaled first."""
-    text = [name for name in facts.text if name not in spec.drop]
-    encoded = bool(categorical(spec, facts)) and spec.categories in ("onehot", "target")
-    return family in ("linear", "svm", "knn", "extra") or bool(text) or encoded
+def _needs_column_transformer(family: str, spec: ScriptSpec, facts: TaskFacts) -> bool:
+    """Whether the family needs its columns encoded, imputed or scaled first."""
+    if family in {*SCALED_FAMILIES, "extra"} or _text_columns(spec, facts):
+        return True
+    return bool(_categorical_columns(spec, facts)) and spec.categories in ("onehot", "target")
 
 
-def categorical(spec: Spec, facts: Facts) -> list[str]:
-    return (
-        []
-        if spec.categories == "frequency"
-        else [name for name in facts.categorical if name not in spec.drop]
-    )
+def _categorical_columns(spec: ScriptSpec, facts: TaskFacts) -> list[str]:
+    """Columns that stay categorical in the features; frequencies are numbers."""
+    if spec.categories == "frequency":
+        return []
+    return [name for name in facts.categorical if name not in spec.drop]
 
 
-def models(spec: Spec, facts: Facts) -> str:
-    """Definitions of the models and the list MODELS."""
-    names = families(spec)
-    blocks = [columns(name, spec, facts) for name in names if needs_columns(name, spec, facts)]
-    blocks += [definition(name, spec, facts) for name in names]
+def _text_columns(spec: ScriptSpec, facts: TaskFacts) -> list[str]:
+    return [name for name in facts.text if name not in spec.drop]
+
+
+def models_code(spec: ScriptSpec, facts: TaskFacts) -> str:
+    """Code that defines the models and the list MODELS."""
+    names = _model_families(spec)
+    blocks = [
+        _column_transformer_code(name, spec, facts)
+        for name in names
+        if _needs_column_transformer(name, spec, facts)
+    ]
+    blocks += [_model_factory_code(name, spec, facts) for name in names]
     if spec.detrend:
         blocks.append(TREND)
     if spec.shift and facts.grid:
@@ -42,127 +83,128 @@ def models(spec: Spec, facts: Facts) -> str:
     return "\n".join(blocks) + f"\n\n\nMODELS = [{', '.join(names)}]"
 
 
-def columns(family: str, spec: Spec, facts: Facts) -> str:
-    """def FAMILY_columns(): the ColumnTransformer in front of a family."""
-    dense = family in ("hgb", "lgbm", "extra")
-    scale = (
-        ""
-        if dense
-        else ", QuantileTransformer(output_distribution='normal', n_quantiles=200, random_state=0)"
-        if spec.quantile
-        else ", StandardScaler()"
-    )
-    numeric = (
-        f"make_pipeline(SimpleImputer(strategy='median'){scale})"
-        if family != "hgb" and family != "lgbm"
-        else "'passthrough'"
-    )
-    encoder = "OneHotEncoder(handle_unknown='ignore', min_frequency=3, sparse_output=False)"
-    if spec.categories == "target":
-        encoder = (
-            "TargetEncoder(random_state=0)"
-            if dense
-            else "make_pipeline(TargetEncoder(random_state=0), StandardScaler())"
-        )
-    elif spec.categories == "native" and dense:
-        encoder = "OrdinalEncoder(handle_unknown='use_encoded_value', unknown_value=-1)"
+def _column_transformer_code(family: str, spec: ScriptSpec, facts: TaskFacts) -> str:
+    """Code of FAMILY_columns(), which returns the ColumnTransformer in front of a family."""
+    numeric = _numeric_transformer_code(family, spec)
     parts = [f"({numeric}, make_column_selector(dtype_include='number'))"]
-    if categorical(spec, facts):
-        parts += [f"({encoder}, make_column_selector(dtype_include='category'))"]
-    for name in facts.text:
-        if name not in spec.drop:
-            parts += [f"({vectoriser(family, spec)}, {name!r})"]
+    if _categorical_columns(spec, facts):
+        encoder = _encoder_code(family, spec)
+        parts.append(f"({encoder}, make_column_selector(dtype_include='category'))")
+    vectoriser = _vectoriser_code(family, spec)
+    parts += [f"({vectoriser}, {name!r})" for name in _text_columns(spec, facts)]
     lines = ["", "", f"def {family}_columns():", "    return make_column_transformer("]
-    return "\n".join(lines + [f"        {part}," for part in parts] + ["    )"])
+    return "\n".join([*lines, *(f"        {part}," for part in parts), "    )"])
 
 
-def vectoriser(family: str, spec: Spec) -> str:
-    words = "TfidfVectorizer(sublinear_tf=True, min_df=2, ngram_range=(1, 2), max_features=50_000)"
-    text = words
-    if spec.chars:
-        chars = "TfidfVectorizer(sublinear_tf=True, min_df=2, analyzer='char_wb', ngram_range=(2, 5), max_features=100_000)"
-        text = f"make_union({words}, {chars})"
-    return (
-        text
-        if family in ("linear", "svm", "knn")
-        else f"make_pipeline({text}, TruncatedSVD(60, random_state=0))"
-    )
+def _numeric_transformer_code(family: str, spec: ScriptSpec) -> str:
+    if family in BOOSTED_FAMILIES:
+        return "'passthrough'"
+    scaler = ""
+    if family in SCALED_FAMILIES:
+        scaler = f", {QUANTILE_TRANSFORMER}" if spec.quantile else ", StandardScaler()"
+    return f"make_pipeline(SimpleImputer(strategy='median'){scaler})"
 
 
-def definition(family: str, spec: Spec, facts: Facts) -> str:
-    body = ESTIMATORS[family](spec, facts)
-    pipeline = (
-        f"make_pipeline({family}_columns(), {body})" if needs_columns(family, spec, facts) else body
-    )
-    return f"\n\ndef {family}(seed):\n    return {pipeline}"
+def _encoder_code(family: str, spec: ScriptSpec) -> str:
+    scaled = family in SCALED_FAMILIES
+    if spec.categories == "target":
+        encoder = "TargetEncoder(random_state=0)"
+        return f"make_pipeline({encoder}, StandardScaler())" if scaled else encoder
+    if spec.categories == "native" and not scaled:
+        return "OrdinalEncoder(handle_unknown='use_encoded_value', unknown_value=-1)"
+    return "OneHotEncoder(handle_unknown='ignore', min_frequency=3, sparse_output=False)"
 
 
-def boosted_loss(spec: Spec, name: str) -> str:
-    table = {
-        "hgb": {"absolute_error": "loss='absolute_error', ", "poisson": "loss='poisson', "},
-        "lgbm": {"absolute_error": "objective='mae', ", "poisson": "objective='poisson', "},
-    }
-    return table[name].get(spec.loss or "", "")
+def _vectoriser_code(family: str, spec: ScriptSpec) -> str:
+    text = f"make_union({WORDS}, {CHARS})" if spec.chars else WORDS
+    if family in SCALED_FAMILIES:
+        return text
+    return f"make_pipeline({text}, TruncatedSVD(60, random_state=0))"
 
 
-def balance(spec: Spec) -> str:
+def _model_factory_code(family: str, spec: ScriptSpec, facts: TaskFacts) -> str:
+    """Code of FAMILY(seed), which returns an unfitted model."""
+    model = ESTIMATORS[family](spec, facts)
+    if _needs_column_transformer(family, spec, facts):
+        model = f"make_pipeline({family}_columns(), {model})"
+    return f"\n\ndef {family}(seed):\n    return {model}"
+
+
+def _class_weight_argument(spec: ScriptSpec) -> str:
     return "class_weight='balanced', " if spec.balanced else ""
 
 
-def hgb(spec: Spec, facts: Facts) -> str:
-    name = (
-        "HistGradientBoostingClassifier"
-        if facts.classification
-        else "HistGradientBoostingRegressor"
-    )
+def _hgb_code(spec: ScriptSpec, facts: TaskFacts) -> str:
+    loss = _class_weight_argument(spec)
+    name = "HistGradientBoostingClassifier"
+    if not facts.is_classification:
+        name = "HistGradientBoostingRegressor"
+        loss = HGB_LOSSES.get(spec.loss or "", "")
     rate, rounds = 0.1 / 2**spec.slow, 100 * 2**spec.slow
-    native = (
-        "categorical_features='from_dtype', "
-        if categorical(spec, facts) and not needs_columns("hgb", spec, facts)
-        else ""
-    )
-    small = "min_samples_leaf=10, " if spec.size < 0 else ""
-    share = "max_features=0.5, " if spec.seeds > 1 else ""
-    loss = boosted_loss(spec, "hgb") if not facts.classification else balance(spec)
-    return f"{name}({loss}learning_rate={rate:g}, max_iter={rounds}, max_leaf_nodes={LEAVES[spec.size]}, {small}{share}{native}random_state=seed)"
+    encoded = _needs_column_transformer("hgb", spec, facts)
+    native = bool(_categorical_columns(spec, facts)) and not encoded
+    arguments = [
+        f"{loss}learning_rate={rate:g}",
+        f"max_iter={rounds}",
+        f"max_leaf_nodes={MAX_LEAVES[spec.size]}",
+        *(["min_samples_leaf=10"] if spec.size < 0 else []),
+        *(["max_features=0.5"] if spec.seeds > 1 else []),
+        *(["categorical_features='from_dtype'"] if native else []),
+        "random_state=seed",
+    ]
+    return f"{name}({', '.join(arguments)})"
 
 
-def lgbm(spec: Spec, facts: Facts) -> str:
-    name = "LGBMClassifier" if facts.classification else "LGBMRegressor"
+def _lgbm_code(spec: ScriptSpec, facts: TaskFacts) -> str:
+    name, loss = "LGBMClassifier", _class_weight_argument(spec)
+    if not facts.is_classification:
+        name, loss = "LGBMRegressor", LGBM_LOSSES.get(spec.loss or "", "")
     rate, rounds = 0.05 / 2**spec.slow, 200 * 2**spec.slow
-    loss = boosted_loss(spec, "lgbm") if not facts.classification else balance(spec)
     return (
-        f"{name}({loss}n_estimators={rounds}, learning_rate={rate:g}, num_leaves={LEAVES[spec.size]}, colsample_bytree=0.7, subsample=0.8, subsample_freq=1, "
-        f"min_child_samples=10, random_state=seed, n_jobs=N_JOBS, verbose=-1)"
+        f"{name}({loss}n_estimators={rounds}, learning_rate={rate:g}, "
+        f"num_leaves={MAX_LEAVES[spec.size]}, colsample_bytree=0.7, subsample=0.8, "
+        "subsample_freq=1, min_child_samples=10, random_state=seed, n_jobs=N_JOBS, verbose=-1)"
     )
 
 
-def extra(spec: Spec, facts: Facts) -> str:
-    name = "ExtraTreesClassifier" if facts.classification else "ExtraTreesRegressor"
-    share = "'sqrt'" if facts.classification else "0.5"
-    return f"{name}({balance(spec) if facts.classification else ''}n_estimators=300, min_samples_leaf={MIN_LEAF[spec.size]}, max_features={share}, random_state=seed, n_jobs=N_JOBS)"
-
-
-def linear(spec: Spec, facts: Facts) -> str:
-    if facts.classification:
-        return f"LogisticRegression({balance(spec)}C={C_VALUES[spec.size] * (5 if facts.text else 1):g}, max_iter=2000)"
-    return f"Ridge(alpha={1 / C_VALUES[spec.size]:g})"
-
-
-def svm(spec: Spec, facts: Facts) -> str:
-    if facts.classification:
-        return f"SVC({balance(spec)}C={3 * C_VALUES[spec.size]:g}, probability=True, random_state=seed)"
+def _extra_trees_code(spec: ScriptSpec, facts: TaskFacts) -> str:
+    name, share, weight = "ExtraTreesClassifier", "'sqrt'", _class_weight_argument(spec)
+    if not facts.is_classification:
+        name, share, weight = "ExtraTreesRegressor", "0.5", ""
     return (
-        f"TransformedTargetRegressor(SVR(C={C_VALUES[spec.size]:g}), transformer=StandardScaler())"
+        f"{name}({weight}n_estimators=300, min_samples_leaf={MIN_LEAF[spec.size]}, "
+        f"max_features={share}, random_state=seed, n_jobs=N_JOBS)"
     )
 
 
-def knn(spec: Spec, facts: Facts) -> str:
-    name = "KNeighborsClassifier" if facts.classification else "KNeighborsRegressor"
+def _linear_code(spec: ScriptSpec, facts: TaskFacts) -> str:
+    if not facts.is_classification:
+        return f"Ridge(alpha={1 / C_VALUES[spec.size]:g})"
+    c = C_VALUES[spec.size] * (5 if facts.text else 1)
+    return f"LogisticRegression({_class_weight_argument(spec)}C={c:g}, max_iter=2000)"
+
+
+def _svm_code(spec: ScriptSpec, facts: TaskFacts) -> str:
+    c = C_VALUES[spec.size]
+    if not facts.is_classification:
+        return f"TransformedTargetRegressor(SVR(C={c:g}), transformer=StandardScaler())"
+    weight = _class_weight_argument(spec)
+    return f"SVC({weight}C={3 * c:g}, probability=True, random_state=seed)"
+
+
+def _knn_code(spec: ScriptSpec, facts: TaskFacts) -> str:
+    name = "KNeighborsClassifier" if facts.is_classification else "KNeighborsRegressor"
     return f"{name}({NEIGHBOURS[spec.size]}, weights='distance', n_jobs=N_JOBS)"
 
 
-ESTIMATORS = {"hgb": hgb, "lgbm": lgbm, "extra": extra, "linear": linear, "svm": svm, "knn": knn}
+ESTIMATORS = {
+    "hgb": _hgb_code,
+    "lgbm": _lgbm_code,
+    "extra": _extra_trees_code,
+    "linear": _linear_code,
+    "svm": _svm_code,
+    "knn": _knn_code,
+}
 
 TREND = '''
 
@@ -187,7 +229,7 @@ class Trend:
         return self
 
     def predict(self, X):
-        return self.model.predict(self.terms(X))'''
+        return self.model.predict(self.terms(X))'''  # noqa: E501 - a script's own line lengths
 
 SHIFTED = '''
 
@@ -206,28 +248,15 @@ def shifted(X_fit, y_fit):
     return pd.concat(parts, ignore_index=True), np.concatenate(labels)'''
 
 
-def imports(spec: Spec, facts: Facts) -> set[str]:
-    """Import lines of what the script really uses."""
-    code = models(spec, facts) + (" MultiOutputRegressor" if len(facts.target) > 1 else "")
+def model_import_lines(spec: ScriptSpec, facts: TaskFacts) -> set[str]:
+    """Import lines of the names that the script's models and thresholds use."""
+    code = models_code(spec, facts) + (" MultiOutputRegressor" if len(facts.target) > 1 else "")
     if spec.thresholds:
         code += (
             " accuracy_score balanced_accuracy_score matthews_corrcoef f1_score cohen_kappa_score"
         )
-    found: dict[str, list[str]] = {}
-    for name, module in WHERE.items():
-        if f"{name}(" in code or f" {name}" in code:
-            found.setdefault(module, []).append(name)
-    return {f"from {module} import {', '.join(sorted(names))}" for module, names in found.items()}
-
-
-WHERE = {
-    "HistGradientBoostingClassifier": "sklearn.ensemble", "HistGradientBoostingRegressor": "sklearn.ensemble", "ExtraTreesClassifier": "sklearn.ensemble",
-    "ExtraTreesRegressor": "sklearn.ensemble", "LGBMClassifier": "lightgbm", "LGBMRegressor": "lightgbm", "LogisticRegression": "sklearn.linear_model",
-    "Ridge": "sklearn.linear_model", "SVC": "sklearn.svm", "SVR": "sklearn.svm", "KNeighborsClassifier": "sklearn.neighbors",
-    "KNeighborsRegressor": "sklearn.neighbors", "make_column_transformer": "sklearn.compose", "make_column_selector": "sklearn.compose",
-    "TransformedTargetRegressor": "sklearn.compose", "make_pipeline": "sklearn.pipeline", "make_union": "sklearn.pipeline", "SimpleImputer": "sklearn.impute",
-    "StandardScaler": "sklearn.preprocessing", "QuantileTransformer": "sklearn.preprocessing", "OneHotEncoder": "sklearn.preprocessing",
-    "OrdinalEncoder": "sklearn.preprocessing", "TargetEncoder": "sklearn.preprocessing", "TfidfVectorizer": "sklearn.feature_extraction.text",
-    "TruncatedSVD": "sklearn.decomposition", "MultiOutputRegressor": "sklearn.multioutput", "accuracy_score": "sklearn.metrics",
-    "balanced_accuracy_score": "sklearn.metrics", "matthews_corrcoef": "sklearn.metrics", "f1_score": "sklearn.metrics", "cohen_kappa_score": "sklearn.metrics",
-}  # fmt: skip
+    imports: dict[str, list[str]] = {}
+    for module, names in MODULE_NAMES.items():
+        used = [name for name in names.split() if f"{name}(" in code or f" {name}" in code]
+        imports |= {module: sorted(used)} if used else {}
+    return {f"from {module} import {', '.join(names)}" for module, names in imports.items()}

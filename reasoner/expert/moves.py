@@ -1,24 +1,35 @@
-"""Moves: the expert's directions of improvement.  Each is a pure edit of a spec with a trigger in profile and evidence.
+"""Moves: the expert's directions of improvement.
 
-A trigger answers with a Reason (challenge, citations, expected effect, confidence) or None. Numbers are from the feasibility study on
-21 tasks (docs/decisions/0005-the-experts-moves.md).
+A move is a pure edit of a spec with a trigger that reads the profile and the evidence. A trigger
+returns a Reason (challenge, citations, expected effect, confidence) or None. The numbers come from
+the feasibility study on 21 tasks (docs/decisions/0005-the-experts-moves.md).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from reasoner.expert.spec import Facts, Spec, canonical
+from reasoner.expert.spec import SCALED_FAMILIES, ScriptSpec, TaskFacts, canonical_spec
 from reasoner.protocol import Component
 
 Json = dict[str, Any]
 
+SCORES = ("auc", "average_precision", "accuracy")
+TRAIN_SCORES = ("roc_auc_score", "average_precision_score", "accuracy_score")
+"""Metrics of at most 1, higher is better, by their names in tasks and in scikit-learn."""
+SEED_STABLE = {None, *SCALED_FAMILIES, "extra"}
+"""Families (None: no second model) that averaging over seeds does not improve."""
+MAX_SVM_ROWS = 6000
+Prospects = tuple[float, float]
+"""Expected effect in standard errors, and confidence."""
+
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a move is worth a run. `effect` in standard errors of the score, `confidence` 0..1."""
+    """Why a move is worth a run; `effect` in standard errors of the score, `confidence` 0 to 1."""
 
     challenge: str
     cites: tuple[str, ...]
@@ -27,657 +38,723 @@ class Reason:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a trigger looks at."""
+class MoveContext:
+    """What a trigger reads."""
 
-    spec: Spec
-    facts: Facts
+    spec: ScriptSpec
+    facts: TaskFacts
     profile: Json
     evidence: Json
-    families: tuple[str, ...]  # tried so far, best first
-    late: bool  # the budget asks for ensembles
+    families: tuple[str, ...]  # to which the trace switched so far, oldest first
+    late: bool  # little budget is left, so ensembles are preferred
 
     @property
-    def rows(self) -> int:
+    def n_rows(self) -> int:
+        """Number of training rows."""
         return int(self.profile.get("rows", {}).get("train", 0))
 
-    def column(self, name: str) -> Json:
-        return next(
-            (column for column in self.profile.get("columns", []) if column["name"] == name), {}
-        )
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of the training table, 0 if unknown."""
+        return int(self.profile.get("n_columns", 0))
 
-    def get(self, path: str, default: float = 0.0) -> float:
+    @property
+    def columns(self) -> list[Json]:
+        """Profiles of all columns."""
+        return list(self.profile.get("columns", []))
+
+    @property
+    def target(self) -> Json:
+        """Profile of the target."""
+        return dict(self.profile.get("target", {}))
+
+    @property
+    def models(self) -> set[str | None]:
+        """Families of the current models."""
+        return {self.spec.family, self.spec.second}
+
+    def column_profile(self, name: str) -> Json:
+        """Profile of one column, empty if unknown."""
+        return next((column for column in self.columns if column["name"] == name), {})
+
+    def number_at(self, path: str, default: float = 0.0) -> float:
+        """Number at a dotted path of the evidence, e.g. `cv.mean`."""
         value: Any = self.evidence
         for key in path.split("."):
             value = value.get(key) if isinstance(value, dict) else None
         return float(value) if isinstance(value, (int, float)) else default
 
 
+Trigger = Callable[[MoveContext], Reason | None]
+Edit = Callable[[ScriptSpec], ScriptSpec]
+
+
 @dataclass(frozen=True)
 class Move:
-    """One edit. `name` with its argument is what history and memory know it by."""
+    """One edit of a spec; history and memory identify it by `name`, argument included."""
 
     name: str
     statement: str
     component: Component
-    apply: Callable[[Spec], Spec]
-    trigger: Callable[[Look], Reason | None]
-    protocol: bool = False
+    apply: Edit
+    trigger: Trigger
+    protocol: bool = False  # see reasoner.protocol.Hypothesis
+    drops_columns: tuple[str, ...] = ()  # suspects that a protocol move leaves out
     refuted_by: str = "the paired difference is not positive beyond noise"
 
 
-def applicable(look: Look) -> Iterator[tuple[Move, Reason]]:
-    """Every move that is triggered and really changes the script."""
-    now = canonical(look.spec, look.facts)
-    for move in [*FIXED, *per_column(look)]:
-        if canonical(move.apply(look.spec), look.facts) == now:
+def applicable_moves(context: MoveContext) -> Iterator[tuple[Move, Reason]]:
+    """Yield every triggered move that changes the script."""
+    current = canonical_spec(context.spec, context.facts)
+    for move in [*FIXED_MOVES, *column_moves(context)]:
+        if canonical_spec(move.apply(context.spec), context.facts) == current:
             continue
-        if (reason := move.trigger(look)) is not None:
+        if (reason := move.trigger(context)) is not None:
             yield move, reason
 
 
-def find(name: str, look: Look) -> Move | None:
-    return next((move for move in [*FIXED, *per_column(look)] if move.name == name), None)
+def find_move(name: str, context: MoveContext) -> Move | None:
+    """Return the move of this name, if it exists for the task."""
+    every = [*FIXED_MOVES, *column_moves(context)]
+    return next((move for move in every if move.name == name), None)
 
 
-# triggers that need more than a line
+# triggers
 
 
-def overfit(look: Look) -> float:
-    """How much better the score on the training part is, as a share of what is left to gain; 0 where unknown."""
-    folds = (look.evidence.get("train") or {}).get("folds") or []
-    metric = (look.evidence.get("train") or {}).get("metric")
-    value = look.get("cv.mean", float("nan"))
-    if not folds or value != value:
+def overfit_share(context: MoveContext) -> float:
+    """Share of the remaining loss that disappears on the training part; 0 if unknown."""
+    training = context.evidence.get("train") or {}
+    folds, metric = training.get("folds") or [], training.get("metric")
+    value = context.number_at("cv.mean", math.nan)
+    if not folds or math.isnan(value):
         return 0.0
     train = sum(folds) / len(folds)
-    if metric in (
-        "roc_auc_score",
-        "average_precision_score",
-        "accuracy_score",
-    ) and look.facts.metric in (
-        "auc",
-        "average_precision",
-        "accuracy",
-    ):
-        return float(max(0.0, (train - value) / max(1 - value, 1e-6)))
-    if metric in ("log_loss", "brier_score_loss"):
-        return float(max(0.0, (value - train) / max(value, 1e-6)))
-    if metric == "r2_score":
-        explained = look.get("residuals.explained", 0.0)
-        return float(max(0.0, (train - explained) / max(1 - explained, 1e-6)))
-    return 0.0
+    if metric in TRAIN_SCORES and context.facts.metric in SCORES:
+        share = (train - value) / max(1 - value, 1e-6)
+    elif metric in ("log_loss", "brier_score_loss"):
+        share = (value - train) / max(value, 1e-6)
+    elif metric == "r2_score":
+        explained = context.number_at("residuals.explained")
+        share = (train - explained) / max(1 - explained, 1e-6)
+    else:
+        share = 0.0
+    return float(max(0.0, share))
 
 
-def capacity_down(look: Look) -> Reason | None:
-    if look.spec.size <= -2 or not look.evidence.get("train"):
+def _capacity_down_reason(context: MoveContext) -> Reason | None:
+    if context.spec.size <= -2 or not context.evidence.get("train"):
         return None
-    gap = overfit(look)
+    gap = overfit_share(context)
     if gap < 0.35:
         return None
-    small = look.rows < 2500
     return Reason(
         "the training score is far above the validated one: the model overfits",
         ("train.folds", "cv.mean"),
-        1.0 + gap,
-        0.6 if small else 0.45,
+        effect=1.0 + gap,
+        confidence=0.6 if context.n_rows < 2500 else 0.45,
     )
 
 
-def capacity_up(look: Look) -> Reason | None:
-    if (
-        look.spec.size >= 3
-        or overfit(look) > 0.75
-        and look.rows < 1000
-        and not look.spec.group_diff
-    ):
+def _capacity_up_reason(context: MoveContext) -> Reason | None:
+    overfits = overfit_share(context) > 0.75 and context.n_rows < 1000
+    if context.spec.size >= 3 or (overfits and not context.spec.group_diff):
         return None
     return Reason(
         "the model may be too small for the structure that is left",
         ("train.folds", "cv.mean"),
-        0.7,
-        0.35 if look.rows > 400 else 0.2,
+        effect=0.7,
+        confidence=0.35 if context.n_rows > 400 else 0.2,
     )
 
 
-def log_target(look: Look) -> Reason | None:
-    aim = look.profile.get("target", {})
-    if look.facts.classification or not aim.get("nonnegative"):
+def _log_target_reason(context: MoveContext) -> Reason | None:
+    if context.facts.is_classification or not context.target.get("nonnegative"):
         return None
-    if look.facts.metric.startswith("rmsle"):
+    if context.facts.metric.startswith("rmsle"):
         return Reason(
             "the metric compares logarithms but the model fits the raw target",
             ("cv.metric", "residuals.y_skew"),
-            6.0,
-            0.9,
+            effect=6.0,
+            confidence=0.9,
         )
-    if aim.get("skew", 0) > 1.2:
-        return Reason(
-            "the target is skewed: a few large values dominate the fit",
-            ("residuals.y_skew",),
-            1.0,
-            0.4,
-        )
+    if context.target.get("skew", 0) > 1.2:
+        challenge = "the target is skewed: a few large values dominate the fit"
+        return Reason(challenge, ("residuals.y_skew",), effect=1.0, confidence=0.4)
     return None
 
 
-def sqrt_target(look: Look) -> Reason | None:
-    aim = look.profile.get("target", {})
-    if look.facts.classification or not aim.get("nonnegative") or look.spec.target:
+def _sqrt_target_reason(context: MoveContext) -> Reason | None:
+    if context.facts.is_classification or not context.target.get("nonnegative"):
         return None
-    if look.get("residuals.hetero") > 0.35:
+    if context.spec.target is None and context.number_at("residuals.hetero") > 0.35:
         return Reason("errors grow with the prediction", ("residuals.hetero",), 0.8, 0.35)
     return None
 
 
-def poisson(look: Look) -> Reason | None:
-    aim = look.profile.get("target", {})
-    if (
-        aim.get("integer")
-        and aim.get("nonnegative")
-        and aim.get("zero_share", 0) > 0.1
-        and look.spec.target is None
-    ):
+def _poisson_reason(context: MoveContext) -> Reason | None:
+    target = context.target
+    is_count = target.get("integer") and target.get("nonnegative")
+    if is_count and target.get("zero_share", 0) > 0.1 and context.spec.target is None:
         return Reason("the target is a count with many zeros", ("residuals.min_y",), 0.8, 0.3)
     return None
 
 
-def group_diff(look: Look) -> Reason | None:
-    if not look.facts.group:
+def _group_diff_reason(context: MoveContext) -> Reason | None:
+    if not context.facts.group:
         return None
-    groups = look.profile.get("groups") or [{}]
+    groups = context.profile.get("groups") or [{}]
     size = float(groups[0].get("mean_size", 0))
-    sure = 0.85 if groups[0].get("constant_size") else 0.5
     if size < 2:
         return None
     return Reason(
-        f"rows come in groups of about {size:.1f} and compete within them, but every row is judged alone",
+        f"rows come in groups of about {size:.1f} and compete within them, "
+        "but every row is judged alone",
         ("cv.scheme", "segments[0]"),
-        5.0,
-        sure,
+        effect=5.0,
+        confidence=0.85 if groups[0].get("constant_size") else 0.5,
     )
 
 
-def group_normalise(look: Look) -> Reason | None:
-    rates = look.profile.get("target", {}).get("rates", {})
-    groups = look.profile.get("groups") or [{}]
-    if (
-        not look.facts.group
-        or look.facts.kind != "binary"
-        or not groups[0].get("constant_size")
-        or not rates
-    ):
+def _group_normalise_reason(context: MoveContext) -> Reason | None:
+    rates = context.target.get("rates", {})
+    groups = context.profile.get("groups") or [{}]
+    if not context.facts.group or not groups[0].get("constant_size"):
+        return None
+    if context.facts.kind != "binary" or not rates:
         return None
     per_group = min(rates.values()) * float(groups[0]["mean_size"])
     if abs(per_group - 1) > 0.03:
         return None
     return Reason(
-        "exactly one row of a group is positive, but the predictions of a group need not sum to one",
+        "exactly one row of a group is positive, "
+        "but the predictions of a group need not sum to one",
         ("classes", "calibration.confidence"),
-        2.5,
-        0.8,
+        effect=2.5,
+        confidence=0.8,
     )
 
 
-def detrend(look: Look) -> Reason | None:
-    if look.facts.split != "time" or look.facts.classification or not look.facts.dates:
+def _detrend_reason(context: MoveContext) -> Reason | None:
+    if context.facts.split != "time" or context.facts.is_classification or not context.facts.dates:
         return None
-    bias = abs(look.get("residuals.last_fold_bias"))
-    if bias < 0.1 and look.get("residuals.explained", 1.0) > 0.9:
+    bias = abs(context.number_at("residuals.last_fold_bias"))
+    if bias < 0.1 and context.number_at("residuals.explained", 1.0) > 0.9:
         return None
     return Reason(
         "the target drifts and trees cannot extrapolate: the latest rows are predicted with a bias",
         ("residuals.last_fold_bias",),
-        8.0,
-        0.85,
+        effect=8.0,
+        confidence=0.85,
     )
 
 
-def date_parts(look: Look) -> Reason | None:
-    if not look.facts.dates:
+def _date_parts_reason(context: MoveContext) -> Reason | None:
+    if not context.facts.dates:
         return None
-    return Reason(
-        "season and weekday hide in the date", ("residuals.last_fold_bias", "segments"), 3.0, 0.6
-    )
+    cites = ("residuals.last_fold_bias", "segments")
+    return Reason("season and weekday hide in the date", cites, effect=3.0, confidence=0.6)
 
 
-def ratios(look: Look) -> Reason | None:
-    if len(look.facts.top_numeric) < 2 or look.facts.grid:
+def _ratios_reason(context: MoveContext) -> Reason | None:
+    if len(context.facts.top_numeric) < 2 or context.facts.grid:
         return None
-    sure = (
-        0.4
-        if any(
-            segment["column"] in look.facts.top_numeric
-            for segment in look.evidence.get("segments", [])
-        )
-        else 0.3
-    )
+    segments = {segment["column"] for segment in context.evidence.get("segments", [])}
     return Reason(
-        "loss concentrates in ranges of the strongest columns: their ratios and products may carry the structure",
+        "loss concentrates in ranges of the strongest columns: "
+        "their ratios and products may carry the structure",
         ("segments[0]",),
-        1.2,
-        sure,
+        effect=1.2,
+        confidence=0.4 if segments & set(context.facts.top_numeric) else 0.3,
     )
 
 
-def missing(look: Look) -> Reason | None:
-    power = max(
-        (column.get("missing_strength") or 0.0 for column in look.profile.get("columns", [])),
-        default=0.0,
-    )
-    return (
-        Reason("whether a value is missing tells about the target", ("segments",), 1.0, 0.5)
-        if power > 0.1
-        else None
-    )
-
-
-def encoding(kind: str) -> Callable[[Look], Reason | None]:
-    def trigger(look: Look) -> Reason | None:
-        levels = [look.column(name).get("n_unique", 0) for name in look.facts.categorical]
-        if not levels:
-            return None
-        if kind == "target" and max(levels) > 15:
-            return Reason("a category has many levels with few rows each", ("segments",), 1.5, 0.5)
-        if kind == "frequency" and max(levels) > 100:
-            return Reason(
-                "how common a level is may matter more than which it is", ("segments",), 0.6, 0.25
-            )
-        if kind == "onehot" and max(levels) <= 15:
-            return Reason(
-                "few levels: separate columns split more cheaply", ("segments",), 0.4, 0.25
-            )
+def _missing_reason(context: MoveContext) -> Reason | None:
+    strength = max((column.get("missing_strength") or 0.0 for column in context.columns), default=0)
+    if strength <= 0.1:
         return None
+    return Reason("whether a value is missing tells about the target", ("segments",), 1.0, 0.5)
+
+
+def _encoding_trigger(kind: str) -> Trigger:
+    def trigger(context: MoveContext) -> Reason | None:
+        columns = [context.column_profile(name) for name in context.facts.categorical]
+        n_levels = max((column.get("n_unique", 0) for column in columns), default=None)
+        if n_levels is None:
+            return None
+        if kind == "target" and n_levels > 15:
+            challenge, effect, confidence = (
+                "a category has many levels with few rows each",
+                1.5,
+                0.5,
+            )
+        elif kind == "frequency" and n_levels > 100:
+            challenge = "how common a level is may matter more than which it is"
+            effect, confidence = 0.6, 0.25
+        elif kind == "onehot" and n_levels <= 15:
+            challenge = "few levels: separate columns split more cheaply"
+            effect, confidence = 0.4, 0.25
+        else:
+            return None
+        return Reason(challenge, ("segments",), effect, confidence)
 
     return trigger
 
 
-def family(name: str) -> Callable[[Look], Reason | None]:
-    def trigger(look: Look) -> Reason | None:
-        if name in (look.spec.family, look.spec.second) or name in look.families:
+def _family_trigger(name: str) -> Trigger:
+    def trigger(context: MoveContext) -> Reason | None:
+        if name in context.models or name in context.families:
             return None
-        rows, n_columns = look.rows, int(look.profile.get("n_columns", 1))
-        effect, sure = 0.8, 0.25
-        if name == "linear":
-            if look.facts.text:
-                effect, sure = 4.0, 0.8
-            elif rows < 700 or n_columns > rows / 10:
-                effect, sure = 1.5, 0.5
-        elif name == "svm":
-            if rows > 6000 or look.facts.text:
-                return None
-            if look.facts.grid:
-                effect, sure = 6.0, 0.8
-            elif rows < 1500 and not look.facts.categorical:
-                effect, sure = 1.8, 0.5
-        elif name == "extra":
-            effect, sure = (2.5, 0.6) if look.facts.grid else (1.0, 0.4 if rows < 3000 else 0.25)
-        elif name == "lgbm":
-            effect, sure = 0.9, 0.35
-        elif name == "knn":
-            if not look.facts.grid:
-                return None
-            effect, sure = 2.0, 0.4
-        return Reason("another family may fit these data better", ("cv.mean",), effect, sure)
+        prospects = FAMILY_PROSPECTS[name](context)
+        if prospects is None:
+            return None
+        return Reason("another family may fit these data better", ("cv.mean",), *prospects)
 
     return trigger
 
 
-def blend(name: str) -> Callable[[Look], Reason | None]:
-    def trigger(look: Look) -> Reason | None:
-        if (
-            look.spec.second
-            or name == look.spec.family
-            or (look.facts.text and name in ("svm", "knn"))
-            or (name == "svm" and look.rows > 6000)
-        ):
+def _linear_prospects(context: MoveContext) -> Prospects | None:
+    if context.facts.text:
+        return 4.0, 0.8
+    few_rows = context.n_rows < 700 or context.n_columns > context.n_rows / 10
+    return (1.5, 0.5) if few_rows else (0.8, 0.25)
+
+
+def _svm_prospects(context: MoveContext) -> Prospects | None:
+    if context.n_rows > MAX_SVM_ROWS or context.facts.text:
+        return None
+    if context.facts.grid:
+        return 6.0, 0.8
+    return (1.8, 0.5) if context.n_rows < 1500 and not context.facts.categorical else (0.8, 0.25)
+
+
+def _extra_trees_prospects(context: MoveContext) -> Prospects | None:
+    if context.facts.grid:
+        return 2.5, 0.6
+    return 1.0, 0.4 if context.n_rows < 3000 else 0.25
+
+
+FAMILY_PROSPECTS: dict[str, Callable[[MoveContext], Prospects | None]] = {
+    "hgb": lambda context: (0.8, 0.25),
+    "lgbm": lambda context: (0.9, 0.35),
+    "extra": _extra_trees_prospects,
+    "linear": _linear_prospects,
+    "svm": _svm_prospects,
+    "knn": lambda context: (2.0, 0.4) if context.facts.grid else None,
+}
+
+
+def _blend_trigger(name: str) -> Trigger:
+    def trigger(context: MoveContext) -> Reason | None:
+        if context.spec.second or name == context.spec.family:
             return None
-        known = name in look.families
-        wanted = look.late or known
-        different = (name in ("linear", "svm", "knn")) != (
-            look.spec.family in ("linear", "svm", "knn")
-        )
-        sure = (0.6 if known else 0.4) if wanted else 0.3
+        if name in ("svm", "knn") and context.facts.text:
+            return None
+        if name == "svm" and context.n_rows > MAX_SVM_ROWS:
+            return None
+        different = (name in SCALED_FAMILIES) != (context.spec.family in SCALED_FAMILIES)
+        confidence = 0.4 if context.late else 0.3
         return Reason(
             "models of different kinds err differently: their mean is steadier",
             ("cv.folds",),
-            1.6 if different else 1.2,
-            sure,
+            effect=1.6 if different else 1.2,
+            confidence=0.6 if name in context.families else confidence,
         )
 
     return trigger
 
 
-def bag(look: Look) -> Reason | None:
-    if (
-        look.spec.seeds > 1
-        or look.spec.family in ("linear", "svm", "knn", "extra")
-        and look.spec.second in (None, "linear", "svm", "knn", "extra")
-    ):
+def _bag_reason(context: MoveContext) -> Reason | None:
+    if context.spec.seeds > 1 or context.models <= SEED_STABLE:
         return None
     return Reason(
         "predictions depend on the seed: averaging several lowers the variance",
         ("cv.se",),
-        1.2,
-        0.55 if look.late else 0.4,
+        effect=1.2,
+        confidence=0.55 if context.late else 0.4,
     )
 
 
-def slow(look: Look) -> Reason | None:
-    if look.spec.slow >= 2:
+def _slow_reason(context: MoveContext) -> Reason | None:
+    if context.spec.slow >= 2:
         return None
     return Reason(
         "small steps with more rounds generalise better",
         ("train.folds",),
-        0.7,
-        0.3 + 0.2 * (overfit(look) > 0.5),
+        effect=0.7,
+        confidence=0.3 + 0.2 * (overfit_share(context) > 0.5),
     )
 
 
-def thresholds(look: Look) -> Reason | None:
-    if not look.facts.classification or look.facts.probabilities or look.facts.metric == "accuracy":
+def _thresholds_reason(context: MoveContext) -> Reason | None:
+    facts = context.facts
+    if not facts.is_classification or facts.needs_probabilities or facts.metric == "accuracy":
         return None
-    rare = [
-        entry for entry in (look.evidence.get("classes") or {}).values() if entry.get("n", 0) > 0
-    ]
-    neglected = any(entry["predicted"] < 0.8 * entry["n"] for entry in rare)
+    classes = (context.evidence.get("classes") or {}).values()
+    present = [entry for entry in classes if entry.get("n", 0) > 0]
+    neglected = any(entry["predicted"] < 0.8 * entry["n"] for entry in present)
     return Reason(
         "rare classes are predicted too seldom for this metric",
         ("classes",),
-        3.0 if neglected else 1.0,
-        0.7 if neglected else 0.3,
+        effect=3.0 if neglected else 1.0,
+        confidence=0.7 if neglected else 0.3,
     )
 
 
-def balanced(look: Look) -> Reason | None:
-    reason = thresholds(look)
-    return (
-        None
-        if reason is None or look.spec.thresholds
-        else Reason(reason.challenge, reason.cites, 1.5, 0.4)
-    )
+def _balanced_reason(context: MoveContext) -> Reason | None:
+    reason = _thresholds_reason(context)
+    if reason is None or context.spec.thresholds:
+        return None
+    return Reason(reason.challenge, reason.cites, effect=1.5, confidence=0.4)
 
 
-def expectation(look: Look) -> Reason | None:
-    if look.facts.metric != "qwk":
+def _expectation_reason(context: MoveContext) -> Reason | None:
+    if context.facts.metric != "qwk":
         return None
     return Reason(
-        "classes are ordered and far misses cost most: the most probable class is not the best guess",
+        "classes are ordered and far misses cost most: "
+        "the most probable class is not the best guess",
         ("classes",),
-        2.5,
-        0.65,
+        effect=2.5,
+        confidence=0.65,
     )
 
 
-def soften(look: Look) -> Reason | None:
-    if look.facts.metric not in ("log_loss", "brier"):
+def _soften_reason(context: MoveContext) -> Reason | None:
+    if context.facts.metric not in ("log_loss", "brier"):
         return None
-    over = look.get("calibration.confidence") - look.get("calibration.accuracy")
-    if over < 0.02 and look.get("calibration.share_p_true_below_01") < 0.01:
+    over = context.number_at("calibration.confidence") - context.number_at("calibration.accuracy")
+    if over < 0.02 and context.number_at("calibration.share_p_true_below_01") < 0.01:
         return None
     return Reason(
         "probabilities are more confident than right",
         ("calibration.confidence", "calibration.accuracy"),
-        1.5,
-        0.5,
+        effect=1.5,
+        confidence=0.5,
     )
 
 
-def shift(look: Look) -> Reason | None:
-    return (
-        Reason(
-            "the same digit may stand a pixel aside: the columns are an image",
-            ("cv.mean",),
-            4.0,
-            0.75,
-        )
-        if look.facts.grid
-        else None
-    )
-
-
-def quantile(look: Look) -> Reason | None:
-    if not {look.spec.family, look.spec.second} & {"linear", "svm", "knn"}:
+def _shift_reason(context: MoveContext) -> Reason | None:
+    if not context.facts.grid:
         return None
-    skewed = [
-        column["name"]
-        for column in look.profile.get("columns", [])
-        if abs(column.get("skew") or 0.0) > 2
-    ]
-    return (
-        Reason(
-            f"skewed columns ({', '.join(skewed[:3])}) feed a model that wants even ones",
-            ("segments",),
-            1.0,
-            0.4,
-        )
-        if skewed
-        else None
-    )
+    challenge = "the same digit may stand a pixel aside: the columns are an image"
+    return Reason(challenge, ("cv.mean",), effect=4.0, confidence=0.75)
 
 
-def chars(look: Look) -> Reason | None:
-    return (
-        Reason("words alone miss stems, names and spelling", ("classes",), 2.5, 0.65)
-        if look.facts.text
-        else None
-    )
+def _quantile_reason(context: MoveContext) -> Reason | None:
+    skewed = [col["name"] for col in context.columns if abs(col.get("skew") or 0.0) > 2]
+    if not skewed or not context.models & SCALED_FAMILIES:
+        return None
+    challenge = f"skewed columns ({', '.join(skewed[:3])}) feed a model that wants even ones"
+    return Reason(challenge, ("segments",), effect=1.0, confidence=0.4)
 
 
-def text_stats(look: Look) -> Reason | None:
-    return (
-        Reason("length and number of words may differ by class", ("segments",), 0.6, 0.3)
-        if look.facts.text
-        else None
-    )
+def _chars_reason(context: MoveContext) -> Reason | None:
+    if not context.facts.text:
+        return None
+    return Reason("words alone miss stems, names and spelling", ("classes",), 2.5, 0.65)
 
 
-def select(look: Look) -> Reason | None:
-    n_columns = int(look.profile.get("n_columns", 0))
-    weak = [
-        column
-        for column in look.profile.get("columns", [])
-        if (column.get("strength") or 0.0) < 0.03
-    ]
-    if n_columns < 10 or len(weak) < n_columns / 3 or look.facts.grid:
+def _text_stats_reason(context: MoveContext) -> Reason | None:
+    if not context.facts.text:
+        return None
+    return Reason("length and number of words may differ by class", ("segments",), 0.6, 0.3)
+
+
+def _select_reason(context: MoveContext) -> Reason | None:
+    n_weak = sum((column.get("strength") or 0.0) < 0.03 for column in context.columns)
+    if context.n_columns < 10 or n_weak < context.n_columns / 3 or context.facts.grid:
         return None
     return Reason("many columns say nothing about the target alone", ("importances",), 0.7, 0.35)
 
 
-def recent(look: Look) -> Reason | None:
-    if look.facts.split != "time":
+def _recent_reason(context: MoveContext) -> Reason | None:
+    if context.facts.split != "time":
         return None
     return Reason("the old past may follow other rules", ("residuals.last_fold_bias",), 0.8, 0.25)
 
 
-def loss_of_metric(look: Look) -> Reason | None:
-    return (
-        Reason(
-            "the metric is the absolute error but the model fits squares", ("cv.metric",), 2.0, 0.7
-        )
-        if look.facts.metric in ("mae", "mape", "smape")
-        else None
-    )
+def _absolute_loss_reason(context: MoveContext) -> Reason | None:
+    if context.facts.metric not in ("mae", "mape", "smape"):
+        return None
+    challenge = "the metric is the absolute error but the model fits squares"
+    return Reason(challenge, ("cv.metric",), effect=2.0, confidence=0.7)
 
 
-def more(field: str, by: int) -> Callable[[Spec], Spec]:
-    return lambda spec: spec.but(**{field: getattr(spec, field) + by})
+# the catalogue
 
 
-def put(**changes: Any) -> Callable[[Spec], Spec]:
-    return lambda spec: spec.but(**changes)
+def _increase_field(field: str, by: int) -> Edit:
+    return lambda spec: spec.with_changes(**{field: getattr(spec, field) + by})
 
 
-FIXED: list[Move] = [
+def _set_fields(**changes: Any) -> Edit:
+    return lambda spec: spec.with_changes(**changes)
+
+
+FIXED_MOVES: list[Move] = [
     Move(
         "group_diff",
         "add every column's difference to its group and its rank in the group",
         "features",
-        put(group_diff=True),
-        group_diff,
+        _set_fields(group_diff=True),
+        _group_diff_reason,
     ),
     Move(
         "group_normalise",
         "normalise the probabilities within a group",
         "workflow",
-        put(group_normalise=True),
-        group_normalise,
+        _set_fields(group_normalise=True),
+        _group_normalise_reason,
     ),
-    Move("log_target", "fit the logarithm of the target", "model", put(target="log"), log_target),
     Move(
-        "sqrt_target", "fit the square root of the target", "model", put(target="sqrt"), sqrt_target
+        "log_target",
+        "fit the logarithm of the target",
+        "model",
+        _set_fields(target="log"),
+        _log_target_reason,
+    ),
+    Move(
+        "sqrt_target",
+        "fit the square root of the target",
+        "model",
+        _set_fields(target="sqrt"),
+        _sqrt_target_reason,
     ),
     Move(
         "absolute_loss",
         "fit the absolute error",
         "model",
-        put(loss="absolute_error"),
-        loss_of_metric,
+        _set_fields(loss="absolute_error"),
+        _absolute_loss_reason,
     ),
-    Move("poisson_loss", "fit with the Poisson loss", "model", put(loss="poisson"), poisson),
+    Move(
+        "poisson_loss",
+        "fit with the Poisson loss",
+        "model",
+        _set_fields(loss="poisson"),
+        _poisson_reason,
+    ),
     Move(
         "detrend",
         "fit trend and season first, and the model on what is left",
         "model",
-        put(detrend=True),
-        detrend,
+        _set_fields(detrend=True),
+        _detrend_reason,
     ),
     Move(
         "date_parts",
         "add year, month, day of year, weekday and hour",
         "features",
-        put(date_parts=True),
-        date_parts,
+        _set_fields(date_parts=True),
+        _date_parts_reason,
     ),
-    Move("recent", "train on the recent half only", "data", put(recent=True), recent),
-    Move("capacity_down", "make the model smaller", "model", more("size", -1), capacity_down),
-    Move("capacity_up", "make the model larger", "model", more("size", 1), capacity_up),
-    Move("slow", "halve the learning rate and double the rounds", "model", more("slow", 1), slow),
-    Move("bag", "average five seeds", "ensemble", put(seeds=5), bag),
+    Move(
+        "recent", "train on the recent half only", "data", _set_fields(recent=True), _recent_reason
+    ),
+    Move(
+        "capacity_down",
+        "make the model smaller",
+        "model",
+        _increase_field("size", -1),
+        _capacity_down_reason,
+    ),
+    Move(
+        "capacity_up",
+        "make the model larger",
+        "model",
+        _increase_field("size", 1),
+        _capacity_up_reason,
+    ),
+    Move(
+        "slow",
+        "halve the learning rate and double the rounds",
+        "model",
+        _increase_field("slow", 1),
+        _slow_reason,
+    ),
+    Move("bag", "average five seeds", "ensemble", _set_fields(seeds=5), _bag_reason),
     Move(
         "ratios",
         "add ratios, products and differences of the strongest columns",
         "features",
-        put(ratios=True),
-        ratios,
+        _set_fields(ratios=True),
+        _ratios_reason,
     ),
-    Move("missing", "add indicators of missing values", "features", put(missing=True), missing),
+    Move(
+        "missing",
+        "add indicators of missing values",
+        "features",
+        _set_fields(missing=True),
+        _missing_reason,
+    ),
     Move(
         "encode_target",
         "encode categories by their cross-fitted target mean",
         "features",
-        put(categories="target"),
-        encoding("target"),
+        _set_fields(categories="target"),
+        _encoding_trigger("target"),
     ),
     Move(
         "encode_frequency",
         "encode categories by how common they are",
         "features",
-        put(categories="frequency"),
-        encoding("frequency"),
+        _set_fields(categories="frequency"),
+        _encoding_trigger("frequency"),
     ),
     Move(
         "encode_onehot",
         "encode categories as separate columns",
         "features",
-        put(categories="onehot"),
-        encoding("onehot"),
+        _set_fields(categories="onehot"),
+        _encoding_trigger("onehot"),
     ),
     Move(
         "thresholds",
         "tune a weight per class for the metric, nested over folds",
         "workflow",
-        put(thresholds=True),
-        thresholds,
+        _set_fields(thresholds=True),
+        _thresholds_reason,
     ),
-    Move("balanced", "weigh classes equally in the fit", "model", put(balanced=True), balanced),
+    Move(
+        "balanced",
+        "weigh classes equally in the fit",
+        "model",
+        _set_fields(balanced=True),
+        _balanced_reason,
+    ),
     Move(
         "expectation",
         "predict the rounded expectation of the class",
         "workflow",
-        put(expectation=True),
-        expectation,
+        _set_fields(expectation=True),
+        _expectation_reason,
     ),
     Move(
-        "soften", "pull probabilities towards the class rates", "workflow", put(soften=True), soften
+        "soften",
+        "pull probabilities towards the class rates",
+        "workflow",
+        _set_fields(soften=True),
+        _soften_reason,
     ),
-    Move("shift", "add copies of the images shifted by a pixel", "data", put(shift=True), shift),
+    Move(
+        "shift",
+        "add copies of the images shifted by a pixel",
+        "data",
+        _set_fields(shift=True),
+        _shift_reason,
+    ),
     Move(
         "quantile",
         "map columns to a normal distribution by quantiles",
         "features",
-        put(quantile=True),
-        quantile,
+        _set_fields(quantile=True),
+        _quantile_reason,
     ),
-    Move("chars", "add character n-grams", "features", put(chars=True), chars),
-    Move("text_stats", "add lengths of the texts", "features", put(text_stats=True), text_stats),
+    Move("chars", "add character n-grams", "features", _set_fields(chars=True), _chars_reason),
     Move(
-        "select", "leave out the weakest third of the columns", "features", put(select=True), select
+        "text_stats",
+        "add lengths of the texts",
+        "features",
+        _set_fields(text_stats=True),
+        _text_stats_reason,
+    ),
+    Move(
+        "select",
+        "leave out the weakest third of the columns",
+        "features",
+        _set_fields(select=True),
+        _select_reason,
     ),
     *(
         Move(
             f"family:{name}",
             f"replace the model by {name}",
             "model",
-            put(family=name, second=None, size=0, slow=0),
-            family(name),
+            _set_fields(family=name, second=None, size=0, slow=0),
+            _family_trigger(name),
         )
         for name in ("lgbm", "hgb", "extra", "linear", "svm", "knn")
     ),
     *(
-        Move(f"blend:{name}", f"blend with {name}", "ensemble", put(second=name), blend(name))
+        Move(
+            f"blend:{name}",
+            f"blend with {name}",
+            "ensemble",
+            _set_fields(second=name),
+            _blend_trigger(name),
+        )
         for name in ("extra", "lgbm", "hgb", "linear", "svm")
     ),
 ]
 
 
-def per_column(look: Look) -> Iterator[Move]:
-    """Moves that name a column."""
-    for leak in look.profile.get("leaks", []):
+def column_moves(context: MoveContext) -> Iterator[Move]:
+    """Yield the moves that name a column."""
+    yield from _suspect_moves(context)
+    yield from _drift_moves(context)
+    yield from _category_moves(context)
+
+
+def _suspect_moves(context: MoveContext) -> Iterator[Move]:
+    """Leave out a column that the profile suspects of leaking the target."""
+    for leak in context.profile.get("leaks", []):
         name = leak["column"]
-        why = Reason(f"column {name!r} is {leak['reason']}", ("profile.leaks",), 9.0, 0.95)
+        challenge = f"column {name!r} is {leak['reason']}"
         yield Move(
             f"drop_leak:{name}",
             f"leave out {name!r}, which gives the target away and will not be there in use",
             "data",
-            lambda spec, name=name: spec.but(drop=(*spec.drop, name)),  # type: ignore[misc]
-            lambda _, why=why: why,  # type: ignore[misc]
+            _drop_column(name),
+            _always(Reason(challenge, ("profile.leaks",), effect=9.0, confidence=0.95)),
             protocol=True,
+            drops_columns=(name,),
             refuted_by="the audit or private score falls",
         )
-    for column in look.profile.get("columns", []):
+
+
+def _drift_moves(context: MoveContext) -> Iterator[Move]:
+    """Leave out a column whose values in the test table differ from those in training."""
+    for column in context.columns:
         name, unseen = column["name"], column.get("unseen") or 0.0
-        if unseen > 0.5 or (
-            (column.get("drift") or 0.0) > 0.9
-            and column["kind"] != "date"
-            and name != look.facts.time
-        ):
-            what = (
+        ordered = column["kind"] == "date" or name == context.facts.time
+        if unseen > 0.5:
+            challenge = (
                 f"{unseen:.0%} of the test rows have levels of {name!r} that train never saw"
-                if unseen > 0.5
-                else f"{name!r} lies elsewhere in test"
             )
-            reason = Reason(what, ("profile.columns",), 1.5, 0.5)
-            yield Move(
-                f"drop:{name}",
-                f"leave out {name!r}",
-                "features",
-                lambda s, n=name: s.but(drop=(*s.drop, n)),
-                lambda _, r=reason: r,
-            )  # type: ignore[misc]
-    for segment in look.evidence.get("segments", []):
+        elif (column.get("drift") or 0.0) > 0.9 and not ordered:
+            challenge = f"{name!r} lies elsewhere in test"
+        else:
+            continue
+        reason = Reason(challenge, ("profile.columns",), effect=1.5, confidence=0.5)
+        statement = f"leave out {name!r}"
+        yield Move(f"drop:{name}", statement, "features", _drop_column(name), _always(reason))
+
+
+def _category_moves(context: MoveContext) -> Iterator[Move]:
+    """Compare numbers with their mean within a category whose rows have a high loss."""
+    for segment in context.evidence.get("segments", []):
         name = segment["column"]
-        if name in look.facts.categorical and segment["ratio"] > 1.3:
-            reason = Reason(
-                f"loss is {segment['ratio']:.2f} times the mean where {name} = {segment['value']}",
-                ("segments",),
-                1.0,
-                0.4,
-            )
-            yield Move(
-                f"category_diff:{name}",
-                f"add every number's difference to the mean of its {name!r}",
-                "features",
-                lambda s, n=name: s.but(category_diff=tuple(sorted({*s.category_diff, n}))),  # type: ignore[misc]
-                lambda _, r=reason: r,  # type: ignore[misc]
-            )
+        if name not in context.facts.categorical or segment["ratio"] <= 1.3:
+            continue
+        place = f"{name} = {segment['value']}"
+        challenge = f"loss is {segment['ratio']:.2f} times the mean where {place}"
+        yield Move(
+            f"category_diff:{name}",
+            f"add every number's difference to the mean of its {name!r}",
+            "features",
+            _compare_within(name),
+            _always(Reason(challenge, ("segments",), effect=1.0, confidence=0.4)),
+        )
+
+
+def _always(reason: Reason) -> Trigger:
+    return lambda context: reason
+
+
+def _drop_column(name: str) -> Edit:
+    return lambda spec: spec.with_changes(drop=(*spec.drop, name))
+
+
+def _compare_within(name: str) -> Edit:
+    return lambda spec: spec.with_changes(category_diff=tuple(sorted({*spec.category_diff, name})))

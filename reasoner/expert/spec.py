@@ -1,4 +1,7 @@
-"""The expert's solutions as data: a spec that the renderer turns into a script, and that a script carries in its first line."""
+"""The expert's solutions as data.
+
+The renderer turns a spec into a script, and the script carries the spec in its first line.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,24 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 HEADER = "# expert-spec: "
-TREES = ("hgb", "lgbm", "extra")
-FAMILIES = (*TREES, "linear", "svm", "knn")
+BOOSTED_FAMILIES = {"hgb", "lgbm"}
+SCALED_FAMILIES = {"linear", "svm", "knn"}
+"""Families that need numbers of a similar scale."""
+FAMILIES = {*BOOSTED_FAMILIES, "extra", *SCALED_FAMILIES}
+PROBABILITY_METRICS = ("auc", "log_loss", "brier", "average_precision")
+RANGES = {"size": (-2, 3), "slow": (0, 3), "seeds": (1, 10)}
+"""Values that the renderer supports; a header may contain any others."""
 
 
 @dataclass(frozen=True)
-class Spec:
-    """Every choice that the renderer knows. Defaults are the plainest."""
+class ScriptSpec:
+    """Every choice that the renderer supports; the defaults are the simplest ones."""
 
     family: str = "hgb"
-    second: str | None = None  # blended with `family`, half and half
-    size: int = 0  # capacity: -2 .. 3
-    slow: int = 0  # learning rate halved this often, rounds doubled
-    seeds: int = 1  # models averaged over seeds
+    second: str | None = None  # averaged with `family`, equal weights
+    size: int = 0  # capacity, -2 to 3
+    slow: int = 0  # times that the learning rate is halved and the rounds are doubled
+    seeds: int = 1  # seeds averaged per model
     categories: str = "native"  # native | onehot | target | frequency
     drop: tuple[str, ...] = ()
     target: str | None = None  # log | sqrt
@@ -42,19 +50,20 @@ class Spec:
     soften: bool = False
     select: bool = False
 
-    def but(self, **changes: Any) -> Spec:
+    def with_changes(self, **changes: Any) -> ScriptSpec:
+        """Copy with some fields changed."""
         return replace(self, **changes)
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What the renderer must know of the task; from the brief alone."""
+class TaskFacts:
+    """What the renderer needs to know about the task, read from the brief alone."""
 
     id: str
     target: tuple[str, ...]
     kind: str
     metric: str
-    columns: tuple[str, ...]  # of submission and oof, the id first
+    columns: tuple[str, ...]  # of submission.csv and oof.csv, the id first
     labels: tuple[str, ...]
     parquet: bool
     split: str
@@ -63,82 +72,81 @@ class Facts:
     categorical: tuple[str, ...] = ()
     dates: tuple[str, ...] = ()
     text: tuple[str, ...] = ()
-    ignored: tuple[str, ...] = ()  # constants and row ids
+    ignored: tuple[str, ...] = ()  # columns that no script uses: constants, row ids, the group
     grid: str | None = None  # prefix of pixel columns PREFIX_ROW_COLUMN
     top_numeric: tuple[str, ...] = field(default=())
 
     @property
-    def probabilities(self) -> bool:
-        return self.metric in PROBABILITY
+    def needs_probabilities(self) -> bool:
+        """Whether the metric is computed from probabilities."""
+        return self.metric in PROBABILITY_METRICS
 
     @property
-    def classification(self) -> bool:
+    def is_classification(self) -> bool:
+        """Whether the target is a class."""
         return self.kind != "regression"
 
 
-PROBABILITY = ("auc", "log_loss", "brier", "average_precision")
+def is_stochastic(spec: ScriptSpec) -> bool:
+    """Whether the predictions depend on the seed, so that the script reads GOME_SEED."""
+    return spec.seeds > 1 or bool({"lgbm", "extra", "svm"} & {spec.family, spec.second})
 
 
-RANGES = {
-    "size": (-2, 3),
-    "slow": (0, 3),
-    "seeds": (1, 10),
-}  # what the renderer knows; a line in a script may say anything
-
-
-def canonical(spec: Spec, facts: Facts) -> Spec:
-    """Choices that change nothing are taken back, so that equal scripts have equal specs."""
-    changes: dict[str, Any] = {}
+def canonical_spec(spec: ScriptSpec, facts: TaskFacts) -> ScriptSpec:
+    """Reset the choices that have no effect, so that equal scripts have equal specs."""
+    changes: dict[str, Any] = {"drop": tuple(sorted(set(spec.drop)))}
     parts = {spec.family, spec.second}
+    boosted = bool(parts & BOOSTED_FAMILIES)
     if spec.second == spec.family:
         changes["second"] = None
-    if not facts.categorical or (spec.categories == "native" and not parts & {"hgb", "lgbm"}):
+    if not facts.categorical:
         changes["categories"] = "native"
-    if not parts & {"hgb", "lgbm"}:
+    if not boosted:
         changes["slow"] = 0
-    if not parts & {"linear", "svm", "knn"}:
+    if not parts & SCALED_FAMILIES:
         changes["quantile"] = False
-    if facts.classification:
+    if facts.is_classification:
         changes |= {"target": None, "loss": None, "detrend": False}
     else:
         changes |= {"thresholds": False, "balanced": False, "expectation": False, "soften": False}
-    if facts.probabilities:
+    if facts.needs_probabilities:
         changes |= {"thresholds": False, "expectation": False}
-    changes["drop"] = tuple(sorted(set(spec.drop)))
     changes |= {
         name: min(max(getattr(spec, name), low), high) for name, (low, high) in RANGES.items()
     }
-    return spec.but(**changes)
+    return spec.with_changes(**changes)
 
 
-def dump(spec: Spec) -> str:
-    """The header line: only what differs from the defaults."""
-    plain = Spec()
-    return HEADER + json.dumps(
-        {key: value for key, value in asdict(spec).items() if value != getattr(plain, key)},
-        sort_keys=True,
-    )
+def spec_header(spec: ScriptSpec) -> str:
+    """First line of a script: the fields that differ from the defaults, as JSON."""
+    defaults = asdict(ScriptSpec())
+    changes = {key: value for key, value in asdict(spec).items() if value != defaults[key]}
+    return HEADER + json.dumps(changes, sort_keys=True)
 
 
-def parse(script: str) -> Spec | None:
-    """The spec of an expert's script, or None for any other. Nothing in the line is trusted."""
-    first = script.partition("\n")[0]
-    if not first.startswith(HEADER):
+def parse_spec(script: str) -> ScriptSpec | None:
+    """Read the spec from an expert's script; None for any other script.
+
+    Nothing in the line is trusted: unknown fields and wrong types also give None.
+    """
+    header = script.partition("\n")[0]
+    if not header.startswith(HEADER):
         return None
     try:
-        given = json.loads(first[len(HEADER) :])
+        choices = json.loads(header.removeprefix(HEADER))
     except ValueError:
         return None
-    known = {item.name: item for item in fields(Spec)}
-    if not isinstance(given, dict) or not set(given) <= set(known):
+    if not isinstance(choices, dict) or not set(choices) <= {
+        item.name for item in fields(ScriptSpec)
+    }:
         return None
-    plain = Spec()
     values: dict[str, Any] = {}
-    for key, value in given.items():
-        value = tuple(str(item) for item in value) if isinstance(value, list) else value
-        default = getattr(plain, key)
-        if not isinstance(value, (type(default), str) if default is None else type(default)):
+    for key, choice in choices.items():
+        value = tuple(str(item) for item in choice) if isinstance(choice, list) else choice
+        default = getattr(ScriptSpec(), key)
+        allowed = (type(default), str) if default is None else type(default)
+        if not isinstance(value, allowed):
             return None
         values[key] = value
-    spec = Spec(**values)
-    return spec if spec.family in FAMILIES and spec.second in (None, *FAMILIES) else None
+    spec = ScriptSpec(**values)
+    return spec if spec.family in FAMILIES and spec.second in {None, *FAMILIES} else None

@@ -1,1 +1,1 @@
-"""From a model's text to a checked answer."""
+"""Parse, check and convert a model's answer."""

@@ -1,4 +1,7 @@
-"""From a model's answer to the protocol's value: citations checked, edits applied, scripts compiled.  An AnswerError goes back to the model."""
+"""Convert a model's answer to the protocol's value.
+
+Citations are checked, edits applied, scripts compiled. An AnswerError is sent back to the model.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
-from reasoner.chat.answer.edits import AnswerError, Edit, EditError, apply, squeezed
+from reasoner.chat.answer.edits import AnswerError, Edit, EditError, apply_edits, collapse_spaces
 from reasoner.chat.answer.schemas import (
     DiagnoseAnswer,
     DraftAnswer,
@@ -19,8 +22,8 @@ from reasoner.chat.answer.schemas import (
     UpdateAnswer,
 )
 from reasoner.chat.answer.scripts import check_script, extract_code
-from reasoner.chat.prompt.numbered_facts import known
-from reasoner.chat.prompt.text import line
+from reasoner.chat.prompt.numbered_facts import citable_paths
+from reasoner.chat.prompt.text import single_line
 from reasoner.protocol import (
     Brief,
     Diagnosis,
@@ -34,218 +37,254 @@ from reasoner.protocol import (
     UpdateBrief,
 )
 
-N_HYPOTHESES, N_OBSERVATIONS, N_CAUSES, N_CITES, N_ASKED = 3, 8, 5, 8, 2
-MIN_QUOTED = 8  # characters of code that a finding must quote
+N_HYPOTHESES, N_OBSERVATIONS, N_CAUSES, N_REASONS = 3, 8, 5, 6
+N_CITES = 8  # paths of one observation or hypothesis
+N_DROPPED = 20  # columns that one hypothesis may drop
+N_SCRIPTS = 2  # that an answer may ask to see
+MIN_QUOTED_CHARS = 8  # of code in a finding
 SIGNS = {"better": 1, "none": 0, "worse": -1}
 
 
 def to_solution(answer: BaseModel, brief: Brief) -> Solution:
-    """The script that an answer means, checked. Raises AnswerError."""
+    """Return the script that an answer means, checked. Raises AnswerError."""
     if isinstance(answer, DraftAnswer):
-        return drafted(answer)
+        return solution_from_draft(answer)
     if isinstance(answer, UpdateAnswer) and isinstance(brief, UpdateBrief):
-        return updated(answer, brief)
+        return solution_from_update(answer, brief)
     if isinstance(answer, RepairAnswer) and isinstance(brief, RepairBrief):
-        return repaired(answer, brief)
+        return solution_from_repair(answer, brief)
     raise TypeError(f"{type(answer).__name__} does not answer a {type(brief).__name__}")
 
 
 def to_diagnosis(answer: BaseModel, brief: Brief) -> Diagnosis:
-    """Observations, causes and hypotheses with citations that exist. Raises AnswerError."""
+    """Return observations, causes and hypotheses with citations that exist. Raises AnswerError."""
     assert isinstance(answer, DiagnoseAnswer)
-    return diagnosed(answer, brief)
-
-
-def to_review(answer: BaseModel, brief: Brief) -> Review:
-    """Findings that quote a line of the script; without one there is no finding, whatever the answer claims."""
-    assert isinstance(answer, ReviewAnswer) and isinstance(brief, ReviewBrief)
-    code = squeezed(brief.script)
-    found = [line(reason, 400) for reason in answer.reasons[:6] if quotes_code(reason, code)]
-    return Review(
-        aligned=answer.aligned or not found, leaks=answer.leaks and bool(found), reasons=found
-    )
-
-
-def quotes_code(reason: str, code: str) -> bool:
-    """Whether a finding points at the script: something between backticks that stands in it."""
-    parts = [squeezed(part) for part in re.findall(r"`+([^`]+)`+", reason[:4000])]
-    return any(len(part) >= MIN_QUOTED and part in code for part in parts)
-
-
-def drafted(answer: DraftAnswer) -> Solution:
-    script = whole(answer.script)
-    if problem := check_script(script):
-        raise AnswerError(problem)
-    return Solution(
-        script=script, summary=line(answer.summary or answer.approach or "a first solution", 160)
-    )
-
-
-def diagnosed(answer: DiagnoseAnswer, brief: Brief) -> Diagnosis:
     cites = Citations(brief)
     observations = [
-        Observation(text=line(item.text, 400), cites=cites.kept(item.cites))
+        Observation(text=single_line(item.text, 400), cites=cites.resolve(item.cites))
         for item in answer.observations[:N_OBSERVATIONS]
     ]
     hypotheses = [
-        hypothesis(item, f"h{index}", cites)
+        to_hypothesis(item, f"h{index}", cites)
         for index, item in enumerate(answer.hypotheses[:N_HYPOTHESES], 1)
     ]
     if not observations and not hypotheses:
         raise AnswerError(
-            "The answer holds neither observations nor hypotheses. Read the evidence again and answer with both."
+            "The answer holds neither observations nor hypotheses."
+            " Read the evidence again and answer with both."
         )
-    bare = sum(not item.cites for item in observations)
-    notes = cites.notes + ([f"{bare} observations cite no evidence"] if bare else [])
+    n_bare = sum(not item.cites for item in observations)
+    notes = [f"{n_bare} observations cite no evidence"] if n_bare else []
     return Diagnosis(
         observations=observations,
-        causes=[line(cause, 300) for cause in answer.causes[:N_CAUSES]],
-        hypotheses=distinct(hypotheses),
-        notes=notes,
+        causes=[single_line(cause, 300) for cause in answer.causes[:N_CAUSES]],
+        hypotheses=unique_hypotheses(hypotheses),
+        notes=[*cites.notes, *notes],
     )
 
 
-def distinct(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
-    """Each statement once."""
-    seen = {item.statement.casefold(): item for item in reversed(hypotheses)}
-    return [item for item in hypotheses if seen[item.statement.casefold()] is item]
+def to_review(answer: BaseModel, brief: Brief) -> Review:
+    """Return the findings that quote a line of the script.
+
+    Without such a finding the script counts as honest, whatever the answer claims.
+    """
+    assert isinstance(answer, ReviewAnswer) and isinstance(brief, ReviewBrief)
+    code = collapse_spaces(brief.script)
+    reasons = answer.reasons[:N_REASONS]
+    findings = [single_line(reason, 400) for reason in reasons if quotes_code(reason, code)]
+    return Review(
+        aligned=answer.aligned or not findings,
+        leaks=answer.leaks and bool(findings),
+        reasons=findings,
+    )
 
 
-def hypothesis(item: HypothesisAnswer, key: str, cites: Citations) -> Hypothesis:
+def quotes_code(reason: str, code: str) -> bool:
+    """Whether a finding quotes the script between backticks."""
+    parts = [collapse_spaces(part) for part in re.findall(r"`+([^`]+)`+", reason[:4000])]
+    return any(len(part) >= MIN_QUOTED_CHARS and part in code for part in parts)
+
+
+def solution_from_draft(answer: DraftAnswer) -> Solution:
+    """Return the drafted script, checked. Raises AnswerError."""
+    script = unwrap_script(answer.script)
+    if problem := check_script(script):
+        raise AnswerError(problem)
+    summary = answer.summary or answer.approach or "a first solution"
+    return Solution(script=script, summary=single_line(summary, 160))
+
+
+def unique_hypotheses(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
+    """Return the first hypothesis of each statement."""
+    first = {item.statement.casefold(): item for item in reversed(hypotheses)}
+    return [item for item in hypotheses if first[item.statement.casefold()] is item]
+
+
+def to_hypothesis(item: HypothesisAnswer, key: str, cites: Citations) -> Hypothesis:
+    """Return the protocol's hypothesis with `key` as its id.
+
+    It is a change of the protocol where it drops a column that the harness suspects of a leak.
+    """
+    drops = [name for name in item.drops_columns[:N_DROPPED] if name in cites.columns]
     return Hypothesis(
         id=key,
-        challenge=line(item.challenge, 400),
-        statement=line(item.statement, 500),
+        challenge=single_line(item.challenge, 400),
+        statement=single_line(item.statement, 500),
         component=item.component,
         plan=item.plan[:1200],
         effect=Effect(sign=SIGNS[item.expected], size=item.size),
         confidence=item.confidence,
         cost=item.cost,
-        refuted_by=line(item.refuted_by, 300),
-        cites=cites.kept(item.cites),
+        refuted_by=single_line(item.refuted_by, 300),
+        cites=cites.resolve(item.cites),
+        drops_columns=drops,
+        protocol=bool(cites.suspects.intersection(drops)),
     )
 
 
 class Citations:
-    """Keeps what exists and notes what does not."""
+    """Resolves the citations of an answer, and collects those of evidence that does not exist."""
 
     def __init__(self, brief: Brief) -> None:
-        self.known = {key.casefold(): path for key, path in known(brief).items()}
+        self.known = {key.casefold(): path for key, path in citable_paths(brief).items()}
+        self.columns = {str(column["name"]) for column in brief.profile.get("columns", [])}
+        self.suspects = {str(leak["column"]) for leak in brief.profile.get("leaks", [])}
         self.unknown: list[str] = []
 
-    def kept(self, cites: Sequence[str]) -> list[str]:
-        given = [part.strip(" []`'\"") for cite in cites[:20] for part in cite.split(",")]
-        paths = [
-            self.known.get(cite.casefold()) or self.known.get(f"{cite.casefold()}]")
-            for cite in given
-        ]
-        self.unknown += [
-            line(cite, 40) for cite, path in zip(given, paths, strict=True) if path is None and cite
-        ]
-        return list(dict.fromkeys(path for path in paths if path))[:N_CITES]
+    def resolve(self, cites: Sequence[str]) -> list[str]:
+        """Return the paths that exist, each once, at most N_CITES."""
+        keys = [part.strip(" []`'\"") for cite in cites[:20] for part in cite.split(",")]
+        paths: list[str] = []
+        for key in keys:
+            folded = key.casefold()
+            path = self.known.get(folded) or self.known.get(f"{folded}]")  # stripped above
+            if path:
+                paths.append(path)
+            elif path is None and key:
+                self.unknown.append(single_line(key, 40))
+        return list(dict.fromkeys(paths))[:N_CITES]
 
     @property
     def notes(self) -> list[str]:
+        """One note that lists the unknown citations, or none."""
         unique = list(dict.fromkeys(self.unknown))[:10]
         return [f"cited but not in the evidence: {', '.join(unique)}"] if unique else []
 
 
-def updated(answer: UpdateAnswer, brief: UpdateBrief) -> Solution:
-    acted = chosen(answer, brief)
-    summary = line(answer.summary or (acted.statement if acted else "a change of the script"), 160)
-    changed = bool(answer.edits or answer.script.strip())
-    if answer.ensemble and not changed:
-        return Solution(
-            script="", ensemble=blendable(answer.ensemble, brief), summary=summary, hypothesis=acted
-        )
-    if answer.take_from and not changed:
-        return Solution(
-            script="", take_from=askable(answer.take_from, brief), summary=summary, hypothesis=acted
-        )
+def solution_from_update(answer: UpdateAnswer, brief: UpdateBrief) -> Solution:
+    """Return an ensemble, a request for scripts, or a changed script. Raises AnswerError."""
+    hypothesis = resolve_hypothesis(answer, brief)
+    statement = hypothesis.statement if hypothesis else "a change of the script"
+    summary = single_line(answer.summary or statement, 160)
+    script, ensemble, take_from = "", list[str](), list[str]()
+    has_code = bool(answer.edits or answer.script.strip())
+    if answer.ensemble and not has_code:
+        ensemble = parse_ensemble(answer.ensemble, brief)
+    elif answer.take_from and not has_code:
+        take_from = parse_script_requests(answer.take_from, brief)
+    else:
+        script = edit_script(brief.script, answer.edits, answer.script)
     return Solution(
-        script=edited(brief.script, answer.edits, answer.script), summary=summary, hypothesis=acted
+        script=script,
+        ensemble=ensemble,
+        take_from=take_from,
+        summary=summary,
+        hypothesis=hypothesis,
     )
 
 
-def chosen(answer: UpdateAnswer, brief: UpdateBrief) -> Hypothesis | None:
-    """The hypothesis acted upon, under the id of the diagnosis where it is one of its own."""
-    told = answer.hypothesis.statement.strip()
-    base = named(answer, brief) if answer.action != "create" or not told else None
-    if not told or (base is not None and answer.action == "choose"):
+def resolve_hypothesis(answer: UpdateAnswer, brief: UpdateBrief) -> Hypothesis | None:
+    """Return the hypothesis that the answer acts upon.
+
+    It has the id of the diagnosis's hypothesis if it is one of those, else an id of its own.
+    """
+    statement = answer.hypothesis.statement.strip()
+    is_new = answer.action == "create" and bool(statement)
+    base = None if is_new else find_named_hypothesis(answer, brief)
+    if not statement or (base is not None and answer.action == "choose"):
         return base or next(iter(brief.diagnosis.hypotheses), None)
-    key = base.id if base else "own-" + hashlib.sha256(told.encode()).hexdigest()[:8]
-    return hypothesis(answer.hypothesis, key, Citations(brief))
+    key = base.id if base else "own-" + hashlib.sha256(statement.encode()).hexdigest()[:8]
+    return to_hypothesis(answer.hypothesis, key, Citations(brief))
 
 
-def named(answer: UpdateAnswer, brief: UpdateBrief) -> Hypothesis | None:
-    """The diagnosis's hypothesis that the answer names, by id or by its words."""
-    key, words = (
-        answer.chosen.strip(" []`'\"").casefold(),
-        answer.hypothesis.statement.strip().casefold(),
+def find_named_hypothesis(answer: UpdateAnswer, brief: UpdateBrief) -> Hypothesis | None:
+    """Return the diagnosis's hypothesis that the answer names by id, else by its statement."""
+    key = answer.chosen.strip(" []`'\"").casefold()
+    statement = answer.hypothesis.statement.strip().casefold()
+    hypotheses = brief.diagnosis.hypotheses
+    by_id = (item for item in hypotheses if item.id.casefold() == key)
+    by_statement = (
+        item for item in hypotheses if statement and item.statement.casefold() == statement
     )
-    found = brief.diagnosis.hypotheses
-    return next((item for item in found if item.id.casefold() == key), None) or next(
-        (item for item in found if words and item.statement.casefold() == words), None
-    )
+    return next(by_id, None) or next(by_statement, None)
 
 
-def blendable(names: Sequence[str], brief: UpdateBrief) -> list[str]:
+def parse_ensemble(names: Sequence[str], brief: UpdateBrief) -> list[str]:
+    """Return the ids of at least two attempts that may be blended. Raises AnswerError."""
     allowed = {member.attempt for member in brief.members}
-    found = list(dict.fromkeys(name.strip() for name in names if name.strip() in allowed))
-    if len(found) < 2:
+    members = _allowed_names(names, allowed)
+    if len(members) < 2:
+        offer = ", ".join(sorted(allowed)) or "(none is offered)"
         raise AnswerError(
-            f"An ensemble needs at least two of the attempts {', '.join(sorted(allowed)) or '(none is offered)'}; or answer with edits."
+            f"An ensemble needs at least two of the attempts {offer}; or answer with edits."
         )
-    return found
+    return members
 
 
-def askable(names: Sequence[str], brief: UpdateBrief) -> list[str]:
-    """Ids whose scripts may be asked for, once."""
-    shown = {quote.attempt for quote in brief.quotes if quote.what == "script"}
+def parse_script_requests(names: Sequence[str], brief: UpdateBrief) -> list[str]:
+    """Return the ids of attempts whose scripts the next brief shall quote. Raises AnswerError."""
     if not brief.may_ask:
         raise AnswerError(
-            "No further scripts can be shown now. Answer with edits of the script, or with the whole new script."
+            "No further scripts can be shown now."
+            " Answer with edits of the script, or with the whole new script."
         )
     facts = [*brief.history, *brief.path, *brief.others, *brief.members]
-    allowed = {fact.attempt for fact in facts} | {
-        hint.attempt for hint in brief.hints if hint.attempt
-    }
-    found = list(dict.fromkeys(name.strip() for name in names if name.strip() in allowed - shown))
-    if not found:
+    known = {fact.attempt for fact in facts}
+    known |= {hint.attempt for hint in brief.hints if hint.attempt}
+    quoted = {quote.attempt for quote in brief.quotes if quote.what == "script"}
+    attempts = _allowed_names(names, known - quoted)
+    if not attempts:
         raise AnswerError(
-            f"`take_from` names no attempt that can be shown; known are {', '.join(sorted(allowed)[:30])}. Answer with edits instead."
+            "`take_from` names no attempt that can be shown;"
+            f" known are {', '.join(sorted(known)[:30])}. Answer with edits instead."
         )
-    return found[:N_ASKED]
+    return attempts[:N_SCRIPTS]
 
 
-def repaired(answer: RepairAnswer, brief: RepairBrief) -> Solution:
+def _allowed_names(names: Sequence[str], allowed: set[str]) -> list[str]:
+    stripped = [name.strip() for name in names]
+    return list(dict.fromkeys(name for name in stripped if name in allowed))
+
+
+def solution_from_repair(answer: RepairAnswer, brief: RepairBrief) -> Solution:
+    """Return the repaired script with cause and fix. Raises AnswerError."""
     return Solution(
-        script=edited(brief.script, answer.edits, answer.script),
-        summary=line(answer.summary or answer.fix or "a repaired script", 160),
+        script=edit_script(brief.script, answer.edits, answer.script),
+        summary=single_line(answer.summary or answer.fix or "a repaired script", 160),
         hypothesis=brief.hypothesis,
-        cause=line(answer.cause, 300),
-        fix=line(answer.fix, 300),
+        cause=single_line(answer.cause, 300),
+        fix=single_line(answer.fix, 300),
     )
 
 
-def edited(script: str, edits: Sequence[EditAnswer], full: str) -> str:
-    """The new script: by edits, or the whole file where one is given and no edits are (or they do not apply)."""
+def edit_script(script: str, edits: Sequence[EditAnswer], full: str) -> str:
+    """Return the new script, checked: the edited one, else the whole file of the answer.
+
+    The whole file `full` serves where there are no edits or they do not apply. Raises AnswerError.
+    """
     if not edits and not full.strip():
         raise AnswerError(
-            "The answer changes nothing: give `edits` of the script, or the whole new file in `script`."
+            "The answer changes nothing:"
+            " give `edits` of the script, or the whole new file in `script`."
         )
-    try:
-        new = (
-            apply(script, [Edit(edit.search, edit.replace) for edit in edits])
-            if edits
-            else whole(full)
-        )
-    except EditError as error:
-        if not full.strip() or check_script(whole(full)):
-            raise AnswerError(
-                f"The edits do not apply, so nothing was changed.\n\n{error}"
-            ) from error
-        new = whole(full)
+    new = unwrap_script(full)
+    if edits:
+        try:
+            new = apply_edits(script, [Edit(edit.search, edit.replace) for edit in edits])
+        except EditError as error:
+            if not full.strip() or check_script(new):
+                text = f"The edits do not apply, so nothing was changed.\n\n{error}"
+                raise AnswerError(text) from error
     if problem := check_script(new):
         raise AnswerError(problem)
     if new.strip() == script.strip():
@@ -253,9 +292,9 @@ def edited(script: str, edits: Sequence[EditAnswer], full: str) -> str:
     return new
 
 
-def whole(text: str) -> str:
-    """A script as it was meant, though a model put fences or prose into the field."""
-    fenced = "```" in text or "~~~" in text
-    if fenced and (text.lstrip().startswith(("```", "~~~")) or check_script(text)):
+def unwrap_script(text: str) -> str:
+    """Return the script of a field into which a model may have put fences or prose."""
+    has_fence = "```" in text or "~~~" in text
+    if has_fence and (text.lstrip().startswith(("```", "~~~")) or check_script(text)):
         return extract_code(text) or text
     return text if text.endswith("\n") else text + "\n"

@@ -1,7 +1,8 @@
-"""Search/replace edits against a script: a matcher that forgives what models get wrong and refuses what it cannot be sure of.
+"""Apply search/replace edits to a script, tolerant of what models get wrong, never ambiguous.
 
-Tried in turn: the exact text; without trailing blanks and blank lines; with another indentation; nearly alike lines.
-Each demands that one place alone fits; a miss is an EditError that shows the model the nearest lines.
+Tried in turn: the exact text; lines without trailing blanks (blank lines ignored); with another
+indentation; with other spacing; similar lines. Each step demands exactly one matching place. A
+miss is an EditError that shows the model the nearest lines.
 """
 
 from __future__ import annotations
@@ -15,31 +16,39 @@ from typing import NamedTuple
 MAX_EDITS = 40
 MAX_SCRIPT_CHARS = 400_000
 MAX_LINES = 8_000
-FUZZY_WORK = (
-    60_000  # lines of the script x lines of the search; beyond it only exact lines are compared
-)
-ALIKE = 0.9  # mean likeness of lines from which a place is taken for the one meant
-MAX_LINE = 400
-MARGIN = 0.06  # by which it must exceed every other place
-SHOWN_LINES, SHOWN_CHARS = 12, 1_500
+MAX_FUZZY_WORK = 60_000  # lines of script x lines of search; beyond it only exact lines match
+MIN_SIMILARITY = 0.9  # mean similarity of lines from which a place is taken for the one meant
+MIN_MARGIN = 0.06  # by which it must exceed every other place
+MAX_LINE_CHARS = 400  # comparing is quadratic: longer lines are alike only if equal
+MIN_QUICK_RATIO = 0.6
+MIN_NEAREST_RATIO = 0.5
+MAX_NEAREST_LINES = 2_000
+MAX_QUOTED_LINES, MAX_QUOTED_CHARS = 12, 1_500
 ELISION = re.compile(
-    r"^\s*#?\s*(?:\.{3}|…)\s*$"  # a line of dots
-    r"|^\s*#\s*(?:\.{3}|…).*\b(?:rest|remain\w*|existing|unchanged|same|omitted|previous|other|code)\b"  # ... existing code ...
-    r"|^\s*#\s*\W?\s*(?:the )?(?:rest|remainder) of (?:the |this |your )?(?:code|script|function|file|class|pipeline)\b.*(?:unchanged|same|as before|here|above|\.{3}|…)"
+    # a line of dots
+    r"^\s*#?\s*(?:\.{3}|…)\s*$"
+    # ... existing code ...
+    r"|^\s*#\s*(?:\.{3}|…)"
+    r".*\b(?:rest|remain\w*|existing|unchanged|same|omitted|previous|other|code)\b"
+    # the rest of the function is unchanged
+    r"|^\s*#\s*\W?\s*(?:the )?(?:rest|remainder) of (?:the |this |your )?"
+    r"(?:code|script|function|file|class|pipeline)\b"
+    r".*(?:unchanged|same|as before|here|above|\.{3}|…)"
+    # existing code
     r"|^\s*#\s*\W?\s*(?:existing|unchanged|previous) code\b",
     re.IGNORECASE,
 )
 
 
 class Edit(NamedTuple):
-    """Lines to find, word for word, and the lines to put in their place."""
+    """Lines to find, word for word, and the lines that replace them."""
 
     search: str
     replace: str
 
 
-class Place(NamedTuple):
-    """Lines [start, stop) of a script, and the indentation to add to a replacement (negative: to take away)."""
+class LineRange(NamedTuple):
+    """Lines [start, stop) of a script. `shift` is added to the indentation of the replacement."""
 
     start: int
     stop: int
@@ -47,200 +56,233 @@ class Place(NamedTuple):
 
 
 class AnswerError(ValueError):
-    """An answer that cannot be used; the message is for the model, which gets a turn to mend it."""
+    """An answer that cannot be used. The message is for the model, which may correct it."""
 
 
 class EditError(AnswerError):
     """An edit that cannot be applied."""
 
 
-def apply(script: str, edits: Sequence[Edit]) -> str:
-    """The script after all edits, in order. Raises EditError, which names every edit that failed."""
+def apply_edits(script: str, edits: Sequence[Edit]) -> str:
+    """Return the script after all edits, in order.
+
+    Raises:
+        EditError: names every edit that failed; nothing is applied then.
+    """
     if len(script) > MAX_SCRIPT_CHARS or len(edits) > MAX_EDITS:
         raise EditError(
-            f"At most {MAX_EDITS} edits of a script of at most {MAX_SCRIPT_CHARS} characters; give the whole script instead."
+            f"At most {MAX_EDITS} edits of a script of at most {MAX_SCRIPT_CHARS} characters;"
+            " give the whole script instead."
         )
-    text, misses = unified(script), []
+    text, misses = normalize_line_ends(script), []
     for number, edit in enumerate(edits, 1):
         try:
-            text = one(text, Edit(unified(edit.search), unified(edit.replace)))
+            search, replace = normalize_line_ends(edit.search), normalize_line_ends(edit.replace)
+            text = apply_edit(text, Edit(search, replace))
         except EditError as error:
             misses.append(f"Edit {number}: {error}")
     if misses:
         raise EditError("\n\n".join(misses[:3]))
-    if text == unified(script):
+    if text == normalize_line_ends(script):
         raise EditError(
             "The edits leave the script as it was; change something or give the whole new script."
         )
     return text
 
 
-def one(text: str, edit: Edit) -> str:
-    check(edit)
+def apply_edit(text: str, edit: Edit) -> str:
+    """Return the text after one edit. Raises EditError."""
+    check_edit(edit)
     if text.count(edit.search) == 1 and edit.search.strip():
         return text.replace(edit.search, edit.replace, 1)
     lines = text.split("\n")
-    place = locate(lines, edit.search.split("\n"))
-    new = shifted(trimmed(edit.replace.split("\n")), place.shift)
+    place = locate_lines(lines, edit.search.split("\n"))
+    new = shift_lines(trim_blank_lines(edit.replace.split("\n")), place.shift)
     return "\n".join([*lines[: place.start], *new, *lines[place.stop :]])
 
 
-def check(edit: Edit) -> None:
-    """What no place can fit."""
+def check_edit(edit: Edit) -> None:
+    """Raise EditError for an edit that fits no script."""
     if not edit.search.strip():
         raise EditError(
-            "`search` is empty. Quote the lines to be replaced; to insert, quote the line before and repeat it in `replace`."
+            "`search` is empty. Quote the lines to be replaced; to insert, quote the line before"
+            " and repeat it in `replace`."
         )
-    if elided(edit.search) or elided(edit.replace):
+    if has_elision(edit.search) or has_elision(edit.replace):
         raise EditError(
-            "`...` stands for lines left out. Quote every line in full, or make several small edits."
+            "`...` stands for lines left out. Quote every line in full, or make several small"
+            " edits."
         )
     if edit.search == edit.replace:
         raise EditError("`search` and `replace` are the same; nothing would change.")
 
 
-def elided(text: str) -> bool:
-    """Does a line say that others were left out? (A lone `...` inside a body is Python; as a comment it is not.)"""
-    return any(ELISION.match(line) and line.strip() != "..." for line in text.split("\n")) or bool(
-        re.search(r"(?m)^\.\.\.$", text)
-    )
+def has_elision(text: str) -> bool:
+    """Whether a line says that others were left out.
+
+    An indented `...` alone is valid Python; as a comment or unindented it is an elision.
+    """
+    if any(ELISION.match(line) and line.strip() != "..." for line in text.split("\n")):
+        return True
+    return bool(re.search(r"(?m)^\.\.\.$", text))
 
 
-def locate(lines: list[str], search: list[str]) -> Place:
-    """The one place that fits. Raises EditError."""
+def locate_lines(lines: list[str], search: list[str]) -> LineRange:
+    """Return the only place that matches. Raises EditError."""
     wanted = [line for line in search if line.strip()]
     index = [number for number, line in enumerate(lines[:MAX_LINES]) if line.strip()]
-    kept = [lines[number] for number in index]
-    for alike in (str.rstrip, str.strip, squeezed):
-        found = list(windows([alike(line) for line in kept], [alike(line) for line in wanted]))
-        if len(found) == 1:
-            return placed(index, kept, wanted, found[0])
-        if found:
-            raise EditError(ambiguous([index[start] for start in found], wanted))
-    start = fuzzy([squeezed(line) for line in kept], [squeezed(line) for line in wanted])
+    present = [lines[number] for number in index]
+    for normalize in (str.rstrip, str.strip, collapse_spaces):
+        normal_present = [normalize(line) for line in present]
+        normal_wanted = [normalize(line) for line in wanted]
+        starts = list(exact_windows(normal_present, normal_wanted))
+        if len(starts) == 1:
+            return window_range(index, present, wanted, starts[0])
+        if starts:
+            raise EditError(ambiguity_message([index[start] for start in starts], wanted))
+    start = find_similar_window(
+        [collapse_spaces(line) for line in present], [collapse_spaces(line) for line in wanted]
+    )
     if start is None:
-        raise EditError(missed(lines, wanted))
-    return placed(index, kept, wanted, start)
+        raise EditError(miss_message(lines, wanted))
+    return window_range(index, present, wanted, start)
 
 
-def windows(kept: list[str], wanted: list[str]) -> Iterator[int]:
-    """Where the wanted lines stand in a row (blank lines left out on both sides)."""
+def exact_windows(present: list[str], wanted: list[str]) -> Iterator[int]:
+    """Yield where the wanted lines occur in a row; both lists are without blank lines."""
     n = len(wanted)
-    for start in range(len(kept) - n + 1):
-        if kept[start] == wanted[0] and kept[start : start + n] == wanted:
+    for start in range(len(present) - n + 1):
+        if present[start] == wanted[0] and present[start : start + n] == wanted:
             yield start
 
 
-def placed(index: list[int], kept: list[str], wanted: list[str], start: int) -> Place:
-    have, said = indent(kept[start]), indent(wanted[0])
-    return Place(index[start], index[start + len(wanted) - 1] + 1, have - said)
+def window_range(index: list[int], present: list[str], wanted: list[str], start: int) -> LineRange:
+    """Return the script's lines of a window. `index` are the line numbers of `present`."""
+    shift = indent_width(present[start]) - indent_width(wanted[0])
+    return LineRange(index[start], index[start + len(wanted) - 1] + 1, shift)
 
 
-def fuzzy(kept: list[str], wanted: list[str]) -> int | None:
-    """The window whose lines are nearly the wanted ones, if no other comes close."""
+def find_similar_window(present: list[str], wanted: list[str]) -> int | None:
+    """Return the window whose lines nearly match, if no other comes close."""
     n = len(wanted)
-    if n > len(kept) or len(kept) * n > FUZZY_WORK:
+    if n > len(present) or len(present) * n > MAX_FUZZY_WORK:
         return None
-    scored = sorted(
-        ((likeness(kept[at : at + n], wanted), at) for at in candidates(kept, wanted)), reverse=True
-    )
-    if not scored or scored[0][0] < ALIKE:
-        return None
-    best, at = scored[0]
-    rivals = [score for score, other in scored[1:] if abs(other - at) >= n]
-    return at if not rivals or best - rivals[0] >= MARGIN else None
-
-
-def candidates(kept: list[str], wanted: list[str]) -> list[int]:
-    """Windows worth a closer look: some of their lines are the wanted ones, or the search is short."""
-    n, have = len(wanted), Counter(wanted)
-    if n <= 3:
-        return list(range(len(kept) - n + 1))
-    return [
-        at
-        for at in range(len(kept) - n + 1)
-        if sum((Counter(kept[at : at + n]) & have).values()) >= n // 3
+    scores = [
+        (window_similarity(present[start : start + n], wanted), start)
+        for start in candidate_windows(present, wanted)
     ]
+    scores.sort(reverse=True)
+    if not scores or scores[0][0] < MIN_SIMILARITY:
+        return None
+    best, best_start = scores[0]
+    rivals = [score for score, start in scores[1:] if abs(start - best_start) >= n]
+    return best_start if not rivals or best - rivals[0] >= MIN_MARGIN else None
 
 
-def likeness(these: Sequence[str], those: Sequence[str]) -> float:
-    """Mean likeness of lines pair by pair, long lines weighing more."""
-    total, got = 0, 0.0
-    for one_line, other in zip(these, those, strict=True):
-        weight = len(one_line) + len(other)
+def candidate_windows(present: list[str], wanted: list[str]) -> list[int]:
+    """Return the windows worth comparing: a third of the lines match, or the search is short."""
+    n, counts = len(wanted), Counter(wanted)
+    starts = range(len(present) - n + 1)
+    if n <= 3:
+        return list(starts)
+
+    def n_common(start: int) -> int:
+        return sum((Counter(present[start : start + n]) & counts).values())
+
+    return [start for start in starts if n_common(start) >= n // 3]
+
+
+def window_similarity(lines: Sequence[str], others: Sequence[str]) -> float:
+    """Return the mean similarity (0..1) of lines pair by pair, weighted by length."""
+    total, weighted = 0, 0.0
+    for line, other in zip(lines, others, strict=True):
+        weight = len(line) + len(other)
         total += weight
-        got += weight * (1.0 if one_line == other else ratio(one_line, other))
-    return got / max(total, 1)
+        weighted += weight * (1.0 if line == other else line_similarity(line, other))
+    return weighted / max(total, 1)
 
 
-def ratio(one_line: str, other: str) -> float:
-    if (
-        max(len(one_line), len(other)) > MAX_LINE
-    ):  # beyond it only equal lines are alike: comparing is quadratic
+def line_similarity(line: str, other: str) -> float:
+    """Return the similarity (0..1) of two different lines; 0 where it is not worth computing."""
+    if max(len(line), len(other)) > MAX_LINE_CHARS:
         return 0.0
-    matcher = difflib.SequenceMatcher(None, one_line, other, autojunk=False)
-    return matcher.ratio() if matcher.quick_ratio() > 0.6 else 0.0
+    matcher = difflib.SequenceMatcher(None, line, other, autojunk=False)
+    return matcher.ratio() if matcher.quick_ratio() > MIN_QUICK_RATIO else 0.0
 
 
-# the texts for the model
+# messages for the model
 
 
-def ambiguous(starts: list[int], wanted: list[str]) -> str:
+def ambiguity_message(starts: list[int], wanted: list[str]) -> str:
+    """Return which places match the search."""
     places = ", ".join(str(start + 1) for start in starts[:6])
-    return f"`search` fits {len(starts)} places (lines {places}). Quote more lines around it, so that one place alone fits.\n{quoted(wanted)}"
+    return (
+        f"`search` fits {len(starts)} places (lines {places}). Quote more lines around it,"
+        f" so that one place alone fits.\n{quote_lines(wanted)}"
+    )
 
 
-def missed(lines: list[str], wanted: list[str]) -> str:
-    near = nearest(lines, wanted)
-    text = f"`search` does not occur in the script:\n{quoted(wanted)}"
+def miss_message(lines: list[str], wanted: list[str]) -> str:
+    """Return that the search does not occur, with the nearest lines of the script."""
+    text = f"`search` does not occur in the script:\n{quote_lines(wanted)}"
+    near = find_nearest_line(lines, wanted)
     if near is None:
-        return f"{text}\nNothing in the script resembles it. Copy lines from the script as it stands, or give the whole new script."
-    shown = lines[max(0, near - 1) : near + min(len(wanted), SHOWN_LINES) + 1]
-    return f"{text}\nThe nearest lines of the script (from line {max(1, near)}) are:\n{quoted(shown)}\nCopy them exactly."
+        return (
+            f"{text}\nNothing in the script resembles it."
+            " Copy lines from the script as it stands, or give the whole new script."
+        )
+    excerpt = lines[max(0, near - 1) : near + min(len(wanted), MAX_QUOTED_LINES) + 1]
+    return (
+        f"{text}\nThe nearest lines of the script (from line {max(1, near)}) are:\n"
+        f"{quote_lines(excerpt)}\nCopy them exactly."
+    )
 
 
-def nearest(lines: list[str], wanted: list[str]) -> int | None:
-    """Line of the script that is most like the longest wanted line."""
-    key = max(wanted, key=len)
-    aim = squeezed(key)[:200]
-    best, at = 0.0, None
-    for number, line in enumerate(lines[:2000]):
-        matcher = difflib.SequenceMatcher(None, squeezed(line)[:200], aim, autojunk=False)
-        if (
-            matcher.real_quick_ratio() > best
-            and matcher.quick_ratio() > best
-            and (score := matcher.ratio()) > best
-        ):
-            best, at = score, number
-    return max(0, at - wanted.index(key)) if at is not None and best > 0.5 else None
+def find_nearest_line(lines: list[str], wanted: list[str]) -> int | None:
+    """Return where the search would start by the line most like its longest line, or None."""
+    longest = max(wanted, key=len)
+    target = collapse_spaces(longest)[:200]
+    best, nearest = 0.0, None
+    for number, line in enumerate(lines[:MAX_NEAREST_LINES]):
+        matcher = difflib.SequenceMatcher(None, collapse_spaces(line)[:200], target, autojunk=False)
+        if matcher.real_quick_ratio() <= best or matcher.quick_ratio() <= best:
+            continue
+        if (score := matcher.ratio()) > best:
+            best, nearest = score, number
+    if nearest is None or best <= MIN_NEAREST_RATIO:
+        return None
+    return max(0, nearest - wanted.index(longest))
 
 
-def quoted(lines: list[str]) -> str:
-    more = f"\n[{len(lines) - SHOWN_LINES} more lines]" if len(lines) > SHOWN_LINES else ""
-    return "```\n" + "\n".join(lines[:SHOWN_LINES])[:SHOWN_CHARS] + "\n```" + more
+def quote_lines(lines: list[str]) -> str:
+    """Return the lines between fences, bounded."""
+    n_more = len(lines) - MAX_QUOTED_LINES
+    more = f"\n[{n_more} more lines]" if n_more > 0 else ""
+    return "```\n" + "\n".join(lines[:MAX_QUOTED_LINES])[:MAX_QUOTED_CHARS] + "\n```" + more
 
 
 # lines
 
 
-def unified(text: str) -> str:
-    """One kind of line end, no byte order mark, blanks that only look like a space as spaces."""
-    return (
-        text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
-    )
+def normalize_line_ends(text: str) -> str:
+    r"""Return the text with \n line ends, no byte order mark, no-break spaces as spaces."""
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace("\u00a0", " ")
 
 
-def squeezed(line: str) -> str:
+def collapse_spaces(line: str) -> str:
+    """Return the line with single spaces between words and none around them."""
     return " ".join(line.split())
 
 
-def indent(line: str) -> int:
-    wide = line.expandtabs(4)
-    return len(wide) - len(wide.lstrip())
+def indent_width(line: str) -> int:
+    """Return the columns of indentation, a tab as 4."""
+    expanded = line.expandtabs(4)
+    return len(expanded) - len(expanded.lstrip())
 
 
-def trimmed(lines: list[str]) -> list[str]:
-    """Without blank lines at both ends."""
+def trim_blank_lines(lines: list[str]) -> list[str]:
+    """Return the lines without blank ones at either end."""
     start, stop = 0, len(lines)
     while start < stop and not lines[start].strip():
         start += 1
@@ -249,10 +291,12 @@ def trimmed(lines: list[str]) -> list[str]:
     return lines[start:stop]
 
 
-def shifted(lines: list[str], by: int) -> list[str]:
-    """Every line further in (or out) by so many columns."""
-    if by == 0:
+def shift_lines(lines: list[str], columns: int) -> list[str]:
+    """Return the lines indented by so many more columns (negative: fewer)."""
+    if columns == 0:
         return lines
-    return [
-        " " * max(0, indent(line) + by) + line.lstrip() if line.strip() else line for line in lines
-    ]
+
+    def shift(line: str) -> str:
+        return " " * max(0, indent_width(line) + columns) + line.lstrip()
+
+    return [shift(line) if line.strip() else line for line in lines]

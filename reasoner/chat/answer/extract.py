@@ -1,4 +1,4 @@
-"""JSON out of what a model wrote: fences, prose around it, thinking aloud before it."""
+"""Extract JSON from what a model wrote: fences, prose around it, thinking aloud before it."""
 
 from __future__ import annotations
 
@@ -8,33 +8,37 @@ from collections.abc import Iterator
 from typing import Any
 
 MAX_CHARS = 400_000
+MAX_BRACES = 50
 THINKING = re.compile(r"<(think|thinking|reasoning)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE)
 FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
-TRAILING = re.compile(r",(\s*[}\]])")
+TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 
 
-def spoken(text: str) -> str:
-    """The answer without the model's thinking; a closing tag alone ends thinking that a server had begun."""
-    text = text[:MAX_CHARS]
-    said = THINKING.sub("", text)
+def strip_thinking(text: str) -> str:
+    """Return the answer without the model's thinking.
+
+    A closing tag alone ends thinking whose opening tag the server has already consumed.
+    """
+    text = THINKING.sub("", text[:MAX_CHARS])
     for tag in ("</think>", "</thinking>", "</reasoning>"):
-        said = said.rpartition(tag)[2]
-    return said.strip()
+        text = text.rpartition(tag)[2]
+    return text.strip()
 
 
-def json_of(text: str) -> dict[str, Any] | None:
-    """The JSON object in the text: the whole of it, else the largest in a fence or among prose."""
-    said = spoken(text)
-    for candidate in (said, *(body for _, body in FENCE.findall(said))):
-        if (found := parsed(candidate)) is not None:
-            return found
-    return max(objects(said), key=lambda found: len(str(found)), default=None)
+def extract_json(text: str) -> dict[str, Any] | None:
+    """Return the JSON object in the text: all of it, else a fence's, else the largest in prose."""
+    answer = strip_thinking(text)
+    for candidate in (answer, *(body for _, body in FENCE.findall(answer))):
+        if (value := parse_json_object(candidate)) is not None:
+            return value
+    return max(iterate_json_objects(answer), key=lambda value: len(str(value)), default=None)
 
 
-def parsed(text: str) -> dict[str, Any] | None:
-    for attempt in (text, TRAILING.sub(r"\1", text)):
+def parse_json_object(text: str) -> dict[str, Any] | None:
+    """Parse one object, also with trailing commas or as the only item of a list."""
+    for candidate in (text, TRAILING_COMMA.sub(r"\1", text)):
         try:
-            value = json.loads(attempt, strict=False)
+            value = json.loads(candidate, strict=False)
         except (ValueError, RecursionError):
             continue
         if isinstance(value, list) and len(value) == 1:
@@ -43,11 +47,11 @@ def parsed(text: str) -> dict[str, Any] | None:
     return None
 
 
-def objects(text: str) -> Iterator[dict[str, Any]]:
-    """JSON objects that begin at some brace of the text; at most 50 places are tried."""
+def iterate_json_objects(text: str) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects among other text; tries at most MAX_BRACES opening braces."""
     decoder = json.JSONDecoder(strict=False)
     place, tries = text.find("{"), 0
-    while place >= 0 and tries < 50:
+    while place >= 0 and tries < MAX_BRACES:
         tries += 1
         try:
             value, end = decoder.raw_decode(text, place)

@@ -1,4 +1,4 @@
-"""The forms in which a structured answer can be asked for, best first, and which of them an endpoint is known to honour."""
+"""The request forms for a structured answer, best first, and which one works at an endpoint."""
 
 from __future__ import annotations
 
@@ -9,89 +9,91 @@ import time
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from reasoner.chat.endpoint.client import Endpoint, Message
+from reasoner.chat.endpoint.client import ModelEndpoint
+from reasoner.chat.message import Message
 
 Form = Literal["json_schema", "function", "json_mode", "text"]
 FORMS: tuple[Form, ...] = get_args(Form)
-KEPT_S = 7 * 24 * 3600.0  # endpoints learn; after a week the better forms are tried again
-TOOL = "answer"
+REMEMBER_S = 7 * 24 * 3600.0  # endpoints improve; after a week the better forms are tried again
+TOOL_NAME = "answer"
 
 
-def body(form: Form, schema: dict[str, Any]) -> dict[str, Any]:
-    """What the form adds to the request. Schemas travel as plain dicts and unstrict: every server takes those."""
+def form_parameters(form: Form, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the request parameters of a form.
+
+    Schemas are sent as plain dicts without `strict`, which every server accepts.
+    """
     if form == "json_schema":
-        return {
-            "response_format": {
-                "type": "json_schema",
-                "json_schema": {"name": TOOL, "schema": schema},
-            }
-        }
+        named = {"name": TOOL_NAME, "schema": schema}
+        return {"response_format": {"type": "json_schema", "json_schema": named}}
     if form == "function":
-        function = {"name": TOOL, "description": "Give the answer.", "parameters": schema}
+        function = {"name": TOOL_NAME, "description": "Give the answer.", "parameters": schema}
         return {
             "tools": [{"type": "function", "function": function}],
-            "tool_choice": {"type": "function", "function": {"name": TOOL}},
+            "tool_choice": {"type": "function", "function": {"name": TOOL_NAME}},
         }
     return {"response_format": {"type": "json_object"}} if form == "json_mode" else {}
 
 
-def instructed(form: Form, messages: list[Message], schema: dict[str, Any]) -> list[Message]:
-    """The messages, with the schema spelled out where the request does not carry it."""
-    if form == "function":
-        return [*messages[:-1], added(messages[-1], f"Answer by calling the tool `{TOOL}`.")]
+def instruct_form(form: Form, messages: list[Message], schema: dict[str, Any]) -> list[Message]:
+    """Return the messages with the schema spelled out where the request does not carry it."""
     if form == "json_schema":
         return messages
-    text = f"Answer with one JSON object and nothing else. It must satisfy this JSON schema:\n{json.dumps(schema)}"
-    return [*messages[:-1], added(messages[-1], text)]
+    text = f"Answer by calling the tool `{TOOL_NAME}`."
+    if form != "function":
+        text = (
+            "Answer with one JSON object and nothing else. It must satisfy this JSON schema:\n"
+            f"{json.dumps(schema)}"
+        )
+    last = messages[-1]
+    instructed: Message = {"role": last["role"], "content": f"{last['content']}\n\n{text}"}
+    return [*messages[:-1], instructed]
 
 
-def added(message: Message, text: str) -> Message:
-    return message | {"content": f"{message['content']}\n\n{text}"}
+# forms that worked, remembered over all runs of this user
 
 
-# what is known of endpoints, over all runs of this user
-
-
-def known_file() -> Path:
+def known_forms_path() -> Path:
+    """Return the file of remembered forms."""
     root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(root).expanduser() / "gome" / "endpoints.json"
 
 
-def known_form(endpoint: Endpoint) -> Form:
-    """The best form not known to fail at this endpoint."""
-    entry = read().get(name(endpoint))
-    fresh = (
-        isinstance(entry, dict)
-        and entry.get("form") in FORMS
-        and time.time() - float(entry.get("t") or 0) < KEPT_S
-    )
-    return entry["form"] if fresh and entry else FORMS[0]
+def known_form(endpoint: ModelEndpoint) -> Form:
+    """Return the form that worked last at this endpoint, else the best one."""
+    entry = read_known_forms().get(endpoint_label(endpoint))
+    if not isinstance(entry, dict) or entry.get("form") not in FORMS:
+        return FORMS[0]
+    age_s = time.time() - float(entry.get("t") or 0)
+    form: Form = entry["form"]
+    return form if age_s < REMEMBER_S else FORMS[0]
 
 
-def remember(endpoint: Endpoint, form: Form) -> None:
-    """Keeps what works; a folder that cannot be written costs a few calls in the next run and nothing else."""
-    table = read()
-    if (table.get(name(endpoint)) or {}).get("form") == form:
+def remember_form(endpoint: ModelEndpoint, form: Form) -> None:
+    """Record the form that worked; an unwritable folder only costs calls in the next run."""
+    table, label = read_known_forms(), endpoint_label(endpoint)
+    if (table.get(label) or {}).get("form") == form:
         return
-    path = known_file()
+    table[label] = {"form": form, "t": round(time.time())}
+    path = known_forms_path()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-        temporary.write_text(
-            json.dumps(table | {name(endpoint): {"form": form, "t": round(time.time())}}, indent=1)
-        )
+        temporary.write_text(json.dumps(table, indent=1))
         temporary.replace(path)
     except OSError:
         return
 
 
-def read() -> dict[str, Any]:
+def read_known_forms() -> dict[str, Any]:
+    """Read the remembered forms; empty if the file is missing or damaged."""
     try:
-        table = json.loads(known_file().read_text())
+        table = json.loads(known_forms_path().read_text())
     except (OSError, ValueError):
         return {}
     return table if isinstance(table, dict) else {}
 
 
-def name(endpoint: Endpoint) -> str:
-    return f"{endpoint.model} at {endpoint.address.shown}"
+def endpoint_label(endpoint: ModelEndpoint) -> str:
+    """Return the key of an endpoint in the table."""
+    return f"{endpoint.model} at {endpoint.address.public_url}"

@@ -1,26 +1,26 @@
-"""What a model may answer, per verb: flat schemas that any server's structured output can hold.
+"""The answer schemas, one per verb: flat, so that any server's structured output supports them.
 
-Answers are read leniently (a word for a list, `80%` for 0.8) and converted strictly (`convert`).
+Answers are parsed leniently (a word for a list, `80%` for 0.8) and converted strictly (`convert`).
+
+Names, docstrings and descriptions of the answer classes are part of the prompt: a model reads them
+in the JSON schema, and `prompt_hash` covers them.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from reasoner.protocol import Component, Size
 
-Verb = Literal["draft", "diagnose", "update", "repair", "review"]
-VERBS: tuple[Verb, ...] = get_args(Verb)
-
-
-# reading: what models write for what was asked
+# lenient parsing: what models write for what was asked
 
 
 def as_text(value: Any) -> str:
+    """Return any JSON value as text: lists as lines, objects as JSON, null as nothing."""
     if isinstance(value, list):
         return "\n".join(as_text(item) for item in value[:40])
     if isinstance(value, dict):
@@ -29,33 +29,32 @@ def as_text(value: Any) -> str:
 
 
 def as_list(value: Any) -> Any:
+    """Return a list: a single value alone, null and "" as empty."""
     if value is None or value == "":
         return []
     return value if isinstance(value, list) else [value]
 
 
-def records(key: str) -> BeforeValidator:
-    """A list of objects, though a model wrote one alone, a mapping of them, or plain texts for their main key."""
+def list_of_records(key: str) -> BeforeValidator:
+    """Return a validator for a list of objects whose main field is `key`.
 
-    def read(value: Any) -> Any:
-        if (
-            isinstance(value, dict)
-            and key not in value
-            and all(isinstance(item, dict) for item in value.values())
-        ):
+    It accepts a single object, a mapping of objects, and plain texts in place of objects.
+    """
+
+    def parse(value: Any) -> Any:
+        is_mapping = isinstance(value, dict) and key not in value
+        if is_mapping and all(isinstance(item, dict) for item in value.values()):
             value = list(value.values())
         value = as_list(value)
-        return (
-            [{key: item} if isinstance(item, str) else item for item in value]
-            if isinstance(value, list)
-            else value
-        )
+        if not isinstance(value, list):
+            return value
+        return [{key: item} if isinstance(item, str) else item for item in value]
 
-    return BeforeValidator(read)
+    return BeforeValidator(parse)
 
 
 def as_share(value: Any) -> float:
-    """0.8, "0.8", "80%", 80 and "high" are shares."""
+    """Return a probability within 0.01..0.99; accepts 0.8, "0.8", "80%", 80 and "high"."""
     words = {"low": 0.3, "medium": 0.5, "moderate": 0.5, "high": 0.8}
     text = str(value).strip().lower()
     if text in words:
@@ -67,22 +66,23 @@ def as_share(value: Any) -> float:
 
 
 def as_flag(value: Any) -> Any:
+    """Return a text as a boolean; other values unchanged."""
     return value.strip().lower() in ("true", "yes", "1") if isinstance(value, str) else value
 
 
 def one_of(*options: str, default: str, **also: str) -> BeforeValidator:
-    """The option that a word means; the default for what nobody offered."""
+    """Return a validator that maps a text to an option.
+
+    Tried in turn: an option itself, a synonym (`also`: word -> option) or an option within the
+    text, the default.
+    """
+    words = also | {option: option for option in options}
 
     def choose(value: Any) -> str:
         text = as_text(value).strip().lower()
-        return next((option for option in options if option == text), None) or next(
-            (
-                option
-                for word, option in [*also.items(), *((o, o) for o in options)]
-                if word in text
-            ),
-            default,
-        )
+        if text in options:
+            return text
+        return next((option for word, option in words.items() if word in text), default)
 
     return BeforeValidator(choose)
 
@@ -134,15 +134,19 @@ SYNONYMS = {
 }
 
 
-class Answer(BaseModel):
-    """Its JSON schema is what strict servers want: no references, no defaults, every field required, nothing else allowed."""
+class VerbAnswer(BaseModel):
+    """Base of the answers.
+
+    Its JSON schema is what strict servers demand: no references, no defaults, every field required,
+    no other fields.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     @model_validator(mode="before")
     @classmethod
-    def meant(cls, given: Any) -> Any:
-        """Unwraps {"answer": {...}}, and takes a key by another name for the one that was asked for."""
+    def normalize_keys(cls, given: Any) -> Any:
+        """Unwrap {"answer": {...}}, and map synonymous keys to the fields."""
         if not isinstance(given, dict):
             return given
         fields = cls.model_fields.keys()
@@ -154,55 +158,58 @@ class Answer(BaseModel):
         ]
         if not given.keys() & names and len(inner) == 1:
             given = inner[0]
-        also = {
+        synonyms = {
             name: next((given[key] for key in keys if key in given), None)
             for name, keys in SYNONYMS.items()
             if name in fields
         }
-        return {name: value for name, value in also.items() if value is not None} | given
+        return {name: value for name, value in synonyms.items() if value is not None} | given
 
     @classmethod
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return the strict schema."""
         raw = super().model_json_schema(*args, **kwargs)
-        return {"title": cls.__name__, **strict(raw, raw.get("$defs", {}))}
+        return {"title": cls.__name__, **strict_schema(raw, raw.get("$defs", {}))}
 
 
-def strict(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
+def strict_schema(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
+    """Return pydantic's schema of a node with its references resolved against `defs`."""
     if "$ref" in node:
-        inner = strict(defs[node["$ref"].rpartition("/")[2]], defs)
+        inner = strict_schema(defs[node["$ref"].rpartition("/")[2]], defs)
         return inner | ({"description": node["description"]} if "description" in node else {})
-    kept: dict[str, Any] = {
+    schema: dict[str, Any] = {
         key: node[key] for key in ("type", "description", "enum") if key in node
     }
     if node.get("type") == "object":
-        properties = {name: strict(value, defs) for name, value in node["properties"].items()}
-        return kept | {
-            "properties": properties,
-            "required": list(properties),
-            "additionalProperties": False,
-        }
-    return kept | {"items": strict(node["items"], defs)} if node.get("type") == "array" else kept
+        fields = node["properties"].items()
+        schema["properties"] = {name: strict_schema(value, defs) for name, value in fields}
+        schema["required"] = list(schema["properties"])
+        schema["additionalProperties"] = False
+    elif node.get("type") == "array":
+        schema["items"] = strict_schema(node["items"], defs)
+    return schema
 
 
-class DraftAnswer(Answer):
+class DraftAnswer(VerbAnswer):
     """A first script."""
 
     approach: Text = Field(
         "",
-        description="2-5 sentences: what in the data decided the choices, and how this differs from the sibling traces",
+        description="2-5 sentences: what in the data decided the choices,"
+        " and how this differs from the sibling traces",
     )
     summary: Text = Field("", description="one line, at most 15 words: what the script is")
     script: Text = Field("", description="the complete Python file")
 
 
-class ObservationAnswer(Answer):
+class ObservationAnswer(VerbAnswer):  # noqa: D101 - its docstring would enter the prompt
     text: Text = Field(description="one fact, with its numbers")
     cites: Texts = Field(
         default_factory=list, description="ids of the evidence that shows it, e.g. E3"
     )
 
 
-class HypothesisAnswer(Answer):
+class HypothesisAnswer(VerbAnswer):  # noqa: D101 - its docstring would enter the prompt
     challenge: Text = Field("", description="the root cause that it answers, one sentence")
     statement: Text = Field(
         description="what to change and why it should help, at most two sentences"
@@ -215,37 +222,44 @@ class HypothesisAnswer(Answer):
     )
     confidence: Share = Field(
         0.5,
-        description="probability, 0.01-0.99, that the measured change has the predicted sign beyond the bar of acceptance",
+        description="probability, 0.01-0.99, that the measured change has the predicted sign"
+        " beyond the bar of acceptance",
     )
     cost: Cost = Field("medium", description="extra running time: low, medium or high")
     refuted_by: Text = Field("", description="the measured result that would show that it is wrong")
     cites: Texts = Field(default_factory=list, description="ids of the evidence that it rests on")
+    drops_columns: Texts = Field(
+        default_factory=list,
+        description="columns that the change removes from the features because the harness "
+        "suspects them of leaking the target; mostly empty",
+    )
 
 
-class DiagnoseAnswer(Answer):
+class DiagnoseAnswer(VerbAnswer):
     """Observations -> root causes -> hypotheses."""
 
-    observations: Annotated[list[ObservationAnswer], records("text")] = Field(
+    observations: Annotated[list[ObservationAnswer], list_of_records("text")] = Field(
         default_factory=list, description="3-8 facts read from the evidence, most telling first"
     )
     causes: Texts = Field(
         default_factory=list,
         description="1-4 root causes that explain the observations, most important first",
     )
-    hypotheses: Annotated[list[HypothesisAnswer], records("statement")] = Field(
+    hypotheses: Annotated[list[HypothesisAnswer], list_of_records("statement")] = Field(
         default_factory=list,
         description="exactly 3, best first; empty if nothing can be expected to help",
     )
 
 
-class EditAnswer(Answer):
+class EditAnswer(VerbAnswer):  # noqa: D101 - its docstring would enter the prompt
     search: Text = Field(
-        description="consecutive lines of the script, copied exactly, enough of them to fit one place alone"
+        description="consecutive lines of the script, copied exactly,"
+        " enough of them to fit one place alone"
     )
     replace: Text = Field("", description="the lines to put in their place")
 
 
-class UpdateAnswer(Answer):
+class UpdateAnswer(VerbAnswer):
     """One hypothesis, turned into a change of the script."""
 
     action: Action = Field(
@@ -264,13 +278,15 @@ class UpdateAnswer(Answer):
     )
     take_from: Texts = Field(
         default_factory=list,
-        description="attempt ids whose exact scripts you must see first; then leave edits and script empty",
+        description="attempt ids whose exact scripts you must see first;"
+        " then leave edits and script empty",
     )
     ensemble: Texts = Field(
         default_factory=list,
-        description="ids of attempts to blend instead of a script; then leave edits and script empty",
+        description="ids of attempts to blend instead of a script;"
+        " then leave edits and script empty",
     )
-    edits: Annotated[list[EditAnswer], records("search")] = Field(
+    edits: Annotated[list[EditAnswer], list_of_records("search")] = Field(
         default_factory=list, description="search/replace edits of the script"
     )
     script: Text = Field(
@@ -279,12 +295,12 @@ class UpdateAnswer(Answer):
     summary: Text = Field("", description="one line, at most 15 words: what the script now is")
 
 
-class RepairAnswer(Answer):
+class RepairAnswer(VerbAnswer):
     """Why a script failed, and the mended script."""
 
     cause: Text = Field("", description="one or two sentences: why it failed, from the evidence")
     fix: Text = Field("", description="one sentence: what is changed against it")
-    edits: Annotated[list[EditAnswer], records("search")] = Field(
+    edits: Annotated[list[EditAnswer], list_of_records("search")] = Field(
         default_factory=list, description="search/replace edits of the script"
     )
     script: Text = Field(
@@ -293,7 +309,7 @@ class RepairAnswer(Answer):
     summary: Text = Field("", description="one line, at most 15 words: what the script is")
 
 
-class ReviewAnswer(Answer):
+class ReviewAnswer(VerbAnswer):
     """A judgement of the code alone."""
 
     reasons: Texts = Field(
@@ -302,15 +318,17 @@ class ReviewAnswer(Answer):
     )
     aligned: Flag = Field(
         True,
-        description="the predictions are what the task's metric is computed from, on the fixed folds",
+        description="the predictions are what the task's metric is computed from,"
+        " on the fixed folds",
     )
     leaks: Flag = Field(
         False,
-        description="a row's own label, or data from its validation fold, reaches the model that predicts it",
+        description="a row's own label, or data from its validation fold,"
+        " reaches the model that predicts it",
     )
 
 
-SCHEMAS: dict[str, type[Answer]] = {
+SCHEMAS: dict[str, type[VerbAnswer]] = {
     "draft": DraftAnswer,
     "diagnose": DiagnoseAnswer,
     "update": UpdateAnswer,

@@ -1,4 +1,4 @@
-"""Scripts in a model's answer: found in fences, in bare text or in JSON, and checked before anything runs."""
+"""Scripts in a model's answer: found in fences, bare text or JSON, and checked before a run."""
 
 from __future__ import annotations
 
@@ -7,153 +7,160 @@ import re
 import warnings
 from typing import Any
 
-from reasoner.chat.answer.edits import MAX_SCRIPT_CHARS, Edit, elided
+from reasoner.chat.answer.edits import MAX_SCRIPT_CHARS, Edit, has_elision
 
 FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})[ \t]*([\w+-]*)[^`]*")
-BLOCK = (
-    re.compile(r"\s*<{5,}\s*SEARCH\b"),
-    re.compile(r"\s*={5,}\s*"),
-    re.compile(r"\s*>{5,}\s*REPLACE\b"),
-)
+SEARCH_MARK = re.compile(r"\s*<{5,}\s*SEARCH\b")
+DIVIDER_MARK = re.compile(r"\s*={5,}\s*")
+REPLACE_MARK = re.compile(r"\s*>{5,}\s*REPLACE\b")
 THOUGHT_END = re.compile(r"</(?:think|thinking|reasoning|thought)>", re.IGNORECASE)
-START = re.compile(r'^(?:#!|# -\*-|"""|\'\'\'|import \w|from [\w.]+ import )', re.MULTILINE)
-PYTHON = ("python", "py", "python3")
-MAX_TEXT = 2_000_000
-MAX_TRIES = 40  # lines of prose that may follow a script without a fence
+SCRIPT_START = re.compile(r'^(?:#!|# -\*-|"""|\'\'\'|import \w|from [\w.]+ import )', re.MULTILINE)
+PYTHON_LABELS = ("python", "py", "python3")
+OUTPUTS = ("oof", "submission")  # the files that a script must write, without .csv
+COMPILE_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
+MAX_TEXT_CHARS = 2_000_000
+MAX_TRAILING_LINES = 40  # of prose after a script without a fence
 
 
 def check_script(text: str) -> str | None:
-    """What is wrong with a script before it runs, for the model; None: nothing seen."""
+    """Return what is wrong with a script before it runs, for the model; None if nothing is."""
     if not text.strip():
         return "The script is empty."
     if len(text) > MAX_SCRIPT_CHARS:
-        return f"The script has {len(text):,} characters; at most {MAX_SCRIPT_CHARS:,}. Read data from input/ rather than writing it into the script."
+        return (
+            f"The script has {len(text):,} characters; at most {MAX_SCRIPT_CHARS:,}."
+            " Read data from input/ rather than writing it into the script."
+        )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compile(text, "solution.py", "exec", dont_inherit=True)
+        _compile_quietly(text)
     except SyntaxError as error:
-        return syntax(error, text)
-    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
+        return syntax_message(error, text)
+    except COMPILE_ERRORS as error:
         return f"The script cannot be compiled ({type(error).__name__}: {str(error)[:200]})."
-    if elided(text):
+    if has_elision(text):
         return "A line says that code was left out. Give every line of the script."
-    missing = [name for name in ("oof", "submission") if name not in text]
-    return (
-        f"The script never writes {' and '.join(f'{name}.csv' for name in missing)}; both files are required."
-        if missing
-        else None
-    )
+    missing = [f"{name}.csv" for name in OUTPUTS if name not in text]
+    if not missing:
+        return None
+    return f"The script never writes {' and '.join(missing)}; both files are required."
 
 
-def syntax(error: SyntaxError, text: str) -> str:
+def _compile_quietly(text: str) -> None:
+    """Compile without running; raises one of COMPILE_ERRORS."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compile(text, "solution.py", "exec", dont_inherit=True)
+
+
+def is_compilable(text: str) -> bool:
+    """Whether the text is a Python file of bounded length."""
+    if not text.strip() or len(text) > MAX_SCRIPT_CHARS:
+        return False
+    try:
+        _compile_quietly(text)
+    except COMPILE_ERRORS:
+        return False
+    return True
+
+
+def syntax_message(error: SyntaxError, text: str) -> str:
+    """Return the error with the lines around it."""
     lines, number = text.splitlines(), error.lineno or 1
-    shown = "\n".join(lines[max(0, number - 3) : number + 1])[:800]
-    return f"The script does not compile: {error.msg} (line {number}).\n```\n{shown}\n```"
+    excerpt = "\n".join(lines[max(0, number - 3) : number + 1])[:800]
+    return f"The script does not compile: {error.msg} (line {number}).\n```\n{excerpt}\n```"
 
 
-def thoughtless(text: str) -> str:
-    """The answer without what the model thought aloud before it."""
-    return THOUGHT_END.split(text[:MAX_TEXT])[-1].strip()
+def text_after_thinking(text: str) -> str:
+    """Return the answer without the model's thinking before it."""
+    return THOUGHT_END.split(text[:MAX_TEXT_CHARS])[-1].strip()
 
 
 def extract_code(text: str) -> str | None:
-    """The script in an answer: the best fence, else bare text that compiles, else a JSON string. None: there is none."""
-    text = thoughtless(text)
-    if (found := in_json(text)) is not None:
-        return found
-    found_fences = fences(text)
-    python = [body for language, body in found_fences if language in PYTHON] or [
-        body for language, body in found_fences if not language
-    ]
-    whole = [body for body in python if compiles(body)]
-    if best := max(whole or python, key=len, default=None):
+    """Return the script of an answer, or None.
+
+    Tried in turn: a JSON string, the longest fence that compiles, the longest fence, bare text.
+    """
+    text = text_after_thinking(text)
+    if (script := script_in_json(text)) is not None:
+        return script
+    blocks = fenced_blocks(text)
+    labelled = [body for language, body in blocks if language in PYTHON_LABELS]
+    bodies = labelled or [body for language, body in blocks if not language]
+    compilable = [body for body in bodies if is_compilable(body)]
+    if best := max(compilable or bodies, key=len, default=None):
         return best.strip("\n") + "\n"
-    return bare(text)
+    return unfenced_script(text)
 
 
-def fences(text: str) -> list[tuple[str, str]]:
-    """(language, body) of every fence; one that never closes reaches to the end."""
-    found: list[tuple[str, str]] = []
+def fenced_blocks(text: str) -> list[tuple[str, str]]:
+    """Return (language, body) of every fence; an unclosed one extends to the end."""
+    blocks: list[tuple[str, str]] = []
     mark, language, body = "", "", list[str]()
     for line in text.splitlines():
         if mark and line.strip().startswith(mark) and not line.strip().strip(mark[0]):
-            found.append((language, "\n".join(body)))
+            blocks.append((language, "\n".join(body)))
             mark = ""
         elif mark:
             body.append(line)
         elif match := FENCE.fullmatch(line):
             mark, language, body = match.group(1), match.group(2).lower(), []
-    return [*found, (language, "\n".join(body))] if mark and body else found
+    return [*blocks, (language, "\n".join(body))] if mark and body else blocks
 
 
-def bare(text: str) -> str | None:
-    """A script without a fence, whatever prose stands around it."""
-    match = START.search(text)
+def unfenced_script(text: str) -> str | None:
+    """Return a script without a fence: from the first line of code, less prose at the end."""
+    match = SCRIPT_START.search(text)
     if match is None:
         return None
     lines = text[match.start() :].rstrip().splitlines()
-    for cut in range(min(MAX_TRIES, len(lines))):
-        candidate = "\n".join(lines[: len(lines) - cut]) + "\n"
-        if compiles(candidate):
+    for n_trailing in range(min(MAX_TRAILING_LINES, len(lines))):
+        candidate = "\n".join(lines[: len(lines) - n_trailing]) + "\n"
+        if is_compilable(candidate):
             return candidate
     return None
 
 
-def in_json(text: str) -> str | None:
+def script_in_json(text: str) -> str | None:
+    """Return the script if the whole text is a JSON object that contains one."""
     try:
         given = json.loads(text)
     except (ValueError, RecursionError):
         return None
     if not isinstance(given, dict):
         return None
-    found = next(
-        (
-            given[key]
-            for key in ("script", "code", "solution", "python")
-            if isinstance(given.get(key), str)
-        ),
-        None,
-    )
-    return found if found and found.strip() else None
+    values = (given.get(key) for key in ("script", "code", "solution", "python"))
+    script = next((value for value in values if isinstance(value, str)), None)
+    return script if script and script.strip() else None
 
 
 def extract_edits(text: str) -> list[Edit]:
-    """The SEARCH/REPLACE blocks of an answer, in order; one that is not whole is left out."""
-    found: list[Edit] = []
-    part, kept = 0, (list[str](), list[str]())
-    for line in thoughtless(text).splitlines():
-        if BLOCK[0].match(line):
-            part, kept = 1, ([], [])
-        elif part == 1 and BLOCK[1].fullmatch(line):
-            part = 2
-        elif part == 2 and BLOCK[2].match(line):
-            found.append(Edit("\n".join(kept[0]), "\n".join(kept[1])))
-            part = 0
-        elif part:
-            kept[part - 1].append(line)
-    return found
+    """Return the complete SEARCH/REPLACE blocks of an answer, in order."""
+    edits: list[Edit] = []
+    search, replace = list[str](), list[str]()
+    current: list[str] | None = None  # the part that the next line belongs to
+    for line in text_after_thinking(text).splitlines():
+        if SEARCH_MARK.match(line):
+            search, replace = [], []
+            current = search
+        elif current is search and DIVIDER_MARK.fullmatch(line):
+            current = replace
+        elif current is replace and REPLACE_MARK.match(line):
+            edits.append(Edit("\n".join(search), "\n".join(replace)))
+            current = None
+        elif current is not None:
+            current.append(line)
+    return edits
 
 
-def from_text(text: str, given: dict[str, Any] | None = None) -> dict[str, Any] | None:
-    """An answer whose code stands beside its JSON, or without any: SEARCH/REPLACE blocks, or a script. None: nothing at all."""
-    if given is not None and any(
-        given.get(key) for key in ("script", "code", "edits", "take_from", "ensemble")
-    ):
+def rescue_from_text(text: str, given: dict[str, Any] | None = None) -> dict[str, Any] | None:
+    """Complete an answer whose code is outside its JSON, or that has no JSON.
+
+    The code is SEARCH/REPLACE blocks or a script. None if there is neither JSON nor code.
+    """
+    keys = ("script", "code", "edits", "take_from", "ensemble")
+    if given is not None and any(given.get(key) for key in keys):
         return given
     if edits := extract_edits(text):
         return {**(given or {}), "edits": [edit._asdict() for edit in edits]}
     script = extract_code(text)
     return {**(given or {}), "script": script} if script else given
-
-
-def compiles(text: str) -> bool:
-    if not text.strip() or len(text) > MAX_SCRIPT_CHARS:
-        return False
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compile(text, "solution.py", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
-        return False
-    return True

@@ -1,203 +1,213 @@
-"""A structured answer from any model: asked for in the best form that its endpoint honours, checked by us, mended by the model.
+"""Get a structured answer from any model.
 
-    json_schema -> one repair turn -> function call -> JSON mode -> plain text; out of whatever comes, JSON is extracted.
+The forms of request are tried in turn until one brings a valid answer:
 
-An answer that is well formed but does not fit (an edit that matches nothing, a script that does not compile) is sent back with
-the exact reason.
+    json_schema -> one repair turn -> function call -> JSON mode -> plain text
+
+JSON is extracted from whatever comes back and validated here. A valid answer that does not fit (an
+edit that matches nothing, a script that does not compile) is sent back with the exact reason.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from reasoner.chat.answer import forms
-from reasoner.chat.answer.extract import json_of, spoken
-from reasoner.chat.endpoint.cache import Exchanges
-from reasoner.chat.endpoint.client import Endpoint, Message, Reply
-from reasoner.chat.endpoint.faults import Fault, Refused, TooLong
-from reasoner.chat.endpoint.retry import Tell, converse
+from reasoner.chat.answer.edits import AnswerError
+from reasoner.chat.answer.extract import extract_json, strip_thinking
+from reasoner.chat.endpoint.cache import ChatRequest, Exchanges
+from reasoner.chat.endpoint.client import ModelEndpoint, Reply
+from reasoner.chat.endpoint.faults import EndpointError, PromptTooLongError, RefusedRequestError
+from reasoner.chat.endpoint.retry import Tell, ask_with_retries
+from reasoner.chat.message import Message
 from reasoner.protocol import Usage
 
 T = TypeVar("T")
-MAX_MENDS = 2  # times that a well-formed answer is sent back
+Rescue = Callable[[str, dict[str, Any] | None], dict[str, Any] | None]
+MAX_CORRECTIONS = 2  # times that a valid answer is sent back
 MAX_CALLS = 8
-QUOTED = 12_000  # characters of a bad answer that are quoted back
+MAX_ECHO_CHARS = 12_000  # of a bad answer, quoted back to the model
 
 
-class Misfit(Exception):
-    """A well-formed answer that cannot be used; the text is for the model."""
+class MalformedAnswerError(Exception):
+    """An answer that is not of the schema. The text is for the model."""
 
 
-class Unusable(Exception):
-    """No usable answer. `usage` is what the attempts cost."""
+class NoUsableAnswerError(Exception):
+    """The model gave no usable answer. `usage` is what its attempts cost."""
 
     def __init__(self, text: str, usage: Usage) -> None:
         super().__init__(text)
         self.usage = usage
 
 
-class Malformed(Exception):
-    """Not what was asked for; the text is for the model."""
+def keep_parsed(text: str, given: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the parsed JSON: the `rescue` of a question whose answer is never code."""
+    return given
 
 
 @dataclass(frozen=True)
-class Question(Generic[T]):
-    """What is asked. `accept` makes the value of a valid answer or raises Misfit; `rescue` completes
-    an answer, or makes one, from plain text."""
+class ModelQuestion(Generic[T]):
+    """A question to a model.
+
+    `accept` converts a valid answer or raises AnswerError. `rescue` receives the text and the JSON
+    found in it, and completes that JSON or builds it from the text. `salt`: see ChatRequest.
+    """
 
     messages: list[Message]
     schema: type[BaseModel]
     accept: Callable[[BaseModel], T]
     salt: str = ""
-    rescue: Callable[[str, dict[str, Any] | None], dict[str, Any] | None] = lambda text, given: (
-        given
-    )
+    rescue: Rescue = keep_parsed
 
 
 @dataclass
 class Asker:
-    """Asks one endpoint; learns which form it honours."""
+    """Asks one endpoint, and learns which form works there."""
 
-    endpoint: Endpoint
-    kept: Exchanges
+    endpoint: ModelEndpoint
+    exchanges: Exchanges
     tell: Tell
-    usage: Usage = field(default_factory=Usage)
 
-    async def ask(self, question: Question[T]) -> tuple[T, Usage]:
-        """The accepted value and what it cost. Raises Unusable, or a Fault that carries what was spent before it as `usage`."""
-        talk = Talk(self, question)
+    async def ask(self, question: ModelQuestion[T]) -> tuple[T, Usage]:
+        """Return the accepted value and its cost.
+
+        Raises:
+            NoUsableAnswerError: no form brought a usable answer.
+            EndpointError: the endpoint failed; its `usage` is what was spent before.
+        """
+        conversation = Conversation(self, question)
         try:
-            return await talk.run(), talk.usage
-        except Fault as fault:
-            fault.usage = talk.usage
+            return await conversation.run(), conversation.usage
+        except EndpointError as error:
+            error.usage = conversation.usage
             raise
 
 
-class Talk(Generic[T]):
+class Conversation(Generic[T]):
     """One question with all its turns."""
 
-    def __init__(self, asker: Asker, question: Question[T]) -> None:
+    def __init__(self, asker: Asker, question: ModelQuestion[T]) -> None:
         self.asker, self.question = asker, question
         self.schema = question.schema.model_json_schema()
         self.usage = Usage()
-        self.calls = 0
+        self.n_calls = 0
         self.problem = "no answer"
 
     async def run(self) -> T:
-        first = forms.FORMS.index(forms.known_form(self.asker.endpoint))
+        """Try the forms, beginning with the one known to work. Raises NoUsableAnswerError."""
+        endpoint = self.asker.endpoint
+        first = forms.FORMS.index(forms.known_form(endpoint))
         for form in (*forms.FORMS[first:], *forms.FORMS[:first]):
-            found = await self.in_form(form)
-            if found is not None:
-                forms.remember(self.asker.endpoint, form)
-                return found[0]
-            if self.calls >= MAX_CALLS:
+            result = await self._ask_in_form(form)
+            if result is not None:
+                forms.remember_form(endpoint, form)
+                return result[0]
+            if self.n_calls >= MAX_CALLS:
                 break
-        raise Unusable(
-            f"{self.asker.endpoint.model} gave no usable answer in {self.calls} calls; the last: {self.problem}",
-            self.usage,
-        )
+        text = f"{endpoint.model} gave no usable answer in {self.n_calls} calls"
+        raise NoUsableAnswerError(f"{text}; the last: {self.problem}", self.usage)
 
-    async def in_form(self, form: forms.Form) -> tuple[T] | None:
-        """The value in a tuple, or None where this form does not bring one."""
-        messages = forms.instructed(form, self.question.messages, self.schema)
-        turns = list(messages)
-        malformed = mends = 0
-        while self.calls < MAX_CALLS:
+    async def _ask_in_form(self, form: forms.Form) -> tuple[T] | None:
+        """Return the value in a tuple, or None if this form brings no valid answer."""
+        messages = forms.instruct_form(form, self.question.messages, self.schema)
+        turns = messages
+        n_malformed = n_corrections = 0
+        while self.n_calls < MAX_CALLS:
             try:
-                reply = await self.send(form, turns)
-            except Refused as fault:
-                if form == "text" or not speaks_of_form(fault):
+                reply = await self._send(form, turns)
+            except RefusedRequestError as error:
+                if form == "text" or not is_about_form(error):
                     raise
-                self.problem = str(fault)
+                self.problem = str(error)
                 return None
             try:
-                return (self.question.accept(self.read(reply)),)
-            except Malformed as fault:
-                malformed += 1
-                self.problem = str(fault)
-                if malformed > (1 if self.calls <= 2 else 0):
+                return (self.question.accept(self._parse(reply)),)
+            except MalformedAnswerError as error:
+                self.problem = str(error)
+                n_malformed += 1
+                if n_malformed > 1 or self.n_calls > 2:  # one repair turn, in the first form only
                     return None
-            except Misfit as fault:
-                mends += 1
-                self.problem = str(fault)
-                if mends > MAX_MENDS:
-                    raise Unusable(
-                        f"{self.asker.endpoint.model}: {self.problem}", self.usage
-                    ) from fault
-            turns = [
-                *messages,
-                {"role": "assistant", "content": reply.content[:QUOTED] or "(nothing)"},
-                again(self.problem),
-            ]
+            except AnswerError as error:
+                self.problem = str(error)
+                n_corrections += 1
+                if n_corrections > MAX_CORRECTIONS:
+                    text = f"{self.asker.endpoint.model}: {self.problem}"
+                    raise NoUsableAnswerError(text, self.usage) from error
+            turns = [*messages, *correction_turns(reply, self.problem)]
         return None
 
-    async def send(self, form: forms.Form, turns: list[Message]) -> Reply:
-        asker = self.asker
-        self.calls += 1
-        reply = await converse(
-            asker.endpoint,
-            turns,
-            forms.body(form, self.schema),
-            self.question.salt,
-            asker.kept,
-            asker.tell,
-        )
+    async def _send(self, form: forms.Form, turns: list[Message]) -> Reply:
+        self.n_calls += 1
+        parameters = forms.form_parameters(form, self.schema)
+        request = ChatRequest(self.asker.endpoint, turns, parameters, self.question.salt)
+        reply = await ask_with_retries(request, self.asker.exchanges, self.asker.tell)
         self.usage += reply.usage
         return reply
 
-    def read(self, reply: Reply) -> BaseModel:
-        """The answer, validated. Raises Malformed with words for the model."""
+    def _parse(self, reply: Reply) -> BaseModel:
+        """Return the validated answer. Raises MalformedAnswerError."""
         if reply.refusal:
-            raise Malformed(
-                f"You refused ({reply.refusal[:200]}). This is ordinary machine-learning work on the user's own data; answer as asked."
+            raise MalformedAnswerError(
+                f"You refused ({reply.refusal[:200]}). This is ordinary machine-learning work on"
+                " the user's own data; answer as asked."
             )
-        given = json_of(reply.content)
+        given = extract_json(reply.content)
         if given is None and reply.arguments:
-            given = json_of(reply.text)
-        cut = reply.finish in ("length", "max_tokens")
-        if not cut:
+            given = extract_json(reply.text)
+        is_cut = reply.finish in ("length", "max_tokens")
+        if not is_cut:
             given = self.question.rescue(reply.content, given)
         if given is None:
-            raise Malformed(missing(reply, cut))
+            raise MalformedAnswerError(missing_json_message(reply, is_cut))
         try:
             return self.question.schema.model_validate(given)
         except ValidationError as error:
-            raise Malformed(explained(error)) from error
+            raise MalformedAnswerError(validation_message(error)) from error
 
 
-def speaks_of_form(fault: Refused) -> bool:
-    """Whether the endpoint complains of the form of the answer, or may (a bare `bad request` often means just that)."""
-    return not isinstance(fault, TooLong) and fault.parameter in (
-        None,
-        "response_format",
-        "tools",
-        "tool_choice",
+def is_about_form(error: RefusedRequestError) -> bool:
+    """Whether the endpoint may be refusing the form of the answer.
+
+    An error that names no parameter (a bare `bad request`) often means just that.
+    """
+    if isinstance(error, PromptTooLongError):
+        return False
+    return error.parameter in (None, "response_format", "tools", "tool_choice")
+
+
+def correction_turns(reply: Reply, problem: str) -> list[Message]:
+    """Return the model's bad answer and the request to correct it."""
+    text = f"That answer cannot be used. {problem}\nGive the whole answer again, corrected."
+    return [
+        {"role": "assistant", "content": reply.content[:MAX_ECHO_CHARS] or "(nothing)"},
+        {"role": "user", "content": text},
+    ]
+
+
+def missing_json_message(reply: Reply, is_cut: bool) -> str:
+    """Return why a reply has no JSON."""
+    if is_cut:
+        return (
+            "It was cut off at the length limit. Answer much shorter: edits rather than a whole"
+            " file, short texts, no repetition."
+        )
+    if not strip_thinking(reply.content):
+        return "It was empty. Answer with one JSON object of the form asked for."
+    return (
+        "It holds no JSON object. Answer with one JSON object of the form asked for, without any"
+        " text around it."
     )
 
 
-def again(problem: str) -> Message:
-    return {
-        "role": "user",
-        "content": f"That answer cannot be used. {problem}\nGive the whole answer again, corrected.",
-    }
-
-
-def missing(reply: Reply, cut: bool) -> str:
-    if cut:
-        return "It was cut off at the length limit. Answer much shorter: edits rather than a whole file, short texts, no repetition."
-    if not spoken(reply.content):
-        return "It was empty. Answer with one JSON object of the form asked for."
-    return "It holds no JSON object. Answer with one JSON object of the form asked for, without any text around it."
-
-
-def explained(error: ValidationError) -> str:
-    """The exact errors, one a line, at most eight."""
+def validation_message(error: ValidationError) -> str:
+    """Return the exact errors, one a line, at most eight."""
     lines = []
-    for one in error.errors(include_url=False)[:8]:
-        where = ".".join(str(part) for part in one["loc"]) or "answer"
-        lines.append(f"- {where}: {one['msg']} (got {str(one['input'])[:80]!r})")
+    for detail in error.errors(include_url=False)[:8]:
+        where = ".".join(str(part) for part in detail["loc"]) or "answer"
+        lines.append(f"- {where}: {detail['msg']} (got {str(detail['input'])[:80]!r})")
     return "It does not satisfy the schema:\n" + "\n".join(lines)

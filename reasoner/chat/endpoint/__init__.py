@@ -1,1 +1,1 @@
-"""One endpoint: address, requests, faults, retries, prices."""
+"""One endpoint: address, requests, errors, retries, cache, prices."""

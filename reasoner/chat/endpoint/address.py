@@ -1,4 +1,7 @@
-"""Where the endpoint is and how one gets in.  Credentials live here and in the environment, never in settings or on disk."""
+"""Endpoint URL and credentials.
+
+Credentials stay in this process and its environment; they never enter settings or files.
+"""
 
 from __future__ import annotations
 
@@ -6,58 +9,68 @@ import os
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from reasoner.protocol import ReasonerUnavailable
+from reasoner.protocol import ReasonerUnavailableError
 
-OPENAI = "https://api.openai.com/v1"
-_credentials: dict[str, str] = {}  # shown URL -> URL with user:password, for this process only
+OPENAI_URL = "https://api.openai.com/v1"
+NO_KEY = "none"  # sent to endpoints that want no key; the client refuses an empty one
+_credentials: dict[str, str] = {}  # public URL -> URL with user:password
 
 
 @dataclass(frozen=True)
 class Address:
-    """`shown` may be printed and stored; `url` and `key` may not."""
+    """An endpoint. `public_url` may be printed and stored; `url` and `key` may not."""
 
-    shown: str
+    public_url: str
     url: str = field(repr=False)
     key: str = field(repr=False)
-    key_env: str = "OPENAI_API_KEY"
+    key_env: str
 
     @property
     def secrets(self) -> tuple[str, ...]:
+        """The texts to mask in messages: key, password and user name."""
         parts = urlsplit(self.url)
-        return tuple(
-            text for text in (self.key, parts.password, parts.username) if text and text != "none"
-        )
+        texts = (self.key, parts.password, parts.username)
+        return tuple(text for text in texts if text and text != NO_KEY)
 
 
 def public_url(url: str | None) -> str | None:
-    """The URL without user:password, which this process keeps in mind; what may be written to run.json."""
+    """Return the URL without user:password, which may be written to run.json.
+
+    The credentials are remembered for this process, see `resolve_address`.
+    """
     if not url or "@" not in url:
         return url
-    shown = urlunsplit(without_userinfo(urlsplit(url)))
-    if shown != url:
-        _credentials[shown] = url
-    return shown
+    public = urlunsplit(_without_userinfo(urlsplit(url)))
+    if public != url:
+        _credentials[public] = url
+    return public
 
 
-def without_userinfo(parts: SplitResult) -> SplitResult:
+def _without_userinfo(parts: SplitResult) -> SplitResult:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2])
 
 
-def address(base_url: str | None, key_env: str) -> Address:
-    """The endpoint of the setting, else of the environment, else OpenAI's. Raises ReasonerUnavailable with the remedy."""
-    given = [os.environ.get(name) or "" for name in ("OPENAI_BASE_URL", "OPENAI_API_BASE")]
-    url = base_url or next((text for text in given if text), "") or OPENAI
-    shown = public_url(url) or url
-    parts = urlsplit(shown)
+def resolve_address(base_url: str | None, key_env: str) -> Address:
+    """Return the endpoint of the setting, else of the environment, else OpenAI's.
+
+    Raises:
+        ReasonerUnavailableError: the URL is malformed, or OpenAI's endpoint has no key.
+    """
+    from_env = [os.environ.get(name) or "" for name in ("OPENAI_BASE_URL", "OPENAI_API_BASE")]
+    url = base_url or next((text for text in from_env if text), "") or OPENAI_URL
+    public = public_url(url) or url
+    parts = urlsplit(public)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ReasonerUnavailable(
-            f"the endpoint {shown!r} is not a web address; --base-url wants one such as http://localhost:8000/v1"
+        raise ReasonerUnavailableError(
+            f"the endpoint {public!r} is not a web address;"
+            " --base-url wants one such as http://localhost:8000/v1"
         )
-    known = next((text for text in given if "@" in text and public_url(text) == shown), "")
-    url = _credentials.get(shown) or known or url
+    same = (text for text in from_env if "@" in text and public_url(text) == public)
+    url = _credentials.get(public) or next(same, "") or url
     key = os.environ.get(key_env, "").strip()
-    if not key and shown.rstrip("/") == OPENAI:
-        raise ReasonerUnavailable(
-            f"no API key: set {key_env} in the environment, or name another endpoint with --base-url (docs/models.md)"
+    if not key and public.rstrip("/") == OPENAI_URL:
+        raise ReasonerUnavailableError(
+            f"no API key: set {key_env} in the environment,"
+            " or name another endpoint with --base-url (docs/models.md)"
         )
-    return Address(shown=shown.rstrip("/"), url=url.rstrip("/"), key=key or "none", key_env=key_env)
+    return Address(public.rstrip("/"), url.rstrip("/"), key or NO_KEY, key_env)

@@ -1,7 +1,8 @@
-"""Exchanges kept on disk: a request once answered is answered alike again, for replays and tests.
+"""Cache of exchanges on disk, for replays and tests: an equal request gets its recorded reply.
 
-One JSON file per exchange, named by the hash of model, messages, form and salt, so that a change of a prompt shows as a new
-file in review. A kept answer costs nothing again. Folders hold prompts and answers, never a key.
+One JSON file per exchange, named by the hash of model, messages, form and salt, so that a changed
+prompt appears as a new file in review. A cached reply costs nothing. The files contain prompts and
+answers, never a key.
 """
 
 from __future__ import annotations
@@ -10,100 +11,98 @@ import hashlib
 import json
 import os
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from reasoner.chat.endpoint.client import Endpoint, Message, Reply
-from reasoner.chat.endpoint.faults import Closed
+from reasoner.chat.endpoint.client import ModelEndpoint, Reply
+from reasoner.chat.endpoint.faults import PermanentError
+from reasoner.chat.message import Message
 from reasoner.protocol import Usage
 
 
+@dataclass(frozen=True)
+class ChatRequest:
+    """One request to a model.
+
+    `form` are the parameters that ask for a structured answer. `salt` tells equal prompts at
+    different places of a run apart.
+    """
+
+    endpoint: ModelEndpoint
+    messages: list[Message]
+    form: dict[str, Any]
+    salt: str
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what the request sends besides model and messages."""
+        return {"parameters": self.endpoint.parameters(), "form": self.form}
+
+    def file_name(self) -> str:
+        """Return the name of the file that records this exchange."""
+        parts = [self.endpoint.model, self.salt, self.messages, self.parameters()]
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        return f"{digest[:24]}.json"
+
+
 class Exchanges(Protocol):
-    """Where replies are kept."""
+    """Store of earlier replies."""
 
-    def find(
-        self, endpoint: Endpoint, messages: list[Message], extra: dict[str, Any], salt: str
-    ) -> Reply | None: ...
+    def find(self, request: ChatRequest) -> Reply | None:
+        """Return the recorded reply to an equal request, or None."""
 
-    def keep(
-        self,
-        endpoint: Endpoint,
-        messages: list[Message],
-        extra: dict[str, Any],
-        salt: str,
-        reply: Reply,
-    ) -> None: ...
+    def store(self, request: ChatRequest, reply: Reply) -> None:
+        """Record the reply to a request."""
 
 
-class Nowhere:
-    """Keeps nothing."""
+class NoExchanges:
+    """Store that records nothing."""
 
-    def find(
-        self, endpoint: Endpoint, messages: list[Message], extra: dict[str, Any], salt: str
-    ) -> Reply | None:
+    def find(self, request: ChatRequest) -> Reply | None:
+        """Return None."""
         return None
 
-    def keep(
-        self,
-        endpoint: Endpoint,
-        messages: list[Message],
-        extra: dict[str, Any],
-        salt: str,
-        reply: Reply,
-    ) -> None:
-        return None
+    def store(self, request: ChatRequest, reply: Reply) -> None:
+        """Discard the reply."""
 
 
-class Folder:
-    """Keeps every exchange in a folder. `only`: what is not there is an error with this remedy, and nothing is sent."""
+class ExchangeFolder:
+    """Store in a folder.
+
+    With `only`, a request that is not recorded is an error with this remedy; nothing is sent.
+    """
 
     def __init__(self, root: Path, only: str = "") -> None:
         self.root = root
         self.only = only
 
-    def find(
-        self, endpoint: Endpoint, messages: list[Message], extra: dict[str, Any], salt: str
-    ) -> Reply | None:
-        path = self.root / f"{key(endpoint, messages, extra, salt)}.json"
+    def find(self, request: ChatRequest) -> Reply | None:
+        """Return the recorded reply; a damaged file counts as missing and is overwritten later."""
+        path = self.root / request.file_name()
         try:
-            kept = json.loads(path.read_text())["reply"]
+            fields = json.loads(path.read_text())["reply"]
         except FileNotFoundError:
             if self.only:
-                raise Closed(
-                    f"{path} is not recorded: the prompt {salt or messages[-1]['content'][:60]!r} is new or changed; {self.only}"
+                prompt = request.salt or request.messages[-1]["content"][:60]
+                raise PermanentError(
+                    f"{path} is not recorded: the prompt {prompt!r} is new or changed; {self.only}"
                 ) from None
             return None
         except (OSError, ValueError, KeyError, TypeError):
-            return None  # damaged: asked anew and written over
-        return Reply(**(kept | {"usage": Usage()}))
+            return None
+        return Reply(**(fields | {"usage": Usage()}))
 
-    def keep(
-        self,
-        endpoint: Endpoint,
-        messages: list[Message],
-        extra: dict[str, Any],
-        salt: str,
-        reply: Reply,
-    ) -> None:
+    def store(self, request: ChatRequest, reply: Reply) -> None:
+        """Write request and reply in one atomic step."""
         self.root.mkdir(parents=True, exist_ok=True)
-        name = key(endpoint, messages, extra, salt)
-        request = {
-            "model": endpoint.model,
-            "salt": salt,
-            "messages": messages,
-            **form(endpoint, extra),
+        name = request.file_name()
+        asked = {
+            "model": request.endpoint.model,
+            "salt": request.salt,
+            "messages": request.messages,
+            **request.parameters(),
         }
-        value = {"request": request, "reply": asdict(reply) | {"usage": reply.usage.model_dump()}}
+        value = {"request": asked, "reply": asdict(reply) | {"usage": reply.usage.model_dump()}}
         temporary = self.root / f".{name}.{os.getpid()}-{threading.get_ident()}.tmp"
         temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
-        temporary.replace(self.root / f"{name}.json")
-
-
-def form(endpoint: Endpoint, extra: dict[str, Any]) -> dict[str, Any]:
-    return {"parameters": endpoint.parameters(), "form": extra}
-
-
-def key(endpoint: Endpoint, messages: list[Message], extra: dict[str, Any], salt: str) -> str:
-    parts = [endpoint.model, salt, messages, form(endpoint, extra)]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+        temporary.replace(self.root / name)

@@ -1,4 +1,4 @@
-"""From an exception of the client to a Fault: what the endpoint meant, in one sentence."""
+"""Map an exception of the client to an EndpointError: what the endpoint meant, in one sentence."""
 
 from __future__ import annotations
 
@@ -6,12 +6,22 @@ import os
 import re
 import time
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from reasoner.chat.endpoint.faults import Closed, Down, Fault, Passing, Refused, TooLong, masked
+from reasoner.chat.endpoint.faults import (
+    EndpointDownError,
+    EndpointError,
+    PermanentError,
+    PromptTooLongError,
+    RefusedRequestError,
+    TransientError,
+    mask_secrets,
+)
 
 if TYPE_CHECKING:
-    from reasoner.chat.endpoint.client import Endpoint
+    from openai import APIError, APIStatusError
+
+    from reasoner.chat.endpoint.client import ModelEndpoint
 
 DROPPABLE = (
     "temperature",
@@ -25,122 +35,138 @@ DROPPABLE = (
     "stream_options",
     "stream",
 )
-LONG = re.compile(
+TOO_LONG_TEXT = re.compile(
     r"context.{0,20}(length|window)|prompt is too long|too many (input )?tokens", re.IGNORECASE
 )
-QUOTA = re.compile(r"insufficient_quota|billing|credit", re.IGNORECASE)
+QUOTA_TEXT = re.compile(r"insufficient_quota|billing|credit", re.IGNORECASE)
 
 
-def failures() -> tuple[type[Exception], ...]:
-    """What the client raises: its own errors, its transport's, and ValueError and the like for a reply of a strange form."""
+def client_exceptions() -> tuple[type[Exception], ...]:
+    """Return what the client raises.
+
+    Its own errors, its transport's, and ValueError and the like for a malformed reply.
+    """
     import openai
     from langchain_openai._compat import httpx
 
     return (openai.OpenAIError, httpx.HTTPError, TimeoutError, ValueError, KeyError, TypeError)
 
 
-def classify(error: Exception, endpoint: Endpoint) -> Fault:
-    """The Fault that this error means."""
+def classify_error(error: Exception, endpoint: ModelEndpoint) -> EndpointError:
+    """Return the EndpointError that this exception means."""
     import openai
 
-    name = f"{endpoint.model} at {endpoint.address.shown}"
+    url = endpoint.address.public_url
+    name = f"{endpoint.model} at {url}"
     if isinstance(error, openai.APITimeoutError | TimeoutError):
-        return Passing(
-            f"{name}: no whole answer within {endpoint.options.answer_time_s:g} s (setting answer_time_s)"
+        limit_s = endpoint.options.answer_time_s
+        return TransientError(
+            f"{name}: no whole answer within {limit_s:g} s (setting answer_time_s)"
         )
     if isinstance(error, openai.APIStatusError):
-        return of_status(error, endpoint, name)
+        return classify_status(error, endpoint)
     if isinstance(error, openai.APIConnectionError):
-        return Down(
-            f"{endpoint.address.shown} cannot be reached ({reason(error, endpoint)}); is the server up and --base-url right?"
+        return EndpointDownError(
+            f"{url} cannot be reached ({innermost_reason(error, endpoint)});"
+            " is the server up and --base-url right?"
         )
     if isinstance(error, openai.APIError):
-        return Passing(f"{name}: {said(error, endpoint)}")
+        return TransientError(f"{name}: {endpoint_message(error, endpoint)}")
     if isinstance(error, ValueError | KeyError | TypeError):
-        text = masked(str(error), endpoint.address.secrets)
-        return Passing(
-            f"{name}: its answer is no chat completion ({text}); does --base-url end as it should, mostly in /v1?",
-            closed_after=True,
+        text = mask_secrets(str(error), endpoint.address.secrets)
+        return TransientError(
+            f"{name}: its answer is no chat completion ({text});"
+            " does --base-url end as it should, mostly in /v1?",
+            pauses_run=True,
         )
-    return Passing(f"{name}: the answer broke off ({reason(error, endpoint)})")
+    return TransientError(f"{name}: the answer broke off ({innermost_reason(error, endpoint)})")
 
 
-def of_status(error: Any, endpoint: Endpoint, name: str) -> Fault:
-    """By status code. The words are the user's: what is wrong, and what to do."""
-    status, text = error.status_code, said(error, endpoint)
-    where = endpoint.address
-    if status == 401:
-        return Closed(
-            f"{where.shown} refuses the API key (401: {text}); set {where.key_env} to a valid one"
+def classify_status(error: APIStatusError, endpoint: ModelEndpoint) -> EndpointError:
+    """Classify by HTTP status."""
+    status, text = error.status_code, endpoint_message(error, endpoint)
+    name = f"{endpoint.model} at {endpoint.address.public_url}"
+    if status == 429 and not _is_out_of_money(error, text):
+        return TransientError(
+            f"{name}: rate limit (429: {text})", retry_after_s(error), pauses_run=True
         )
-    if status == 403:
-        return Closed(
-            f"{where.shown} forbids this (403: {text}); the key may lack rights for {endpoint.model}"
-        )
-    if status == 404:
-        return Closed(
-            f"{where.shown} knows no model {endpoint.model} (404: {text}); check --model, and that --base-url ends as it should"
-        )
-    if status == 402 or (status == 429 and QUOTA.search(f"{getattr(error, 'code', '')} {text}")):
-        return Closed(
-            f"{where.shown}: the account has no money left ({status}: {text}); add credit or use another key"
-        )
+    if status in (401, 402, 403, 404, 429):
+        return PermanentError(_access_problem(status, text, endpoint))
     if status in (400, 413, 422):
-        told = f"{name} refuses the request ({status}: {text})"
-        return TooLong(told) if LONG.search(text) else Refused(told, parameter(error, text))
-    if status == 429:
-        return Passing(f"{name}: rate limit (429: {text})", wait_s(error), closed_after=True)
+        problem = f"{name} refuses the request ({status}: {text})"
+        if TOO_LONG_TEXT.search(text):
+            return PromptTooLongError(problem)
+        return RefusedRequestError(problem, refused_parameter(error, text))
     if status >= 500 or status in (408, 409, 425):
-        return Passing(f"{name}: the server fails ({status}: {text})", wait_s(error))
-    return Closed(f"{name}: unexpected answer ({status}: {text}); is --base-url right?")
+        return TransientError(f"{name}: the server fails ({status}: {text})", retry_after_s(error))
+    return PermanentError(f"{name}: unexpected answer ({status}: {text}); is --base-url right?")
 
 
-def parameter(error: Any, text: str) -> str | None:
-    """The parameter that the endpoint complains of, if it is one that can be left out."""
+def _is_out_of_money(error: APIStatusError, text: str) -> bool:
+    return bool(QUOTA_TEXT.search(f"{getattr(error, 'code', '')} {text}"))
+
+
+def _access_problem(status: int, text: str, endpoint: ModelEndpoint) -> str:
+    """What is wrong with key, model or account, and the remedy."""
+    url, detail = endpoint.address.public_url, f"({status}: {text})"
+    if status == 401:
+        return f"{url} refuses the API key {detail}; set {endpoint.address.key_env} to a valid one"
+    if status == 403:
+        return f"{url} forbids this {detail}; the key may lack rights for {endpoint.model}"
+    if status == 404:
+        return (
+            f"{url} knows no model {endpoint.model} {detail};"
+            " check --model, and that --base-url ends as it should"
+        )
+    return f"{url}: the account has no money left {detail}; add credit or use another key"
+
+
+def refused_parameter(error: APIStatusError, text: str) -> str | None:
+    """Return the parameter that the endpoint complains about, if it can be left out."""
     named = str(getattr(error, "param", None) or "").partition(".")[0]
     if named in DROPPABLE:
         return named
     return next((name for name in DROPPABLE if re.search(rf"\b{name}\b", text)), None)
 
 
-def said(error: Any, endpoint: Endpoint) -> str:
-    """The endpoint's own words."""
+def endpoint_message(error: APIError, endpoint: ModelEndpoint) -> str:
+    """Return the endpoint's own message, masked, at most 240 characters."""
     body = getattr(error, "body", None)
     inner = body.get("error", body) if isinstance(body, dict) else body
     text = inner.get("message") or inner.get("detail") if isinstance(inner, dict) else inner
-    return masked(
-        str(text or getattr(error, "message", "") or type(error).__name__), endpoint.address.secrets
-    )[:240]
+    text = str(text or getattr(error, "message", "") or type(error).__name__)
+    return mask_secrets(text, endpoint.address.secrets)[:240]
 
 
-def reason(error: BaseException, endpoint: Endpoint) -> str:
-    """The innermost cause: `Connection refused` rather than `Connection error`."""
-    while error.__cause__ is not None or error.__context__ is not None:
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+def innermost_reason(error: BaseException, endpoint: ModelEndpoint) -> str:
+    """Return the innermost cause: `Connection refused` rather than `Connection error`."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
     if isinstance(error, OSError) and (error.errno or 0) > 0:
         return os.strerror(error.errno or 0)
-    return masked(str(error) or type(error).__name__, endpoint.address.secrets)[:160]
+    return mask_secrets(str(error) or type(error).__name__, endpoint.address.secrets)[:160]
 
 
-def wait_s(error: Any) -> float | None:
-    """Retry-After, in seconds or as a date."""
+def retry_after_s(error: APIStatusError) -> float | None:
+    """Return the seconds of the Retry-After header (a number or a date), or None."""
     headers = error.response.headers
     if text := headers.get("retry-after-ms"):
-        return number(text, 0.001)
+        return parse_seconds(text, 0.001)
     text = headers.get("retry-after")
     if not text:
         return None
-    if (found := number(text, 1.0)) is not None:
-        return found
+    if (seconds := parse_seconds(text, 1.0)) is not None:
+        return seconds
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except ValueError:
         return None
 
 
-def number(text: str, unit: float) -> float | None:
+def parse_seconds(text: str, unit_s: float) -> float | None:
+    """Parse a number of units as seconds; None for what is not a sensible number."""
     try:
-        value = float(text) * unit
+        value = float(text) * unit_s
     except ValueError:
         return None
     return value if 0 <= value < 1e9 else None

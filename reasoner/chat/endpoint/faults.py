@@ -1,10 +1,11 @@
 """What can go wrong at an endpoint, typed by what to do about it.
 
-Fault
-├── Refused      the request as such was refused (400): `parameter` names what to leave out, if it can be told
-├── Passing      may work a little later (429, 5xx, timeouts, a cut stream); `wait_s` when the endpoint said how long
-├── Down         nobody answers there: worth some patience, then the run pauses
-└── Closed       no use in asking again: key, model or money (401, 403, 404, quota)
+EndpointError
+├── RefusedRequestError     the request was refused (400); `parameter`: what to leave out, if known
+│   └── PromptTooLongError  the prompt exceeds the context window; ask again with a shorter one
+├── TransientError          may work later (429, 5xx, timeouts, a cut stream)
+│   └── EndpointDownError   nothing answers there: retry for a while, then pause the run
+└── PermanentError          retrying is pointless: key, model or money (401, 403, 404, quota)
 """
 
 from __future__ import annotations
@@ -13,49 +14,63 @@ import re
 
 from reasoner.protocol import Usage
 
+KEY_TEXT = re.compile(r"\b(sk|pk|key|gsk|hf|xai)[-_][\w*.…-]{6,}")
+USERINFO_TEXT = re.compile(r"(\w+://)[^/\s@]+@")
 
-class Fault(Exception):
-    """The text is one sentence, free of secrets. `usage` is what was spent on the question before it."""
+
+class EndpointError(Exception):
+    """A failed request. The text is one sentence without secrets.
+
+    `usage` is what the question cost before it failed.
+    """
 
     usage: Usage = Usage()
 
 
-class Refused(Fault):
+class RefusedRequestError(EndpointError):
+    """The endpoint refused the request; `parameter` names the one that it complains about."""
+
     def __init__(self, text: str, parameter: str | None = None) -> None:
         super().__init__(text)
         self.parameter = parameter
 
 
-class TooLong(Refused):
-    """The prompt is longer than the model reads; a shorter one may do."""
+class PromptTooLongError(RefusedRequestError):
+    """The prompt exceeds the model's context window."""
 
 
-class Passing(Fault):
-    def __init__(self, text: str, wait_s: float | None = None, closed_after: bool = False) -> None:
+class TransientError(EndpointError):
+    """A failure that may pass.
+
+    `wait_s` is the pause that the endpoint asks for, in seconds. With `pauses_run`, exhausted
+    retries pause the run; otherwise they only fail the step.
+    """
+
+    def __init__(self, text: str, wait_s: float | None = None, pauses_run: bool = False) -> None:
         super().__init__(text)
         self.wait_s = wait_s
-        self.closed_after = (
-            closed_after  # when it does not pass: the run pauses rather than the step fails
-        )
+        self.pauses_run = pauses_run
 
 
-class Down(Passing):
+class EndpointDownError(TransientError):
+    """The endpoint cannot be reached."""
+
     def __init__(self, text: str) -> None:
-        super().__init__(text, closed_after=True)
+        super().__init__(text, pauses_run=True)
 
 
-class Closed(Fault):
-    """Told to the user as it stands."""
+class PermanentError(EndpointError):
+    """A failure that a retry cannot fix. The text is shown to the user."""
 
 
-KEYLIKE = re.compile(r"\b(sk|pk|key|gsk|hf|xai)[-_][\w*.…-]{6,}")
-USERINFO = re.compile(r"(\w+://)[^/\s@]+@")
+def mask_secrets(text: str, secrets: tuple[str, ...] = ()) -> str:
+    """Return the text on one line, without secrets, at most 400 characters.
 
-
-def masked(text: str, secrets: tuple[str, ...] = ()) -> str:
-    """The text without secrets, on one line, bounded: what an endpoint says may quote the key."""
+    Endpoints quote the key in their messages; `secrets` and whatever looks like a key are masked.
+    """
     for secret in secrets:
         if len(secret) >= 4:
             text = text.replace(secret, "***")
-    text = USERINFO.sub(r"\1***@", KEYLIKE.sub("***", text))
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:400]
+    text = USERINFO_TEXT.sub(r"\1***@", KEY_TEXT.sub("***", text))
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(printable.split())[:400]

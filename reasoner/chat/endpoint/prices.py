@@ -1,4 +1,4 @@
-"""What tokens cost.  An unknown price is None: then tokens alone are counted."""
+"""Prices of tokens. A model without a known price is counted in tokens only."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from reasoner.protocol import ReasonerUnavailable
+from reasoner.protocol import ReasonerUnavailableError
 
-DATED = re.compile(r"-\d{4}-?\d{2}-?\d{2}$")
+DATE_SUFFIX = re.compile(r"-\d{4}-?\d{2}-?\d{2}$")
 
 
 class Price(BaseModel):
-    """Dollars per million tokens."""
+    """US dollars per million tokens."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     input: float = Field(ge=0)
@@ -24,40 +24,48 @@ class Price(BaseModel):
     )
 
     def usd(self, n_input: int, n_cached: int, n_output: int) -> float:
+        """Return the cost of one answer. `n_cached` tokens are part of the `n_input` tokens."""
         cached = self.input if self.cached is None else self.cached
-        return (
-            (n_input - n_cached) * self.input + n_cached * cached + n_output * self.output
-        ) / 1e6
+        micro_usd = (n_input - n_cached) * self.input + n_cached * cached + n_output * self.output
+        return micro_usd / 1e6
 
 
 Prices = dict[str, Price]
-TABLE: TypeAdapter[Prices] = TypeAdapter(Prices)
+PRICE_TABLE: TypeAdapter[Prices] = TypeAdapter(Prices)
 
 
 def load_prices(path: str | None) -> Prices:
-    """Our table, with the user's file over it. Raises ReasonerUnavailable for a file that is none."""
-    own = Path(__file__).with_name("prices.yaml")
-    table = TABLE.validate_python(yaml.safe_load(own.read_text()))
-    return table | read(Path(path).expanduser()) if path else table
+    """Return the packaged prices, overridden by those of the user's file.
+
+    Raises ReasonerUnavailableError for a file that cannot be read or is not a price table.
+    """
+    packaged = Path(__file__).with_name("prices.yaml")
+    table = PRICE_TABLE.validate_python(yaml.safe_load(packaged.read_text()))
+    return table | read_prices(Path(path).expanduser()) if path else table
 
 
-def read(path: Path) -> Prices:
+def read_prices(path: Path) -> Prices:
+    """Read a price table in YAML or JSON. Raises ReasonerUnavailableError."""
     try:
-        return TABLE.validate_python(yaml.safe_load(path.read_text()))
+        return PRICE_TABLE.validate_python(yaml.safe_load(path.read_text()))
     except OSError as error:
-        raise ReasonerUnavailable(
-            f"prices={path}: cannot be read ({error.strerror}); give a YAML or JSON file (docs/models.md)"
+        raise ReasonerUnavailableError(
+            f"prices={path}: cannot be read ({error.strerror});"
+            " give a YAML or JSON file (docs/models.md)"
         ) from error
     except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
-        where = error.errors()[0] if isinstance(error, ValidationError) else None
-        said = f"{'.'.join(map(str, where['loc']))}: {where['msg']}" if where else "not valid YAML"
-        raise ReasonerUnavailable(
-            f"prices={path}: {said}; a line is `model: {{input: 1.25, output: 10}}` in $ per million"
+        problem = "not valid YAML"
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            problem = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise ReasonerUnavailableError(
+            f"prices={path}: {problem};"
+            " a line is `model: {input: 1.25, output: 10}` in $ per million"
         ) from error
 
 
 def price_of(model: str, table: Prices) -> Price | None:
-    """By exact name, else without provider, else without date."""
+    """Look a model up by exact name, else without provider, else without date."""
     bare = model.rpartition("/")[2]
-    names = (model, bare, DATED.sub("", bare))
+    names = (model, bare, DATE_SUFFIX.sub("", bare))
     return next((table[name] for name in names if name in table), None)

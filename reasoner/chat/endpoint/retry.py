@@ -1,75 +1,88 @@
-"""Asking until there is a reply: waits out what passes, leaves out what is refused, and says so."""
+"""Retry loop: backs off on transient errors, drops unsupported parameters, reports both."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections.abc import Callable
-from typing import Any
 
-from reasoner.chat.endpoint.cache import Exchanges
-from reasoner.chat.endpoint.client import Endpoint, Message, Reply
-from reasoner.chat.endpoint.faults import Closed, Down, Fault, Passing, Refused
+from reasoner.chat.endpoint.cache import ChatRequest, Exchanges
+from reasoner.chat.endpoint.client import ModelEndpoint, Reply
+from reasoner.chat.endpoint.faults import (
+    EndpointDownError,
+    EndpointError,
+    PermanentError,
+    RefusedRequestError,
+    TransientError,
+)
 
 MAX_WAIT_S = 300.0  # a longer wait that an endpoint asks for pauses the run
-STEP_MAX_S = 60.0
-TOLD_S = 5.0  # shorter waits are not worth a line
-FORM = (
-    "response_format",
-    "tools",
-    "tool_choice",
-)  # refused ones are the business of the form of the answer, not ours
+MAX_BACKOFF_S = 60.0
+REPORT_WAIT_S = 5.0  # shorter waits are not worth a message
+FORM_PARAMETERS = ("response_format", "tools", "tool_choice")  # `structured` handles their refusal
 
-Tell = Callable[[str], None]
+Tell = Callable[[str], None]  # shows a message to the user
 
 
-async def converse(
-    endpoint: Endpoint,
-    messages: list[Message],
-    extra: dict[str, Any],
-    salt: str,
-    kept: Exchanges,
-    tell: Tell,
-) -> Reply:
-    """A reply, from the cache where it is kept. Raises Closed, Down, Passing (patience is at an end) or Refused."""
-    if (known := kept.find(endpoint, messages, extra, salt)) is not None:
-        return known
+async def ask_with_retries(request: ChatRequest, exchanges: Exchanges, tell: Tell) -> Reply:
+    """Return the cached reply, or ask until there is one.
+
+    Raises:
+        PermanentError: retrying is pointless.
+        TransientError: the retries of the settings are used up.
+        RefusedRequestError: the endpoint refuses something other than an optional parameter.
+    """
+    if (recorded := exchanges.find(request)) is not None:
+        return recorded
+    endpoint = request.endpoint
     tries = 0
     while True:
         try:
-            reply = await endpoint.send(messages, extra)
-        except Refused as fault:
-            leave_out(endpoint, fault, tell)
-        except Passing as fault:
+            reply = await endpoint.send(request.messages, request.form)
+        except RefusedRequestError as error:
+            drop_parameter(endpoint, error, tell)
+        except TransientError as error:
             tries += 1
-            await pause(endpoint, fault, tries, tell)
+            await wait_before_retry(endpoint, error, tries, tell)
         else:
-            kept.keep(endpoint, messages, extra, salt, reply)
+            exchanges.store(request, reply)
             return reply
 
 
-def leave_out(endpoint: Endpoint, fault: Refused, tell: Tell) -> None:
-    """Goes on without the refused parameter; raises the fault where it is not one of ours or was left out already."""
-    name = fault.parameter
-    if name is None or name in FORM or name in endpoint.left_out:
-        raise fault
-    endpoint.left_out.add(name)
+def drop_parameter(endpoint: ModelEndpoint, error: RefusedRequestError, tell: Tell) -> None:
+    """Leave the refused parameter out of later requests.
+
+    Raises `error` if it names no parameter, one of the answer's form, or one already left out.
+    """
+    name = error.parameter
+    if name is None or name in FORM_PARAMETERS or name in endpoint.dropped_parameters:
+        raise error
+    endpoint.dropped_parameters.add(name)
     tell(f"{endpoint.model} refuses `{name}`; it is left out from now on")
 
 
-async def pause(endpoint: Endpoint, fault: Passing, tries: int, tell: Tell) -> None:
-    """Waits as the endpoint asks, else longer each time; raises the fault once patience is at an end."""
+async def wait_before_retry(
+    endpoint: ModelEndpoint, error: TransientError, tries: int, tell: Tell
+) -> None:
+    """Sleep as long as the endpoint asks, else with exponential backoff and 20 % jitter.
+
+    Raises `error` when the retries are used up, PermanentError when the endpoint asks for longer
+    than MAX_WAIT_S.
+    """
     if tries > endpoint.options.retries:
-        raise fault
-    own = min(STEP_MAX_S, endpoint.options.backoff_s * 2 ** (tries - 1)) * random.uniform(0.8, 1.2)
-    wait = own if fault.wait_s is None else fault.wait_s
-    if wait > MAX_WAIT_S:
-        raise Closed(f"{fault}; it asks to wait {wait:.0f} s")
-    if wait >= TOLD_S:
-        tell(f"{fault}; asking again in {wait:.0f} s")
-    await asyncio.sleep(wait)
+        raise error
+    backoff_s = min(MAX_BACKOFF_S, endpoint.options.backoff_s * 2 ** (tries - 1))
+    jittered_s = backoff_s * random.uniform(0.8, 1.2)
+    wait_s = jittered_s if error.wait_s is None else error.wait_s
+    if wait_s > MAX_WAIT_S:
+        raise PermanentError(f"{error}; it asks to wait {wait_s:.0f} s")
+    if wait_s >= REPORT_WAIT_S:
+        tell(f"{error}; asking again in {wait_s:.0f} s")
+    await asyncio.sleep(wait_s)
 
 
-def ends_the_run(fault: Fault) -> bool:
-    """Whether asking other questions of this endpoint is pointless for now."""
-    return isinstance(fault, Closed | Down) or (isinstance(fault, Passing) and fault.closed_after)
+def must_pause_run(error: EndpointError) -> bool:
+    """Whether other questions to this endpoint are pointless for now."""
+    if isinstance(error, PermanentError | EndpointDownError):
+        return True
+    return isinstance(error, TransientError) and error.pauses_run

@@ -1,1 +1,1 @@
-"""From a brief to the messages of a model."""
+"""Render a brief as the messages for a model."""

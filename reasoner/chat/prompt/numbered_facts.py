@@ -1,22 +1,24 @@
 """A brief's facts as numbered lines: what a prompt shows, and what an answer may cite.
 
-Evidence of the script is E1, E2, …; of the latest attempt L1, …; facts of the data P1, …; columns C1, …; memory M1, ….  Attempts go by their
-own ids (t0s3).  Every line has a path (`segments[0]`), which is what a diagnosis keeps.
+Evidence of the script is E1, E2, …; of the latest attempt L1, …; facts of the data P1, …; columns
+C1, …; memory M1, …. Attempts have their own ids (t0s3). Every line has a path (`segments[0]`),
+which a diagnosis stores.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from reasoner.chat.prompt.text import line, noise, number, signed
-from reasoner.protocol import Brief, DiagnoseBrief, Fact, Hint, UpdateBrief
+from reasoner.chat.prompt.text import number_text, se_text, signed_text, single_line
+from reasoner.protocol import Brief, DiagnoseBrief, Effect, Fact, Hint, UpdateBrief
 
-N_CLASSES, N_FOLDS, N_COLUMNS = 12, 10, 60
+N_CLASSES, N_FOLDS, N_COLUMNS, N_SEGMENTS, N_IMPORTANCES = 12, 10, 60, 8, 15
+MIN_DRIFT = 0.05  # of a column between train and test, below which it is not mentioned
 
 
-class Item(NamedTuple):
+class NumberedFact(NamedTuple):
     """One fact: its id in the prompt, its path, its text on one line."""
 
     id: str
@@ -24,295 +26,322 @@ class Item(NamedTuple):
     text: str
 
 
-Found = Iterator[tuple[str, str]]
+PathsAndTexts = Iterator[tuple[str, str]]
+Reader = Callable[[Any], PathsAndTexts]
 
 
-def numbered(prefix: str, found: Found) -> list[Item]:
+def number_items(prefix: str, items: PathsAndTexts) -> list[NumberedFact]:
+    """Return the facts numbered from 1."""
     return [
-        Item(f"{prefix}{index}", path, line(text, 420))
-        for index, (path, text) in enumerate(found, 1)
+        NumberedFact(f"{prefix}{index}", path, single_line(text, 420))
+        for index, (path, text) in enumerate(items, 1)
     ]
 
 
-def known(brief: Brief) -> dict[str, str]:
-    """Everything that an answer may cite: id or path -> path."""
+def citable_paths(brief: Brief) -> dict[str, str]:
+    """Return everything that an answer may cite: id or path -> path."""
     items = [*data_items(brief.profile), *column_items(brief.profile)]
     if isinstance(brief, DiagnoseBrief | UpdateBrief):
         items += evidence_items(brief.evidence)
     if isinstance(brief, DiagnoseBrief) and brief.last:
         items += evidence_items(brief.last, "L")
     if isinstance(brief, UpdateBrief):
-        items += [
-            Item(f"M{index}", f"memory:{hint.id}", "") for index, hint in enumerate(brief.hints, 1)
-        ]
+        hints = enumerate(brief.hints, 1)
+        items += [NumberedFact(f"M{index}", f"memory:{hint.id}", "") for index, hint in hints]
     attempts = {fact.attempt for fact in [*brief.history, *brief.path, *brief.others]}
-    return (
-        {item.id: item.path for item in items}
-        | {item.path: item.path for item in items}
-        | {name: name for name in attempts}
-    )
+    by_id = {item.id: item.path for item in items}
+    by_path = {item.path: item.path for item in items}
+    return by_id | by_path | {attempt: attempt for attempt in attempts}
 
 
 # evidence
 
 
-def evidence_items(evidence: dict[str, Any], prefix: str = "E") -> list[Item]:
-    return numbered(prefix, _evidence(evidence))
+def evidence_items(evidence: dict[str, Any], prefix: str = "E") -> list[NumberedFact]:
+    """Return what was measured of a script (task.types.EVIDENCE)."""
+    return number_items(prefix, _walk_evidence(evidence))
 
 
-def _evidence(evidence: dict[str, Any]) -> Found:
-    order = list(READERS)  # the score first, then what explains it; what nobody knows comes last
-    for key, value in sorted(
-        evidence.items(),
-        key=lambda item: order.index(item[0]) if item[0] in READERS else len(order),
-    ):
-        reader = READERS.get(key)
-        if reader is not None and value:
-            yield from reader(value)
-        elif reader is None and key not in (
-            "error",
-            "problems",
-        ):  # those two stand in a section of their own
-            yield key, f"{line(key, 40)}: {compact(value)}"
+def _walk_evidence(evidence: dict[str, Any]) -> PathsAndTexts:
+    """The score first, then what explains it, unknown keys last."""
+    order = list(READERS)
+    ranks = {key: order.index(key) if key in READERS else len(order) for key in evidence}
+    for key in sorted(evidence, key=lambda key: ranks[key]):
+        value = evidence[key]
+        if key in READERS:
+            if value:
+                yield from READERS[key](value)
+        elif key not in ("error", "problems"):  # these have sections of their own
+            yield key, f"{single_line(key, 40)}: {compact_json(value)}"
 
 
-def compact(value: Any, chars: int = 260) -> str:
-    return line(json.dumps(value, ensure_ascii=False, default=str), chars)
+def compact_json(value: Any, chars: int = 260) -> str:
+    """Return any value as JSON on one line."""
+    return single_line(json.dumps(value, ensure_ascii=False, default=str), chars)
 
 
-def pairs(value: dict[str, Any], n: int = 16) -> str:
-    return ", ".join(
-        f"{line(key, 40)} {number(item) if not isinstance(item, (dict, list)) else compact(item, 80)}"
-        for key, item in list(value.items())[:n]
-    )
+def key_value_text(value: dict[str, Any], n: int = 16) -> str:
+    """Return the first `n` entries of a mapping as `key value, …`."""
+    parts = []
+    for key, item in list(value.items())[:n]:
+        is_nested = isinstance(item, (dict, list))
+        text = compact_json(item, 80) if is_nested else number_text(item)
+        parts.append(f"{single_line(key, 40)} {text}")
+    return ", ".join(parts)
 
 
-def folds(values: list[Any]) -> str:
-    return " ".join(number(value) for value in values[:N_FOLDS]) + (
-        " …" if len(values) > N_FOLDS else ""
-    )
+def folds_text(values: list[Any]) -> str:
+    """Return the scores of the folds, at most N_FOLDS."""
+    more = " …" if len(values) > N_FOLDS else ""
+    return " ".join(number_text(value) for value in values[:N_FOLDS]) + more
 
 
-def _cv(cv: dict[str, Any]) -> Found:
+def _cv_facts(cv: dict[str, Any]) -> PathsAndTexts:
     better = "higher" if cv.get("direction") == "max" else "lower"
-    yield (
-        "cv.mean",
-        f"score by the harness: {line(cv.get('metric'), 80)} {number(cv.get('mean'))} ± {noise(cv.get('se'))} SE ({better} is better)",
-    )
+    score = f"{number_text(cv.get('mean'))} ± {se_text(cv.get('se'))} SE ({better} is better)"
+    yield "cv.mean", f"score by the harness: {single_line(cv.get('metric'), 80)} {score}"
     if cv.get("folds"):
-        yield "cv.folds", f"per fold ({line(cv.get('scheme'), 60)}): {folds(cv['folds'])}"
+        scheme = single_line(cv.get("scheme"), 60)
+        yield "cv.folds", f"per fold ({scheme}): {folds_text(cv['folds'])}"
 
 
-def _train(train: dict[str, Any]) -> Found:
+def _train_facts(train: dict[str, Any]) -> PathsAndTexts:
     values = train.get("folds")
     if isinstance(values, list):
-        yield (
-            "train.folds",
-            f"the same metric on each fold's training part, as the script says: {folds(values)}",
-        )
+        title = "the same metric on each fold's training part, as the script says"
+        yield "train.folds", f"{title}: {folds_text(values)}"
 
 
-def _paired(paired: dict[str, Any]) -> Found:
+def _paired_facts(paired: dict[str, Any]) -> PathsAndTexts:
     for name, item in paired.items():
-        if isinstance(item, dict) and item.get("d") is not None:
-            told = f"{signed(item['d'])} ± {noise(item.get('se'))} SE, p(improved) {number(item.get('p_improved'))}"
-            yield (
-                f"paired.{name}",
-                f"paired on the same rows against the {'best before it' if name == 'best' else line(name, 40)}: {told} (positive is better)",
-            )
-
-
-def _classes(classes: dict[str, Any]) -> Found:
-    for label, item in list(classes.items())[:N_CLASSES]:
+        if not isinstance(item, dict) or item.get("d") is None:
+            continue
+        other = "best before it" if name == "best" else single_line(name, 40)
+        gain = f"{signed_text(item['d'])} ± {se_text(item.get('se'))} SE"
+        probability = f"p(improved) {number_text(item.get('p_improved'))}"
         yield (
-            f"classes.{line(label, 40)}",
-            f"class {line(label, 40)}: {pairs(item) if isinstance(item, dict) else compact(item)}",
+            f"paired.{name}",
+            f"paired on the same rows against the {other}: {gain}, {probability}"
+            " (positive is better)",
         )
+
+
+def _class_facts(classes: dict[str, Any]) -> PathsAndTexts:
+    for label, item in list(classes.items())[:N_CLASSES]:
+        name = single_line(label, 40)
+        text = key_value_text(item) if isinstance(item, dict) else compact_json(item)
+        yield f"classes.{name}", f"class {name}: {text}"
     if len(classes) > N_CLASSES:
         yield "classes", f"and {len(classes) - N_CLASSES} more classes"
 
 
-def _segments(segments: list[dict[str, Any]]) -> Found:
-    for index, item in enumerate(segments[:8]):
-        told = f"mean loss {number(item.get('ratio'))} times that of all rows where {line(item.get('column'), 60)} is {line(item.get('value'), 60)}"
-        yield f"segments[{index}]", f"{told} ({number(item.get('n'))} rows)"
+def _segment_facts(segments: list[dict[str, Any]]) -> PathsAndTexts:
+    for index, item in enumerate(segments[:N_SEGMENTS]):
+        where = f"{single_line(item.get('column'), 60)} is {single_line(item.get('value'), 60)}"
+        loss = f"mean loss {number_text(item.get('ratio'))} times that of all rows"
+        yield f"segments[{index}]", f"{loss} where {where} ({number_text(item.get('n'))} rows)"
 
 
-def _importances(value: dict[str, Any]) -> Found:
+def _importance_facts(value: dict[str, Any]) -> PathsAndTexts:
     top = [item for item in value.get("top", []) if isinstance(item, list) and len(item) == 2]
-    told = ", ".join(f"{line(name, 40)} {number(share)}" for name, share in top[:15])
-    yield (
-        "importances.top",
-        f"importances, as the script says: {told or compact(value)}; without any: {number(value.get('n_zero', 'not told'))}",
-    )
+    parts = [f"{single_line(name, 40)} {number_text(weight)}" for name, weight in top]
+    text = ", ".join(parts[:N_IMPORTANCES]) or compact_json(value)
+    n_zero = number_text(value.get("n_zero", "not told"))
+    yield "importances.top", f"importances, as the script says: {text}; without any: {n_zero}"
 
 
-def _submission(value: dict[str, Any]) -> Found:
-    yield (
-        "submission",
-        f"predictions of test against out-of-fold ones, Kolmogorov-Smirnov distance: {number(value.get('test_pred_vs_oof_ks'))}",
-    )
+def _submission_facts(value: dict[str, Any]) -> PathsAndTexts:
+    title = "predictions of test against out-of-fold ones, Kolmogorov-Smirnov distance"
+    yield "submission", f"{title}: {number_text(value.get('test_pred_vs_oof_ks'))}"
 
 
-def plain(key: str, told: str) -> Any:
-    def read(value: Any) -> Found:
-        yield key, f"{told}: {pairs(value) if isinstance(value, dict) else compact(value, 400)}"
+def labelled_reader(key: str, label: str) -> Reader:
+    """Return a reader that gives the whole value as one fact."""
+
+    def read(value: Any) -> PathsAndTexts:
+        text = key_value_text(value) if isinstance(value, dict) else compact_json(value, 400)
+        yield key, f"{label}: {text}"
 
     return read
 
 
-READERS: dict[str, Any] = {
-    "cv": _cv,
-    "train": _train,
-    "paired": _paired,
-    "classes": _classes,
-    "residuals": plain(
+READERS: dict[str, Reader] = {
+    "cv": _cv_facts,
+    "train": _train_facts,
+    "paired": _paired_facts,
+    "classes": _class_facts,
+    "residuals": labelled_reader(
         "residuals",
-        "residuals y - p (bias in standard deviations of y; hetero: rank correlation of |r| with p)",
+        "residuals y - p (bias in standard deviations of y;"
+        " hetero: rank correlation of |r| with p)",
     ),
-    "calibration": plain(
+    "calibration": labelled_reader(
         "calibration", "calibration (mean of the highest probability against the share right)"
     ),
-    "segments": _segments,
-    "fit": plain("fit", "fit, as the script says"),
-    "importances": _importances,
-    "learning_curve": plain("learning_curve", "learning curve, as the script says"),
-    "warnings": plain("warnings", "warnings in the log"),
-    "resources": plain("resources", "used"),
-    "submission": _submission,
-    "notes": plain("notes", "note of the script"),
+    "segments": _segment_facts,
+    "fit": labelled_reader("fit", "fit, as the script says"),
+    "importances": _importance_facts,
+    "learning_curve": labelled_reader("learning_curve", "learning curve, as the script says"),
+    "warnings": labelled_reader("warnings", "warnings in the log"),
+    "resources": labelled_reader("resources", "used"),
+    "submission": _submission_facts,
+    "notes": labelled_reader("notes", "note of the script"),
 }
 
 
 # the data
 
 
-def data_items(profile: dict[str, Any]) -> list[Item]:
-    return numbered("P", _data(profile))
+def data_items(profile: dict[str, Any]) -> list[NumberedFact]:
+    """Return what is known of the data as a whole (task.types.PROFILE)."""
+    return number_items("P", _data_facts(profile))
 
 
-def _data(profile: dict[str, Any]) -> Found:
+def _data_facts(profile: dict[str, Any]) -> PathsAndTexts:
     for index, note in enumerate(profile.get("notes", [])[:10]):
         yield f"profile.notes[{index}]", str(note)
-    if aim := profile.get("target"):
-        rates = aim.get("rates")
-        told = (
-            "class rates " + pairs(rates, 20)
-            if rates
-            else pairs({key: value for key, value in aim.items() if key not in ("name", "kind")})
+    if target := profile.get("target"):
+        yield (
+            "profile.target",
+            f"target {single_line(target.get('name'), 60)}: {_target_text(target)}",
         )
-        yield "profile.target", f"target {line(aim.get('name'), 60)}: {told}"
-    for key, told in (
+    for key, label in (
         ("groups", "columns whose values repeat over rows (entities)"),
         ("time", "dates"),
         ("text", "texts"),
         ("leaks", "suspected of leaking"),
     ):
         if profile.get(key):
-            yield f"profile.{key}", f"{told}: {compact(profile[key], 400)}"
-    if (repeated := profile.get("duplicates", {})).get("rows"):
-        yield "profile.duplicates", f"rows whose features repeat another's: {pairs(repeated)}"
+            yield f"profile.{key}", f"{label}: {compact_json(profile[key], 400)}"
+    if (duplicates := profile.get("duplicates", {})).get("rows"):
+        text = key_value_text(duplicates)
+        yield "profile.duplicates", f"rows whose features repeat another's: {text}"
 
 
-def column_items(profile: dict[str, Any]) -> list[Item]:
-    """The columns that tell most, at most N_COLUMNS, in the table's order."""
+def _target_text(target: dict[str, Any]) -> str:
+    if rates := target.get("rates"):
+        return "class rates " + key_value_text(rates, 20)
+    return key_value_text({k: value for k, value in target.items() if k not in ("name", "kind")})
+
+
+def column_items(profile: dict[str, Any]) -> list[NumberedFact]:
+    """Return the strongest columns, at most N_COLUMNS, in the table's order."""
     columns = profile.get("columns", [])
-    ranked = sorted(
-        range(len(columns)), key=lambda index: (-(columns[index].get("strength") or 0.0), index)
-    )[:N_COLUMNS]
-    return numbered(
-        "C",
-        (
-            (f"columns.{line(columns[index]['name'], 60)}", column(columns[index]))
-            for index in sorted(ranked)
-        ),
+    strengths = [column.get("strength") or 0.0 for column in columns]
+    ranked = sorted(range(len(columns)), key=lambda index: (-strengths[index], index))
+    chosen = [columns[index] for index in sorted(ranked[:N_COLUMNS])]
+    return number_items(
+        "C", ((f"columns.{single_line(item['name'], 60)}", column_text(item)) for item in chosen)
     )
 
 
-def column(item: dict[str, Any]) -> str:
-    """name kind(dtype): range, missing, levels, strength, drift, examples."""
-    told = [
-        f"{line(json.dumps(item['name'], ensure_ascii=False), 60)} {item['kind']}/{line(item.get('dtype'), 20)}"
-    ]
+def column_text(item: dict[str, Any]) -> str:
+    """Return `name kind/dtype; range; values; missing; strength; drift; …; e.g. examples`."""
+    name = single_line(json.dumps(item["name"], ensure_ascii=False), 60)
+    parts = [f"{name} {item['kind']}/{single_line(item.get('dtype'), 20)}"]
     if "min" in item:
-        told.append(
-            f"{number(item['min'])}..{number(item.get('max'))} mean {number(item.get('mean'))} skew {number(item.get('skew'))}"
-        )
-    told.append(f"{number(item.get('n_unique'))} values")
+        low, high = number_text(item["min"]), number_text(item.get("max"))
+        mean, skew = number_text(item.get("mean")), number_text(item.get("skew"))
+        parts.append(f"{low}..{high} mean {mean} skew {skew}")
+    parts.append(f"{number_text(item.get('n_unique'))} values")
     if item.get("missing") or item.get("missing_test"):
-        told.append(
-            f"missing {share(item.get('missing'))} (test {share(item.get('missing_test'))})"
-        )
+        in_test = percent_text(item.get("missing_test"))
+        parts.append(f"missing {percent_text(item.get('missing'))} (test {in_test})")
     if item.get("strength") is not None:
-        told.append(f"alone {item['strength']:.2f}")
-    told += [f"drift {item['drift']:.2f}"] if (item.get("drift") or 0) > 0.05 else []
-    told += [f"unseen in train {share(item['unseen'])} of test"] if item.get("unseen") else []
-    told += ["CONSTANT in test"] if item.get("constant_test") else []
-    told += ["ABSENT from test"] if item.get("absent_test") else []
-    told += [f"{number(item['mean_chars'])} characters"] if "mean_chars" in item else []
-    examples = ", ".join(
-        line(json.dumps(value, ensure_ascii=False), 40) for value in item.get("examples", [])[:3]
-    )
-    return "; ".join(told) + (f"; e.g. {examples}" if examples else "")
+        parts.append(f"alone {item['strength']:.2f}")
+    parts += _train_test_differences(item)
+    if "mean_chars" in item:
+        parts.append(f"{number_text(item['mean_chars'])} characters")
+    values = item.get("examples", [])[:3]
+    examples = [single_line(json.dumps(value, ensure_ascii=False), 40) for value in values]
+    return "; ".join(parts) + (f"; e.g. {', '.join(examples)}" if examples else "")
 
 
-def share(value: Any) -> str:
-    return "-" if value is None else f"{value:.1%}"
+def _train_test_differences(item: dict[str, Any]) -> list[str]:
+    parts = []
+    if (item.get("drift") or 0) > MIN_DRIFT:
+        parts.append(f"drift {item['drift']:.2f}")
+    if item.get("unseen"):
+        parts.append(f"unseen in train {percent_text(item['unseen'])} of test")
+    if item.get("constant_test"):
+        parts.append("CONSTANT in test")
+    if item.get("absent_test"):
+        parts.append("ABSENT from test")
+    return parts
+
+
+def percent_text(share: float | None) -> str:
+    """Return a share as percent, `-` for none."""
+    return "-" if share is None else f"{share:.1%}"
 
 
 # attempts and memory
 
 
-def failure_items(evidence: dict[str, Any]) -> list[Item]:
-    """Why an attempt failed, a line each."""
-    given = evidence.get("error")
-    found = (
-        [line(f"{given.get('type')}: {given.get('message')}", 400)]
-        if isinstance(given, dict)
-        else []
-    )
-    return [
-        Item("failed:", "", text)
-        for text in [*found, *(line(text, 400) for text in evidence.get("problems", [])[:3])]
-    ]
+def failure_items(evidence: dict[str, Any]) -> list[NumberedFact]:
+    """Return why an attempt failed, a line each."""
+    texts = [str(problem) for problem in evidence.get("problems", [])[:3]]
+    error = evidence.get("error")
+    if isinstance(error, dict):
+        texts.insert(0, f"{error.get('type')}: {error.get('message')}")
+    return [NumberedFact("failed:", "", single_line(text, 400)) for text in texts]
 
 
 def fact_line(fact: Fact, *, short: bool = False) -> str:
-    """`t0s3 features: statement | predicted better/small 60% sure | measured +0.004 ± 0.001 | ACCEPTED`; in short without prediction and reasons."""
+    """Return an attempt on one line; in short without prediction and reasons.
+
+    `t0s3 features: statement | predicted better/small 60% sure | measured +0.004 ± 0.001 | TIE`
+    """
     if short:
-        gain = f" {signed(fact.gain)} ± {noise(fact.gain_se)}" if fact.gain is not None else ""
-        score = f" (score {number(fact.score)})" if fact.score is not None else ""
-        return f"{place(fact)}: {line(fact.hypothesis, 120)} | {fact.verdict.upper()}{gain}{score}"
-    told = [f"{place(fact)}: {line(fact.hypothesis, 220)}"]
+        gain = f" {_gain_text(fact)}" if fact.gain is not None else ""
+        score = f" (score {number_text(fact.score)})" if fact.score is not None else ""
+        statement = single_line(fact.hypothesis, 120)
+        return f"{attempt_label(fact)}: {statement} | {fact.verdict.upper()}{gain}{score}"
+    parts = [f"{attempt_label(fact)}: {single_line(fact.hypothesis, 220)}"]
     if fact.predicted:
         sure = f" {fact.confidence:.0%} sure" if fact.confidence is not None else ""
-        told.append(
-            f"predicted {('worse', 'no change', 'better')[fact.predicted.sign + 1]}/{fact.predicted.size}{sure}"
-        )
+        parts.append(f"predicted {effect_text(fact.predicted)}{sure}")
     if fact.gain is not None:
-        told.append(f"measured {signed(fact.gain)} ± {noise(fact.gain_se)}")
+        parts.append(f"measured {_gain_text(fact)}")
     if fact.score is not None:
-        told.append(f"score {number(fact.score)}")
-    told.append(
-        f"{fact.verdict.upper()}{': ' + line(fact.why, 200) if fact.why and fact.verdict != 'accepted' and fact.gain is None else ''}"
-    )
+        parts.append(f"score {number_text(fact.score)}")
+    has_reason = fact.why and fact.verdict != "accepted" and fact.gain is None
+    reason = f": {single_line(fact.why, 200)}" if has_reason else ""
+    parts.append(f"{fact.verdict.upper()}{reason}")
     if fact.cause or fact.fix:
-        mended = "" if fact.verdict == "failed" else "it crashed at first and was repaired, "
-        told.append(
-            f"{mended}cause: {line(fact.cause, 200)} | {'fix proposed' if not mended else 'fix'}: {line(fact.fix, 200)}"
-        )
-    return " | ".join(told)
+        parts += _failure_parts(fact)
+    return " | ".join(parts)
 
 
-def place(fact: Fact) -> str:
-    return f"{line(fact.attempt, 20)} {line(fact.component, 20)}".strip()
+def _failure_parts(fact: Fact) -> tuple[str, str]:
+    """Cause and fix of a crash, whether or not the fix worked."""
+    cause, fix = single_line(fact.cause, 200), single_line(fact.fix, 200)
+    if fact.verdict == "failed":
+        return f"cause: {cause}", f"fix proposed: {fix}"
+    return f"it crashed at first and was repaired, cause: {cause}", f"fix: {fix}"
+
+
+def _gain_text(fact: Fact | Hint) -> str:
+    assert fact.gain is not None
+    return f"{signed_text(fact.gain)} ± {se_text(fact.gain_se)}"
+
+
+def effect_text(effect: Effect) -> str:
+    """Return a predicted effect: `better/small`."""
+    return f"{('worse', 'no change', 'better')[effect.sign + 1]}/{effect.size}"
+
+
+def attempt_label(fact: Fact) -> str:
+    """Return attempt and component: `t0s3 features`."""
+    return f"{single_line(fact.attempt, 20)} {single_line(fact.component, 20)}".strip()
 
 
 def hint_line(hint: Hint) -> str:
+    """Return a recalled record on one line: what was measured, its weight and provenance."""
     helped = "HELPED" if hint.kind == "accepted" else "DID NOT HELP"
-    told = f"{helped} ({signed(hint.gain)} ± {noise(hint.gain_se)} SE, weight {hint.weight:+.2f}) {line(hint.component, 20)}: {line(hint.hypothesis, 260)}"
-    against = f" | against: {line(hint.challenge, 160)}" if hint.challenge else ""
-    where = f" | from {line(hint.where, 120)}" + (
-        f", attempt {hint.attempt}" if hint.attempt else ""
-    )
-    return told + against + where
+    statement = f"{single_line(hint.component, 20)}: {single_line(hint.hypothesis, 260)}"
+    text = f"{helped} ({_gain_text(hint)} SE, weight {hint.weight:+.2f}) {statement}"
+    if hint.challenge:
+        text += f" | against: {single_line(hint.challenge, 160)}"
+    text += f" | from {single_line(hint.where, 120)}"
+    return f"{text}, attempt {hint.attempt}" if hint.attempt else text

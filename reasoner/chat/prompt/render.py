@@ -1,6 +1,8 @@
-"""From a brief to the messages of its verb: strict templates in reasoner/prompts, a token budget per section, data bounded and fenced.
+"""Render a brief to the messages of its verb.
 
-No section grows with the number of steps: histories are cut to their latest, long texts to head and tail.
+Templates in reasoner/prompts are strict, every section has a token budget, data is bounded and
+fenced. No section grows with the number of steps: histories are cut to their latest entries, long
+texts to head and tail.
 """
 
 from __future__ import annotations
@@ -10,42 +12,57 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from reasoner.chat.answer.schemas import SCHEMAS
+from reasoner.chat.message import Message
 from reasoner.chat.prompt import numbered_facts as facts
 from reasoner.chat.prompt import sections
-from reasoner.chat.prompt.sections import SHARE, budget, cut
-from reasoner.chat.prompt.text import code, duration, fenced, line, number
+from reasoner.chat.prompt.sections import BUDGET_SHARE, cut_to_budget, section_budget
+from reasoner.chat.prompt.text import (
+    duration_text,
+    fence_data,
+    fence_script,
+    number_text,
+    single_line,
+)
 from reasoner.protocol import (
     Brief,
     DiagnoseBrief,
     DraftBrief,
+    Fact,
     RepairBrief,
     ReviewBrief,
     UpdateBrief,
 )
 
-Message = dict[str, str]  # {role, content}
+if TYPE_CHECKING:
+    import jinja2
+
+Context = dict[str, Any]  # the names of a template
 PROMPTS = Path(__file__).resolve().parents[2] / "prompts"
 
 
-def messages(verb: str, brief: Brief, share: float = 1.0) -> list[Message]:
-    """System and user message of a verb; `share` of every section's budget. A name that a template does not know is an error."""
-    before = SHARE.set(share)
+def prompt_messages(verb: str, brief: Brief, share: float = 1.0) -> list[Message]:
+    """Return the system and the user message of a verb.
+
+    `share` (0..1) scales the budget of every section. A name that a template does not know raises
+    jinja2.UndefinedError.
+    """
+    token = BUDGET_SHARE.set(share)
     try:
-        user = rendered(verb, CONTEXTS[verb](brief))
+        user = render_template(verb, CONTEXTS[verb](brief))
     finally:
-        SHARE.reset(before)
+        BUDGET_SHARE.reset(token)
     return [
-        {"role": "system", "content": rendered("system", system(brief))},
+        {"role": "system", "content": render_template("system", system_context(brief))},
         {"role": "user", "content": user},
     ]
 
 
 @lru_cache(maxsize=1)
 def prompt_hash() -> str:
-    """Version of the prompts: templates and answer schemas. Stands in run.json."""
+    """Return the version of the prompts, a hash of templates and answer schemas, for run.json."""
     digest = hashlib.sha256()
     for path in sorted(PROMPTS.glob("*.md")):
         digest.update(f"{path.name}\n{path.read_text(encoding='utf-8')}\n".encode())
@@ -55,165 +72,181 @@ def prompt_hash() -> str:
 
 
 @lru_cache(maxsize=1)
-def environment() -> Any:
+def template_environment() -> jinja2.Environment:
+    """Return the strict template engine."""
     import jinja2
 
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(PROMPTS),
         undefined=jinja2.StrictUndefined,
-        autoescape=False,  # prompts are plain text; `text` and `facts` bound and fence whatever enters them
+        autoescape=False,  # plain text; `text` and `numbered_facts` bound and fence the data
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
 
 
-def rendered(name: str, context: dict[str, Any]) -> str:
-    text: str = environment().get_template(f"{name}.md").render(context)
+def render_template(name: str, context: Context) -> str:
+    """Render reasoner/prompts/NAME.md; the text ends with one line end."""
+    text = template_environment().get_template(f"{name}.md").render(context)
     return text.strip() + "\n"
 
 
-# what each verb is told
+# the context of each template
 
 
-def system(brief: Brief) -> dict[str, Any]:
-    time = brief.task.split.get("kind") == "time"
-    rule = (
-        "Train on the folds below k and predict fold k (time must not run backwards)."
-        if time
-        else "Train on all folds but k and predict fold k."
-    )
+def system_context(brief: Brief) -> Context:
+    """Return the names of system.md."""
+    rule = "Train on all folds but k and predict fold k."
+    if brief.task.split.get("kind") == "time":
+        rule = "Train on the folds below k and predict fold k (time must not run backwards)."
     return {"fold_rule": rule, "accept_z": f"{brief.accept_z:g}"}
 
 
-def common(brief: Brief) -> dict[str, Any]:
+def common_context(brief: Brief) -> Context:
+    """Return what every verb knows: task, data, resources, budget and history."""
+    description = brief.task.description
     return {
-        "task": sections.task(brief),
-        "description": fenced(brief.task.description, budget("description"), "markdown")
-        if brief.task.description.strip()
-        else "",
-        "preview": fenced(brief.preview, budget("preview")) if brief.preview else "",
-        "facts": items(facts.data_items(brief.profile), "facts"),
-        "columns": sections.columns(brief.profile),
-        "resources": sections.resources(brief.resources),
-        "stage": sections.stage(brief),
+        "task": sections.task_section(brief),
+        "description": data_section(description, "description", "markdown"),
+        "preview": fence_data(brief.preview, section_budget("preview")) if brief.preview else "",
+        "facts": list_facts(facts.data_items(brief.profile), "facts"),
+        "columns": sections.columns_section(brief.profile),
+        "resources": sections.resources_section(brief.resources),
+        "stage": sections.stage_section(brief),
         "phase": brief.stage.phase,
-        "path": cut([facts.fact_line(fact, short=True) for fact in brief.path], "path", keep="end"),
-        "tally": sections.tally(brief),
-        "history": sections.history(brief.history),
-        "stuck": sections.stuck(brief),
-        "others": cut([facts.fact_line(fact) for fact in brief.others], "others", keep="end"),
-        "in_flight": cut([line(text, 200) for text in brief.in_flight], "in_flight"),
-        "said": cut([line(text, 400) for text in brief.said], "said", keep="end"),
-        "calibration": cut([line(text, 240) for text in brief.calibration], "calibration"),
+        "path": list_attempts(brief.path, "path", short=True),
+        "tally": sections.tally_section(brief),
+        "history": sections.history_section(brief.history),
+        "stuck": sections.stuck_section(brief),
+        "others": list_attempts(brief.others, "others"),
+        "in_flight": list_texts(brief.in_flight, "in_flight", 200),
+        "said": list_texts(brief.said, "said", 400, keep="end"),
+        "calibration": list_texts(brief.calibration, "calibration", 240),
     }
 
 
-def draft(brief: Brief) -> dict[str, Any]:
+def draft_context(brief: Brief) -> Context:
+    """Return the names of draft.md."""
     assert isinstance(brief, DraftBrief)
-    return common(brief) | {
-        "siblings": cut([line(text, 200) for text in brief.siblings], "siblings")
-    }
+    return common_context(brief) | {"siblings": list_texts(brief.siblings, "siblings", 200)}
 
 
-def diagnose(brief: Brief) -> dict[str, Any]:
+def diagnose_context(brief: Brief) -> Context:
+    """Return the names of diagnose.md."""
     assert isinstance(brief, DiagnoseBrief)
     latest = brief.history[-1] if brief.history else None
-    return (
-        common(brief)
-        | script(brief.script, brief.log, "The script to be improved" + best_note(brief))
-        | {
-            "evidence": items(facts.evidence_items(brief.evidence), "evidence"),
-            "last": items(
-                [*facts.evidence_items(brief.last, "L"), *facts.failure_items(brief.last)], "last"
-            )
-            if brief.last
-            else "",
-            "last_title": facts.fact_line(latest) if latest else "",
-            "last_diff": fenced(brief.last_diff, budget("diff"), "diff") if brief.last_diff else "",
-            "attention": sections.attention(brief.scenario),
-        }
-    )
+    last: list[facts.NumberedFact] = []
+    if brief.last:
+        last = [*facts.evidence_items(brief.last, "L"), *facts.failure_items(brief.last)]
+    diff = brief.last_diff
+    return {
+        **common_context(brief),
+        **script_context(brief.script, brief.log, "The script to be improved" + best_note(brief)),
+        "evidence": list_facts(facts.evidence_items(brief.evidence), "evidence"),
+        "last": list_facts(last, "last"),
+        "last_title": facts.fact_line(latest) if latest else "",
+        "last_diff": fence_data(diff, section_budget("diff"), "diff") if diff else "",
+        "attention": sections.attention_section(brief.scenario),
+    }
 
 
-def update(brief: Brief) -> dict[str, Any]:
+def update_context(brief: Brief) -> Context:
+    """Return the names of update.md."""
     assert isinstance(brief, UpdateBrief)
     seconds = (brief.evidence.get("resources") or {}).get("seconds")
-    return (
-        common(brief)
-        | script(brief.script, brief.log, "The script that you change" + best_note(brief))
-        | {
-            "evidence": items(facts.evidence_items(brief.evidence), "evidence"),
-            "diagnosis": sections.diagnosis(brief.diagnosis),
-            "hypotheses": cut(
-                [sections.hypothesis(item) for item in brief.diagnosis.hypotheses], "hypotheses"
-            ),
-            "hints": cut(
-                [f"M{index} {facts.hint_line(hint)}" for index, hint in enumerate(brief.hints, 1)],
-                "hints",
-            ),
-            "quotes": sections.quotes(brief.quotes),
-            "crossover": sections.crossover(brief.crossover),
-            "members": cut([sections.member(fact) for fact in brief.members], "members"),
-            "may_ask": brief.may_ask,
-            "seconds": duration(seconds)
-            if isinstance(seconds, (int, float))
-            else "an unknown time",
-        }
-    )
+    duration = duration_text(seconds) if isinstance(seconds, (int, float)) else "an unknown time"
+    hypotheses = [sections.hypothesis_line(item) for item in brief.diagnosis.hypotheses]
+    hints = [f"M{index} {facts.hint_line(hint)}" for index, hint in enumerate(brief.hints, 1)]
+    members = [sections.member_line(fact) for fact in brief.members]
+    return {
+        **common_context(brief),
+        **script_context(brief.script, brief.log, "The script that you change" + best_note(brief)),
+        "evidence": list_facts(facts.evidence_items(brief.evidence), "evidence"),
+        "diagnosis": sections.diagnosis_section(brief.diagnosis),
+        "hypotheses": cut_to_budget(hypotheses, "hypotheses"),
+        "hints": cut_to_budget(hints, "hints"),
+        "quotes": sections.quote_sections(brief.quotes),
+        "crossover": sections.crossover_section(brief.crossover),
+        "members": cut_to_budget(members, "members"),
+        "may_ask": brief.may_ask,
+        "seconds": duration,
+    }
 
 
-def repair(brief: Brief) -> dict[str, Any]:
+def repair_context(brief: Brief) -> Context:
+    """Return the names of repair.md."""
     assert isinstance(brief, RepairBrief)
-    return (
-        common(brief)
-        | script(brief.script, brief.log, "The script that failed")
-        | {
-            "problems": cut(
-                [line(text, 600) for text in brief.problems] or ["it gave no valid result"],
-                "problems",
-            ),
-            "error": sections.error(brief.evidence),
-            "evidence": items(facts.evidence_items(brief.evidence), "evidence"),
-            "earlier": cut([line(text, 500) for text in brief.earlier], "earlier", keep="end"),
-            "idea": line(brief.hypothesis.statement, 400) if brief.hypothesis else "",
-            "attempt": f"repair {brief.attempt} of this attempt",
-            "limit": sections.limit_hit(brief),
-            "last_try": brief.attempt >= 2,
-        }
-    )
+    problems = brief.problems or ["it gave no valid result"]
+    return {
+        **common_context(brief),
+        **script_context(brief.script, brief.log, "The script that failed"),
+        "problems": list_texts(problems, "problems", 600),
+        "error": sections.error_section(brief.evidence),
+        "evidence": list_facts(facts.evidence_items(brief.evidence), "evidence"),
+        "earlier": list_texts(brief.earlier, "earlier", 500, keep="end"),
+        "idea": single_line(brief.hypothesis.statement, 400) if brief.hypothesis else "",
+        "attempt": f"repair {brief.attempt} of this attempt",
+        "limit": sections.limit_hit(brief),
+        "last_try": brief.attempt >= 2,
+    }
 
 
-def review(brief: Brief) -> dict[str, Any]:
+def review_context(brief: Brief) -> Context:
+    """Return the names of review.md."""
     assert isinstance(brief, ReviewBrief)
-    diff = fenced(brief.diff, budget("diff"), "diff") if brief.diff else ""
-    return common(brief) | script(brief.script, "", "The script") | {"diff": diff}
+    return {
+        **common_context(brief),
+        **script_context(brief.script, "", "The script"),
+        "diff": fence_data(brief.diff, section_budget("diff"), "diff") if brief.diff else "",
+    }
 
 
 CONTEXTS = {
-    "draft": draft,
-    "diagnose": diagnose,
-    "update": update,
-    "repair": repair,
-    "review": review,
+    "draft": draft_context,
+    "diagnose": diagnose_context,
+    "update": update_context,
+    "repair": repair_context,
+    "review": review_context,
 }
 
 
-def script(text: str, log: str, title: str) -> dict[str, Any]:
+def script_context(text: str, log: str, title: str) -> Context:
+    """Return the names of _script.md."""
     return {
         "script_title": title,
-        "script": code(text, budget("script")),
-        "log": fenced(log, budget("log")) if log.strip() else "",
+        "script": fence_script(text, section_budget("script")),
+        "log": data_section(log, "log"),
     }
 
 
 def best_note(brief: Brief) -> str:
-    return (
-        f" (this trace's best so far scores {number(brief.stage.best)})"
-        if brief.stage.best is not None
-        else ""
-    )
+    """Return the score of the trace's best, as an addition to a title."""
+    best = brief.stage.best
+    return f" (this trace's best so far scores {number_text(best)})" if best is not None else ""
 
 
-def items(found: Sequence[facts.Item], section: str) -> str:
-    return cut([f"{item.id} {item.text}" for item in found], section)
+# sections that need no code of their own
+
+
+def data_section(text: str, section: str, language: str = "text") -> str:
+    """Return data between fences, or nothing if it is blank."""
+    return fence_data(text, section_budget(section), language) if text.strip() else ""
+
+
+def list_facts(items: Sequence[facts.NumberedFact], section: str) -> str:
+    """Return numbered facts as a list, the first ones that fit."""
+    return cut_to_budget([f"{item.id} {item.text}" for item in items], section)
+
+
+def list_attempts(attempts: Sequence[Fact], section: str, *, short: bool = False) -> str:
+    """Return attempts as a list, the latest ones that fit."""
+    lines = [facts.fact_line(fact, short=short) for fact in attempts]
+    return cut_to_budget(lines, section, keep="end")
+
+
+def list_texts(
+    texts: Sequence[str], section: str, chars: int, *, keep: Literal["start", "end"] = "start"
+) -> str:
+    """Return texts as a list, each on a line of at most so many characters."""
+    return cut_to_budget([single_line(text, chars) for text in texts], section, keep=keep)

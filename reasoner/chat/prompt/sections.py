@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextvars import ContextVar
+from itertools import takewhile
 from typing import Any, Literal
 
-from reasoner.chat.prompt import numbered_facts as facts
+from reasoner.chat.prompt.numbered_facts import column_items, effect_text, fact_line
 from reasoner.chat.prompt.text import (
-    code,
-    duration,
-    fenced,
-    line,
+    duration_text,
+    fence_data,
+    fence_script,
     n_tokens,
-    noise,
-    number,
-    signed,
-    size,
+    number_text,
+    se_text,
+    signed_text,
+    single_line,
+    size_text,
 )
 from reasoner.protocol import (
     Brief,
@@ -29,7 +30,7 @@ from reasoner.protocol import (
     Resources,
 )
 
-BUDGET = {
+SECTION_TOKENS = {
     "description": 2500,
     "preview": 1200,
     "facts": 900,
@@ -58,119 +59,129 @@ BUDGET = {
     "error": 900,
     "earlier": 500,
 }
-"""Tokens (about) of each section; the whole prompt is bounded by their sum."""
-SHARE: ContextVar[float] = ContextVar("share", default=1.0)
-"""Of every budget, for models that read little at a time."""
-N_FULL = 10  # latest attempts told in full; those before them in short
+"""Estimated tokens of each section; their sum bounds the whole prompt."""
+MIN_SECTION_TOKENS = 60
+MIN_QUOTE_TOKENS = 200
+BUDGET_SHARE: ContextVar[float] = ContextVar("share", default=1.0)
+"""Share of every budget in use, for models with a short context window."""
+N_FULL = 10  # latest attempts shown in full; earlier ones in short
 N_STUCK = 3  # attempts without success from which a change of approach is asked for
 
 
-def budget(section: str) -> int:
-    """Tokens of a section at the present share."""
-    return max(60, int(BUDGET[section] * SHARE.get()))
+def section_budget(section: str) -> int:
+    """Return the tokens of a section at the current share."""
+    return max(MIN_SECTION_TOKENS, int(SECTION_TOKENS[section] * BUDGET_SHARE.get()))
 
 
-def cut(lines: Sequence[str], section: str, *, keep: Literal["start", "end"] = "start") -> str:
-    """As many lines as the budget holds, as a list; says how many are left out."""
+def cut_to_budget(
+    lines: Sequence[str], section: str, *, keep: Literal["start", "end"] = "start"
+) -> str:
+    """Return as many lines as fit the budget, as a list, and how many are left out."""
     order = list(lines) if keep == "start" else list(lines)[::-1]
-    kept: list[str] = []
-    left = budget(section)
+    items: list[str] = []
+    n_left = section_budget(section)
     for text in order:
-        left -= n_tokens(text) + 2
-        if left < 0:
+        n_left -= n_tokens(text) + 2
+        if n_left < 0:
             break
-        kept.append(f"- {text}")
-    more = (
-        [f"- [{len(order) - len(kept)} {'more' if keep == 'start' else 'earlier ones'} left out]"]
-        if len(kept) < len(order)
-        else []
-    )
-    return "\n".join([*kept, *more] if keep == "start" else [*more, *kept[::-1]])
+        items.append(f"- {text}")
+    n_more = len(order) - len(items)
+    if keep == "start":
+        return "\n".join([*items, f"- [{n_more} more left out]"] if n_more else items)
+    items.reverse()
+    return "\n".join([f"- [{n_more} earlier ones left out]", *items] if n_more else items)
 
 
 # the task
 
 
+KINDS = {
+    "binary": "Binary classification",
+    "multiclass": "Classification into several classes",
+    "regression": "Regression",
+}
 PREDICTIONS = {
     "probability": " The prediction is a probability (0..1), not a label.",
-    "label": " The prediction is a class label as it stands in the training table, not a probability.",
+    "label": " The prediction is a class label as it stands in the training table,"
+    " not a probability.",
 }
+N_TARGETS, N_OUTPUT_COLUMNS = 20, 40
 
 
-def task(brief: Brief) -> dict[str, str]:
-    given = brief.task
-    kinds = {
-        "binary": "Binary classification",
-        "multiclass": "Classification into several classes",
-        "regression": "Regression",
-    }
+def task_section(brief: Brief) -> dict[str, str]:
+    """Return what the task is: kind, metric, target, columns, sizes, split."""
+    task = brief.task
+    columns = _quoted_names(task.columns[:N_OUTPUT_COLUMNS])
+    if len(task.columns) > N_OUTPUT_COLUMNS:
+        columns += f" and {len(task.columns) - N_OUTPUT_COLUMNS} more"
     return {
-        "name": line(given.name, 80),
-        "kind": kinds.get(given.kind, line(given.kind, 40)),
-        "metric": line(given.metric.rpartition("/")[2], 80),
-        "better": "higher" if given.direction == "max" else "lower",
-        "target": ", ".join(f"`{line(name, 60)}`" for name in given.target[:20]),
-        "id": f"`{line(given.id, 60)}`",
-        "columns": ", ".join(f"`{line(name, 60)}`" for name in given.columns[:40])
-        + (f" and {len(given.columns) - 40} more" if len(given.columns) > 40 else ""),
-        "prediction": PREDICTIONS.get(given.prediction, ""),
-        "n_train": f"{given.n_train:,}",
-        "n_test": f"{given.n_test:,}",
-        "split": split(given.split),
+        "name": single_line(task.name, 80),
+        "kind": KINDS.get(task.kind, single_line(task.kind, 40)),
+        "metric": single_line(task.metric.rpartition("/")[2], 80),
+        "better": "higher" if task.direction == "max" else "lower",
+        "target": _quoted_names(task.target[:N_TARGETS]),
+        "id": _quoted_names([task.id]),
+        "columns": columns,
+        "prediction": PREDICTIONS.get(task.prediction, ""),
+        "n_train": f"{task.n_train:,}",
+        "n_test": f"{task.n_test:,}",
+        "split": describe_split(task.split),
     }
 
 
-def split(given: dict[str, Any]) -> str:
-    kind, column = given.get("kind"), line(given.get("column") or "", 60)
-    told = {
+def _quoted_names(names: Sequence[str]) -> str:
+    return ", ".join(f"`{single_line(name, 60)}`" for name in names)
+
+
+def describe_split(split: dict[str, Any]) -> str:
+    """Return number and kind of the folds."""
+    kind, column = str(split.get("kind")), single_line(split.get("column") or "", 60)
+    kinds = {
         "stratified": "stratified by the target",
         "random": "at random",
         "group": f"whole groups of `{column}` together",
         "time": f"blocks in the order of `{column}`; train on earlier ones only",
         "file": "given by the task",
     }
-    return f"{given.get('n_folds', 5)}, {told.get(str(kind), line(kind, 40))}"
+    return f"{split.get('n_folds', 5)}, {kinds.get(kind, single_line(kind, 40))}"
 
 
-def columns(profile: dict[str, Any]) -> str:
-    shown = facts.column_items(profile)
-    total = max(int(profile.get("n_columns", 0)), len(profile.get("columns", [])))
-    text = cut([f"{item.id} {item.text}" for item in shown], "columns")
-    return text + (
-        f"\n- [{total - len(shown)} further columns: {kinds_of(profile)}]"
-        if total > len(shown)
-        else ""
-    )
+def columns_section(profile: dict[str, Any]) -> str:
+    """Return the strongest columns, and a summary where there are more."""
+    items = column_items(profile)
+    n_columns = max(int(profile.get("n_columns", 0)), len(profile.get("columns", [])))
+    text = cut_to_budget([f"{item.id} {item.text}" for item in items], "columns")
+    n_more = n_columns - len(items)
+    return f"{text}\n- [{n_more} further columns: {kinds_of(profile)}]" if n_more > 0 else text
 
 
 def kinds_of(profile: dict[str, Any]) -> str:
-    """All columns counted by kind, with the range of their names."""
-    names: dict[str, list[str]] = {}
+    """Return the number of columns of each kind, with first and last name."""
+    by_kind: dict[str, list[str]] = {}
     for item in profile.get("columns", []):
-        names.setdefault(str(item["kind"]), []).append(line(item["name"], 40))
+        by_kind.setdefault(str(item["kind"]), []).append(single_line(item["name"], 40))
     return "in all " + ", ".join(
-        f"{len(found)} {kind} (`{found[0]}` … `{found[-1]}`)" for kind, found in names.items()
+        f"{len(names)} {kind} (`{names[0]}` … `{names[-1]}`)" for kind, names in by_kind.items()
     )
 
 
-def resources(given: Resources) -> dict[str, str]:
-    gpus = (
-        f"GPUs: {', '.join(line(name, 60) for name in given.gpus[:8])}" if given.gpus else "no GPU"
-    )
+def resources_section(resources: Resources) -> dict[str, str]:
+    """Return the limits of a script and what it finds."""
+    gpus = ", ".join(single_line(name, 60) for name in resources.gpus[:8])
     packages = ", ".join(
-        f"{line(name, 40)} {line(version, 20)}"
-        for name, version in list(given.packages.items())[:80]
+        f"{single_line(name, 40)} {single_line(version, 20)}"
+        for name, version in list(resources.packages.items())[:80]
     )
     return {
-        "wall": duration(given.wall_s),
-        "memory": size(given.memory_bytes),
-        "cpus": f"{given.cpus} CPU core{'s' if given.cpus != 1 else ''}",
-        "gpus": gpus,
+        "wall": duration_text(resources.wall_s),
+        "memory": size_text(resources.memory_bytes),
+        "cpus": f"{resources.cpus} CPU core{'s' if resources.cpus != 1 else ''}",
+        "gpus": f"GPUs: {gpus}" if resources.gpus else "no GPU",
         "packages": packages or "nothing is known to be",
     }
 
 
-# where the run stands
+# the state of the run
 
 
 GOALS = {
@@ -180,145 +191,161 @@ GOALS = {
 }
 
 
-def stage(brief: Brief) -> dict[str, str]:
-    given = brief.stage
-    told = [
-        f"Trace {given.trace} of {given.n_traces}, step {given.step}; {given.used:.0%} of the budget is used"
-    ]
-    told += (
-        [f"{given.steps_left} step{'s' if given.steps_left != 1 else ''} left, this one included"]
-        if given.steps_left is not None
-        else []
-    )
-    told += (
-        [f"{duration(given.time_left_s)} left for the whole run"]
-        if given.time_left_s is not None
-        else []
-    )
-    best = (
-        f" The trace's best scores {number(given.best)} ± {noise(given.best_se)} SE."
-        if given.best is not None
-        else ""
-    )
-    return {"where": ", ".join(told) + "." + best, "goal": GOALS[given.phase]}
+def stage_section(brief: Brief) -> dict[str, str]:
+    """Return the position in the budget, the best score, and the goal of the phase."""
+    stage = brief.stage
+    place = f"Trace {stage.trace} of {stage.n_traces}, step {stage.step}"
+    parts = [f"{place}; {stage.used:.0%} of the budget is used"]
+    if stage.steps_left is not None:
+        steps = f"{stage.steps_left} step{'s' if stage.steps_left != 1 else ''}"
+        parts.append(f"{steps} left, this one included")
+    if stage.time_left_s is not None:
+        parts.append(f"{duration_text(stage.time_left_s)} left for the whole run")
+    where = ", ".join(parts) + "."
+    if stage.best is not None:
+        score = f"{number_text(stage.best)} ± {se_text(stage.best_se)} SE"
+        where += f" The trace's best scores {score}."
+    return {"where": where, "goal": GOALS[stage.phase]}
 
 
-def history(given: Sequence[Fact]) -> str:
-    """The latest in full, those before in short, failures always with cause and fix."""
-    older = [facts.fact_line(fact, short=fact.verdict != "failed") for fact in given[:-N_FULL]]
-    return cut(
-        [*older, *(facts.fact_line(fact) for fact in given[-N_FULL:])], "history", keep="end"
-    )
+def history_section(history: Sequence[Fact]) -> str:
+    """Return the latest attempts in full, earlier ones in short, failures always in full."""
+    older = [fact_line(fact, short=fact.verdict != "failed") for fact in history[:-N_FULL]]
+    latest = [fact_line(fact) for fact in history[-N_FULL:]]
+    return cut_to_budget([*older, *latest], "history", keep="end")
 
 
-def tally(brief: Brief) -> str:
-    told = []
+def tally_section(brief: Brief) -> str:
+    """Return how many attempts on each component were made, accepted and failed."""
+    parts = []
     for item in brief.tally[:8]:
-        gain = f", best {signed(item.best_gain)}" if item.best_gain is not None else ""
-        told.append(
-            f"{line(item.component, 20) or 'drafts'} {item.tried} tried, {item.accepted} accepted, {item.failed} failed{gain}"
-        )
-    return "; ".join(told)
+        component = single_line(item.component, 20) or "drafts"
+        counts = f"{item.tried} tried, {item.accepted} accepted, {item.failed} failed"
+        gain = f", best {signed_text(item.best_gain)}" if item.best_gain is not None else ""
+        parts.append(f"{component} {counts}{gain}")
+    return "; ".join(parts)
 
 
-def stuck(brief: Brief) -> str:
-    """What a row of failures asks for: another approach, not another variation."""
-    since = []
-    for fact in reversed(brief.history):
-        if fact.verdict == "accepted":
-            break
-        since.append(fact)
-    if len(since) < N_STUCK:
+def stuck_section(brief: Brief) -> str:
+    """Ask for another approach after N_STUCK attempts without success."""
+    latest = takewhile(lambda fact: fact.verdict != "accepted", reversed(brief.history))
+    unsuccessful = list(latest)[::-1]
+    if len(unsuccessful) < N_STUCK:
         return ""
-    parts = ", ".join(dict.fromkeys(fact.component or "draft" for fact in reversed(since)))
+    components = ", ".join(dict.fromkeys(fact.component or "draft" for fact in unsuccessful))
     return (
-        f"The last {len(since)} attempts ({parts}) all failed to beat the best. More variations of them will not either: "
-        "change the approach (another model family, representation of the data, target or loss), or a component not among them."
+        f"The last {len(unsuccessful)} attempts ({components}) all failed to beat the best."
+        " More variations of them will not either: change the approach (another model family,"
+        " representation of the data, target or loss), or a component not among them."
     )
 
 
 # the gradient
 
 
-def attention(scenario: int) -> str:
-    """Attention moves from the problem to the evidence as the trace matures."""
-    return {
-        3: "Little has been measured yet. Reason mainly from the task and its data: what would a specialist of this domain and metric do that this script does not?",
-        2: "Reason from the task and its data first, then check it against what has been measured so far.",
-        1: "Reason from the measured evidence and the history first; return to the task and its data for what they leave open.",
-        0: "Much has been measured. Reason from the evidence and the history alone; general advice that they do not support is worth nothing now.",
-    }[scenario]
+ATTENTION = {
+    3: "Little has been measured yet. Reason mainly from the task and its data: what would a"
+    " specialist of this domain and metric do that this script does not?",
+    2: "Reason from the task and its data first, then check it against what has been measured so"
+    " far.",
+    1: "Reason from the measured evidence and the history first; return to the task and its data"
+    " for what they leave open.",
+    0: "Much has been measured. Reason from the evidence and the history alone; general advice that"
+    " they do not support is worth nothing now.",
+}
 
 
-def diagnosis(given: Diagnosis) -> str:
-    seen = [
-        f"{line(item.text, 300)}{' [' + ', '.join(item.cites[:6]) + ']' if item.cites else ''}"
-        for item in given.observations[:8]
-    ]
-    causes = [f"cause: {line(text, 300)}" for text in given.causes[:5]]
-    return cut([*seen, *causes], "diagnosis") or "- none given"
+def attention_section(scenario: int) -> str:
+    """Return where to look: it moves from the problem to the evidence as the trace matures."""
+    return ATTENTION[scenario]
 
 
-def hypothesis(given: Hypothesis) -> str:
-    effect = f"{('worse', 'no change', 'better')[given.effect.sign + 1]}/{given.effect.size}, {given.confidence:.0%} sure, cost {given.cost}"
-    told = [f"**{line(given.id, 40)}** ({given.component}; {effect}): {line(given.statement, 400)}"]
-    told += [f"against: {line(given.challenge, 300)}"] if given.challenge else []
-    told += [f"plan: {line(given.plan, 700)}"] if given.plan else []
-    told += [f"refuted by: {line(given.refuted_by, 200)}"] if given.refuted_by else []
-    return " | ".join(told)
+def diagnosis_section(diagnosis: Diagnosis) -> str:
+    """Return observations with their citations, and causes."""
+    lines = []
+    for item in diagnosis.observations[:8]:
+        cites = f" [{', '.join(item.cites[:6])}]" if item.cites else ""
+        lines.append(f"{single_line(item.text, 300)}{cites}")
+    lines += [f"cause: {single_line(text, 300)}" for text in diagnosis.causes[:5]]
+    return cut_to_budget(lines, "diagnosis") or "- none given"
 
 
-def quotes(given: Sequence[Quote]) -> list[dict[str, str]]:
-    """Scripts and changes word for word, as long as there is room."""
-    found, left = [], budget("quotes")
-    for quote in given:
-        room = min(budget("quote") * 2 if quote.what == "script" else budget("quote") // 2, left)
-        if room < 200:
+def hypothesis_line(hypothesis: Hypothesis) -> str:
+    """Return a hypothesis on one line: prediction, statement, challenge, plan, refutation."""
+    effect = effect_text(hypothesis.effect)
+    prediction = f"{effect}, {hypothesis.confidence:.0%} sure, cost {hypothesis.cost}"
+    title = f"**{single_line(hypothesis.id, 40)}** ({hypothesis.component}; {prediction})"
+    parts = [f"{title}: {single_line(hypothesis.statement, 400)}"]
+    if hypothesis.challenge:
+        parts.append(f"against: {single_line(hypothesis.challenge, 300)}")
+    if hypothesis.plan:
+        parts.append(f"plan: {single_line(hypothesis.plan, 700)}")
+    if hypothesis.refuted_by:
+        parts.append(f"refuted by: {single_line(hypothesis.refuted_by, 200)}")
+    return " | ".join(parts)
+
+
+def quote_sections(quotes: Sequence[Quote]) -> list[dict[str, str]]:
+    """Return scripts and changes word for word, each with a title, as long as there is room."""
+    sections: list[dict[str, str]] = []
+    n_left, n_each = section_budget("quotes"), section_budget("quote")
+    for quote in quotes:
+        is_script = quote.what == "script"
+        room = min(n_each * 2 if is_script else n_each // 2, n_left)
+        if room < MIN_QUOTE_TOKENS:
             break
-        text = (
-            code(quote.text, room) if quote.what == "script" else fenced(quote.text, room, "diff")
-        )
-        left -= n_tokens(text)
-        what = "The script" if quote.what == "script" else "The change"
-        what += f" of attempt {line(quote.attempt, 20)}" if quote.attempt else " of another run"
-        found.append(
-            {"title": f"{what}{': ' + line(quote.why, 240) if quote.why else ''}", "text": text}
-        )
-    return found
+        text = fence_script(quote.text, room) if is_script else fence_data(quote.text, room, "diff")
+        n_left -= n_tokens(text)
+        sections.append({"title": _quote_title(quote), "text": text})
+    return sections
 
 
-def member(fact: Fact) -> str:
-    return f"{line(fact.attempt, 20)}: {line(fact.summary or fact.hypothesis, 160)} | score {number(fact.score)}"
+def _quote_title(quote: Quote) -> str:
+    what = "The script" if quote.what == "script" else "The change"
+    source = f"attempt {single_line(quote.attempt, 20)}" if quote.attempt else "another run"
+    reason = f": {single_line(quote.why, 240)}" if quote.why else ""
+    return f"{what} of {source}{reason}"
 
 
-def crossover(given: Crossover | None) -> dict[str, str] | None:
-    if given is None:
+def member_line(fact: Fact) -> str:
+    """Return an attempt that an ensemble may name."""
+    summary = single_line(fact.summary or fact.hypothesis, 160)
+    return f"{single_line(fact.attempt, 20)}: {summary} | score {number_text(fact.score)}"
+
+
+def crossover_section(crossover: Crossover | None) -> dict[str, str] | None:
+    """Return what a stuck trace may take from another."""
+    if crossover is None:
         return None
+    partner = crossover.partner
+    lacks = cut_to_budget([fact_line(fact) for fact in crossover.lacks], "lacks")
     return {
-        "lacks": cut([facts.fact_line(fact) for fact in given.lacks], "lacks")
-        or "- nothing is listed; compare the two scripts",
-        "partner": code(given.partner, budget("partner")) if given.partner.strip() else "",
-        "summary": line(given.summary, 200),
+        "lacks": lacks or "- nothing is listed; compare the two scripts",
+        "partner": fence_script(partner, section_budget("partner")) if partner.strip() else "",
+        "summary": single_line(crossover.summary, 200),
     }
 
 
 # failures
 
 
-def error(evidence: dict[str, Any]) -> str:
-    given = evidence.get("error")
-    if not isinstance(given, dict):
+def error_section(evidence: dict[str, Any]) -> str:
+    """Return how a script ended, with the end of its traceback."""
+    error = evidence.get("error")
+    if not isinstance(error, dict):
         return ""
-    where = f", line {number(given['line'])} of the script" if given.get("line") else ""
-    head = f"It ended by `{line(given.get('end'), 40)}` (exit code {number(given.get('exit_code'))}): {line(given.get('type'), 80)}{where}."
-    text = "\n".join(str(given[key]) for key in ("traceback_tail", "message") if given.get(key))
-    return f"{head}\n{fenced(text, budget('error'))}" if text.strip() else head
+    where = f", line {number_text(error['line'])} of the script" if error.get("line") else ""
+    end = f"`{single_line(error.get('end'), 40)}` (exit code {number_text(error.get('exit_code'))})"
+    head = f"It ended by {end}: {single_line(error.get('type'), 80)}{where}."
+    text = "\n".join(str(error[key]) for key in ("traceback_tail", "message") if error.get(key))
+    return f"{head}\n{fence_data(text, section_budget('error'))}" if text.strip() else head
 
 
-def limit_hit(brief: RepairBrief) -> str:
-    """timeout, memory, or neither."""
+def limit_hit(brief: RepairBrief) -> Literal["timeout", "memory", ""]:
+    """Return the limit that ended the script, or "" if it was none."""
     end = str((brief.evidence.get("error") or {}).get("end", ""))
     text = " ".join(brief.problems).lower()
     if end == "timeout" or "time limit" in text:
         return "timeout"
-    return "memory" if end == "memory" or "memory limit" in text or "memoryerror" in text else ""
+    is_memory = end == "memory" or "memory limit" in text or "memoryerror" in text
+    return "memory" if is_memory else ""

@@ -1,4 +1,7 @@
-"""Text for prompts: counted in tokens, cut to a budget, and fenced so that data cannot pose as instructions."""
+"""Text for prompts: counted in tokens, cut to a budget, fenced.
+
+Fences keep data from posing as instructions.
+"""
 
 from __future__ import annotations
 
@@ -6,83 +9,88 @@ import math
 import re
 import unicodedata
 
-BYTES_PER_TOKEN = 3.5  # of code and English, measured low: budgets err on the safe side
+BYTES_PER_TOKEN = 3.5  # of code and English; a low estimate, so that budgets err on the safe side
+CLIP_MARK_CHARS = 60  # room for the line that says how much is left out
 FENCE = re.compile(r"`{3,}|~{3,}")
-KEPT_CONTROL = "\n\t"
+CHAT_MARK = re.compile(r"<\|(?=[\w/]{1,40}\|>)")  # of chat templates: <|im_start|>
+VISIBLE_CONTROL = "\n\t"
+INVISIBLE = ("Cc", "Cf", "Co", "Cs")  # Unicode: control, format, private use, surrogate
 
 
 def n_tokens(text: str) -> int:
-    """About how many tokens a model reads."""
+    """Estimate how many tokens a model reads."""
     return math.ceil(len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN)
 
 
-def clip(text: str, tokens: int) -> str:
-    """Head and tail of a text within a budget; says how much is left out between them."""
-    size = n_tokens(text)
-    if size <= tokens:
+def clip_middle(text: str, tokens: int) -> str:
+    """Return head and tail of a text within a budget, and how much is left out between them."""
+    n_whole = n_tokens(text)
+    if n_whole <= tokens:
         return text
-    chars = max(80, int(len(text) * tokens / size) - 60)
-    head, tail = text[: chars // 2], text[-(chars - chars // 2) :]
-    head, tail = head[: head.rfind("\n") + 1] or head, tail[tail.find("\n") + 1 :] or tail
-    return (
-        f"{head.rstrip()}\n[… {len(text) - len(head) - len(tail):,} characters left out …]\n{tail}"
-    )
+    n_chars = max(80, int(len(text) * tokens / n_whole) - CLIP_MARK_CHARS)
+    n_head = n_chars // 2
+    head, tail = text[:n_head], text[-(n_chars - n_head) :]
+    head = head[: head.rfind("\n") + 1] or head
+    tail = tail[tail.find("\n") + 1 :] or tail
+    n_left_out = len(text) - len(head) - len(tail)
+    return f"{head.rstrip()}\n[… {n_left_out:,} characters left out …]\n{tail}"
 
 
-def clean(text: str) -> str:
-    """Without what a reader cannot see: control and formatting characters (hidden text), and a chat template's own marks."""
-    shown = "".join(
-        c
-        for c in text
-        if c in KEPT_CONTROL or unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cs")
-    )
-    return re.sub(r"<\|(?=[\w/]{1,40}\|>)", "< |", shown)
+def strip_invisible(text: str) -> str:
+    """Return the text without invisible characters (hidden text), chat-template marks defused."""
+    visible = (c for c in text if c in VISIBLE_CONTROL or unicodedata.category(c) not in INVISIBLE)
+    return CHAT_MARK.sub("< |", "".join(visible))
 
 
-def fenced(text: str, tokens: int, language: str = "text") -> str:
-    """Data between fences longer than any fence inside it, so that nothing in it can close them."""
-    return block(clip(clean(text), tokens), language)
+def fence_data(text: str, tokens: int, language: str = "text") -> str:
+    """Return data between fences that nothing in it can close, clipped to a budget."""
+    return fence_block(clip_middle(strip_invisible(text), tokens), language)
 
 
-def code(script: str, tokens: int) -> str:
-    """A script, letter for letter (edits quote it), between fences that it cannot close."""
-    return block(clip(script, tokens), "python")
+def fence_script(script: str, tokens: int) -> str:
+    """Return a script between fences, character for character, because edits quote it."""
+    return fence_block(clip_middle(script, tokens), "python")
 
 
-def block(text: str, language: str) -> str:
+def fence_block(text: str, language: str) -> str:
+    """Return the text between fences longer than any fence inside it."""
     longest = max((len(run) for run in FENCE.findall(text)), default=2)
     mark = "`" * max(3, longest + 1)
     return f"{mark}{language}\n{text.rstrip()}\n{mark}"
 
 
-def line(value: object, chars: int = 200) -> str:
-    """Data on one line: no line ends, no fences, bounded."""
-    text = " ".join(clean(str(value)).split()).replace("```", "'''").replace("~~~", "---")
+def single_line(value: object, chars: int = 200) -> str:
+    """Return data on one line of at most so many characters, without fences."""
+    words = strip_invisible(str(value)).split()
+    text = " ".join(words).replace("```", "'''").replace("~~~", "---")
     return text if len(text) <= chars else text[: chars - 1] + "…"
 
 
-def number(value: object) -> str:
+def number_text(value: object) -> str:
+    """Return a number with five significant digits, anything else as a short line."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return line(value, 60)
+        return single_line(value, 60)
     return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
-def noise(value: object) -> str:
-    """A standard error: two digits say enough."""
-    return f"{value:.2g}" if isinstance(value, float) else number(value)
+def se_text(value: object) -> str:
+    """Return a standard error with two significant digits."""
+    return f"{value:.2g}" if isinstance(value, float) else number_text(value)
 
 
-def signed(value: float) -> str:
+def signed_text(value: float) -> str:
+    """Return a difference with its sign and three significant digits."""
     return f"{value:+.3g}"
 
 
-def duration(seconds: float) -> str:
-    """45 s, 3 min, 1 h 20 min."""
+def duration_text(seconds: float) -> str:
+    """Return a duration: 45 s, 3 min, 1 h 20 min."""
     if seconds < 90:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def size(n_bytes: float) -> str:
+def size_text(n_bytes: float) -> str:
+    """Return a size in MiB or GiB."""
     return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:.0f} MiB"
