@@ -1,1 +1,1 @@
-"""Where scripts run: the protocol and its backends."""
+"""Where scripts run: the protocol and its backends (local, E2B, Ray)."""

@@ -1,35 +1,38 @@
-"""Which sandbox the settings name."""
+"""Create the sandbox that the settings name."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from sandbox.local.backend import make_local
-from sandbox.protocol import Sandbox, SandboxUnavailable
+from sandbox.local.backend import create_local_sandbox
+from sandbox.protocol import Sandbox, SandboxUnavailableError
 
 
-def make_sandbox(
+def create_sandbox(
     kind: str,
     *,
     isolation: str = "auto",
     network: bool = False,
     gpus: str = "none",
-    warm: bool = False,
     run_dir: Path | None = None,
     e2b_template: str | None = None,
     e2b_usd_per_hour: float = 0,
     e2b_life_s: int = 3600,
     ray_address: str | None = None,
 ) -> Sandbox:
-    """local | e2b | ray. Raises SandboxUnavailable with the remedy. A backend's own libraries load with it."""
+    """Create a sandbox of the kind local, e2b or ray; a backend's libraries load on demand.
+
+    Raises:
+        SandboxUnavailableError: no such kind, or it cannot start here; the message has the remedy.
+    """
     if kind == "local":
-        return make_local(
-            isolation=isolation, network=network, gpus=gpus, warm=warm, run_dir=run_dir
+        return create_local_sandbox(
+            isolation=isolation, network=network, gpus=gpus, run_dir=run_dir
         )
     if kind == "e2b":
-        from sandbox.e2b.backend import make_e2b
+        from sandbox.e2b.backend import create_e2b_sandbox
 
-        return make_e2b(
+        return create_e2b_sandbox(
             run_dir=run_dir,
             template=e2b_template,
             usd_per_hour=e2b_usd_per_hour,
@@ -37,9 +40,9 @@ def make_sandbox(
             network=network,
         )
     if kind == "ray":
-        from sandbox.ray.backend import make_ray
+        from sandbox.ray.backend import create_ray_sandbox
 
-        return make_ray(
+        return create_ray_sandbox(
             address=ray_address, isolation=isolation, network=network, gpus=gpus != "none"
         )
-    raise SandboxUnavailable(f"there is no {kind} sandbox; use --sandbox local, e2b or ray")
+    raise SandboxUnavailableError(f"there is no {kind} sandbox; use --sandbox local, e2b or ray")

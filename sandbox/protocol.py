@@ -1,4 +1,7 @@
-"""The sandbox protocol: run(job) -> Execution.  A sandbox's own failure is typed apart from the script's."""
+"""The sandbox protocol: run(job) -> Execution.
+
+A failure of the sandbox raises an exception; a failure of the script is a result.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,22 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sandbox.inside.progress import Tell
+from sandbox.inside.progress import ProgressCallback
 
 End = Literal["exit", "timeout", "memory", "disk", "output", "cancelled"]
 
 
-class SandboxUnavailable(Exception):
-    """No sandbox of the wanted kind can start here; the message holds the remedy."""
+class SandboxUnavailableError(Exception):
+    """No sandbox of the wanted kind can start here; the message has the remedy."""
 
 
-class SandboxLost(Exception):
-    """The sandbox broke while a script ran; the script is not to blame and may be run again."""
+class SandboxLostError(Exception):
+    """The sandbox broke while a script ran; the script is not at fault and may be run again."""
+
+
+def error_line(error: BaseException) -> str:
+    """Return a foreign error as one line of a message, at most 300 characters long."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 class Limits(BaseModel):
@@ -27,9 +35,11 @@ class Limits(BaseModel):
     wall_s: float = 600
     grace_s: float = Field(2, description="between SIGTERM and SIGKILL, seconds")
     memory_bytes: int = 4 * 2**30
-    disk_bytes: int = Field(2 * 2**30, description="what the workspace may grow to")
-    output_bytes: int = Field(2**20, description="kept of stdout+stderr, half head and half tail")
-    output_kill_bytes: int = Field(8 * 2**30, description="a script that prints more is ended")
+    disk_bytes: int = Field(2 * 2**30, description="maximum size of the workspace")
+    output_bytes: int = Field(
+        2**20, description="stored part of stdout+stderr, half head and half tail"
+    )
+    output_kill_bytes: int = Field(8 * 2**30, description="a script that prints more is killed")
     processes: int = 512
     cpus: int = Field(1, description="cores and thread-pool size")
     gpus: int = 0
@@ -37,7 +47,7 @@ class Limits(BaseModel):
 
 
 class Job(BaseModel):
-    """One script to run. cwd = workspace; `inputs` appear read-only below input/ in it."""
+    """One script to run in its workspace, where `inputs` appear read-only below input/."""
 
     model_config = ConfigDict(frozen=True)
     id: str = Field(description="attempt id; also the name of the process group's pid file")
@@ -48,20 +58,16 @@ class Job(BaseModel):
     )
     limits: Limits = Limits()
     env: dict[str, str] = Field(
-        default_factory=dict, description="added to the scrubbed environment"
-    )
-    warm: str = Field(
-        "",
-        description="trace whose warm interpreter may run it, where the sandbox keeps one; empty: a cold start",
+        default_factory=dict, description="added to the script's minimal environment"
     )
     collect: list[str] = Field(
         default_factory=lambda: ["oof.csv", "submission.csv", "evidence.json"],
-        description="files wanted back; only regular files, never links, stay in the workspace",
+        description="names of files to collect; only regular files, never links",
     )
 
 
 class Execution(BaseModel):
-    """What happened. Nothing in it was decided by the script except exit code, output and files."""
+    """The result of a job; the script itself decides only exit code, output and files."""
 
     model_config = ConfigDict(frozen=True)
     end: End
@@ -80,52 +86,63 @@ class Execution(BaseModel):
     )
     tier: str = Field(description="what isolated it, e.g. bubblewrap")
     enforced: list[str] = Field(default_factory=list)
-    where: str = Field("", description="the machine it ran on, where that is not this one")
+    where: str = Field("", description="the machine it ran on, if that is not this one")
     gpu_ids: list[str] = Field(default_factory=list)
     usd: float = Field(
-        0, description="what a rented sandbox cost since it was last charged; 0: not rented"
+        0, description="cost of a rented sandbox since it was last charged; 0: not rented"
     )
 
     @property
     def ok(self) -> bool:
+        """Whether the script ended by itself with exit code 0."""
         return self.end == "exit" and self.exit_code == 0
 
 
 class Host(BaseModel):
-    """What scripts find where they run."""
+    """Resources that scripts find where they run."""
 
     model_config = ConfigDict(frozen=True)
     packages: dict[str, str] = Field(
         description="useful packages that scripts can import: name -> version"
     )
-    cpus: int = Field(description="cores of the largest machine there")
+    cpus: int = Field(description="cores of the largest machine")
     total_cpus: int | None = Field(
         None,
-        description="cores that all scripts share; None: every script has a machine of its own",
+        description="cores that all scripts share; None: every script has its own machine",
     )
     gpus: list[str] = Field(
         default_factory=list, description="names of the GPUs that scripts may lease"
     )
-    enforced: list[str] = Field(
-        default_factory=list, description="what every script is held to there"
-    )
+    enforced: list[str] = Field(default_factory=list, description="limits enforced on every script")
     notice: str = Field(
         "",
-        description="one sentence for the person: how strongly scripts are isolated, and what is not stopped",
+        description="one sentence for the user: how scripts are isolated, and what is not stopped",
     )
 
 
 class Sandbox(Protocol):
-    """Where scripts run. Cancelling the awaiting task kills the script's whole process tree."""
+    """Runs scripts. Cancelling the awaiting task kills the script's whole process tree."""
 
     tier: str
 
     async def probe(self) -> Host:
-        """What is there, found out by really starting it. Raises SandboxUnavailable with the remedy."""
+        """Start the sandbox once and describe it. Raises SandboxUnavailableError."""
         ...
 
-    async def run(self, job: Job, tell: Tell | None = None) -> Execution:
-        """`tell` hears the last line that the script printed, every few seconds at most, where the sandbox can see it so early."""
+    async def run(self, job: Job, on_progress: ProgressCallback | None = None) -> Execution:
+        """Run one script to its end.
+
+        Args:
+            job: the script, its inputs and limits.
+            on_progress: receives the last printed line, at most every few seconds, if the
+                sandbox can see output while the script runs.
+
+        Raises:
+            SandboxLostError: the sandbox broke; the job may be run again.
+            SandboxUnavailableError: no sandbox can run this job.
+        """
         ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Release everything that the sandbox holds."""
+        ...

@@ -1,4 +1,4 @@
-"""One E2B sandbox: opened, filled with what is missing, a script run in it, its results fetched, killed."""
+"""One E2B sandbox: open it, send what it lacks, run scripts, fetch their results, kill it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, Field, ValidationError
 
-from sandbox.e2b.errors import PAUSES_S, again, gone, mapped
-from sandbox.e2b.files import Files
-from sandbox.inside.output import readable
-from sandbox.inside.progress import EVERY_S, LastLine, Tell
-from sandbox.local.plan import scrubbed
+from sandbox.e2b.errors import PAUSES_S, is_gone, retry_transient, translated_errors
+from sandbox.e2b.files import BoxFiles
+from sandbox.inside.output import decode_output
+from sandbox.inside.progress import EVERY_S, LastLine, ProgressCallback
+from sandbox.inside.specs import MachineInfo, RemoteLimits, RemoteSpec
+from sandbox.local.plan import script_environment
 from sandbox.parcels import Parcel
-from sandbox.protocol import End, Execution, Host, Job, SandboxLost, SandboxUnavailable
+from sandbox.protocol import End, Execution, Host, Job, SandboxLostError, SandboxUnavailableError
 
-INSIDE = (
+# our modules that run in the sandbox, below sandbox/
+INSIDE_MODULES = (
     "__init__",
     "inside/__init__",
     "inside/collect",
@@ -31,11 +33,11 @@ INSIDE = (
     "inside/progress",
     "inside/probe",
     "inside/remote",
-)  # our modules that run in the sandbox
-HOME = "${GOME_HOME:-/opt/gome}"  # a template may put the work elsewhere
+)
+HOME = "${GOME_HOME:-/opt/gome}"  # a template may set another folder
 LEASE_S = 600  # a sandbox whose owner was killed ends by itself after this
 SLACK_S = 120  # beyond the script's own limit, before its supervisor counts as lost
-ENFORCED = [
+ENFORCED_LIMITS = [
     "files (micro-VM)",
     "processes",
     "memory (watchdog)",
@@ -43,12 +45,15 @@ ENFORCED = [
     "output",
     "time",
 ]
-NOTICE = "Sandbox: E2B micro-VMs (nothing of this machine is within reach of a script; running sandboxes cost money)."
+NOTICE = (
+    "Sandbox: E2B micro-VMs (nothing of this machine is within reach of a script; running "
+    "sandboxes cost money)."
+)
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What kind of sandbox a run rents."""
+class RentalTerms:
+    """The kind of sandbox that a run rents; `life_s` is the plan's limit of one sandbox's life."""
 
     run: str
     template: str | None
@@ -57,8 +62,8 @@ class Plan:
     network: bool = False
 
 
-class Report(BaseModel):
-    """result.json, as far as it can be trusted: typed and bounded."""
+class SupervisorReport(BaseModel):
+    """result.json (`sandbox.inside.specs.RemoteResult`), validated because the script ran there."""
 
     end: End
     code: int
@@ -72,115 +77,131 @@ class Report(BaseModel):
 
 
 class Box:
-    """A running sandbox of this run. `home` is our folder in it."""
+    """A running sandbox of this run; `home` is our folder in it.
 
-    def __init__(self, vm: Any, plan: Plan) -> None:
-        self.vm, self.plan, self.home = vm, plan, ""
+    `is_sound` is false once a script may have tampered with the sandbox.
+    """
+
+    def __init__(self, vm: Any, terms: RentalTerms) -> None:
+        self.vm, self.terms, self.home = vm, terms, ""
         self.host = Host(packages={}, cpus=1)
-        self.files = Files(vm.files)
-        self.sound = True  # nothing in it could be tampered with so far
+        self.files = BoxFiles(vm.files)
+        self.is_sound = True
         self.began = self.charged = time.monotonic()
 
     @property
     def left_s(self) -> float:
-        """Seconds until the plan's limit of one sandbox's life."""
-        return self.plan.life_s - (time.monotonic() - self.began)
+        """Seconds until the limit of one sandbox's life."""
+        return self.terms.life_s - (time.monotonic() - self.began)
 
     def charge(self) -> float:
-        """Dollars since the last charge; what a sandbox costs while it waits is on the next script's bill."""
+        """Return the dollars since the last charge, so that the next script pays for waiting."""
         now = time.monotonic()
         seconds, self.charged = now - self.charged, now
-        return seconds * self.plan.usd_per_s
+        return seconds * self.terms.usd_per_s
 
     async def renew(self) -> None:
+        """Extend the lease."""
         await self.vm.set_timeout(max(1, int(min(LEASE_S, self.left_s))))
 
     @asynccontextmanager
-    async def kept_alive(self) -> AsyncIterator[None]:
-        """The lease is renewed while a script runs; a renewal that fails is made up for by the next one."""
+    async def _lease_renewed(self) -> AsyncIterator[None]:
+        """Renew the lease while a script runs; a failed renewal is retried with the next one."""
 
-        async def keep() -> None:
+        async def keep_renewing() -> None:
             while True:
                 await asyncio.sleep(LEASE_S / 3)
                 with (
-                    suppress(SandboxLost, SandboxUnavailable),
-                    mapped("the lease could not be renewed"),
+                    suppress(SandboxLostError, SandboxUnavailableError),
+                    translated_errors("the lease could not be renewed"),
                 ):
                     await self.renew()
 
-        keeper = asyncio.create_task(keep())
+        renewal = asyncio.create_task(keep_renewing())
         try:
             yield
         finally:
-            keeper.cancel()
-            await asyncio.wait([keeper])
+            renewal.cancel()
+            await asyncio.wait([renewal])
 
-    async def furnish(self) -> None:
-        """Our modules go in; the sandbox tells what it has."""
+    async def set_up(self) -> None:
+        """Send our modules and ask the sandbox for its packages and cores."""
         home = await self._ask(f'printf %s "{HOME}"')
         self.home = home.rstrip("/")
         source = Path(__file__).parents[1]
-        texts = {f"sandbox/{name}.py": (source / f"{name}.py").read_bytes() for name in INSIDE}
+        texts = {
+            f"sandbox/{name}.py": (source / f"{name}.py").read_bytes() for name in INSIDE_MODULES
+        }
         await self.files.write({f"{self.home}/inside/{name}": text for name, text in texts.items()})
-        found = json.loads(await self._ask(f"exec {self._python('survey')}"))
-        found_packages = {str(name): str(version) for name, version in found["packages"].items()}
+        machine: MachineInfo = json.loads(await self._ask(f"exec {self._python('survey')}"))
         self.host = Host(
-            packages=found_packages,
-            cpus=int(found["cpus"]),
-            enforced=enforced(self.plan.network),
+            packages={str(name): str(version) for name, version in machine["packages"].items()},
+            cpus=int(machine["cpus"]),
+            enforced=enforced_limits(self.terms.network),
             notice=NOTICE,
         )
 
-    async def run(self, job: Job, parcels: list[Parcel], tell: Tell | None = None) -> Execution:
-        """Raises SandboxLost when the sandbox broke; then it must be killed."""
+    async def run(
+        self, job: Job, parcels: list[Parcel], on_progress: ProgressCallback | None = None
+    ) -> Execution:
+        """Run one script. Raises SandboxLostError; then the sandbox must be killed."""
         folder = f"{self.home}/jobs/{uuid.uuid4().hex}"
-        async with self.kept_alive():
-            with mapped("data could not be sent to the E2B sandbox"):
+        async with self._lease_renewed():
+            with translated_errors("data could not be sent to the E2B sandbox"):
                 for parcel in parcels:
                     await self.files.send(parcel, f"{self.home}/data")
-                await self.files.write(
-                    {f"{folder}/spec.json": json.dumps(spec_of(job, parcels)).encode()}
-                )
+                spec = json.dumps(job_spec(job, parcels)).encode()
+                await self.files.write({f"{folder}/spec.json": spec})
             limit_s = job.limits.wall_s + job.limits.grace_s + SLACK_S
-            with mapped("the E2B sandbox broke while the script ran"):
+            with translated_errors("the E2B sandbox broke while the script ran"):
                 async with asyncio.timeout(limit_s):
-                    await self._supervised(folder, limit_s, tell)
-            with mapped("results could not be fetched from the E2B sandbox"):
-                report, output = await self._results(folder)
+                    await self._supervise(folder, limit_s, on_progress)
+            with translated_errors("results could not be fetched from the E2B sandbox"):
+                report, output = await self._read_results(folder)
                 files = await self.files.fetch(job, f"{folder}/work", report.files)
-                with suppress(Exception):  # its disk is the only loss
+                with suppress(Exception):  # the folder only uses the sandbox's disk
                     await self.vm.files.remove(folder, user="root")
-        self.sound = report.unprivileged
+        self.is_sound = report.unprivileged
         return self._execution(job, report, output, files)
 
     async def kill(self) -> None:
-        """At most a few seconds: what is not killed now ends with its lease."""
+        """Kill the sandbox, in a few seconds at most; if that fails, it ends with its lease."""
         with (
-            suppress(SandboxLost, SandboxUnavailable, TimeoutError),
-            mapped("the sandbox could not be killed"),
+            suppress(SandboxLostError, SandboxUnavailableError, TimeoutError),
+            translated_errors("the sandbox could not be killed"),
         ):
             async with asyncio.timeout(20):
-                await again(self.vm.kill)
+                await retry_transient(self.vm.kill)
 
     def _python(self, argument: str) -> str:
-        code = f"import sys; sys.path.insert(0, {self.home + '/inside'!r}); from sandbox.inside.remote import main; main()"
+        code = (
+            f"import sys; sys.path.insert(0, {self.home + '/inside'!r}); "
+            "from sandbox.inside.remote import main; main()"
+        )
         return f"python3 -I -c {shlex.quote(code)} {shlex.quote(argument)}"
 
     async def _ask(self, command: str) -> str:
-        done = await again(lambda: self.vm.commands.run(command, user="root", timeout=60))
-        return str(done.stdout)
+        result = await retry_transient(
+            lambda: self.vm.commands.run(command, user="root", timeout=60)
+        )
+        return str(result.stdout)
 
-    async def _supervised(self, folder: str, limit_s: float, tell: Tell | None) -> None:
-        """Until our supervisor in the sandbox has ended. A dropped stream changes nothing in there: we connect again."""
+    async def _supervise(
+        self, folder: str, limit_s: float, on_progress: ProgressCallback | None
+    ) -> None:
+        """Start our supervisor in the sandbox and wait until it has ended.
+
+        A dropped stream changes nothing in the sandbox: we connect again.
+        """
         command = f"exec {self._python(folder)} 2>{folder}/supervisor.log"
-        heard = hears(tell) if tell else None
+        listener = progress_listener(on_progress) if on_progress else None
         handle = await self.vm.commands.run(
             command,
             background=True,
             user="root",
             timeout=limit_s,
             retain_output=False,
-            on_stdout=heard,
+            on_stdout=listener,
         )
         pauses = iter(PAUSES_S)
         while True:
@@ -188,25 +209,24 @@ class Box:
                 await handle.wait()
                 return
             except Exception as error:
-                if ended(error):
+                if is_command_end(error):
                     return
                 pause = next(pauses, None)
-                if pause is None or gone(error):
+                if pause is None or is_gone(error):
                     raise
             await asyncio.sleep(pause)
-            connected = await self._connect(handle.pid, limit_s, heard)
-            if connected is None:
+            handle = await self._connect(handle.pid, limit_s, listener)
+            if handle is None:
                 return
-            handle = connected
 
-    async def _connect(self, pid: int, limit_s: float, heard: Tell | None) -> Any:
-        """The running supervisor's stream again; None when it has ended meanwhile."""
+    async def _connect(self, pid: int, limit_s: float, listener: ProgressCallback | None) -> Any:
+        """Connect to the running supervisor's stream again; None if it has ended meanwhile."""
         from e2b.exceptions import NotFoundException, SandboxNotFoundException
 
         try:
-            return await again(
+            return await retry_transient(
                 lambda: self.vm.commands.connect(
-                    pid, timeout=limit_s, retain_output=False, on_stdout=heard
+                    pid, timeout=limit_s, retain_output=False, on_stdout=listener
                 ),
                 tries=6,
             )
@@ -215,26 +235,26 @@ class Box:
         except NotFoundException:
             return None
 
-    async def _results(self, folder: str) -> tuple[Report, bytes]:
+    async def _read_results(self, folder: str) -> tuple[SupervisorReport, bytes]:
         from e2b.exceptions import NotFoundException
 
         try:
             text = bytes(await self.files.read(f"{folder}/result.json"))
-            return Report.model_validate_json(text), bytes(
-                await self.files.read(f"{folder}/output.log")
-            )
+            report = SupervisorReport.model_validate_json(text)
+            return report, bytes(await self.files.read(f"{folder}/output.log"))
         except NotFoundException:
-            log = readable(bytes(await self.files.read(f"{folder}/supervisor.log")))[-300:]
-            raise SandboxLost(
-                f"the E2B sandbox's supervisor ended without a result ({log.strip() or 'it said nothing'})"
+            log = decode_output(bytes(await self.files.read(f"{folder}/supervisor.log")))
+            last_words = log[-300:].strip() or "its log is empty"
+            raise SandboxLostError(
+                f"the E2B sandbox's supervisor ended without a result ({last_words})"
             ) from None
         except ValidationError as error:
-            raise SandboxLost(
+            raise SandboxLostError(
                 f"the E2B sandbox's result is malformed ({error.error_count()} fields)"
             ) from error
 
     def _execution(
-        self, job: Job, report: Report, output: bytes, files: dict[str, str]
+        self, job: Job, report: SupervisorReport, output: bytes, files: dict[str, str]
     ) -> Execution:
         return Execution(
             end=report.end,
@@ -243,76 +263,81 @@ class Box:
             wall_s=report.wall_s,
             cpu_s=report.cpu_s,
             peak_bytes=report.peak_bytes,
-            output=readable(output[: 2 * job.limits.output_bytes]),
+            output=decode_output(output[: 2 * job.limits.output_bytes]),
             output_dropped_bytes=report.dropped,
             files=files,
             refused={
-                name: why[:200] for name, why in report.refused.items() if name in job.collect
+                name: reason[:200] for name, reason in report.refused.items() if name in job.collect
             },
             tier="e2b",
             where=self.vm.sandbox_id,
-            enforced=enforced(job.limits.network)
-            + (["unprivileged user"] if report.unprivileged else []),
+            enforced=enforced_limits(job.limits.network, report.unprivileged),
             usd=self.charge(),
         )
 
 
-def enforced(network: bool) -> list[str]:
-    return ENFORCED + ([] if network else ["network"])
+def enforced_limits(network: bool, unprivileged: bool = False) -> list[str]:
+    """Return what is enforced on a script, in words."""
+    user = ["unprivileged user"] if unprivileged else []
+    return [*ENFORCED_LIMITS, *([] if network else ["network"]), *user]
 
 
-def hears(tell: Tell) -> Tell:
-    """The supervisor tells a script's progress on its stdout; what comes over the wire is bounded once more."""
-    line = LastLine(EVERY_S / 2)  # it comes at that pace already
+def progress_listener(on_progress: ProgressCallback) -> ProgressCallback:
+    """Return a callback for the supervisor's stdout, which repeats a script's progress.
 
-    def heard(data: str) -> None:
+    What comes over the wire is bounded once more.
+    """
+    line = LastLine(EVERY_S / 2)  # the supervisor itself sends a line every EVERY_S
+
+    def listen(data: str) -> None:
         line.add(data.encode())
-        if text := line.due():
-            tell(text)
+        if text := line.take():
+            on_progress(text)
 
-    return heard
+    return listen
 
 
-def ended(error: Exception) -> bool:
-    """The command came to its end with another exit code than 0: what happened stands in its result."""
+def is_command_end(error: Exception) -> bool:
+    """Whether the command itself ended, with an exit code other than 0; its result says why."""
     from e2b import CommandExitException
 
     return isinstance(error, CommandExitException)
 
 
-def spec_of(job: Job, parcels: list[Parcel]) -> dict[str, Any]:
+def job_spec(job: Job, parcels: list[Parcel]) -> RemoteSpec:
+    """Return a job's spec.json."""
     return {
         "script": job.script,
-        "limits": job.limits.model_dump(),
-        "env": scrubbed(job),
+        "limits": cast(RemoteLimits, job.limits.model_dump()),
+        "env": script_environment(job),
         "inputs": [(parcel.name, parcel.sha256, parcel.is_folder) for parcel in parcels],
         "collect": job.collect,
     }
 
 
-async def open_box(plan: Plan) -> Box:
-    """A new sandbox, furnished. Raises SandboxUnavailable with the remedy."""
+async def open_box(terms: RentalTerms) -> Box:
+    """Start a sandbox and set it up. Raises SandboxUnavailableError with the remedy."""
     from e2b_code_interpreter import AsyncSandbox
 
-    key = uuid.uuid4().hex  # a repeated request makes no second sandbox
+    key = uuid.uuid4().hex  # a repeated request starts no second sandbox
 
     async def create() -> Any:
         return await AsyncSandbox.create(
-            template=plan.template,
-            timeout=min(LEASE_S, plan.life_s),
-            metadata={"gome-run": plan.run},
-            allow_internet_access=plan.network,
+            template=terms.template,
+            timeout=min(LEASE_S, terms.life_s),
+            metadata={"gome-run": terms.run},
+            allow_internet_access=terms.network,
             idempotency_key=key,
         )
 
-    with mapped("no E2B sandbox could be started", starting=True):
-        box = Box(await again(create, tries=8), plan)
+    with translated_errors("no E2B sandbox could be started", starting=True):
+        box = Box(await retry_transient(create, tries=8), terms)
     try:
-        with mapped(
-            f"the E2B template {plan.template or 'code-interpreter-v1'} cannot be used",
+        with translated_errors(
+            f"the E2B template {terms.template or 'code-interpreter-v1'} cannot be used",
             starting=True,
         ):
-            await box.furnish()
+            await box.set_up()
     except BaseException:
         await box.kill()
         raise

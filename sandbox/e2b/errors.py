@@ -1,4 +1,7 @@
-"""What E2B's SDK and its transport may raise, told apart: nothing can start (unavailable), or what ran is lost."""
+"""Errors of E2B's SDK and its transport: classify, translate and retry them.
+
+They become `SandboxUnavailableError` (nothing can start) or `SandboxLostError` (what ran is lost).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from sandbox.protocol import SandboxLost, SandboxUnavailable
+from sandbox.protocol import SandboxLostError, SandboxUnavailableError, error_line
 
 T = TypeVar("T")
 KEY_REMEDY = "set E2B_API_KEY (https://e2b.dev/dashboard?tab=keys) or use --sandbox local"
@@ -17,81 +20,88 @@ PAUSES_S = (0.5, 1, 2, 4, 8, 15, 30)
 
 
 @contextmanager
-def mapped(what: str, *, starting: bool = False) -> Iterator[None]:
-    """Vendor and transport errors become ours. Their classes share no base, and the SDK raises bare `Exception` in places."""
+def translated_errors(what: str, *, starting: bool = False) -> Iterator[None]:
+    """Translate every error raised in the block; `what` begins its message.
+
+    Args:
+        what: what did not work, e.g. "the sandbox could not be killed".
+        starting: whether a sandbox is being started; then the error is one of availability.
+    """
     try:
         yield
-    except (SandboxLost, SandboxUnavailable):
+    except (SandboxLostError, SandboxUnavailableError):
         raise
-    except Exception as error:
-        raise translate(error, what, starting) from error
+    except Exception as error:  # vendor classes share no base, and some are bare `Exception`
+        raise translate_error(error, what, starting) from error
 
 
-def translate(error: Exception, what: str, starting: bool) -> SandboxLost | SandboxUnavailable:
+def translate_error(
+    error: Exception, what: str, starting: bool
+) -> SandboxLostError | SandboxUnavailableError:
+    """Return our error for one of the vendor's or the transport's."""
     from e2b import CommandExitException
     from e2b import exceptions as vendor
 
-    text = f"{what}: {one_line(error)}"
+    text = f"{what}: {error_line(error)}"
     if isinstance(error, vendor.AuthenticationException):
-        return SandboxUnavailable(f"E2B refused the key ({text}); {KEY_REMEDY}")
+        return SandboxUnavailableError(f"E2B refused the key ({text}); {KEY_REMEDY}")
     if isinstance(error, CommandExitException):
-        return SandboxUnavailable(
-            f"{what}: it needs python3 ({one_line(RuntimeError(error.stderr or error.stdout))})"
-        )
+        output = error_line(RuntimeError(error.stderr or error.stdout))
+        return SandboxUnavailableError(f"{what}: it needs python3 ({output})")
     if isinstance(error, vendor.NotEnoughSpaceException):
-        return SandboxUnavailable(
-            f"the sandbox's disk is full ({text}); choose a larger template with --set e2b_template=NAME"
+        return SandboxUnavailableError(
+            f"the sandbox's disk is full ({text}); "
+            "choose a larger template with --set e2b_template=NAME"
         )
+    if not starting:
+        return SandboxLostError(text)
     wrong = (vendor.NotFoundException, vendor.InvalidArgumentException, vendor.TemplateException)
-    if starting and (
-        isinstance(error, wrong) or getattr(error, "status_code", None) in (400, 403, 404)
-    ):
-        return SandboxUnavailable(
+    if isinstance(error, wrong) or getattr(error, "status_code", None) in (400, 403, 404):
+        return SandboxUnavailableError(
             f"{text}; check --set e2b_template=NAME and --set e2b_life_s=SECONDS against your plan"
         )
-    return SandboxUnavailable(f"E2B is not reachable ({text})") if starting else SandboxLost(text)
+    return SandboxUnavailableError(f"E2B is not reachable ({text})")
 
 
-def one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
-
-
-def busy(error: BaseException) -> bool:
-    """E2B asks to come back later."""
+def is_rate_limited(error: BaseException) -> bool:
+    """Whether E2B asks to retry later."""
     from e2b import exceptions as vendor
 
     return isinstance(error, (vendor.RateLimitException, vendor.ServiceBusyException))
 
 
-def gone(error: BaseException) -> bool:
-    """The sandbox does not exist any more."""
+def is_gone(error: BaseException) -> bool:
+    """Whether the sandbox no longer exists."""
     from e2b import exceptions as vendor
 
     return isinstance(error, (vendor.SandboxNotRunningException, vendor.SandboxNotFoundException))
 
 
-def passing(error: BaseException) -> bool:
-    """A dropped connection, a gateway's 5xx, a rate limit: the same call may well work a moment later."""
+def is_transient(error: BaseException) -> bool:
+    """Whether the same call may work a moment later.
+
+    So it is after a dropped connection, a gateway's 5xx, a rate limit.
+    """
     import httpx
     from connectrpc.errors import ConnectError
     from e2b import exceptions as vendor
 
-    if busy(error):
+    if is_rate_limited(error):
         return True
-    unreachable = isinstance(error, vendor.TimeoutException) and not gone(error)
+    unreachable = isinstance(error, vendor.TimeoutException) and not is_gone(error)
     failed = (
         isinstance(error, vendor.SandboxException) and re.match(r"5\d\d: ", str(error)) is not None
     )
     return unreachable or failed or isinstance(error, (httpx.TransportError, ConnectError, OSError))
 
 
-async def again(call: Callable[[], Awaitable[T]], *, tries: int = 4) -> T:
-    """For calls that may be repeated: up to `tries` times while the trouble is of the passing kind."""
+async def retry_transient(call: Callable[[], Awaitable[T]], *, tries: int = 4) -> T:
+    """Await a repeatable call, up to `tries` times while its error is transient."""
     for pause in PAUSES_S[: tries - 1]:
         try:
             return await call()
         except Exception as error:
-            if not passing(error):
+            if not is_transient(error):
                 raise
         await asyncio.sleep(pause * random.uniform(0.5, 1))
     return await call()

@@ -1,35 +1,46 @@
-"""Files of one E2B sandbox: up under the hash of their content, back checked by hash. Every transfer may be repeated."""
+"""Files of one E2B sandbox.
+
+Inputs are stored under the hash of their content, results are checked by hash, and every transfer
+may be repeated.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sandbox.e2b.errors import again
+from sandbox.e2b.errors import retry_transient
 from sandbox.parcels import Parcel
 from sandbox.protocol import Job
 
 TRANSFER_BYTES_S = 256 * 1024  # slower than this, a transfer counts as stuck
 
 
-class Files:
-    """Around the SDK's `files`, always as root."""
+class BoxFiles:
+    """Transfers by the SDK's `files`, always as root; `present` has the hashes that are there."""
 
     def __init__(self, api: Any) -> None:
         self.api = api
         self.present: set[str] = set()
 
     async def write(self, texts: dict[str, bytes]) -> None:
+        """Write small files: path -> content."""
         entries = [{"path": path, "data": data} for path, data in texts.items()]
-        await again(lambda: self.api.write_files(entries, user="root"))
+        await retry_transient(lambda: self.api.write_files(entries, user="root"))
 
     async def send(self, parcel: Parcel, data: str) -> None:
-        """Under its hash, whole or not at all; a template may hold it already."""
+        """Store a parcel in the folder `data` under its hash; a template may contain it already.
+
+        It is uploaded under another name and renamed, so that it is whole or missing.
+        """
         path = f"{data}/{parcel.sha256}"
-        if parcel.sha256 in self.present or await again(lambda: self._has(path, parcel.n_bytes)):
+        if parcel.sha256 in self.present or await retry_transient(
+            lambda: self._has(path, parcel.n_bytes)
+        ):
             self.present.add(parcel.sha256)
             return
         part = f"{path}.{uuid.uuid4().hex[:8]}.part"
@@ -39,8 +50,8 @@ class Files:
                 with parcel.path.open("rb") as file:
                     await self.api.write(part, file, user="root")
 
-        await again(upload)
-        await again(lambda: self._place(part, path, parcel.n_bytes))
+        await retry_transient(upload)
+        await retry_transient(lambda: self._place(part, path, parcel.n_bytes))
         self.present.add(parcel.sha256)
 
     async def _has(self, path: str, n_bytes: int) -> bool:
@@ -52,7 +63,7 @@ class Files:
             return False
 
     async def _place(self, part: str, path: str, n_bytes: int) -> None:
-        """A repeated rename finds that the first one worked."""
+        """Rename an upload; a repeated call may find that the first one worked."""
         from e2b.exceptions import NotFoundException
 
         try:
@@ -62,19 +73,29 @@ class Files:
                 raise
 
     async def read(self, path: str) -> bytearray:
-        data: bytearray = await again(lambda: self.api.read(path, format="bytes", user="root"))
+        """Read a whole file."""
+        data: bytearray = await retry_transient(
+            lambda: self.api.read(path, format="bytes", user="root")
+        )
         return data
 
     async def fetch(
-        self, job: Job, place: str, found: dict[str, tuple[int, str]]
+        self, job: Job, folder: str, reported: dict[str, tuple[int, str]]
     ) -> dict[str, str]:
-        """Only names that were asked for, only as large as told, checked by hash."""
+        """Download the files that the job asks for into its workspace; name -> path.
+
+        Args:
+            job: names the files to collect.
+            folder: the script's folder in the sandbox.
+            reported: name -> (size, SHA-256), as the supervisor reported them; checked.
+        """
         files = {}
         for name in job.collect:
-            if name in found:
-                size, digest = found[name]
+            if name in reported:
+                size, digest = reported[name]
                 target = job.workspace / name
-                await again(lambda: self._download(f"{place}/{name}", target, size, digest))  # noqa: B023 - awaited at once
+                download = partial(self._download, f"{folder}/{name}", target, size, digest)
+                await retry_transient(download)
                 files[name] = str(target)
         return files
 

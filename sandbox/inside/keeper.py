@@ -1,11 +1,13 @@
-"""Runs inside the sandbox: confines a child, becomes the script there, and stays outside it as the keeper of its tree.
-Standard library only.
+"""The keeper of a script's process tree: starts the script confined, waits, kills what is left.
 
-    python -I -S keeper.py SPEC        (JSON; see `sandbox.local.plan`)
+    python -I -S keeper.py SPEC        (JSON; see `sandbox.inside.specs.KeeperSpec`)
 
-The keeper waits for the script, kills whatever it left running, and writes {"status", "cpu_s"} or {"error"} to `report`, a descriptor
-that the script never holds. Without a PID namespace it is the subreaper of the tree and survives until nothing of it is left.
+It runs inside the sandbox, standard library only, but outside the script's own confinement. It
+writes a `sandbox.inside.specs.KeeperReport` to the descriptor `report`, which the script never
+holds. Without a PID namespace it is the subreaper of the tree and lives until the tree is gone.
 """
+
+# ruff: noqa: PTH100, PTH120, PTH123, PTH208 (pathlib takes longer to import than all the rest)
 
 from __future__ import annotations
 
@@ -19,14 +21,15 @@ import time
 
 TYPE_CHECKING = False  # `typing` takes longer to import than all the rest
 if TYPE_CHECKING:
-    from typing import Any
+    from sandbox.inside import confine
+    from sandbox.inside.specs import KeeperReport, KeeperSpec
+else:  # the neighbouring file: the package is not bound into the sandbox
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import confine
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import confine  # type: ignore[import-not-found]  # noqa: E402
+    sys.path.pop(0)
 
-sys.path.pop(0)
-
-NEW = {
+NAMESPACE_FLAGS = {
     "mount": 0x20000,
     "cgroup": 0x2000000,
     "uts": 0x4000000,
@@ -36,11 +39,12 @@ NEW = {
     "net": 0x40000000,
 }
 MS_NOSUID_NODEV, MS_NOEXEC, MS_REC_PRIVATE = 6, 8, 0x44000
-LOST = 125
+EXIT_LOST = 125
 
 
 def main() -> None:
-    spec = json.loads(sys.argv[1])
+    """Run the job of the spec; exit like the script, or with EXIT_LOST if it cannot start."""
+    spec: KeeperSpec = json.loads(sys.argv[1])
     os.set_inheritable(spec["report"], False)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # meant for the script's processes
     try:
@@ -54,35 +58,43 @@ def main() -> None:
         if child == 0:
             become_script(spec)
     except OSError as error:
-        fail(spec, error)
-    status = wait_for(child)
-    clear(spec["sweep"])
+        report_failure(spec, error)
+    status = wait_for_child(child)
+    clear_tree(spec["sweep"])
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    report(spec, {"status": status, "cpu_s": used.ru_utime + used.ru_stime})
+    send_report(spec, {"status": status, "cpu_s": used.ru_utime + used.ru_stime})
+    exit_like(status)
+
+
+def exit_like(status: int) -> None:
+    """Exit with the code of a wait status, as a shell does."""
     os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
 
 
-def report(spec: dict[str, Any], value: dict[str, Any]) -> None:
-    os.write(spec["report"], json.dumps(value).encode() + b"\n")
+def send_report(spec: KeeperSpec, report: KeeperReport) -> None:
+    """Write the report, one line of JSON."""
+    os.write(spec["report"], json.dumps(report).encode() + b"\n")
 
 
-def fail(spec: dict[str, Any], error: OSError) -> None:
-    report(spec, {"error": f"{error.strerror or error}"})
-    os._exit(LOST)
+def report_failure(spec: KeeperSpec, error: OSError) -> None:
+    """Report why the script could not start, and exit."""
+    send_report(spec, {"error": f"{error.strerror or error}"})
+    os._exit(EXIT_LOST)
 
 
 # the keeper
 
 
 def watch_parent(parent: int) -> None:
-    """Ends the tree when the agent dies, even by SIGKILL."""
+    """Kill the tree when the agent dies, even by SIGKILL."""
     signal.signal(signal.SIGHUP, lambda *_: end_tree())
     confine.die_with_parent(signal.SIGHUP)
     if os.getppid() != parent:
-        os._exit(LOST)
+        os._exit(EXIT_LOST)
 
 
-def wait_for(child: int) -> int:
+def wait_for_child(child: int) -> int:
+    """Wait for the child and return its status; reap every other process on the way."""
     while True:
         pid, status = os.waitpid(-1, 0)
         if pid == child:
@@ -90,34 +102,35 @@ def wait_for(child: int) -> int:
 
 
 def end_tree() -> None:
-    clear(sweep=True)
+    """Kill the tree and exit."""
+    clear_tree(sweep=True)
     os._exit(128 + signal.SIGHUP)
 
 
-def clear(sweep: bool) -> None:
-    """Kills and reaps everything that is left below, so that its CPU time is counted too."""
+def clear_tree(sweep: bool) -> None:
+    """Kill and reap everything that is left below, so that its CPU time is counted too."""
     if not sweep:
-        send(-1, signal.SIGKILL)  # in a PID namespace: all but this process and the first
-        reap()
-    while sweep and (below := descendants(os.getpid())):
-        for number in (
-            signal.SIGSTOP,
-            signal.SIGKILL,
-        ):  # stopped first: a fork bomb cannot outrun the sweep
-            for pid in below:
-                send(pid, number)
-        reap(os.WNOHANG)
+        send_signal(-1, signal.SIGKILL)  # in a PID namespace: all but this process and the first
+        reap_children()
+    while sweep and (pids := living_descendants(os.getpid())):
+        for pid in pids:  # all are stopped first: a fork bomb cannot outrun the sweep
+            send_signal(pid, signal.SIGSTOP)
+        for pid in pids:
+            send_signal(pid, signal.SIGKILL)
+        reap_children(os.WNOHANG)
         time.sleep(0.001)
 
 
-def send(pid: int, number: int) -> None:
+def send_signal(pid: int, number: int) -> None:
+    """Send a signal; a process that has ended is skipped."""
     try:
         os.kill(pid, number)
-    except OSError:  # gone already
+    except OSError:
         return
 
 
-def reap(options: int = 0) -> None:
+def reap_children(options: int = 0) -> None:
+    """Wait for every child; with os.WNOHANG, for those that have ended."""
     try:
         while os.waitpid(-1, options)[0]:
             continue
@@ -125,9 +138,9 @@ def reap(options: int = 0) -> None:
         return
 
 
-def descendants(root: int) -> list[int]:
-    """Living processes below root; zombies are left out."""
-    parents: dict[int, list[int]] = {}
+def living_descendants(root: int) -> list[int]:
+    """Return the living processes below root, without zombies."""
+    children: dict[int, list[int]] = {}  # parent -> process ids; of zombies negative
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
@@ -135,54 +148,67 @@ def descendants(root: int) -> list[int]:
                     fields = file.read().rpartition(b")")[2].split()
             except OSError:
                 continue
-            parents.setdefault(int(fields[1]), []).append(
-                int(name) if fields[0] not in (b"Z", b"X") else -int(name)
-            )
-    found, queue = [], [root]
+            is_dead = fields[0] in (b"Z", b"X")
+            children.setdefault(int(fields[1]), []).append(-int(name) if is_dead else int(name))
+    descendants, queue = [], [root]
     while queue:
-        below = parents.get(queue.pop(), [])
-        found += [pid for pid in below if pid > 0]
-        queue += [abs(pid) for pid in below]
-    return found
+        pids = children.get(queue.pop(), [])
+        descendants += [pid for pid in pids if pid > 0]
+        queue += [abs(pid) for pid in pids]
+    return descendants
 
 
-# namespaces of our own, where bubblewrap is not installed
+# namespaces, if bubblewrap is not installed
 
 
-def enter_namespaces(spec: dict[str, Any]) -> None:
-    """This process stays outside and passes the end on; its child is process 1 of the new namespaces and goes on as the keeper."""
-    uid, gid = os.getuid(), os.getgid()
-    names = (
-        ["mount", "ipc", "uts", "pid", "cgroup"]
-        + ([] if spec["network"] else ["net"])
-        + (["user"] if uid else [])
-    )
-    confine.must(confine.LIBC.unshare(sum(NEW[name] for name in names)), "unshare")
+def enter_namespaces(spec: KeeperSpec) -> None:
+    """Enter new namespaces.
+
+    This process stays outside and exits like its child, which is process 1 of the new namespaces
+    and continues as the keeper.
+    """
+    uid = os.getuid()
+    names = ["mount", "ipc", "uts", "pid", "cgroup"]
+    names += [] if spec["network"] else ["net"]
+    names += ["user"] if uid else []
+    flags = sum(NAMESPACE_FLAGS[name] for name in names)
+    confine.check_result(confine.LIBC.unshare(flags), "unshare")
     if uid:
-        for name, text in (
-            ("setgroups", "deny"),
-            ("uid_map", f"{uid} {uid} 1"),
-            ("gid_map", f"{gid} {gid} 1"),
-        ):
-            with open(f"/proc/self/{name}", "w") as file:
-                file.write(text)
+        map_user(uid, os.getgid())
     first = os.fork()
     if first:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(first, signal.SIGKILL))
         _, status = os.waitpid(first, 0)
-        os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
+        exit_like(status)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     confine.die_with_parent(signal.SIGKILL)
     spec["sweep"] = False
-    mount("none", "/", None, MS_REC_PRIVATE)
-    mount("proc", "/proc", "proc", MS_NOSUID_NODEV | MS_NOEXEC)
-    for folder in spec["covered"]:
-        mount("tmpfs", folder, "tmpfs", MS_NOSUID_NODEV, f"size={spec['tmp_bytes']},mode=1777")
+    mount_folders(spec)
     if not spec["network"]:
         raise_loopback()
 
 
-def mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
+def map_user(uid: int, gid: int) -> None:
+    """Map user and group to themselves in the new user namespace."""
+    texts = {"setgroups": "deny", "uid_map": f"{uid} {uid} 1", "gid_map": f"{gid} {gid} 1"}
+    for name, text in texts.items():
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
+
+
+def mount_folders(spec: KeeperSpec) -> None:
+    """Mount a /proc of the new namespace, and an empty file system on each covered folder."""
+    mount_filesystem("none", "/", None, MS_REC_PRIVATE)
+    mount_filesystem("proc", "/proc", "proc", MS_NOSUID_NODEV | MS_NOEXEC)
+    for folder in spec["covered"]:
+        options = f"size={spec['tmp_bytes']},mode=1777"
+        mount_filesystem("tmpfs", folder, "tmpfs", MS_NOSUID_NODEV, options)
+
+
+def mount_filesystem(
+    source: str, target: str, kind: str | None, flags: int, options: str = ""
+) -> None:
+    """Call mount(2). Raises OSError with the target."""
     result = confine.LIBC.mount(
         source.encode(),
         target.encode(),
@@ -190,10 +216,11 @@ def mount(source: str, target: str, kind: str | None, flags: int, options: str =
         ctypes.c_ulong(flags),
         options.encode(),
     )
-    confine.must(result, f"mount {target}")
+    confine.check_result(result, f"mount {target}")
 
 
 def raise_loopback() -> None:
+    """Bring up the loopback device of the new network namespace."""
     import fcntl
     import socket
     import struct
@@ -205,41 +232,44 @@ def raise_loopback() -> None:
 # the script
 
 
-def become_script(spec: dict[str, Any]) -> None:
-    """Never returns: the interpreter starts anew, confined, so that a script sees a process as any other."""
+def become_script(spec: KeeperSpec) -> None:
+    """Confine this process and execute the script in a fresh interpreter; never returns."""
     try:
         confine.die_with_parent(signal.SIGKILL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
         os.chdir(spec["workspace"])
-        restrict(spec)
+        restrict_script(spec)
         os.execve(spec["command"][0], spec["command"], dict(os.environ))
     except OSError as error:
-        fail(spec, error)
+        report_failure(spec, error)
 
 
-def restrict(spec: dict[str, Any]) -> None:
-    """Limits, then another user, then no capabilities, paths and system calls: each step still needs the rights that the next one drops."""
+def restrict_script(spec: KeeperSpec) -> None:
+    """Apply limits, user, capabilities, paths and system calls.
+
+    The order matters: each step still needs the rights that the next one drops.
+    """
     for name, value in spec["limits"].items():
-        limit(getattr(resource, name), value)
+        lower_limit(getattr(resource, name), value)
     if spec["cores"]:
         os.sched_setaffinity(0, spec["cores"])
     if spec["confined"]:
         confine.drop_bounding_set()
     if spec["uid"] is not None:
-        confine.become(spec["uid"])
+        confine.become_user(spec["uid"])
         confine.die_with_parent(signal.SIGKILL)  # a change of user clears it
     if spec["confined"]:
         confine.drop_capabilities()
         confine.no_new_privileges()
     if spec["landlock"]:
-        confine.landlock(**spec["landlock"])
+        confine.apply_landlock(**spec["landlock"])
     if spec["families"]:
-        confine.seccomp(spec["families"])
+        confine.apply_seccomp(spec["families"])
 
 
-def limit(kind: int, value: int) -> None:
-    """Soft and hard limit, never above what is allowed already."""
+def lower_limit(kind: int, value: int) -> None:
+    """Set soft and hard limit, never above the present hard limit."""
     _, hard = resource.getrlimit(kind)
     if hard != resource.RLIM_INFINITY:
         value = min(value, hard)

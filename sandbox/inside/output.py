@@ -1,4 +1,7 @@
-"""What is kept of a script's output. Standard library only: it runs inside remote sandboxes too."""
+"""Bounded storage of a script's output.
+
+Standard library only: it runs inside remote sandboxes too.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,10 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Output:
-    """Head and tail of what was printed; the middle is counted and dropped, so a gigabyte costs the host nothing."""
+    """Head and tail of a script's output, `limit` bytes together.
+
+    The middle is counted and dropped, so that a gigabyte of output costs the host nothing.
+    """
 
     limit: int
     head: bytearray = field(default_factory=bytearray)
@@ -17,6 +23,7 @@ class Output:
     n_total: int = 0
 
     def add(self, data: bytes) -> None:
+        """Append output."""
         self.n_total += len(data)
         room = self.limit // 2 - len(self.head)
         if room > 0:
@@ -30,16 +37,20 @@ class Output:
 
     @property
     def dropped(self) -> int:
+        """Number of bytes that were dropped."""
         return max(0, self.n_total - len(self.head) - min(self.n_tail, self.limit // 2))
 
-    def kept(self) -> bytes:
+    def data(self) -> bytes:
+        """Return head and tail, with a note of the gap between them."""
         tail = b"".join(self.tail)[-(self.limit // 2) :]
         gap = f"\n[… {self.dropped} bytes left out …]\n".encode() if self.dropped else b""
         return bytes(self.head) + gap + tail
 
     def text(self) -> str:
-        return readable(self.kept())
+        """Return `data` as text."""
+        return decode_output(self.data())
 
 
-def readable(data: bytes) -> str:
+def decode_output(data: bytes) -> str:
+    """Decode output as UTF-8, with replacements for what is no text."""
     return data.decode(errors="replace").replace("\x00", "�")

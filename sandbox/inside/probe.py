@@ -1,10 +1,10 @@
-"""What a script can import in the sandbox."""
+"""Packages that a script can import in the sandbox."""
 
 from __future__ import annotations
 
 from importlib.metadata import distributions
 
-USEFUL = [
+USEFUL_PACKAGES = [
     "numpy",
     "pandas",
     "scipy",
@@ -55,11 +55,11 @@ USEFUL = [
 ]
 
 
-def packages() -> dict[str, str]:
-    """Useful packages of the environment that scripts run in: name -> version."""
-    found = {
+def find_packages() -> dict[str, str]:
+    """Return the useful packages of this environment: name -> version."""
+    versions = {
         str(item.metadata["Name"]).lower(): item.version
         for item in distributions()
         if item.metadata["Name"]
     }
-    return {name: found[name] for name in USEFUL if name in found}
+    return {name: versions[name] for name in USEFUL_PACKAGES if name in versions}

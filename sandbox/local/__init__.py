@@ -1,1 +1,1 @@
-"""The local backend: everything that happens on the host side."""
+"""The local backend: the host side of scripts that run on this machine."""

@@ -1,4 +1,7 @@
-"""The local sandbox: every script a process tree of its own, isolated as strongly as this machine allows (docs/sandbox.md)."""
+"""The local sandbox: each script in its own process tree, isolated as this machine allows.
+
+See docs/sandbox.md for the tiers.
+"""
 
 from __future__ import annotations
 
@@ -10,201 +13,193 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from sandbox.inside.collect import collect
-from sandbox.inside.probe import packages
-from sandbox.inside.progress import Tell
+from sandbox.inside.collect import collect_files
+from sandbox.inside.output import Output
+from sandbox.inside.probe import find_packages
+from sandbox.inside.progress import ProgressCallback
 from sandbox.local import cgroup, plan, procs
-from sandbox.local import usage as watch
 from sandbox.local.bytecode import compile_packages
-from sandbox.local.cores import cores
-from sandbox.local.gpus import Gpu, devices, lease, nodes
-from sandbox.local.plan import Place
-from sandbox.local.running import Drain, Running, read_report
-from sandbox.local.tiers import Tier, choose
+from sandbox.local.cores import lease_cores
+from sandbox.local.gpus import Gpu, device_files, lease_gpus, select_gpus
+from sandbox.local.plan import Placement
+from sandbox.local.running import OutputDrain, RunningJob, read_report
+from sandbox.local.tiers import Tier, choose_tier
 from sandbox.local.users import lease_user
-from sandbox.local.warm import Warm
-from sandbox.local.watchdog import Seen, judge, watched
+from sandbox.local.watchdog import JobResult, interpret_end, watch_job
 from sandbox.protocol import Execution, Host, Job
 
 
-def make_local(
+def create_local_sandbox(
     *,
     isolation: str = "auto",
     network: bool = False,
     gpus: str = "none",
-    warm: bool = False,
     run_dir: Path | None = None,
-) -> Local:
-    """The strongest tier that really starts here. Raises SandboxUnavailable with the remedy."""
-    return Local(choose(isolation, network=network), run_dir, devices(gpus), warm=warm)
+) -> LocalSandbox:
+    """Create a sandbox in the strongest tier that starts here.
+
+    Raises:
+        SandboxUnavailableError: no tier starts, or a wanted GPU is missing.
+    """
+    return LocalSandbox(choose_tier(isolation, network=network), run_dir, select_gpus(gpus))
 
 
-class Local:
-    """Runs jobs from the thread of the event loop, which must outlive them."""
+class LocalSandbox:
+    """Runs jobs from the thread of the event loop, which must outlive them.
+
+    `run_dir/pids` stores a note per running job; the notes of a killed session are cleaned up.
+    """
 
     def __init__(
-        self,
-        chosen: Tier,
-        run_dir: Path | None,
-        found: list[Gpu] | None = None,
-        *,
-        warm: bool = False,
+        self, isolation: Tier, run_dir: Path | None, gpus: list[Gpu] | None = None
     ) -> None:
-        self.chosen = chosen
-        self.gpus = found or []
-        self.warm = Warm(chosen) if warm and chosen.name == "bubblewrap" else None
-        self.tier: str = chosen.name
+        self.isolation = isolation
+        self.gpus = gpus or []
+        self.tier: str = isolation.name
         self.notes = run_dir / "pids" if run_dir else None
-        cgroup.reap()
+        cgroup.remove_stale_groups()
         if self.notes:
             self.notes.mkdir(parents=True, exist_ok=True)
-            reap(self.notes)
+            kill_leftover_jobs(self.notes)
 
     async def probe(self) -> Host:
-        found = packages()
-        await asyncio.to_thread(compile_packages, found)
-        cores = len(os.sched_getaffinity(0))
+        """Describe this machine; compiles the packages that have no bytecode yet."""
+        packages = find_packages()
+        await asyncio.to_thread(compile_packages, packages)
+        n_cores = len(os.sched_getaffinity(0))
         return Host(
-            packages=found,
-            cpus=cores,
-            total_cpus=cores,
+            packages=packages,
+            cpus=n_cores,
+            total_cpus=n_cores,
             gpus=[gpu.title for gpu in self.gpus],
-            enforced=self.chosen.enforced,
+            enforced=self.isolation.enforced,
             notice=self.notice,
         )
 
     @property
     def notice(self) -> str:
-        """For the console: what holds, what does not, and the GPUs."""
+        """One sentence for the console: what the tier stops, what it does not, and the GPUs."""
         names = ", ".join(gpu.title for gpu in self.gpus)
-        return self.chosen.sentence + (
-            f" GPUs: {names}; one per running script that speaks of a GPU." if names else ""
-        )
+        gpus = f" GPUs: {names}; one per running script that mentions a GPU." if names else ""
+        return self.isolation.sentence + gpus
 
-    async def run(self, job: Job, tell: Tell | None = None) -> Execution:
-        if self.warm and self.warm.takes(job):
-            seen, gpu_ids = await self.warm.run(job, tell), list[str]()
-        else:
-            seen, gpu_ids = await self._cold(job, tell)
-        files, refused = collect(job.workspace, job.collect)
+    async def run(self, job: Job, on_progress: ProgressCallback | None = None) -> Execution:
+        """Run one script and collect its files. Raises SandboxLostError."""
+        async with self._place_job(job) as place:
+            plan.lay_out_workspace(job, self.isolation.name, place.uid)
+            result = await self._execute(job, place, on_progress)
+        files, refused = collect_files(job.workspace, job.collect)
         return Execution(
-            end=seen.end,
-            exit_code=seen.exit_code,
-            signal=seen.signal,
-            wall_s=seen.wall_s,
-            cpu_s=round(seen.cpu_s, 3),
-            peak_bytes=seen.peak_bytes,
-            output=seen.output.text(),
-            output_dropped_bytes=seen.output.dropped,
+            end=result.end,
+            exit_code=result.exit_code,
+            signal=result.signal,
+            wall_s=result.wall_s,
+            cpu_s=round(result.cpu_s, 3),
+            peak_bytes=result.peak_bytes,
+            output=result.output.text(),
+            output_dropped_bytes=result.output.dropped,
             files=files,
             refused=refused,
             tier=self.tier,
-            enforced=self.chosen.enforced,
-            gpu_ids=gpu_ids,
+            enforced=self.isolation.enforced,
+            gpu_ids=place.gpu_ids,
         )
 
-    async def _cold(self, job: Job, tell: Tell | None) -> tuple[Seen, list[str]]:
-        async with self._placed(job) as place:
-            plan.lay_out(job, self.chosen.name, place.uid)
-            return await self._execute(job, place, tell), place.gpu_ids
-
     async def close(self) -> None:
-        """Ends the warm interpreters; nothing else outlives its job."""
-        if self.warm:
-            await self.warm.close()
+        """Do nothing: no process outlives its job."""
 
     @asynccontextmanager
-    async def _placed(self, job: Job) -> AsyncIterator[Place]:
-        """The job's GPUs (it waits for them), its cores and, run by root, a user of its own."""
-        async with lease(self.gpus, job.limits.gpus) as gpus:
-            with self._placed_here(job, gpus) as place:
+    async def _place_job(self, job: Job) -> AsyncIterator[Placement]:
+        """Lease the job's GPUs (it waits for them), its cores and, run by root, its own user."""
+        async with lease_gpus(self.gpus, job.limits.gpus) as gpus:
+            with self._place_on_cores(job, gpus) as place:
                 yield place
 
     @contextmanager
-    def _placed_here(self, job: Job, gpus: list[Gpu]) -> Iterator[Place]:
-        leased = (
-            lease_user()
-            if self.chosen.drops and plan.fits_other_user(self.chosen.name, job)
-            else None
-        )
+    def _place_on_cores(self, job: Job, gpus: list[Gpu]) -> Iterator[Placement]:
+        tier = self.isolation
+        is_root_dropped = tier.drops_root and plan.is_open_to_other_user(tier.name, job)
+        user = lease_user() if is_root_dropped else None
         try:
-            with cores(job.limits.cpus) as chosen:
-                yield Place(
-                    cores=chosen,
-                    uid=leased[0] if leased else None,
-                    devices=nodes(gpus),
+            with lease_cores(job.limits.cpus) as cores:
+                yield Placement(
+                    cores=cores,
+                    uid=user[0] if user else None,
+                    devices=device_files(gpus),
                     gpu_ids=[gpu.uuid for gpu in gpus],
                     mark=f"{os.getpid()}-{job.id}-{time.monotonic_ns()}",
                 )
         finally:
-            if leased:
-                leased[1].free()
+            if user:
+                user[1].release()
 
-    async def _execute(self, job: Job, place: Place, tell: Tell | None) -> Seen:
-        """From start to the last process's end, whatever happens."""
-        group = cgroup.make(place.mark, job.limits.memory_bytes, job.limits.processes)
-        (report, writing), (stdout, outer) = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
-        made = plan.make(self.chosen.name, job, replace(place, report=writing))
-        drain = Drain(
-            stdout, watch.Output(job.limits.output_bytes), job.limits.output_kill_bytes, tell
-        )
-        sweeps, usage = self.chosen.name != "bubblewrap", procs.Usage()
+    async def _execute(
+        self, job: Job, place: Placement, on_progress: ProgressCallback | None
+    ) -> JobResult:
+        """Run the job until its last process has ended; nothing survives, whatever happens."""
+        limits = job.limits
+        group = cgroup.make_group(place.mark, limits.memory_bytes, limits.processes)
+        report_in, report_out = os.pipe2(os.O_CLOEXEC)
+        output_in, output_out = os.pipe2(os.O_CLOEXEC)
+        launch = plan.make_plan(self.isolation.name, job, replace(place, report=report_out))
+        launch = group.wrap_plan(launch) if group else launch
+        output = Output(limits.output_bytes)
+        drain = OutputDrain(output_in, output, limits.output_kill_bytes, on_progress)
+        sweeps, usage = self.isolation.name != "bubblewrap", procs.TreeUsage()
         running = None
         try:
-            running = Running(
-                group.enter(made) if group else made, str(job.workspace), (writing,), outer
-            )
-            with noted(self.notes, job.id, running.pid, place.mark):
+            running = RunningJob(launch, str(job.workspace), (report_out,), output_out)
+            with pid_note(self.notes, job.id, running.pid, place.mark):
                 try:
-                    end = await watched(running.pid, running.ended, drain, job, usage, group)
+                    end = await watch_job(running.pid, running.ended, drain, job, usage, group)
                 finally:
                     running.kill(sweeps=sweeps)
                 await running.finish()
-            await drain.rest()
-            told = read_report(report)
-            if not told and sweeps:
-                await asyncio.to_thread(end_marked, place.mark)  # the script ended its own keeper
-            return judge(end, running.process.returncode, drain.output, told, usage, group)
+            await drain.wait_closed()
+            report = read_report(report_in)
+            if not report and sweeps:  # the script killed its own keeper
+                await asyncio.to_thread(kill_marked, place.mark)
+            return interpret_end(end, running.process.returncode, output, report, usage, group)
         finally:
             if running:
                 running.close()
             drain.close()
-            os.close(report)
+            os.close(report_in)
             if group:
                 await asyncio.to_thread(group.close)
 
 
 @contextmanager
-def noted(folder: Path | None, job: str, pid: int, mark: str) -> Iterator[None]:
-    """A note while the job runs, so that a later session can end what this one left."""
+def pid_note(folder: Path | None, job: str, pid: int, mark: str) -> Iterator[None]:
+    """Store a note while the job runs, so that a later session can kill what this one left."""
     if folder is None:
         yield
         return
     note = folder / job
-    note.write_text(f"{pid} {procs.started(pid)} {mark}")
+    note.write_text(f"{pid} {procs.start_ticks(pid)} {mark}")
     try:
         yield
     finally:
         note.unlink(missing_ok=True)
 
 
-def end_marked(mark: str) -> None:
-    """Kills every process that was started with the mark in its environment."""
+def kill_marked(mark: str) -> None:
+    """Kill every process that was started with the mark in its environment."""
     for _ in range(100):
-        left = procs.marked(mark)
-        for pid in left:
+        pids = procs.pids_with_mark(mark)
+        for pid in pids:
             procs.kill_tree(pid)
-        if not left:
+        if not pids:
             return
         time.sleep(0.01)
 
 
-def reap(folder: Path) -> None:
-    """Ends what a killed session left running."""
+def kill_leftover_jobs(folder: Path) -> None:
+    """Kill what a killed session left running, according to its notes."""
     for note in folder.iterdir():
         with suppress(OSError, ValueError):
-            pid, began, mark = note.read_text().split()
-            if procs.started(int(pid)) == int(began) != 0:
+            pid, ticks, mark = note.read_text().split()
+            if procs.start_ticks(int(pid)) == int(ticks) != 0:
                 procs.kill_tree(int(pid))
-            end_marked(mark)
+            kill_marked(mark)
         note.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The bubblewrap tier: its command line."""
+"""The command line of the bubblewrap tier."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-ETC = (
+SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+ETC_NAMES = (
     "ld.so.cache",
     "ld.so.conf",
     "ld.so.conf.d",
@@ -18,74 +18,92 @@ ETC = (
     "ssl/openssl.cnf",
     "fonts",
 )
-NETWORK_ETC = ("resolv.conf", "hosts", "nsswitch.conf", "ssl", "ca-certificates", "pki")
-WORKSPACE, OURS = "/job", "/run/gome"  # where they appear inside
+NETWORK_ETC_NAMES = ("resolv.conf", "hosts", "nsswitch.conf", "ssl", "ca-certificates", "pki")
+WORKSPACE, TOOLS = "/job", "/run/gome"  # paths inside the sandbox
 NOBODY = 65534
 TMP_BYTES = 512 * 2**20
-KEEPER_RIGHTS = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_SETPCAP")
+KEEPER_CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_SETPCAP")
 
 
 def interpreter_folders() -> list[str]:
-    """What the running Python needs: its environment, the installation behind it, and the folders that hold its links."""
-    found = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix]
+    """Return the folders that the running Python needs and that lie outside the system's.
+
+    These are its environment, the installation behind it, and the folders of its links.
+    """
+    prefixes = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix]
     executable = Path(sys.executable)
     while executable.is_symlink():
-        target = Path(os.readlink(executable))
+        target = executable.readlink()
         executable = target if target.is_absolute() else executable.parent / target
-        found.append(str(executable.parent.parent))
-    kept = []
-    for folder in dict.fromkeys(
-        os.path.realpath(folder) if not os.path.islink(folder) else folder for folder in found
-    ):
-        if (
-            folder not in ("/", "/usr")
-            and not any(folder.startswith(system + "/") for system in SYSTEM)
-            and os.path.isdir(folder)
-        ):
-            kept.append(folder)
-    return kept
+        prefixes.append(str(executable.parent.parent))
+    folders = dict.fromkeys(
+        prefix if Path(prefix).is_symlink() else os.path.realpath(prefix) for prefix in prefixes
+    )
+    return [folder for folder in folders if not _is_in_system(folder) and Path(folder).is_dir()]
 
 
-def etc(network: bool) -> tuple[str, ...]:
-    return ETC + (NETWORK_ETC if network else ())
+def _is_in_system(folder: str) -> bool:
+    is_below = any(folder.startswith(system + "/") for system in SYSTEM_FOLDERS)
+    return folder in ("/", "/usr") or is_below
+
+
+def etc_names(network: bool) -> tuple[str, ...]:
+    """Return the names below /etc that scripts may read."""
+    return ETC_NAMES + (NETWORK_ETC_NAMES if network else ())
 
 
 def base_arguments(
     *, network: bool, root: bool, tmp_bytes: int, devices: list[str], gpu: bool
 ) -> list[str]:
-    """Namespaces and an allow-list of mounts.
+    """Return the arguments for namespaces and an allow-list of mounts.
 
-    `root`: we are root and the keeper becomes an ordinary user inside. No user namespace is needed then, and files below a folder that
-    only root may enter can still be bound; the keeper keeps the few rights that the change takes, the script none.
+    Args:
+        network: whether the script shares the host's network.
+        root: whether we are root and the keeper becomes an ordinary user inside. Then no user
+            namespace is needed, and files below a folder that only root may enter can still be
+            bound; the keeper has the few capabilities that the change takes, the script none.
+        tmp_bytes: size of /tmp, and of /dev/shm.
+        devices: device files to bind.
+        gpu: whether to bind /sys, which CUDA reads.
     """
     arguments = ["--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try"]
     arguments += [] if network else ["--unshare-net"]
     arguments += ["--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"]
     if root:
-        arguments += [word for right in KEEPER_RIGHTS for word in ("--cap-add", right)]
+        arguments += [word for right in KEEPER_CAPABILITIES for word in ("--cap-add", right)]
     else:
         uid = str(os.getuid() or NOBODY)
         arguments += ["--unshare-user", "--uid", uid, "--gid", uid]
-    for folder in SYSTEM:
-        if os.path.islink(folder):
-            arguments += ["--symlink", os.readlink(folder), folder]
-        elif os.path.isdir(folder):
-            arguments += ["--ro-bind", folder, folder]
-    for name in etc(network):
-        arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    arguments += _system_mounts(network)
     arguments += ["--dev", "/dev", "--perms", "1777", "--size", str(tmp_bytes), "--tmpfs", "/tmp"]
     arguments += ["--perms", "1777", "--size", str(tmp_bytes), "--tmpfs", "/dev/shm"]
-    for device in devices:  # only those that the job has leased: CUDA cannot see the others
-        arguments += [*open_way(device), "--dev-bind", device, device]
+    for device in devices:  # only those that the job leased: CUDA cannot see the others
+        arguments += [*parent_arguments(device), "--dev-bind", device, device]
     arguments += ["--ro-bind", "/sys", "/sys"] if gpu else []
-    arguments += open_way(f"{OURS}/keeper.py")
-    for folder in interpreter_folders():  # after /tmp: an environment may lie below it
-        arguments += [*open_way(folder), "--ro-bind", folder, folder]
+    arguments += parent_arguments(f"{TOOLS}/keeper.py")
+    for folder in interpreter_folders():  # after /tmp: an environment may be below it
+        arguments += [*parent_arguments(folder), "--ro-bind", folder, folder]
     return arguments + ["--proc", "/proc"]
 
 
-def open_way(path: str) -> list[str]:
-    """The folders above a mount, made so that an ordinary user may enter them (bubblewrap's own are for the owner only)."""
+def _system_mounts(network: bool) -> list[str]:
+    arguments: list[str] = []
+    for folder in SYSTEM_FOLDERS:
+        path = Path(folder)
+        if path.is_symlink():
+            arguments += ["--symlink", str(path.readlink()), folder]
+        elif path.is_dir():
+            arguments += ["--ro-bind", folder, folder]
+    for name in etc_names(network):
+        arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    return arguments
+
+
+def parent_arguments(path: str) -> list[str]:
+    """Return arguments that create the folders above a mount with mode 0755.
+
+    Those that bubblewrap creates itself admit only their owner.
+    """
     return [
         word
         for folder in list(Path(path).parents)[-2::-1]
@@ -93,6 +111,11 @@ def open_way(path: str) -> list[str]:
     ]
 
 
-def sealed() -> list[str]:
-    """After every mount: nothing but the workspace, /tmp and /dev/shm can be written (root could write /proc/sys otherwise)."""
+def seal_arguments() -> list[str]:
+    """Return arguments that make all but the workspace, /tmp and /dev/shm read-only.
+
+    They come after every mount.
+
+    Without it root could write /proc/sys.
+    """
     return ["--remount-ro", "/proc", "--remount-ro", "/"]

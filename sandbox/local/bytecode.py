@@ -1,9 +1,10 @@
 """Bytecode of the packages that scripts import.
 
-Packages are read-only in the sandbox, so what nobody has compiled is compiled anew by every script: with pandas, scikit-learn and
-LightGBM that is 3 of the 4 seconds of its start. pip compiles what it installs; uv, and containers that set PYTHONDONTWRITEBYTECODE, do not.
+Packages are read-only in the sandbox, so every script compiles again what has no bytecode: with
+pandas, scikit-learn and LightGBM that is 3 of the 4 seconds of its start. pip compiles what it
+installs; uv, and containers that set PYTHONDONTWRITEBYTECODE, do not.
 
-    python -m sandbox.local.bytecode        compiles what lacks, once
+    python -m sandbox.local.bytecode        compiles once what has no bytecode
 """
 
 from __future__ import annotations
@@ -15,39 +16,29 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from sandbox.inside.probe import packages
+from sandbox.inside.probe import find_packages
 
-BESIDE = [
-    "python-dateutil",
-    "threadpoolctl",
-    "patsy",
-    "narwhals",
-]  # imported by those that scripts name
-TESTS = "tests"  # of a package: never imported by a script
+# imported by the packages that scripts name
+DEPENDENCIES = ["python-dateutil", "threadpoolctl", "patsy", "narwhals"]
+TESTS_FOLDER = "tests"  # of a package: scripts never import it
 LIMIT_S = 600
 
 
 def compile_packages(names: Iterable[str]) -> int:
-    """Compiles those of the named packages, and of what they import, that lack bytecode; how many were."""
+    """Compile those of the named packages, and of their imports, that lack bytecode.
+
+    Returns the number of package folders compiled.
+    """
     roots = [
         root
-        for name in [*names, *BESIDE]
-        for root in roots_of(name)
-        if lacks(root) and os.access(root, os.W_OK)
+        for name in [*names, *DEPENDENCIES]
+        for root in package_roots(name)
+        if lacks_bytecode(root) and os.access(root, os.W_OK)
     ]
     if not roots:
         return 0
-    command = [
-        sys.executable,
-        "-m",
-        "compileall",
-        "-q",
-        "-j",
-        "0",
-        "-x",
-        rf"/{TESTS}/",
-        *map(str, roots),
-    ]
+    options = ["-q", "-j", "0", "-x", rf"/{TESTS_FOLDER}/"]
+    command = [sys.executable, "-m", "compileall", *options, *map(str, roots)]
     try:
         subprocess.run(
             command,
@@ -58,12 +49,12 @@ def compile_packages(names: Iterable[str]) -> int:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return 0  # scripts start more slowly; nothing else is lost
+        return 0  # scripts then start more slowly; nothing else changes
     return len(roots)
 
 
-def roots_of(name: str) -> list[Path]:
-    """Folders of a distribution's packages."""
+def package_roots(name: str) -> list[Path]:
+    """Return the folders of a distribution's packages; empty if it is not installed."""
     try:
         files = distribution(name).files or []
     except PackageNotFoundError:
@@ -72,24 +63,25 @@ def roots_of(name: str) -> list[Path]:
     return [Path(str(file.locate())).parent for file in inits]
 
 
-def lacks(root: Path) -> bool:
-    """Whether some folder below holds modules and no bytecode of this interpreter."""
+def lacks_bytecode(root: Path) -> bool:
+    """Whether some folder below contains modules and no bytecode of this interpreter."""
     tag = f".{sys.implementation.cache_tag}.pyc"
-    for folder, below, files in os.walk(root):
-        below[:] = [name for name in below if name not in (TESTS, "__pycache__")]
-        if any(name.endswith(".py") for name in files) and not any(
-            name.endswith(tag) for name in listed(Path(folder) / "__pycache__")
-        ):
+    for folder, subfolders, files in os.walk(root):
+        subfolders[:] = [name for name in subfolders if name not in (TESTS_FOLDER, "__pycache__")]
+        has_modules = any(name.endswith(".py") for name in files)
+        cache_names = list_names(Path(folder) / "__pycache__") if has_modules else []
+        if has_modules and not any(name.endswith(tag) for name in cache_names):
             return True
     return False
 
 
-def listed(folder: Path) -> list[str]:
+def list_names(folder: Path) -> list[str]:
+    """Return the names in a folder; empty if it cannot be read."""
     try:
-        return os.listdir(folder)
+        return [path.name for path in folder.iterdir()]
     except OSError:
         return []
 
 
 if __name__ == "__main__":
-    compile_packages(packages())
+    compile_packages(find_packages())

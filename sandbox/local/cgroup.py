@@ -1,7 +1,8 @@
-"""A control group per job where this process may make one: memory and process limits that the kernel itself holds.
+"""A control group per job, if this process may make one: limits enforced by the kernel.
 
-Version 1: a group below our own in the memory and pids hierarchies. Version 2: a sibling of our own group, because a group that holds
-processes cannot hand its controllers down.  Elsewhere the watchdog of `sandbox.local.usage` is what limits memory.
+Version 1: a group below our own in the memory and pids hierarchies. Version 2: a sibling of our
+own group, because a group that contains processes cannot pass its controllers down. Without a
+group, `sandbox.local.usage` limits memory.
 """
 
 from __future__ import annotations
@@ -14,63 +15,73 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from sandbox.local.plan import Plan
+from sandbox.local.plan import LaunchPlan
 
 ROOT = Path("/sys/fs/cgroup")
-ENTER = 'n=$1; shift; while [ "$n" -gt 0 ]; do echo $$ > "$1/cgroup.procs" || exit 125; shift; n=$((n-1)); done; exec "$@"'
+ENTER_FAILED = 125  # exit code of the script below
+ENTER_SCRIPT = (  # arguments: number of folders, the folders, the command
+    f'n=$1; shift; while [ "$n" -gt 0 ]; do echo $$ > "$1/cgroup.procs" || exit {ENTER_FAILED}; '
+    'shift; n=$((n-1)); done; exec "$@"'
+)
 
 
 @dataclass(frozen=True)
-class Group:
-    """The job's folders in the hierarchies, by controller."""
+class ControlGroup:
+    """A job's folders in the hierarchies, by controller."""
 
     folders: dict[str, Path]
     version: int
 
-    def enter(self, made: Plan) -> Plan:
-        """The plan, moved into the group before its first fork."""
-        places = list(dict.fromkeys(str(folder) for folder in self.folders.values()))
-        return Plan(
-            ["/bin/sh", "-c", ENTER, "sh", str(len(places)), *places, *made.command],
-            made.environment,
-        )
+    def wrap_plan(self, launch: LaunchPlan) -> LaunchPlan:
+        """Return a plan whose process enters the group before its first fork."""
+        folders = list(dict.fromkeys(str(folder) for folder in self.folders.values()))
+        shell = ["/bin/sh", "-c", ENTER_SCRIPT, "sh", str(len(folders)), *folders]
+        return LaunchPlan([*shell, *launch.command], launch.environment)
 
-    def killed_for_memory(self) -> bool:
-        """Whether the kernel ended a process of the job for its memory (version 1 ends just one and lets the job run on)."""
+    def is_killed_for_memory(self) -> bool:
+        """Whether the kernel killed a process of the job for its memory.
+
+        Version 1 kills just one process and lets the others continue.
+        """
         folder = self.folders.get("memory")
         name = "memory.oom_control" if self.version == 1 else "memory.events"
-        return folder is not None and value(folder / name, "oom_kill") > 0
+        return folder is not None and read_number(folder / name, "oom_kill") > 0
 
     def peak_bytes(self) -> int:
+        """Return the peak memory of the group; 0 if unknown."""
         folder = self.folders.get("memory")
         name = "memory.max_usage_in_bytes" if self.version == 1 else "memory.peak"
-        return value(folder / name) if folder else 0
+        return read_number(folder / name) if folder else 0
 
     def close(self) -> None:
-        """Ends what is still inside and removes the folders."""
+        """Kill every process still inside and remove the folders."""
         for folder in dict.fromkeys(self.folders.values()):
-            remove(folder)
+            remove_group(folder)
 
 
-def make(mark: str, memory_bytes: int, processes: int) -> Group | None:
-    """The group of a job with its limits, or None where none can be made. The mark begins with our process id, so that it can be reaped."""
-    version, parents = places()
+def make_group(mark: str, memory_bytes: int, processes: int) -> ControlGroup | None:
+    """Make a job's group with its limits; None if this process cannot make one.
+
+    The mark begins with our process id, by which `remove_stale_groups` knows the owner.
+    """
+    version, parents = find_group_parents()
     folders: dict[str, Path] = {}
     for controller, parent in parents.items():
         folder = parent / f"gome-{mark}"
         with suppress(OSError):
             folder.mkdir(exist_ok=True)
             folders[controller] = folder
-            for name, number in limits(version, controller, memory_bytes, processes):
+            for name, number in limit_files(version, controller, memory_bytes, processes):
                 (folder / name).write_text(str(number))
             continue
-        remove(folders.pop(controller, folder))
-    return Group(folders, version) if folders else None
+        remove_group(folders.pop(controller, folder))
+    return ControlGroup(folders, version) if folders else None
 
 
-def limits(
+def limit_files(
     version: int, controller: str, memory_bytes: int, processes: int
 ) -> list[tuple[str, int]]:
+    """Return the control files of a controller to write, with their values."""
     if controller == "pids":
         return [("pids.max", processes)]
     if version == 1:
@@ -79,32 +90,40 @@ def limits(
 
 
 @lru_cache(maxsize=1)
-def places() -> tuple[int, dict[str, Path]]:
-    """(version, controller -> folder in which groups can be made), tried by making one."""
-    own: dict[str, str] = {}
-    with suppress(OSError), open("/proc/self/cgroup") as file:
-        for line in file:
-            _, controllers, path = line.strip().split(":", 2)
-            own |= dict.fromkeys(controllers.split(","), path)
-    names: tuple[str, ...] = ("memory", "pids")
+def find_group_parents() -> tuple[int, dict[str, Path]]:
+    """Return the version, and by controller the folder in which groups can be made.
+
+    Each folder is tried by making a group.
+    """
+    own = _own_groups()
+    names = ("memory", "pids")
     first = {name: ROOT / name / own[name].lstrip("/") for name in names if name in own}
-    if found := {name: folder for name, folder in first.items() if usable(folder, name, 1)}:
-        return 1, found
+    usable = {name: parent for name, parent in first.items() if is_usable_parent(parent, name, 1)}
+    if usable:
+        return 1, usable
     second = (ROOT / own.get("", "/").lstrip("/")).parent if own.get("", "/") != "/" else ROOT
-    return 2, {name: second for name in names if usable(second, name, 2)}
+    return 2, {name: second for name in names if is_usable_parent(second, name, 2)}
 
 
-def usable(parent: Path, controller: str, version: int) -> bool:
+def _own_groups() -> dict[str, str]:
+    """Return this process's group by controller; of version 2 under the empty name."""
+    groups: dict[str, str] = {}
+    with suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            groups |= dict.fromkeys(controllers.split(","), path)
+    return groups
+
+
+def is_usable_parent(parent: Path, controller: str, version: int) -> bool:
+    """Whether a group with this controller can be made in the folder."""
     if not os.access(parent, os.W_OK) or not os.access(parent / "cgroup.procs", os.W_OK):
         return False
     probe = parent / f"gome-{os.getpid()}-probe-{controller}"
-    wanted = {
-        "pids": "pids.max",
-        "memory": "memory.limit_in_bytes" if version == 1 else "memory.max",
-    }[controller]
+    limit_name = limit_files(version, controller, 0, 0)[0][0]
     try:
         probe.mkdir()
-        return (probe / wanted).exists()
+        return (probe / limit_name).exists()
     except OSError:
         return False
     finally:
@@ -112,9 +131,9 @@ def usable(parent: Path, controller: str, version: int) -> bool:
             probe.rmdir()
 
 
-def remove(folder: Path) -> None:
-    """Kills what is inside; a group can only be removed when it is empty, which takes the kernel a moment."""
-    for _ in range(200):
+def remove_group(folder: Path) -> None:
+    """Kill every process inside and remove the group."""
+    for _ in range(200):  # the kernel takes a moment to empty a group
         with suppress(OSError, ValueError):
             for text in (folder / "cgroup.procs").read_text().split():
                 os.kill(int(text), signal.SIGKILL)
@@ -127,17 +146,17 @@ def remove(folder: Path) -> None:
             time.sleep(0.005)
 
 
-def reap() -> None:
-    """Removes the groups of agents that are dead, with everything inside."""
-    for parent in set(places()[1].values()):
+def remove_stale_groups() -> None:
+    """Remove the groups of dead agents, with every process inside."""
+    for parent in set(find_group_parents()[1].values()):
         for folder in parent.glob("gome-*-*"):
             owner = folder.name.split("-")[1]
-            if owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
-                remove(folder)
+            if owner.isdigit() and not Path("/proc", owner).exists():
+                remove_group(folder)
 
 
-def value(path: Path, name: str = "") -> int:
-    """A number in a control file: the whole of it, or the one behind a name; 0 when it cannot be read."""
+def read_number(path: Path, name: str = "") -> int:
+    """Read a number from a control file, or the one after `name`; 0 if it cannot be read."""
     with suppress(OSError, ValueError):
         for line in path.read_text().splitlines():
             words = line.split()

@@ -1,4 +1,4 @@
-"""The machine's cores, shared out among the jobs of all this user's runs: a file lock per core."""
+"""Cores of the machine, shared among the jobs of all runs of this user: a file lock per core."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sandbox.local.leases import shared_folder, try_some
+from sandbox.local.leases import lease_folder, try_leases
 
 
 @contextmanager
-def cores(n: int) -> Iterator[list[int]]:
-    """n cores that no other job holds. Empty when so many are not free: the job then runs on any, its thread pools still of n."""
-    held = try_some(
-        shared_folder(), [f"core-{core}" for core in sorted(os.sched_getaffinity(0))], n
-    )
+def lease_cores(n: int) -> Iterator[list[int]]:
+    """Lease n cores that no other job holds.
+
+    Yields an empty list if fewer are free: the job then runs on any core, with thread pools of
+    size n all the same.
+    """
+    names = [f"core-{core}" for core in sorted(os.sched_getaffinity(0))]
+    leases = try_leases(lease_folder(), names, n)
     try:
-        yield sorted(int(lease.name.removeprefix("core-")) for lease in held)
+        yield sorted(int(lease.name.removeprefix("core-")) for lease in leases)
     finally:
-        for lease in held:
-            lease.free()
+        for lease in leases:
+            lease.release()

@@ -1,6 +1,8 @@
-"""GPUs: which there are, and one lease per running job.  Asked of NVML, then of nvidia-smi; never of torch, which would open a context.
+"""Detect GPUs and lease them to running jobs.
 
-A lease is a file lock under the GPU's UUID, so that several runs of one user share a machine, and the kernel frees what a dead one held.
+GPUs are found by NVML, else by nvidia-smi; never by torch, which would open a context. A lease is
+a file lock named by the GPU's UUID, so that several runs of one user share a machine and the
+kernel frees the leases of a dead run.
 """
 
 from __future__ import annotations
@@ -15,25 +17,22 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.local.leases import lease_any, shared_folder
-from sandbox.protocol import SandboxUnavailable
+from sandbox.local.leases import lease_folder, wait_for_leases
+from sandbox.protocol import SandboxUnavailableError
 
 DEV, DRIVER = Path("/dev"), Path("/proc/driver/nvidia")
-COMMON = (
-    "nvidiactl",
-    "nvidia-uvm",
-    "nvidia-uvm-tools",
-    "nvidia-modeset",
-)  # every CUDA process opens these
-QUERY = "index,uuid,name,memory.total,pci.bus_id"
-USES_GPU = re.compile(
-    r"\b(torch|tensorflow|keras|jax|flax|cupy|cudf|cuml|transformers|numba\.cuda)\b|[\"'](cuda|gpu)(:\d+)?[\"']"
+# every CUDA process opens these
+COMMON_DEVICES = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset")
+QUERY_FIELDS = "index,uuid,name,memory.total,pci.bus_id"
+GPU_WORDS = re.compile(
+    r"\b(torch|tensorflow|keras|jax|flax|cupy|cudf|cuml|transformers|numba\.cuda)\b"
+    r"|[\"'](cuda|gpu)(:\d+)?[\"']"
 )
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """One device. `minor` numbers its node below /dev."""
+    """One device; `minor` is the number of its file below /dev."""
 
     index: int
     uuid: str
@@ -43,58 +42,70 @@ class Gpu:
 
     @property
     def title(self) -> str:
+        """Name and memory, for people."""
         return f"{self.name} ({self.memory_bytes / 2**30:.0f} GiB)"
 
 
-def wants_gpu(script: str) -> bool:
-    """Whether a script speaks of a GPU at all: those that do not need not wait for one."""
-    return USES_GPU.search(script) is not None
+def needs_gpu(script: str) -> bool:
+    """Whether a script mentions a GPU at all; one that does not need not wait for a lease."""
+    return GPU_WORDS.search(script) is not None
 
 
-def devices(wanted: str = "auto") -> list[Gpu]:
-    """The GPUs that scripts may use: `none`, all that are visible (`auto`), or indices such as `0,1`.
+def select_gpus(wanted: str = "auto") -> list[Gpu]:
+    """Return the GPUs that scripts may use.
 
-    An inherited CUDA_VISIBLE_DEVICES (Slurm, Ray) is honoured. Raises SandboxUnavailable when a wanted one is not there.
+    Args:
+        wanted: `none`, `auto` (all that are visible), or indices such as `0,1`. An inherited
+            CUDA_VISIBLE_DEVICES (Slurm, Ray) is respected.
+
+    Raises:
+        SandboxUnavailableError: a wanted GPU is missing, or `wanted` is malformed.
     """
     if wanted == "none":
         return []
     if wanted != "auto" and not re.fullmatch(r"\d+(,\d+)*", wanted):
-        raise SandboxUnavailable(f"--gpus {wanted}: expected auto, none, or indices such as 0,1")
-    found = visible(detect(), os.environ.get("CUDA_VISIBLE_DEVICES"))
+        raise SandboxUnavailableError(
+            f"--gpus {wanted}: expected auto, none, or indices such as 0,1"
+        )
+    gpus = visible_gpus(detect_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES"))
     if wanted == "auto":
-        return found
-    by_index = {gpu.index: gpu for gpu in found}
+        return gpus
+    by_index = {gpu.index: gpu for gpu in gpus}
     if missing := [text for text in wanted.split(",") if int(text) not in by_index]:
-        there = ", ".join(str(index) for index in by_index) or "none"
-        raise SandboxUnavailable(
-            f"--gpus {wanted}: no GPU {missing[0]} here (visible: {there}); use --gpus auto or --gpus none"
+        indices = ", ".join(str(index) for index in by_index) or "none"
+        raise SandboxUnavailableError(
+            f"--gpus {wanted}: no GPU {missing[0]} here (visible: {indices}); "
+            "use --gpus auto or --gpus none"
         )
     return [by_index[int(text)] for text in dict.fromkeys(wanted.split(","))]
 
 
-def visible(found: list[Gpu], setting: str | None) -> list[Gpu]:
-    """What CUDA_VISIBLE_DEVICES leaves: indices or beginnings of UUIDs; like CUDA, it stops at the first that is unknown."""
+def visible_gpus(gpus: list[Gpu], setting: str | None) -> list[Gpu]:
+    """Filter GPUs by the value of CUDA_VISIBLE_DEVICES: indices or beginnings of UUIDs.
+
+    Like CUDA, stop at the first unknown entry.
+    """
     if setting is None:
-        return found
-    kept: list[Gpu] = []
+        return gpus
+    visible: list[Gpu] = []
     for word in (part.strip() for part in setting.split(",")):
-        match = [
-            gpu for gpu in found if word and (str(gpu.index) == word or gpu.uuid.startswith(word))
+        matches = [
+            gpu for gpu in gpus if word and (str(gpu.index) == word or gpu.uuid.startswith(word))
         ]
-        if len(match) != 1:
+        if len(matches) != 1:
             break
-        kept += match
-    return list(dict.fromkeys(kept))
+        visible += matches
+    return list(dict.fromkeys(visible))
 
 
-def detect() -> list[Gpu]:
-    """All GPUs of the machine; empty without a driver."""
-    found = by_nvml()
-    return by_nvidia_smi() if found is None else found
+def detect_gpus() -> list[Gpu]:
+    """Return all GPUs of the machine; empty without a driver."""
+    gpus = query_nvml()
+    return query_nvidia_smi() if gpus is None else gpus
 
 
-def by_nvml() -> list[Gpu] | None:
-    """None when the package (`pip install 'gome[gpu]'`) or the driver's library is not there."""
+def query_nvml() -> list[Gpu] | None:
+    """Ask NVML; None without the package (`pip install 'gome[gpu]'`) or the driver's library."""
     try:
         import pynvml
     except ImportError:
@@ -110,8 +121,8 @@ def by_nvml() -> list[Gpu] | None:
         return [
             Gpu(
                 index=index,
-                uuid=text(pynvml.nvmlDeviceGetUUID(handle)),
-                name=text(pynvml.nvmlDeviceGetName(handle)),
+                uuid=nvml_text(pynvml.nvmlDeviceGetUUID(handle)),
+                name=nvml_text(pynvml.nvmlDeviceGetName(handle)),
                 memory_bytes=int(pynvml.nvmlDeviceGetMemoryInfo(handle).total),
                 minor=int(pynvml.nvmlDeviceGetMinorNumber(handle)),
             )
@@ -123,17 +134,19 @@ def by_nvml() -> list[Gpu] | None:
         pynvml.nvmlShutdown()
 
 
-def text(value: str | bytes) -> str:
+def nvml_text(value: str | bytes) -> str:
+    """Return text of NVML, which older versions of the package give as bytes."""
     return value.decode() if isinstance(value, bytes) else value
 
 
-def by_nvidia_smi() -> list[Gpu]:
+def query_nvidia_smi() -> list[Gpu]:
+    """Ask nvidia-smi; empty if it is missing or fails."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
     try:
-        done = subprocess.run(
-            [program, f"--query-gpu={QUERY}", "--format=csv,noheader,nounits"],
+        answer = subprocess.run(
+            [program, f"--query-gpu={QUERY_FIELDS}", "--format=csv,noheader,nounits"],
             capture_output=True,
             text=True,
             timeout=30,
@@ -141,40 +154,48 @@ def by_nvidia_smi() -> list[Gpu]:
         )
     except (OSError, subprocess.SubprocessError):
         return []
-    found = []
-    for row in csv.reader(done.stdout.splitlines(), skipinitialspace=True):
+    gpus = []
+    for row in csv.reader(answer.stdout.splitlines(), skipinitialspace=True):
         with suppress(ValueError):
             index, uuid, name, mib, bus = row
-            found.append(Gpu(int(index), uuid, name, int(mib) * 2**20, minor_of(bus, int(index))))
-    return found
+            gpus.append(
+                Gpu(int(index), uuid, name, int(mib) * 2**20, minor_number(bus, int(index)))
+            )
+    return gpus
 
 
-def minor_of(bus: str, index: int) -> int:
-    """The driver names a device node by another count than its tools; it says which below /proc."""
-    place = DRIVER / "gpus" / bus.lower().removeprefix("0000")
-    for folder in (place, DRIVER / "gpus" / bus.lower()):
+def minor_number(bus: str, index: int) -> int:
+    """Return the number of a GPU's device file, from its PCI bus id.
+
+    The driver numbers device files differently from its tools and shows the number below /proc;
+    without that file, the index is returned.
+    """
+    short_bus = bus.lower().removeprefix("0000")
+    for folder in (DRIVER / "gpus" / short_bus, DRIVER / "gpus" / bus.lower()):
         with suppress(OSError):
-            if found := re.search(r"Device Minor:\s*(\d+)", (folder / "information").read_text()):
-                return int(found[1])
+            text = (folder / "information").read_text()
+            if match := re.search(r"Device Minor:\s*(\d+)", text):
+                return int(match[1])
     return index
 
 
-def nodes(leased: list[Gpu]) -> list[str]:
-    """Device files of a job: its own GPUs and those that every CUDA process needs."""
-    names = [*(f"nvidia{gpu.minor}" for gpu in leased), *COMMON]
-    return [str(DEV / name) for name in names if leased and (DEV / name).exists()]
+def device_files(gpus: list[Gpu]) -> list[str]:
+    """Return a job's device files: its own GPUs' and those that every CUDA process needs."""
+    names = [*(f"nvidia{gpu.minor}" for gpu in gpus), *COMMON_DEVICES]
+    return [str(DEV / name) for name in names if gpus and (DEV / name).exists()]
 
 
 @asynccontextmanager
-async def lease(found: list[Gpu], n: int) -> AsyncIterator[list[Gpu]]:
-    """n GPUs that no other job of this user holds; waits its turn. All there are when n is more than that."""
-    if n < 1 or not found:
+async def lease_gpus(gpus: list[Gpu], n: int) -> AsyncIterator[list[Gpu]]:
+    """Lease n of the GPUs, or all if n is larger; wait while other jobs of this user hold them."""
+    if n < 1 or not gpus:
         yield []
         return
-    held = await lease_any(shared_folder(), [gpu.uuid for gpu in found], min(n, len(found)))
-    names = {one.name for one in held}
+    uuids = [gpu.uuid for gpu in gpus]
+    leases = await wait_for_leases(lease_folder(), uuids, min(n, len(gpus)))
+    names = {lease.name for lease in leases}
     try:
-        yield [gpu for gpu in found if gpu.uuid in names]
+        yield [gpu for gpu in gpus if gpu.uuid in names]
     finally:
-        for one in held:
-            one.free()
+        for lease in leases:
+            lease.release()

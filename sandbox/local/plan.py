@@ -1,4 +1,4 @@
-"""What is started for a job in each tier: the command line, its environment, and the keeper's orders."""
+"""What is started for a job in each tier: command line, environment, and the keeper's spec."""
 
 from __future__ import annotations
 
@@ -8,23 +8,28 @@ import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from sandbox.inside import confine
+from sandbox.inside.specs import KeeperSpec, LandlockRules
 from sandbox.local import bwrap
-from sandbox.local.users import others_enter, others_reach, others_read
-from sandbox.protocol import Job, SandboxLost
+from sandbox.local.users import others_can_enter, others_can_reach, others_can_read
+from sandbox.protocol import Job, SandboxLostError
 
 TierName = Literal["bubblewrap", "userns", "landlock", "none"]
 INSIDE = Path(__file__).parents[1] / "inside"
-KEEPER, CONFINE, ZYGOTE = INSIDE / "keeper.py", INSIDE / "confine.py", INSIDE / "zygote.py"
-DEVICES = ("null", "zero", "full", "random", "urandom", "shm")
-TMP = ".tmp"  # in the workspace, where there is no /tmp of the job's own
+KEEPER, CONFINE = INSIDE / "keeper.py", INSIDE / "confine.py"
+DEVICE_NAMES = ("null", "zero", "full", "random", "urandom", "shm")
+TMP_NAME = ".tmp"  # in the workspace, for jobs without a /tmp of their own
 
 
 @dataclass(frozen=True)
-class Place:
-    """What the host gave a job besides its limits."""
+class Placement:
+    """What the host assigned to a job besides its limits.
+
+    `mark` names the job among this machine's processes; `report` is the descriptor of the keeper's
+    report.
+    """
 
     cores: list[int] = field(default_factory=list)
     uid: int | None = None
@@ -35,83 +40,100 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LaunchPlan:
+    """A command line and its whole environment."""
+
     command: list[str]
     environment: dict[str, str]
 
 
-def make(tier: TierName, job: Job, place: Place, command: list[str] | None = None) -> Plan:
-    """`command` stands for `python solution.py` in probes and in the warm interpreter."""
+def make_plan(
+    tier: TierName, job: Job, place: Placement, command: list[str] | None = None
+) -> LaunchPlan:
+    """Plan the start of a job; a probe replaces `python solution.py` by its own `command`."""
     inside = bwrap.WORKSPACE if tier == "bubblewrap" else str(job.workspace)
-    environment = scrubbed(job, place, tmp="/tmp" if tier == "bubblewrap" else f"{inside}/{TMP}")
-    spec = orders(tier, job, place, inside, command or python("-s", "solution.py"))
+    environment = script_environment(
+        job, place, tmp="/tmp" if tier == "bubblewrap" else f"{inside}/{TMP_NAME}"
+    )
+    command = command or [sys.executable, "-s", "solution.py"]
+    spec = keeper_spec(tier, job, place, inside, command)
     if tier == "bubblewrap":
-        keeper = [sys.executable, "-I", "-S", f"{bwrap.OURS}/{KEEPER.name}", json.dumps(spec)]
-        outer = [shutil.which("bwrap") or "bwrap", *mounts(job, place, environment), *keeper]
-        return Plan(outer, {"PATH": "/usr/bin:/bin", "GOME_JOB": place.mark})
-    return Plan([sys.executable, "-I", "-S", str(KEEPER), json.dumps(spec)], environment)
+        keeper = [sys.executable, "-I", "-S", f"{bwrap.TOOLS}/{KEEPER.name}", json.dumps(spec)]
+        outer = [
+            shutil.which("bwrap") or "bwrap",
+            *bwrap_arguments(job, place, environment),
+            *keeper,
+        ]
+        return LaunchPlan(outer, {"PATH": "/usr/bin:/bin", "GOME_JOB": place.mark})
+    return LaunchPlan([sys.executable, "-I", "-S", str(KEEPER), json.dumps(spec)], environment)
 
 
-def python(*words: str) -> list[str]:
-    return [sys.executable, *words]
-
-
-def orders(
-    tier: TierName, job: Job, place: Place, workspace: str, command: list[str]
-) -> dict[str, Any]:
-    """The keeper's spec (`keeper.py`)."""
+def keeper_spec(
+    tier: TierName, job: Job, place: Placement, workspace: str, command: list[str]
+) -> KeeperSpec:
+    """Return the keeper's orders (`sandbox/inside/keeper.py`)."""
     confined = tier != "none"
-    walled = (
-        tier in ("bubblewrap", "userns") or job.limits.network
-    )  # no IP beyond the sandbox unless it is allowed
-    families = [confine.UNIX, confine.NETLINK, *([confine.INET, confine.INET6] if walled else [])]
+    # IP sockets are harmless in a network namespace; without one they need the user's consent
+    allows_ip = tier in ("bubblewrap", "userns") or job.limits.network
+    ip_families = [confine.INET, confine.INET6] if allows_ip else []
+    families = [confine.UNIX, confine.NETLINK, *ip_families]
     return {
         "command": command,
         "workspace": workspace,
-        "limits": rlimits(tier, job, place),
+        "limits": resource_limits(tier, job, place),
         "cores": place.cores,
         "uid": place.uid if confined else None,
         "confined": confined,
         "namespaces": tier == "userns",
         "network": job.limits.network,
-        "covered": covered(job) if tier == "userns" else [],
+        "covered": covered_folders(job) if tier == "userns" else [],
         "tmp_bytes": tmp_bytes(job),
-        "landlock": paths(job, place, tier) if tier in ("userns", "landlock") else None,
-        "families": families if confined and confine.seccomp_known() else [],
+        "landlock": landlock_rules(job, place, tier) if tier in ("userns", "landlock") else None,
+        "families": families if confined and confine.is_seccomp_supported() else [],
         "sweep": tier != "bubblewrap",
         "parent": os.getpid(),
         "report": place.report,
     }
 
 
-def rlimits(tier: TierName, job: Job, place: Place) -> dict[str, int]:
-    """RLIMIT_DATA gives a clean MemoryError; never RLIMIT_AS, which breaks torch; neither for CUDA, which maps the GPU's memory."""
+def resource_limits(tier: TierName, job: Job, place: Placement) -> dict[str, int]:
+    """Return resource limits by name.
+
+    RLIMIT_DATA gives a clean MemoryError. RLIMIT_AS would break torch, and neither works with
+    CUDA, which maps the GPU's memory.
+    """
     limits = job.limits
     values = {"RLIMIT_FSIZE": limits.disk_bytes, "RLIMIT_CORE": 0, "RLIMIT_NOFILE": 4096}
     if not place.gpu_ids:
         values["RLIMIT_DATA"] = limits.memory_bytes
     if place.uid is not None or os.getuid() != 0:
         own_count = tier in ("bubblewrap", "userns") or place.uid is not None
-        values["RLIMIT_NPROC"] = limits.processes + (0 if own_count else threads_of(os.getuid()))
+        values["RLIMIT_NPROC"] = limits.processes + (0 if own_count else count_threads(os.getuid()))
     return values
 
 
-def threads_of(uid: int) -> int:
-    """RLIMIT_NPROC counts all threads of a user; without a user namespace the user's other work counts too."""
+def count_threads(uid: int) -> int:
+    """Count all threads of a user.
+
+    RLIMIT_NPROC counts them too: without a user namespace, the user's other work is included.
+    """
     import psutil
 
     total = 0
     for process in psutil.process_iter(["uids", "num_threads"]):
         uids = process.info["uids"]
-        total += process.info["num_threads"] or 0 if uids and uids.real == uid else 0
+        if uids and uids.real == uid:
+            total += process.info["num_threads"] or 0
     return total
 
 
 def tmp_bytes(job: Job) -> int:
+    """Return the size of a job's /tmp, which uses its memory."""
     return min(bwrap.TMP_BYTES, job.limits.memory_bytes // 2)
 
 
-def mounts(job: Job, place: Place, environment: dict[str, str]) -> list[str]:
+def bwrap_arguments(job: Job, place: Placement, environment: dict[str, str]) -> list[str]:
+    """Return bubblewrap's arguments for a job: mounts, workspace, inputs, environment."""
     arguments = bwrap.base_arguments(
         network=job.limits.network,
         root=place.uid is not None,
@@ -119,33 +141,29 @@ def mounts(job: Job, place: Place, environment: dict[str, str]) -> list[str]:
         devices=place.devices,
         gpu=bool(place.gpu_ids),
     )
-    for path in (KEEPER, CONFINE, ZYGOTE):
-        arguments += ["--ro-bind", str(path), f"{bwrap.OURS}/{path.name}"]
+    for path in (KEEPER, CONFINE):
+        arguments += ["--ro-bind", str(path), f"{bwrap.TOOLS}/{path.name}"]
     arguments += ["--bind", str(job.workspace), bwrap.WORKSPACE]
     for name, source in job.inputs.items():
         arguments += ["--ro-bind", source, f"{bwrap.WORKSPACE}/input/{name}"]
-    arguments += bwrap.sealed() + ["--chdir", bwrap.WORKSPACE]
+    arguments += bwrap.seal_arguments() + ["--chdir", bwrap.WORKSPACE]
     for name, value in environment.items():
         arguments += ["--setenv", name, value]
     return arguments
 
 
-def paths(job: Job, place: Place, tier: TierName) -> dict[str, Any]:
-    """Landlock's allow-list."""
+def landlock_rules(job: Job, place: Placement, tier: TierName) -> LandlockRules:
+    """Return Landlock's allow-list for a job."""
     readable = [
-        *bwrap.SYSTEM,
-        *(f"/etc/{name}" for name in bwrap.etc(job.limits.network)),
+        *bwrap.SYSTEM_FOLDERS,
+        *(f"/etc/{name}" for name in bwrap.etc_names(job.limits.network)),
         *bwrap.interpreter_folders(),
     ]
-    readable += [
-        "/proc",
-        "/sys/fs/cgroup",
-        "/sys/devices/system",
-        *job.inputs.values(),
-    ]  # joblib reads its quota below /sys/fs/cgroup
+    # joblib reads its CPU quota below /sys/fs/cgroup
+    readable += ["/proc", "/sys/fs/cgroup", "/sys/devices/system", *job.inputs.values()]
     if place.gpu_ids:
         readable += ["/sys"]
-    writable = [str(job.workspace), *(f"/dev/{name}" for name in DEVICES), *place.devices]
+    writable = [str(job.workspace), *(f"/dev/{name}" for name in DEVICE_NAMES), *place.devices]
     return {
         "readable": readable,
         "writable": writable,
@@ -153,22 +171,22 @@ def paths(job: Job, place: Place, tier: TierName) -> dict[str, Any]:
     }
 
 
-def covered(job: Job) -> list[str]:
-    """Folders that get an empty file system of their own; /run holds the sockets of services, unless something needed lies there."""
+def covered_folders(job: Job) -> list[str]:
+    """Return the folders to cover with an empty file system.
+
+    /run contains the sockets of services; it stays open if something that the job needs is there.
+    """
     needed = [str(job.workspace), *job.inputs.values(), *bwrap.interpreter_folders(), str(INSIDE)]
-    return [
-        "/dev/shm",
-        *(
-            ["/run"]
-            if os.path.isdir("/run")
-            and not any(os.path.realpath(one).startswith("/run/") for one in needed)
-            else []
-        ),
-    ]
+    is_run_needed = any(os.path.realpath(path).startswith("/run/") for path in needed)
+    if is_run_needed or not Path("/run").is_dir():
+        return ["/dev/shm"]
+    return ["/dev/shm", "/run"]
 
 
-def scrubbed(job: Job, place: Place = Place(), *, tmp: str = "/tmp") -> dict[str, str]:  # noqa: B008 (frozen)
-    """A small environment of our own: no key of the agent's reaches a script; thread pools get the job's cores."""
+def script_environment(
+    job: Job, place: Placement = Placement(), *, tmp: str = "/tmp"
+) -> dict[str, str]:  # noqa: B008 (frozen)
+    """Return a minimal environment: none of the agent's keys, thread pools of the job's size."""
     threads = str(len(place.cores) or job.limits.cpus)
     pools = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "BLIS", "VECLIB_MAXIMUM")
     names = {f"{pool}_NUM_THREADS": threads for pool in pools} | {
@@ -176,7 +194,7 @@ def scrubbed(job: Job, place: Place = Place(), *, tmp: str = "/tmp") -> dict[str
         "LOKY_MAX_CPU_COUNT": threads,
     }
     fixed = {
-        "PATH": os.path.dirname(sys.executable) + ":/usr/bin:/bin",
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
         "HOME": tmp,
         "TMPDIR": tmp,
         "LANG": "C.UTF-8",
@@ -196,37 +214,41 @@ def scrubbed(job: Job, place: Place = Place(), *, tmp: str = "/tmp") -> dict[str
 # the workspace
 
 
-def lay_out(job: Job, tier: TierName, uid: int | None) -> None:
-    """Script and input/ in a fresh workspace, never written through a link."""
-    write_new(job.workspace / "solution.py", job.script)
+def lay_out_workspace(job: Job, tier: TierName, uid: int | None) -> None:
+    """Write the script and input/ into a fresh workspace, never through a link."""
+    write_new_file(job.workspace / "solution.py", job.script)
     folder = job.workspace / "input"
     folder.mkdir()
     for name, source in job.inputs.items():
         if Path(name).name != name or name in ("", ".", ".."):
-            raise SandboxLost(f"input name {name!r} is not a plain file name")
+            raise SandboxLostError(f"input name {name!r} is not a plain file name")
         if tier != "bubblewrap":
-            os.symlink(os.path.abspath(source), folder / name)
-        elif os.path.isdir(source):
+            (folder / name).symlink_to(Path(source).absolute())
+        elif Path(source).is_dir():  # bubblewrap binds the source onto an empty one
             (folder / name).mkdir()
         else:
             (folder / name).touch()
     if tier != "bubblewrap":
-        (job.workspace / TMP).mkdir()
+        (job.workspace / TMP_NAME).mkdir()
     if uid is not None:
-        for path in (job.workspace, job.workspace / "solution.py", job.workspace / TMP):
+        for path in (job.workspace, job.workspace / "solution.py", job.workspace / TMP_NAME):
             if path.exists():
                 os.chown(path, uid, uid, follow_symlinks=False)
 
 
-def write_new(path: Path, text: str) -> None:
+def write_new_file(path: Path, text: str) -> None:
+    """Write a file that must not exist yet, not even as a link."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
     with os.fdopen(handle, "w") as file:
         file.write(text)
 
 
-def fits_other_user(tier: TierName, job: Job) -> bool:
-    """Whether an ordinary user can reach what the job needs. Bubblewrap binds it wherever it lies, as long as the files are readable."""
+def is_open_to_other_user(tier: TierName, job: Job) -> bool:
+    """Whether an ordinary user can reach what the job needs.
+
+    Bubblewrap binds files wherever they are, as long as the user may read them.
+    """
     if tier == "bubblewrap":
-        return all(others_read(path) for path in job.inputs.values())
+        return all(others_can_read(path) for path in job.inputs.values())
     needed = [*bwrap.interpreter_folders(), *job.inputs.values()]
-    return all(others_reach(path) for path in needed) and others_enter(job.workspace)
+    return all(others_can_reach(path) for path in needed) and others_can_enter(job.workspace)

@@ -1,4 +1,10 @@
-"""The process tree below a job, read from /proc: only its own branch, because a job is looked at twenty times a second."""
+"""The process tree below a job, read from /proc.
+
+Only the job's own branch is read, because a job is sampled twenty times a second; for the same
+reason files are read with plain `os` and `open` calls.
+"""
+
+# ruff: noqa: PTH110, PTH123, PTH208
 
 from __future__ import annotations
 
@@ -8,104 +14,110 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-PAGE = os.sysconf("SC_PAGE_SIZE")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-
-
 HAS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # not in every kernel
 
 
-def children(pid: int) -> list[int]:
-    found: list[int] = []
+def child_pids(pid: int) -> list[int]:
+    """Return the children of a process; empty if it has ended."""
+    pids: list[int] = []
     if not HAS_CHILDREN:
         import psutil
 
         with suppress(psutil.Error):
-            found = [process.pid for process in psutil.Process(pid).children()]
-        return found
+            pids = [process.pid for process in psutil.Process(pid).children()]
+        return pids
     with suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):
             with suppress(OSError), open(f"/proc/{pid}/task/{thread}/children") as file:
-                found += [int(text) for text in file.read().split()]
-    return found
+                pids += [int(text) for text in file.read().split()]
+    return pids
 
 
-def tree(pid: int) -> list[int]:
-    """The process and everything below it, parents first."""
-    found, queue = [], [pid]
+def tree_pids(pid: int) -> list[int]:
+    """Return the process and everything below it, parents first."""
+    pids, queue = [], [pid]
     while queue:
-        place = queue.pop()
-        found.append(place)
-        queue += children(place)
-    return found
+        parent = queue.pop()
+        pids.append(parent)
+        queue += child_pids(parent)
+    return pids
 
 
-def resident(pid: int) -> int:
-    """Bytes in memory, shared pages included; 0 when the process is gone."""
+def resident_bytes(pid: int) -> int:
+    """Return the bytes in memory, shared pages included; 0 if the process has ended."""
     with suppress(OSError, ValueError), open(f"/proc/{pid}/statm") as file:
-        return int(file.read().split()[1]) * PAGE
+        return int(file.read().split()[1]) * PAGE_BYTES
     return 0
 
 
-def proportional(pid: int) -> int:
-    """Like `resident`, shared pages divided among those who share them; a process that hides them counts in full."""
+def proportional_bytes(pid: int) -> int:
+    """Return the bytes in memory, each shared page divided among the processes that share it.
+
+    A process that hides them counts in full.
+    """
     with suppress(OSError, ValueError), open(f"/proc/{pid}/smaps_rollup") as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith("Pss:"))
-    return resident(pid)
+    return resident_bytes(pid)
 
 
 def cpu_s(pid: int) -> float:
-    """Its own and its waited-for children's CPU seconds."""
+    """Return the CPU seconds of a process and of its waited-for children."""
     with suppress(OSError, ValueError), open(f"/proc/{pid}/stat") as file:
         return sum(int(text) for text in file.read().rpartition(")")[2].split()[11:15]) * TICK_S
     return 0.0
 
 
-def started(pid: int) -> int:
-    """Start time in ticks since boot: tells a process from a later one of the same number; 0 when it is gone."""
+def start_ticks(pid: int) -> int:
+    """Return the start time in ticks since boot; 0 if the process has ended.
+
+    It distinguishes a process from a later one with the same number.
+    """
     with suppress(OSError, ValueError), open(f"/proc/{pid}/stat") as file:
         return int(file.read().rpartition(")")[2].split()[19])
     return 0
 
 
 def signal_all(pids: list[int], number: int) -> None:
+    """Send a signal to processes; those that have ended are skipped."""
     for pid in pids:
         with suppress(OSError):
             os.kill(pid, number)
 
 
 def kill_tree(pid: int) -> None:
-    """SIGKILL to the process and all below it, stopped first so that none can fork away."""
-    below = tree(pid)
-    signal_all(below, signal.SIGSTOP)
-    signal_all(list(dict.fromkeys([*below, *tree(pid)])), signal.SIGKILL)
+    """Kill the process and all below it, stopped first so that none can fork away."""
+    pids = tree_pids(pid)
+    signal_all(pids, signal.SIGSTOP)
+    signal_all(list(dict.fromkeys([*pids, *tree_pids(pid)])), signal.SIGKILL)
 
 
-def marked(mark: str) -> list[int]:
-    """Processes that were started with this text in their environment, as far as we may read it."""
-    found = []
+def pids_with_mark(mark: str) -> list[int]:
+    """Return the processes started with this text in an environment that we may read."""
+    pids = []
     for name in os.listdir("/proc"):
         if name.isdigit() and int(name) != os.getpid():
             with suppress(OSError), open(f"/proc/{name}/environ", "rb") as file:
                 if mark.encode() in file.read():
-                    found.append(int(name))
-    return found
+                    pids.append(int(name))
+    return pids
 
 
 @dataclass
-class Usage:
-    """Peak memory and CPU seconds of a process tree, and since when."""
+class TreeUsage:
+    """Peak memory and CPU seconds of a process tree since `began`."""
 
     peak_bytes: int = 0
     cpu_s: float = 0.0
     began: float = field(default_factory=time.monotonic)
 
     def sample(self, pid: int, limit: int) -> bool:
-        """Looks once; True when the tree holds more than the limit."""
-        below = tree(pid)
-        total = sum(resident(one) for one in below)
-        if total > limit:
-            total = sum(proportional(one) for one in below)
-        self.cpu_s = max(self.cpu_s, sum(cpu_s(one) for one in below))
+        """Sample the tree once; True if it uses more memory than the limit."""
+        pids = tree_pids(pid)
+        total = sum(resident_bytes(one) for one in pids)
+        if total > limit:  # reading proportional sizes is slow
+            total = sum(proportional_bytes(one) for one in pids)
+        self.cpu_s = max(self.cpu_s, sum(cpu_s(one) for one in pids))
         self.peak_bytes = max(self.peak_bytes, total)
         return total > limit

@@ -1,4 +1,8 @@
-"""A running job watched to its end: the first of its exit, a limit, the time; and what that end means."""
+"""Watch a running job to its end and interpret that end.
+
+The end is the first of: the script's exit, a limit (seen by the watchers of
+`sandbox.local.usage`), the time limit.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,18 @@ import asyncio
 import os
 import time
 from dataclasses import dataclass
-from typing import Any
 
+from sandbox.inside.output import Output
+from sandbox.inside.specs import KeeperReport
 from sandbox.local import cgroup, procs
-from sandbox.local import usage as watch
-from sandbox.local.running import Drain, terminate
-from sandbox.protocol import End, Job, SandboxLost
+from sandbox.local.running import OutputDrain, terminate_tree
+from sandbox.local.usage import watch_disk, watch_memory
+from sandbox.protocol import End, Job, SandboxLostError
 
 
 @dataclass(frozen=True)
-class Seen:
-    """How a job ended, before its files are looked at."""
+class JobResult:
+    """How a job ended, before its files are collected."""
 
     end: End
     exit_code: int | None
@@ -24,23 +29,23 @@ class Seen:
     wall_s: float
     cpu_s: float
     peak_bytes: int
-    output: watch.Output
+    output: Output
 
 
-async def watched(
+async def watch_job(
     pid: int,
     ended: asyncio.Future[End],
-    drain: Drain,
+    drain: OutputDrain,
     job: Job,
-    usage: procs.Usage,
-    group: cgroup.Group | None,
+    usage: procs.TreeUsage,
+    group: cgroup.ControlGroup | None,
 ) -> End:
-    """The first of: the script's exit, a limit, the time."""
+    """Return the first of: the script's exit, a limit, the time limit (after its grace)."""
     limits = job.limits
-    killed = group.killed_for_memory if group else lambda: False
+    is_killed = group.is_killed_for_memory if group else lambda: False
     watchers: list[asyncio.Task[End]] = [
-        asyncio.create_task(watch.memory(pid, usage, limits.memory_bytes, killed)),
-        asyncio.create_task(watch.disk(job.workspace, limits.disk_bytes)),
+        asyncio.create_task(watch_memory(pid, usage, limits.memory_bytes, is_killed)),
+        asyncio.create_task(watch_disk(job.workspace, limits.disk_bytes)),
     ]
     try:
         waiting: list[asyncio.Future[End]] = [ended, drain.flooded, *watchers]
@@ -48,7 +53,7 @@ async def watched(
             waiting, timeout=limits.wall_s, return_when=asyncio.FIRST_COMPLETED
         )
         if not done:
-            await terminate(pid, ended, limits.grace_s)
+            await terminate_tree(pid, ended, limits.grace_s)
             return "timeout"
         return next((task.result() for task in (drain.flooded, *watchers) if task in done), "exit")
     finally:
@@ -57,27 +62,33 @@ async def watched(
         await asyncio.gather(*watchers, return_exceptions=True)
 
 
-def judge(
+def interpret_end(
     end: End,
     returncode: int | None,
-    output: watch.Output,
-    report: dict[str, Any],
-    usage: procs.Usage,
-    group: cgroup.Group | None,
-) -> Seen:
-    """Exit code or signal. Raises SandboxLost when the sandbox failed before the script began."""
-    if "error" in report:
-        raise SandboxLost(f"the sandbox could not set up the job: {report['error']}")
-    first = (output.text().splitlines() or [""])[0]
-    if not report and end == "exit" and returncode == 1 and first.startswith("bwrap: "):
-        raise SandboxLost(f"bubblewrap could not set up the job: {first}")
-    if not report and end == "exit" and returncode == 125 and not first:
-        raise SandboxLost("the job could not enter its control group")
-    if end == "exit" and group and group.killed_for_memory():
+    output: Output,
+    report: KeeperReport,
+    usage: procs.TreeUsage,
+    group: cgroup.ControlGroup | None,
+) -> JobResult:
+    """Derive the result of a job from all that was observed.
+
+    Args:
+        end: why it ended, as `watch_job` saw it.
+        returncode: of the outermost process.
+        output: of the script.
+        report: of the keeper; empty if it was killed.
+        usage: samples of the whole tree.
+        group: the job's control group, if it has one.
+
+    Raises:
+        SandboxLostError: the sandbox failed before the script began.
+    """
+    _raise_setup_failure(end, returncode, output, report)
+    if end == "exit" and group and group.is_killed_for_memory():
         end = "memory"
-    code, number = ending(report.get("status"), returncode)
+    code, number = exit_status(report.get("status"), returncode)
     peak = max(usage.peak_bytes, group.peak_bytes() if group else 0)
-    return Seen(
+    return JobResult(
         end,
         code,
         number,
@@ -88,14 +99,26 @@ def judge(
     )
 
 
-def ending(status: object, returncode: int | None) -> tuple[int | None, int | None]:
-    """(exit code, signal): as the keeper saw it, else as its own end tells."""
+def _raise_setup_failure(
+    end: End, returncode: int | None, output: Output, report: KeeperReport
+) -> None:
+    if "error" in report:
+        raise SandboxLostError(f"the sandbox could not set up the job: {report['error']}")
+    first_line = (output.text().splitlines() or [""])[0]
+    if report or end != "exit":
+        return
+    if returncode == 1 and first_line.startswith("bwrap: "):
+        raise SandboxLostError(f"bubblewrap could not set up the job: {first_line}")
+    if returncode == cgroup.ENTER_FAILED and not first_line:
+        raise SandboxLostError("the job could not enter its control group")
+
+
+def exit_status(status: object, returncode: int | None) -> tuple[int | None, int | None]:
+    """Return (exit code, signal) from the keeper's wait status, else from its own exit code."""
     if isinstance(status, int):
-        return (
-            (None, os.WTERMSIG(status))
-            if os.WIFSIGNALED(status)
-            else (os.WEXITSTATUS(status), None)
-        )
+        if os.WIFSIGNALED(status):
+            return None, os.WTERMSIG(status)
+        return os.WEXITSTATUS(status), None
     if returncode is None or 0 <= returncode <= 128:
         return returncode, None
     return None, -returncode if returncode < 0 else returncode - 128

@@ -1,7 +1,7 @@
-"""The Ray sandbox: the local sandbox as a task on a cluster, with cores, GPUs and memory that Ray hands out.
+"""The Ray sandbox: the local sandbox as a task on a cluster; Ray assigns cores, GPUs and memory.
 
-A task is tried again only when its worker or its node is lost; a script's own failure is a result. Cancelling first asks the task, which
-ends the script's process tree, then kills the worker.
+Ray retries a task only after the loss of its worker or node; a script's own failure is a result.
+Cancelling first asks the task, which kills the script's process tree, then kills the worker.
 """
 
 from __future__ import annotations
@@ -10,37 +10,56 @@ import asyncio
 import importlib.util
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from sandbox.inside.progress import Tell
-from sandbox.parcels import Parcel, Shelf
-from sandbox.protocol import Execution, Host, Job, SandboxLost, SandboxUnavailable
-from sandbox.ray.node import code_version, run_job, survey
+from sandbox.inside.progress import ProgressCallback
+from sandbox.parcels import Parcel, ParcelCache
+from sandbox.protocol import (
+    Execution,
+    Host,
+    Job,
+    SandboxLostError,
+    SandboxUnavailableError,
+    error_line,
+)
+from sandbox.ray.node import NodeAnswer, code_version, describe_node, run_job
 
 CHUNK_BYTES = 64 * 2**20
-TRIES_AGAIN = 2  # after the loss of a worker or a node
+MAX_RETRIES = 2  # after the loss of a worker or a node
 CANCEL_GRACE_S = 5
-LOOK_S, PATIENCE_S = (
-    15,
-    120,
-)  # how often, how long a job may find no node that is large enough (a cluster may be growing)
+LOOK_S = 15  # how often to look for a node that is large enough for a waiting job
+PATIENCE_S = 120  # how long there may be none: a cluster may be growing
 
 
-def make_ray(
+class RayNode(TypedDict):
+    """The fields used of a row of `ray.nodes()`."""
+
+    Alive: bool
+    Resources: dict[str, float]
+
+
+def create_ray_sandbox(
     *, address: str | None, isolation: str, network: bool = False, gpus: bool = False
-) -> Ray:
-    """Raises SandboxUnavailable when the extra is missing. The cluster is reached at first use."""
+) -> RaySandbox:
+    """Create the sandbox; the cluster is joined at first use.
+
+    Raises:
+        SandboxUnavailableError: the extra `ray` is not installed.
+    """
     if importlib.util.find_spec("ray") is None:
-        raise SandboxUnavailable(
+        raise SandboxUnavailableError(
             "the ray sandbox needs the extra `ray`: uv sync --extra ray, or pip install 'gome[ray]'"
         )
-    return Ray(
+    return RaySandbox(
         address or os.environ.get("RAY_ADDRESS") or "auto", isolation, network=network, gpus=gpus
     )
 
 
-class Ray:
-    """Jobs of one run on a cluster."""
+class RaySandbox:
+    """Runs the jobs of one run on a cluster.
+
+    `parts` has the references of the parcels in the object store, by hash.
+    """
 
     tier = "ray"
 
@@ -48,48 +67,54 @@ class Ray:
         self, address: str, isolation: str, *, network: bool = False, gpus: bool = False
     ) -> None:
         self.address, self.isolation, self.network, self.gpus = address, isolation, network, gpus
-        self.shelf = Shelf()
+        self.parcel_cache = ParcelCache()
         self.parts: dict[str, list[Any]] = {}
         self._sending = asyncio.Lock()
         self._connecting: asyncio.Task[bool] | None = None
 
     async def probe(self) -> Host:
+        """Describe a node and the cluster's cores and GPUs."""
         await self._connect()
-        task = self._task(survey, Job(id="probe", script="", workspace=Path()))
-        answer = await self._outcome(
+        task = self._remote_function(describe_node, Job(id="probe", script="", workspace=Path()))
+        answer = await self._await_answer(
             task.remote(code_version(), self.isolation, self.network), None
         )
         self.tier = f"ray/{answer['tier']}"
-        there = await asyncio.to_thread(nodes)
-        cores, gpus = amounts(there, "CPU"), amounts(there, "GPU")
+        nodes = await asyncio.to_thread(living_nodes)
+        cores, gpus = resource_amounts(nodes, "CPU"), resource_amounts(nodes, "GPU")
         return Host(
             packages=answer["packages"],
             cpus=max(cores, default=1),
             total_cpus=sum(cores),
             gpus=["GPU of the Ray cluster"] * sum(gpus) if self.gpus else [],
             enforced=answer["enforced"],
-            notice=f"{answer['sentence']} On a Ray cluster of {len(there)} nodes with {sum(cores)} cores and {sum(gpus)} GPUs.",
+            notice=(
+                f"{answer['sentence']} On a Ray cluster of {len(nodes)} nodes with "
+                f"{sum(cores)} cores and {sum(gpus)} GPUs."
+            ),
         )
 
-    async def run(self, job: Job, tell: Tell | None = None) -> Execution:
+    async def run(self, job: Job, on_progress: ProgressCallback | None = None) -> Execution:
+        """Run one script as a task; its output is not seen before its end."""
         await self._connect()
-        parcels = await asyncio.to_thread(self.shelf.parcels, job.inputs)
+        parcels = await asyncio.to_thread(self.parcel_cache.pack, job.inputs)
         async with self._sending:
             for parcel in parcels:
                 if parcel.sha256 not in self.parts:
-                    self.parts[parcel.sha256] = await asyncio.to_thread(put, parcel)
-        given = job.model_dump(exclude={"workspace", "inputs"})
+                    self.parts[parcel.sha256] = await asyncio.to_thread(store_parcel, parcel)
+        fields = job.model_dump(exclude={"workspace", "inputs"})
         inputs = [(parcel.name, parcel.sha256, parcel.is_folder) for parcel in parcels]
         chunks = {parcel.sha256: self.parts[parcel.sha256] for parcel in parcels}
-        task = self._task(run_job, job).remote(
-            code_version(), self.isolation, given, inputs, chunks
+        reference = self._remote_function(run_job, job).remote(
+            code_version(), self.isolation, fields, inputs, chunks
         )
-        return await asyncio.to_thread(delivered, job, await self._outcome(task, job))
+        answer = await self._await_answer(reference, job)
+        return await asyncio.to_thread(deliver_results, job, answer)
 
     async def close(self) -> None:
-        """Leaves the cluster, if it was joined here."""
+        """Leave the cluster, if it was joined here."""
         self.parts.clear()
-        self.shelf.close()
+        self.parcel_cache.close()
         if self._connecting and await self._connecting:
             import ray
 
@@ -97,10 +122,10 @@ class Ray:
 
     async def _connect(self) -> None:
         if self._connecting is None:
-            self._connecting = asyncio.create_task(asyncio.to_thread(join, self.address))
+            self._connecting = asyncio.create_task(asyncio.to_thread(join_cluster, self.address))
         await asyncio.shield(self._connecting)
 
-    def _task(self, function: Any, job: Job) -> Any:
+    def _remote_function(self, function: Any, job: Job) -> Any:
         import ray
 
         limits = job.limits
@@ -108,47 +133,57 @@ class Ray:
             num_cpus=limits.cpus,
             num_gpus=limits.gpus,
             memory=limits.memory_bytes if job.script else None,
-            max_retries=TRIES_AGAIN,
+            max_retries=MAX_RETRIES,
             retry_exceptions=False,
             scheduling_strategy="SPREAD",
             name=f"gome {job.id}",
         )
 
-    async def _outcome(self, reference: Any, job: Job | None) -> dict[str, Any]:
-        """The task's answer. Raises SandboxLost, SandboxUnavailable; a cancelled caller cancels the task."""
+    async def _await_answer(self, reference: Any, job: Job | None) -> NodeAnswer:
+        """Wait for a task's answer; a cancelled caller cancels the task.
+
+        Raises:
+            SandboxLostError: the task or the sandbox in it broke.
+            SandboxUnavailableError: no node can run the job.
+        """
         from ray.exceptions import RayError
 
         future = asyncio.wrap_future(reference.future())
-        ended = False
+        is_over = False
         try:
-            await self._fitting(future, job)
-            answer: dict[str, Any] = future.result()
-            ended = True
+            await self._wait_for_node(future, job)
+            answer: NodeAnswer = future.result()
+            is_over = True
         except RayError as error:
-            ended = True
-            raise SandboxLost(f"the Ray task broke ({one_line(error)})") from error
+            is_over = True
+            raise SandboxLostError(f"the Ray task broke ({error_line(error)})") from error
         finally:
-            if not ended:
-                await asyncio.shield(asyncio.to_thread(cancel, reference))
+            if not is_over:
+                await asyncio.shield(asyncio.to_thread(cancel_task, reference))
         if "unavailable" in answer:
-            raise SandboxUnavailable(answer["unavailable"])
+            raise SandboxUnavailableError(answer["unavailable"])
         if "lost" in answer:
-            raise SandboxLost(answer["lost"])
+            raise SandboxLostError(answer["lost"])
         return answer
 
-    async def _fitting(self, future: asyncio.Future[Any], job: Job | None) -> None:
-        """Waits for the task; gives up when for long no node is large enough for it."""
+    async def _wait_for_node(self, future: asyncio.Future[Any], job: Job | None) -> None:
+        """Wait for the task; give up when no node has been large enough for PATIENCE_S."""
         missing_s = 0
         while not (await asyncio.wait([future], timeout=LOOK_S))[0]:
-            missing_s = 0 if await asyncio.to_thread(fits, job) else missing_s + LOOK_S
+            missing_s = 0 if await asyncio.to_thread(has_fitting_node, job) else missing_s + LOOK_S
             if missing_s > PATIENCE_S:
-                raise SandboxUnavailable(
-                    f"no node of the Ray cluster offers {wanted(job)}; lower --set run_cpus, run_memory_bytes or --gpus, or add a node"
+                raise SandboxUnavailableError(
+                    f"no node of the Ray cluster offers {describe_needs(job)}; "
+                    "lower --set run_cpus, run_memory_bytes or --gpus, or add a node"
                 )
 
 
-def join(address: str) -> bool:
-    """True when this call joined the cluster; a connection that the program made before is used as it is."""
+def join_cluster(address: str) -> bool:
+    """Join the cluster; false if this program has joined one already, which is used instead.
+
+    Raises:
+        SandboxUnavailableError: no cluster answers at the address.
+    """
     import ray
 
     if ray.is_initialized():
@@ -162,31 +197,39 @@ def join(address: str) -> bool:
             namespace="gome",
         )
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise SandboxUnavailable(
-            f"no Ray cluster answers at {address} ({one_line(error)}); start one with `ray start --head`, or name it with --ray-address host:6379"
+        raise SandboxUnavailableError(
+            f"no Ray cluster answers at {address} ({error_line(error)}); "
+            "start one with `ray start --head`, or name it with --ray-address host:6379"
         ) from error
-    keep_quiet()
+    silence_ray()
     return True
 
 
-def keep_quiet() -> None:
-    """Ray prints what it hears of dying workers to stdout, where `--json` writes events; such a task is tried again anyway."""
+def silence_ray() -> None:
+    """Stop Ray from printing to stdout, where `--json` writes events.
+
+    It prints news of dying workers, whose tasks it retries anyway.
+    """
     from ray._private import worker
 
     if hasattr(worker, "print_to_stdstream"):
         worker.print_to_stdstream = lambda *_, **__: None
 
 
-def put(parcel: Parcel) -> list[Any]:
-    """A parcel into the object store, in parts."""
+def store_parcel(parcel: Parcel) -> list[Any]:
+    """Put a parcel into the object store, in parts; return their references."""
     import ray
 
     with parcel.path.open("rb") as file:
         return [ray.put(data) for data in iter(lambda: file.read(CHUNK_BYTES), b"")]
 
 
-def cancel(reference: Any) -> None:
-    """Asks first: then the sandbox ends the script's whole tree. Force ends the worker, and with it what was isolated."""
+def cancel_task(reference: Any) -> None:
+    """Cancel a task.
+
+    Asked first, its sandbox kills the script's whole tree. Force kills the worker, and with it
+    every isolated process.
+    """
     import ray
     from ray.exceptions import RayError
 
@@ -197,40 +240,44 @@ def cancel(reference: Any) -> None:
         ray.cancel(reference, force=True)
 
 
-def nodes() -> list[dict[str, Any]]:
+def living_nodes() -> list[RayNode]:
+    """Return the cluster's living nodes."""
     import ray
 
     return [node for node in ray.nodes() if node["Alive"]]
 
 
-def amounts(there: list[dict[str, Any]], name: str) -> list[int]:
-    return [int(node["Resources"].get(name, 0)) for node in there]
+def resource_amounts(nodes: list[RayNode], name: str) -> list[int]:
+    """Return how much of a resource each node has."""
+    return [int(node["Resources"].get(name, 0)) for node in nodes]
 
 
-def fits(job: Job | None) -> bool:
-    """Some node has all of what the job asks for, busy or not."""
+def has_fitting_node(job: Job | None) -> bool:
+    """Whether some node, busy or not, has all that the job needs."""
+    needs = resource_needs(job)
     return any(
-        all(node["Resources"].get(name, 0) >= amount for name, amount in needs(job).items())
-        for node in nodes()
+        all(node["Resources"].get(name, 0) >= amount for name, amount in needs.items())
+        for node in living_nodes()
     )
 
 
-def needs(job: Job | None) -> dict[str, float]:
+def resource_needs(job: Job | None) -> dict[str, float]:
+    """Return the resources that a job needs, by Ray's names; of a probe, one core."""
     if job is None:
         return {"CPU": 1}
     return {"CPU": job.limits.cpus, "GPU": job.limits.gpus, "memory": job.limits.memory_bytes}
 
 
-def wanted(job: Job | None) -> str:
-    asked = needs(job)
-    gpus = f", {asked['GPU']:g} GPUs" if asked.get("GPU") else ""
-    return f"{asked['CPU']:g} cores{gpus}" + (
-        f" and {asked['memory'] / 2**30:.1f} GiB" if "memory" in asked else ""
-    )
+def describe_needs(job: Job | None) -> str:
+    """Return the needs of a job in words."""
+    needs = resource_needs(job)
+    gpus = f", {needs['GPU']:g} GPUs" if needs.get("GPU") else ""
+    memory = f" and {needs['memory'] / 2**30:.1f} GiB" if "memory" in needs else ""
+    return f"{needs['CPU']:g} cores{gpus}{memory}"
 
 
-def delivered(job: Job, answer: dict[str, Any]) -> Execution:
-    """The node's account, with its files in the job's workspace here."""
+def deliver_results(job: Job, answer: NodeAnswer) -> Execution:
+    """Write the node's files into the job's workspace here; return its execution."""
     files = {}
     for name in job.collect:
         if name in answer["files"]:
@@ -240,7 +287,3 @@ def delivered(job: Job, answer: dict[str, Any]) -> Execution:
             files[name] = str(path)
     execution = Execution.model_validate(answer["execution"])
     return execution.model_copy(update={"files": files, "tier": f"ray/{execution.tier}"})
-
-
-def one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -1,4 +1,4 @@
-"""What runs on a node of a Ray cluster: the local sandbox as it is, with inputs that reach the node once, under their hash."""
+"""Tasks on a node of a Ray cluster: the local sandbox, with inputs stored once per node by hash."""
 
 from __future__ import annotations
 
@@ -13,35 +13,46 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from sandbox.inside.probe import packages
-from sandbox.inside.remote import unpacked
-from sandbox.local.backend import make_local
-from sandbox.protocol import Execution, Job, SandboxLost, SandboxUnavailable
+from sandbox.inside.probe import find_packages
+from sandbox.inside.remote import unpack_archive
+from sandbox.local.backend import create_local_sandbox
+from sandbox.protocol import Execution, Job, SandboxLostError, SandboxUnavailableError
 
-KEEP_S = 7 * 86400  # data that no job has used for so long makes room
+KEEP_DATA_S = 7 * 86400  # unused data is deleted after this
+
+
+class NodeAnswer(TypedDict, total=False):
+    """Answer of a task: a description of the node, or a job's results, or a failure."""
+
+    tier: str  # of a description
+    enforced: list[str]
+    sentence: str
+    packages: dict[str, str]
+    execution: dict[str, Any]  # of a job: fields of `sandbox.protocol.Execution`
+    files: dict[str, bytes]  # name -> content
+    unavailable: str  # of a failure: message of a SandboxUnavailableError
+    lost: str  # or of a SandboxLostError
 
 
 def code_version() -> str:
-    """Of this package's own code: agent and nodes must agree on it."""
+    """Return the hash of this package's code, which must be the same for agent and nodes."""
     total = hashlib.sha256()
     for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         total.update(path.read_bytes())
     return total.hexdigest()[:12]
 
 
-def survey(version: str, isolation: str, network: bool) -> dict[str, Any]:
-    """What scripts find on this node, and whether they can be isolated here."""
-    with told() as answer:
-        same_code(version)
-        chosen = make_local(isolation=isolation, network=network).chosen
-        answer |= {
-            "tier": chosen.name,
-            "enforced": chosen.enforced,
-            "sentence": chosen.sentence,
-            "packages": packages(),
-        }
+def describe_node(version: str, isolation: str, network: bool) -> NodeAnswer:
+    """Return the tier and packages that scripts find on this node."""
+    with reported_failures() as answer:
+        check_code_version(version)
+        tier = create_local_sandbox(isolation=isolation, network=network).isolation
+        answer["tier"] = tier.name
+        answer["enforced"] = tier.enforced
+        answer["sentence"] = tier.sentence
+        answer["packages"] = find_packages()
     return answer
 
 
@@ -51,90 +62,104 @@ def run_job(
     job: dict[str, Any],
     inputs: list[tuple[str, str, bool]],
     chunks: dict[str, list[Any]],
-) -> dict[str, Any]:
-    """{execution, files} or {unavailable} or {lost}. `chunks`: hash -> references of a parcel's parts, fetched only when missing here."""
-    with told() as answer:
-        same_code(version)
+) -> NodeAnswer:
+    """Run one job on this node.
+
+    Args:
+        version: hash of the agent's code.
+        isolation: tier of the local sandbox, or auto.
+        job: fields of `sandbox.protocol.Job` without workspace and inputs.
+        inputs: (name below input/, hash, whether it is a folder).
+        chunks: hash -> references of the parcel's parts, fetched only if it is missing here.
+    """
+    with reported_failures() as answer:
+        check_code_version(version)
         limits = job["limits"]  # of the GPUs, those that Ray leased to this task are visible
-        sandbox = make_local(
+        sandbox = create_local_sandbox(
             isolation=isolation,
             network=limits["network"],
             gpus="auto" if limits["gpus"] else "none",
         )
-        root = cache()
+        root = node_folder()
         paths = {
-            name: place(root, digest, is_folder, chunks[digest])
+            name: provide_input(root, digest, is_folder, chunks[digest])
             for name, digest, is_folder in inputs
         }
         with tempfile.TemporaryDirectory(
             prefix="job-", dir=root / "jobs", ignore_cleanup_errors=True
         ) as workspace:
-            os.chmod(
-                workspace, 0o755
-            )  # the job may be another user; nobody else passes the folder above
-            mine = Job.model_validate(job | {"workspace": workspace, "inputs": paths})
-            execution = asyncio.run(sandbox.run(mine))
-            answer |= {
-                "execution": execution.model_dump() | {"where": here()},
-                "files": contents(execution),
-            }
+            # the job may be another user; nobody else can enter the folder above
+            Path(workspace).chmod(0o755)
+            local_job = Job.model_validate(job | {"workspace": workspace, "inputs": paths})
+            execution = asyncio.run(sandbox.run(local_job))
+            answer["execution"] = execution.model_dump() | {"where": node_label()}
+            answer["files"] = read_artifacts(execution)
     return answer
 
 
-def here() -> str:
-    """Host and Ray's id of the node; one host may hold several."""
+def node_label() -> str:
+    """Return the host's name and Ray's id of the node; a host may have several."""
     import ray
 
     return f"{socket.gethostname()} {ray.get_runtime_context().get_node_id()}"
 
 
 @contextmanager
-def told() -> Iterator[dict[str, Any]]:
-    """A sandbox's own failure travels as a word, not as an exception that the driver would have to unpickle."""
-    answer: dict[str, Any] = {}
+def reported_failures() -> Iterator[NodeAnswer]:
+    """Store a failure of the sandbox in the answer, so that the driver unpickles no exception."""
+    answer: NodeAnswer = {}
     try:
         yield answer
-    except SandboxUnavailable as error:
+    except SandboxUnavailableError as error:
         answer["unavailable"] = f"node {socket.gethostname()}: {error}"
-    except SandboxLost as error:
+    except SandboxLostError as error:
         answer["lost"] = f"node {socket.gethostname()}: {error}"
 
 
-def same_code(version: str) -> None:
+def check_code_version(version: str) -> None:
+    """Raise SandboxUnavailableError if this node has other code than the agent."""
     if version != code_version():
-        raise SandboxUnavailable(
+        raise SandboxUnavailableError(
             "another version of Gome is installed there; install the same one on every node"
         )
 
 
-def contents(execution: Execution) -> dict[str, bytes]:
+def read_artifacts(execution: Execution) -> dict[str, bytes]:
+    """Return the content of the collected files by name."""
     return {name: Path(path).read_bytes() for name, path in execution.files.items()}
 
 
-def cache() -> Path:
-    """This node's folder of inputs; ours alone, because scripts of other users must not change what we train on."""
+def node_folder() -> Path:
+    """Return this node's folder of inputs and workspaces; it is made if needed.
+
+    It must be ours alone, so that no other user changes the data that scripts train on.
+
+    Raises:
+        SandboxUnavailableError: it belongs to another user, or others can write to it.
+    """
     root = Path(tempfile.gettempdir()) / f"gome-data-{os.getuid()}"
     for folder in (root, root / "data", root / "jobs"):
         folder.mkdir(mode=0o700, exist_ok=True)
     info = root.lstat()
     if info.st_uid != os.getuid() or root.is_symlink() or info.st_mode & 0o022:
-        raise SandboxUnavailable(f"{root} belongs to someone else; remove it")
+        raise SandboxUnavailableError(f"{root} belongs to someone else; remove it")
     return root
 
 
-def place(root: Path, digest: str, is_folder: bool, parts: list[Any]) -> str:
-    """The path of a parcel here, fetched once for all jobs of this node."""
+def provide_input(root: Path, digest: str, is_folder: bool, parts: list[Any]) -> str:
+    """Return the path of a parcel on this node, fetched once for all its jobs."""
     path = root / "data" / digest
     with (root / "data" / f"{digest}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
-            tidy(root)
-            fetch(path, digest, parts)
+            remove_old_data(root)
+            fetch_parcel(path, digest, parts)
         os.utime(path)
-        return str(unpacked(path) if is_folder else path)
+        return str(unpack_archive(path) if is_folder else path)
 
 
-def fetch(path: Path, digest: str, parts: list[Any]) -> None:
+def fetch_parcel(path: Path, digest: str, parts: list[Any]) -> None:
+    """Fetch a parcel from the object store and check its hash. Raises SandboxLostError."""
     import ray
 
     total, part = hashlib.sha256(), path.with_name(path.name + ".part")
@@ -144,14 +169,14 @@ def fetch(path: Path, digest: str, parts: list[Any]) -> None:
             total.update(data)
             file.write(data)
     if total.hexdigest() != digest:
-        raise SandboxLost("input data came damaged from the object store")
+        raise SandboxLostError("input data came damaged from the object store")
     part.chmod(0o444)
     part.rename(path)
 
 
-def tidy(root: Path) -> None:
-    """Old data, and workspaces of workers that were killed."""
+def remove_old_data(root: Path) -> None:
+    """Delete old data, and the workspaces of killed workers."""
     for path in [*(root / "data").iterdir(), *(root / "jobs").iterdir()]:
         with suppress(OSError):
-            if time.time() - path.stat().st_mtime > KEEP_S:
+            if time.time() - path.stat().st_mtime > KEEP_DATA_S:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
