@@ -1,1 +1,1 @@
-"""What a person looks at: live console, report."""
+"""What a person looks at: console, terminal tables, report.html and notebook output."""

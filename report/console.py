@@ -1,9 +1,9 @@
-"""What a terminal shows while a run goes on: a live table, plain lines, events as JSON, or nothing.
+"""Listeners for a run in progress: a live table, plain lines, events as JSON, or nothing.
 
     with make_listener("live", run_dir=folder) as listener:
         listener.on_event({"t": ..., "ev": "run_started", ...})
 
-Rich is imported only by the live mode.  Every listener may be called from the loop's thread.
+Only the live mode imports Rich. The loop's thread may call any listener.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import IO, TYPE_CHECKING, Literal, Protocol, Self
 
-from report.events import so_far
-from report.formatting import clean, duration, score
+from report.event_log import load_earlier_view
+from report.formatting import bounded_list, clean_text, format_duration, format_score, whole_number
 from report.model import RunView
-from report.projection import fold
-from report.summary import headline, summary_lines
+from report.projection import apply_event
+from report.summary import run_headline, summary_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,11 +29,13 @@ Mode = Literal["live", "plain", "json", "quiet"]
 
 
 class Listener(Protocol):
-    """Told of every event, in order. `view` is what it has seen so far."""
+    """Receives every event in order; `view` is the state after the last one."""
 
     view: RunView
 
-    def on_event(self, event: Mapping[str, Any]) -> None: ...
+    def on_event(self, event: Mapping[str, object]) -> None:
+        """Handle one event."""
+        ...
 
     def __enter__(self) -> Self: ...
 
@@ -53,10 +55,10 @@ def make_listener(
     console: Console | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Listener:
-    """A listener of the wanted mode; `live` becomes `plain` where the output is not a terminal.
+    """Make the listener of a mode; `live` becomes `plain` where the output is not a terminal.
 
-    `run_dir` lets the final summary name the submission, the report and how to resume. `out` is a text stream
-    (plain, json), `console` a Rich console (live).
+    `run_dir` lets the final summary name the submission, the report and how to resume. `out` is
+    the text stream of plain and json, `console` the Rich console of live.
     """
     out = out or sys.stdout
     folder = Path(run_dir) if run_dir else None
@@ -64,21 +66,20 @@ def make_listener(
         from report.live import LiveView
 
         return LiveView(folder, console, clock)
-    makers: dict[str, Callable[[], Listener]] = {
-        "json": lambda: JsonLines(out),
-        "quiet": Quiet,
-    }
-    return makers.get(mode, lambda: PlainLines(folder, out))()
+    if mode == "json":
+        return JsonListener(out)
+    return QuietListener() if mode == "quiet" else PlainListener(folder, out)
 
 
-class Quiet:
-    """Folds the events and says nothing."""
+class QuietListener:
+    """Keeps the view current and prints nothing."""
 
     def __init__(self, view: RunView | None = None) -> None:
         self.view = view or RunView()
 
-    def on_event(self, event: Mapping[str, Any]) -> None:
-        self.view = fold(self.view, event)
+    def on_event(self, event: Mapping[str, object]) -> None:
+        """Apply the event to the view."""
+        self.view = apply_event(self.view, event)
 
     def __enter__(self) -> Self:
         return self
@@ -92,105 +93,90 @@ class Quiet:
         return None
 
 
-class JsonLines(Quiet):
-    """Each event as one line of JSON (ASCII, so that no terminal acts on its text)."""
+class JsonListener(QuietListener):
+    """Prints each event as a line of JSON, in ASCII so that no terminal acts on its text."""
 
     def __init__(self, out: IO[str]) -> None:
         super().__init__()
         self.out = out
 
-    def on_event(self, event: Mapping[str, Any]) -> None:
+    def on_event(self, event: Mapping[str, object]) -> None:
+        """Print the event."""
         super().on_event(event)
         print(json.dumps(event, default=str), file=self.out, flush=True)
 
 
-class PlainLines(Quiet):
-    """One short line for each thing worth knowing, for logs and pipes; the summary at the end."""
+class PlainListener(QuietListener):
+    """Prints short lines for logs and pipes, and the summary when the run ends."""
 
     def __init__(self, run_dir: Path | None, out: IO[str]) -> None:
-        super().__init__(so_far(run_dir))
+        super().__init__(load_earlier_view(run_dir))
         self.run_dir, self.out = run_dir, out
 
-    def on_event(self, event: Mapping[str, Any]) -> None:
+    def on_event(self, event: Mapping[str, object]) -> None:
+        """Print what the event is worth: nothing, a line or several."""
         before = self.view.elapsed()
         super().on_event(event)
+        elapsed = format_duration(self.view.elapsed() or before)
         for line in plain_lines(self.view, event):
-            print(
-                f"{duration(self.view.elapsed() or before):>7}  {line}", file=self.out, flush=True
-            )
+            print(f"{elapsed:>7}  {line}", file=self.out, flush=True)
         if event.get("ev") == "run_ended":
-            print(
-                "\n" + "\n".join(summary_lines(self.view, self.run_dir)), file=self.out, flush=True
-            )
+            summary = "\n".join(summary_lines(self.view, self.run_dir))
+            print(f"\n{summary}", file=self.out, flush=True)
 
 
-def plain_lines(view: RunView, event: Mapping[str, Any]) -> list[str]:
-    """The lines that plain mode prints for one event; most events say nothing."""
+# Kinds of events whose line of the log is printed.
+PRINTED_KINDS = (
+    "sandbox",
+    "attempt",
+    "merged",
+    "warning",
+    "finalizing",
+    "finalized",
+    "run_resumed",
+)
+
+
+def plain_lines(view: RunView, event: Mapping[str, object]) -> list[str]:
+    """Return the lines that plain mode prints for one event; none for most."""
     kind = event.get("ev")
     if kind == "run_started":
-        return [headline(view)]
+        return [run_headline(view)]
     if kind == "diagnosed":
-        return [f"{_where(event)}  diagnosed  {_first_hypothesis(event)}"]
+        return [f"{_trace_and_step(event)}  diagnosed  {_first_hypothesis(event)}"]
     if kind == "execution_started":
-        return (
-            [
-                f"{_where(event)}  running    limit {duration(view.traces[int(event['trace'])].limit_s)}"
-            ]
-            if _traced(view, event)
-            else []
-        )
-    if kind == "sandbox" and not event.get("notice"):
+        trace = view.traces.get(whole_number(event.get("trace"), -1))
+        if trace is None:
+            return []
+        return [f"{_trace_and_step(event)}  running    limit {format_duration(trace.limit_s)}"]
+    if kind not in PRINTED_KINDS or (kind == "sandbox" and not event.get("notice")):
         return []
-    if kind in (
-        "sandbox",
-        "attempt",
-        "merged",
-        "warning",
-        "finalizing",
-        "finalized",
-        "run_resumed",
-    ):
-        return (
-            [_told(view, event, line.kind, line.text) for line in view.lines[-_n_lines(event) :]]
-            if _n_lines(event)
-            else []
-        )
-    return []
+    n = len(bounded_list(event.get("actions"), len(view.lines))) if kind == "merged" else 1
+    lines = view.lines[-n:] if n else ()
+    return [_format_line(view, event, line.kind, line.text) for line in lines]
 
 
-def _n_lines(event: Mapping[str, Any]) -> int:
-    actions = event.get("actions")
-    if event.get("ev") == "merged":
-        return len(actions) if isinstance(actions, list) else 0
-    return 1
-
-
-def _traced(view: RunView, event: Mapping[str, Any]) -> bool:
-    return event.get("trace") in view.traces
-
-
-def _where(event: Mapping[str, Any]) -> str:
+def _trace_and_step(event: Mapping[str, object]) -> str:
     if event.get("trace") == -1:
         return "all traces    "
-    return f"trace {clean(event.get('trace', '-'), 6) or '0'} step {clean(event.get('step', '-'), 6) or '0'}"
+    trace, step = (clean_text(event.get(name, "-"), 6) or "0" for name in ("trace", "step"))
+    return f"trace {trace} step {step}"
 
 
-def _told(view: RunView, event: Mapping[str, Any], kind: str, text: str) -> str:
+def _format_line(view: RunView, event: Mapping[str, object], kind: str, text: str) -> str:
     if event.get("ev") != "attempt":
         return f"{kind:<10} {text}"
     best = view.best_attempt
-    standing = (
-        f"   best {score(best.score, best.score_se)}"
-        if best and best.id == str(event.get("id"))
-        else ""
-    )
-    return f"{_where(event)}  {kind:<10} {text}{standing}"
+    if best and best.id == str(event.get("id")):
+        text += f"   best {format_score(best.score, best.score_se)}"
+    return f"{_trace_and_step(event)}  {kind:<10} {text}"
 
 
-def _first_hypothesis(event: Mapping[str, Any]) -> str:
-    found = event.get("hypotheses")
-    hypotheses = [h for h in found if isinstance(h, dict)] if isinstance(found, list) else []
+def _first_hypothesis(event: Mapping[str, object]) -> str:
+    hypotheses = [
+        item for item in bounded_list(event.get("hypotheses"), 1000) if isinstance(item, dict)
+    ]
     if not hypotheses:
-        return "nothing is expected to help"
+        return "no change is expected to help"
     more = f" (and {len(hypotheses) - 1} more)" if len(hypotheses) > 1 else ""
-    return clean(hypotheses[0].get("statement"), 200) + more
+    return clean_text(hypotheses[0].get("statement"), 200) + more

@@ -1,43 +1,48 @@
-"""What a run's answers cost: per verb, per trace, in all; Rich tables for `gome show`."""
+"""Tokens and money that a run spent on model answers, as a Rich table for `gome show`."""
 
 from __future__ import annotations
 
 from rich.table import Table
 from rich.text import Text
 
-from report.formatting import count, money
-from report.model import RunView, Usage
+from report.formatting import format_count, format_usd
+from report.model import RunView, TokenUsage
 
-Row = tuple[str, Usage]
-
-
-def by_verb(view: RunView) -> list[Row]:
-    """check, draft, diagnose … in the order of their first use; `unanswered` is what was spent in vain."""
-    return [(verb, usage) for verb, usage in view.spent.items() if usage.calls or usage.tokens]
+UsageRow = tuple[str, TokenUsage]
 
 
-def by_trace(view: RunView) -> list[Row]:
-    totals: dict[int, Usage] = {}
+def usage_by_verb(view: RunView) -> list[UsageRow]:
+    """Usage by activity in order of first use; `unanswered` collects requests without an answer."""
+    return [
+        (verb, usage)
+        for verb, usage in view.usage_by_activity.items()
+        if usage.calls or usage.tokens
+    ]
+
+
+def usage_by_trace(view: RunView) -> list[UsageRow]:
+    """Usage by trace, summed over its attempts."""
+    totals: dict[int, TokenUsage] = {}
     for attempt in view.attempts.values():
         if attempt.trace >= 0 and attempt.usage.tokens:
-            totals[attempt.trace] = totals.get(attempt.trace, Usage()) + attempt.usage
+            totals[attempt.trace] = totals.get(attempt.trace, TokenUsage()) + attempt.usage
     return [(f"trace {trace}", totals[trace]) for trace in sorted(totals)]
 
 
 def costs_table(view: RunView) -> Table | None:
-    """Calls, tokens read and written, money; None where no model was asked. An unknown price shows as a dash."""
+    """Table of calls, input and output tokens and money; None where no model was used."""
     if not view.usage.tokens:
         return None
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black", pad_edge=False)
-    for name in ("cost", "calls", "read", "written", "money"):
-        table.add_column(name, justify="left" if name == "cost" else "right", no_wrap=True)
-    for label, usage in (*by_verb(view), *by_trace(view), ("in all", view.usage)):
+    for name in ("activity", "calls", "input", "output", "money"):
+        table.add_column(name, justify="left" if name == "activity" else "right", no_wrap=True)
+    for label, usage in (*usage_by_verb(view), *usage_by_trace(view), ("total", view.usage)):
         cells = (
             label,
             str(usage.calls),
-            count(usage.input_tokens),
-            count(usage.output_tokens),
-            money(usage.usd),
+            format_count(usage.input_tokens),
+            format_count(usage.output_tokens),
+            format_usd(usage.usd),
         )
-        table.add_row(*(Text(cell, "bold" if label == "in all" else "") for cell in cells))
+        table.add_row(*(Text(cell, "bold" if label == "total" else "") for cell in cells))
     return table

@@ -1,224 +1,277 @@
-"""One attempt as its page shows it: everything bounded and cleaned, texts read from the artifact store."""
+"""Details of one attempt as its page shows them: bounded, cleaned, texts from the artifact store.
+
+The typed dicts are JSON that `report/web/attempt.js` reads.
+"""
 
 from __future__ import annotations
 
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
-from report import formatting as words
-from report.artifacts import parse_json, read_artifact, read_json, read_text
-from report.formatting import clean, number
-from report.model import Attempt, Event, RunView
+from report.artifact_texts import parse_json, read_artifact, read_json, read_text
+from report.formatting import (
+    as_mapping,
+    bounded_list,
+    clean_text,
+    finite_number,
+    format_bytes,
+    format_count,
+    format_duration,
+    format_usd,
+)
+from report.model import AttemptView, Event, RunView
 
-MAX_COMPARED_LINES = 1_200  # a hostile pair of scripts costs the comparison at most seconds
-PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+MAX_DIFF_INPUT_LINES = 1_200  # bounds the time that a hostile pair of scripts costs to seconds
+MAX_SETUP_BYTES = 4 * 2**20
+PATH_PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
-class Details:
-    """Details of a run's attempts. An attempt never changes once it is recorded, so each is made once per scale."""
+class HypothesisRecord(TypedDict):
+    """A hypothesis of a diagnosis, or the one that an attempt tests."""
+
+    id: str
+    statement: str
+    component: str
+    plan: str
+    refuted_by: str
+    sign: float | None
+    size: str
+    confidence: float | None
+
+
+class ObservationRecord(TypedDict):
+    """An observation and its cites: (path in the evidence, value)."""
+
+    text: str
+    cites: list[tuple[str, str]]
+
+
+class DiagnosisRecord(TypedDict):
+    """A diagnosis: observations, causes and ranked hypotheses."""
+
+    observations: list[ObservationRecord]
+    causes: list[str]
+    hypotheses: list[HypothesisRecord]
+
+
+class HintRecord(TypedDict):
+    """A success or refutation recalled from memory, with its weight."""
+
+    kind: str
+    hypothesis: str
+    where: str
+    gain: float | None
+    gain_se: float | None
+    weight: float | None
+
+
+class AttemptDetail(TypedDict):
+    """Everything that the page of an attempt shows beyond its row in the index."""
+
+    id: str
+    repairs: int
+    reasons: list[str]
+    problems: list[str]
+    folds: list[float]
+    parent_folds: list[float]
+    hypothesis: HypothesisRecord | None
+    diagnosis: DiagnosisRecord | None
+    recalled: list[HintRecord]
+    diff: str
+    script: str
+    evidence: list[tuple[str, str]]
+    segments: list[tuple[str, str, float | None, float | None]]
+    log: str
+    resources: list[tuple[str, str]]
+
+
+class AttemptDetails:
+    """Cache of attempt details, by scale of their texts; a recorded attempt never changes."""
 
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir
-        self.made: dict[tuple[str, float], dict[str, Any]] = {}
-        setup = parse_json(read_text(run_dir / "setup.json", 4 * 2**20))
-        profile = setup.get("profile")
-        self.profile = profile if isinstance(profile, dict) else {}
+        self.cache: dict[tuple[str, float], AttemptDetail] = {}
+        setup = parse_json(read_text(run_dir / "setup.json", MAX_SETUP_BYTES))
+        self.profile = as_mapping(setup.get("profile"))
 
-    def of(self, view: RunView, attempt: Attempt, scale: float = 1.0) -> dict[str, Any]:
-        """`scale` shrinks the long texts, for runs whose report would grow too large."""
+    def detail_of(self, view: RunView, attempt: AttemptView, scale: float = 1.0) -> AttemptDetail:
+        """Return an attempt's details; `scale` below 1 shortens long texts for large reports."""
         key = (attempt.id, scale)
-        if key not in self.made:
-            self.made[key] = self._make(view, attempt, scale)
-        return self.made[key]
+        if key not in self.cache:
+            self.cache[key] = self._make_detail(view, attempt, scale)
+        return self.cache[key]
 
-    def _make(self, view: RunView, attempt: Attempt, scale: float) -> dict[str, Any]:
+    def _make_detail(self, view: RunView, attempt: AttemptView, scale: float) -> AttemptDetail:
         parent = view.attempts.get(attempt.parent or "")
-        before = read_json(self.run_dir, parent.evidence) if parent else {}
-        script = self._text(attempt.script, 64_000, scale)
-        place = (attempt.trace, attempt.step)
+        step = (attempt.trace, attempt.step)
+        evidence = read_json(self.run_dir, attempt.evidence)
+        parent_evidence = read_json(self.run_dir, parent.evidence) if parent else {}
+        cited = {**parent_evidence, "profile": self.profile}
+        script = self._script_text(attempt, scale)
+        diff = ""
+        if parent:
+            diff = diff_scripts(self._script_text(parent, 1.0), script, int(40_000 * scale))
+        log = read_artifact(self.run_dir, attempt.log, int(8_000 * scale), tail=True)
         return {
             "id": attempt.id,
-            "summary": view.summaries.get(attempt.id, ""),
-            "why": attempt.why,
             "repairs": attempt.repairs,
             "reasons": list(attempt.reasons),
             "problems": list(attempt.problems),
             "folds": list(attempt.folds),
             "parent_folds": list(parent.folds) if parent else [],
-            "hypothesis": hypothesis(view.hypotheses.get(attempt.id, {})),
-            "diagnosis": diagnosis(view.diagnoses.get(place, {}), before, self.profile),
-            "recalled": [hint(h) for h in view.recalls.get(place, ())],
-            "diff": compared(
-                self._text(parent.script, 64_000, 1.0) if parent else "",
-                script,
-                int(40_000 * scale),
-            )
-            if parent
-            else "",
+            "hypothesis": hypothesis_record(view.hypotheses.get(attempt.id, {})),
+            "diagnosis": diagnosis_record(view.diagnoses.get(step, {}), cited),
+            "recalled": [hint_record(hint) for hint in view.recalls.get(step, ())],
+            "diff": diff,
             "script": script,
-            "evidence": list(told(read_json(self.run_dir, attempt.evidence), int(80 * scale) + 4)),
-            "segments": segments(read_json(self.run_dir, attempt.evidence)),
-            "log": clean(
-                read_artifact(self.run_dir, attempt.log, int(8_000 * scale), tail=True),
-                10_000,
-                lines=True,
-            ),
-            "resources": resources(view.executions.get(attempt.id, {}), attempt),
+            "evidence": evidence_rows(evidence, int(80 * scale) + 4),
+            "segments": segment_rows(evidence),
+            "log": clean_text(log, 10_000, lines=True),
+            "resources": resource_rows(view.executions.get(attempt.id, {}), attempt),
         }
 
-    def _text(self, ref: str, limit: int, scale: float) -> str:
-        return clean(read_artifact(self.run_dir, ref, int(limit * scale)), limit, lines=True)
+    def _script_text(self, attempt: AttemptView, scale: float) -> str:
+        limit = 64_000
+        text = read_artifact(self.run_dir, attempt.script, int(limit * scale))
+        return clean_text(text, limit, lines=True)
 
 
-def listed(value: object, n: int = 30) -> list[Any]:
-    return value[:n] if isinstance(value, list) else []
-
-
-def mapped(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def hypothesis(event: Event) -> dict[str, Any] | None:
-    """A hypothesis of a diagnosis or the one that was chosen."""
-    if not mapped(event):
-        return None
-    effect = mapped(event.get("effect"))
-    texts = {
-        name: clean(event.get(name), 1000)
-        for name in ("id", "statement", "challenge", "component", "plan", "refuted_by", "cost")
-    }
-    cites = [clean(c, 80) for c in listed(event.get("cites"), 10)]
-    return texts | {
-        "sign": number(effect.get("sign")),
-        "size": clean(effect.get("size"), 20),
-        "confidence": number(event.get("confidence")),
-        "cites": cites,
-    }
-
-
-def diagnosis(
-    event: Event, evidence: Mapping[str, Any], profile: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    """Observations with what they cite, causes, ranked hypotheses; None where the attempt rests on none."""
+def hypothesis_record(event: Event) -> HypothesisRecord | None:
+    """Return a hypothesis, every field checked; None for an empty one."""
     if not event:
         return None
-    whole = {**evidence, "profile": profile}
-    observations = [
-        {
-            "text": clean(seen.get("text"), 600),
-            "cites": [
-                [clean(path, 80), cited(whole, path)] for path in listed(seen.get("cites"), 8)
-            ],
-        }
-        for seen in map(mapped, listed(event.get("observations")))
-    ]
+    effect = as_mapping(event.get("effect"))
     return {
-        "observations": observations,
-        "causes": [clean(cause, 600) for cause in listed(event.get("causes"), 12)],
-        "hypotheses": [
-            h for found in listed(event.get("hypotheses"), 12) if (h := hypothesis(mapped(found)))
-        ],
+        "id": clean_text(event.get("id"), 1000),
+        "statement": clean_text(event.get("statement"), 1000),
+        "component": clean_text(event.get("component"), 1000),
+        "plan": clean_text(event.get("plan"), 1000),
+        "refuted_by": clean_text(event.get("refuted_by"), 1000),
+        "sign": finite_number(effect.get("sign")),
+        "size": clean_text(effect.get("size"), 20),
+        "confidence": finite_number(event.get("confidence")),
     }
 
 
-def cited(evidence: Mapping[str, Any], path: object) -> str:
-    """The value that a path such as `segments[0]` or `cv.mean` names; empty where there is none."""
-    parts = PART.findall(clean(path, 80))
-    value: Any = evidence if parts else None
+def diagnosis_record(event: Event, evidence: Mapping[str, object]) -> DiagnosisRecord | None:
+    """Return a diagnosis with the values of `evidence` that it cites; None for an empty one."""
+    if not event:
+        return None
+    observations = map(as_mapping, bounded_list(event.get("observations")))
+    hypotheses = map(as_mapping, bounded_list(event.get("hypotheses"), 12))
+    records = map(hypothesis_record, hypotheses)
+    return {
+        "observations": [observation_record(item, evidence) for item in observations],
+        "causes": [clean_text(cause, 600) for cause in bounded_list(event.get("causes"), 12)],
+        "hypotheses": [record for record in records if record],
+    }
+
+
+def observation_record(observation: Event, evidence: Mapping[str, object]) -> ObservationRecord:
+    """Return an observation with the values of `evidence` that it cites."""
+    paths = bounded_list(observation.get("cites"), 8)
+    return {
+        "text": clean_text(observation.get("text"), 600),
+        "cites": [(clean_text(path, 80), resolve_cite(evidence, path)) for path in paths],
+    }
+
+
+def resolve_cite(evidence: Mapping[str, object], path: object) -> str:
+    """Return the value at a path such as `segments[0]` or `cv.mean` as text; empty without one."""
+    parts = PATH_PART.findall(clean_text(path, 80))
+    value: object = evidence if parts else None
     for name, index in parts:
-        if index:
-            value = (
-                value[int(index)] if isinstance(value, list) and int(index) < len(value) else None
-            )
+        if name:
+            value = as_mapping(value).get(name)
         else:
-            value = value.get(name) if isinstance(value, dict) else None
-    return "" if value is None else short(value)
+            items = value if isinstance(value, list) else []
+            value = items[int(index)] if int(index) < len(items) else None
+    return "" if value is None else format_value(value)
 
 
-def short(value: object, limit: int = 160) -> str:
-    """A value of the evidence in a line."""
+def format_value(value: object, limit: int = 160) -> str:
+    """Format any JSON value in one line; a dict or a list shows its first eight items."""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, dict):
-        return clean(
-            ", ".join(f"{key} {short(item, 40)}" for key, item in list(value.items())[:8]), limit
-        )
-    if isinstance(value, list):
-        return clean(
-            ", ".join(short(item, 40) for item in value[:8]) + (" …" if len(value) > 8 else ""),
-            limit,
-        )
-    return clean(value if isinstance(value, str) else json.dumps(value, default=str), limit)
+        items = list(value.items())[:8]
+        text = ", ".join(f"{key} {format_value(item, 40)}" for key, item in items)
+    elif isinstance(value, list):
+        text = ", ".join(format_value(item, 40) for item in value[:8])
+        text += " …" if len(value) > 8 else ""
+    else:
+        text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return clean_text(text, limit)
 
 
-def hint(event: Event) -> dict[str, Any]:
-    """A recalled success (or refutation) with its weight."""
-    texts = {
-        name: clean(event.get(name), 600)
-        for name in ("kind", "hypothesis", "component", "challenge", "where")
+def hint_record(event: Event) -> HintRecord:
+    """Return a recalled success or refutation, every field checked."""
+    return {
+        "kind": clean_text(event.get("kind"), 600),
+        "hypothesis": clean_text(event.get("hypothesis"), 600),
+        "where": clean_text(event.get("where"), 600),
+        "gain": finite_number(event.get("gain")),
+        "gain_se": finite_number(event.get("gain_se")),
+        "weight": finite_number(event.get("weight")),
     }
-    return texts | {name: number(event.get(name)) for name in ("gain", "gain_se", "weight")}
 
 
-def compared(old: str, new: str, limit: int) -> str:
-    """Unified diff with three lines of context, at most `limit` characters."""
+def diff_scripts(old: str, new: str, limit: int) -> str:
+    """Unified diff with three lines of context, cut after `limit` characters."""
     before, after = old.splitlines(), new.splitlines()
-    if max(len(before), len(after)) > MAX_COMPARED_LINES:
+    if max(len(before), len(after)) > MAX_DIFF_INPUT_LINES:
         return ""
     text = "\n".join(list(difflib.unified_diff(before, after, n=3, lineterm=""))[2:])
-    return (
-        text
-        if len(text) <= limit
-        else text[:limit].rpartition("\n")[0] + "\n… the rest of the diff is left out"
-    )
+    if len(text) <= limit:
+        return text
+    return text[:limit].rpartition("\n")[0] + "\n… the rest of the diff is omitted"
 
 
-def told(evidence: Mapping[str, Any], n: int) -> Iterator[list[str]]:
-    """The evidence as [path, value] rows, without what the page shows elsewhere."""
-    rows: list[list[str]] = []
+def evidence_rows(evidence: Mapping[str, object], n: int) -> list[tuple[str, str]]:
+    """Return the first n (path, value) rows of the evidence, without what the page shows apart."""
+    rows: list[tuple[str, str]] = []
     for key, value in evidence.items():
         if key in ("segments", "resources", "error"):
             continue
-        items = value.items() if isinstance(value, dict) else [("", value)]
-        rows += [[clean(f"{key}.{name}".rstrip("."), 80), short(item)] for name, item in items]
-    yield from rows[:n]
+        items = value if isinstance(value, dict) else {"": value}
+        for name, item in items.items():
+            rows.append((clean_text(f"{key}.{name}".rstrip("."), 80), format_value(item)))
+    return rows[:n]
 
 
-def segments(evidence: Mapping[str, Any]) -> list[list[Any]]:
-    """Where the loss concentrates: [column, value, ratio to the mean loss, rows]."""
-    found = [mapped(row) for row in listed(evidence.get("segments"), 8)]
+def segment_rows(
+    evidence: Mapping[str, object],
+) -> list[tuple[str, str, float | None, float | None]]:
+    """Where the loss concentrates: (column, value, ratio to the mean loss, number of rows)."""
     return [
-        [
-            clean(s.get("column"), 80),
-            clean(s.get("value"), 80),
-            number(s.get("ratio")),
-            number(s.get("n")),
-        ]
-        for s in found
+        (
+            clean_text(segment.get("column"), 80),
+            clean_text(segment.get("value"), 80),
+            finite_number(segment.get("ratio")),
+            finite_number(segment.get("n")),
+        )
+        for segment in map(as_mapping, bounded_list(evidence.get("segments"), 8))
     ]
 
 
-def resources(event: Event, attempt: Attempt) -> list[list[str]]:
-    """What the execution took, as (label, value) rows."""
-    code = number(event.get("exit_code"))
+def resource_rows(event: Event, attempt: AttemptView) -> list[tuple[str, str]]:
+    """Resources that the execution used, as (label, value) rows without the unknown ones."""
+    end, code = clean_text(event.get("end"), 40), finite_number(event.get("exit_code"))
+    if end == "exit" and code is not None:
+        end = f"exit {int(code)}"
     rows = [
-        ["wall time", words.duration(attempt.seconds)],
-        ["CPU time", words.duration(number(event.get("cpu_s")))],
-        ["peak memory", words.size(number(event.get("peak_bytes")))],
-        [
-            "ended by",
-            {"exit": f"exit {int(code)}" if code is not None else "exit"}.get(
-                str(event.get("end")), clean(event.get("end"), 40)
-            ),
-        ],
-        ["sandbox", clean(event.get("tier"), 40)],
+        ("wall time", format_duration(attempt.seconds)),
+        ("CPU time", format_duration(finite_number(event.get("cpu_s")))),
+        ("peak memory", format_bytes(finite_number(event.get("peak_bytes")))),
+        ("ended by", end),
+        ("sandbox", clean_text(event.get("tier"), 40)),
     ]
     if attempt.usage.tokens:
-        rows.append(["tokens", words.count(attempt.usage.tokens)])
+        rows.append(("tokens", format_count(attempt.usage.tokens)))
     if attempt.usage.usd is not None:
-        rows.append(["cost", words.money(attempt.usage.usd)])
+        rows.append(("cost", format_usd(attempt.usage.usd)))
     return [row for row in rows if row[1] and row[1] != "–"]

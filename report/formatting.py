@@ -1,31 +1,36 @@
-"""How values become words: scores, times, sizes, and text from scripts and models, which is hostile until cleaned."""
+"""Format scores, times and sizes, and clean what comes from events, scripts and models.
+
+Nothing read from a run is trusted: text may hold terminal escapes, and a field may have any type.
+"""
 
 from __future__ import annotations
 
 import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-SPARKS = "▁▂▃▄▅▆▇█"
+SPARK_BLOCKS = "▁▂▃▄▅▆▇█"
 MINUS = "−"
 
 
-def clean(value: object, limit: int = 400, *, lines: bool = False) -> str:
-    """Text without escape sequences, control or direction-changing characters, at most `limit` characters long."""
-    text = str(value or "")[: 4 * limit + 64]
-    kept = text.translate(_LINES if lines else _WORDS)
+def clean_text(value: object, limit: int = 400, *, lines: bool = False) -> str:
+    """Return at most `limit` characters without control or direction-changing characters.
+
+    `lines` keeps line breaks and tabs; otherwise white space collapses into single spaces.
+    """
+    longest = 4 * limit + 64  # bounds the work on a giant text
+    raw = str(value or "")[:longest]
+    text = raw.translate(_KEEP_LINES if lines else _ONE_LINE)
     if not lines:
-        kept = " ".join(kept.split())
-    return (
-        kept
-        if len(kept) <= limit and len(text) < 4 * limit + 64
-        else kept[: max(limit - 1, 0)].rstrip() + "…"
-    )
+        text = " ".join(text.split())
+    if len(text) <= limit and len(raw) < longest:
+        return text
+    return text[: max(limit - 1, 0)].rstrip() + "…"
 
 
-class _Kept(dict[int, str]):
-    """A table for str.translate that learns each character as it comes; as large as what texts really hold."""
+class _CharacterTable(dict[int, str]):
+    """A table for str.translate that is filled on demand and so stays small."""
 
     def __missing__(self, code: int) -> str:
         kind = unicodedata.category(chr(code))
@@ -33,12 +38,22 @@ class _Kept(dict[int, str]):
         return self[code]
 
 
-_LINES = _Kept({ord("\n"): "\n", ord("\t"): "\t"})
-_WORDS = _Kept({ord("\n"): " ", ord("\t"): " "})
+_KEEP_LINES = _CharacterTable({ord("\n"): "\n", ord("\t"): "\t"})
+_ONE_LINE = _CharacterTable({ord("\n"): " ", ord("\t"): " "})
 
 
-def number(value: object) -> float | None:
-    """A finite float, or None for anything else (NaN, infinity, text, booleans)."""
+def bounded_list(value: object, limit: int = 30) -> list[object]:
+    """Return the first `limit` items of a list; empty for anything else."""
+    return value[:limit] if isinstance(value, list) else []
+
+
+def as_mapping(value: object) -> Mapping[str, object]:
+    """Return a dict as it is; empty for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def finite_number(value: object) -> float | None:
+    """Return a finite float, or None for anything else (NaN, infinity, text, booleans)."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -48,14 +63,17 @@ def number(value: object) -> float | None:
     return real if math.isfinite(real) else None
 
 
-def whole(value: object, default: int = 0) -> int:
-    """A finite number as an int, or the default."""
-    real = number(value)
+def whole_number(value: object, default: int = 0) -> int:
+    """Return a finite number as an int, or the default."""
+    real = finite_number(value)
     return default if real is None else int(real)
 
 
-def places(value: float | None, se: float | None = None, digits: int = 4) -> int:
-    """Decimals that show two significant digits of the error, or `digits` of the value where no error is known; 0..6."""
+def decimal_places(value: float | None, se: float | None = None, digits: int = 4) -> int:
+    """Return how many decimals to show, 0 to 6.
+
+    Two significant digits of the standard error `se` decide, or `digits` of the value without one.
+    """
     if se is not None and se > 0:
         return min(6, max(0, 1 - math.floor(math.log10(se))))
     if not value:
@@ -63,29 +81,29 @@ def places(value: float | None, se: float | None = None, digits: int = 4) -> int
     return min(6, max(0, digits - 1 - math.floor(math.log10(abs(value)))))
 
 
-def score(value: float | None, se: float | None = None) -> str:
-    """`0.8123 ± 0.0041`; a dash where there is no score."""
+def format_score(value: float | None, se: float | None = None) -> str:
+    """Format a score as `0.8123 ± 0.0041`; a dash where there is none."""
     if value is None:
         return "–"
-    return _signed(value, se, places(value, se))
+    return _format_signed(value, se, decimal_places(value, se))
 
 
-def _signed(value: float, se: float | None, n: int, plus: str = "") -> str:
+def _format_signed(value: float, se: float | None, n: int, plus: str = "") -> str:
     sign = plus if value >= 0 else MINUS
     if abs(value) >= 1e7:
         return f"{sign}{abs(value):.3g}"
     return f"{sign}{abs(value):.{n}f}" + ("" if se is None else f" ± {se:.{n}f}")
 
 
-def gain(value: float | None, se: float | None = None) -> str:
-    """`+0.0123 ± 0.0020`: an improvement in metric units, positive = better."""
+def format_gain(value: float | None, se: float | None = None) -> str:
+    """Format a gain (in metric units, positive is better) as `+0.0123 ± 0.0020`."""
     if value is None:
         return "–"
-    return _signed(value, se, places(value, se, 3), "+")
+    return _format_signed(value, se, decimal_places(value, se, 3), "+")
 
 
-def duration(seconds: float | None) -> str:
-    """`0.4 s`, `12 s`, `2:31`, `1:02:31`."""
+def format_duration(seconds: float | None) -> str:
+    """Format seconds as `0.4 s`, `12 s`, `2:31` or `1:02:31`."""
     if seconds is None:
         return "–"
     seconds = max(0.0, seconds)
@@ -96,8 +114,8 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def ago(seconds: float) -> str:
-    """A coarse age: `just now`, `5 min`, `3 h`, `2 days`."""
+def format_age(seconds: float) -> str:
+    """Format a coarse age: `just now`, `5 min ago`, `3 h ago`, `2 days ago`."""
     if seconds < 60:
         return "just now"
     for size, unit in ((86400, "day"), (3600, "h"), (60, "min")):
@@ -107,47 +125,49 @@ def ago(seconds: float) -> str:
     return "just now"
 
 
-def count(value: float) -> str:
-    """`950`, `12.3k`, `4.1M`."""
+def format_count(value: float) -> str:
+    """Format a count as `950`, `12.3k` or `4.1M`."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{value / size:.1f}{unit}"
     return f"{value:.0f}"
 
 
-def size(n_bytes: float | None) -> str:
-    """`512 MB` from bytes."""
+def format_bytes(n_bytes: float | None) -> str:
+    """Format bytes as `512 MB` or `1.5 GB`."""
     if n_bytes is None:
         return "–"
     return f"{n_bytes / 2**30:.1f} GB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:.0f} MB"
 
 
-def money(usd: float | None) -> str:
-    """`$0.0123`; a dash where the price is unknown."""
-    return "–" if usd is None else f"${usd:.2f}" if usd >= 1 else f"${usd:.4f}"
+def format_usd(usd: float | None) -> str:
+    """Format dollars as `$0.0123`; a dash where the price is unknown."""
+    if usd is None:
+        return "–"
+    return f"${usd:.2f}" if usd >= 1 else f"${usd:.4f}"
 
 
-def spark(values: Sequence[float], width: int = 24, *, rising: bool = True) -> str:
-    """A line of blocks of the last `width` values; `rising=False` draws a falling metric so that up is better."""
-    shown = [v if rising else -v for v in values[-width:]]
-    if not shown:
+def draw_sparkline(values: Sequence[float], width: int = 24, *, rising: bool = True) -> str:
+    """Draw the last `width` values as blocks; `rising=False` flips them so that up is better."""
+    heights = [v if rising else -v for v in values[-width:]]
+    if not heights:
         return ""
-    low, high = min(shown), max(shown)
-    span = (high - low) or 1.0
-    return "".join(SPARKS[round((v - low) / span * (len(SPARKS) - 1))] for v in shown)
+    low, top = min(heights), len(SPARK_BLOCKS) - 1
+    span = (max(heights) - low) or 1.0
+    return "".join(SPARK_BLOCKS[round((v - low) / span * top)] for v in heights)
 
 
-COUNTED = re.compile(r"\b([A-Za-z]{1,9})[ :=#]*(\d{1,5})\s*(?:/|of)\s*(\d{1,5})\b")
-SHARE = re.compile(r"\b\d{1,3}(?:\.\d+)?\s?%")
+PROGRESS_COUNT = re.compile(r"\b([A-Za-z]{1,9})[ :=#]*(\d{1,5})\s*(?:/|of)\s*(\d{1,5})\b")
+PROGRESS_PERCENT = re.compile(r"\b\d{1,3}(?:\.\d+)?\s?%")
 
 
-def far(line: str) -> str:
-    """How far a script says that it is: `fold 3/5`, `42 %`; empty where the line does not count."""
-    if found := COUNTED.search(line):
-        return f"{found[1].lower()} {found[2]}/{found[3]}"
-    return found[0] if (found := SHARE.search(line)) else ""
+def parse_progress(line: str) -> str:
+    """Extract a script's progress from a line it printed: `fold 3/5`, `42 %`; empty without one."""
+    if match := PROGRESS_COUNT.search(line):
+        return f"{match[1].lower()} {match[2]}/{match[3]}"
+    return match[0] if (match := PROGRESS_PERCENT.search(line)) else ""
 
 
-def plural(n: int, noun: str, many: str = "") -> str:
-    """`1 attempt`, `3 attempts`; the plural is given where it is not regular."""
+def format_plural(n: int, noun: str, many: str = "") -> str:
+    """Format `1 attempt` or `3 attempts`; `many` is the plural where it is irregular."""
     return f"{n} {noun if n == 1 else many or noun + 's'}"

@@ -1,8 +1,8 @@
-"""report.html: one self-contained page of a run, made from its events and artifacts at any moment of its life.
+"""report.html: one self-contained page, written from a run's events and artifacts at any time.
 
     write_report(Path("runs/20261124-…"))
 
-Nothing in it asks for anything outside: style, script and data stand in the file, and its content policy forbids the rest.
+The page loads nothing: it contains style, script and data, and its content policy forbids more.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ import threading
 import time
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from report.detail import Details
-from report.events import load, state
+from report.detail import AttemptDetails
+from report.event_log import load_view, run_state
 from report.model import RunView
-from report.page import facts
-from report.payload import chunks, index
+from report.page import report_facts
+from report.payload import build_index, pack_details
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 WEB = Path(__file__).parent / "web"
 STYLES = ("base.css", "parts.css")
@@ -43,10 +46,16 @@ def write_report(
     *,
     alive: bool | None = None,
     refresh_s: float = 0,
-    details: Details | None = None,
+    details: AttemptDetails | None = None,
 ) -> Path:
-    """Writes RUN/report.html in one stroke and gives its path. Raises OSError where the folder cannot be written."""
-    page = render(load(run_dir), run_dir, alive=alive, refresh_s=refresh_s, details=details)
+    """Write RUN/report.html atomically and return its path.
+
+    `alive` tells whether the run's process exists; `refresh_s` makes the page of a running run
+    reload itself. Raises OSError where the folder cannot be written.
+    """
+    page = render_report(
+        load_view(run_dir), run_dir, alive=alive, refresh_s=refresh_s, details=details
+    )
     path = run_dir / "report.html"
     temporary = path.with_name(f".report.{os.getpid()}-{threading.get_ident()}.tmp")
     temporary.write_text(page, encoding="utf-8", errors="replace")
@@ -54,53 +63,52 @@ def write_report(
     return path
 
 
-def render(
+def render_report(
     view: RunView,
     run_dir: Path,
     *,
     now: float | None = None,
     alive: bool | None = None,
     refresh_s: float = 0,
-    details: Details | None = None,
+    details: AttemptDetails | None = None,
 ) -> str:
-    """The page as text. `alive`: whether the run's process is known to live; `refresh_s`: the page reloads itself while the run goes on."""
+    """Return the page as text, as it looks at `now` (Unix seconds; default: the current time)."""
     now = time.time() if now is None else now
-    where = state(view, now, alive)
-    style, script = part(STYLES), part(SCRIPTS)
-    page: str = template().render(
-        facts=facts(view, run_dir, where, now),
+    state = run_state(view, now, alive)
+    style, script = read_assets(STYLES), read_assets(SCRIPTS)
+    return load_template("page.html.j2").render(
+        facts=report_facts(view, run_dir, state, now),
         style=style,
         script=script,
-        style_hash=digest(style),
-        script_hash=digest(script),
-        index=index(view) | {"refresh": refresh_s if where == "running" else 0},
-        chunks=chunks(view, details or Details(run_dir)),
+        style_hash=csp_hash(style),
+        script_hash=csp_hash(script),
+        index=build_index(view, refresh_s if state == "running" else 0),
+        chunks=pack_details(view, details or AttemptDetails(run_dir)),
     )
-    return page
 
 
 @cache
-def template() -> Any:
-    """Jinja2's page: every value is escaped, an unknown name is an error."""
+def load_template(name: str) -> Template:
+    """Load a Jinja2 template: every value is escaped, an unknown name is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    loader = FileSystemLoader(WEB)
     environment = Environment(
-        loader=loader,
+        loader=FileSystemLoader(WEB),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    return environment.get_template("page.html.j2")
+    return environment.get_template(name)
 
 
 @cache
-def part(names: tuple[str, ...]) -> str:
+def read_assets(names: tuple[str, ...]) -> str:
+    """Read files of the web folder, joined."""
     return "\n".join((WEB / name).read_text(encoding="utf-8") for name in names)
 
 
-def digest(text: str) -> str:
-    """The source expression by which the content policy lets exactly this text through."""
+def csp_hash(text: str) -> str:
+    """Return the source expression by which the content policy allows exactly this text."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

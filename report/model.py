@@ -1,18 +1,17 @@
-"""What is known of a run, as frozen records: the one view that console, tables and report look at."""
+"""Frozen records of a run, the one model that console, tables, report and notebook show."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-Event = Mapping[str, Any]
+Event = Mapping[str, object]
 VERDICTS = ("accepted", "tie", "rejected", "failed")
 
 
 @dataclass(frozen=True)
-class Usage:
-    """What answers of a model cost; usd is None while no price is known."""
+class TokenUsage:
+    """What model answers cost; `usd` is None while no price is known."""
 
     calls: int = 0
     input_tokens: int = 0
@@ -21,23 +20,26 @@ class Usage:
 
     @property
     def tokens(self) -> int:
+        """Input and output tokens together."""
         return self.input_tokens + self.output_tokens
 
-    def __add__(self, other: Usage) -> Usage:
-        usd = None if self.usd is None and other.usd is None else (self.usd or 0) + (other.usd or 0)
-        tokens_in, tokens_out = (
-            self.input_tokens + other.input_tokens,
-            self.output_tokens + other.output_tokens,
+    def __add__(self, other: TokenUsage) -> TokenUsage:
+        known = self.usd is not None or other.usd is not None
+        return TokenUsage(
+            calls=self.calls + other.calls,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            usd=(self.usd or 0) + (other.usd or 0) if known else None,
         )
-        return Usage(self.calls + other.calls, tokens_in, tokens_out, usd)
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """One executed solution as recorded; gain is positive = better, in metric units.
+class AttemptView:
+    """One attempt as recorded. `gain` is in metric units, positive is better.
 
-    `replaces`: it became its trace's best (a tie may, where its script is faster or simpler); `measured`: its gain says something of
-    the hypothesis' prediction.
+    `replaces`: it became the best of its trace (a tie may, if its script is faster or simpler).
+    `measured`: its gain tests the prediction of its hypothesis.
+    `script`, `evidence` and `log` name artifacts.
     """
 
     id: str
@@ -70,12 +72,12 @@ class Attempt:
     reasons: tuple[str, ...]
     problems: tuple[str, ...]
     seconds: float | None
-    usage: Usage
+    usage: TokenUsage
 
 
 @dataclass(frozen=True)
-class Trace:
-    """Where one trace stands: its activity (and since when), what it tries, and its best."""
+class TraceView:
+    """Current state of one trace: activity (and its start), hypothesis, progress and best."""
 
     id: int
     step: int = 0
@@ -88,12 +90,11 @@ class Trace:
     best: str | None = None
     n_attempts: int = 0
     n_accepted: int = 0
-    n_failed: int = 0
 
 
 @dataclass(frozen=True)
-class Also:
-    """What runs beside the attempts at this moment: a script under another seed, or once more on all rows."""
+class SideJob:
+    """A script that runs beside the attempts: under another seed, or again on all rows."""
 
     what: str
     since: float
@@ -102,18 +103,17 @@ class Also:
 
 
 @dataclass(frozen=True)
-class Merge:
-    """One meeting of the traces."""
+class MergeView:
+    """One round in which the traces were compared and merged."""
 
     round: int
     t: float
     actions: tuple[str, ...]
-    best: str | None
 
 
 @dataclass(frozen=True)
-class Line:
-    """A line of what happened, for the live view and plain output."""
+class LogLine:
+    """One line of the log in the live view and in plain output."""
 
     t: float
     kind: str
@@ -123,7 +123,7 @@ class Line:
 
 @dataclass(frozen=True)
 class RunView:
-    """All that is known of a run, folded from its events. Times are unix seconds."""
+    """Everything known of a run, projected from its events. Times are Unix seconds."""
 
     run: str = ""
     task: str = ""
@@ -132,54 +132,52 @@ class RunView:
     n_traces: int = 0
     steps: int | None = None
     time_s: float | None = None
-    kept_s: float | None = None  # of the time, for the finale
+    finalize_reserve_s: float | None = None  # part of time_s that is reserved for finalize
     sandbox: str = ""
     reasoner: str = ""
     memory: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    profile: Mapping[str, Any] = field(default_factory=dict)
-    isolation: Mapping[str, Any] = field(default_factory=dict)
-    started: float | None = None
+    settings: Mapping[str, object] = field(default_factory=dict)
+    profile: Mapping[str, object] = field(default_factory=dict)
     last: float | None = None
     active_s: float = 0.0
-    n_resumed: int = 0
-    n_executions: int = 0
-    usage: Usage = Usage()
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    spent: Mapping[str, Usage] = field(default_factory=dict)
-    attempts: Mapping[str, Attempt] = field(default_factory=dict)
-    traces: Mapping[int, Trace] = field(default_factory=dict)
-    also: Mapping[str, Also] = field(default_factory=dict)
+    n_resumes: int = 0
+    usage: TokenUsage = TokenUsage()
+    seconds_by_activity: Mapping[str, float] = field(default_factory=dict)
+    usage_by_activity: Mapping[str, TokenUsage] = field(default_factory=dict)
+    attempts: Mapping[str, AttemptView] = field(default_factory=dict)
+    traces: Mapping[int, TraceView] = field(default_factory=dict)
+    side_jobs: Mapping[str, SideJob] = field(default_factory=dict)
     diagnoses: Mapping[tuple[int, int], Event] = field(default_factory=dict)
     recalls: Mapping[tuple[int, int], tuple[Event, ...]] = field(default_factory=dict)
-    summaries: Mapping[str, str] = field(default_factory=dict)
     hypotheses: Mapping[str, Event] = field(default_factory=dict)
     executions: Mapping[str, Event] = field(default_factory=dict)
-    merges: tuple[Merge, ...] = ()
+    merges: tuple[MergeView, ...] = ()
     best: str | None = None
     curve: tuple[float, ...] = ()
-    candidates: tuple[Any, ...] = ()
+    candidates: tuple[object, ...] = ()
     final: Event | None = None
     ended: Event | None = None
     warnings: tuple[str, ...] = ()
-    lines: tuple[Line, ...] = ()
+    lines: tuple[LogLine, ...] = ()
 
     @property
     def rising(self) -> bool:
+        """Whether a higher score is better."""
         return self.direction != "min"
 
     @property
-    def first(self) -> Attempt | None:
-        """The first attempt that got a score."""
+    def first(self) -> AttemptView | None:
+        """The first attempt with a score."""
         return next((a for a in self.attempts.values() if a.score is not None), None)
 
     @property
-    def best_attempt(self) -> Attempt | None:
+    def best_attempt(self) -> AttemptView | None:
+        """The best attempt of the run so far."""
         return self.attempts.get(self.best or "")
 
     @property
     def total_gain(self) -> float | None:
-        """Best against first, positive = better."""
+        """Score of the best attempt minus that of the first, positive is better."""
         first, best = self.first, self.best_attempt
         if first is None or best is None or first.score is None or best.score is None:
             return None
@@ -187,12 +185,15 @@ class RunView:
 
     @property
     def n_accepted(self) -> int:
+        """Number of accepted attempts."""
         return sum(a.verdict == "accepted" for a in self.attempts.values())
 
     def elapsed(self, now: float | None = None) -> float:
-        """Seconds of work, pauses between a stop and a resume left out."""
-        running = self.ended is None and self.last is not None and now is not None
-        return self.active_s + (max(0.0, now - self.last) if running and now and self.last else 0.0)
+        """Return the seconds of work, without pauses between a stop and a resume."""
+        if self.ended is not None or not self.last or not now:
+            return self.active_s
+        return self.active_s + max(0.0, now - self.last)
 
-    def better(self, a: float, b: float) -> bool:
+    def is_better(self, a: float, b: float) -> bool:
+        """Whether score `a` is better than score `b`."""
         return a > b if self.rising else a < b

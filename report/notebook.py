@@ -1,99 +1,117 @@
-"""What a notebook shows of a run: its score, the curve of its attempts, and the attempts as a table. No script, no style sheet."""
+"""Show a run in a notebook: score, curve and table of attempts, without script or style sheet."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
-from report.events import load
-from report.formatting import gain, score
-from report.model import Attempt, RunView
-from report.summary import first_to_best, helped_most
+from report.event_log import load_view
+from report.formatting import format_gain, format_score
+from report.html import load_template
+from report.model import AttemptView, RunView
+from report.summary import describe_best_change, format_score_change
 
 COLOURS = {"accepted": "#0b7350", "tie": "#b07a00", "rejected": "#7b818b", "failed": "#b1342a"}
 WIDTH, HEIGHT, EDGE, AXIS = 720, 190, 14, 64
 ROWS = 12
-PAGE = """<div><p><b>{{ view.task }}</b>, {{ view.metric }}: <b>{{ best }}</b> ({{ reason }})<br>{{ helped }}<br>submission: <code>{{ submission }}</code></p>
-<svg viewBox="0 0 {{ width }} {{ height }}" width="{{ width }}" style="max-width:100%" role="img" aria-label="scores of {{ points | length }} attempts">
-{% for y, text in ticks %}<text x="{{ axis - 10 }}" y="{{ y + 4 }}" text-anchor="end" font-size="11" fill="currentColor" opacity="0.7">{{ text }}</text>
-<line x1="{{ axis }}" x2="{{ width }}" y1="{{ y }}" y2="{{ y }}" stroke="currentColor" opacity="0.15"/>{% endfor %}
-<polyline points="{{ line }}" fill="none" stroke="{{ colours.accepted }}" stroke-width="1.5" opacity="0.8"/>
-{% for x, y, verdict, title in points %}{% if verdict == "accepted" %}<circle cx="{{ x }}" cy="{{ y }}" r="4.5" fill="{{ colours[verdict] }}">{% else -%}
-<circle cx="{{ x }}" cy="{{ y }}" r="3.5" fill="none" stroke="{{ colours[verdict] }}" stroke-width="1.5">{% endif %}<title>{{ title }}</title></circle>{% endfor %}</svg>
-<p style="font-size:85%">{% for verdict, colour in colours.items() %}{% if verdict in told and verdict != "failed" %}<span style="color:{{ colour }}">{{ "●" if verdict == "accepted" else "○" }}</span> {{ verdict }} &nbsp; {% endif %}{% endfor %}
-the line is the best so far{% if "failed" in told %}; failed scripts have no point{% endif %}</p>
-<table><thead><tr>{% for name in names %}<th style="text-align:left">{{ name }}</th>{% endfor %}</tr></thead><tbody>
-{% for row in rows %}<tr>{% for cell in row %}<td style="text-align:left{{ "" if loop.last else ";white-space:nowrap" }}">{{ cell }}</td>{% endfor %}</tr>{% endfor %}</tbody></table>{% if more %}
-<p style="font-size:85%">and {{ more }} before these</p>{% endif %}</div>"""
-NAMES = ("attempt", "verdict", "score", "gain", "hypothesis")
+COLUMNS = ("attempt", "verdict", "score", "gain", "hypothesis")
 
 
 def outcome_html(run_dir: Path, submission: str, reason: str) -> str:
-    """An HTML fragment; every value is escaped."""
-    from jinja2 import Environment, StrictUndefined
+    """Return an HTML fragment; every value is escaped."""
+    view = load_view(run_dir)
+    attempts = list(view.attempts.values())
+    curve = ScoreCurve(view)
+    return load_template("notebook.html.j2").render(
+        view=view,
+        score=format_score_change(view),
+        best_change=describe_best_change(view),
+        submission=submission,
+        reason=reason,
+        points=curve.points(),
+        line=curve.best_line(),
+        ticks=curve.ticks(),
+        columns=COLUMNS,
+        rows=[attempt_cells(attempt) for attempt in attempts[-ROWS:]],
+        n_more=max(0, len(attempts) - ROWS),
+        verdicts={attempt.verdict for attempt in attempts},
+        colours=COLOURS,
+        axis=AXIS,
+        width=WIDTH,
+        height=HEIGHT,
+    )
 
-    view = load(run_dir)
-    rows = [cells(attempt) for attempt in list(view.attempts.values())[-ROWS:]]
-    page = Environment(autoescape=True, undefined=StrictUndefined).from_string(PAGE)
-    text: str = page.render(
-        view=view, best=first_to_best(view), helped=helped_most(view), submission=submission, reason=reason, rows=rows,
-        points=points(view), line=line(view), ticks=ticks(view), names=NAMES, more=len(view.attempts) - len(rows),
-        told={attempt.verdict for attempt in view.attempts.values()}, colours=COLOURS, axis=AXIS, width=WIDTH, height=HEIGHT,
-    )  # fmt: skip
-    return text
 
-
-def cells(attempt: Attempt) -> tuple[str, ...]:
+def attempt_cells(attempt: AttemptView) -> tuple[str, ...]:
+    """Cells of an attempt's row in the table."""
     return (
         attempt.id,
         attempt.verdict,
-        score(attempt.score, attempt.score_se),
-        gain(attempt.gain, attempt.gain_se),
+        format_score(attempt.score, attempt.score_se),
+        format_gain(attempt.gain, attempt.gain_se),
         attempt.hypothesis[:160],
     )
 
 
-def scored(view: RunView) -> list[Attempt]:
-    return [attempt for attempt in view.attempts.values() if attempt.score is not None]
+class CurvePoint(NamedTuple):
+    """A scored attempt in the curve, in pixels."""
+
+    x: float
+    y: float
+    verdict: str
+    title: str
 
 
-def place(view: RunView, n: int, value: float) -> tuple[float, float]:
-    """Where the n-th scored attempt lies; better is always higher."""
-    values = [attempt.score or 0.0 for attempt in scored(view)]
-    low, span = min(values), (max(values) - min(values)) or 1.0
-    share = (value - low) / span if view.rising else 1 - (value - low) / span
-    step = (WIDTH - AXIS - 2 * EDGE) / max(len(values) - 1, 1)
-    return round(AXIS + EDGE + n * step, 1), round(HEIGHT - EDGE - share * (HEIGHT - 2 * EDGE), 1)
+class ScoreCurve:
+    """Pixel geometry of the scored attempts in order; better is always higher."""
+
+    def __init__(self, view: RunView) -> None:
+        self.view = view
+        self.scored = [
+            (attempt, attempt.score)
+            for attempt in view.attempts.values()
+            if attempt.score is not None
+        ]
+        self.scores = sorted({score for _, score in self.scored})
+
+    def position(self, n: int, score: float) -> tuple[float, float]:
+        """Return x of the n-th scored attempt and y of a score."""
+        low = self.scores[0]
+        share = (score - low) / ((self.scores[-1] - low) or 1.0)
+        if not self.view.rising:
+            share = 1 - share
+        step = (WIDTH - AXIS - 2 * EDGE) / max(len(self.scored) - 1, 1)
+        x, y = AXIS + EDGE + n * step, HEIGHT - EDGE - share * (HEIGHT - 2 * EDGE)
+        return round(x, 1), round(y, 1)
+
+    def points(self) -> list[CurvePoint]:
+        """Return a point for every scored attempt."""
+        points = []
+        for n, (attempt, score) in enumerate(self.scored):
+            title = f"{attempt.id}: {format_score(score, attempt.score_se)}, {attempt.verdict}"
+            points.append(CurvePoint(*self.position(n, score), attempt.verdict, title))
+        return points
+
+    def best_line(self) -> str:
+        """Return the best score so far as the points of a stepped SVG line."""
+        corners: list[str] = []
+        best, height = None, 0.0
+        for n, (attempt, score) in enumerate(self.scored):
+            if not can_lead(attempt) or (best is not None and not self.view.is_better(score, best)):
+                continue
+            x, y = self.position(n, score)
+            if corners:
+                corners.append(f"{x},{height}")
+            corners.append(f"{x},{y}")
+            best, height = score, y
+        return " ".join([*corners, f"{WIDTH - EDGE},{height}"] if corners else [])
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Return (y, text) of the lowest and the highest score."""
+        ends = self.scores if len(self.scores) < 2 else [self.scores[0], self.scores[-1]]
+        return [(self.position(0, score)[1], format_score(score)) for score in ends]
 
 
-def points(view: RunView) -> list[tuple[float, float, str, str]]:
-    """(x, y, verdict, words) of every scored attempt."""
-    return [
-        (
-            *place(view, n, a.score or 0.0),
-            a.verdict,
-            f"{a.id}: {score(a.score, a.score_se)}, {a.verdict}",
-        )
-        for n, a in enumerate(scored(view))
-    ]
-
-
-def line(view: RunView) -> str:
-    """The best so far as the points of a stepped line."""
-    found, best, height = list[str](), None, 0.0
-    for n, attempt in enumerate(scored(view)):
-        if leads(attempt) and (best is None or view.better(attempt.score or 0.0, best)):
-            x, y = place(view, n, best := attempt.score or 0.0)
-            found += [f"{x},{height}"] if found else []
-            found, height = [*found, f"{x},{y}"], y
-    return " ".join([*found, f"{WIDTH - EDGE},{height}"] if found else [])
-
-
-def leads(attempt: Attempt) -> bool:
-    """It became a best, of its trace or as an ensemble."""
+def can_lead(attempt: AttemptView) -> bool:
+    """Whether the attempt became a best: of its trace, or as an accepted ensemble."""
     return attempt.replaces or (attempt.kind == "ensemble" and attempt.verdict == "accepted")
-
-
-def ticks(view: RunView) -> list[tuple[float, str]]:
-    """The best and the worst score beside their heights."""
-    values = sorted({attempt.score or 0.0 for attempt in scored(view)})
-    return [(place(view, 0, value)[1], score(value)) for value in values[:1] + values[1:][-1:]]

@@ -1,7 +1,7 @@
-"""What the report's script reads: a small index of all attempts, and their details packed in compressed chunks.
+"""Data for the report's script: an index of all attempts, and their details in compressed chunks.
 
-A chunk is gzip in base64: its alphabet holds nothing that HTML could take for markup, whatever the attempts hold, and the
-browser unpacks one only when a page of an attempt in it is opened.
+A chunk is gzip in base64, whose alphabet has no characters of markup. The browser unpacks a chunk
+when the page of one of its attempts is opened.
 """
 
 from __future__ import annotations
@@ -9,109 +9,129 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from typing import Any
+from bisect import bisect_right
+from collections.abc import Mapping
+from typing import TypedDict
 
-from report.detail import Details
-from report.formatting import clean, number
-from report.model import Attempt, RunView
+from report.detail import AttemptDetails
+from report.formatting import as_mapping, bounded_list, clean_text, finite_number
+from report.model import AttemptView, MergeView, RunView
 
-PER_CHUNK = 25
+ATTEMPTS_PER_CHUNK = 25
 MAX_CHUNK_BYTES = 14 * 2**20  # of all chunks together
-SCALES = (1.0, 0.3, 0.1, 0.03, 0.0)
+TEXT_SCALES = (1.0, 0.3, 0.1, 0.03, 0.0)
 
 
-def index(view: RunView) -> dict[str, Any]:
-    """Everything that curve, forest and table need."""
-    ended = view.ended is not None
+class MergeEntry(TypedDict):
+    """A merge round, `after` how many attempts it came, and its actions."""
+
+    round: int
+    after: int
+    actions: list[str]
+
+
+class PageIndex(TypedDict):
+    """JSON that curve, forest and table read; `refresh` is in seconds, 0 for never."""
+
+    metric: str
+    rising: bool
+    best: str | None
+    perChunk: int
+    attempts: list[dict[str, object]]
+    merges: list[MergeEntry]
+    audit: dict[str, float]
+    refresh: float
+
+
+def build_index(view: RunView, refresh_s: float = 0) -> PageIndex:
+    """Build the index that the page's script reads."""
     return {
         "metric": view.metric,
         "rising": view.rising,
         "best": view.best,
-        "first": view.first.id if view.first else None,
-        "perChunk": PER_CHUNK,
-        "start": view.started,
-        "attempts": [row(attempt) for attempt in view.attempts.values()],
+        "perChunk": ATTEMPTS_PER_CHUNK,
+        "attempts": [index_row(attempt) for attempt in view.attempts.values()],
         "merges": [
-            {"round": m.round, "after": n, "actions": list(m.actions)}
-            for m, n in merges_after(view)
+            {"round": merge.round, "after": n, "actions": list(merge.actions)}
+            for merge, n in merge_positions(view)
         ],
-        "audit": audit(view) if ended else {},
+        "audit": audit_scores(view) if view.ended is not None else {},
+        "refresh": refresh_s,
     }
 
 
-def row(attempt: Attempt) -> dict[str, Any]:
-    values: dict[str, Any] = {
+def index_row(attempt: AttemptView) -> dict[str, object]:
+    """Return an attempt's row in the index, without its empty fields."""
+    values: dict[str, object] = {
         "id": attempt.id,
         "trace": attempt.trace,
         "step": attempt.step,
         "parent": attempt.parent,
         "kind": attempt.kind,
-        "mode": attempt.mode,
         "verdict": attempt.verdict,
         "replaces": attempt.replaces or None,
-        "score": rounded(attempt.score),
-        "se": rounded(attempt.score_se),
-        "gain": rounded(attempt.gain),
-        "gainSe": rounded(attempt.gain_se),
+        "score": round_digits(attempt.score),
+        "se": round_digits(attempt.score_se),
+        "gain": round_digits(attempt.gain),
+        "gainSe": round_digits(attempt.gain_se),
         "seconds": attempt.seconds,
-        "t": attempt.t,
         "component": attempt.component,
-        "confidence": attempt.confidence,
-        "sign": attempt.sign,
-        "size": attempt.size,
-        "text": clean(attempt.hypothesis or attempt.kind, 240),
-        "why": clean((attempt.problems or attempt.reasons or ("",))[0], 200),
+        "text": clean_text(attempt.hypothesis or attempt.kind, 240),
+        "why": clean_text((attempt.problems or attempt.reasons or ("",))[0], 200),
     }
     return {key: value for key, value in values.items() if value not in (None, "")}
 
 
-def rounded(value: float | None) -> float | None:
+def round_digits(value: float | None) -> float | None:
+    """Round to eight significant digits."""
     return None if value is None else float(f"{value:.8g}")
 
 
-def merges_after(view: RunView) -> list[tuple[Any, int]]:
-    """Each merge with the number of attempts recorded before it."""
+def merge_positions(view: RunView) -> list[tuple[MergeView, int]]:
+    """Return each merge with the number of attempts recorded before it."""
     times = sorted(attempt.t for attempt in view.attempts.values())
-    found, n = [], 0
-    for merge in view.merges:
-        while n < len(times) and times[n] <= merge.t:
-            n += 1
-        found.append((merge, n))
-    return found
+    return [(merge, bisect_right(times, merge.t)) for merge in view.merges]
 
 
-def audit(view: RunView) -> dict[str, float]:
-    """Scores on the hidden audit rows, known only once the run has ended: attempt -> score."""
-    rows = [*view.candidates, *contest(view)]
-    return {
-        clean(row.get("attempt"), 100): value
-        for row in rows
-        if isinstance(row, dict) and (value := number(row.get("audit"))) is not None
-    }
+def audit_scores(view: RunView) -> dict[str, float]:
+    """Scores on the hidden audit rows by attempt; show them only once the run has ended."""
+    scores: dict[str, float] = {}
+    for row in (*map(as_mapping, view.candidates), *final_candidates(view)):
+        score = finite_number(row.get("audit"))
+        if score is not None:
+            scores[clean_text(row.get("attempt"), 100)] = score
+    return scores
 
 
-def contest(view: RunView) -> list[Any]:
-    """The candidates as the finale measured them."""
-    found = (view.final or {}).get("candidates")
-    return found[:100] if isinstance(found, list) else []
+def final_candidates(view: RunView) -> list[Mapping[str, object]]:
+    """Candidates of the final choice as they were measured."""
+    candidates = bounded_list(as_mapping(view.final).get("candidates"), 100)
+    return [candidate for candidate in candidates if isinstance(candidate, dict)]
 
 
-def chunks(view: RunView, details: Details, limit: int = MAX_CHUNK_BYTES) -> list[str]:
-    """Details of all attempts in order; their long texts are shortened until all of them fit."""
+def pack_details(view: RunView, details: AttemptDetails, limit: int = MAX_CHUNK_BYTES) -> list[str]:
+    """Pack the details of all attempts; shorten their texts until all chunks fit in `limit`."""
     packed: list[str] = []
-    for scale in SCALES:
-        packed = pack(view, details, scale, limit if scale else None)
+    for scale in TEXT_SCALES:
+        packed = pack_at_scale(view, details, scale, limit if scale else None)
         if sum(map(len, packed)) <= limit:
             break
     return packed
 
 
-def pack(view: RunView, details: Details, scale: float, limit: int | None) -> list[str]:
-    """Stops early where the limit is passed already."""
-    attempts, packed, size = list(view.attempts.values()), [], 0
-    for start in range(0, len(attempts), PER_CHUNK):
-        part = [details.of(view, attempt, scale) for attempt in attempts[start : start + PER_CHUNK]]
-        text = json.dumps(part, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+def pack_at_scale(
+    view: RunView, details: AttemptDetails, scale: float, limit: int | None
+) -> list[str]:
+    """Pack the details at one scale of texts; stop early above `limit` bytes."""
+    attempts = list(view.attempts.values())
+    packed: list[str] = []
+    size = 0
+    for start in range(0, len(attempts), ATTEMPTS_PER_CHUNK):
+        chunk = [
+            details.detail_of(view, attempt, scale)
+            for attempt in attempts[start : start + ATTEMPTS_PER_CHUNK]
+        ]
+        text = json.dumps(chunk, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         packed.append(base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode())
         size += len(packed[-1])
         if limit is not None and size > limit:

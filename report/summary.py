@@ -1,129 +1,156 @@
-"""A run in a few sentences: its headline, what helped most, and what a person needs when it ends."""
+"""Summary of a run: headline, most helpful change, and what a person needs when it ends."""
 
 from __future__ import annotations
 
 import shlex
 from pathlib import Path
 
-from report.formatting import clean, count, duration, gain, money, plural, score
-from report.model import Attempt, RunView
+from report.formatting import (
+    clean_text,
+    format_count,
+    format_duration,
+    format_gain,
+    format_plural,
+    format_score,
+    format_usd,
+)
+from report.model import AttemptView, RunView
 
 ENDINGS = {
     "budget": "The budget is used up.",
-    "converged": "No trace expects to gain more.",
-    "target": "The target score is reached.",
-    "stopped": "Stopped; it can go on where it was.",
-    "interrupted": "Interrupted; it can go on where it was.",
-    "paused": "Paused: the reasoner cannot work; the run can go on once that is remedied.",
-    "error": "Stopped by an error; it can go on once that is remedied.",
+    "converged": "No trace expects further gains.",
+    "target": "The target score was reached.",
+    "stopped": "Stopped; the run can be resumed.",
+    "interrupted": "Interrupted; the run can be resumed.",
+    "paused": "Paused: the reasoner is unavailable. Resume once it works again.",
+    "waiting": "Waiting for an answer; the run can be resumed.",
+    "error": "Stopped by an error. Resume once it is fixed.",
 }
 RESUMABLE = ("stopped", "interrupted", "paused", "error")
 
 
-def arrow(view: RunView) -> str:
+def direction_arrow(view: RunView) -> str:
+    """Arrow in the direction of better scores."""
     return "↑" if view.rising else "↓"
 
 
-def headline(view: RunView) -> str:
-    """`run … · task … · auc, higher is better · 4 traces · expert · bubblewrap`."""
+def run_headline(view: RunView) -> str:
+    """Headline: `run … · task · auc, higher is better · 4 traces · expert · bubblewrap`."""
     better = "higher is better" if view.rising else "lower is better"
     parts = [
         f"run {view.run}",
         view.task,
         f"{view.metric}, {better}",
-        plural(view.n_traces, "trace"),
+        format_plural(view.n_traces, "trace"),
         view.reasoner,
         view.sandbox,
     ]
     return " · ".join(part for part in parts if part)
 
 
-def most_helpful(view: RunView) -> Attempt | None:
-    """The accepted change with the largest gain over its parent, on the way to the best where there is one; None: nothing improved."""
-    gains = [
-        a
-        for a in view.attempts.values()
-        if a.verdict == "accepted" and a.parent and a.kind != "refit" and (a.gain or 0) > 0
-    ]
-    way = lineage(view)
-    return max(
-        [a for a in gains if a.id in way] or gains, key=lambda a: a.gain or 0.0, default=None
-    )
+def most_helpful_attempt(view: RunView) -> AttemptView | None:
+    """Find the accepted change with the largest gain over its parent; None without any.
+
+    Ancestors of the best attempt are preferred.
+    """
+    changes = [a for a in view.attempts.values() if _is_gainful_change(a)]
+    ancestors = best_lineage(view)
+    candidates = [a for a in changes if a.id in ancestors] or changes
+    return max(candidates, key=lambda a: a.gain or 0.0, default=None)
 
 
-def lineage(view: RunView) -> set[str]:
-    """The best attempt and those that it came from."""
-    way: set[str] = set()
+def _is_gainful_change(attempt: AttemptView) -> bool:
+    is_change = attempt.parent is not None and attempt.kind != "refit"
+    return is_change and attempt.verdict == "accepted" and (attempt.gain or 0) > 0
+
+
+def best_lineage(view: RunView) -> set[str]:
+    """Ids of the best attempt and its ancestors."""
+    lineage: set[str] = set()
     attempt = view.best_attempt
-    while attempt is not None and attempt.id not in way:
-        way.add(attempt.id)
+    while attempt is not None and attempt.id not in lineage:
+        lineage.add(attempt.id)
         attempt = view.attempts.get(attempt.parent or "")
-    return way
+    return lineage
 
 
-def helped_most(view: RunView) -> str:
-    """One sentence on what helped most."""
+def describe_best_change(view: RunView) -> str:
+    """Say in one sentence which change helped most."""
     if not view.attempts:
-        return "No script has been run yet."
+        return "No script has run yet."
     if view.first is None:
-        return "No script has got a valid score yet."
-    top = most_helpful(view)
+        return "No attempt has a valid score yet."
+    top = most_helpful_attempt(view)
     if top is None:
-        return "Nothing has improved on a first draft beyond noise yet."
+        if view.ended is not None:
+            return "No attempt beat the first draft by more than noise."
+        return "No attempt has beaten the first draft by more than noise yet."
     text = top.hypothesis.rstrip(".") or top.kind
-    return f"What helped most: {text} ({gain(top.gain, top.gain_se)}, trace {top.trace}, step {top.step})."
+    gain = format_gain(top.gain, top.gain_se)
+    return f"What helped most: {text} ({gain}, trace {top.trace}, step {top.step})."
 
 
-def first_to_best(view: RunView) -> str:
-    """`0.7811 → 0.8123 ± 0.0041  (+0.0312)`."""
+def format_score_change(view: RunView) -> str:
+    """Format first and best score: `0.7811 → 0.8123 ± 0.0041  (+0.0312)`."""
     first, best = view.first, view.best_attempt
     if first is None or best is None:
         return "no valid score"
+    last = format_score(best.score, best.score_se)
     if first.id == best.id:
-        return score(best.score, best.score_se)
-    return f"{score(first.score)} → {score(best.score, best.score_se)}  ({gain(view.total_gain)})"
+        return last
+    return f"{format_score(first.score)} → {last}  ({format_gain(view.total_gain)})"
 
 
-def used(view: RunView) -> str:
-    """`12 attempts (5 accepted) in 2:31, 12.3k tokens, $0.12`."""
-    text = f"{plural(len(view.attempts), 'attempt')} ({view.n_accepted} accepted) in {duration(view.elapsed())}"
+def describe_usage(view: RunView) -> str:
+    """Say what the run used: `12 attempts (5 accepted) in 2:31, 12.3k tokens, $0.12`."""
+    attempts = f"{format_plural(len(view.attempts), 'attempt')} ({view.n_accepted} accepted)"
+    parts = [f"{attempts} in {format_duration(view.elapsed())}"]
     if view.usage.tokens:
-        text += f", {count(view.usage.tokens)} tokens"
-    return text + (f", {money(view.usage.usd)}" if view.usage.usd is not None else "")
+        parts.append(f"{format_count(view.usage.tokens)} tokens")
+    if view.usage.usd is not None:
+        parts.append(format_usd(view.usage.usd))
+    return ", ".join(parts)
 
 
 def summary_rows(view: RunView, run_dir: Path | None) -> list[tuple[str, str]]:
-    """What the end of a run says: (label, text) rows, a missing one left out."""
+    """Rows of (label, text) that are shown when a run ends; empty ones are left out."""
     ended = view.ended or {}
-    reason = clean(ended.get("reason"), 20)
+    reason = clean_text(ended.get("reason"), 20)
     rows = [
-        ("score", f"{first_to_best(view)}  {view.metric} {arrow(view)}"),
-        ("", helped_most(view)),
-        ("used", used(view)),
+        ("score", f"{format_score_change(view)}  {view.metric} {direction_arrow(view)}"),
+        ("", describe_best_change(view)),
+        ("used", describe_usage(view)),
     ]
     if view.final is not None:
-        rows.append(("submission", _path(run_dir, clean(view.final.get("submission"), 1000))))
-        rows.append(("solution", _path(run_dir, clean(view.final.get("solution"), 1000))))
+        rows.append(
+            ("submission", _display_path(run_dir, clean_text(view.final.get("submission"), 1000)))
+        )
+        rows.append(
+            ("solution", _display_path(run_dir, clean_text(view.final.get("solution"), 1000)))
+        )
     elif run_dir is not None and (run_dir / "best" / "submission.csv").is_file():
-        rows.append(("submission", f"{here(run_dir / 'best' / 'submission.csv')} (not final)"))
+        rows.append(
+            ("submission", f"{relative_path(run_dir / 'best' / 'submission.csv')} (not final)")
+        )
     if run_dir is not None and (run_dir / "report.html").is_file():
-        rows.append(("report", here(run_dir / "report.html")))
-    rows.append(("ended", clean(ended.get("message"), 1000) or ENDINGS.get(reason, reason)))
+        rows.append(("report", relative_path(run_dir / "report.html")))
+    rows.append(("ended", clean_text(ended.get("message"), 1000) or ENDINGS.get(reason, reason)))
     if reason in RESUMABLE:
         rows.append(("resume", f"gome resume {shlex.quote(view.run)}"))
     return [(label, text) for label, text in rows if text]
 
 
 def summary_lines(view: RunView, run_dir: Path | None) -> list[str]:
+    """Rows of the summary as lines of plain text."""
     return [f"{label:<11}{text}" for label, text in summary_rows(view, run_dir)]
 
 
-def _path(run_dir: Path | None, path: str) -> str:
-    return here(run_dir / path) if path and run_dir is not None else path
+def _display_path(run_dir: Path | None, path: str) -> str:
+    return relative_path(run_dir / path) if path and run_dir is not None else path
 
 
-def here(path: Path) -> str:
-    """The path as one would type it: from the current folder where it lies below that."""
+def relative_path(path: Path) -> str:
+    """Return the path relative to the current folder where it lies below it, else as it is."""
     try:
         return str(path.relative_to(Path.cwd()))
     except (ValueError, OSError):

@@ -1,4 +1,4 @@
-// Routes, theme, copying, and the reload while the run goes on.
+// Routes, theme, copying, and the reload while the run is in progress.
 const OVERVIEW = document.getElementById("overview"), PAGE_ROOM = document.getElementById("page"), TITLE = document.title;
 let returnTo = 0;
 
@@ -18,7 +18,7 @@ async function route(first) {
   try {
     page = attemptPage(attempt, await detailOf(attempt));
   } catch (error) {
-    page = h("p", { class: "notice", tabindex: "-1" }, `The details of ${attempt.id} cannot be unpacked (${error.message}); a newer browser may help.`);
+    page = h("p", { class: "notice", tabindex: "-1" }, `The details of ${attempt.id} could not be unpacked (${error.message}). Try a newer browser.`);
   }
   OVERVIEW.hidden = true;
   PAGE_ROOM.hidden = false;
@@ -49,7 +49,7 @@ function reloading() {
   if (!DATA.refresh) return;
   let on = true;
   button.hidden = false;
-  const show = () => { button.textContent = on ? `Reloads every ${DATA.refresh} s: pause` : "Paused: reload again"; };
+  const show = () => { button.textContent = on ? `Reloads every ${DATA.refresh} s (pause)` : "Reload paused (continue)"; };
   button.addEventListener("click", () => { on = !on; show(); });
   show();
   setInterval(() => { if (on && !document.hidden && getSelection().isCollapsed) location.reload(); }, 1000 * DATA.refresh);

@@ -1,4 +1,4 @@
-// The page of one attempt, made when it is opened from its compressed chunk.
+// The page of one attempt, built from its compressed chunk when it is opened.
 const UNPACKED = new Map();
 function unpack(index) {
   if (!UNPACKED.has(index)) UNPACKED.set(index, (async () => {
@@ -29,7 +29,7 @@ function gainLine(attempt) {
     s("line", { class: "whisker", x1: x(low), x2: x(high), y1: 14, y2: 14 }), s("circle", { class: `mark ${attempt.verdict}`, cx: x(attempt.gain), cy: 14, r: 5 }));
 }
 
-// Scores by fold beside the parent's: the folds are the same rows, so the pairs are what counts.
+// Scores by fold beside the parent's: folds are the same rows, so the pairs are comparable.
 function foldPlot(detail) {
   const { folds, parent_folds: before } = detail, all = [...folds, ...before];
   const [low, high] = d3.extent(all), y = d3.scaleLinear([low, high === low ? low + 1 : high], [70, 12]), x = (i) => 20 + (i + 0.5) * (260 / folds.length);
@@ -48,8 +48,8 @@ function cards(attempt, detail) {
     detail.folds.length > 1 && foldPlot(detail), detail.folds.length > 1 && h("p", { class: "hint" }, detail.parent_folds.length ? "By fold: parent (hollow) and this attempt (filled)." : "By fold.")));
   if (attempt.gain !== undefined) {
     const predicted = detail.hypothesis && expected(detail.hypothesis), noise = attempt.gainSe ? ` (${(attempt.gain / attempt.gainSe).toFixed(1).replace("-", "−")} standard errors)` : "";
-    found.push(card("Predicted and realised", h("p", { class: `big ${attempt.verdict}` }, gain(attempt.gain), attempt.gainSe === undefined ? null : h("small", {}, ` ± ${attempt.gainSe.toFixed(places(attempt.gain, attempt.gainSe, 3))}`)),
-      gainLine(attempt), h("p", { class: "hint" }, predicted ? `Predicted: ${predicted}. ` : "", `Realised: ${attempt.verdict}${noise}.`)));
+    found.push(card("Predicted and measured", h("p", { class: `big ${attempt.verdict}` }, gain(attempt.gain), attempt.gainSe === undefined ? null : h("small", {}, ` ± ${attempt.gainSe.toFixed(places(attempt.gain, attempt.gainSe, 3))}`)),
+      gainLine(attempt), h("p", { class: "hint" }, predicted ? `Predicted: ${predicted}. ` : "", `Measured: ${attempt.verdict}${noise}.`)));
   }
   found.push(card("Resources", h("dl", { class: "pairs" }, ...detail.resources.map(([key, value]) => h("div", {}, h("dt", {}, key), h("dd", {}, value))))));
   return h("div", { class: "cards" }, ...found);
@@ -64,7 +64,7 @@ function diagnosisPart(detail) {
     return h("li", { class: chosen ? "chosen" : null }, x.statement, chosen ? " (chosen)" : "", h("span", { class: "soft" }, [x.component, expected(x)].filter(Boolean).join(" · "), x.refuted_by ? `. Refuted if: ${x.refuted_by}` : ""));
   });
   return part("Diagnosis", h("div", { class: "two" },
-    h("div", {}, h("h3", {}, "Observations and their evidence"), h("ul", { class: "observations" }, ...seen)),
+    h("div", {}, h("h3", {}, "Observations and evidence"), h("ul", { class: "observations" }, ...seen)),
     h("div", {}, found.causes.length > 0 && h("h3", {}, "Root causes"), h("ol", { class: "causes" }, ...found.causes.map((c) => h("li", {}, c))),
       h("h3", {}, "Hypotheses, ranked"), h("ol", { class: "ranked" }, ...ranked))));
 }
@@ -74,11 +74,11 @@ function recalledPart(detail) {
   const weight = (w) => `${w >= 0 ? "+" : "−"}${Math.abs(w || 0).toFixed(2)}`;
   return part("Recalled from memory", h("ul", { class: "hints" }, ...detail.recalled.map((r) => h("li", {},
     h("span", { class: `weight${(r.weight || 0) < 0 ? " warn" : ""}` }, weight(r.weight)),
-    h("span", {}, r.hypothesis, h("span", { class: "soft" }, `${r.kind}, gained ${gain(r.gain, r.gain_se)}${r.where ? `; ${r.where}` : ""}`))))));
+    h("span", {}, r.hypothesis, h("span", { class: "soft" }, `${r.kind} · gain ${gain(r.gain, r.gain_se)}${r.where ? ` · ${r.where}` : ""}`))))));
 }
 
 function evidencePart(detail) {
-  const worst = detail.segments.length > 0 && h("table", { class: "plain" }, h("thead", {}, h("tr", {}, ...["Where the loss concentrates", "Loss / mean", "Rows"].map((t, i) => h("th", { scope: "col", class: i ? "num" : null }, t)))),
+  const worst = detail.segments.length > 0 && h("table", { class: "plain" }, h("thead", {}, h("tr", {}, ...["Segment with high loss", "Loss / mean", "Rows"].map((t, i) => h("th", { scope: "col", class: i ? "num" : null }, t)))),
     h("tbody", {}, ...detail.segments.map(([column, value, ratio, n]) => h("tr", {}, h("td", {}, `${column} = ${value}`), h("td", { class: "num" }, ratio === null ? "–" : ratio.toFixed(2)), h("td", { class: "num" }, String(n ?? "–"))))));
   const rest = detail.evidence.length > 0 && h("dl", { class: "pairs" }, ...detail.evidence.map(([key, value]) => h("div", {}, h("dt", {}, key), h("dd", {}, value))));
   return (worst || rest) && part("Evidence", h("div", { class: "two" }, worst && h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Segments" }, worst), rest));
@@ -98,7 +98,7 @@ function attemptPage(attempt, detail) {
     chosen, ...new Set(problems.map((p) => p)).size ? [...new Set(problems)].map((p) => h("p", { class: "prose problem" }, p)) : [],
     attempt.verdict !== "failed" && detail.reasons.length > 0 && h("p", { class: "prose soft" }, `Verdict: ${detail.reasons.join("; ")}`),
     cards(attempt, detail), diagnosisPart(detail), recalledPart(detail),
-    detail.diff ? part("Change of the script", diffBlock(detail.diff)) : parent && detail.script && part("Change of the script", h("p", { class: "soft" }, "The script equals its parent's, or the two are too long to compare.")),
-    part("Script and log", folded("The whole script", detail.script, "Script"), detail.log ? h("details", { open: attempt.verdict === "failed" }, h("summary", {}, "The end of its log"), h("pre", { class: "code", tabindex: "0", role: "region", "aria-label": "Log" }, detail.log)) : h("p", { class: "soft" }, "It printed nothing.")),
+    detail.diff ? part("Script changes", diffBlock(detail.diff)) : parent && detail.script && part("Script changes", h("p", { class: "soft" }, "The script is identical to its parent's, or the two are too long to compare.")),
+    part("Script and log", folded("Full script", detail.script, "Script"), detail.log ? h("details", { open: attempt.verdict === "failed" }, h("summary", {}, "End of the log"), h("pre", { class: "code", tabindex: "0", role: "region", "aria-label": "Log" }, detail.log)) : h("p", { class: "soft" }, "No output.")),
     evidencePart(detail));
 }

@@ -1,5 +1,5 @@
-// Each attempt a point in the order of their ends; the best so far of the run with its error, and of every trace.
-// The best of a trace is what last took its place (a tie may: then the line dips); the run's best leads the traces' and an accepted ensemble.
+// A point for each attempt in order of completion, and the best so far: of the run with its standard error, and of every trace.
+// A tie may replace the best of a trace; then the line dips. The run's best leads the bests of the traces and an accepted ensemble.
 function steps(attempts) {
   const held = new Map(), found = [];
   for (const attempt of attempts) {
@@ -12,7 +12,7 @@ function steps(attempts) {
   return found;
 }
 
-// The scale follows the bulk of the scores: a hopeless attempt is drawn at the edge rather than flattening all others.
+// The scale follows the bulk of the scores: an outlier is drawn at the edge so that it does not flatten the rest.
 function range(attempts) {
   const scores = attempts.filter((a) => a.score !== undefined).map((a) => a.score).sort((a, b) => a - b);
   if (!scores.length) return [0, 1];
@@ -32,13 +32,13 @@ function drawCurve(width) {
   const x = d3.scaleLinear([0.5, Math.max(n, 8) + 0.5], [box.left, box.right]);
   const y = d3.scaleLinear(range(ATTEMPTS), [box.bottom - 16, box.top]).nice(5);
   const r = n > 600 ? 2.4 : n > 150 ? 3.4 : 4.6;
-  const svg = s("svg", { class: n > 600 ? "dense" : null, width, height, role: "group", "aria-label": `Score curve of ${n} attempts; arrow keys walk over them, Enter opens one` });
+  const svg = s("svg", { class: n > 600 ? "dense" : null, width, height, role: "group", "aria-label": `Score curve of ${n} attempts; arrow keys move between them, Enter opens one` });
   const root = d3.select(svg);
   const left = root.append("g").attr("transform", `translate(${box.left},0)`).attr("aria-hidden", "true");
   left.call(d3.axisLeft(y).ticks(5).tickSize(box.left - box.right).tickPadding(8));
   const bottom = root.append("g").attr("transform", `translate(0,${box.bottom})`).attr("aria-hidden", "true");
   bottom.call(d3.axisBottom(x).ticks(Math.min(n, narrow ? 5 : 10)).tickFormat((v) => (Number.isInteger(v) ? v : "")).tickSize(0).tickPadding(12));
-  root.append("text").attr("x", box.right).attr("y", height - 8).attr("text-anchor", "end").text("attempts, in the order they ended");
+  root.append("text").attr("x", box.right).attr("y", height - 8).attr("text-anchor", "end").text("attempts in order of completion");
   root.append("text").attr("x", 16).attr("y", 20).text(`${DATA.metric} ${DATA.rising ? "↑" : "↓"}`).attr("visibility", narrow ? "hidden" : "visible");
   const clamp = (value) => Math.max(box.top, Math.min(box.bottom - 10, y(value)));
 
@@ -82,8 +82,8 @@ function drawLegend() {
   const swatch = (kind) => s("path", { class: `swatch ${kind}`, d: "M-7 0H7" });
   document.getElementById("legend").append(
     ...present.map((v) => entry(mark(v, 4.2), v)),
-    ...(ATTEMPTS.some(takesPlace) ? [entry(mark("tie", 4.2, true), "tie in the best's place (faster or simpler)")] : []),
-    entry(swatch("best"), "best so far ± its error"),
+    ...(ATTEMPTS.some(takesPlace) ? [entry(mark("tie", 4.2, true), "tie that replaces the best (faster or simpler)")] : []),
+    entry(swatch("best"), "best so far ± standard error"),
     ...(new Set(ATTEMPTS.map((a) => a.trace)).size > 1 ? [entry(swatch("trace"), "best of a trace")] : []),
     ...(Object.keys(DATA.audit).length ? [entry(s("path", { class: "mark audit", d: "M0 -6L6 0L0 6L-6 0Z" }), "audit")] : []),
   );

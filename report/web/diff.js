@@ -1,4 +1,4 @@
-// Code and differences with syntax colours (Prism gives tokens; they become elements with text nodes).
+// Code and diffs with syntax colours: Prism's tokens become elements with text nodes.
 function coloured(code) {
   const rows = [[]];
   const put = (text, kind) => text.split("\n").forEach((part, index) => {
@@ -19,7 +19,7 @@ function codeBlock(text, label) {
   return h("pre", { class: "code", tabindex: "0", role: "region", "aria-label": label }, ...rows.flatMap((row, index) => (index ? ["\n", ...row] : row)));
 }
 
-// One hunk: its old and its new side are coloured whole, so that a string over several lines keeps its colour.
+// Each side of a hunk is coloured as a whole, so that a string over several lines keeps its colour.
 function hunk(lines, oldStart, newStart) {
   const olds = coloured(lines.filter((l) => l[0] !== "+").map((l) => l.slice(1)).join("\n"));
   const news = coloured(lines.filter((l) => l[0] !== "-").map((l) => l.slice(1)).join("\n"));

@@ -1,5 +1,5 @@
 "use strict";
-// Elements are built with text nodes alone: no text of a script or a model is ever parsed as markup.
+// Elements are built with text nodes only: text of a script or a model is never parsed as markup.
 const DATA = JSON.parse(document.getElementById("index").textContent);
 const ATTEMPTS = DATA.attempts;
 const BY_ID = new Map(ATTEMPTS.map((attempt, order) => [attempt.id, Object.assign(attempt, { order })]));
@@ -17,7 +17,7 @@ function fill(element, attributes, children) {
 const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
 const s = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 
-// Numbers as the console writes them: two significant digits of the error decide the places.
+// Numbers as in report/formatting.py: two significant digits of the standard error decide the decimals.
 function places(value, se, digits = 4) {
   if (se > 0) return Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(se))));
   if (!value) return digits;

@@ -1,4 +1,4 @@
-// Traces as lanes, steps in time, parents as edges; a merge is a mark above the lanes where it happened.
+// Traces as lanes, steps from left to right, parents as edges; a merge is marked above the lanes.
 function lineage(id) {
   const path = new Set();
   for (let at = BY_ID.get(id); at && !path.has(at.id); at = BY_ID.get(at.parent)) path.add(at.id);
@@ -13,7 +13,7 @@ function drawForest(width) {
   const step = Math.max(24, Math.min(92, (width - left - 30) / (last + 1)));
   const full = Math.max(width, left + step * (last + 1) + 12), height = top + gap * Math.max(lanes.length, 1) + 8;
   const x = (attempt) => left + step * (attempt.step + 0.35), y = (attempt) => top + gap * (lane.get(attempt.trace) + 0.4);
-  const svg = s("svg", { width: full, height, role: "group", "aria-label": `Forest of ${ATTEMPTS.length} attempts in ${lanes.length} lanes; arrow keys walk over them, Enter opens one` });
+  const svg = s("svg", { width: full, height, role: "group", "aria-label": `Forest of ${ATTEMPTS.length} attempts in ${lanes.length} lanes; arrow keys move between them, Enter opens one` });
   const ground = s("g", { "aria-hidden": "true" });
   svg.append(ground);
   for (const trace of lanes) {

@@ -1,7 +1,7 @@
-// What curve and forest share: marks by verdict (told apart by shape as well as colour), tooltip, and one tab stop per plot.
+// Shared by curve and forest: marks by verdict (distinct in shape as well as colour), tooltip, and one tab stop per plot.
 const VERDICTS = ["accepted", "tie", "rejected", "failed"];
 
-// A tie that takes the best's place is filled, as an accepted attempt is.
+// A tie that replaces the best is filled, like an accepted attempt.
 const takesPlace = (attempt) => attempt.verdict === "tie" && attempt.replaces;
 
 function mark(verdict, r, filled) {
@@ -15,7 +15,7 @@ const verdictOf = (verdict) => h("span", { class: `verdict ${verdict}` }, sample
 function effect(attempt) {
   if (attempt.verdict === "failed") return "failed" + (attempt.why ? `: ${attempt.why}` : "");
   const gained = attempt.gain === undefined ? "" : `, gain ${gain(attempt.gain, attempt.gainSe)}`;
-  const place = takesPlace(attempt) ? "; takes the best's place" : "";
+  const place = takesPlace(attempt) ? "; replaces the best" : "";
   return `${attempt.verdict}, score ${score(attempt.score, attempt.se)}${gained}${place}`;
 }
 
@@ -40,7 +40,7 @@ function point(attempt, x, y, r) {
   return node;
 }
 
-// Arrow keys walk over the points, Enter opens one; the pointer shows the same words.
+// Arrow keys move between the points, Enter opens one; the pointer shows the same text.
 function walk(root, points, neighbour) {
   const at = (target) => points.get(target?.closest?.(".point")?.dataset.id);
   const enter = (event) => { const found = at(event.target); if (found) tell(BY_ID.get(found.dataset.id), found); };

@@ -1,4 +1,4 @@
-// All attempts as a table: the plots in words, filtered and shown a hundred at a time.
+// All attempts as a table: the plots as text, filtered and shown a hundred at a time.
 const PAGE = 100;
 const CHOICE = { verdict: "", trace: "", text: "", shown: PAGE };
 
@@ -21,7 +21,7 @@ function rowOf(attempt) {
 
 function drawTable() {
   const found = chosen(), place = document.getElementById("attempts");
-  if (!found.length) return place.replaceChildren(h("p", { class: "soft" }, ATTEMPTS.length ? "No attempt matches." : "No script has been run yet."));
+  if (!found.length) return place.replaceChildren(h("p", { class: "soft" }, ATTEMPTS.length ? "No attempt matches." : "No script has run yet."));
   const titles = [["Attempt", ""], ["Verdict", ""], ["Score", "num"], ["Gain", "num wide"], ["Hypothesis", ""], ["Component", "wide"], ["Time", "num wide"]];
   const head = h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...titles.map(([title, kind]) => h("th", { scope: "col", role: "columnheader", class: kind || null }, title))));
   const table = h("table", { class: "list", role: "table" }, head, h("tbody", { role: "rowgroup" }, ...found.slice(0, CHOICE.shown).map(rowOf)));

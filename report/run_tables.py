@@ -1,0 +1,163 @@
+"""Rich tables of `gome ls` and `gome show`; importing this module imports Rich."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from report.artifact_texts import read_artifact
+from report.costs import costs_table
+from report.event_log import run_state
+from report.formatting import (
+    clean_text,
+    format_age,
+    format_count,
+    format_duration,
+    format_gain,
+    format_score,
+)
+from report.live import COLOURS, MARKS, summary_panel
+from report.model import AttemptView, RunView
+from report.reliability import ReliabilityRow, calibrate_run, describe_confidence
+from report.summary import describe_best_change, run_headline
+
+MAX_DIFF_LINES = 400
+MAX_ATTEMPTS = 50
+STATE_COLOURS = {"running": "cyan", "error": "red", "lost": "yellow"}
+
+
+def runs_table(
+    runs: Iterable[tuple[Path, RunView]], now: float, alive: dict[str, bool] | None = None
+) -> RenderableType:
+    """Table of runs in the given order: state, best score, gain, number of attempts and age.
+
+    `alive` maps the name of a run folder to whether its process exists.
+    """
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black", pad_edge=False)
+    for name in ("run", "state", "best", "gain", "attempts", "age"):
+        table.add_column(
+            name,
+            justify="right" if name in ("attempts", "gain") else "left",
+            no_wrap=name != "run",  # a narrow terminal folds the names
+            overflow="fold",
+        )
+    for folder, view in runs:
+        best = view.best_attempt
+        state = run_state(view, now, (alive or {}).get(folder.name))
+        score = f"{format_score(best.score, best.score_se)} {view.metric}" if best else "–"
+        table.add_row(
+            Text(clean_text(folder.name, 60)),
+            Text(state, STATE_COLOURS.get(state, "")),
+            Text(score),
+            Text(format_gain(view.total_gain)),
+            Text(str(len(view.attempts))),
+            Text(format_age(now - view.last) if view.last else "–"),
+        )
+    return table if table.row_count else Text("No runs yet. `gome run DIR` starts one.")
+
+
+def run_page(view: RunView, run_dir: Path) -> RenderableType:
+    """Everything `gome show` prints: headline, attempts, summary and diff of best against first."""
+    parts: list[RenderableType] = [
+        Text(run_headline(view), "bold"),
+        Text(describe_best_change(view)),
+        Text(),
+        attempts_table(view),
+    ]
+    if calibration := calibration_text(view):
+        parts += [Text(), Text(calibration)]
+    if (costs := costs_table(view)) is not None:
+        parts += [Text(), costs]
+    if view.ended is not None:
+        parts += [Text(), summary_panel(view, run_dir)]
+    if diff := best_diff(view, run_dir):
+        parts += [
+            Text(),
+            Text("best against first", "bold"),
+            Syntax(diff, "diff", background_color="default", word_wrap=True),
+        ]
+    return Group(*parts)
+
+
+def calibration_text(view: RunView) -> str:
+    """Lines on predictions against outcomes; empty before the first measured hypothesis."""
+    found = calibrate_run(view)
+    if found is None:
+        return ""
+    return "\n  ".join(
+        (
+            f"Predictions: {found.helped} of {found.n} measured hypotheses helped",
+            f"{describe_confidence(found)}; Brier score {found.brier:.2f} (0 is perfect, 0.25 is"
+            " guessing)",
+            f"by component: {_hit_counts(found.by_component)}",
+            f"by stated confidence: {_hit_counts(found.by_confidence)}",
+        )
+    )
+
+
+def _hit_counts(rows: Iterable[ReliabilityRow]) -> str:
+    return ", ".join(f"{clean_text(row.key, 40)} {row.helped} of {row.n}" for row in rows)
+
+
+def attempts_table(view: RunView) -> Table:
+    """Table of the last attempts: verdict, score, gain over the parent, time and hypothesis."""
+    table = Table(
+        box=None, padding=(0, 1, 0, 0), header_style="bright_black", pad_edge=False, expand=True
+    )
+    tokens = ("tokens",) if view.usage.tokens else ()
+    for name in ("trace", "step", "kind", "verdict", "score", "gain", "time", *tokens):
+        table.add_column(
+            name,
+            justify="right" if name in ("trace", "step", "time", "tokens") else "left",
+            no_wrap=True,
+        )
+    table.add_column("hypothesis", ratio=1, overflow="fold")
+    for attempt in list(view.attempts.values())[-MAX_ATTEMPTS:]:
+        table.add_row(*_attempt_row(view, attempt))
+    return table
+
+
+def _attempt_row(view: RunView, attempt: AttemptView) -> tuple[Text, ...]:
+    star = " ★" if attempt.id == view.best else ""
+    verdict = f"{MARKS.get(attempt.verdict, '')} {attempt.verdict}{star}"
+    text = clean_text(attempt.hypothesis or attempt.kind, 160)
+    reason = (attempt.problems or attempt.reasons or ("",))[0]
+    if reason and attempt.verdict == "failed":
+        text = f"{text}: {clean_text(reason, 160)}"
+    tokens = (format_count(attempt.usage.tokens),) if view.usage.tokens else ()
+    return (
+        Text(str(attempt.trace) if attempt.trace >= 0 else "–"),
+        Text(str(attempt.step)),
+        Text(attempt.kind),
+        Text(verdict, COLOURS.get(attempt.verdict, "")),
+        Text(format_score(attempt.score)),
+        Text(format_gain(attempt.gain, attempt.gain_se)),
+        Text(format_duration(attempt.seconds)),
+        *map(Text, tokens),
+        Text(text),
+    )
+
+
+def best_diff(view: RunView, run_dir: Path) -> str:
+    """Unified diff from the first scored script to the best one; empty where they are equal."""
+    first, best = view.first, view.best_attempt
+    if first is None or best is None or first.script == best.script:
+        return ""
+    old, new = (read_artifact(run_dir, a.script) for a in (first, best))
+    lines = list(
+        difflib.unified_diff(
+            old.splitlines(),
+            new.splitlines(),
+            f"first ({first.id})",
+            f"best ({best.id})",
+            lineterm="",
+        )
+    )
+    cut = [f"… {len(lines) - MAX_DIFF_LINES} more lines"] if len(lines) > MAX_DIFF_LINES else []
+    return clean_text("\n".join(lines[:MAX_DIFF_LINES] + cut), 200_000, lines=True)
