@@ -1,10 +1,10 @@
-"""Gome: an ML-engineering agent.  The front door: `gome.solve(task)`, `gome.asolve`, `gome.build_graph()`, and the `gome` command.
+"""Gome, an ML-engineering agent: `gome.solve(task)`, `gome.asolve`, `gome.build_graph()`.
 
     import gome
     outcome = gome.solve("tasks/modechoice", traces=2, steps=8)
     print(outcome.score, outcome.submission)
 
-Nothing heavy is imported before it is used.
+The `gome` command is in cli/. Nothing heavy is imported before it is used.
 """
 
 from __future__ import annotations
@@ -13,28 +13,46 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from graph.build import Compiled
+    from policies.protocol import Policy
+    from scoring.acceptance import Acceptance
     from session.session import Outcome
 
 __all__ = ["asolve", "build_graph", "main", "solve"]
 
 
-def build_graph(checkpointer: Any = None) -> Compiled:
-    """The LangGraph graph, to invoke, stream, draw or embed: `await graph.ainvoke({"task": folder}, context=Settings(...))`.
+def build_graph(
+    checkpointer: Any = None, policy: Policy | None = None, acceptance: Acceptance | None = None
+) -> Compiled:
+    """Build the LangGraph graph, to invoke, stream, draw or embed.
 
-    With a checkpointer its runs can be resumed by thread id. Its nodes are async.
+    `await graph.ainvoke({"task": folder}, context=Settings(...))`; its nodes are async.
+
+    Args:
+        checkpointer: Makes runs resumable by thread id.
+        policy: Replaces the policy that the settings name (policies.protocol.Policy).
+        acceptance: Replaces the rule that accepts an attempt (scoring.acceptance.Acceptance).
     """
     from graph.build import build_graph as build
 
-    return build(checkpointer)
+    return build(checkpointer, policy, acceptance)
 
 
 async def asolve(
     task: str, *, echo: bool = False, config: dict[str, Any] | None = None, **settings: Any
 ) -> Outcome:
-    """Solves a task folder; `settings` are the fields of graph.settings.Settings. Raises TaskError, SandboxUnavailable, ReasonerUnavailable.
+    """Solve a task folder.
 
-    `echo` prints a line for each thing worth knowing while it goes on.
-    `config`: {"callbacks": …, "tags": …, "metadata": …} as LangChain takes them; LangSmith needs only its environment variables.
+    Args:
+        task: The task folder.
+        echo: Print a line for each notable event.
+        config: {"callbacks": …, "tags": …, "metadata": …} as LangChain takes them; LangSmith
+            needs only its environment variables.
+        **settings: Fields of graph.settings.Settings.
+
+    Raises:
+        TaskError: The task folder cannot be used.
+        SandboxUnavailableError: Scripts cannot run here.
+        ReasonerUnavailableError: No model answers.
     """
     from graph.settings import Settings
     from report.console import make_listener
@@ -49,7 +67,7 @@ async def asolve(
 def solve(
     task: str, *, echo: bool = False, config: dict[str, Any] | None = None, **settings: Any
 ) -> Outcome:
-    """`asolve` for synchronous callers; works inside a notebook's running loop too."""
+    """Call `asolve` from synchronous code, also inside a notebook's running loop."""
     import asyncio
 
     try:
@@ -63,7 +81,7 @@ def solve(
 
 
 def main() -> None:
-    """The `gome` command."""
+    """Run the `gome` command."""
     from cli.app import app
 
     app()

@@ -1,4 +1,4 @@
-"""`gome clean`: the disk that ended runs no longer need."""
+"""`gome clean`: free the disk space that ended runs no longer need."""
 
 from __future__ import annotations
 
@@ -9,77 +9,83 @@ from typing import Annotated
 
 import typer
 
-from cli.common import RunsDir, complain, run_folders
+from cli.config import configured_runs_dir
+from cli.errors import usage_error
+from cli.options import RunsDir
+from cli.run_folders import run_folders
 
-WORK = (
-    "work",
-    "pids",
-)  # where scripts ran; best/, artifacts, events, checkpoints and the inputs that best/ links to stay
+# where scripts ran; best/ and the inputs that it links to, artifacts, events, checkpoints stay
+REMOVABLE = ("work", "pids")
 
 
-def clean(
-    runs_dir: RunsDir = "runs",
+def clean_command(
+    runs_dir: RunsDir = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would go, remove nothing.")
+        bool, typer.Option("--dry-run", help="Print what would be removed, remove nothing.")
     ] = False,
 ) -> None:
-    """Remove the work folders of ended runs. Never touches best/, nor runs that can still go on."""
-    folders = run_folders(runs_dir)
+    """Remove the work folders of ended runs.
+
+    Never touches best/, nor runs that can be resumed.
+    """
+    root = configured_runs_dir(runs_dir)
+    folders = run_folders(root)
     if not folders:
-        raise typer.Exit(complain(f"no runs below {runs_dir}"))
+        raise usage_error(f"no runs below {root}")
+    freed = "would free" if dry_run else "freed"
     total = 0
     for folder in folders:
-        why = kept(folder)
-        places = [
-            folder / name
-            for name in WORK
-            if (folder / name).is_dir() and not (folder / name).is_symlink()
-        ]
-        size = sum(map(bytes_below, places))
-        if why or not size:
-            typer.echo(f"{folder.name}  kept: {why or 'nothing to remove'}")
+        reason = reason_to_keep(folder)
+        places = _work_folders(folder)
+        size = sum(map(bytes_in, places))
+        if reason or not size:
+            typer.echo(f"{folder.name}  kept: {reason or 'nothing to remove'}")
             continue
-        typer.echo(f"{folder.name}  {'would free' if dry_run else 'freed'} {shown(size)}")
+        typer.echo(f"{folder.name}  {freed} {megabytes_text(size)}")
         total += size
         if not dry_run:
-            remove(places)
-    typer.echo(f"{'would free' if dry_run else 'freed'} {shown(total)} in all")
+            empty_folders(places)
+    typer.echo(f"{freed} {megabytes_text(total)} in all")
 
 
-def kept(folder: Path) -> str:
-    """Why a run's work folder stays, or empty."""
-    from report.events import load
+def reason_to_keep(folder: Path) -> str:
+    """Return why a run's work folder must stay, or an empty text."""
+    from report.event_log import load_view
     from report.summary import RESUMABLE
     from run.lock import is_driven
 
     if is_driven(folder):
-        return "it is going on"
-    ended = load(folder).ended
+        return "it is running"
+    ended = load_view(folder).ended
     if ended is None or ended.get("reason") in RESUMABLE:
-        return f"it can go on (gome resume {folder.name})"
+        return f"it can be resumed (gome resume {folder.name})"
     return ""
 
 
-def remove(places: list[Path]) -> None:
-    """Empties the folders and leaves them, as a run expects to find them."""
+def _work_folders(folder: Path) -> list[Path]:
+    places = [folder / name for name in REMOVABLE]
+    return [place for place in places if place.is_dir() and not place.is_symlink()]
+
+
+def empty_folders(places: list[Path]) -> None:
+    """Remove the folders' content; a run expects the folders themselves."""
     for place in places:
         try:
             shutil.rmtree(place)
             place.mkdir()
         except OSError as error:
-            raise typer.Exit(
-                complain(f"{place} cannot be removed ({error.strerror}); remove it by hand")
+            raise usage_error(
+                f"{place} cannot be removed ({error.strerror}); remove it by hand"
             ) from None
 
 
-def bytes_below(place: Path) -> int:
-    """Bytes of the files in a folder; links are not followed."""
+def bytes_in(place: Path) -> int:
+    """Return the bytes of the files in a folder; links are not followed."""
     return sum(
-        os.lstat(os.path.join(at, name)).st_size
-        for at, _, names in os.walk(place)
-        for name in names
+        (Path(at) / name).lstat().st_size for at, _, names in os.walk(place) for name in names
     )
 
 
-def shown(size: int) -> str:
+def megabytes_text(size: int) -> str:
+    """Format bytes as MB or GB with one decimal."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

@@ -1,8 +1,8 @@
 """Where settings come from: flag > environment (GOME_*) > gome.toml > default.
 
-gome.toml stands in the current folder, and may stand in the task folder; there it may set what concerns the loop alone, because a task
-folder may come from elsewhere: it shall not send your key to another endpoint nor run scripts with your rights. Secrets are read from the
-environment alone.
+gome.toml may be in the current folder and in the task folder. In a task folder it may set only
+what concerns the loop: a task may come from a stranger, who must not redirect your API key or
+run scripts with your rights. Secrets are read from the environment alone.
 """
 
 from __future__ import annotations
@@ -14,183 +14,198 @@ import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
-import typer
+from pydantic import ValidationError
 
-from cli.common import complain
+from cli.errors import usage_error
+from graph.settings import Settings, task_settings
+from settings.field import about_setting
 
-if TYPE_CHECKING:
-    from graph.settings import Settings
-
-FILE = "gome.toml"
-PREFIX = "GOME_"
-OF_A_TASK = frozenset(
-    [
-        "traces",
-        "steps",
-        "time_s",
-        "merge_every",
-        "seed",
-        "policy",
-        "max_repairs",
-        "max_failures",
-        "run_time_s",
-        "run_memory_bytes",
-        "run_cpus",
-        "draft_share",
-        "max_executions",
-        "max_usd",
-        "max_tokens",
-        "accept_z",
-        "confirm",
-        "audit",
-        "audit_bits",
-        "n_folds",
-        "patience",
-        "target",
-        "finalize_share",
-        "top_k",
-        "final_seeds",
-        "caution",
-        "ensemble",
-    ]
-)  # what a task folder's own gome.toml may set
+CONFIG_FILE = "gome.toml"
+VARIABLE_PREFIX = "GOME_"
 SECRET = re.compile(r"key|token$|secret|passw|credential", re.IGNORECASE)
-TIMES = ("time_s", "run_time_s", "answer_time_s")
-Sourced = dict[str, tuple[Any, str]]  # name -> value and where it was given
+KNOWN = Settings.model_fields
+WITH_NONE = ("gpus", "isolation")  # `none` is one of their values
+
+
+class Source(NamedTuple):
+    """A setting's value as it was given, and where, for error messages."""
+
+    value: Any
+    place: str
+
+
+Sources = dict[str, Source]
 
 
 def make_settings(given: dict[str, Any], pairs: list[str], task: str = "") -> Settings:
-    """The settings of a run. `given` are those of flags of their own, `pairs` those of --set. Ends with one line on what is wrong."""
-    from pydantic import ValidationError
+    """Return a run's settings.
 
-    from graph.settings import Settings
+    Args:
+        given: Values of the settings' own flags.
+        pairs: `name=value` texts of --set.
+        task: The task folder, whose gome.toml counts too.
 
-    names = Settings.model_fields
-    flags = {name: (value, flag(name)) for name, value in given.items()}
-    found = from_files(task, names) | from_environment(names) | flags | from_pairs(pairs, names)
-    values = {name: plain(name, value, where) for name, (value, where) in found.items()}
+    Raises:
+        typer.Exit: After one line on stderr says what is wrong.
+    """
+    flags = {name: Source(value, flag_name(name)) for name, value in given.items()}
+    return _validate_sources(
+        settings_from_files(task) | settings_from_environment() | flags | settings_from_pairs(pairs)
+    )
+
+
+def configured_runs_dir(flag: str | None) -> str:
+    """Return the folder of runs: --runs-dir, GOME_RUNS_DIR, ./gome.toml or the default.
+
+    No other setting is checked: a mistake elsewhere must not keep `gome show` from working.
+    """
+    if flag is not None:
+        return flag
+    file, variable = Path(CONFIG_FILE), f"{VARIABLE_PREFIX}RUNS_DIR"
+    if variable in os.environ:
+        source = Source(os.environ[variable], variable)
+    elif "runs_dir" in (table := read_toml(file)):
+        source = Source(table["runs_dir"], f"{file}: runs_dir")
+    else:
+        return Settings().runs_dir
+    return _validate_sources({"runs_dir": source}).runs_dir
+
+
+def parse_changes(pairs: list[str]) -> dict[str, Any]:
+    """Parse the `name=value` texts of --set alone, by the rules of a run's settings."""
+    return _parse_sources(settings_from_pairs(pairs))
+
+
+def _validate_sources(sources: Sources) -> Settings:
+    values = _parse_sources(sources)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
-        where = found[name][1] if name in found else name
-        shown = (
-            "" if name == "key_env" else f" (got {str(first['input'])[:80]!r})"
-        )  # a key may have been put there by mistake
-        raise wrong(f"{where}: {first['msg']}{shown}") from None
+        place = sources[name].place if name in sources else name
+        # the value of key_env may be the key itself, put there by mistake
+        shown = "" if name == "key_env" else f" (got {str(first['input'])[:80]!r})"
+        raise usage_error(f"{place}: {first['msg']}{shown}") from None
 
 
-def changes_of(pairs: list[str]) -> dict[str, Any]:
-    """`name=value` of --set alone, read as a run's settings are."""
-    from graph.settings import Settings
-
-    return {
-        name: plain(name, value, where)
-        for name, (value, where) in from_pairs(pairs, Settings.model_fields).items()
-    }
+def _parse_sources(sources: Sources) -> dict[str, Any]:
+    return {name: parse_value(name, *source) for name, source in sources.items()}
 
 
-def wrong(text: str) -> typer.Exit:
-    return typer.Exit(complain(text))
-
-
-def flag(name: str) -> str:
+def flag_name(name: str) -> str:
+    """Return the flag of a setting: `--time` for `time_s`."""
     return "--" + name.removesuffix("_s").replace("_", "-")
 
 
-def from_pairs(pairs: Iterable[str], names: Iterable[str]) -> Sourced:
-    found: Sourced = {}
+def settings_from_pairs(pairs: Iterable[str]) -> Sources:
+    """Split the `name=value` texts of --set."""
+    sources: Sources = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
-        if not equals or name not in names:
-            raise wrong(
-                f"--set {pair}: expected name=value with a name of {', '.join(sorted(names))}"
+        if not equals or name not in KNOWN:
+            raise usage_error(
+                f"--set {pair}: no such setting; expected name=value"
+                f" with a name of {', '.join(sorted(KNOWN))}"
             )
-        found[name] = (value, f"--set {name}")
-    return found
+        sources[name] = Source(value, f"--set {name}")
+    return sources
 
 
-def from_environment(names: Iterable[str]) -> Sourced:
-    """GOME_STEPS=12, GOME_MODEL=gpt-5,diagnose=o3. Other variables of that prefix (GOME_HOME) are not ours, unless one looks misspelt."""
-    found: Sourced = {}
+def settings_from_environment() -> Sources:
+    """Read GOME_STEPS=12, GOME_MODEL=gpt-5,diagnose=o3 and the like.
+
+    Other variables of that prefix (GOME_HOME) are ignored, unless one looks misspelt.
+    """
+    sources: Sources = {}
     for variable in sorted(os.environ):
-        if not variable.startswith(PREFIX):
+        if not variable.startswith(VARIABLE_PREFIX):
             continue
-        name = variable.removeprefix(PREFIX).lower()
-        if name not in names:
-            if near := meant(name, names, cutoff=0.75):
-                raise wrong(f"{variable} in the environment: no such setting{near}")
-            continue
-        found[name] = (os.environ[variable], variable)
-    return found
+        name = variable.removeprefix(VARIABLE_PREFIX).lower()
+        if name in KNOWN:
+            sources[name] = Source(os.environ[variable], variable)
+        elif suggestion := suggest_name(name, cutoff=0.75):
+            raise usage_error(f"{variable} in the environment: no such setting{suggestion}")
+    return sources
 
 
-def from_files(task: str, names: Iterable[str]) -> Sourced:
-    """The current folder's gome.toml, the task folder's over it."""
-    here = Path(FILE)
-    of_task = Path(task).expanduser() / FILE if task else here
-    found = read(here, names)
+def settings_from_files(task: str) -> Sources:
+    """Read the gome.toml of the current folder; that of the task folder overrides it."""
+    here = Path(CONFIG_FILE)
+    of_task = Path(task).expanduser() / CONFIG_FILE if task else here
+    sources = _settings_from_file(here)
     if of_task.exists() and not (here.exists() and of_task.samefile(here)):
-        own = read(of_task, names)
-        if taken := sorted(set(own) - OF_A_TASK):
-            raise wrong(
-                f"{of_task}: `{taken[0]}` is not for a task folder to set (a task from elsewhere could send your key away or lift the "
-                f"isolation); move it to ./{FILE}, or give {flag(taken[0])} or --set {taken[0]}=…"
+        own = _settings_from_file(of_task)
+        if forbidden := sorted(set(own) - task_settings()):
+            name = forbidden[0]
+            raise usage_error(
+                f"{of_task}: `{name}` is not for a task folder to set (a task from elsewhere could"
+                f" send your key away or lift the isolation); move it to ./{CONFIG_FILE}, or give"
+                f" {flag_name(name)} or --set {name}=…"
             )
-        found |= own
-    return found
+        sources |= own
+    return sources
 
 
-def read(path: Path, names: Iterable[str]) -> Sourced:
-    """Settings by name, every one known."""
+def _settings_from_file(path: Path) -> Sources:
+    table = read_toml(path)
+    for name in table:
+        if name in KNOWN:
+            continue
+        if SECRET.search(name):
+            raise usage_error(
+                f"{path}: `{name}` looks like a secret; none is read from files,"
+                " set OPENAI_API_KEY in the environment"
+            )
+        raise usage_error(f"{path}: no setting is called `{name}`{suggest_name(name)}")
+    return {name: Source(value, f"{path}: {name}") for name, value in table.items()}
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the file's table; an absent file is an empty one."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise wrong(f"{path}: cannot be read ({error.strerror})") from None
+        raise usage_error(f"{path}: cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise wrong(f"{path}: not valid TOML ({error})") from None
-    for name in table:
-        if name in names:
-            continue
-        if SECRET.search(name):
-            raise wrong(
-                f"{path}: `{name}` looks like a secret; none is read from files, set OPENAI_API_KEY in the environment"
-            )
-        raise wrong(f"{path}: no setting is called `{name}`{meant(name, names)}")
-    return {name: (value, f"{path}: {name}") for name, value in table.items()}
+        raise usage_error(f"{path}: not valid TOML ({error})") from None
 
 
-def meant(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
-    near = difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)
-    return f", did you mean `{near[0]}`?" if near else ""
+def suggest_name(name: str, cutoff: float = 0.6) -> str:
+    """Return `, did you mean …?` for a name close to a known one, else an empty text."""
+    close = difflib.get_close_matches(name, list(KNOWN), n=1, cutoff=cutoff)
+    return f", did you mean `{close[0]}`?" if close else ""
 
 
-def plain(name: str, value: Any, where: str) -> Any:
-    """A value as the settings want it; text from flags and environment is read as what it stands for."""
+def parse_value(name: str, value: Any, place: str) -> Any:
+    """Parse the text of a flag, a variable or --set; other values are returned as they are."""
     if not isinstance(value, str):
         return value
     if name == "model":
         return [part.strip() for part in value.split(",") if part.strip()]
-    if value in ("", "none") and name not in ("gpus", "isolation"):
+    if value in ("", "none") and name not in WITH_NONE:
         return None
     if name == "extra_body":
         try:
             return json.loads(value)
         except ValueError as error:
-            raise wrong(f"{where}: not valid JSON ({error})") from None
-    return seconds(value, where) if name in TIMES else value
+            raise usage_error(f"{place}: not valid JSON ({error})") from None
+    if about_setting(KNOWN[name]).unit == "s":
+        try:
+            return parse_duration(value)
+        except ValueError:
+            raise usage_error(
+                f"{place} {value}: expected seconds, or a number with s, m or h"
+            ) from None
+    return value
 
 
-def seconds(text: str, where: str = "--time") -> float:
-    """`90`, `90s`, `30m`, `12h`."""
+def parse_duration(text: str) -> float:
+    """Return the seconds of `90`, `90s`, `30m` or `12h`. Raises ValueError."""
     units = {"s": 1, "m": 60, "h": 3600}
     number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
-    try:
-        return float(number) * unit
-    except ValueError:
-        raise wrong(f"{where} {text}: expected seconds, or a number with s, m or h") from None
+    return float(number) * unit

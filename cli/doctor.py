@@ -1,4 +1,4 @@
-"""gome doctor: what this machine and the endpoint can do, what is wrong, and how to mend it."""
+"""`gome doctor`: what this machine and the endpoint can do, what is wrong, and how to fix it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cli.config import make_settings
+from cli.options import SetPairs, setting_options
 
 if TYPE_CHECKING:
     from graph.settings import Settings
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 Level = Literal["ok", "note", "bad"]
 MARKS: dict[Level, str] = {"ok": "✓", "note": "!", "bad": "✗"}
-NEEDED = {"numpy": "numpy", "pandas": "pandas", "scikit-learn": "sklearn"}
-USUAL = {
+REQUIRED_PACKAGES = {"numpy": "numpy", "pandas": "pandas", "scikit-learn": "sklearn"}
+OPTIONAL_PACKAGES = {
     "scipy": "scipy",
     "lightgbm": "lightgbm",
     "xgboost": "xgboost",
@@ -30,7 +31,7 @@ USUAL = {
     "torch": "torch",
     "statsmodels": "statsmodels",
 }
-PROBE = """import importlib, json, sys
+PACKAGE_PROBE = """import importlib, json, sys
 found = {}
 for name in json.loads(%r):
     try:
@@ -39,12 +40,12 @@ for name in json.loads(%r):
         found[name] = None
 print("PROBED", json.dumps(found))
 """
-LEAST_DISK, GOOD_DISK = 2 * 2**30, 10 * 2**30
+MIN_DISK_BYTES, ENOUGH_DISK_BYTES = 2 * 2**30, 10 * 2**30
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. `remedy` is what to do about it."""
+    """The result of one check. `remedy` says what to do about it."""
 
     name: str
     level: Level
@@ -52,69 +53,58 @@ class Finding:
     remedy: str = ""
 
 
-def doctor(
-    model: Annotated[
-        list[str] | None, typer.Option(help="Model to check, or verb=model, as for `gome run`.")
-    ] = None,
-    base_url: Annotated[str | None, typer.Option(help="Endpoint; else OPENAI_BASE_URL.")] = None,
-    fallback: Annotated[str | None, typer.Option(help="Fallback model to check.")] = None,
-    sandbox: Annotated[str | None, typer.Option(help="local | e2b | ray. [default: local]")] = None,
-    isolation: Annotated[str | None, typer.Option(help="Tier of the local sandbox.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other setting as name=value.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Findings as JSON on stdout.")] = False,
+@setting_options("model", "base_url", "fallback", "sandbox", "isolation", "runs_dir")
+def doctor_command(
+    given: dict[str, Any],
+    pairs: SetPairs = None,
+    json: Annotated[bool, typer.Option("--json", help="Print findings as JSON.")] = False,
 ) -> None:
-    """Check endpoint, isolation, packages, GPUs, disk and memory. Exit code 0: all a run needs is there; 2: something is missing."""
-    given = {
-        "model": model,
-        "base_url": base_url,
-        "fallback": fallback,
-        "sandbox": sandbox,
-        "isolation": isolation,
-    }
-    chosen = make_settings(
-        {name: value for name, value in given.items() if value is not None}, settings or []
-    )
-    findings = asyncio.run(examine(chosen))
-    healthy = all(finding.level != "bad" for finding in findings)
+    """Check endpoint, isolation, packages, GPUs, disk and memory.
+
+    Exit code 0: everything that a run needs is available; 2: something is missing.
+    """
+    findings = asyncio.run(examine_machine(make_settings(given, pairs or [])))
+    is_healthy = all(finding.level != "bad" for finding in findings)
     if json:
-        typer.echo(
-            jsonlib.dumps(
-                {"ok": healthy, "findings": [asdict(finding) for finding in findings]}, indent=1
-            )
-        )
+        rows = [asdict(finding) for finding in findings]
+        typer.echo(jsonlib.dumps({"ok": is_healthy, "findings": rows}, indent=1))
     else:
-        for finding in findings:
-            typer.echo(f"{MARKS[finding.level]} {finding.name:<10} {finding.text}")
-            if finding.remedy:
-                typer.echo(f"  {'':<10} → {finding.remedy}")
+        print_findings(findings)
         typer.echo(
-            "\nAll that a run needs is there."
-            if healthy
-            else "\nSomething is missing; what is marked ✗ must be mended before a run."
+            "\nEverything that a run needs is available."
+            if is_healthy
+            else "\nSomething is missing; fix the items marked ✗ before running."
         )
-    raise typer.Exit(0 if healthy else 2)
+    raise typer.Exit(0 if is_healthy else 2)
 
 
-async def examine(settings: Settings) -> list[Finding]:
+def print_findings(findings: list[Finding]) -> None:
+    """Print a line per finding, its remedy below it."""
+    for finding in findings:
+        typer.echo(f"{MARKS[finding.level]} {finding.name:<10} {finding.text}")
+        if finding.remedy:
+            typer.echo(f"  {'':<10} → {finding.remedy}")
+
+
+async def examine_machine(settings: Settings) -> list[Finding]:
+    """Run all checks."""
     with tempfile.TemporaryDirectory(prefix="gome-doctor-") as folder:
         return [
-            *await endpoint(settings),
-            *await isolation(settings, Path(folder)),
-            gpus(),
-            disk(settings),
-            memory(settings),
+            *await check_endpoint(settings),
+            *await check_isolation(settings, Path(folder)),
+            check_gpus(),
+            check_disk(settings),
+            check_memory(settings),
         ]
 
 
-async def endpoint(settings: Settings) -> list[Finding]:
-    """One tiny structured question to every model."""
-    from reasoner.protocol import ReasonerUnavailable
+async def check_endpoint(settings: Settings) -> list[Finding]:
+    """Ask every model one tiny structured question."""
+    from reasoner.protocol import ReasonerUnavailableError
     from run.services import reasoner_for
 
     if not settings.model:
-        text = "no model is named: runs use the embedded expert, which needs none"
+        text = "no model is set: runs use the embedded expert, which needs none"
         return [
             Finding(
                 "endpoint", "ok", text, "to check one: gome doctor --model NAME [--base-url URL]"
@@ -123,11 +113,11 @@ async def endpoint(settings: Settings) -> list[Finding]:
     notes: list[str] = []
     try:
         chat: Any = reasoner_for(settings, notes.append)
-    except ReasonerUnavailable as error:
+    except ReasonerUnavailableError as error:
         return [Finding("endpoint", "bad", str(error), "docs/models.md lists settings by endpoint")]
     try:
         usage = await chat.check()
-    except ReasonerUnavailable as error:
+    except ReasonerUnavailableError as error:
         return [
             Finding("endpoint", "bad", str(error), "docs/models.md lists messages and remedies")
         ]
@@ -139,10 +129,11 @@ async def endpoint(settings: Settings) -> list[Finding]:
         "ok",
         f"{chat.name}: structured answers by {', '.join(chat.forms())}; this took {tokens} tokens",
     )
-    return [good, *(Finding("endpoint", "note", note) for note in notes), *priced(chat)]
+    return [good, *(Finding("endpoint", "note", note) for note in notes), *check_prices(chat)]
 
 
-def priced(chat: Any) -> list[Finding]:
+def check_prices(chat: Any) -> list[Finding]:
+    """Name the models without a price."""
     unknown = [name for name, asker in chat.askers.items() if asker.endpoint.price is None]
     if not unknown:
         return []
@@ -156,14 +147,14 @@ def priced(chat: Any) -> list[Finding]:
     ]
 
 
-async def isolation(settings: Settings, folder: Path) -> list[Finding]:
-    """Starts the sandbox and looks from inside."""
+async def check_isolation(settings: Settings, folder: Path) -> list[Finding]:
+    """Start the sandbox and look around inside it."""
     from run.services import sandbox_for
-    from sandbox.protocol import SandboxLost, SandboxUnavailable
+    from sandbox.protocol import SandboxLostError, SandboxUnavailableError
 
     try:
         sandbox = sandbox_for(settings, folder)
-    except SandboxUnavailable as error:
+    except SandboxUnavailableError as error:
         return [Finding("isolation", "bad", str(error))]
     try:
         tier = Finding("isolation", "ok", f"{settings.sandbox} sandbox, {sandbox.tier}")
@@ -174,39 +165,34 @@ async def isolation(settings: Settings, folder: Path) -> list[Finding]:
                 "none: scripts run with your rights",
                 "install bubblewrap: apt install bubblewrap",
             )
-        return [tier, *await packages(sandbox, folder)]
-    except (SandboxUnavailable, SandboxLost) as error:
+        return [tier, *await check_packages(sandbox, folder)]
+    except (SandboxUnavailableError, SandboxLostError) as error:
         return [Finding("isolation", "bad", str(error))]
     finally:
         await sandbox.close()
 
 
-async def packages(sandbox: Sandbox, folder: Path) -> list[Finding]:
-    """What a script can really import there."""
+async def check_packages(sandbox: Sandbox, folder: Path) -> list[Finding]:
+    """Run a script in the sandbox that imports the usual packages."""
     from sandbox.protocol import Job, Limits
 
-    names = NEEDED | USUAL
+    names = REQUIRED_PACKAGES | OPTIONAL_PACKAGES
     workspace = folder / "work"
     workspace.mkdir()
-    script = PROBE % jsonlib.dumps(list(names.values()))
+    script = PACKAGE_PROBE % jsonlib.dumps(list(names.values()))
     execution = await sandbox.run(
         Job(id="doctor", script=script, workspace=workspace, limits=Limits(wall_s=180))
     )
     line = next((text for text in execution.output.splitlines() if text.startswith("PROBED ")), "")
     if not line:
         tail = execution.output.strip().splitlines()[-1:] or ["no output"]
-        return [
-            Finding(
-                "packages",
-                "bad",
-                f"the first script in the sandbox failed ({execution.end}: {tail[0][:200]})",
-            )
-        ]
-    found = jsonlib.loads(line.removeprefix("PROBED "))
-    have = ", ".join(
-        f"{name} {found[module]}" for name, module in names.items() if found.get(module)
-    )
-    if missing := [name for name, module in NEEDED.items() if not found.get(module)]:
+        text = f"the first script in the sandbox failed ({execution.end}: {tail[0][:200]})"
+        return [Finding("packages", "bad", text)]
+    versions = jsonlib.loads(line.removeprefix("PROBED "))
+    installed = [
+        f"{name} {versions[module]}" for name, module in names.items() if versions.get(module)
+    ]
+    if missing := [name for name, module in REQUIRED_PACKAGES.items() if not versions.get(module)]:
         return [
             Finding(
                 "packages",
@@ -215,10 +201,11 @@ async def packages(sandbox: Sandbox, folder: Path) -> list[Finding]:
                 f"install into Gome's environment: pip install {' '.join(missing)}",
             )
         ]
-    return [Finding("packages", "ok", have)]
+    return [Finding("packages", "ok", ", ".join(installed))]
 
 
-def gpus() -> Finding:
+def check_gpus() -> Finding:
+    """Ask nvidia-smi for the GPUs."""
     command = shutil.which("nvidia-smi")
     if command is None:
         return Finding("gpus", "ok", "none found: scripts train on the CPU")
@@ -234,50 +221,53 @@ def gpus() -> Finding:
         )
     lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
     if done.returncode or not lines:
-        said = (done.stdout + done.stderr).strip().splitlines()[:1] or ["nothing"]
+        reply = (done.stdout + done.stderr).strip().splitlines()[:1] or ["nothing"]
         return Finding(
             "gpus",
             "note",
-            f"nvidia-smi fails ({said[0][:200]})",
+            f"nvidia-smi fails ({reply[0][:200]})",
             "check the driver; or run with --set gpus=none",
         )
     return Finding("gpus", "ok", f"{len(lines)}: {'; '.join(lines[:8])}")
 
 
-def disk(settings: Settings) -> Finding:
+def check_disk(settings: Settings) -> Finding:
+    """Compare the free space at the folder of runs with what runs need."""
     place = Path(settings.runs_dir).expanduser().resolve()
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free
     text = f"{free / 2**30:.1f} GiB free at {place}"
-    if free < LEAST_DISK:
+    if free < MIN_DISK_BYTES:
         return Finding(
             "disk",
             "bad",
             text,
-            f"free {LEAST_DISK >> 30} GiB, or choose another place with --runs-dir",
+            f"free {MIN_DISK_BYTES >> 30} GiB, or choose another place with --runs-dir",
         )
     return Finding(
         "disk",
-        "ok" if free >= GOOD_DISK else "note",
+        "ok" if free >= ENOUGH_DISK_BYTES else "note",
         text,
-        "" if free >= GOOD_DISK else "long runs may need more",
+        "" if free >= ENOUGH_DISK_BYTES else "long runs may need more",
     )
 
 
-def memory(settings: Settings) -> Finding:
+def check_memory(settings: Settings) -> Finding:
+    """Compare the available memory with what parallel scripts may use."""
     import psutil
 
     from run.services import count_slots
 
+    n_scripts = count_slots(settings)
     free = psutil.virtual_memory().available
-    wanted = settings.run_memory_bytes * count_slots(settings)
-    text = f"{free / 2**30:.1f} GiB available; {count_slots(settings)} script(s) at a time may use {wanted / 2**30:.1f} GiB"
-    if free >= wanted or settings.sandbox != "local":
-        return Finding("memory", "ok", text)
-    return Finding(
-        "memory",
-        "note",
-        text,
-        f"lower one of them: --set slots=1, --set run_memory_bytes={max(2**28, free // count_slots(settings)):d}",
+    needed = settings.run_memory_bytes * n_scripts
+    text = (
+        f"{free / 2**30:.1f} GiB available;"
+        f" {n_scripts} script(s) at a time may use {needed / 2**30:.1f} GiB"
     )
+    if free >= needed or settings.sandbox != "local":
+        return Finding("memory", "ok", text)
+    limit = max(2**28, free // n_scripts)
+    remedy = f"lower one of them: --set slots=1, --set run_memory_bytes={limit:d}"
+    return Finding("memory", "note", text, remedy)

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from cli.common import guarded
+from cli.errors import exit_on_failure
 
 
-def init(
+def init_command(
     folder: Annotated[
         str, typer.Argument(help="Folder with your training and test tables, whatever their names.")
     ],
@@ -19,23 +19,30 @@ def init(
     ] = False,
     target: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="Column to predict, where the tables do not show it."),
+        typer.Option(
+            metavar="COLUMN", help="Column to predict, if the tables do not determine it."
+        ),
     ] = None,
     hold_out: Annotated[
         float | None,
         typer.Option(
             metavar="SHARE",
-            help="Share of a single table's rows that become the test table; the answers go into FOLDER-private.",
+            help="Share of a single table's rows that become the test table;"
+            " their answers go to FOLDER-private.",
         ),
     ] = None,
 ) -> None:
-    """Look at a folder of tables and write its task.yaml. It says what to predict and how it is scored, and why."""
-    asyncio.run(guarded(write_task_yaml(folder, force, target, hold_out)))
+    """Write task.yaml for a folder of tables.
+
+    It says what to predict and how predictions are scored, with a reason for every line.
+    """
+    asyncio.run(exit_on_failure(write_task_yaml(folder, force, target, hold_out)))
 
 
 async def write_task_yaml(
     folder: str, force: bool, target: str | None, hold_out: float | None
 ) -> None:
+    """Write the file and print the reasons. Raises TaskError for unusable tables."""
     from task.client import TaskWorker
 
     worker = TaskWorker()
@@ -46,6 +53,6 @@ async def write_task_yaml(
         typer.echo(f"{path} written.")
         for reason in reasons:
             typer.echo(f"  - {reason}")
-        typer.echo(f"Next: look it over, then gome run {folder}")
+        typer.echo(f"Next: check it, then gome run {folder}")
     finally:
         await worker.close()

@@ -1,4 +1,4 @@
-"""`gome memory`: look at the success memory, carry it elsewhere, take things out of it."""
+"""`gome memory`: inspect, export, import and prune the success memory."""
 
 from __future__ import annotations
 
@@ -10,47 +10,44 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.errors import usage_error
+from cli.options import setting_default, setting_option
+
 if TYPE_CHECKING:
     from memory.protocol import Record
 
 app = typer.Typer(
-    help="The success memory: what was measured in earlier runs. New runs recall it (docs/memory.md).",
+    help="The success memory: what earlier runs measured. New runs recall it (docs/memory.md).",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
-Where = Annotated[str, typer.Option("--memory", help="Folder or http://host:port of the memory.")]
-Embedded = Annotated[
-    str,
-    typer.Option(
-        "--embedding",
-        help="lexical | openai:MODEL[@BASE_URL]; matters for search and for a server.",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Records as JSON lines, for machines.")]
-DEFAULT = "~/.gome/memory"
+MemoryPlace = Annotated[str, setting_option("memory")]
+EmbeddingName = Annotated[str, setting_option("embedding")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print records as JSON lines, for machines.")]
+DEFAULT_MEMORY, DEFAULT_EMBEDDING = setting_default("memory"), setting_default("embedding")
 
 
 @app.command("ls")
 def list_records(
-    run: Annotated[str, typer.Option(help="Only of this run (or what begins so).")] = "",
+    run: Annotated[str, typer.Option(help="Only of this run (or of this prefix).")] = "",
     task: Annotated[
-        str, typer.Option(help="Only of this data fingerprint (or what begins so).")
+        str, typer.Option(help="Only of this data fingerprint (or of this prefix).")
     ] = "",
     kind: Annotated[str, typer.Option(help="accepted | refuted.")] = "",
     component: Annotated[
         str, typer.Option(help="data | features | model | ensemble | workflow.")
     ] = "",
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 50,
-    where: Where = DEFAULT,
-    embedding: Embedded = "lexical",
+    limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 50,
+    where: MemoryPlace = DEFAULT_MEMORY,
+    embedding: EmbeddingName = DEFAULT_EMBEDDING,
     json: AsJson = False,
 ) -> None:
-    """Measured hypotheses, newest first."""
-    from memory.manage import ls
+    """List measured hypotheses, newest first."""
+    from memory.manage import select_records
 
-    with told():
-        records = ls(
+    with exit_on_problem():
+        records = select_records(
             where,
             run=run,
             task=task,
@@ -59,58 +56,59 @@ def list_records(
             limit=limit,
             embedding=embedding,
         )
-    print_records(records, json, line)
+    print_records(records, json, record_line)
     if not records and not json:
         typer.echo(f"Nothing in {where} matches.")
 
 
-@app.command()
-def show(
-    name: Annotated[str, typer.Argument(help="The record's id, or how it begins.")],
-    where: Where = DEFAULT,
-    embedding: Embedded = "lexical",
+@app.command("show")
+def show_record(
+    name: Annotated[str, typer.Argument(help="The record's id, or a prefix of it.")],
+    where: MemoryPlace = DEFAULT_MEMORY,
+    embedding: EmbeddingName = DEFAULT_EMBEDDING,
     json: AsJson = False,
 ) -> None:
-    """One record in full: conditions, gain, origin and the change itself."""
-    from memory.manage import show as find
+    """Show one record in full: conditions, gain, origin and the change itself."""
+    from memory.manage import find_record
 
-    with told():
-        record = find(where, name, embedding=embedding)
-    print_records([record], json, page)
+    with exit_on_problem():
+        record = find_record(where, name, embedding=embedding)
+    print_records([record], json, record_page)
 
 
-@app.command()
-def search(
+@app.command("search")
+def search_records(
     text: Annotated[str, typer.Argument(help="A problem or an idea in your words.")],
-    k: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 10,
-    where: Where = DEFAULT,
-    embedding: Embedded = "lexical",
+    k: Annotated[int, typer.Option(min=1, max=1000, help="How many records.")] = 10,
+    where: MemoryPlace = DEFAULT_MEMORY,
+    embedding: EmbeddingName = DEFAULT_EMBEDDING,
     json: AsJson = False,
 ) -> None:
-    """The records nearest to a text, by plain similarity."""
-    from memory.manage import search as find
+    """Find the records nearest to a text, by plain similarity."""
+    from memory.manage import nearest_records
 
-    with told():
-        found = find(where, text, k=k, embedding=embedding)
-    near = {item.record.id: item.similarity for item in found}
+    with exit_on_problem():
+        results = nearest_records(where, text, k=k, embedding=embedding)
+    similarity = {result.record.id: result.similarity for result in results}
     print_records(
-        [item.record for item in found],
+        [result.record for result in results],
         json,
-        lambda record: f"{near[record.id]:.2f}  {line(record)}",
+        lambda record: f"{similarity[record.id]:.2f}  {record_line(record)}",
     )
 
 
 @app.command("export")
 def export_records(
     target: Annotated[Path, typer.Argument(help="File to write; it must not exist yet.")],
-    where: Where = DEFAULT,
-    embedding: Embedded = "lexical",
+    where: MemoryPlace = DEFAULT_MEMORY,
+    embedding: EmbeddingName = DEFAULT_EMBEDDING,
 ) -> None:
     """Write all records as JSON lines, to read or to import elsewhere."""
-    from memory.manage import export
+    from memory.manage import export_to_file
 
-    with told():
-        typer.echo(f"{export(where, target, embedding=embedding)} records written to {target}")
+    with exit_on_problem():
+        n_records = export_to_file(where, target, embedding=embedding)
+    typer.echo(f"{n_records} records written to {target}")
 
 
 @app.command("import")
@@ -118,70 +116,84 @@ def import_records(
     source: Annotated[
         Path, typer.Argument(help="JSON lines of an export, or a memory's journal.jsonl.")
     ],
-    where: Where = DEFAULT,
-    embedding: Embedded = "lexical",
+    where: MemoryPlace = DEFAULT_MEMORY,
+    embedding: EmbeddingName = DEFAULT_EMBEDDING,
 ) -> None:
-    """Add the records of a file; what is known already is passed over, what is not valid is refused and said."""
-    from memory.manage import import_
+    """Add the records of a file.
 
-    with told():
-        done = import_(where, source, embedding=embedding)
-    typer.echo(f"{done.n_added} added, {done.n_known} known already, {done.n_refused} refused")
-    for problem in done.problems:
+    Known records are skipped; invalid ones are refused and reported.
+    """
+    from memory.manage import import_from_file
+
+    with exit_on_problem():
+        result = import_from_file(where, source, embedding=embedding)
+    typer.echo(
+        f"{result.n_added} added, {result.n_known} known already, {result.n_refused} refused"
+    )
+    for problem in result.problems:
         typer.echo(f"  {problem}", err=True)
 
 
-@app.command()
-def forget(
+@app.command("forget")
+def forget_records(
     run: Annotated[str, typer.Option(help="Of this run.")] = "",
     task: Annotated[
-        str, typer.Option(help="Of this data fingerprint (`gome memory show` tells it).")
+        str, typer.Option(help="Of this data fingerprint (`gome memory show` prints it).")
     ] = "",
     older_than: Annotated[str, typer.Option(help="Older than 12h, 30d, 8w or 6m.")] = "",
     record: Annotated[
-        list[str] | None, typer.Option(help="This record, by its full id; may be given again.")
+        list[str] | None, typer.Option(help="This record, by its full id; may be repeated.")
     ] = None,
-    where: Where = DEFAULT,
-    embedding: Embedded = "lexical",
+    where: MemoryPlace = DEFAULT_MEMORY,
+    embedding: EmbeddingName = DEFAULT_EMBEDDING,
 ) -> None:
-    """Take records out for good. Conditions given together must all hold."""
-    from memory.manage import forget as drop
+    """Delete records for good. A record must meet all given conditions."""
+    from memory.manage import remove_records
 
-    with told():
-        typer.echo(
-            f"{drop(where, run=run, task=task, older_than=older_than, ids=record or [], embedding=embedding)} records forgotten"
+    with exit_on_problem():
+        n_records = remove_records(
+            where,
+            run=run,
+            task=task,
+            older_than=older_than,
+            ids=record or [],
+            embedding=embedding,
         )
+    typer.echo(f"{n_records} records forgotten")
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """A memory that cannot be managed as asked is one sentence on stderr and exit code 2."""
-    from memory.manage import MemoryProblem
+def exit_on_problem() -> Iterator[None]:
+    """Turn a problem with the memory into one sentence on stderr and exit code 2."""
+    from memory.manage import MemoryAccessError
 
     try:
         yield
-    except MemoryProblem as error:
-        typer.echo(f"gome: {error}", err=True)
-        raise typer.Exit(2) from None
+    except MemoryAccessError as error:
+        raise usage_error(str(error)) from None
 
 
-def print_records(records: list[Record], json: bool, form: Callable[[Record], str]) -> None:
+def print_records(records: list[Record], json: bool, describe: Callable[[Record], str]) -> None:
+    """Print each record as JSON or as `describe` words it."""
     for record in records:
-        typer.echo(record.model_dump_json() if json else form(record))
+        typer.echo(record.model_dump_json() if json else describe(record))
 
 
-def line(record: Record) -> str:
-    """`id  kind  gain in noise units  component  hypothesis  (metric, task)`."""
-    from memory.trust import noise, trust
+def record_line(record: Record) -> str:
+    """Return `id  kind  gain in noise units  component  hypothesis  (metric, task)`."""
+    from memory.trust import gain_z_score, trust_level
 
-    doubt = "" if trust(record) == "verified" else f" [{trust(record)}]"
-    gain = f"{noise(record):+.1f}σ"
+    doubt = "" if trust_level(record) == "verified" else f" [{trust_level(record)}]"
+    gain = f"{gain_z_score(record):+.1f}σ"
     text = " ".join(record.hypothesis.split())[:90]
-    return f"{record.id[:10]}  {record.kind:8}  {gain:>6}  {record.component:8}  {text}{doubt}  ({record.metric}, {record.task_hash[:8]})"
+    return (
+        f"{record.id[:10]}  {record.kind:8}  {gain:>6}  {record.component:8}  {text}{doubt}"
+        f"  ({record.metric}, {record.task_hash[:8]})"
+    )
 
 
-def page(record: Record) -> str:
-    """Every field that is filled, the change last."""
+def record_page(record: Record) -> str:
+    """Return every non-empty field, the change last."""
     values = {
         key: value
         for key, value in record.model_dump().items()

@@ -8,54 +8,60 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.common import RunName, RunsDir, complain, find_run
+from cli.errors import usage_error
+from cli.options import RunName, RunsDir
+from cli.run_folders import find_run
 
 if TYPE_CHECKING:
-    from report.detail import Details
+    from report.detail import AttemptDetails
 
 
-def report(
+def report_command(
     name: RunName = "",
-    runs_dir: RunsDir = "runs",
-    open: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    runs_dir: RunsDir = None,
+    open: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     watch: Annotated[
         bool,
-        typer.Option("--watch", help="Write it anew while the run goes on; the open page follows."),
+        typer.Option("--watch", help="Rewrite it while the run continues; the open page follows."),
     ] = False,
     every: Annotated[
-        int, typer.Option(min=1, max=3600, help="Seconds between two writings with --watch.")
+        int, typer.Option(min=1, max=3600, help="Seconds between updates with --watch.")
     ] = 5,
 ) -> None:
-    """Write the page of a run, RUN/report.html. Score curve, forest of attempts, every diagnosis and diff, in one file that needs nothing else."""
-    from report.detail import Details
+    """Write the page of a run, RUN/report.html.
+
+    Score curve, forest of attempts, every diagnosis and diff, in one self-contained file.
+    """
+    from report.detail import AttemptDetails
 
     folder = find_run(name, runs_dir)
-    details = Details(folder)
+    details = AttemptDetails(folder)
     try:
-        path = write(folder, every if watch else 0, details)
+        path = write_page(folder, every if watch else 0, details)
         typer.echo(str(path))
         if open:
             typer.launch(path.as_uri())
-        while watch and going(folder):
+        while watch and is_running(folder):
             time.sleep(every)
-            write(folder, every, details)
+            write_page(folder, every, details)
     except OSError as error:
-        raise typer.Exit(
-            complain(
-                f"{folder}/report.html cannot be written ({error.strerror}); make room or allow writing there"
-            )
+        raise usage_error(
+            f"{folder}/report.html cannot be written ({error.strerror});"
+            " free space or make the folder writable"
         ) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 
 
-def write(folder: Path, every: int, details: Details) -> Path:
+def write_page(folder: Path, every: int, details: AttemptDetails) -> Path:
+    """Write report.html; with `every` the page reloads itself after so many seconds."""
     from report.html import write_report
 
-    return write_report(folder, alive=going(folder), refresh_s=every, details=details)
+    return write_report(folder, alive=is_running(folder), refresh_s=every, details=details)
 
 
-def going(folder: Path) -> bool:
+def is_running(folder: Path) -> bool:
+    """Return whether a process drives the run."""
     from run.lock import is_driven
 
     return is_driven(folder)

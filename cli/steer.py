@@ -1,4 +1,4 @@
-"""Asking a person in the terminal: the run's question as text, their answer line by line, checked before it counts."""
+"""Questions to a person in the terminal: each line of the answer is checked as it is typed."""
 
 from __future__ import annotations
 
@@ -8,31 +8,37 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from report.formatting import clean, duration, score
-from run.steering import Answer, Budget, Choose, Question
+from cli.config import parse_duration
+from report.formatting import clean_text, format_duration, format_score
+from run.steering import Answer, Budget, Choose, Proposal, Question
 
-USAGE = """Answer in lines, an empty line sends them (nothing but an empty line: go on):
-  try TRACE ID           the proposal with that id next          try TRACE: WORDS   your own idea next
-  try TRACE ID: WORDS    the proposal in your words              hint WORDS         quoted to the reasoner from now on
-  pin TRACE              never restart it from another's best    drop TRACE         end it
-  steps N   time 2h      tokens N   usd N      new budgets        stop               end the run, hand over the best
+USAGE = """One command per line; an empty line sends them. Press Enter to just continue.
+  try TRACE ID           try this proposal next      try TRACE: WORDS   try your own idea next
+  try TRACE ID: WORDS    the proposal in your words  hint WORDS         advice to the reasoner
+  pin TRACE              never restart this trace    drop TRACE         end this trace
+  steps N   time 2h   tokens N   usd N   new budgets
+  stop                   end the run with the current best
 Ctrl-C leaves the run waiting; `gome resume` asks again."""
+Parser = Callable[[Answer, str, Question], dict[str, Any]]
 
 
 def make_ask(listener: Any) -> Callable[[Question], Answer | None] | None:
-    """A way to ask, or None where nobody sits at a terminal."""
+    """Return a function that asks in the terminal, or None without a terminal."""
     if not sys.stdin.isatty():
         return None
 
     def ask(question: Question) -> Answer | None:
-        with still(listener), interruptible():
-            return conversation(question, input, lambda text: print(text, flush=True))
+        with pause_display(listener), allow_interrupt():
+            return ask_in_terminal(question, input, lambda text: print(text, flush=True))
 
     return ask
 
 
-def once(text: str) -> Callable[[Question], Answer | None]:
-    """Answers one question with this JSON; at the next one the run waits again. Raises typer.BadParameter."""
+def answer_once(text: str) -> Callable[[Question], Answer | None]:
+    """Return a function that answers one question with this JSON and then lets the run wait.
+
+    Raises typer.BadParameter for an unusable answer.
+    """
     import typer
     from pydantic import ValidationError
 
@@ -48,8 +54,8 @@ def once(text: str) -> Callable[[Question], Answer | None]:
 
 
 @contextmanager
-def still(listener: Any) -> Iterator[None]:
-    """The live table rests while a person types."""
+def pause_display(listener: Any) -> Iterator[None]:
+    """Stop the live table while a person types."""
     live = getattr(listener, "live", None)
     if live is not None:
         live.stop()
@@ -61,8 +67,8 @@ def still(listener: Any) -> Iterator[None]:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Ctrl-C ends the question at once; the event loop's own handler would wait for the line to end."""
+def allow_interrupt() -> Iterator[None]:
+    """Let Ctrl-C end the question at once; the event loop's handler would wait for the line."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
@@ -70,129 +76,132 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def conversation(
+def ask_in_terminal(
     question: Question, read: Callable[[str], str], say: Callable[[str], None]
 ) -> Answer | None:
-    """Lines until an empty one; a line that cannot be read is said again. None: Ctrl-C or the end of input."""
-    say(shown(question))
-    given: list[str] = []
+    """Read lines until an empty one, reporting unusable ones; None on Ctrl-C or end of input."""
+    say(question_text(question))
+    lines: list[str] = []
     while True:
         try:
             line = read("> ").strip()
         except (EOFError, KeyboardInterrupt):
             return None
         if not line:
-            return answer_of(given, question)
+            return parse_answer(lines, question)
         try:
-            answer_of([*given, line], question)
+            parse_answer([*lines, line], question)
         except ValueError as error:
             say(f"  {error}")
         else:
-            given.append(line)
+            lines.append(line)
 
 
-def shown(question: Question) -> str:
-    """The question as a page of text; what models and scripts wrote is cleaned."""
+def question_text(question: Question) -> str:
+    """Return the question as text; what models and scripts wrote is cleaned."""
     best = question.best
-    lines = [f"\nRound {question.round}: {clean(question.why, 200)}"]
+    lines = [f"\nRound {question.round}: {clean_text(question.why, 200)}"]
     if best:
-        lines.append(
-            f"best {score(best['score'], best['se'])} {clean(question.metric, 20)} ({clean(best['attempt'], 20)})"
-        )
+        score = format_score(best.score, best.se)
+        metric, attempt = clean_text(question.metric, 20), clean_text(best.attempt, 20)
+        lines.append(f"best {score} {metric} ({attempt})")
     for row in question.standings:
-        marks = ", pinned" if row.get("pinned") else ""
+        pinned = ", pinned" if row.pinned else ""
         lines.append(
-            f"trace {row['trace']}  step {row['step']}  {score(row['score'])}  {row['accepted']} accepted, idle {row['stagnant']}{marks}"
+            f"trace {row.trace}  step {row.step}  {format_score(row.score)}"
+            f"  {row.accepted} accepted, idle {row.stagnant}{pinned}"
         )
-        lines += [
-            f"    {clean(each.hypothesis, 40):<8} {clean(each.statement, 160)}  [{each.component}, {each.confidence:.0%}]"
-            for each in question.proposals
-            if each.trace == row["trace"]
-        ]
-    used, limits = question.used, question.limits
-    lines.append(
-        f"used {duration(used.get('time_s'))} of {duration(limits.get('time_s'))}, {used.get('executions')} executions"
-    )
+        lines += [_proposal_line(each) for each in question.proposals if each.trace == row.trace]
+    used, limit = question.used, format_duration(question.limits.get("time_s"))
+    spent = format_duration(used.get("time_s"))
+    lines.append(f"used {spent} of {limit}, {used.get('executions')} executions")
     return "\n".join([*lines, USAGE])
 
 
-def answer_of(lines: list[str], question: Question) -> Answer:
-    """The answer of these lines. Raises ValueError with a sentence for one that cannot be read."""
+def _proposal_line(proposal: Proposal) -> str:
+    name, statement = clean_text(proposal.hypothesis, 40), clean_text(proposal.statement, 160)
+    return f"    {name:<8} {statement}  [{proposal.component}, {proposal.confidence:.0%}]"
+
+
+def parse_answer(lines: list[str], question: Question) -> Answer:
+    """Parse the lines of an answer. Raises ValueError with one sentence for an unusable line."""
     answer = Answer()
     for line in lines:
         word, _, rest = line.strip().partition(" ")
-        if word not in WORDS:
-            raise ValueError(f"'{clean(word, 20)}' is not one of {', '.join(WORDS)}")
+        if word not in PARSERS:
+            raise ValueError(f"'{clean_text(word, 20)}' is not one of {', '.join(PARSERS)}")
         answer = Answer.model_validate(
-            answer.model_dump() | WORDS[word](answer, rest.strip(), question)
+            answer.model_dump() | PARSERS[word](answer, rest.strip(), question)
         )
     return answer
 
 
-def trace_of(text: str, question: Question) -> int:
-    known = [row["trace"] for row in question.standings]
+def parse_trace(text: str, question: Question) -> int:
+    """Parse the number of a running trace. Raises ValueError."""
+    known = [row.trace for row in question.standings]
     if not text.isdigit() or int(text) not in known:
         raise ValueError(
-            f"'{clean(text, 20)}' is no trace that runs; there are {', '.join(map(str, known))}"
+            f"'{clean_text(text, 20)}' is no running trace; there are {', '.join(map(str, known))}"
         )
     return int(text)
 
 
-def tried(answer: Answer, rest: str, question: Question) -> dict[str, Any]:
+def parse_try(answer: Answer, rest: str, question: Question) -> dict[str, Any]:
+    """Parse `try TRACE ID`, `try TRACE: WORDS` or `try TRACE ID: WORDS`. Raises ValueError."""
     head, colon, words = rest.partition(":")
     number, _, name = head.strip().partition(" ")
-    trace, name, words = trace_of(number, question), name.strip(), words.strip()
+    trace, name, words = parse_trace(number, question), name.strip(), words.strip()
     known = [each.hypothesis for each in question.proposals if each.trace == trace]
     if name and name not in known:
         raise ValueError(
-            f"trace {trace} has no proposal '{clean(name, 40)}'; it has {', '.join(known) or 'none'}"
+            f"trace {trace} has no proposal '{clean_text(name, 40)}';"
+            f" it has {', '.join(known) or 'none'}"
         )
     if not name and not words:
-        raise ValueError(
-            "say which proposal, or your own idea: try 0 h1, or try 0: use a log target"
-        )
+        raise ValueError("name a proposal or your own idea: try 0 h1, or try 0: use a log target")
     others = [choice for choice in answer.choose if choice.trace != trace]
     return {"choose": [*others, Choose(trace=trace, hypothesis=name, statement=words)]}
 
 
-def number(text: str, *, timed: bool) -> float:
-    """Raises ValueError for what is no number above 0 (or no time such as 90, 30m, 2h)."""
-    unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:]) if timed else None
+def parse_limit(text: str, *, timed: bool) -> float:
+    """Parse a number above 0, or a time such as 90, 30m or 2h. Raises ValueError."""
     try:
-        value = float(text[:-1]) * unit if unit else float(text)
+        value = parse_duration(text) if timed else float(text)
     except ValueError:
         value = 0.0
     if not 0 < value < 1e9:
-        raise ValueError(
-            f"'{clean(text, 20)}' is no {'time such as 90, 30m or 2h' if timed else 'number above 0'}"
-        )
+        expected = "time such as 90, 30m or 2h" if timed else "number above 0"
+        raise ValueError(f"'{clean_text(text, 20)}' is no {expected}")
     return value
 
 
-def limit(field: str) -> Callable[[Answer, str, Question], dict[str, Any]]:
-    def read(answer: Answer, rest: str, question: Question) -> dict[str, Any]:
+def budget_parser(field: str) -> Parser:
+    """Return the parser of a new limit."""
+
+    def parse(answer: Answer, rest: str, question: Question) -> dict[str, Any]:
         budget = (answer.budget or Budget()).model_dump() | {
-            field: number(rest, timed=field == "time_s")
+            field: parse_limit(rest, timed=field == "time_s")
         }
         return {"budget": Budget.model_validate(budget)}
 
-    return read
+    return parse
 
 
-def hinted(answer: Answer, rest: str, question: Question) -> dict[str, Any]:
+def parse_hint(answer: Answer, rest: str, question: Question) -> dict[str, Any]:
+    """Parse `hint WORDS`; several hints become one. Raises ValueError."""
     if not rest:
-        raise ValueError("say the hint after the word: hint watch the skewed target")
+        raise ValueError("write the hint behind the word: hint watch the skewed target")
     return {"hint": f"{answer.hint} {rest}".strip()}
 
 
-WORDS: dict[str, Callable[[Answer, str, Question], dict[str, Any]]] = {
-    "try": tried,
-    "hint": hinted,
-    "pin": lambda answer, rest, question: {"pin": [*answer.pin, trace_of(rest, question)]},
-    "drop": lambda answer, rest, question: {"drop": [*answer.drop, trace_of(rest, question)]},
-    "steps": limit("steps"),
-    "time": limit("time_s"),
-    "tokens": limit("max_tokens"),
-    "usd": limit("max_usd"),
+PARSERS: dict[str, Parser] = {
+    "try": parse_try,
+    "hint": parse_hint,
+    "pin": lambda answer, rest, question: {"pin": [*answer.pin, parse_trace(rest, question)]},
+    "drop": lambda answer, rest, question: {"drop": [*answer.drop, parse_trace(rest, question)]},
+    "steps": budget_parser("steps"),
+    "time": budget_parser("time_s"),
+    "tokens": budget_parser("max_tokens"),
+    "usd": budget_parser("max_usd"),
     "stop": lambda answer, rest, question: {"stop": True},
 }

@@ -1,4 +1,4 @@
-"""gome studio: the LangGraph server with Gome's graph in it, for LangGraph Studio and for clients over HTTP."""
+"""`gome studio`: a LangGraph server with Gome's graph, for LangGraph Studio and HTTP clients."""
 
 from __future__ import annotations
 
@@ -14,50 +14,58 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.common import RunsDir, complain, find_run
+from cli.errors import exit_on_failure, usage_error
+from cli.options import RunsDir
+from cli.run_folders import find_run
 
-STUDIO = "https://smith.langchain.com"
-START_S = 120.0
+STUDIO_URL = "https://smith.langchain.com"
+MAX_START_S = 120.0
 
 
-def studio(
+def studio_command(
     name: Annotated[
         str,
-        typer.Argument(
-            help="A run to open there: its history, its state, to fork or to go on; empty: none."
-        ),
+        typer.Argument(help="A run to open there, to inspect, fork or resume it; empty: none."),
     ] = "",
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 2024,
     place: Annotated[
-        Path, typer.Option(help="Where the server and the runs that it starts keep their files.")
+        Path,
+        typer.Option(help="Folder for the files of the server and of the runs that it starts."),
     ] = Path("~/.gome/studio"),
-    jobs: Annotated[int, typer.Option(help="Runs at one time.")] = 4,
+    jobs: Annotated[int, typer.Option(help="Runs at the same time.")] = 4,
     origin: Annotated[
         list[str] | None,
-        typer.Option(help="Another web page that may call the server (its origin)."),
+        typer.Option(help="Origin of another web page that may call the server."),
     ] = None,
-    runs_dir: RunsDir = "runs",
+    runs_dir: RunsDir = None,
 ) -> None:
-    """Open LangGraph Studio on this machine's runs. It listens on 127.0.0.1 alone; Ctrl-C stops it, runs go on at the next start."""
+    """Open LangGraph Studio on this machine's runs.
+
+    The server listens only on 127.0.0.1. Ctrl-C stops it; its runs continue at the next start.
+    """
     folder = find_run(name, runs_dir) if name else None
     if importlib.util.find_spec("langgraph_api") is None:
-        raise typer.Exit(complain("Studio needs the extra `studio`: pip install 'gome[studio]'"))
+        raise usage_error("Studio needs the extra `studio`: pip install 'gome[studio]'")
     place = place.expanduser().resolve()
     place.mkdir(parents=True, exist_ok=True)
-    config = write_config(place, [STUDIO, *(origin or [])])
+    config = write_config(place, [STUDIO_URL, *(origin or [])])
     if folder is not None:
-        seat(folder)
-    raise typer.Exit(serve(config, port, jobs, folder))
+        restore_thread(folder)
+    raise typer.Exit(serve_studio(config, port, jobs, folder))
 
 
 def write_config(place: Path, origins: list[str]) -> Path:
-    """langgraph.json of this server: module paths, so that no file is run a second time under another name."""
+    """Write the server's langgraph.json and return its path."""
     path = place / "langgraph.json"
     path.write_text(json.dumps(server_config(origins), indent=2))
     return path
 
 
 def server_config(origins: list[str]) -> dict[str, Any]:
+    """Return the server's configuration; `origins` are the web pages that may call it.
+
+    The graph is named by module, because a path would run its file a second time.
+    """
     from graph.build import DESCRIPTION
 
     return {
@@ -76,20 +84,20 @@ def server_config(origins: list[str]) -> dict[str, Any]:
     }
 
 
-def seat(folder: Path) -> None:
-    """The run's thread as `gome resume` would find it, also after its folder was moved or its checkpoints were lost."""
-    from cli.common import guarded
-    from session.session import prepare_thread as place
+def restore_thread(folder: Path) -> None:
+    """Prepare the run's thread as `gome resume` does, also if its folder moved."""
+    from session import session
 
-    asyncio.run(guarded(place(folder)))
+    asyncio.run(exit_on_failure(session.prepare_thread(folder)))
 
 
-def serve(config: Path, port: int, jobs: int, folder: Path | None) -> int:
-    from run.checkpoints.studio import WHERE
+def serve_studio(config: Path, port: int, jobs: int, folder: Path | None) -> int:
+    """Run the server until Ctrl-C and return its exit code."""
+    from run.checkpoints.studio import CHECKPOINTS_ENV
 
     environment = {**os.environ, "LANGGRAPH_CLI_NO_ANALYTICS": "1"}
     if folder is not None:
-        environment[WHERE] = str(folder / "checkpoints.sqlite")
+        environment[CHECKPOINTS_ENV] = str(folder / "checkpoints.sqlite")
     options = [
         "--host",
         "127.0.0.1",
@@ -104,8 +112,8 @@ def serve(config: Path, port: int, jobs: int, folder: Path | None) -> int:
     command = [sys.executable, "-m", "langgraph_cli", "dev", "--config", str(config), *options]
     server = subprocess.Popen(command, cwd=config.parent, env=environment)
     try:
-        if asyncio.run(ready(server, port, folder)):
-            typer.echo(where(port, folder))
+        if asyncio.run(wait_until_ready(server, port, folder)):
+            typer.echo(studio_address(port, folder))
         return server.wait()
     except KeyboardInterrupt:
         server.wait()
@@ -116,17 +124,17 @@ def serve(config: Path, port: int, jobs: int, folder: Path | None) -> int:
             server.wait()
 
 
-async def ready(server: subprocess.Popen[bytes], port: int, folder: Path | None) -> bool:
-    """Waits for the server, then tells it of the run's thread."""
+async def wait_until_ready(server: subprocess.Popen[bytes], port: int, folder: Path | None) -> bool:
+    """Wait for the server and register the run's thread; return whether it came up."""
     import httpx
     from langgraph_sdk import get_client
 
     client = get_client(url=f"http://127.0.0.1:{port}")
-    end = time.monotonic() + START_S
+    end = time.monotonic() + MAX_START_S
     while server.poll() is None and time.monotonic() < end:
         try:
             if folder is not None:
-                await adopt(client, folder)
+                await register_thread(client, folder)
             else:
                 await client.assistants.search()
         except (httpx.HTTPError, OSError):
@@ -136,7 +144,8 @@ async def ready(server: subprocess.Popen[bytes], port: int, folder: Path | None)
     return False
 
 
-async def adopt(client: Any, folder: Path) -> None:
+async def register_thread(client: Any, folder: Path) -> None:
+    """Create the run's thread on the server."""
     from run.checkpoints.open import thread_id
 
     await client.threads.create(
@@ -147,11 +156,13 @@ async def adopt(client: Any, folder: Path) -> None:
     )
 
 
-def where(port: int, folder: Path | None) -> str:
+def studio_address(port: int, folder: Path | None) -> str:
+    """Return what is printed once the server is up."""
     from run.checkpoints.open import thread_id
 
     lines = [
-        f"\nStudio: {STUDIO}/studio/?baseUrl=http://127.0.0.1:{port} (Chrome or Firefox; docs/studio.md for others)"
+        f"\nStudio: {STUDIO_URL}/studio/?baseUrl=http://127.0.0.1:{port}"
+        " (Chrome or Firefox; docs/studio.md for others)"
     ]
     if folder is not None:
         lines.append(f"Run {folder.name} is thread {thread_id(folder.name)}")

@@ -1,0 +1,1 @@
+"""The declarations of settings; `graph.settings.Settings` composes the groups."""

@@ -1,0 +1,65 @@
+"""Settings of trust: how much evidence a score needs before it counts."""
+
+from __future__ import annotations
+
+from settings.field import SettingsGroup, setting
+
+
+class TrustSettings(SettingsGroup):
+    """Trust: folds, acceptance, audit, review and the final choice."""
+
+    seed: int = setting(
+        0, "Seed of folds, audit rows and tie-breaks.", scope="task", flag="N", ge=0
+    )
+    n_folds: int | None = setting(
+        None,
+        "Folds of the cross-validation; empty: as task.yaml says, else 5.",
+        scope="data",
+        ge=2,
+        le=20,
+    )
+    accept_z: float = setting(
+        1.15,
+        "Accept an attempt when its paired improvement exceeds this many standard errors"
+        " (docs/design.md).",
+        scope="task",
+        ge=0,
+    )
+    confirm: bool = setting(
+        True,
+        "Measure a doubtful difference again with another seed (for scripts that read GOME_SEED).",
+        scope="task",
+    )
+    audit: bool = setting(
+        True,
+        "Hold back hidden audit rows when there are enough training rows.",
+        scope="data",
+    )
+    audit_bits: int = setting(
+        20,
+        "Answers that the audit rows give during a run, one bit each; later ones are not asked.",
+        scope="task",
+        ge=0,
+    )
+    review: bool = setting(
+        True,
+        "A model reads every script that would become a trace's best, for leaks and for"
+        " evaluation that differs from the task. What it can quote from the code is sent back"
+        " once for repair where no audit rows can measure it, and noted otherwise.",
+    )
+    top_k: int = setting(
+        3,
+        "Solutions compared in the finale, including the best of every leading trace.",
+        scope="task",
+        ge=1,
+        le=20,
+    )
+    final_seeds: int = setting(
+        3, "Seeds with which the finale runs each of them.", scope="task", ge=1, le=20
+    )
+    caution: float = setting(
+        1.0,
+        "The finale chooses by the mean score minus this many standard errors over seeds.",
+        scope="task",
+        ge=0,
+    )
