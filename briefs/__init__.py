@@ -1,1 +1,1 @@
-"""What the reasoner is told, and how it is asked."""
+"""Briefs for the reasoner, and how it is asked."""

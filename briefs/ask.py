@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from graph.state import Trace, Work
-from reasoner.protocol import ReasonerError, ReasonerUnavailable
+from reasoner.protocol import ReasonerError, ReasonerUnavailableError
 from run.run import Run, Value
 
 
@@ -16,12 +18,12 @@ async def ask_reasoner(
     """Ask the reasoner and store the answer.
 
     Raises:
-        ReasonerUnavailable: it cannot work at all; running scripts are let finish first, because they are
-            paid for.
+        ReasonerUnavailableError: it cannot work at all. Running scripts finish first, because they
+            are paid for.
     """
     try:
         return await run.once(verb, parts, ask, model)
-    except ReasonerUnavailable as error:
+    except ReasonerUnavailableError as error:
         if error.usage.calls:
             usage = error.usage.model_dump()
             run.events.emit("unanswered", message=str(error)[:500], usage=usage)
@@ -32,12 +34,21 @@ async def ask_reasoner(
         raise
 
 
+def announce_answer(
+    run: Run, event: str, key: str, trace: Trace, began: float, **answer: Any
+) -> None:
+    """Emit the event of a reasoner's answer; `began`: time.monotonic() before it was asked."""
+    seconds = round(time.monotonic() - began, 3)
+    place = {"trace": trace.trace, "step": trace.step}
+    run.events.emit(event, key=key, **place, **answer, seconds=seconds)
+
+
 async def give_up_step(run: Run, trace: Trace, work: Work, error: ReasonerError) -> Work:
-    """Return the step as failed, after a pause that grows: the reasoner gave nothing usable.
+    """Return the step as failed, after a growing pause: the reasoner gave nothing usable.
 
     Raises:
-        ReasonerUnavailable: `max_unanswered` such steps in a row; the run pauses, and the next session makes
-            this step again.
+        ReasonerUnavailableError: `max_unanswered` such steps in a row. The run pauses, and the next
+            session repeats this step.
     """
     run.events.emit(
         "unanswered",
@@ -49,7 +60,7 @@ async def give_up_step(run: Run, trace: Trace, work: Work, error: ReasonerError)
     )
     n = run.events.unanswered
     if n >= run.settings.max_unanswered:
-        raise ReasonerUnavailable(
+        raise ReasonerUnavailableError(
             f"{n} steps in a row got no usable answer, the last one: {error}; "
             "another model or --fallback may help"
         )

@@ -1,4 +1,4 @@
-"""Briefs: everything a reasoner may know at a verb, gathered from the run. Never labels, never the audit."""
+"""Briefs: everything a reasoner may know at a verb. Never labels, never the audit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from graph.state import Trace
 from reasoner.protocol import Fact, Resources, Stage, Tally
 from run.attempt import Attempt
 from run.budget import script_limit_s
-from run.calibration import Calibration, calibration_facts
+from run.calibration import Calibration, describe_calibration
 from run.hints import hints_for
 from run.history import HistoryEntry
 from run.run import Run
@@ -35,7 +35,7 @@ def common_fields(run: Run, trace: Trace, siblings: list[str]) -> dict[str, Any]
         "accept_z": run.settings.accept_z,
         "preview": run.setup.preview,
         "others": _facts_of_others(run, siblings),
-        "calibration": calibration_facts(_shared_calibration(run, trace, siblings)),
+        "calibration": describe_calibration(_shared_calibration(run, trace, siblings)),
         "in_flight": run.board.hypotheses_of_others(trace.trace) if run.settings.sharing else [],
         "said": hints_for(run.folder, trace.trace),
         "seed": run.settings.seed * 1009 + trace.trace,
@@ -124,13 +124,13 @@ def _facts_of_others(run: Run, siblings: list[str]) -> list[Fact]:
 
 
 def _shared_calibration(run: Run, trace: Trace, siblings: list[str]) -> Calibration | None:
-    """The reasoner's record in this run, over all traces that share what they measure."""
+    """How its predictions fared in this run, over all traces that share what they measure."""
     heads = [trace.head, *(siblings if run.settings.sharing else [])]
     return run.history.calibration(heads, HISTORY)
 
 
 def fact_from(attempt: Attempt) -> Fact:
-    """Return an attempt as a brief tells it."""
+    """Return an attempt as briefs show it."""
     hypothesis = attempt.hypothesis
     return Fact(
         attempt=attempt.id,

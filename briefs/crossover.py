@@ -1,4 +1,4 @@
-"""Rescue of a stuck trace: it continues from the run's best, or combines it with what others proved and it lacks."""
+"""Rescue of a stuck trace: continue from the run's best, or combine it with others' successes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ N_LACKS = 6
 
 
 class CrossoverPlan(BaseModel):
-    """What a rescued trace combines, as it is stored: the material, and the harness's own diagnosis."""
+    """What a rescued trace combines, as stored: the material and the harness's own diagnosis."""
 
     model_config = ConfigDict(frozen=True)
     crossover: Crossover
@@ -60,7 +60,7 @@ def read_crossover(run: Run, trace: Trace) -> CrossoverPlan | None:
 
 
 def _plan_crossover(run: Run, trace: Trace, traces: list[Trace], start: Best) -> Rescue | None:
-    """The best of another trace and the accepted hypotheses that `start` lacks, unless this was tried."""
+    """Another trace's best and the accepted hypotheses that `start` lacks, unless tried before."""
     lacks = _missing_successes(run, trace, traces, start)
     if not lacks:
         return None
@@ -97,8 +97,8 @@ def _missing_successes(run: Run, trace: Trace, traces: list[Trace], start: Best)
     tried = [*chains[trace.trace], *(each for each in known.values() if each.parent in places)]
     refuted = _refuted_names(tried)
     usable = [entry for entry in proved if _idea_name(entry) not in refuted]
-    unique = {_idea_name(entry): entry for entry in sorted(usable, key=_sureness)}
-    surest = sorted(unique.values(), key=_sureness, reverse=True)
+    unique = {_idea_name(entry): entry for entry in sorted(usable, key=_gain_over_noise)}
+    surest = sorted(unique.values(), key=_gain_over_noise, reverse=True)
     return [run.attempt(entry.ref) for entry in surest[:N_LACKS]]
 
 
@@ -117,7 +117,7 @@ def _has_gained(entry: HistoryEntry) -> bool:
     return (entry.gain or 0.0) > 0
 
 
-def _sureness(entry: HistoryEntry) -> float:
+def _gain_over_noise(entry: HistoryEntry) -> float:
     return (entry.gain or 0.0) / max(entry.gain_se or 0.0, 1e-12)
 
 
@@ -125,7 +125,7 @@ def _idea_name(entry: HistoryEntry) -> str:
     """A hypothesis by its move, or by its words."""
     if entry.idea is None:
         return ""
-    return entry.idea.move or _normalise(entry.idea.statement)
+    return entry.idea.move or _normalise_statement(entry.idea.statement)
 
 
 def _refuted_names(entries: Iterable[HistoryEntry]) -> set[str]:
@@ -139,15 +139,15 @@ def crossover_ideas(run: Run, trace: Trace, mode: Mode) -> list[str]:
     plan = read_crossover(run, trace) if mode == "crossover" else None
     if plan is None:
         return []
-    return [fact.move or _normalise(fact.hypothesis) for fact in plan.crossover.lacks]
+    return [fact.move or _normalise_statement(fact.hypothesis) for fact in plan.crossover.lacks]
 
 
-def _normalise(statement: str) -> str:
+def _normalise_statement(statement: str) -> str:
     return " ".join(statement.lower().split())
 
 
 def _choose_partner(run: Run, traces: list[Trace], lacks: list[Attempt]) -> Attempt:
-    """The best of the trace that the surest missing success comes from, else that attempt itself."""
+    """The best of the trace with the surest missing success, else that attempt itself."""
     source = next(trace for trace in traces if trace.trace == lacks[0].trace)
     return run.attempt(source.best.ref) if source.best else lacks[0]
 

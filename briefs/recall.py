@@ -1,4 +1,4 @@
-"""The momentum: what worked against challenges like those of a diagnosis, and what did not."""
+"""The momentum: what worked, or failed, against challenges like those of a diagnosis."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOOK_BACK = 50  # attempts whose accepted hypotheses count as applied
 
 
 async def recall_hints(run: Run, trace: Trace, diagnosis: Diagnosis) -> list[Hint]:
-    """Return the strongest successes for the hypotheses of a diagnosis, then the strongest warnings."""
+    """Return the strongest successes for a diagnosis' hypotheses, then the strongest warnings."""
     applied = tuple(_accepted_statements(run, trace))
     recalls: dict[str, Recall] = {}
     for hypothesis in diagnosis.hypotheses:

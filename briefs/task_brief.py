@@ -1,4 +1,4 @@
-"""What is found out once about a task: prepared data, profile, and what scripts can import and use."""
+"""Facts gathered once about a task: prepared data, profile, packages and hardware."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def set_up_run(run: Run) -> Setup:
         prepared=prepared,
         profile=profile,
         preview=await run.worker.preview(prepared),
-        brief=_task_brief(prepared, profile.get("prediction", "")),
+        brief=make_task_brief(prepared, profile.get("prediction", "")),
         packages=host.packages,
         cpus=script_cpus(run, host),
         gpus=host.gpus,
@@ -38,7 +38,8 @@ async def set_up_run(run: Run) -> Setup:
     )
 
 
-def _task_brief(prepared: Prepared, prediction: str) -> TaskBrief:
+def make_task_brief(prepared: Prepared, prediction: str) -> TaskBrief:
+    """Return the task as briefs show it."""
     task = prepared.task
     return TaskBrief(
         name=task.name,

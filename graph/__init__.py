@@ -1,1 +1,1 @@
-"""The graph: what flows (state), every default (settings), where to go next (routes), the wiring (build)."""
+"""The graph: what flows (state), defaults (settings), next step (routes), the wiring (build)."""

@@ -39,7 +39,7 @@ Compiled = CompiledStateGraph[Any, Any, Any, Any]
 
 
 def build_trace_graph(policy: Policy | None, acceptance: Acceptance | None) -> Compiled:
-    """One round of a trace: draft or (gradient, step), forward pass, checks, record; repeated until the merge."""
+    """Compile one round of a trace: draft or (diagnose, update), execute, validate, record."""
     trace = StateGraph(
         TraceState, input_schema=TraceInput, output_schema=TraceOutput, context_schema=Settings
     )

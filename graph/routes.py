@@ -1,4 +1,4 @@
-"""Where to go next: pure functions of the state, so drawing, type checker and tests know every edge."""
+"""Where to go next: pure functions of the state, so drawing and type checker know every edge."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def route_traces(state: RunState) -> list[Send] | Literal["finalize"]:
 
 
 def trace_input(state: RunState, trace: Trace) -> TraceInput:
-    """Return what a trace is sent out with."""
+    """Return the input of a trace's next round."""
     others = [other for other in state.sorted_traces() if other.trace != trace.trace]
     return TraceInput(
         run_dir=state.run_dir,
@@ -32,7 +32,7 @@ def trace_input(state: RunState, trace: Trace) -> TraceInput:
 def route_mode(state: TraceState) -> Literal["draft", "diagnose", "update", "repair"]:
     """Follow the policy's choice.
 
-    A first script, a new diagnosis, another hypothesis of the last one, a crossover, or a failed script again.
+    A first script, a new diagnosis, another hypothesis of the last one, a crossover, or a repair.
     """
     work = state.attempt_in_progress
     if work.mode == "draft":
@@ -63,7 +63,7 @@ def route_verdict(state: TraceState) -> Literal["repair", "review", "record"]:
 
 
 def route_review(state: TraceState) -> Literal["repair", "record"]:
-    """Send a finding that the code bears out to repair."""
+    """Repair a script with a finding that nothing can measure; record the others."""
     return "repair" if state.attempt_in_progress.failed else "record"
 
 

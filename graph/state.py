@@ -1,10 +1,10 @@
 """What flows through the graph: ids, numbers and short text.
 
-Everything larger is an artifact, named by its hash. Attempts form a chain like commits: a trace holds the
-hash of its latest attempt, and every attempt names the one before it. So the state stays small however long
-a run is, and an old checkpoint still sees exactly the history of its time.
+Everything larger is an artifact, named by its hash. Attempts form a chain like commits: a trace
+holds the hash of its latest attempt, and every attempt names the one before it. So the state stays
+small however long a run is, and an old checkpoint still sees exactly the history of its time.
 
-Nodes receive these models and return JSON (`dump`), so checkpoints contain plain data and no class names.
+Nodes receive these models and return JSON (`dump`), so checkpoints contain no class names.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class RunState(StateModel):
 
 
 class TraceInput(StateModel):
-    """What a trace is sent out with."""
+    """Input of one round of a trace."""
 
     run_dir: str
     row: Trace

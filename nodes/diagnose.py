@@ -1,25 +1,22 @@
-"""diagnose: the gradient. From the evidence of a solution and of the latest attempt to ranked hypotheses."""
+"""diagnose: the gradient. Turns the evidence of a solution into ranked hypotheses."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from langgraph.runtime import Runtime
-
-from briefs.ask import ask_reasoner, give_up_step
+from briefs.ask import announce_answer, ask_reasoner, give_up_step
 from briefs.brief import common_fields, scenario_weight
 from briefs.excerpts import diff_artifacts, excerpt_log
-from graph.settings import Settings
 from graph.state import Trace, TraceState
 from reasoner.protocol import DiagnoseBrief, Diagnosis, ReasonerError
 from run.attempt import Attempt
-from run.registry import current_run
+from run.registry import NodeRuntime, current_run
 from run.run import Run
 
 
-async def diagnose(state: TraceState, runtime: Runtime[Settings]) -> dict[str, Any]:
-    """Diagnose the solution that the policy chose, mostly the trace's best."""
+async def diagnose(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
+    """Diagnose the solution that the policy chose, usually the trace's best."""
     run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
     ref, siblings = str(work.base), state.siblings
 
@@ -32,14 +29,8 @@ async def diagnose(state: TraceState, runtime: Runtime[Settings]) -> dict[str, A
         diagnosis = await ask_reasoner(run, "diagnose", parts, ask, Diagnosis)
     except ReasonerError as error:
         return {"work": (await give_up_step(run, trace, work, error)).dump()}
-    run.events.emit(
-        "diagnosed",
-        key=work.attempt,
-        trace=trace.trace,
-        step=trace.step,
-        seconds=round(time.monotonic() - began, 3),
-        **diagnosis.model_dump(exclude={"notes"}),
-    )
+    answer = diagnosis.model_dump(exclude={"notes"})
+    announce_answer(run, "diagnosed", work.attempt, trace, began, **answer)
     if not diagnosis.hypotheses:
         done = trace.evolve(status="done").dump()
         return {"row": done, "traces": {str(trace.trace): done}}

@@ -1,29 +1,26 @@
-"""execute: the forward pass. Runs the script in the sandbox and stores its files; decides nothing."""
+"""execute: the forward pass. Runs the script in the sandbox and stores its files."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from langgraph.runtime import Runtime
-
-from graph.settings import Settings
 from graph.state import TraceState
 from run.attempt import ExecutionRecord
 from run.budget import script_limit_s
-from run.registry import current_run
-from scoring.ensemble import blend_attempts, pool_members
+from run.registry import NodeRuntime, current_run
+from scoring.ensemble import blend_members, pool_members
 from scoring.execution import Place, ScriptRun, announce_execution, execute_script
 
 
-async def execute(state: TraceState, runtime: Runtime[Settings]) -> dict[str, Any]:
-    """Execute the script; an ensemble is blended from what its members left instead."""
+async def execute(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
+    """Execute the script; an ensemble blends its members' predictions instead."""
     run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
-    if work.hypothesis:  # announced again, for what was chosen before a kill
+    if work.hypothesis:  # announced again after a resume
         run.board.start_hypothesis(trace.trace, work.hypothesis.statement)
     name = f"{work.attempt}r{work.repairs}"
     if work.ensemble:
         members = pool_members(run, state.pool, work.ensemble)
-        execution = await blend_attempts(run, name, members)
+        execution = await blend_members(run, name, members)
         script = execution.script or run.artifacts.put("")
         stored = run.artifacts.put_json(execution.dump())
         return {"work": work.evolve(script=script, execution=stored).dump()}

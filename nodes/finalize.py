@@ -1,15 +1,12 @@
-"""finalize: choose among the leading solutions, refit the choice on all rows, check and hand over its submission."""
+"""finalize: choose among the leading solutions, refit on all rows, hand over the submission."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from langgraph.runtime import Runtime
-
-from graph.settings import Settings
 from graph.state import Best, RunState
 from run.best import hash_solution, publish_best, write_best_json
-from run.registry import current_run
+from run.registry import NodeRuntime, current_run
 from run.run import Run
 from scoring.final_choice import FinalChoice, choose_final, refit_best
 
@@ -24,8 +21,8 @@ ENDS = {
 }
 
 
-async def finalize(state: RunState, runtime: Runtime[Settings]) -> dict[str, Any]:
-    """End the run: with the best submission, or with what went wrong."""
+async def finalize(state: RunState, runtime: NodeRuntime) -> dict[str, Any]:
+    """End the run with the best submission, or with a message if there is none."""
     run, best = current_run(state.run_dir, runtime), state.best
     reason = state.stop or "converged"
     if best is None:

@@ -1,4 +1,4 @@
-"""merge: the all-reduce. Traces meet: solutions are blended, stuck traces rescued, and the end is decided.
+"""merge: the all-reduce. Blends solutions, rescues stuck traces, decides whether the loop ends.
 
 What the traces measured is in the shared memory already (`scoring.lessons`); the merge counts it.
 """
@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from langgraph.runtime import Runtime
-
 from briefs.brief import HISTORY
 from briefs.crossover import rescue_trace
-from graph.settings import Settings
 from graph.state import Best, Json, RunState, Trace
 from run.attempt import Attempt
-from run.best import is_better, publish_best
+from run.best import best_of_traces, is_better, publish_best
 from run.budget import exhausted_budget
 from run.calibration import calibration_event
-from run.registry import current_run
+from run.registry import NodeRuntime, current_run
 from run.run import Run
 from scoring.acceptance import Acceptance
 from scoring.ensemble import accepted_ids, challenge_best, extend_pool
@@ -25,17 +22,17 @@ from scoring.lessons import is_lesson
 
 
 async def merge(
-    state: RunState, runtime: Runtime[Settings], *, acceptance: Acceptance | None = None
+    state: RunState, runtime: NodeRuntime, *, acceptance: Acceptance | None = None
 ) -> dict[str, Any]:
-    """Let the traces meet after a round."""
+    """Merge the traces after a round."""
     run, traces = current_run(state.run_dir, runtime), state.sorted_traces()
     fresh = {each.trace: run.chain(each.head, until=each.merged) for each in traces}
     actions = _count_lessons(run, fresh)
-    single = _best_of(run, traces)
+    single = best_of_traces(run.prepared.task.direction, traces)
     pool = extend_pool(run, state.pool, list(fresh.values()))
     ensemble = await _blend_pool(run, state, pool, single, acceptance)
     for index, trace in enumerate(traces):
-        traces[index] = _meet(run, trace, traces, fresh[trace.trace], single, actions)
+        traces[index] = _settle_trace(run, trace, traces, fresh[trace.trace], single, actions)
     _report_calibration(run, state.round, traces)
     if ensemble:
         summary = run.attempt(ensemble.ref).summary
@@ -57,22 +54,13 @@ async def merge(
 def _count_lessons(run: Run, fresh: dict[int, list[Attempt]]) -> list[str]:
     attempts = [attempt for chain in fresh.values() for attempt in chain]
     n = sum(is_lesson(attempt) for attempt in attempts) if run.settings.memory != "off" else 0
-    return [f"{n} measured hypotheses joined the memory"] if n else []
-
-
-def _best_of(run: Run, traces: list[Trace]) -> Best | None:
-    best: Best | None = None
-    for trace in traces:
-        known = best.score if best else None
-        if trace.best and is_better(run.prepared.task.direction, trace.best.score, known):
-            best = trace.best
-    return best
+    return [f"{n} measured hypotheses are in the memory"] if n else []
 
 
 async def _blend_pool(
     run: Run, state: RunState, pool: str, single: Best | None, acceptance: Acceptance | None
 ) -> Best | None:
-    """The ensemble that beats the best single solution; blended anew only when the accepted ones changed."""
+    """The ensemble that beats the best single solution; blended again when its members changed."""
     if single is None:
         return None
     if accepted_ids(run, pool) == accepted_ids(run, state.pool):
@@ -80,7 +68,7 @@ async def _blend_pool(
     return await challenge_best(run, state.round, pool, single, acceptance)
 
 
-def _meet(
+def _settle_trace(
     run: Run,
     trace: Trace,
     traces: list[Trace],
@@ -88,7 +76,7 @@ def _meet(
     best: Best | None,
     actions: list[str],
 ) -> Trace:
-    """The trace after the meeting: counted, ended, or rescued."""
+    """The trace after the merge: counted, ended, or rescued."""
     has_steps = trace.step < run.settings.steps
     accepted = any(attempt.verdict == "accepted" for attempt in fresh)
     after = trace.evolve(merged=trace.head, stagnant=0 if accepted else trace.stagnant + 1)
@@ -111,7 +99,7 @@ def _meet(
 
 
 def _report_calibration(run: Run, number: int, traces: list[Trace]) -> None:
-    """Tell how the reasoner's predictions fared, over the latest attempts of all traces."""
+    """Emit how the reasoner's predictions fared over the latest attempts of all traces."""
     result = run.history.calibration([trace.head for trace in traces], HISTORY)
     if result is not None:
         payload = calibration_event(result, run.reasoner.name)
@@ -121,22 +109,20 @@ def _report_calibration(run: Run, number: int, traces: list[Trace]) -> None:
 def _announce_merge(
     run: Run, number: int, traces: list[Trace], best: Best | None, actions: list[str]
 ) -> None:
-    shown: Json | None = None
-    if best:
-        shown = best.model_dump(include={"attempt", "score", "se", "trace"})
-        shown["score_se"] = best.se
+    fields = {"attempt", "score", "se", "trace"}
+    best_fields = {**best.model_dump(include=fields), "score_se": best.se} if best else None
     run.events.emit(
         "merged",
         key=str(number),
         round=number,
-        best=shown,
-        standings=[_standing(trace) for trace in traces],
+        best=best_fields,
+        standings=[_trace_standing(trace) for trace in traces],
         actions=actions,
         used=run.events.used.dump(),
     )
 
 
-def _standing(trace: Trace) -> Json:
+def _trace_standing(trace: Trace) -> Json:
     return {
         "trace": trace.trace,
         "step": trace.step,
@@ -148,11 +134,11 @@ def _standing(trace: Trace) -> Json:
 
 
 def _loop_end(run: Run, traces: list[Trace], best: Best | None) -> str:
-    """Why the loop ends now, or empty."""
+    """Why the loop ends now; empty: it continues."""
     target = run.settings.target
-    if best and target is not None:
-        if not is_better(run.prepared.task.direction, target, best.score):
-            return "target"
+    direction = run.prepared.task.direction
+    if best and target is not None and not is_better(direction, target, best.score):
+        return "target"
     if any(trace.status == "running" for trace in traces):
         return ""
     if all(trace.step >= run.settings.steps for trace in traces):

@@ -1,26 +1,23 @@
-"""profile: the problem. Reads and checks the task, fixes folds and audit rows, looks at data, packages, hardware."""
+"""profile: the problem. Checks the task, fixes folds and audit rows, inspects data and machine."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from langgraph.runtime import Runtime
-
 from briefs.task_brief import set_up_run
-from graph.settings import Settings
 from graph.state import Input, RunState, Trace
 from run.budget import budget_plan
 from run.folder import make_run_folder, new_run_folder
-from run.registry import current_run
+from run.registry import NodeRuntime, current_run, settings_from_context
 from run.rounds import last_round, store_round
 from run.run import Run
 from run.setup import write_setup
 
 
-async def profile(state: Input, runtime: Runtime[Settings]) -> dict[str, Any]:
+async def profile(state: Input, runtime: NodeRuntime) -> dict[str, Any]:
     """Prepare a new run; a folder that already is a run continues from its last round."""
-    settings = _settings_of(runtime.context)
+    settings = settings_from_context(runtime.context)
     folder = new_run_folder(settings, state.task)
     if state.run_dir:
         folder = Path(state.run_dir).expanduser().resolve()
@@ -42,16 +39,6 @@ async def profile(state: Input, runtime: Runtime[Settings]) -> dict[str, Any]:
     )
     store_round(folder, first, run.events)
     return first.dump()
-
-
-def _settings_of(context: object) -> Settings:
-    """The graph's context; inside someone else's graph, what that graph's context holds as `gome`."""
-    if context is None or isinstance(context, Settings):
-        return context or Settings()
-    if isinstance(context, dict):
-        return Settings.model_validate(context.get("gome", context))
-    given = getattr(context, "gome", None)
-    return given if isinstance(given, Settings) else Settings.model_validate(given or {})
 
 
 def _announce_start(run: Run) -> None:

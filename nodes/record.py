@@ -1,23 +1,20 @@
-"""record: the attempt joins the trace's chain, its lesson the memory; a better best is published at once."""
+"""record: the attempt joins the trace's chain, its lesson the memory; a new best is published."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from langgraph.runtime import Runtime
-
 from briefs.crossover import crossover_ideas
-from graph.settings import Settings
 from graph.state import Trace, TraceState
 from run.attempt import Attempt, best_from
 from run.best import publish_best
 from run.budget import exhausted_budget
-from run.registry import current_run
+from run.registry import NodeRuntime, current_run
 from scoring.lessons import share_lesson
 from scoring.records import announce_attempt, assemble_attempt
 
 
-async def record(state: TraceState, runtime: Runtime[Settings]) -> dict[str, Any]:
+async def record(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     """Record the attempt; a spent budget ends the round."""
     run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
     attempt = assemble_attempt(run, trace, work, crossover_ideas(run, trace, work.mode))

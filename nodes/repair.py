@@ -1,26 +1,23 @@
-"""repair: a script that failed gets a second chance, with the evidence of its failure."""
+"""repair: a failed script gets a second chance, with the evidence of its failure."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from langgraph.runtime import Runtime
-
-from briefs.ask import ask_reasoner, give_up_step
+from briefs.ask import announce_answer, ask_reasoner, give_up_step
 from briefs.brief import common_fields
 from briefs.excerpts import excerpt_log
-from graph.settings import Settings
 from graph.state import Trace, TraceState, Work
 from reasoner.protocol import ReasonerError, RepairBrief, Solution
 from run.attempt import ExecutionRecord
-from run.registry import current_run
+from run.registry import NodeRuntime, current_run
 from run.run import Run
 from task.types import Grade
 
 
-async def repair(state: TraceState, runtime: Runtime[Settings]) -> dict[str, Any]:
-    """Ask for a repaired script."""
+async def repair(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
+    """Ask the reasoner for a repaired script."""
     run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
     work = work.evolve(repairs=work.repairs + 1, failed={})
     name = f"{work.attempt}r{work.repairs}"
@@ -34,18 +31,12 @@ async def repair(state: TraceState, runtime: Runtime[Settings]) -> dict[str, Any
         solution = await ask_reasoner(run, "repair", parts, ask, Solution)
     except ReasonerError as error:
         return {"work": (await give_up_step(run, trace, work, error)).dump()}
-    run.events.emit(
-        "repaired",
-        key=name,
-        trace=trace.trace,
-        step=trace.step,
-        attempt=work.attempt,
-        parent=work.parent,
-        summary=solution.summary,
-        problems=work.reasons,
-        seconds=round(time.monotonic() - began, 3),
-        usage=solution.usage.model_dump(),
-    )
+    answer = {
+        **work.model_dump(include={"attempt", "parent"}),
+        **solution.model_dump(include={"summary", "usage"}),
+        "problems": work.reasons,
+    }
+    announce_answer(run, "repaired", name, trace, began, **answer)
     work = work.evolve(
         script=run.artifacts.put(solution.script),
         summary=solution.summary,

@@ -1,23 +1,21 @@
-"""review: a model reads a script that would become the trace's best, for leaks. It judges code, never scores."""
+"""review: a model checks a script that would become the best for leaks. It never judges scores."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from langgraph.runtime import Runtime
-
+from briefs.ask import announce_answer
 from briefs.brief import common_fields
 from briefs.excerpts import diff_artifacts
-from graph.settings import Settings
 from graph.state import TraceState, Work
 from reasoner.protocol import ReasonerError, Review, ReviewBrief
-from run.registry import current_run
+from run.registry import NodeRuntime, current_run
 from run.run import Run
 
 
-async def review(state: TraceState, runtime: Runtime[Settings]) -> dict[str, Any]:
-    """Ask for a review of the script."""
+async def review(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
+    """Ask the reasoner to review the script."""
     run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
     name, script = f"{work.attempt}r{work.repairs}", str(work.script)
 
@@ -34,27 +32,19 @@ async def review(state: TraceState, runtime: Runtime[Settings]) -> dict[str, Any
     failure = {}
     try:
         answer = await run.once("review", [name, script], ask, Review)
-    except ReasonerError as error:  # no review: what was measured stands
+    except ReasonerError as error:  # without a review the measured verdict holds
         answer, failure = Review(usage=error.usage), {"error": str(error)[:300]}
-    run.events.emit(
-        "reviewed",
-        key=name,
-        trace=trace.trace,
-        step=trace.step,
-        attempt=work.attempt,
-        **answer.model_dump(),
-        **failure,
-        seconds=round(time.monotonic() - began, 3),
-    )
+    payload = {"attempt": work.attempt, **answer.model_dump(), **failure}
+    announce_answer(run, "reviewed", name, trace, began, **payload)
     work = work.evolve(review=False, reviewed=True, usage=work.usage + answer.usage)
     if answer.leaks or not answer.aligned:
         findings = [f"review of the code: {reason}" for reason in answer.reasons]
-        work = _apply_findings(run, work, findings)
+        work = apply_findings(run, work, findings)
     return {"work": work.dump()}
 
 
-def _apply_findings(run: Run, work: Work, findings: list[str]) -> Work:
-    """A finding goes to repair where nothing can measure it; where audit rows can, they decide, and it is noted."""
+def apply_findings(run: Run, work: Work, findings: list[str]) -> Work:
+    """Send findings to repair; where audit rows can measure a leak, only note them."""
     if not findings:
         return work
     if run.prepared.n_audit or work.repairs >= run.settings.max_repairs:

@@ -1,26 +1,23 @@
-"""select: which step next, from which solution. A person's choice, a rescue, or the policy's; before any cost."""
+"""select: which step next, from which solution. A person, a rescue or the policy decides."""
 
 from __future__ import annotations
 
 import random
 from typing import Any
 
-from langgraph.runtime import Runtime
-
 from briefs.brief import HISTORY
 from briefs.crossover import read_crossover
-from graph.settings import Settings
 from graph.state import Trace, TraceState, Work
 from policies.protocol import Choice, Policy, View
 from policies.registry import POLICIES
 from reasoner.protocol import Diagnosis
-from run.registry import current_run
+from run.registry import NodeRuntime, current_run
 from run.run import Run
 from run.steering import steering_diagnosis
 
 
 async def select(
-    state: TraceState, runtime: Runtime[Settings], *, policy: Policy | None = None
+    state: TraceState, runtime: NodeRuntime, *, policy: Policy | None = None
 ) -> dict[str, Any]:
     """Begin an attempt. `policy` replaces the one that the settings name."""
     run, trace = current_run(state.run_dir, runtime), state.row
@@ -37,7 +34,7 @@ async def select(
 
 
 def _forced_choice(trace: Trace, wanted: str | None) -> Choice | None:
-    """A person's choice comes before what the merge asked of a rescued trace, and both before the policy."""
+    """A person's choice comes before a rescue's, and both before the policy."""
     if trace.best is None:
         return None
     if wanted:
@@ -70,7 +67,7 @@ def _count_open_hypotheses(run: Run, trace: Trace) -> int:
 
 
 def _begin_attempt(run: Run, trace: Trace, choice: Choice) -> Work:
-    """The attempt's id is its place, so a node that runs again makes the same one."""
+    """Its id is its trace and step, so a node that runs again begins the same attempt."""
     base = run.attempt(choice.base) if choice.base else None
     work = Work(
         attempt=f"t{trace.trace}s{trace.step}",

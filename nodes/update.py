@@ -1,33 +1,30 @@
-"""update: the optimiser's step with momentum. Chooses a hypothesis in the light of recalled successes, changes the script."""
+"""update: the optimiser's step with momentum. Recalls successes, tries a hypothesis."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from langgraph.runtime import Runtime
-
-from briefs.ask import ask_reasoner, give_up_step
+from briefs.ask import announce_answer, ask_reasoner, give_up_step
 from briefs.brief import common_fields, fact_from
 from briefs.crossover import read_crossover
 from briefs.excerpts import ask_update, excerpt_log, quotable_attempts, quote_changes
 from briefs.recall import recall_hints
-from graph.settings import Settings
-from graph.state import Json, Trace, TraceState, Work
+from graph.state import Trace, TraceState, Work
 from reasoner.protocol import Diagnosis, Hint, ReasonerError, Solution, UpdateBrief
 from run.attempt import Attempt
-from run.registry import current_run
+from run.registry import NodeRuntime, current_run
 from run.run import Run
 from scoring.ensemble import describe_unknown_members, nameable_members
 
 
 class Update(Solution):
-    """The reasoner's step with the hints that it was given."""
+    """The reasoner's step, with the hints it received."""
 
     hints: list[Hint] = []
 
 
-async def update(state: TraceState, runtime: Runtime[Settings]) -> dict[str, Any]:
+async def update(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     """Take a step from the script that was diagnosed."""
     run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
     start = run.attempt(str(work.base))
@@ -42,7 +39,11 @@ async def update(state: TraceState, runtime: Runtime[Settings]) -> dict[str, Any
         step = await ask_reasoner(run, "update", parts, ask, Update)
     except ReasonerError as error:
         return {"work": (await give_up_step(run, trace, work, error)).dump()}
-    _announce_update(run, trace, work, step, round(time.monotonic() - began, 3))
+    hints = [hint.model_dump() for hint in step.hints]
+    run.events.emit("recalled", key=work.attempt, trace=trace.trace, step=trace.step, hints=hints)
+    answer = step.model_dump(include={"summary", "hypothesis", "usage"})
+    answer |= {"attempt": work.attempt, "parent": work.parent}
+    announce_answer(run, "updated", work.attempt, trace, began, **answer)
     work = work.evolve(
         script=run.artifacts.put(step.script),
         kind="ensemble" if step.ensemble else work.kind,
@@ -55,7 +56,7 @@ async def update(state: TraceState, runtime: Runtime[Settings]) -> dict[str, Any
 
 
 def _without_tried(run: Run, trace: Trace, work: Work) -> Diagnosis:
-    """The diagnosis without the hypotheses already run (a second step on one diagnosis)."""
+    """Leave out the hypotheses already run (for a second step on one diagnosis)."""
     diagnosis = Diagnosis.model_validate(run.artifacts.get_json(str(work.diagnosis)))
     untried = [each for each in diagnosis.hypotheses if each.id not in trace.tried]
     return diagnosis.model_copy(update={"hypotheses": untried}) if untried else diagnosis
@@ -66,7 +67,7 @@ async def _ask_step(run: Run, state: TraceState, start: Attempt, diagnosis: Diag
     plan = read_crossover(run, trace) if work.mode == "crossover" else None
     hints = [] if plan else await recall_hints(run, trace, diagnosis)
     heads = [trace.head, *(state.siblings if run.settings.sharing else [])]
-    common = common_fields(run, trace, state.siblings)  # read last: what others run now is in it
+    common = common_fields(run, trace, state.siblings)  # read last: it holds what others run now
     run.board.start_hypothesis(trace.trace, diagnosis.hypotheses[0].statement)
     brief = UpdateBrief(
         **common,
@@ -89,12 +90,3 @@ async def _ask_step(run: Run, state: TraceState, start: Attempt, diagnosis: Diag
             f"the ensemble names {unknown}; it may blend at least two of the attempts in `members`"
         )
     return Update(**solution.model_dump(), hints=hints)
-
-
-def _announce_update(run: Run, trace: Trace, work: Work, step: Update, seconds: float) -> None:
-    place: Json = {"trace": trace.trace, "step": trace.step}
-    hints = [hint.model_dump() for hint in step.hints]
-    run.events.emit("recalled", key=work.attempt, **place, hints=hints)
-    answer = step.model_dump(include={"summary", "hypothesis", "usage"})
-    place |= {"attempt": work.attempt, "parent": work.parent}
-    run.events.emit("updated", key=work.attempt, **place, seconds=seconds, **answer)

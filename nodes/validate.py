@@ -1,26 +1,28 @@
-"""validate: checks on the loss. Format, leakage, the comparison with the trace's best under noise, the audit."""
+"""validate: checks on the loss. Format, leaks, the difference to the trace's best, the audit."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from langgraph.runtime import Runtime
-
-from graph.settings import Settings
 from graph.state import TraceState, Work
 from run.attempt import ExecutionRecord
 from run.budget import is_draft_budget_spent
-from run.registry import current_run
+from run.registry import NodeRuntime, current_run
 from run.run import Run
 from scoring.acceptance import Acceptance, Judgement
-from scoring.evaluation import Candidate, evaluate
+from scoring.evaluation import Candidate, evaluate_candidate
 from scoring.flaws import removes_flaw
 
-REPAIRABLE = ("leak_column", "leak_id", "leak_duplicates", "leak_encoding")  # they name the cause
+REPAIRABLE = (
+    "leak_column",
+    "leak_id",
+    "leak_duplicates",
+    "leak_encoding",
+)  # their messages name the cause
 
 
 async def validate(
-    state: TraceState, runtime: Runtime[Settings], *, acceptance: Acceptance | None = None
+    state: TraceState, runtime: NodeRuntime, *, acceptance: Acceptance | None = None
 ) -> dict[str, Any]:
     """Grade and judge the execution. `acceptance` replaces the default rule."""
     run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
@@ -35,7 +37,7 @@ async def validate(
         validity=validity,
         repeatable=not is_ensemble,
     )
-    grade, judgement = await evaluate(run, candidate, trace.best, acceptance)
+    grade, judgement = await evaluate_candidate(run, candidate, trace.best, acceptance)
     work = work.evolve(
         grade=run.artifacts.put_json(grade.model_dump()),
         verdict=judgement.verdict,
@@ -64,7 +66,7 @@ def _needs_repair(run: Run, work: Work, judgement: Judgement) -> bool:
 
 
 def _needs_review(run: Run, work: Work) -> bool:
-    """Rules (the expert) read no code, and a repaired script is not reviewed twice."""
+    """The expert cannot read code, and a repaired script is not reviewed twice."""
     if not run.settings.review or run.reasoner.name == "expert":
         return False
     return work.kind != "ensemble" and not work.reviewed

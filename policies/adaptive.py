@@ -1,9 +1,10 @@
-"""The `adaptive` policy: follow the gradient where it pays, search where it does not. Measured inside the run.
+"""The `adaptive` policy: follow the gradient where it pays, search where it does not.
 
-Four kinds of step are the arms of a discounted Thompson sampler over improvement per cost: *directed* (the
-gradient from the best), *broaden* (another hypothesis of the same diagnosis), *backtrack* (a gradient from an
-earlier solution), *redraft* (from nothing). They are preceded by a few drafts of different kinds, over all traces
-together. Deterministic given the attempts and the generator, so a resumed run makes the same choice.
+Four kinds of step are the arms of a discounted Thompson sampler over improvement per cost:
+*directed* (the gradient from the best), *broaden* (another hypothesis of the same diagnosis),
+*backtrack* (a gradient from an earlier solution), *redraft* (from nothing). They are preceded by a
+few drafts of different kinds, over all traces together. Deterministic given the attempts and the
+generator, so a resumed run makes the same choice.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from policies.protocol import Choice, View
-from run.calibration import calibration, noise_units
+from run.calibration import calibration, gain_in_noise_units
 from run.history import HistoryEntry, collect_predictions
 
 Arm = Literal["directed", "broaden", "backtrack", "redraft"]
@@ -31,7 +32,7 @@ N_STARTS = 5  # first drafts over all traces
 START_SHARE = 0.4  # share of a trace's steps that they may take
 MIN_ATTEMPTS = 3  # before a redraft is considered
 MAX_WIDTH = 4  # hypotheses of one diagnosis that are tried before a new diagnosis
-MAX_VAIN = 2  # steps from one earlier solution without an improvement before it is left alone
+MAX_VAIN = 2  # steps from one earlier solution without an improvement before it is dropped
 N_EARLIER = 3
 TOKENS_PER_S = 50.0  # what a reasoner's written tokens cost in time
 MIN_COST_S = 0.1
@@ -50,7 +51,7 @@ class Belief(NamedTuple):
         return self.won / (self.won + self.lost)
 
 
-def adapt(view: View, rng: random.Random) -> Choice:
+def sample_arms(view: View, rng: random.Random) -> Choice:
     """Choose the kind of step with the highest sampled improvement per second."""
     if view.best is None:
         return Choice("draft", None, "no valid script yet")
@@ -87,8 +88,8 @@ def _count_drafts(view: View) -> int:
 def choose_base(view: View) -> str | None:
     """Return what is changed: the trace's best, or the highest-scoring tie that came after it.
 
-    Gains that are real but smaller than the noise of one comparison add up this way; what is accepted is still
-    judged against the best.
+    Gains that are real but smaller than the noise of one comparison add up this way; acceptance
+    still compares with the best.
     """
     places = [place for place, each in enumerate(view.attempts) if each.ref == view.best]
     if not places:
@@ -101,7 +102,7 @@ def choose_base(view: View) -> str | None:
 
 
 def open_arms(view: View, bases: Sequence[str]) -> list[Arm]:
-    """Return what can be done now; the width of a diagnosis grows with the directed steps that missed."""
+    """Return the arms to choose from; a diagnosis widens with the directed steps that missed."""
     arms: list[Arm] = ["directed"]
     if view.open_hypotheses and 0 < view.tried < diagnosis_width(view.attempts):
         arms.append("broaden")
@@ -113,7 +114,10 @@ def open_arms(view: View, bases: Sequence[str]) -> list[Arm]:
 
 
 def diagnosis_width(attempts: Sequence[HistoryEntry]) -> int:
-    """Return the hypotheses to try per diagnosis: one, plus one per directed miss since the last acceptance."""
+    """Return how many hypotheses of one diagnosis to try.
+
+    One, plus one per directed step without success since the last acceptance.
+    """
     misses = 0
     for attempt in reversed(attempts):
         if attempt.verdict == "accepted":
@@ -136,9 +140,9 @@ def arm_belief(arm: Arm, view: View) -> Belief:
 
 
 def _arm_prior(arm: Arm, view: View) -> tuple[float, float]:
-    """The gradient gets the benefit of the doubt; how the reasoner's predictions fared elsewhere moves it.
+    """A prior that favours the gradient, moved by how the reasoner's predictions fared elsewhere.
 
-    Elsewhere: in the other traces, and for another hypothesis of a diagnosis also this trace's first ones.
+    Elsewhere: in the other traces, and for `broaden` also in this trace's directed steps.
     """
     won, lost = PRIOR[arm]
     if arm in ("backtrack", "redraft"):
@@ -170,7 +174,7 @@ def step_reward(attempt: HistoryEntry) -> float:
     """
     if attempt.verdict != "accepted":
         return 0.0
-    return max(0.0, math.tanh(noise_units(attempt.gain, attempt.gain_se) / 2))
+    return max(0.0, math.tanh(gain_in_noise_units(attempt.gain, attempt.gain_se) / 2))
 
 
 def _mean_cost(arm: Arm, attempts: Sequence[HistoryEntry]) -> float:

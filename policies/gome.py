@@ -1,4 +1,4 @@
-"""The policy of the paper: draft once, then follow the gradient from the best. And its control: drafts alone."""
+"""The policy of the paper: draft once, then follow the gradient. And its control: drafts alone."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from policies.protocol import Choice, View
 
 
 def follow_gradient(view: View, rng: random.Random) -> Choice:
-    """As published: draft once, then always along the gradient from the best."""
+    """Draft once, then always step along the gradient from the best (arXiv 2603.01692)."""
     if view.best is None:
         return Choice("draft", None, "no valid script yet")
     return Choice("directed", view.best, "along the gradient from the best")
 
 
 def draft_only(view: View, rng: random.Random) -> Choice:
-    """Best of N independent drafts."""
+    """Draft independently at every step: best of N."""
     return Choice("draft", None, "independent draft")

@@ -16,10 +16,10 @@ Children = Mapping[str | None, list[HistoryEntry]]
 
 
 def search_uct(view: View, rng: random.Random) -> Choice:
-    """Walk down by value plus exploration, and grow a child where there is room."""
+    """Descend by value plus exploration; add a child where there is room."""
     known = {attempt.id for attempt in view.attempts}
     children: dict[str | None, list[HistoryEntry]] = {}
-    for attempt in view.attempts:  # what grew from another trace's solution hangs below the root
+    for attempt in view.attempts:  # a child of another trace's solution is a child of the root
         parent = attempt.parent if attempt.parent in known else None
         children.setdefault(parent, []).append(attempt)
     values = normalise_scores(view)
@@ -47,12 +47,12 @@ def normalise_scores(view: View) -> dict[str, float]:
 def _uct_value(
     child: HistoryEntry, children: Children, values: Mapping[str, float], n_parent: int
 ) -> float:
-    below = _subtree(child, children)
+    below = _subtree_nodes(child, children)
     mean = sum(values.get(node.id, 0.0) for node in below) / len(below)
     return mean + UCT_C * math.sqrt(math.log(n_parent + 1) / len(below))
 
 
-def _subtree(node: HistoryEntry, children: Children) -> list[HistoryEntry]:
+def _subtree_nodes(node: HistoryEntry, children: Children) -> list[HistoryEntry]:
     nodes = [node]
     for each in nodes:  # grows while it is walked
         nodes += children.get(each.id, [])

@@ -1,9 +1,10 @@
-"""The policy protocol: which step a trace takes next, and from which solution. Pure functions of its attempts.
+"""The policy protocol: which step a trace takes next, and from which solution.
 
-`gome` follows the gradient from the trace's best (arXiv 2603.01692); `tree` is AIDE's greedy search, `mcts` UCT
-over attempts, `random` best of N drafts; `adaptive` measures inside the run which kind of step pays. All run on
-the same nodes. A policy takes all chance from the generator that it is given, which is seeded by run, trace and
-step: a resume chooses the same.
+`gome` follows the gradient from the trace's best (arXiv 2603.01692); `tree` is AIDE's greedy
+search, `mcts` UCT over attempts, `random` best of N drafts; `adaptive` measures during the run
+which kind of step pays. All use the same nodes. A policy is a pure function of the attempts; all
+chance comes from the generator argument, seeded by run, trace and step, so a resume chooses the
+same.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from run.history import HistoryEntry
 
 
 class Choice(NamedTuple):
-    """The next step: its mode, the record that it starts from (None: from nothing), and the reason."""
+    """The next step: its mode, the ref of its starting point (None: nothing), and the reason."""
 
     mode: Mode
     base: str | None
@@ -44,4 +45,5 @@ class View(NamedTuple):
 class Policy(Protocol):
     """Which step next, from which solution."""
 
-    def __call__(self, view: View, rng: random.Random) -> Choice: ...
+    def __call__(self, view: View, rng: random.Random) -> Choice:
+        """Choose the next step."""

@@ -6,13 +6,12 @@ import hashlib
 import json
 import os
 import threading
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 
 class ArtifactError(Exception):
-    """An artifact is missing or its content is not what its hash says."""
+    """An artifact is missing, or its content does not match its hash."""
 
 
 class Artifacts:
@@ -22,27 +21,36 @@ class Artifacts:
         self.root = root
 
     def path(self, ref: str) -> Path:
+        """Return the file of an artifact."""
         return self.root / ref[:2] / ref
 
     def put(self, data: str | bytes) -> str:
+        """Store text (UTF-8) or bytes; return the hash."""
         raw = data.encode() if isinstance(data, str) else data
         ref = hashlib.sha256(raw).hexdigest()
         path = self.path(ref)
         if not path.exists():
             try:
                 write_atomic(path, raw)
-            except FileNotFoundError:  # the first one of its folder
+            except FileNotFoundError:  # the first artifact of its folder
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_atomic(path, raw)
         return ref
 
     def put_json(self, value: Any) -> str:
+        """Store a value as JSON with sorted keys; return the hash."""
         return self.put(json.dumps(value, sort_keys=True, allow_nan=False, default=str))
 
     def put_file(self, source: Path) -> str:
+        """Store a copy of a file; return the hash."""
         return self.put(source.read_bytes())
 
     def get(self, ref: str) -> str:
+        """Return the text of an artifact.
+
+        Raises:
+            ArtifactError: it is missing or damaged.
+        """
         path = self.path(ref)
         try:
             raw = path.read_bytes()
@@ -55,17 +63,15 @@ class Artifacts:
         return raw.decode()
 
     def get_json(self, ref: str) -> Any:
+        """Return the value of a JSON artifact; raise ArtifactError as `get` does."""
         return json.loads(self.get(ref))
 
 
-@lru_cache(maxsize=512)
-def cached_json(root: Path, ref: str) -> Any:
-    """A parsed artifact, shared: treat it as read-only."""
-    return Artifacts(root).get_json(ref)
-
-
 def write_atomic(path: Path, data: str | bytes) -> None:
-    """Either the old content or the whole new one, also after a kill; threads that write the same path at once do not meet."""
+    """Replace a file: a reader sees the old content or the whole new one, also after a kill.
+
+    Threads that write the same path at the same time do not disturb each other.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     temporary.write_bytes(data.encode() if isinstance(data, str) else data)
     temporary.replace(path)

@@ -1,7 +1,7 @@
 """The attempt: one executed solution with everything that is known about it.
 
-Frozen, and stored as JSON under its hash. What other parts need of it (an event, a fact for a brief, a
-history entry, a memory record) is made from it by a constructor where that part lives.
+Frozen, and stored as JSON under its hash. What other parts need of it (an event, a fact for a
+brief, a history entry, a memory record) is made by a constructor in that part.
 """
 
 from __future__ import annotations

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from graph.state import Best, Json
+from graph.state import Best, Json, Trace
 from run.artifacts import write_atomic
 from run.attempt import Attempt, Member
 from run.run import Run
@@ -33,8 +34,18 @@ def is_better(direction: str, one: float, two: float | None) -> bool:
     return one > two if direction == "max" else one < two
 
 
+def best_of_traces(direction: str, traces: Iterable[Trace]) -> Best | None:
+    """Return the best single solution of all traces; the first of equal ones."""
+    best: Best | None = None
+    for trace in traces:
+        known = best.score if best else None
+        if trace.best and is_better(direction, trace.best.score, known):
+            best = trace.best
+    return best
+
+
 async def publish_best(run: Run, best: Best, *, force: bool = False) -> None:
-    """Write solution.py, submission.csv and best.json of this attempt, unless a better one is there."""
+    """Publish an attempt's solution.py, submission.csv and best.json, if it is the best so far."""
     async with run.publishing:
         folder = run.folder / "best"
         current = read_best(folder)
@@ -63,9 +74,10 @@ def read_best(folder: Path) -> PublishedBest | None:
 async def write_solution(
     run: Run, folder: Path, attempt: Attempt, submission: Path, inputs: dict[str, str]
 ) -> dict[str, str]:
-    """Write the files, each atomically; return their hashes. input/ is linked so solution.py runs alone.
+    """Write the files, each atomically; return their hashes.
 
-    An ensemble's solution.py is a driver; its members' scripts are in members/NAME/.
+    input/ is linked, so solution.py runs alone. An ensemble's solution.py is a driver; its members'
+    scripts are in members/NAME/.
     """
     draft = folder / ".submission.csv"
     await run.worker.final_submission(run.prepared, str(submission), str(draft))
@@ -87,7 +99,7 @@ def hash_solution(folder: Path) -> dict[str, str]:
 
 
 def _write_members(run: Run, folder: Path, members: dict[str, Member]) -> None:
-    """Write the scripts that an ensemble's driver runs; those of a former best are removed."""
+    """Write the scripts that an ensemble's driver runs; remove those of a former best."""
     shutil.rmtree(folder / "members", ignore_errors=True)
     for name, member in members.items():
         (folder / "members" / name).mkdir(parents=True)

@@ -29,7 +29,7 @@ class Blackboard:
         return [text for other, text in sorted(self._running.items()) if other != trace]
 
     def set_direction(self, trace: int, summary: str) -> None:
-        """Announce what a trace drafted; later drafts are told to differ."""
+        """Announce what a trace drafted; later drafts are asked to differ."""
         self._directions[trace] = summary
 
     def directions_of_others(self, trace: int) -> list[str]:

@@ -1,8 +1,8 @@
 """The budget plan: wall time, executions, tokens and money over drafting, improving and the finale.
 
-Drafts get at most `draft_share`, the finale reserves `finalize_share` of time and executions, improving has the
-rest. A script's wall limit follows what is left, and is short where a small edit of a script of known cost
-runs.
+Drafts get at most `draft_share`, the finale reserves `finalize_share` of time and executions,
+improving has the rest. A script's wall limit follows what is left, and is short for a small edit of
+a script of known cost.
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ from graph.state import Json, Used, Work
 from run.run import Run
 
 MIN_DRAFT_S = 60.0  # a first draft gets at least this, whatever its share
-SMALL_EDIT_FACTOR = {
-    "low": 4.0,
-    "medium": 10.0,
-}  # by cost of the hypothesis: times the parent's ...
-SMALL_EDIT_EXTRA_S = 60.0  # ... seconds plus this, because a busy machine is slow
+# limit of a small edit: factor (by cost of the hypothesis) times the parent's seconds, plus extra
+SMALL_EDIT_FACTOR = {"low": 4.0, "medium": 10.0}
+SMALL_EDIT_EXTRA_S = 60.0  # a busy machine is slow
 REPEAT_FACTOR, REPEAT_EXTRA_S = 3.0, 30.0  # the same for a repeat under another seed
 
 
@@ -56,7 +54,7 @@ def _share_of(limit: float | None, share: float) -> float | None:
 
 
 def reserved_executions(run: Run) -> int:
-    """Return the executions reserved for the finale: its share, at most what it can use, at least one."""
+    """Return the executions reserved for the finale: its share, at least one, at most its use."""
     settings = run.settings
     if settings.max_executions is None:
         return 0
@@ -73,9 +71,9 @@ def exhausted_budget(run: Run, used: Used) -> str:
     settings = run.settings
     if used.time_s >= settings.time_s * (1 - settings.finalize_share):
         return "budget: time"
-    if settings.max_executions is not None:
-        if used.executions >= settings.max_executions - reserved_executions(run):
-            return "budget: executions"
+    total = settings.max_executions
+    if total is not None and used.executions >= total - reserved_executions(run):
+        return "budget: executions"
     if settings.max_tokens and used.tokens >= settings.max_tokens:
         return "budget: tokens"
     if settings.max_usd and used.usd >= settings.max_usd:
@@ -115,7 +113,7 @@ def script_limit_s(run: Run, work: Work | None = None) -> float:
 
 
 def _small_edit_limit_s(run: Run, work: Work) -> float | None:
-    """A limit for an edit that its hypothesis calls cheap, from the seconds of the script it edits."""
+    """A limit for an edit that its hypothesis calls cheap, from the parent's seconds."""
     if work.hypothesis is None or work.base is None or work.repairs:
         return None
     factor = SMALL_EDIT_FACTOR.get(work.hypothesis.cost)
@@ -126,14 +124,14 @@ def _small_edit_limit_s(run: Run, work: Work) -> float | None:
 
 
 def repeat_limit_s(run: Run, seconds: float) -> float | None:
-    """Return the wall limit of the same script under another seed; None: no time or executions left."""
+    """Return the wall limit of a script's repeat under another seed; None: no budget left."""
     settings = run.settings
     in_finale = run.board.in_finale
     room = run.time_left_s if in_finale else improve_time_left_s(run)
     if room < 2 * seconds + 5:
         return None
     reserve = 0 if in_finale else reserved_executions(run)
-    if settings.max_executions is not None:
-        if run.events.used.executions >= settings.max_executions - reserve:
-            return None
+    total = settings.max_executions
+    if total is not None and run.events.used.executions >= total - reserve:
+        return None
     return min(room, REPEAT_FACTOR * seconds + REPEAT_EXTRA_S)

@@ -1,8 +1,8 @@
-"""Which attempts measured a hypothesis, and what the reasoner is told about its predictions. Pure.
+"""Which attempts measured a hypothesis, and how the reasoner's predictions fared. Pure.
 
-A hypothesis *helped* when its attempt was accepted for a measured improvement. Crashes say nothing about a
-hypothesis, and changes of the protocol are not judged by their score: neither counts. The arithmetic is the
-report's (`report.calibration`).
+A hypothesis *helped* when its attempt was accepted for a measured improvement. Crashes say nothing
+about a hypothesis, and changes of the protocol are not judged by their score: neither counts. The
+arithmetic is the report's (`report.reliability`).
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from report.calibration import Calibration as Calibration
-from report.calibration import Prediction as Prediction
-from report.calibration import calibration as calibration
-from report.calibration import noise_units as noise_units
+from report.reliability import Calibration as Calibration
+from report.reliability import Prediction as Prediction
+from report.reliability import calibration as calibration
+from report.reliability import gain_in_noise_units as gain_in_noise_units
 from run.attempt import Attempt
 
 MIN_PREDICTIONS = 3  # fewer say nothing to the reasoner
@@ -40,7 +40,7 @@ def prediction_of(attempt: Attempt) -> Prediction | None:
         size=hypothesis.effect.size,
         confidence=min(1.0, max(0.0, hypothesis.confidence)),
         helped=attempt.verdict == "accepted",
-        z=noise_units(attempt.gain, attempt.gain_se),
+        z=gain_in_noise_units(attempt.gain, attempt.gain_se),
     )
 
 
@@ -59,14 +59,14 @@ def round_floats(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def calibration_facts(result: Calibration | None) -> list[str]:
-    """Return the same in sentences for the reasoner; none before there is enough to say."""
+def describe_calibration(result: Calibration | None) -> list[str]:
+    """Return the calibration in sentences for the reasoner; empty below `MIN_PREDICTIONS`."""
     if result is None or result.n < MIN_PREDICTIONS:
         return []
     judgement = describe_excess(result.confidence - result.rate)
     facts = [
-        f"of {result.n} measured hypotheses {result.helped} helped beyond noise ({result.rate:.0%}); "
-        f"the mean confidence stated was {result.confidence:.0%}: {judgement}"
+        f"of {result.n} measured hypotheses {result.helped} helped beyond noise "
+        f"({result.rate:.0%}); the mean confidence stated was {result.confidence:.0%}: {judgement}"
     ]
     for line in result.by_component:
         if line.n >= 2:

@@ -1,4 +1,4 @@
-"""The run's events: append-only JSON lines that console, report and plots listen to.
+"""The run's events: append-only JSON lines, which console, report and plots listen to.
 
 An event with a key is written once however often its node runs again after a crash.
 """
@@ -15,31 +15,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from graph.state import Used
+from graph.state import Json, Used
 
 SCRIPTED = frozenset({"drafted", "updated", "repaired"})
-SPENDING = SCRIPTED | {
-    "diagnosed",
-    "reviewed",
-    "unanswered",
-    "checked",
-    "execution_finished",
-}  # tokens or money
-Listener = Callable[[dict[str, Any]], None]
+# events whose usage counts as tokens or money
+SPENDING = SCRIPTED | {"diagnosed", "reviewed", "unanswered", "checked", "execution_finished"}
+Listener = Callable[[Json], None]
 
 
 class Events:
-    """Writer of events.jsonl. `elapsed` counts the run's active seconds over all of its sessions."""
+    """Writer of events.jsonl, which also counts what the run has spent over all its sessions."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.listeners: list[Listener] = []
-        self._turn = threading.RLock()
+        self._lock = threading.RLock()
         self._keys: set[str] = set()
         self._executions, self._tokens, self._usd = 0, 0, 0.0
         self._bytes, self._digest = 0, hashlib.sha256()
         self.at_least = Used()
-        self.unanswered = 0  # steps in a row that the reasoner gave no script for, in this session
+        self.unanswered = 0  # steps in a row without a script from the reasoner, in this session
         elapsed = 0.0
         close_last_line(path)
         for line in read_lines(path):
@@ -52,11 +47,12 @@ class Events:
 
     @property
     def elapsed(self) -> float:
+        """Active seconds of the run over all its sessions."""
         return time.monotonic() - self._began
 
     @property
     def used(self) -> Used:
-        """What the run has spent, resumes included."""
+        """What the run has spent over all its sessions."""
         known = self.at_least
         return Used(
             time_s=self.elapsed,
@@ -66,40 +62,41 @@ class Events:
         )
 
     @property
-    def mark(self) -> tuple[int, str]:
-        """How long the file is and the hash of it."""
+    def extent(self) -> tuple[int, str]:
+        """Bytes of the file and their sha256."""
         return self._bytes, self._digest.hexdigest()
 
-    def spent(self, used: Used) -> None:
-        """The run has spent at least this much: what a checkpoint knows of events that were lost."""
+    def raise_used(self, used: Used) -> None:
+        """Count at least this much as spent: a checkpoint may know more than a damaged file."""
         self.at_least = used
         self._began = min(self._began, time.monotonic() - used.time_s)
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Time in here is not the run's: it waits for a person."""
+    def pause_clock(self) -> Iterator[None]:
+        """Leave the time of the block out of `elapsed`, for waiting for a person."""
         began = time.monotonic()
         try:
             yield
         finally:
             self._began += time.monotonic() - began
 
-    def _count(self, event: dict[str, Any]) -> None:
+    def _count(self, event: Json) -> None:
+        ev, usage = event.get("ev"), event.get("usage")
         if event.get("key"):
-            self._keys.add(f"{event.get('ev')}:{event['key']}")
-        if event.get("ev") == "execution_finished":
+            self._keys.add(f"{ev}:{event['key']}")
+        if ev == "execution_finished":
             self._executions += 1
-        if event.get("ev") == "unanswered":
+        if ev == "unanswered":
             self.unanswered += 1
-        elif event.get("ev") in SCRIPTED or event.get("ev") == "run_resumed":
+        elif ev in SCRIPTED or ev == "run_resumed":
             self.unanswered = 0
-        if event.get("ev") in SPENDING and isinstance(usage := event.get("usage"), dict):
-            self._tokens += int(
-                to_amount(usage.get("input_tokens")) + to_amount(usage.get("output_tokens"))
-            )
+        if ev in SPENDING and isinstance(usage, dict):
+            tokens = [usage.get("input_tokens"), usage.get("output_tokens")]
+            self._tokens += int(sum(to_amount(n) for n in tokens))
             self._usd += to_amount(usage.get("usd"))
 
     def emit(self, ev: str, *, key: str = "", **data: Any) -> None:
+        """Append an event and send it to the listeners; a known `key` is not written again."""
         if key and f"{ev}:{key}" in self._keys:
             return
         event = {"t": round(time.time(), 3), "elapsed": round(self.elapsed, 3), "ev": ev, **data}
@@ -107,7 +104,7 @@ class Events:
             event["key"] = key
         self._count(event)
         line = (json.dumps(event, default=str) + "\n").encode()
-        with self._turn:  # warnings come from the memory's threads too
+        with self._lock:  # warnings come from the memory's threads too
             with self.path.open("ab") as file:
                 file.write(line)
             self._bytes += len(line)
@@ -115,29 +112,30 @@ class Events:
             for listener in self.listeners:
                 listener(event)
 
-    def live(self, ev: str, **data: Any) -> None:
-        """Told to whoever listens now and kept nowhere: what matters only while it happens. The file of a long run does not grow by it."""
+    def emit_live(self, ev: str, **data: Any) -> None:
+        """Send an event to the listeners without storing it; files of long runs stay small."""
         event = {"t": round(time.time(), 3), "elapsed": round(self.elapsed, 3), "ev": ev, **data}
-        with self._turn:
+        with self._lock:
             for listener in self.listeners:
                 listener(event)
 
 
-def read_events(path: Path) -> Iterator[dict[str, Any]]:
-    """The events of a file, in order; lines that a kill cut short are passed over."""
+def iterate_events(path: Path) -> Iterator[Json]:
+    """Yield the events of a file in order; skip lines that a kill cut short."""
     for line in read_lines(path):
         if (event := parse_event(line)) is not None:
             yield event
 
 
 def read_lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file; none if it does not exist."""
     if path.exists():
         with path.open("rb") as file:
             yield from file
 
 
 def is_prefix(path: Path, size: int, sha256: str) -> bool:
-    """Whether the file's first `size` bytes are still those that had this hash."""
+    """Whether the file's first `size` bytes have this hash."""
     digest, left = hashlib.sha256(), size
     for line in read_lines(path):
         if left <= 0:
@@ -148,19 +146,14 @@ def is_prefix(path: Path, size: int, sha256: str) -> bool:
 
 
 def to_amount(value: object) -> float:
-    """A count of seconds, tokens or dollars as a file tells it: finite and not negative, else 0."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not math.isfinite(value)
-        or value < 0
-    ):
+    """Return a stored number of seconds, tokens or dollars; 0 if negative or not finite."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return 0.0
-    return float(value)
+    return float(value) if math.isfinite(value) and value >= 0 else 0.0
 
 
 def close_last_line(path: Path) -> None:
-    """A line cut by a kill gets its end, so that the next event stands alone."""
+    """End a line that a kill cut short, so that the next event gets its own line."""
     if not path.exists() or not path.stat().st_size:
         return
     with path.open("rb+") as file:
@@ -169,8 +162,8 @@ def close_last_line(path: Path) -> None:
             file.write(b"\n")
 
 
-def parse_event(line: str | bytes) -> dict[str, Any] | None:
-    """One event, or None for a line that a kill cut short."""
+def parse_event(line: str | bytes) -> Json | None:
+    """Return the event of a line, or None if a kill cut the line short."""
     try:
         event = json.loads(line)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The run folder and run.json: what is fixed when a run begins."""
+"""The run folder and run.json: facts fixed when a run begins."""
 
 from __future__ import annotations
 

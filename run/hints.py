@@ -1,4 +1,4 @@
-"""hints.jsonl: what a person says to a running run.  Append-only; the next briefs quote it as that person's words."""
+"""hints.jsonl: a person's hints to a run in progress. Append-only; later briefs quote them."""
 
 from __future__ import annotations
 
@@ -6,56 +6,64 @@ import json
 import time
 from pathlib import Path
 
-from run.events import read_events, to_amount
+from run.events import iterate_events, to_amount
 from run.rounds import append_line
 
 HINTS_FILE = "hints.jsonl"
 MAX_CHARS = 1000
-N_QUOTED = 8  # the latest that a brief quotes
+N_QUOTED = 8  # latest hints that a brief quotes
 
 
 class HintError(ValueError):
-    """A hint that cannot be taken; the message says why."""
+    """A hint that is empty or too long; the message names the remedy."""
 
 
 def add_hint(folder: Path, text: str, *, trace: int | None = None, key: str = "") -> str:
-    """Keeps the hint for the briefs from now on, for one trace or for all. Returns it as kept. A key that is there already changes nothing."""
-    said = to_plain_line(text)
-    if not said:
+    """Store a hint for later briefs; return it as stored.
+
+    Args:
+        folder: the run folder.
+        text: the person's words.
+        trace: the trace that it concerns; None: all.
+        key: a hint with a known key is not stored again.
+
+    Raises:
+        HintError: the hint is empty or too long.
+    """
+    hint = to_plain_line(text)
+    if not hint:
         raise HintError("the hint is empty; say what to try or to avoid in a sentence")
-    if len(said) > MAX_CHARS:
-        raise HintError(f"the hint has {len(said)} characters; {MAX_CHARS} are read, so shorten it")
-    if not (key and any(hint.get("key") == key for hint in read_events(folder / HINTS_FILE))):
-        append_line(
-            folder / HINTS_FILE,
-            json.dumps(
-                {"t": round(time.time(), 3), "ev": "hint", "text": said, "trace": trace, "key": key}
-            ),
-        )
-    return said
+    if len(hint) > MAX_CHARS:
+        raise HintError(f"the hint has {len(hint)} characters; {MAX_CHARS} are read, so shorten it")
+    path = folder / HINTS_FILE
+    is_known = key and any(line.get("key") == key for line in iterate_events(path))
+    if not is_known:
+        t = round(time.time(), 3)
+        line = {"t": t, "ev": "hint", "text": hint, "trace": trace, "key": key}
+        append_line(path, json.dumps(line))
+    return hint
 
 
 def hints_for(folder: Path, trace: int) -> list[str]:
-    """The person's latest words that concern this trace, oldest first."""
-    found = [
+    """Return the latest hints that concern this trace, oldest first."""
+    hints = [
         to_plain_line(str(hint.get("text", "")))[:MAX_CHARS]
-        for hint in read_events(folder / HINTS_FILE)
+        for hint in iterate_events(folder / HINTS_FILE)
         if hint.get("trace") in (None, trace)
     ]
-    return [text for text in found if text][-N_QUOTED:]
+    return [hint for hint in hints if hint][-N_QUOTED:]
 
 
 def hints_until(folder: Path, t: float) -> list[str]:
-    """The lines that were said before a moment, for a fork."""
+    """Return the stored lines up to a time (Unix seconds), for a fork."""
     return [
         json.dumps(hint)
-        for hint in read_events(folder / HINTS_FILE)
+        for hint in iterate_events(folder / HINTS_FILE)
         if to_amount(hint.get("t")) <= t
     ]
 
 
 def to_plain_line(text: str) -> str:
-    """One line without control characters."""
-    return " ".join(
-        "".join(char if char.isprintable() else " " for char in text[: 4 * MAX_CHARS]).split()
-    )
+    """Return the text as one line without control characters."""
+    printable = (char if char.isprintable() else " " for char in text[: 4 * MAX_CHARS])
+    return " ".join("".join(printable).split())

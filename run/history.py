@@ -1,8 +1,8 @@
 """Compact summaries of attempts, for code that scans a trace's whole history.
 
-A run keeps those of all its attempts in memory and reads each record once. Whole records (some kilobytes,
-read through a small cache) are for the latest attempts and for the few that a scan picks out by `ref`; walking
-thousands of them at every step would cost more with every step.
+A run holds those of all its attempts in memory and reads each record once. Whole records (some
+kilobytes, read through a small cache) are for the latest attempts and for the few that a scan picks
+out by `ref`; reading thousands of them at every step would cost more with every step.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from run.calibration import Calibration, Prediction, calibration, prediction_of
 
 @dataclass(frozen=True, slots=True)
 class Idea:
-    """What a history entry keeps of a hypothesis."""
+    """The part of a hypothesis that a history entry holds."""
 
     statement: str
     component: str = ""
@@ -102,7 +102,10 @@ def collect_predictions(entries: Iterable[HistoryEntry]) -> list[Prediction]:
 
 
 class History:
-    """The history entries of a run; `read` loads a record by its ref. Walked chains are extended, not walked again."""
+    """The history entries of a run; `read` loads a record by its ref.
+
+    Chains once walked are extended, not walked again.
+    """
 
     MAX_CHAINS = 64  # one per trace and head in use
 

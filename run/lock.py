@@ -1,4 +1,4 @@
-"""run.lock: one process drives a run at a time.  The lock goes with the process, however that ends."""
+"""run.lock: one process drives a run at a time. The lock ends with the process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ _driving: set[str] = set()
 
 
 def hold_lock(folder: Path) -> None:
-    """Takes the run's lock for this process, until `release` or its end. Raises RunError where another process has it."""
+    """Take the run's lock for this process, until `release_lock` or its end.
+
+    Raises:
+        RunError: another process holds the lock, or the folder cannot be written.
+    """
     key = str(folder.resolve())
     if key in _held:
         return
@@ -27,7 +31,8 @@ def hold_lock(folder: Path) -> None:
         file = (folder / "run.lock").open("a+")
     except OSError as error:
         raise RunError(
-            f"{folder}: the run folder cannot be written ({error.strerror}); make it writable, or copy it to a place that is"
+            f"{folder}: the run folder cannot be written ({error.strerror}); "
+            "make it writable, or copy it to a place that is"
         ) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -38,7 +43,7 @@ def hold_lock(folder: Path) -> None:
         raise RunError(
             f"{folder} is being driven by another process ({owner}); wait for it or end it"
         ) from error
-    with suppress(OSError):  # a full disk: the lock holds without the owner's name
+    with suppress(OSError):  # on a full disk the lock works without the owner's name
         file.truncate(0)
         file.write(f"pid {os.getpid()}")
         file.flush()
@@ -46,17 +51,19 @@ def hold_lock(folder: Path) -> None:
 
 
 def release_lock(folder: Path) -> None:
+    """Release the run's lock, if this process holds it."""
     if file := _held.pop(str(folder.resolve()), None):
         file.close()
 
 
 @contextmanager
 def drive_alone(folder: Path) -> Iterator[None]:
-    """Drives the run alone, also within this process."""
+    """Hold the run's lock for the block, also against this process itself."""
     key = str(folder.resolve())
     if key in _driving:
         raise RunError(
-            f"{folder} is being driven by another process (this very one, pid {os.getpid()}); wait for it or end it"
+            f"{folder} is being driven by another process (this very one, pid {os.getpid()}); "
+            "wait for it or end it"
         )
     hold_lock(folder)
     _driving.add(key)
@@ -68,7 +75,7 @@ def drive_alone(folder: Path) -> Iterator[None]:
 
 
 def is_driven(folder: Path) -> bool:
-    """Whether a process drives this run now."""
+    """Whether a process is driving this run."""
     try:
         with (folder / "run.lock").open("r") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,7 +1,7 @@
 """Open runs of this process, and how a node gets its run.
 
-A session passes the open run through LangGraph's runtime context. A server that restores a thread has no
-session: there the run is opened from the folder that the state names, once per event loop.
+A session passes the open run through LangGraph's runtime context. A server that restores a thread
+has no session: there the run is opened from the folder named in the state, once per event loop.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from graph.settings import Settings
 from run.lock import hold_lock, release_lock
 from run.run import Run
 
+NodeRuntime = Runtime[
+    Settings
+]  # what LangGraph passes to a node; a session's context is RunContext
 _open: dict[tuple[str, int], Run] = {}
 
 
@@ -37,12 +40,22 @@ class RunContext(Settings):
         return self._run
 
 
-def current_run(run_dir: str, runtime: Runtime[Settings] | None) -> Run:
+def current_run(run_dir: str, runtime: NodeRuntime | None) -> Run:
     """Return the run that a node works on."""
     context = runtime.context if runtime else None
     if isinstance(context, RunContext) and context.run and str(context.run.folder) == run_dir:
         return context.run
     return open_run(run_dir)
+
+
+def settings_from_context(context: object) -> Settings:
+    """Return the graph's context, or what the context of an embedding graph holds as `gome`."""
+    if context is None or isinstance(context, Settings):
+        return context or Settings()
+    if isinstance(context, dict):
+        return Settings.model_validate(context.get("gome", context))
+    given = getattr(context, "gome", None)
+    return given if isinstance(given, Settings) else Settings.model_validate(given or {})
 
 
 def open_run(folder: str | Path) -> Run:

@@ -1,7 +1,8 @@
-"""rounds.jsonl: the state after every merge, one checked line a round.
+"""rounds.jsonl: the state after every merge, one hashed line per round.
 
-State is ids and numbers, and attempts form a chain of hashes, so that a line of some hundred bytes is the whole run as it stood then: a run
-is forked from it, imported on another machine, and goes on from it when its checkpoints are lost.
+State is ids and numbers, and attempts form a chain of hashes, so a line of some hundred bytes
+describes the whole run at that time. Forks and imports start from it, and so does a resume when the
+checkpoints are lost.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ TAIL_BYTES = 4 * 2**20
 class Round(NamedTuple):
     """The run after `number` merges.
 
-    `events_bytes` and `events_sha256` say how far events.jsonl reached, and whether that part was changed since.
+    `events_bytes` and `events_sha256`: size and hash of events.jsonl at that time.
     """
 
     number: int
@@ -32,18 +33,22 @@ class Round(NamedTuple):
 
     @property
     def state(self) -> RunState:
-        """The state, typed. Raises ValidationError for one that was changed by hand."""
+        """The state, typed.
+
+        Raises:
+            ValidationError: it was edited by hand.
+        """
         return RunState.model_validate(self.raw_state)
 
     @property
     def step(self) -> int:
-        """Attempts that every trace has made by then, unless it ended before."""
+        """Attempts that each trace had made, unless it ended before."""
         return max((trace.step for trace in self.state.traces.values()), default=0)
 
 
 def store_round(folder: Path, state: RunState, events: Events) -> None:
-    """Appends the state; a node that runs again after a kill appends the same round again, and the later line counts."""
-    size, digest = events.mark
+    """Append the state. A node that runs again repeats the round; the later line counts."""
+    size, digest = events.extent
     body = {
         "round": state.round,
         "state": state.dump(),
@@ -54,7 +59,7 @@ def store_round(folder: Path, state: RunState, events: Events) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """One whole line at the end, also after a line that a kill cut short."""
+    """Append a line, also after a line that a kill cut short."""
     with path.open("ab+") as file:
         if file.seek(0, 2):
             file.seek(-1, 2)
@@ -64,37 +69,41 @@ def append_line(path: Path, line: str) -> None:
 
 
 def seal_round(body: Json) -> str:
+    """Return a round as a line that contains its own hash."""
     text = json.dumps(body, sort_keys=True)
     return json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "body": text})
 
 
 def parse_round(line: str | bytes) -> Round | None:
-    """The round of a line, or None where its content is not what its hash says."""
+    """Return the round of a line, or None if the content does not match the hash."""
     try:
         outer = json.loads(line)
         if hashlib.sha256(outer["body"].encode()).hexdigest() != outer["sha256"]:
             return None
         body = json.loads(outer["body"])
         return Round(
-            int(body["round"]), body["state"], int(body["events_bytes"]), str(body["events_sha256"])
+            number=int(body["round"]),
+            raw_state=body["state"],
+            events_bytes=int(body["events_bytes"]),
+            events_sha256=str(body["events_sha256"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
 def read_rounds(folder: Path) -> Iterator[Round]:
-    """The rounds in the order they were kept; damaged lines are passed over."""
+    """Yield the rounds in stored order; skip damaged lines."""
     path = folder / ROUNDS_FILE
     if not path.exists():
         return
     with path.open("rb") as file:
         for line in file:
-            if found := parse_round(line):
-                yield found
+            if parsed := parse_round(line):
+                yield parsed
 
 
 def last_round(folder: Path) -> Round | None:
-    """The latest round that is whole."""
+    """Return the latest round that is whole, or None."""
     path = folder / ROUNDS_FILE
     if not path.exists():
         return None
@@ -102,6 +111,6 @@ def last_round(folder: Path) -> Round | None:
         size = file.seek(0, 2)
         file.seek(max(0, size - TAIL_BYTES))
         for line in reversed(file.read().splitlines()):
-            if found := parse_round(line):
-                return found
+            if parsed := parse_round(line):
+                return parsed
     return None

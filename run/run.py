@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from graph.settings import Settings
+from graph.settings import Settings, load_settings
 from memory.protocol import Memory
 from reasoner.protocol import Reasoner, TaskBrief
 from run.artifacts import Artifacts, write_atomic
 from run.attempt import Attempt, load_attempt
 from run.blackboard import Blackboard
-from run.events import Events, read_events
+from run.events import Events, iterate_events
 from run.folder import read_run_meta, write_run_meta
 from run.history import History
 from run.services import count_slots, memory_for, reasoner_for, sandbox_for, stream_event
@@ -42,7 +42,7 @@ class Run:
         meta = read_run_meta(folder)
         self.id: str = meta["run"]
         self.task_path: str = meta["task"]
-        self.settings = Settings.model_validate(meta["settings"])
+        self.settings = load_settings(meta["settings"])
         self.artifacts = Artifacts(folder / "artifacts")
         self.events = Events(folder / "events.jsonl")
         self.worker = TaskWorker()
@@ -66,12 +66,12 @@ class Run:
 
     @cached_property
     def sandbox(self) -> Sandbox:
-        """Where scripts run."""
+        """The sandbox that scripts run in."""
         return sandbox_for(self.settings, self.folder)
 
     @cached_property
     def reasoner(self) -> Reasoner:
-        """Who thinks."""
+        """The reasoner."""
         return reasoner_for(self.settings, self.warn)
 
     @cached_property
@@ -83,7 +83,7 @@ class Run:
     def board(self) -> Blackboard:
         """What the traces know of each other now; directions survive a resume."""
         board = Blackboard()
-        for event in read_events(self.events.path):
+        for event in iterate_events(self.events.path):
             if event.get("ev") == "drafted":
                 board.set_direction(event["trace"], str(event.get("summary")))
         return board
@@ -153,8 +153,8 @@ class Run:
     ) -> Value:
         """Return the value of `make()`, stored on disk.
 
-        A node that runs again after a kill finds it and repeats nothing. `parts` must name everything that
-        the value depends on, so that a fork with other inputs computes it anew.
+        A node that runs again after a kill finds it and repeats nothing. `parts` must name
+        everything that the value depends on, so that a fork with other inputs computes it again.
         """
         digest = hashlib.sha256(json.dumps([verb, *parts]).encode()).hexdigest()[:24]
         path = self.folder / "done" / f"{verb}-{digest}.json"

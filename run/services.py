@@ -21,14 +21,13 @@ def count_slots(settings: Settings) -> int:
 
 def sandbox_for(settings: Settings, folder: Path) -> Sandbox:
     """Return the sandbox that the settings name."""
-    from sandbox.factory import make_sandbox
+    from sandbox.factory import create_sandbox
 
-    return make_sandbox(
+    return create_sandbox(
         settings.sandbox,
         isolation=settings.isolation,
         network=settings.network,
         gpus=settings.gpus,
-        warm=settings.warm_start,
         run_dir=folder,
         e2b_template=settings.e2b_template,
         e2b_usd_per_hour=settings.e2b_usd_per_hour,
@@ -43,17 +42,15 @@ def reasoner_for(settings: Settings, warn: Callable[[str], None]) -> Reasoner:
         from reasoner.expert.engine import Expert
 
         return Expert(seed=settings.seed)
-    from reasoner.chat.endpoint.options import Options
-    from reasoner.chat.engine import make
 
-    return make(
-        Options.model_validate(settings.model_dump(include=set(Options.model_fields))), warn
-    )
+    from reasoner.chat.engine import build_chat
+
+    return build_chat(settings, warn)
 
 
 def memory_for(settings: Settings, run: str, warn: Callable[[str], None]) -> Memory:
     """Open the success memory that the settings name."""
-    from memory.open import open_memory
+    from memory.store import open_memory
 
     return open_memory(
         settings.memory,

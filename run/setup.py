@@ -1,4 +1,4 @@
-"""setup.json: what the profile node found out once, before the first step."""
+"""setup.json: facts that the profile node gathers once, before the first step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Setup(BaseModel):
     model_config = ConfigDict(frozen=True)
     root: str | None = None  # the run folder when it was written
     prepared: Prepared
-    profile: dict[str, Any]  # task.types.PROFILE
+    profile: dict[str, Any]  # task.types.Profile
     preview: str = ""
     brief: TaskBrief
     packages: dict[str, str]

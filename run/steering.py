@@ -1,4 +1,4 @@
-"""Steering: what a person is asked between two rounds, what they may answer, and what the answer does to the state."""
+"""Steering: a question to a person between two rounds, the answer, and its effect on the state."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Proposal(BaseModel):
 
 
 class SteeringStanding(BaseModel):
-    """How one trace stands, as a person is shown it."""
+    """The standing of one trace, as shown to a person."""
 
     trace: int
     step: int
@@ -40,7 +40,7 @@ class SteeringStanding(BaseModel):
 
 
 class SteeringBest(BaseModel):
-    """The run's best, as a person is shown it."""
+    """The run's best, as shown to a person."""
 
     attempt: str
     trace: int
@@ -49,7 +49,7 @@ class SteeringBest(BaseModel):
 
 
 class Question(BaseModel):
-    """What the run asks: how it stands, and what it would try."""
+    """The run's question: its standing, and what it would try next."""
 
     round: int
     why: str = Field(description="why it asks now")
@@ -62,11 +62,13 @@ class Question(BaseModel):
 
 
 class Strict(BaseModel):
+    """Part of an answer: frozen, and unknown fields are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Choose(Strict):
-    """The next step of one trace: a proposed hypothesis, as it is or in your words, or one of your own."""
+    """The next step of one trace: a proposal, as it is or in your words, or your own idea."""
 
     trace: int = Field(ge=0, description="number of the trace")
     hypothesis: str = Field("", max_length=200, description="id of a proposal; empty: your own")
@@ -74,7 +76,7 @@ class Choose(Strict):
 
 
 class Budget(Strict):
-    """New limits of the run; what is empty stays."""
+    """New limits of the run; empty fields stay unchanged."""
 
     steps: int | None = Field(None, ge=1, le=100_000, description="attempts per trace")
     time_s: float | None = Field(None, gt=0, description="seconds of the whole run")
@@ -83,7 +85,7 @@ class Budget(Strict):
 
 
 class Answer(Strict):
-    """The person's word. All of it may stay empty: then the run goes on as it would have."""
+    """A person's answer. If all of it is empty, the run continues unchanged."""
 
     stop: bool = Field(
         False, title="Stop", description="end the run now: refit the best and hand it over"
@@ -110,7 +112,7 @@ class Answer(Strict):
 
 
 def make_question(run: Run, state: RunState) -> Question | None:
-    """Return what to ask after this merge; None: nobody is to be asked, or the run ends anyway."""
+    """Return the question after this merge; None: nobody is asked, or the run ends anyway."""
     settings = run.settings
     running = [trace for trace in state.sorted_traces() if trace.status == "running"]
     if settings.steer == "never" or state.stop or not running:
@@ -177,7 +179,7 @@ def _list_proposals(run: Run, trace: Trace) -> list[Proposal]:
 
 
 def untried_proposals(run: Run, trace: Trace) -> list[Hypothesis]:
-    """Return what the trace's last diagnosis proposed and was not run."""
+    """Return the hypotheses of the trace's last diagnosis that were not run."""
     latest = run.attempt(trace.head) if trace.head else None
     ref = trace.diagnosis or (latest.diagnosis if latest else None)
     if ref is None:
@@ -190,7 +192,7 @@ def untried_proposals(run: Run, trace: Trace) -> list[Hypothesis]:
 
 
 def apply_answer(run: Run, state: RunState, answer: Answer) -> Json:
-    """Return the update of the state that the answer asks for. Repeated after a kill, it does the same."""
+    """Return the state update that the answer asks for; repeating it after a kill is harmless."""
     if answer.hint:
         add_hint(run.folder, answer.hint, key=f"round-{state.round}")
     traces = {key: _steer_trace(run, trace, answer) for key, trace in state.traces.items()}
@@ -229,13 +231,13 @@ def _store_diagnosis(run: Run, hypothesis: Hypothesis) -> str:
 def steering_diagnosis(run: Run, trace: Trace) -> str | None:
     """Return what a person wants of this trace next, as an artifact.
 
-    Whoever edits the state (Studio) writes what the terminal takes: `h2`, `h2: other words`, or an idea of
-    their own.
+    Someone who edits the state in Studio writes what the terminal takes: `h2`, `h2: other words`,
+    or an idea of their own.
     """
-    told = trace.told
-    if not told or ARTIFACT.fullmatch(told):
-        return told
-    line = to_plain_line(told)[:MAX_CHARS]
+    wish = trace.told
+    if not wish or ARTIFACT.fullmatch(wish):
+        return wish
+    line = to_plain_line(wish)[:MAX_CHARS]
     name, _, words = line.partition(":")
     choice = Choose(trace=trace.trace, statement=line)
     if name.strip() in {each.id for each in untried_proposals(run, trace)}:

@@ -1,4 +1,4 @@
-"""Acceptance: a grade and the trace's best in, a verdict with its reasons out. Pure.
+"""Acceptance: a pure rule from a grade and the trace's best to a verdict with its reasons.
 
 Measured differences decide; nothing that a model says overrules them.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from graph.state import Verdict
-from task.types import AS_GOOD, Grade, Paired, Problem
+from task.types import PROMISING_P, Grade, Paired, Problem
 
 MUCH_FASTER = 0.7  # a script that needs at most this share of the best's seconds wins a tie
 MUCH_SIMPLER = 0.8  # so does one that has at most this share of its lines
@@ -54,7 +54,8 @@ class Acceptance(Protocol):
         best: TieBreak | None,
         validity: bool = False,
         again: Paired | None = None,
-    ) -> Judgement: ...
+    ) -> Judgement:
+        """Return the verdict; the arguments are those of `judge_attempt`."""
 
 
 def judge_attempt(
@@ -75,8 +76,8 @@ def judge_attempt(
         has_best: whether the trace has a best yet.
         new: tie-break values of the attempt.
         best: tie-break values of the best.
-        validity: the attempt removes a flaw that the harness itself sees in the data, so its score is not
-            comparable with the best's and it replaces it whatever the difference.
+        validity: the attempt removes a flaw that the harness itself sees in the data. Its score is
+            not comparable with the best's, so it replaces it whatever the difference.
         again: the difference over several seeds, where the first was in doubt.
     """
     if not grade.ok:
@@ -104,7 +105,7 @@ def _judge_difference(
         return one_reason("accepted", True, "better", f"better: {text}")
     if paired.d < -bar:
         return one_reason("rejected", False, "worse", f"worse: {text}")
-    if best is not None and paired.p_improved >= AS_GOOD:
+    if best is not None and paired.p_improved >= PROMISING_P:
         if new.seconds <= MUCH_FASTER * best.seconds:
             message = f"as good and faster ({new.seconds:.1f} s against {best.seconds:.1f} s)"
             return one_reason("tie", True, "faster", f"{message}: {text}")
@@ -115,7 +116,7 @@ def _judge_difference(
 
 
 def is_doubtful(grade: Grade) -> bool:
-    """Whether the difference is neither clear nor clearly nothing, so a second seed is worth its cost."""
+    """Whether the difference is neither clear nor negligible: a second seed is worth its cost."""
     paired = grade.paired.get("best")
     if not grade.ok or paired is None or paired.se <= 0:
         return False
@@ -123,10 +124,7 @@ def is_doubtful(grade: Grade) -> bool:
 
 
 def judge_audit(judgement: Judgement, leak: Problem | None, paired: Paired | None) -> Judgement:
-    """Return the acceptance after the audit rows were asked.
-
-    Only a leak or a contradiction beyond noise takes it back.
-    """
+    """Return the judgement after the audit: changed by a leak, or a contradiction beyond noise."""
     if leak is not None:
         return Judgement("rejected", False, [leak])
     if paired is not None and paired.d < -CONTRADICTED_Z * paired.se:

@@ -1,7 +1,8 @@
-"""The hidden audit rows, consulted Ladder-style (Blum and Hardt, 2015): rarely, one bit each time, up to a budget.
+"""The hidden audit rows, consulted Ladder-style (Blum and Hardt, 2015): one bit each, on a budget.
 
-They are asked only when the out-of-fold rows say accept, and answer only whether there is a leak or a
-contradiction beyond noise. Answers are stored on disk, so a resumed run neither asks nor counts twice.
+They are consulted only when the out-of-fold rows say accept, and answer only whether there is a
+leak or a contradiction beyond noise. Answers are stored on disk, so a resumed run neither asks nor
+counts twice.
 """
 
 from __future__ import annotations

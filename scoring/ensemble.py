@@ -1,7 +1,7 @@
-"""Ensembles: recorded attempts' predictions blended by the harness without retraining; an attempt of its own kind.
+"""Ensembles: predictions of recorded attempts, blended by the harness without retraining.
 
-The pool holds the attempts of all traces whose predictions may be blended. It is an artifact, named in the
-state, so a resumed or forked run sees exactly the attempts of its time.
+The pool holds the attempts of all traces whose predictions may be blended. It is an artifact, named
+in the state, so a resumed or forked run sees exactly the attempts of its time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from graph.state import Best, StateModel, Trace, Verdict, Work
 from run.attempt import OOF, SUBMISSION, Attempt, ExecutionRecord, Member, best_from
 from run.run import Run
 from scoring.acceptance import Acceptance
-from scoring.evaluation import Candidate, evaluate
+from scoring.evaluation import Candidate, evaluate_candidate
 from scoring.records import announce_attempt, assemble_attempt
 from task.types import Blend, TaskError
 
@@ -41,9 +41,9 @@ def read_pool(run: Run, pool: str | None) -> list[PoolEntry]:
 
 
 def extend_pool(run: Run, pool: str | None, fresh: Sequence[Sequence[Attempt]]) -> str:
-    """Return the pool with each trace's fresh attempts.
+    """Return the pool with each trace's fresh attempts added.
 
-    What a trace had before it removed a flaw of the data is no longer honest and leaves.
+    When a trace removes a flaw of the data, its earlier attempts are no longer honest and leave.
     """
     entries = read_pool(run, pool)
     for attempts in fresh:
@@ -100,8 +100,8 @@ def describe_unknown_members(run: Run, pool: str | None, ids: Sequence[str]) -> 
     return f"{', '.join(ids)[:200]}, of which {len(known)} can be blended"
 
 
-async def blend_attempts(run: Run, name: str, members: Sequence[Attempt]) -> ExecutionRecord:
-    """Return the ensemble's execution: files, weights, and its driver script. Repeats nothing after a kill."""
+async def blend_members(run: Run, name: str, members: Sequence[Attempt]) -> ExecutionRecord:
+    """Blend the members; return the ensemble's execution: files, weights, and its driver script."""
 
     async def blend() -> ExecutionRecord:
         folder = run.folder / "work" / f"{name}-blend"
@@ -150,12 +150,12 @@ async def _blend_into(run: Run, folder: Path, members: Sequence[Attempt]) -> Exe
 async def challenge_best(
     run: Run, number: int, pool: str, single: Best, acceptance: Acceptance | None = None
 ) -> Best | None:
-    """Try the pool's ensemble against the best single solution; None: it does not win beyond noise."""
+    """Return the pool's ensemble if it beats the best single solution beyond noise, else None."""
     members = pool_members(run, pool)
     if not run.settings.ensemble or len({member.script for member in members}) < 2:
         return None
     name = f"m{number}"
-    execution = await blend_attempts(run, name, members)
+    execution = await blend_members(run, name, members)
     if not execution.succeeded or len(execution.members) < 2:
         return None
     candidate = Candidate(
@@ -165,7 +165,7 @@ async def challenge_best(
         seconds=execution.member_s or 0.0,
         repeatable=False,
     )
-    grade, judgement = await evaluate(run, candidate, single, acceptance)
+    grade, judgement = await evaluate_candidate(run, candidate, single, acceptance)
     work = Work(
         attempt=name,
         kind="ensemble",

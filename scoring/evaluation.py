@@ -1,4 +1,4 @@
-"""Evaluation of an execution: graded, compared with the best, measured again in doubt, checked by the audit."""
+"""Evaluation of an execution: grade, comparison with the best, second seed in doubt, audit."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Candidate(NamedTuple):
     repeatable: bool = True  # may run again under another seed
 
 
-async def evaluate(
+async def evaluate_candidate(
     run: Run, candidate: Candidate, best: Best | None, acceptance: Acceptance | None = None
 ) -> tuple[Grade, Judgement]:
     """Grade an execution and judge it against the trace's best."""
-    grade = await grade_execution(run, candidate.execution, best, every_gate=candidate.validity)
+    grade = await grade_against_best(run, candidate.execution, best, every_gate=candidate.validity)
     again = None
     if best and run.settings.confirm and candidate.repeatable and is_doubtful(grade):
         again = await _compare_over_seeds(run, candidate, best)
@@ -60,10 +60,10 @@ def _tie_break_of(run: Run, best: Best) -> TieBreak:
     return TieBreak(run.attempt(best.ref).seconds, lines)
 
 
-async def grade_execution(
+async def grade_against_best(
     run: Run, execution: ExecutionRecord, best: Best | None, *, every_gate: bool = False
 ) -> Grade:
-    """Score the files with the harness's own code, paired with the best's predictions on the same rows."""
+    """Grade the files with the harness's own code, paired with the best on the same rows."""
     account = execution.model_dump(exclude={"files", "log"})
     account["output"] = run.artifacts.get(str(execution.log))
     account["limit_mb"] = run.settings.run_memory_bytes / 2**20
@@ -84,8 +84,8 @@ def _reference_of(run: Run, best: Best) -> Reference:
     return Reference(oof=oof, submission=submission)
 
 
-async def compare_predictions(run: Run, new: list[str], old: list[str]) -> Paired | None:
-    """Return the paired difference of two sets of out-of-fold files (artifacts); None: not comparable."""
+async def compare_artifacts(run: Run, new: list[str], old: list[str]) -> Paired | None:
+    """Return the paired difference of two sets of out-of-fold artifacts; None: not comparable."""
     paths_new, paths_old = artifact_paths(run, new), artifact_paths(run, old)
     paired = await run.worker.compare_files(
         run.prepared, paths_new, paths_old, seed=run.settings.seed
@@ -94,14 +94,16 @@ async def compare_predictions(run: Run, new: list[str], old: list[str]) -> Paire
 
 
 async def _compare_over_seeds(run: Run, candidate: Candidate, best: Best) -> Paired | None:
-    """The difference with both scripts run under one more seed; None: neither takes a seed, or one failed."""
+    """The difference with both scripts run under one more seed; None: neither could be."""
     incumbent = run.attempt(best.ref)
     oof = candidate.execution.files[OOF]
-    new = await _repeat(run, candidate.attempt, candidate.script, oof, candidate.seconds)
-    old = await _repeat(run, best.attempt, best.script, str(incumbent.oof), incumbent.seconds)
+    new = await _oofs_over_seeds(run, candidate.attempt, candidate.script, oof, candidate.seconds)
+    old = await _oofs_over_seeds(
+        run, best.attempt, best.script, str(incumbent.oof), incumbent.seconds
+    )
     if len(new) + len(old) < 3:
         return None
-    paired = await compare_predictions(run, new, old)
+    paired = await compare_artifacts(run, new, old)
     run.events.emit(
         "confirmed",
         key=candidate.attempt,
@@ -117,8 +119,10 @@ def artifact_paths(run: Run, refs: list[str]) -> list[str]:
     return [str(run.artifacts.path(ref)) for ref in refs]
 
 
-async def _repeat(run: Run, attempt: str, script: str, oof: str, seconds: float) -> list[str]:
-    """The out-of-fold files of a script: the one at hand and that of seed 1."""
+async def _oofs_over_seeds(
+    run: Run, attempt: str, script: str, oof: str, seconds: float
+) -> list[str]:
+    """The out-of-fold artifacts of a script: the given one and that of seed 1."""
     if not takes_seed(run, script):
         return [oof]
     again = await run_with_seed(run, attempt, script, 1, seconds)

@@ -1,4 +1,4 @@
-"""The forward pass: one script in the sandbox, its output and files moved into the artifact store."""
+"""The forward pass: run one script in the sandbox, store its output and files as artifacts."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any, NamedTuple, TypedDict
 
 from run.attempt import ExecutionRecord
 from run.run import Run
-from sandbox.inside.progress import Tell
-from sandbox.local.gpus import wants_gpu
-from sandbox.protocol import Execution, Job, Limits, SandboxLost, SandboxUnavailable
+from sandbox.inside.progress import ProgressCallback
+from sandbox.local.gpus import needs_gpu
+from sandbox.protocol import Execution, Job, Limits, SandboxLostError, SandboxUnavailableError
 
 TRIES, PAUSE_S = 3, 1.0
 
 
 class Place(TypedDict, total=False):
-    """Where an execution belongs, for whoever watches: an attempt's own, or what else is run."""
+    """Where an execution belongs, for live listeners: an attempt, or another purpose (`what`)."""
 
     attempt: str
     trace: int
@@ -41,17 +41,17 @@ class ScriptRun(NamedTuple):
 async def execute_script(run: Run, task: ScriptRun) -> ExecutionRecord:
     """Execute a script once.
 
-    A sandbox that broke is no failure of the script: the script runs again.
+    A broken sandbox is no failure of the script: the script runs again.
 
     Raises:
-        SandboxUnavailable: that happened `TRIES` times in a row.
+        SandboxUnavailableError: the sandbox broke `TRIES` times in a row.
     """
     for count in range(1, TRIES + 1):
         try:
             return await _execute_once(run, task)
-        except SandboxLost as error:
+        except SandboxLostError as error:
             if count == TRIES:
-                raise SandboxUnavailable(
+                raise SandboxUnavailableError(
                     f"the sandbox broke {TRIES} times in a row ({error}); "
                     "`gome resume` continues from here"
                 ) from error
@@ -68,7 +68,7 @@ async def _execute_once(run: Run, task: ScriptRun) -> ExecutionRecord:
         wall_s=task.limit_s,
         memory_bytes=run.settings.run_memory_bytes,
         cpus=run.setup.cpus,
-        gpus=1 if run.setup.gpus and wants_gpu(text) else 0,
+        gpus=1 if run.setup.gpus and needs_gpu(text) else 0,
         network=run.settings.network,
     )
     job = Job(
@@ -89,12 +89,13 @@ async def _execute_once(run: Run, task: ScriptRun) -> ExecutionRecord:
 
 
 @contextmanager
-def _report_progress(run: Run, task: ScriptRun) -> Iterator[Tell]:
+def _report_progress(run: Run, task: ScriptRun) -> Iterator[ProgressCallback]:
     """Send live listeners its start, the last line it printed, and its end."""
 
     def tell(text: str = "", **more: Any) -> None:
-        with suppress(OSError):  # a listener that is gone shows at the next event that counts
-            run.events.live("execution_progress", name=task.name, **task.place, text=text, **more)
+        place = {"name": task.name, **task.place}
+        with suppress(OSError):  # a listener that is gone fails again at the next stored event
+            run.events.emit_live("execution_progress", **place, text=text, **more)
 
     tell(limit_s=round(task.limit_s, 1))
     try:

@@ -1,4 +1,4 @@
-"""The final choice: leading solutions under several seeds, the choice among them, and the refit on all rows."""
+"""The final choice: score the leaders under several seeds, choose one, refit it on all rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from run.best import is_better, write_solution
 from run.run import Run
 from scoring.audit import audit_account
 from scoring.ensemble import pool_members
-from scoring.evaluation import compare_predictions, run_with_seed, takes_seed
+from scoring.evaluation import compare_artifacts, run_with_seed, takes_seed
 from scoring.execution import ScriptRun, announce_execution, execute_script
 from task.types import Grade, Prepared, TaskError
 
@@ -50,10 +50,10 @@ class FinalChoice(NamedTuple):
 async def choose_final(run: Run, state: RunState) -> FinalChoice:
     """Run the contest and choose what is handed over."""
     leaders = list_leaders(run, state)
-    shown = [{"attempt": attempt.id, "score": attempt.score} for attempt in leaders]
-    run.events.emit("finalizing", key="final", candidates=shown)
+    candidates = [{"attempt": attempt.id, "score": attempt.score} for attempt in leaders]
+    run.events.emit("finalizing", key="final", candidates=candidates)
     contenders = await _run_contest(run, leaders)
-    single, n_level = await _choose_single(run, contenders)
+    single, n_level = await choose_single(run, contenders)
     ensemble = state.ensemble
     ensemble_wins = ensemble is not None and await _beats_single(run, ensemble, single)
     best = ensemble if ensemble and ensemble_wins else best_from(single.attempt)
@@ -74,7 +74,7 @@ async def choose_final(run: Run, state: RunState) -> FinalChoice:
 
 
 def list_leaders(run: Run, state: RunState) -> list[Attempt]:
-    """Return the contenders: each trace's best, leading traces first, then other accepted solutions."""
+    """Return the contenders: the traces' bests in order, then other accepted solutions."""
     bests = [trace.best for trace in state.traces.values() if trace.best]
     bests.sort(key=lambda best: (-run.sign * best.score, best.trace))
     attempts = [run.attempt(best.ref) for best in bests] + pool_members(run, state.pool)
@@ -119,12 +119,12 @@ async def _grade_files(run: Run, execution: ExecutionRecord) -> Grade:
     return Grade.model_validate(grade)
 
 
-async def _choose_single(run: Run, contenders: list[Contender]) -> tuple[Contender, int]:
-    """Best mean less `caution` SE; the audit rows decide between level ones. Also how many were level."""
+async def choose_single(run: Run, contenders: list[Contender]) -> tuple[Contender, int]:
+    """Return the best mean less `caution` SE, and how many were level; the audit decides those."""
     caution = run.settings.caution
     ranked = sorted(contenders, key=lambda one: -(run.sign * one.mean - caution * one.se))
     first = ranked[0]
-    level = [first, *[one for one in ranked[1:] if await _is_level(run, first, one)]]
+    level = [first, *[one for one in ranked[1:] if await is_level(run, first, one)]]
     scores = [_audit_score(run, one) for one in level]
     known = [score for score in scores if score is not None]
     if len(level) < 2 or len(known) < len(level):
@@ -133,8 +133,9 @@ async def _choose_single(run: Run, contenders: list[Contender]) -> tuple[Contend
     return level[best], len(level)
 
 
-async def _is_level(run: Run, first: Contender, other: Contender) -> bool:
-    paired = await compare_predictions(run, other.oofs, first.oofs)
+async def is_level(run: Run, first: Contender, other: Contender) -> bool:
+    """Whether a contender is not worse than the first by more than `LEVEL_Z` paired SE."""
+    paired = await compare_artifacts(run, other.oofs, first.oofs)
     return paired is not None and paired.d > -LEVEL_Z * paired.se
 
 
@@ -144,16 +145,16 @@ def _audit_score(run: Run, contender: Contender) -> float | None:
 
 
 async def _beats_single(run: Run, ensemble: Best, single: Contender) -> bool:
-    """Whether the ensemble's nested score beats the chosen single solution's, over its seeds, beyond noise."""
+    """Whether the ensemble's nested score beats the single solution's mean beyond noise."""
     if not is_better(run.prepared.task.direction, ensemble.score, single.mean):
         return False
     oof = str(run.attempt(ensemble.ref).oof)
-    paired = await compare_predictions(run, [oof], single.oofs)
+    paired = await compare_artifacts(run, [oof], single.oofs)
     return paired is not None and paired.d > run.settings.accept_z * paired.se
 
 
 def _describe_contender(run: Run, contender: Contender) -> Json:
-    """Only now, when nothing more is tried, with the audit's score."""
+    """With the audit's score, which may be shown because nothing more is tried."""
     return {
         "attempt": contender.attempt.id,
         "trace": contender.attempt.trace,
@@ -168,8 +169,8 @@ async def refit_best(run: Run, best: Best) -> dict[str, str]:
     """Train the chosen script, or every member of the ensemble, on all labelled rows.
 
     Returns:
-        Hashes of the files in best/. Empty where nothing was held back or the refit failed: then the
-        audited run's files stay.
+        Hashes of the files in best/. Empty where nothing was held back or the refit failed: then
+        the audited run's files stay.
     """
     if run.prepared.n_audit == 0:
         return {}
@@ -184,7 +185,7 @@ async def refit_best(run: Run, best: Best) -> dict[str, str]:
         run, full, attempt, dict(zip(scripts, submissions, strict=True))
     )
     if path is None:
-        message = f"the refit on all rows gave no valid submission ({problem}); kept the former"
+        message = f"the refit on all rows gave no valid submission ({problem}); the former stays"
         run.events.emit("warning", key="refit", message=message)
         return {}
     return await write_solution(run, run.folder / "best", attempt, path, full.inputs)
@@ -209,7 +210,7 @@ async def _refit_script(
 async def _refit_submission(
     run: Run, full: Prepared, attempt: Attempt, submissions: dict[str, str | None]
 ) -> tuple[Path | None, str]:
-    """The submission from the members' refits, checked against the task's test rows; or what is wrong."""
+    """The submission from the members' refits, checked against the test rows; or what is wrong."""
     files = {name: str(run.artifacts.path(ref)) for name, ref in submissions.items() if ref}
     if len(files) < len(submissions):
         return None, "none written"

@@ -1,7 +1,7 @@
 """Whether an attempt really removes a flaw that the harness itself sees in the data.
 
-Only then is its score not compared with the best's, so the claim is checked in the script: a model that merely
-speaks of a column changes nothing.
+Only then is its score not compared with the best's, so the claim is checked in the script: a model
+that merely mentions a column changes nothing.
 """
 
 from __future__ import annotations
@@ -12,14 +12,8 @@ from collections.abc import Iterator
 from graph.state import Work
 from run.run import Run
 
-REMOVERS = (
-    "drop",
-    "pop",
-    "discard",
-    "remove",
-    "difference",
-    "isin",
-)  # calls that take columns away
+# calls that take columns away
+REMOVERS = ("drop", "pop", "discard", "remove", "difference", "isin")
 REMOVED_NAMES = ("drop", "exclu", "ignor", "remov", "unused", "leak", "skip", "forbid", "ban")
 
 
@@ -29,7 +23,7 @@ def removes_flaw(run: Run, work: Work) -> bool:
     if hypothesis is None or not hypothesis.protocol or not work.script:
         return False
     suspects = {str(leak.get("column")) for leak in run.setup.profile.get("leaks", [])}
-    columns = suspects.intersection(getattr(hypothesis, "drops_columns", []))
+    columns = suspects.intersection(hypothesis.drops_columns)
     if not columns:
         return False
     script = run.artifacts.get(work.script)
@@ -40,8 +34,8 @@ def removes_flaw(run: Run, work: Work) -> bool:
 def drops_column(script: str, before: str, column: str) -> bool:
     """Whether a script no longer uses a column.
 
-    Every mention of the column is one that takes it away (`drop(columns=[...])`, a list named `excluded`,
-    a comparison with `!=` or `not in`); or there is none left although the script before had one.
+    Every mention of the column is one that takes it away (`drop(columns=[...])`, a list named
+    `excluded`, a comparison with `!=` or `not in`); or none is left although `before` had one.
     """
     removing, using = count_mentions(script, column)
     if using:
@@ -50,7 +44,7 @@ def drops_column(script: str, before: str, column: str) -> bool:
 
 
 def count_mentions(script: str, column: str) -> tuple[int, int]:
-    """Return how often a script mentions a column to take it away, and how often for any other use."""
+    """Return how often a script mentions a column to take it away, and how often otherwise."""
     try:
         tree = ast.parse(script)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # a script may hold anything

@@ -1,6 +1,6 @@
-"""The all-reduce of successes: a measured hypothesis enters the shared memory as soon as its attempt is recorded.
+"""The all-reduce of successes: measured hypotheses enter the shared memory at once.
 
-So a trace in the middle of its round recalls what another has just measured; the merge only counts them.
+So a trace in the middle of its round recalls what another has just measured; the merge only counts.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ async def share_lesson(run: Run, attempt: Attempt) -> None:
 def is_lesson(attempt: Attempt) -> bool:
     """Whether the paired difference alone says that the hypothesis helped or harmed.
 
-    What was rejected in spite of a gain was found out with hidden rows, of which nothing may enter the memory;
-    a crossover is several hypotheses at once; and what started from an earlier solution than the best and lost
-    to the best may still have helped there.
+    A rejection in spite of a gain comes from hidden rows, of which nothing may enter the memory; a
+    crossover is several hypotheses at once; and an attempt from an earlier solution that lost to
+    the best may still have improved its own start.
     """
     if attempt.hypothesis is None or attempt.gain is None or attempt.problems:
         return False
@@ -97,7 +97,7 @@ def loss_left(metric: str, direction: str, score: float | None, gain: float) -> 
 
 
 def _describe_context(run: Run, parent: Attempt | None, hypothesis: Hypothesis) -> str:
-    """Facts of profile and evidence that held, in words. An evaluation's records name no columns."""
+    """Facts of profile and evidence in words. In an evaluation they name no columns."""
     profile, prepared = run.setup.profile, run.prepared
     n_columns = profile.get("n_columns", "?")
     facts = [
@@ -114,7 +114,7 @@ def _describe_context(run: Run, parent: Attempt | None, hypothesis: Hypothesis) 
 
 
 def cite_evidence(evidence: Json, path: str) -> str:
-    """Return `residuals.skew 1.9`: the value at a path such as `segments[0].ratio`; empty: no such path."""
+    """Return path and value, such as `segments[0].ratio 1.9`; empty: there is no such path."""
     value: Any = evidence
     for key in path.replace("[", ".").replace("]", "").split("."):
         if isinstance(value, list) and key.isdigit() and int(key) < len(value):

@@ -1,4 +1,4 @@
-"""What the disk does to a run becomes one sentence with its remedy; the run stays resumable."""
+"""Disk errors of a run as one sentence with the remedy; the run can be resumed afterwards."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from run.lock import RunError
 REMEDIES = {
     errno.ENOSPC: "the disk is full; free space",
     errno.EDQUOT: "your disk quota is used up; free space",
-    errno.EROFS: "the file system is read-only; make it writable, or copy the run folder to a place that is",
+    errno.EROFS: (
+        "the file system is read-only; make it writable, or copy the run folder to a place that is"
+    ),
     errno.EACCES: "writing is not permitted; make the folder writable",
     errno.EPERM: "writing is not permitted; make the folder writable",
     errno.EIO: "the disk reports errors; copy the run folder to another one",
 }
-FULL, READ_ONLY = (
-    ("disk is full", "disk i/o error"),
-    ("readonly database", "unable to open database"),
-)
+FULL_MESSAGES = ("disk is full", "disk i/o error")
+READ_ONLY_MESSAGES = ("readonly database", "unable to open database")
 
 
 @contextmanager
@@ -44,17 +44,18 @@ def explain_disk_errors(folder: Path) -> Iterator[None]:
         if error.errno not in REMEDIES:
             raise
         raise RunError(
-            f"{error.filename or folder}: {REMEDIES[error.errno]}, then `gome resume`; nothing finished is lost"
+            f"{error.filename or folder}: {REMEDIES[error.errno]}, then `gome resume`; "
+            "nothing finished is lost"
         ) from error
 
 
 def _sqlite_remedy(error: sqlite3.OperationalError) -> str | None:
     text = str(error).lower()
-    if any(word in text for word in FULL):
+    if any(word in text for word in FULL_MESSAGES):
         return REMEDIES[errno.ENOSPC]
-    return REMEDIES[errno.EROFS] if any(word in text for word in READ_ONLY) else None
+    return REMEDIES[errno.EROFS] if any(word in text for word in READ_ONLY_MESSAGES) else None
 
 
 def is_corrupt(error: sqlite3.DatabaseError) -> bool:
-    """The file itself is damaged (and not merely locked or full)."""
+    """Whether the database file is damaged, and not merely locked or full."""
     return any(word in str(error).lower() for word in ("malformed", "not a database", "corrupt"))

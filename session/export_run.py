@@ -1,4 +1,4 @@
-"""gome export: a run as one zip file, to go on with on another machine or only to look at."""
+"""gome export: pack a run into one zip file, to resume on another machine or only to view."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from graph.state import Json
 from run.artifacts import Artifacts
-from run.events import read_events
+from run.events import iterate_events
 from run.folder import read_run_meta
 from run.lock import RunError
 
@@ -18,37 +20,49 @@ MANIFEST = "gome-export.json"
 SCHEMA = 1
 LOGS = ("run.json", "setup.json", "events.jsonl", "rounds.jsonl", "hints.jsonl", "report.html")
 STORES = ("artifacts", "best")
-NEEDED = ("done", "public", "private", "refit")  # to go on
-MAX_ARTIFACT_BYTES = 2 * 2**20  # of a read-only zip: predictions stay behind
+RESUME_STORES = ("done", "public", "private", "refit")  # needed for a resume
+MAX_ARTIFACT_BYTES = 2 * 2**20  # in a read-only zip; predictions are left out
 
 
-def export(folder: Path, target: Path, *, read_only: bool = False) -> Json:
-    """Writes the zip; gives its manifest. A read-only one holds no data of the task, no labels and no predictions."""
+class ExportManifest(BaseModel):
+    """gome-export.json in the zip."""
+
+    model_config = ConfigDict(frozen=True)
+    version: int = Field(SCHEMA, alias="schema")
+    run: str
+    read_only: bool = False
+    roots: dict[str, str] = Field({}, description="run and task: their folders before the export")
+    files: dict[str, str] = Field(description="name in the zip -> sha256")
+
+
+def export_run(folder: Path, target: Path, *, read_only: bool = False) -> ExportManifest:
+    """Write the zip; return its manifest.
+
+    A read-only one contains no data of the task, no labels and no predictions.
+
+    Raises:
+        RunError: the target exists, or the run cannot be exported.
+    """
     if target.exists():
         raise RunError(f"{target} exists; choose another name with --to, or remove it")
     meta = read_run_meta(folder)
-    entries = dict(chosen(folder, read_only))
+    entries = dict(list_entries(folder, read_only))
     if not read_only:
         entries |= task_entries(folder)
     hashes: dict[str, str] = {}
     draft = target.with_name(f".{target.name}.part")
     with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
         for name, path in sorted(entries.items()):
-            hashes[name] = write(archive, name, path)
-        manifest = {
-            "schema": SCHEMA,
-            "run": meta["run"],
-            "read_only": read_only,
-            "roots": roots(folder, read_only),
-            "files": hashes,
-        }
-        archive.writestr(MANIFEST, json.dumps(manifest, indent=1))
+            hashes[name] = write_entry(archive, name, path)
+        roots = {} if read_only else original_roots(folder)
+        manifest = ExportManifest(run=meta["run"], read_only=read_only, roots=roots, files=hashes)
+        archive.writestr(MANIFEST, json.dumps(manifest.model_dump(by_alias=True), indent=1))
     draft.replace(target)
     return manifest
 
 
-def write(archive: zipfile.ZipFile, name: str, path: Path) -> str:
-    """Puts a file into the zip, in pieces; gives its hash."""
+def write_entry(archive: zipfile.ZipFile, name: str, path: Path) -> str:
+    """Write a file into the zip in pieces; return its sha256."""
     digest = hashlib.sha256()
     with path.open("rb") as source, archive.open(name, "w", force_zip64=True) as out:
         while piece := source.read(2**20):
@@ -57,65 +71,65 @@ def write(archive: zipfile.ZipFile, name: str, path: Path) -> str:
     return digest.hexdigest()
 
 
-def chosen(folder: Path, read_only: bool) -> Iterator[tuple[str, Path]]:
-    """The run's files by their names in the zip."""
+def list_entries(folder: Path, read_only: bool) -> Iterator[tuple[str, Path]]:
+    """Yield the run's files with their names in the zip."""
     for name in LOGS:
         if (folder / name).is_file() and not (read_only and name == "setup.json"):
             yield name, folder / name
-    for store in STORES if read_only else (*STORES, *NEEDED):
+    for store in STORES if read_only else (*STORES, *RESUME_STORES):
         for path in sorted((folder / store).rglob("*")):
-            inside = path.relative_to(folder).as_posix()
-            if (
-                path.is_symlink()
-                or not path.is_file()
-                or path.name.startswith(".")
-                or inside.startswith("best/input/")
-            ):
+            name = path.relative_to(folder).as_posix()
+            if path.is_symlink() or not path.is_file() or path.name.startswith("."):
                 continue
-            if not (
-                read_only and store == "artifacts" and path.stat().st_size > MAX_ARTIFACT_BYTES
-            ):
-                yield inside, path
+            is_large = path.stat().st_size > MAX_ARTIFACT_BYTES
+            if name.startswith("best/input/") or (read_only and store == "artifacts" and is_large):
+                continue
+            yield name, path
 
 
 def task_entries(folder: Path) -> dict[str, Path]:
-    """The task's own files, which the final refit reads: below task/ as they lie below its folder."""
-    task = setup_of(folder)["prepared"]["task"]
-    root, found = Path(task["root"]), {}
-    paths = [
-        task[name] for name in ("train", "test", "sample_submission") if task.get(name)
-    ] + list(task.get("extra", []))
-    paths += [task["metric"]] if task["metric"].startswith("/") else []
-    paths += [str(root / name) for name in ("task.yaml", "description.md")]
-    for text in paths:
-        path = Path(text)
-        for each in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if each.is_file():
-                found["task/" + inside(root, each)] = each
-    return found
+    """Return the task's own files, which the final refit reads, by their names below task/."""
+    task = read_raw_setup(folder)["prepared"]["task"]
+    root = Path(task["root"])
+    paths = [task[name] for name in ("train", "test", "sample_submission") if task.get(name)]
+    paths += task.get("extra", [])
+    if task["metric"].startswith("/"):
+        paths.append(task["metric"])
+    paths += [root / name for name in ("task.yaml", "description.md")]
+    entries = {}
+    for path in map(Path, paths):
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                entries[f"task/{path_in_task(root, file)}"] = file
+    return entries
 
 
-def inside(root: Path, path: Path) -> str:
+def path_in_task(root: Path, path: Path) -> str:
+    """Return a file's path below the task folder.
+
+    Raises:
+        RunError: it is outside the folder.
+    """
     if not path.is_relative_to(root):
         raise RunError(
-            f"{path} lies outside the task folder {root}; a zip that another machine resumes cannot hold it, use --read-only"
+            f"{path} is outside the task folder {root}; "
+            "a zip for a resume on another machine cannot contain it, use --read-only"
         )
     return path.relative_to(root).as_posix()
 
 
-def roots(folder: Path, read_only: bool) -> Json:
-    """Where run and task lay, so that paths can be put in their new place."""
-    return (
-        {}
-        if read_only
-        else {
-            "run": setup_of(folder).get("root", str(folder)),
-            "task": setup_of(folder)["prepared"]["task"]["root"],
-        }
-    )
+def original_roots(folder: Path) -> dict[str, str]:
+    """Return the folders of run and task, which an import replaces in stored paths."""
+    setup = read_raw_setup(folder)
+    return {"run": setup.get("root") or str(folder), "task": setup["prepared"]["task"]["root"]}
 
 
-def setup_of(folder: Path) -> Json:
+def read_raw_setup(folder: Path) -> Json:
+    """Read setup.json without checking its contents.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
     try:
         value: Json = json.loads((folder / "setup.json").read_text())
     except (OSError, ValueError) as error:
@@ -128,34 +142,37 @@ def setup_of(folder: Path) -> Json:
 # the layout of the traces that the paper's authors published: competition -> scenario, loop_N
 
 
-def traces(folder: Path) -> Json:
-    """The run as {task: {"scenario": …, "loop_0": …, …}}, attempts in the order in which they were recorded."""
-    setup, store = setup_of(folder), Artifacts(folder / "artifacts")
-    found: Json = {"scenario": scenario(setup)}
+def published_traces(folder: Path) -> Json:
+    """Return the run as {task: {"scenario": …, "loop_0": …, …}}, attempts in recorded order."""
+    setup, store = read_raw_setup(folder), Artifacts(folder / "artifacts")
+    loops: Json = {}
     scripts: dict[str, str] = {}
-    for event in read_events(folder / "events.jsonl"):
+    for event in iterate_events(folder / "events.jsonl"):
         if event.get("ev") == "attempt":
-            found[f"loop_{len(found) - 1}"] = loop(store, event, scripts)
-    return {setup["prepared"]["task"]["name"]: found}
+            loops[f"loop_{len(loops)}"] = published_loop(store, event, scripts)
+    return {setup["prepared"]["task"]["name"]: {"scenario": published_scenario(setup), **loops}}
 
 
-def scenario(setup: Json) -> Json:
+def published_scenario(setup: Json) -> Json:
+    """Return the task's description in that layout."""
     brief, packages = setup["brief"], setup.get("packages", {})
+    columns = ", ".join(brief["columns"])
+    versions = [f"{name} {version}" for name, version in sorted(packages.items())]
     return {
         "background": brief["description"],
         "raw_description": brief["description"],
-        "submission_specifications": f"submission.csv with the columns {', '.join(brief['columns'])}, one row for each test id",
+        "submission_specifications": (
+            f"submission.csv with the columns {columns}, one row for each test id"
+        ),
         "evaluation": f"{brief['metric']} on out-of-fold predictions, {brief['split']}",
         "metric_name": brief["metric"],
         "metric_direction": brief["direction"] == "max",
-        "runtime_environment": ", ".join(
-            f"{name} {version}" for name, version in sorted(packages.items())
-        ),
+        "runtime_environment": ", ".join(versions),
     }
 
 
-def loop(store: Artifacts, event: Json, scripts: dict[str, str]) -> Json:
-    """One attempt; `scripts` remembers each attempt's code, so that its children can name what they changed."""
+def published_loop(store: Artifacts, event: Json, scripts: dict[str, str]) -> Json:
+    """Return one attempt in that layout; `scripts` collects the code of attempts by id."""
     code = store.get(event["script"]) if event.get("script") else ""
     scripts[event["id"]] = code
     return {

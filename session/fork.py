@@ -1,4 +1,4 @@
-"""gome fork: a new run that begins where another stood after some step; what is not changed comes out the same."""
+"""gome fork: a new run that starts from a finished round of another, with other settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from graph.settings import Settings
+from graph.settings import Settings, fixed_in_fork, load_settings
 from graph.state import Json, RunState, Trace
 from run.artifacts import write_atomic
 from run.events import Events, parse_event
@@ -22,59 +22,66 @@ from run.lock import RunError
 from run.rounds import ROUNDS_FILE, Round, parse_round, read_rounds, store_round
 from run.steering import wake_trace
 
-FIXED = ("audit", "n_folds")  # the data were prepared by them
+FIXED_SETTINGS = fixed_in_fork()
 
 
-def fork(folder: Path, at: int | None, changes: Json, *, fresh: bool = False) -> Path:
-    """The folder of the new run, ready for `resume`. `at`: attempts that every trace has made by then; None: the latest round.
+def fork_run(folder: Path, at: int | None, changes: Json, *, fresh: bool = False) -> Path:
+    """Create the fork; return its folder, ready for `gome resume`.
 
-    With nothing changed it takes over the answers and executions that the original made later, so that it repeats it exactly;
-    `fresh` thinks and runs again. Raises RunError.
+    Args:
+        folder: the original run.
+        at: attempts that every trace had made by then; None: the latest round.
+        changes: settings to change. Without any, the fork reuses the later answers and executions
+            of the original, and so repeats it exactly.
+        fresh: ask and execute again even if nothing is changed.
+
+    Raises:
+        RunError: there is no such round, or a setting cannot be changed.
     """
     meta = read_run_meta(folder)
-    settings = changed(meta["settings"], changes)
-    known = round_at(folder, at)
+    settings = change_run_settings(meta["settings"], changes)
+    known = select_round(folder, at)
     name = f"{folder.name[:80]}-at{known.step}-{secrets.token_hex(2)}"
     new = folder.parent / name
-    carry(folder, new, kept=not changes and not fresh)
+    copy_run_files(folder, new, reuse=not changes and not fresh)
     events = fork_events(folder, new, known, name, settings)
     origin = {"run": meta["run"], "at": known.step, "round": known.number, "changes": changes}
     events.emit("forked", key="fork", **origin)
     write_rounds(folder, new, known, _forked_state(known.state, new, settings), events)
     task = reroot_paths(meta["task"], {str(folder): str(new)})
-    write_run_meta(
-        new,
-        meta
-        | {
-            "task": task,
-            "run": name,
-            "parent": origin,
-            "created": now(),
-            "settings": settings.model_dump(),
-        },
-    )
+    created = {"run": name, "parent": origin, "created": format_now()}
+    write_run_meta(new, {**meta, "task": task, **created, "settings": settings.model_dump()})
     return new
 
 
-def changed(settings: Json, changes: Json) -> Settings:
-    """The original's settings with the changes. Raises RunError for what cannot be changed any more."""
+def change_run_settings(settings: Json, changes: Json) -> Settings:
+    """Return the original's settings with the changes.
+
+    Raises:
+        RunError: a setting is unknown, invalid, or fixed since the run began.
+    """
     for name in changes:
-        if name in FIXED:
+        if name in FIXED_SETTINGS:
             raise RunError(
-                f"--set {name}: folds and audit rows were fixed when the run began; start a new run for other ones"
+                f"--set {name}: folds and audit rows were fixed when the run began; "
+                "start a new run for other ones"
             )
         if name not in Settings.model_fields:
-            raise RunError(
-                f"--set {name}: no such setting; there are {', '.join(sorted(Settings.model_fields))}"
-            )
+            names = ", ".join(sorted(Settings.model_fields))
+            raise RunError(f"--set {name}: no such setting; there are {names}")
     try:
-        return Settings.model_validate(settings | changes)
+        return load_settings(settings | changes)
     except ValidationError as error:
         first = error.errors()[0]
         raise RunError(f"--set {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
-def round_at(folder: Path, at: int | None) -> Round:
+def select_round(folder: Path, at: int | None) -> Round:
+    """Return the round after `at` attempts of every trace; None: the latest.
+
+    Raises:
+        RunError: there is no such round.
+    """
     rounds = {each.step: each for each in read_rounds(folder)}
     if not rounds:
         raise RunError(
@@ -82,21 +89,28 @@ def round_at(folder: Path, at: int | None) -> Round:
         )
     step = max(rounds) if at is None else at
     if step not in rounds:
-        known = sorted(rounds)
-        shown = ", ".join(map(str, known[:8])) + (f", … {known[-1]}" if len(known) > 8 else "")
+        steps = sorted(rounds)
+        more = f", … {steps[-1]}" if len(steps) > 8 else ""
         raise RunError(
-            f"--at {step}: {folder.name} has no round that ended there; there are {shown}"
+            f"--at {step}: {folder.name} has no round that ended there; "
+            f"there are {', '.join(map(str, steps[:8]))}{more}"
         )
     return rounds[step]
 
 
-def carry(folder: Path, new: Path, *, kept: bool) -> None:
-    """What never changes is shared by hard links where the disk allows it, else copied."""
-    for name in ("artifacts", "public", "private", "task", *(["done"] if kept else [])):
+def copy_run_files(folder: Path, new: Path, *, reuse: bool) -> None:
+    """Copy what never changes, by hard links where the disk allows it.
+
+    `reuse`: with finished answers and executions; without, only with what the audit rows revealed,
+    which cannot be undone.
+    """
+    for name in ("artifacts", "public", "private", "task", *(["done"] if reuse else [])):
         if (folder / name).is_dir():
-            shutil.copytree(folder / name, new / name, copy_function=link, symlinks=True)
-    if not kept and (folder / "done").is_dir():  # what the audit rows have told stays told
-        shutil.copytree(folder / "done", new / "done", copy_function=link, ignore=but_audit)
+            shutil.copytree(folder / name, new / name, copy_function=link_or_copy, symlinks=True)
+    if not reuse and (folder / "done").is_dir():
+        shutil.copytree(
+            folder / "done", new / "done", copy_function=link_or_copy, ignore=ignore_all_but_audit
+        )
     for name in ("work", "best", "artifacts"):
         (new / name).mkdir(parents=True, exist_ok=True)
     if (new / "private").exists():
@@ -104,11 +118,13 @@ def carry(folder: Path, new: Path, *, kept: bool) -> None:
     shutil.copy2(folder / "setup.json", new / "setup.json")
 
 
-def but_audit(_: str, names: list[str]) -> list[str]:
+def ignore_all_but_audit(_: str, names: list[str]) -> list[str]:
+    """Return the names to leave out, for shutil.copytree."""
     return [name for name in names if not name.startswith("audit-")]
 
 
-def link(source: str, target: str) -> None:
+def link_or_copy(source: str, target: str) -> None:
+    """Hard-link a file, or copy it where that is not possible."""
     try:
         os.link(source, target)
     except OSError:
@@ -116,8 +132,9 @@ def link(source: str, target: str) -> None:
 
 
 def fork_events(folder: Path, new: Path, known: Round, name: str, settings: Settings) -> Events:
-    """The events until then, as those of the new run."""
+    """Write the events up to this round, and the hints up to its time, as those of the new run."""
     lines, t = [], 0.0
+    changes = {"run": name, "settings": settings.model_dump(), "steps": settings.steps}
     with (folder / "events.jsonl").open("rb") as file:
         for line in file.read(known.events_bytes).splitlines(keepends=True):
             event = parse_event(line)
@@ -125,13 +142,7 @@ def fork_events(folder: Path, new: Path, known: Round, name: str, settings: Sett
                 continue
             t = max(t, float(event.get("t") or 0))
             if event.get("ev") == "run_started":
-                line = (
-                    json.dumps(
-                        event
-                        | {"run": name, "settings": settings.model_dump(), "steps": settings.steps}
-                    ).encode()
-                    + b"\n"
-                )
+                line = json.dumps(event | changes).encode() + b"\n"
             lines.append(line)
     write_atomic(new / "events.jsonl", b"".join(lines))
     if hints := hints_until(folder, t):
@@ -140,7 +151,7 @@ def fork_events(folder: Path, new: Path, known: Round, name: str, settings: Sett
 
 
 def _forked_state(state: RunState, new: Path, settings: Settings) -> RunState:
-    """The state at its new place, with as many traces as are wanted now.
+    """The state for the new folder, with the new number of traces.
 
     More steps wake the traces that had used all of theirs.
     """
@@ -159,7 +170,7 @@ def _forked_state(state: RunState, new: Path, settings: Settings) -> RunState:
 
 
 def write_rounds(folder: Path, new: Path, known: Round, state: RunState, events: Events) -> None:
-    """The earlier rounds as they are, so that the fork can be forked too, and the one that it begins with."""
+    """Write the earlier rounds, so that the fork can be forked too, and the one it starts from."""
     earlier = []
     for line in (folder / ROUNDS_FILE).read_bytes().splitlines(keepends=True):
         each = parse_round(line)
@@ -171,5 +182,6 @@ def write_rounds(folder: Path, new: Path, known: Round, state: RunState, events:
     store_round(new, state, events)
 
 
-def now() -> str:
+def format_now() -> str:
+    """Return the local time as run.json stores it."""
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")

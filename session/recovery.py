@@ -1,4 +1,4 @@
-"""Where a run resumes: from its checkpoint, or from the last whole round where the checkpoint is unusable."""
+"""Where a run resumes: from its checkpoint, or from the last whole round if that is unusable."""
 
 from __future__ import annotations
 
@@ -62,7 +62,11 @@ async def read_standing(run: Run, graph: Compiled, config: Any) -> Standing | No
 
 
 def check_state(run: Run, values: Json) -> RunState:
-    """Return the stored state, typed. One that was edited by hand is refused before any of it is used."""
+    """Return the stored state, typed.
+
+    Raises:
+        RunError: the state is of another version, or not one that Gome wrote.
+    """
     version = values.get("schema_version")
     if version != SCHEMA_VERSION:
         is_older = isinstance(version, int) and version < SCHEMA_VERSION
@@ -81,14 +85,15 @@ def check_state(run: Run, values: Json) -> RunState:
 
 def _foreign_state(run: Run, why: str) -> RunError:
     return RunError(
-        f"{run.folder}/checkpoints.sqlite holds a state that Gome did not write ({why}); nothing of it "
-        "was used. Delete the file to resume from the last merge (rounds.jsonl), or restore a copy"
+        f"{run.folder}/checkpoints.sqlite holds a state that Gome did not write ({why}); nothing "
+        "of it was used. Delete the file to resume from the last merge (rounds.jsonl), or restore "
+        "a copy"
     )
 
 
 @contextmanager
 def _watch_blocked_types() -> Iterator[list[str]]:
-    """Collect the classes and functions that stored rows ask for; the serialiser builds none of them."""
+    """Collect the types that stored rows ask for; the serialiser builds none of them."""
     names: list[str] = []
     unregister = register_serde_event_listener(
         lambda event: names.append(f"{event['module']}.{event['name']}"[:100])
@@ -100,7 +105,10 @@ def _watch_blocked_types() -> Iterator[list[str]]:
 
 
 def _is_in_future(checkpoint: str) -> bool:
-    """Whether a checkpoint's id (a time-ordered UUID) is ahead of the clock: new ones would sort before it."""
+    """Whether a checkpoint's id (a time-ordered UUID) is ahead of the clock.
+
+    New checkpoints would sort before it.
+    """
     try:
         ticks = uuid.UUID(checkpoint)
     except ValueError:
@@ -124,7 +132,7 @@ def set_aside(path: Path) -> Path | None:
 async def restore_last_round(run: Run, graph: Compiled, config: Any) -> bool:
     """Put the last whole round into the checkpoints.
 
-    False: there is none; the run begins anew and finds what it finished in done/.
+    False: there is none; the run starts over and finds its finished work in done/.
     """
     known = last_round(run.folder)
     if known is None:
@@ -136,12 +144,12 @@ async def restore_last_round(run: Run, graph: Compiled, config: Any) -> bool:
 
 async def settle_run(run: Run, state: RunState) -> None:
     """Make up for lost events from the state, and complete best/."""
-    run.events.spent(state.used)
+    run.events.raise_used(state.used)
     known = last_round(run.folder)
     if known and not is_prefix(run.events.path, known.events_bytes, known.events_sha256):
         run.warn(
-            f"events.jsonl was changed or cut before round {known.number}: the report may lack steps; "
-            "the budgets and the run itself are taken from the checkpoint"
+            f"events.jsonl was changed or cut before round {known.number}: the report may lack "
+            "steps; the budgets and the run itself are taken from the checkpoint"
         )
     if state.best and not read_best(run.folder / "best"):
         await publish_best(run, state.best, force=True)

@@ -1,6 +1,6 @@
-"""gome resume --repair: damaged files are set aside, and the run goes back to the last round whose files are whole.
+"""gome resume --repair: set damaged files aside and go back to the last round that is whole.
 
-What was finished after that round is found in done/ and not run again, unless it rests on a damaged file.
+Work finished after that round is found in done/ and not repeated, unless it uses a damaged file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def roll_back(folder: Path) -> str:
         RunError: no whole round is left.
     """
     damaged = set(_damaged_artifacts(folder))
-    _quarantine(folder, damaged)
+    _quarantine_artifacts(folder, damaged)
     last = _last_whole_round(folder, damaged)
     if last is None and (folder / ROUNDS_FILE).exists():
         raise RunError(
@@ -37,7 +37,8 @@ def roll_back(folder: Path) -> str:
         _cut_rounds(folder, last)
     set_aside(folder / "checkpoints.sqlite")
     where = "its beginning" if last is None else f"round {last.number}"
-    return f"{len(damaged)} damaged files were set aside; the run resumes from {where}"
+    files = "file was" if len(damaged) == 1 else "files were"
+    return f"{len(damaged)} damaged {files} set aside; the run resumes from {where}"
 
 
 def _damaged_artifacts(folder: Path) -> Iterator[str]:
@@ -55,8 +56,8 @@ def _sha256_of(path: Path) -> str:
         return ""
 
 
-def _quarantine(folder: Path, damaged: set[str]) -> None:
-    """Move damaged artifacts out of the store, and forget finished work that rests on them."""
+def _quarantine_artifacts(folder: Path, damaged: set[str]) -> None:
+    """Move damaged artifacts out of the store, and forget finished work that uses them."""
     store = Artifacts(folder / "artifacts")
     place = folder / "damaged"
     if damaged:

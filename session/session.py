@@ -20,11 +20,11 @@ from langgraph.types import Command
 from graph.build import Compiled, build_graph
 from graph.settings import Settings
 from graph.state import Json
-from reasoner.protocol import Reasoner, ReasonerUnavailable, Usage
-from report.model import Attempt as AttemptView
+from reasoner.protocol import Reasoner, ReasonerUnavailableError, Usage
+from report.model import AttemptView
 from run.best import read_best
 from run.checkpoints.open import Saver, check_checkpoint_url, open_checkpoints, thread_id
-from run.events import Listener, read_events
+from run.events import Listener, iterate_events
 from run.folder import make_run_folder, new_run_folder, read_run_meta
 from run.lock import drive_alone, hold_lock, release_lock
 from run.registry import RunContext, close_run, open_run
@@ -39,7 +39,7 @@ from session.recovery import (
     settle_run,
 )
 from session.rollback import roll_back
-from session.signals import interruptible
+from session.signals import handle_signals
 from task.client import TaskWorker
 
 Ask = Callable[[Question], Answer | None]  # None: no answer now; the run waits for one
@@ -84,9 +84,9 @@ class Outcome:
     @property
     def attempts(self) -> list[AttemptView]:
         """Every attempt, in order; `pandas.DataFrame(outcome.attempts)` makes a table of them."""
-        from report.events import load
+        from report.event_log import load_view
 
-        return list(load(self.folder).attempts.values())
+        return list(load_view(self.folder).attempts.values())
 
     def _repr_html_(self) -> str:
         from report.notebook import outcome_html
@@ -96,7 +96,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Session:
-    """What a session drives a run with."""
+    """Listeners and options that a session drives a run with."""
 
     listeners: Sequence[Listener] = ()
     ask: Ask | None = None  # puts a question of the run (settings.steer) to a person
@@ -126,7 +126,9 @@ async def start_run(
         config: callbacks, tags and metadata as LangChain takes them.
 
     Raises:
-        TaskError, SandboxUnavailable, ReasonerUnavailable: what the run needs is missing.
+        TaskError: the task folder cannot be used.
+        SandboxUnavailableError: scripts cannot run here.
+        ReasonerUnavailableError: no model answers.
     """
     check_checkpoint_url(settings.checkpoint)
     worker = TaskWorker()
@@ -159,7 +161,7 @@ async def resume_run(
     checkpoint: str = "",
     repair: bool = False,
 ) -> Outcome:
-    """Resume a run where its last session left it; a run that has ended returns its outcome.
+    """Resume a run where its last session ended; a finished run returns its outcome.
 
     Args:
         folder: the run folder.
@@ -186,7 +188,7 @@ async def resume_run(
 
 
 async def check_services(run: Run, reasoner: Reasoner | None = None) -> Usage:
-    """Touch what the run cannot do without, so a missing sandbox or key fails at once; return the cost."""
+    """Check sandbox and reasoner, so that a missing one fails at once; return the usage."""
     if reasoner is not None:
         run.reasoner = reasoner
     _ = run.sandbox
@@ -230,13 +232,13 @@ async def drive_run(
 def _previous_end(run: Run) -> str:
     """How the session before this one ended."""
     latest = ""
-    for event in read_events(run.events.path):
+    for event in iterate_events(run.events.path):
         latest = str(event.get("reason", "")) if event.get("ev") == "run_ended" else ""
     return latest or KILLED
 
 
 def _report_writer(run: Run) -> Listener:
-    """Write report.html when a session ends, before other listeners hear of the end."""
+    """Return a listener that writes report.html before others receive the end of a session."""
 
     def on_event(event: Json) -> None:
         if event["ev"] != "run_ended":
@@ -257,7 +259,7 @@ def _report_writer(run: Run) -> Listener:
 async def prepare_thread(folder: Path) -> None:
     """Make the run's thread ready for another driver of the graph (a server).
 
-    It is checked, and restored from the last round where it was lost.
+    Check it, and restore it from the last round if it was lost.
     """
     read_run_meta(folder)
     try:
@@ -273,7 +275,7 @@ async def prepare_thread(folder: Path) -> None:
 
 
 async def _drive_with_recovery(run: Run, session: Session) -> str:
-    """Drive from the checkpoints, or where they are unusable from the last whole round."""
+    """Drive from the checkpoints, or from the last whole round if they are unusable."""
     url = session.checkpoint or run.settings.checkpoint
     try:
         async with open_checkpoints(run.folder, url) as saver:
@@ -284,8 +286,8 @@ async def _drive_with_recovery(run: Run, session: Session) -> str:
             raise
         aside = set_aside(run.folder / "checkpoints.sqlite")
         run.warn(
-            f"{error}; stored as {aside.name if aside else 'nothing'}, the run resumes from its last "
-            "merge and repeats nothing finished"
+            f"{error}; stored as {aside.name if aside else 'nothing'}, the run resumes from its "
+            "last merge and repeats nothing finished"
         )
     async with open_checkpoints(run.folder, url) as saver:
         return await _drive_graph(run, saver, session)
@@ -306,11 +308,13 @@ async def _drive_graph(run: Run, saver: Saver, session: Session) -> str:
         standing = standing or await read_standing(run, graph, config)
         if standing:
             await settle_run(run, standing.state)
-    return await _converse(run, graph, config, given, session.ask)
+    return await _run_with_answers(run, graph, config, given, session.ask)
 
 
-async def _converse(run: Run, graph: Compiled, config: Any, given: Any, ask: Ask | None) -> str:
-    """Run the graph to its end, with a person's answers where it asks."""
+async def _run_with_answers(
+    run: Run, graph: Compiled, config: Any, given: Any, ask: Ask | None
+) -> str:
+    """Run the graph to its end, passing its questions to a person."""
     while True:
         values = await _invoke_graph(run, graph, config, given)
         if values is None:
@@ -320,7 +324,7 @@ async def _converse(run: Run, graph: Compiled, config: Any, given: Any, ask: Ask
             return str(values.get("stop") or "converged")
         answer = None
         if ask is not None:
-            with run.events.paused():
+            with run.events.pause_clock():
                 answer = ask(Question.model_validate(interrupts[0].value))
         if answer is None:
             return _end_session(run, WAITING)
@@ -333,16 +337,16 @@ async def _invoke_graph(run: Run, graph: Compiled, config: Any, given: Any) -> J
     context = RunContext.of(run)
     invocation = graph.ainvoke(given, config, context=context, durability="sync", control=control)
     task = asyncio.ensure_future(invocation)
-    with interruptible(task, control):
+    with handle_signals(task, control):
         try:
             values: Json = await task
         except (GraphDrained, asyncio.CancelledError):
             if not control.drain_requested:
                 raise
             return None
-        except ReasonerUnavailable as error:
+        except ReasonerUnavailableError as error:
             _end_session(run, PAUSED, message=str(error))
-            raise ReasonerUnavailable(
+            raise ReasonerUnavailableError(
                 f"{error}. The run is paused; `gome resume {run.id}` continues it"
             ) from error
     return values

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a session ends at the next step, resumable."""
+"""Ctrl-C and SIGTERM: a session ends at the next step and can be resumed."""
 
 from __future__ import annotations
 
@@ -10,28 +10,30 @@ from typing import Any
 
 from langgraph.runtime import RunControl
 
-DRAIN_S = 2.0  # after a first interrupt: nodes may finish; then the running scripts are ended
+DRAIN_S = 2.0  # time for nodes to finish after a first interrupt; then scripts are ended
 
 
 @contextmanager
-def interruptible(going: asyncio.Future[Any], control: RunControl) -> Iterator[None]:
-    """Ctrl-C or SIGTERM: nothing new begins; after a moment the running scripts are ended. A second one ends them at once."""
+def handle_signals(task: asyncio.Future[Any], control: RunControl) -> Iterator[None]:
+    """On Ctrl-C or SIGTERM start nothing new, and cancel `task` after `DRAIN_S`.
+
+    A second signal cancels it at once.
+    """
     loop = asyncio.get_running_loop()
 
-    def ask(name: str) -> None:
+    def on_signal(name: str) -> None:
         if control.drain_requested:
-            going.cancel()
+            task.cancel()
             return
         control.request_drain(name)
-        loop.call_later(DRAIN_S, going.cancel)
+        loop.call_later(DRAIN_S, task.cancel)
 
     signals = (signal.SIGINT, signal.SIGTERM)
     installed = []
     for number in signals:
-        with suppress(
-            ValueError, RuntimeError
-        ):  # not in the main thread: the caller's own handling stands
-            loop.add_signal_handler(number, ask, number.name)
+        # outside the main thread the caller's own handling stays
+        with suppress(ValueError, RuntimeError):
+            loop.add_signal_handler(number, on_signal, number.name)
             installed.append(number)
     try:
         yield

@@ -20,7 +20,7 @@ Saver = BaseCheckpointSaver[Any]
 
 @asynccontextmanager
 async def open_checkpoints(folder: Path, url: str = "") -> AsyncIterator[Saver]:
-    """The run's saver: checkpoints.sqlite in its folder, or the Postgres database of `url`."""
+    """Open the run's saver: checkpoints.sqlite in its folder, or the Postgres database of `url`."""
     if url:
         from run.checkpoints.postgres import open_postgres
 
@@ -32,14 +32,19 @@ async def open_checkpoints(folder: Path, url: str = "") -> AsyncIterator[Saver]:
 
 
 def thread_id(run: str) -> str:
-    """The run's thread in LangGraph: a UUID, as its server wants."""
+    """Return the run's thread id in LangGraph: a UUID, as its server requires."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"gome:{run}"))
 
 
 def check_checkpoint_url(url: str) -> str:
-    """Raises RunError for anything but a Postgres address."""
+    """Return the address.
+
+    Raises:
+        RunError: it is not a Postgres address.
+    """
     if url and urlsplit(url).scheme not in ("postgresql", "postgres"):
         raise RunError(
-            f"--checkpoint {without_password(url)}: expected postgresql://user@host:port/database, or nothing for SQLite"
+            f"--checkpoint {without_password(url)}: expected postgresql://user@host:port/database, "
+            "or nothing for SQLite"
         )
     return url

@@ -10,13 +10,17 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
 
 from graph.settings import without_password
-from run.checkpoints.sqlite import EVERY, strict
+from run.checkpoints.sqlite import PRUNE_EVERY, strict_serializer
 from run.lock import RunError
 
 
 @asynccontextmanager
 async def open_postgres(url: str, thread: str) -> AsyncIterator[Any]:
-    """A saver on one connection, which also holds the run's lock in the database. Raises RunError with the remedy."""
+    """Open a saver on one connection, which also holds the run's lock in the database.
+
+    Raises:
+        RunError: the extra or the database is missing, or another process drives the run.
+    """
     try:
         from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
         from psycopg import AsyncConnection, Error
@@ -26,8 +30,8 @@ async def open_postgres(url: str, thread: str) -> AsyncIterator[Any]:
             "--checkpoint postgresql://… needs the extra `postgres`: pip install 'gome[postgres]'"
         ) from error
 
-    class PostgresSaver(AsyncPostgresSaver):  # type: ignore[misc]  # the extra may not be installed
-        """Forgets all but the latest checkpoints now and then; earlier rounds are in rounds.jsonl."""
+    class PostgresSaver(AsyncPostgresSaver):  # type: ignore[misc]  # the extra may be missing
+        """A saver that prunes old checkpoints; earlier rounds are in rounds.jsonl."""
 
         puts = 0
 
@@ -41,7 +45,7 @@ async def open_postgres(url: str, thread: str) -> AsyncIterator[Any]:
             saved: RunnableConfig = await super().aput(config, checkpoint, metadata, new_versions)
             if config["configurable"].get("checkpoint_ns", "") == "":
                 self.puts += 1
-                if self.puts % EVERY == 0:
+                if self.puts % PRUNE_EVERY == 0:
                     await self.aprune([config["configurable"]["thread_id"]])
             return saved
 
@@ -50,24 +54,27 @@ async def open_postgres(url: str, thread: str) -> AsyncIterator[Any]:
             url, autocommit=True, prepare_threshold=0, row_factory=dict_row, client_encoding="utf8"
         )
     except Error as error:
-        raise RunError(unreachable(url, error)) from error
+        raise RunError(describe_unreachable(url, error)) from error
     async with connection:
         cursor = await connection.execute(
             "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS got", (thread,)
         )
-        row: Any = await cursor.fetchone()
-        if not row["got"]:
+        answer: Any = await cursor.fetchone()
+        if not answer["got"]:
             raise RunError(
-                f"the run is being driven by another process through {without_password(url)}; wait for it or end it"
+                "the run is being driven by another process through "
+                f"{without_password(url)}; wait for it or end it"
             )
-        saver = PostgresSaver(conn=connection, serde=strict())
+        saver = PostgresSaver(conn=connection, serde=strict_serializer())
         await saver.setup()
         yield saver
 
 
-def unreachable(url: str, error: Exception) -> str:
+def describe_unreachable(url: str, error: Exception) -> str:
+    """Say why the database cannot be reached, and what to do."""
     why = " ".join(str(error).split())[:300]
     return (
-        f"--checkpoint {without_password(url)}: the database does not let us in ({why}); check the address, "
-        "and give the password by PGPASSWORD, ~/.pgpass or --checkpoint (run.json never keeps it)"
+        f"--checkpoint {without_password(url)}: the database does not let us in ({why}); "
+        "check the address, and give the password by PGPASSWORD, ~/.pgpass or --checkpoint "
+        "(run.json never stores it)"
     )

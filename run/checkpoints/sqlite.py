@@ -1,8 +1,7 @@
-"""Checkpoints in SQLite: small however long the run, and no stored row can run code."""
+"""Checkpoints in SQLite: small for runs of any length, and no stored row can run code."""
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
@@ -17,29 +16,30 @@ from langgraph.checkpoint.base import (
     CheckpointTuple,
 )
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from langgraph.checkpoint.sqlite import SqliteSaver as Synchronous
+from langgraph.checkpoint.sqlite import SqliteSaver as LangGraphSqliteSaver
 
-KEEP = 200  # steps of the outer graph whose checkpoints stay; earlier rounds are in rounds.jsonl
-EVERY = 50  # steps between two prunings
+KEEP_STEPS = 200  # outer steps whose checkpoints stay; earlier rounds are in rounds.jsonl
+PRUNE_EVERY = 50  # steps between two prunings
 
 
-def strict() -> JsonPlusSerializer:
-    """Reads numbers, text, lists and dicts; builds no other class from a stored row, whatever the row asks for."""
+def strict_serializer() -> JsonPlusSerializer:
+    """Return a serializer for plain data; it builds no class that a stored row asks for."""
     return JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None)
 
 
-class SqliteSaver(Synchronous):
-    """LangGraph's saver that forgets what lies far back, so that the file stays small over ten thousand rounds.
+class SqliteSaver(LangGraphSqliteSaver):
+    """LangGraph's saver, pruned so that the file stays small over ten thousand rounds.
 
-    A write takes a tenth of a millisecond; handing it to a thread and back, as the asynchronous saver does three times a
-    write and 75 times a step, takes longer than writing it here.
+    It writes in the event loop: a write takes a tenth of a millisecond, less than passing it to a
+    thread and back, which the asynchronous saver does 75 times a step.
     """
 
-    def __init__(self, connection: sqlite3.Connection, keep: int = KEEP) -> None:
-        super().__init__(connection, serde=strict())
+    def __init__(self, connection: sqlite3.Connection, keep: int = KEEP_STEPS) -> None:
+        super().__init__(connection, serde=strict_serializer())
         self.keep, self._puts = keep, 0
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Return a checkpoint, as the base class does."""
         return self.get_tuple(config)
 
     async def alist(
@@ -50,10 +50,10 @@ class SqliteSaver(Synchronous):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
-        for found in [
-            *self.list(config, filter=filter, before=before, limit=limit)
-        ]:  # its lock must not be held while the reader waits
-            yield found
+        """Yield checkpoints, as the base class does."""
+        # a list first: the saver's lock must not be held while the reader waits
+        for checkpoint in list(self.list(config, filter=filter, before=before, limit=limit)):
+            yield checkpoint
 
     async def aput(
         self,
@@ -62,10 +62,11 @@ class SqliteSaver(Synchronous):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
+        """Store a checkpoint; prune every `PRUNE_EVERY` outer steps."""
         saved = self.put(config, checkpoint, metadata, new_versions)
         if config["configurable"].get("checkpoint_ns", "") == "":
             self._puts += 1
-            if self._puts % EVERY == 0:
+            if self._puts % PRUNE_EVERY == 0:
                 self.trim(config["configurable"]["thread_id"], self.keep)
         return saved
 
@@ -76,14 +77,22 @@ class SqliteSaver(Synchronous):
         task_id: str,
         task_path: str = "",
     ) -> None:
+        """Store the writes of a task, as the base class does."""
         self.put_writes(config, writes, task_id, task_path)
 
     async def adelete_thread(self, thread_id: str) -> None:
+        """Delete a thread's checkpoints."""
         self.delete_thread(thread_id)
 
     def trim(self, thread: str, keep: int) -> int:
-        """Deletes what is older than the thread's latest `keep` outer checkpoints; their ids are ordered by time. Returns how many."""
-        latest = "SELECT checkpoint_id FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = '' ORDER BY checkpoint_id DESC LIMIT 1 OFFSET ?"
+        """Delete all before the thread's latest `keep` outer checkpoints; return how many.
+
+        Their ids are ordered by time.
+        """
+        latest = (
+            "SELECT checkpoint_id FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = '' "
+            "ORDER BY checkpoint_id DESC LIMIT 1 OFFSET ?"
+        )
         with self.cursor() as cursor:
             cut = cursor.execute(latest, (thread, keep - 1)).fetchone()
             if cut is None:
@@ -98,7 +107,7 @@ class SqliteSaver(Synchronous):
         return n
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """As the LangGraph server asks for it."""
+        """Prune threads, as the LangGraph server asks: `keep_latest` or `delete`."""
         for thread in thread_ids:
             if strategy == "delete":
                 self.delete_thread(thread)
@@ -107,10 +116,10 @@ class SqliteSaver(Synchronous):
 
 
 @asynccontextmanager
-async def open_sqlite(path: Path, keep: int = KEEP) -> AsyncIterator[SqliteSaver]:
-    """WAL: a kill loses nothing. Readable by its owner alone."""
+async def open_sqlite(path: Path, keep: int = KEEP_STEPS) -> AsyncIterator[SqliteSaver]:
+    """Open a saver on this file, readable by its owner only. With WAL a kill loses nothing."""
     with closing(sqlite3.connect(path, timeout=60, check_same_thread=False)) as connection:
-        os.chmod(path, 0o600)
+        path.chmod(0o600)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         yield SqliteSaver(connection, keep)

@@ -1,4 +1,4 @@
-"""What a LangGraph server takes from Gome (langgraph.json): checkpoints that a kill of the server cannot empty."""
+"""Checkpoints for a LangGraph server (langgraph.json); a kill of the server loses none."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from pathlib import Path
 
 from run.checkpoints.sqlite import SqliteSaver, open_sqlite
 
-WHERE = "STUDIO_CHECKPOINTS"  # environment: the file; `gome studio RUN` names the run's own
-PLACE = "~/.gome/studio"
-KEEP = 5000  # outer steps whose history Studio can go back to
+CHECKPOINTS_ENV = (
+    "STUDIO_CHECKPOINTS"  # environment variable: the file; `gome studio RUN` sets the run's own
+)
+DEFAULT_FOLDER = "~/.gome/studio"
+STUDIO_KEEP_STEPS = 5000  # outer steps whose history Studio can go back to
 
 
 @asynccontextmanager
 async def make_checkpointer() -> AsyncIterator[SqliteSaver]:
-    """Our saver in place of the server's own, which pickles and writes only when it is stopped cleanly."""
-    path = Path(os.environ.get(WHERE) or f"{PLACE}/checkpoints.sqlite").expanduser()
+    """Open our saver; the server's own pickles, and writes only on a clean stop."""
+    path = Path(
+        os.environ.get(CHECKPOINTS_ENV) or f"{DEFAULT_FOLDER}/checkpoints.sqlite"
+    ).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
-    async with open_sqlite(path, KEEP) as saver:
+    async with open_sqlite(path, STUDIO_KEEP_STEPS) as saver:
         yield saver
