@@ -1,4 +1,4 @@
-"""`make run`: one real example from a first draft to a better submission, then both private scores side by side."""
+"""`make run`: solve one real example and print the private scores of first draft and submission."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from evals.harness.common import Result, solve
+from evals.harness.common import ExampleResult, solve_example
 from graph.settings import Settings
 from report.console import make_listener
 from run.folder import new_run_folder
@@ -15,34 +15,36 @@ from run.folder import new_run_folder
 def main(example: str) -> int:
     settings = Settings(traces=2, steps=7, time_s=170, memory="runs/memory", seed=0)
     folder = new_run_folder(settings, example)
+    place = Path("tasks") / example
     with make_listener("live", run_dir=folder) as listener:
         result = asyncio.run(
-            solve(
-                example,
-                Path("tasks") / example,
-                settings,
-                folder=folder,
-                listeners=(listener.on_event,),
-            )
+            solve_example(example, place, settings, folder=folder, listeners=(listener.on_event,))
         )
-    print(account(result))
+    print(result_summary(result))
     return 0 if result.outcome.submission else 1
 
 
-def account(result: Result) -> str:
+def result_summary(result: ExampleResult) -> str:
+    """Return both private scores beside the cross-validated ones, and where the files are."""
     outcome = result.outcome
+    better = "higher" if result.direction == "max" else "lower"
     lines = [
-        f"\nPrivate score of {result.example} ({outcome.metric}, {'higher' if result.direction == 'max' else 'lower'} is better; the answers"
-        f" lie in tasks/{result.example}-private, out of the run's reach):",
-        f"  first draft        {number(result.draft_private)}   (cross-validated {number(result.draft_score)})",
-        f"  final submission   {number(result.final_private)}   (cross-validated {number(outcome.score)})",
-        f"  {result.n_accepted} steps accepted beyond noise of {result.n_attempts} attempts",
-        f"\nsubmission  {outcome.submission}\nsolution    {outcome.solution}   (runs alone: cd {outcome.folder / 'best'} && python solution.py)",
+        f"\nPrivate score of {result.example} ({outcome.metric}, {better} is better; "
+        f"the answers are in tasks/{result.example}-private, where the run cannot read them):",
+        f"  first draft        {format_number(result.draft_private)}"
+        f"   (cross-validated {format_number(result.draft_score)})",
+        f"  final submission   {format_number(result.final_private)}"
+        f"   (cross-validated {format_number(outcome.score)})",
+        f"  {result.n_accepted} of {result.n_attempts} attempts accepted beyond noise",
+        f"\nsubmission  {outcome.submission}",
+        f"solution    {outcome.solution}"
+        f"   (runs on its own: cd {outcome.folder / 'best'} && python solution.py)",
     ]
     return "\n".join(lines)
 
 
-def number(value: float | None) -> str:
+def format_number(value: float | None) -> str:
+    """Return five decimals, or `none`."""
     return "none" if value is None else f"{value:.5f}"
 
 

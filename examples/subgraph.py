@@ -1,7 +1,8 @@
-"""Gome as one node of a graph of your own: `python examples/subgraph.py TASK` prints what the run came to and what your graph says of it.
+"""Use Gome as one node of your own graph: `python examples/subgraph.py TASK`.
 
-The outer state shares the keys `task` (in) and `best`, `submission` (out) with Gome's. Gome's settings come from the outer graph's context,
-where it has a field `gome`.
+The script prints the run's attempts and the letter that the outer graph writes about the result.
+The outer state shares the keys `task` (input) and `best`, `submission` (output) with Gome's state.
+Gome reads its settings from the field `gome` of the outer graph's context.
 """
 
 from __future__ import annotations
@@ -37,11 +38,9 @@ class Office:
 
 def write_letter(state: Desk) -> Desk:
     best = state.get("best")
-    return {
-        "letter": f"We scored {best['score']:.4f}; the submission lies in {state['submission']}."
-        if best
-        else "Nothing worked."
-    }
+    if best is None:
+        return {"letter": "Nothing worked."}
+    return {"letter": f"We scored {best['score']:.4f}; the submission is {state['submission']}."}
 
 
 def build(checkpointer: Any = None) -> Any:

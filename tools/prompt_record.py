@@ -1,8 +1,9 @@
-"""One real run, recorded for the prompts: the briefs of its verbs, and its attempts with scripts, evidence and logs.
+"""Record one real run for the prompts: briefs, and attempts with scripts, evidence and logs.
 
-    python -m tools.prompt_record      # runs `modechoice` with the expert and writes evals/data/prompt_run.json
+    python -m tools.prompt_record      # runs `modechoice`, writes evals/data/prompt_run.json
 
-One step is made to fail on purpose (a wrong file name), so that there is a real failure to repair.
+The expert runs it. One step fails on purpose (a wrong file name), so that there is a real failure
+to repair.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from evals.harness.common import write
+from evals.harness.common import write_example_task
 from graph.settings import Settings
 from reasoner.expert.engine import Expert
 from reasoner.protocol import (
@@ -31,7 +32,7 @@ from run.artifacts import Artifacts
 from session.session import start_run
 
 EXAMPLE = "modechoice"
-RECORDED = Path(__file__).parents[1] / "evals" / "data" / "prompt_run.json"
+RECORDING = Path(__file__).parents[1] / "evals" / "data" / "prompt_run.json"
 BRIEFS: dict[str, type[Brief]] = {
     "draft": DraftBrief,
     "diagnose": DiagnoseBrief,
@@ -39,12 +40,19 @@ BRIEFS: dict[str, type[Brief]] = {
     "repair": RepairBrief,
     "review": ReviewBrief,
 }
-KEPT = ("t1s0 draft", "t0s1 diagnose", "t0s1 update", "t0s3 repair", "t0s5 diagnose", "t0s5 update")
-FAILS = (0, 3)  # trace and step whose script names a file that is not there
+KEPT_BRIEFS = (
+    "t1s0 draft",
+    "t0s1 diagnose",
+    "t0s1 update",
+    "t0s3 repair",
+    "t0s5 diagnose",
+    "t0s5 update",
+)
+FAILING_STEP = (0, 3)  # trace and step whose script names a file that is not there
 
 
-class Recorder:
-    """The expert, whose briefs are kept."""
+class RecordingExpert:
+    """The expert; it records its briefs."""
 
     name = "expert"
 
@@ -52,35 +60,38 @@ class Recorder:
         self.inner = Expert()
         self.briefs: dict[str, dict[str, Any]] = {}
 
-    def keep(self, verb: str, brief: Brief) -> None:
-        self.briefs[f"t{brief.stage.trace}s{brief.stage.step} {verb}"] = brief.model_dump(
-            mode="json"
-        )
+    def record(self, verb: str, brief: Brief) -> None:
+        """Store a brief under its trace, step and verb."""
+        key = f"t{brief.stage.trace}s{brief.stage.step} {verb}"
+        self.briefs[key] = brief.model_dump(mode="json")
 
     async def draft(self, brief: DraftBrief) -> Solution:
-        self.keep("draft", brief)
+        """Draft as the expert does."""
+        self.record("draft", brief)
         return await self.inner.draft(brief)
 
     async def diagnose(self, brief: DiagnoseBrief) -> Diagnosis:
-        self.keep("diagnose", brief)
+        """Diagnose as the expert does."""
+        self.record("diagnose", brief)
         return await self.inner.diagnose(brief)
 
     async def update(self, brief: UpdateBrief) -> Solution:
-        self.keep("update", brief)
+        """Update as the expert does; the script of FAILING_STEP gets a wrong file name."""
+        self.record("update", brief)
         solution = await self.inner.update(brief)
-        if (brief.stage.trace, brief.stage.step) == FAILS:
-            return solution.model_copy(
-                update={"script": solution.script.replace("train.csv", "train_clean.csv")}
-            )
+        if (brief.stage.trace, brief.stage.step) == FAILING_STEP:
+            script = solution.script.replace("train.csv", "train_clean.csv")
+            return solution.model_copy(update={"script": script})
         return solution
 
     async def repair(self, brief: RepairBrief) -> Solution:
-        self.keep("repair", brief)
-        mended = brief.script.replace("train_clean.csv", "train.csv")
-        if mended == brief.script:
+        """Correct the wrong file name; repair other failures as the expert does."""
+        self.record("repair", brief)
+        script = brief.script.replace("train_clean.csv", "train.csv")
+        if script == brief.script:
             return await self.inner.repair(brief)
         return Solution(
-            script=mended,
+            script=script,
             summary="the same with the training table under its right name",
             hypothesis=brief.hypothesis,
             cause="input/train_clean.csv does not exist",
@@ -88,55 +99,53 @@ class Recorder:
         )
 
     async def review(self, brief: ReviewBrief) -> Review:
-        self.keep("review", brief)
+        """Review as the expert does."""
+        self.record("review", brief)
         return await self.inner.review(brief)
 
     async def close(self) -> None:
-        return None
+        """Do nothing."""
 
 
-async def record() -> dict[str, Any]:
+async def record_run() -> dict[str, Any]:
+    """Run the example; return its setup, chosen briefs and attempts."""
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
-        await write(EXAMPLE, root / EXAMPLE)
+        await write_example_task(EXAMPLE, root / EXAMPLE)
         settings = Settings(
             traces=2, steps=6, time_s=1800, memory=str(root / "memory"), runs_dir=str(root / "runs")
         )
-        recorder = Recorder()
-        outcome = await start_run(str(root / EXAMPLE), settings, reasoner=recorder)
+        expert = RecordingExpert()
+        outcome = await start_run(str(root / EXAMPLE), settings, reasoner=expert)
         setup = json.loads((outcome.folder / "setup.json").read_text().replace(str(root), "/run"))
         return {
             "setup": setup,
-            "briefs": {key: recorder.briefs[key] for key in KEPT},
-            "attempts": attempts(Artifacts(outcome.folder / "artifacts")),
+            "briefs": {key: expert.briefs[key] for key in KEPT_BRIEFS},
+            "attempts": recorded_attempts(Artifacts(outcome.folder / "artifacts")),
         }
 
 
-def attempts(artifacts: Artifacts) -> list[dict[str, Any]]:
-    """The attempts' records, with script, evidence and log in place of their references."""
-    found = []
+def recorded_attempts(artifacts: Artifacts) -> list[dict[str, Any]]:
+    """Return the attempts' records, with script, evidence and log instead of their references."""
+    attempts = []
     for path in artifacts.root.glob("*/*"):
         try:
             value = json.loads(path.read_text())
         except ValueError:
             continue
         if isinstance(value, dict) and {"id", "prev", "verdict"} <= set(value):
-            found.append(
-                value
-                | {
-                    name: artifacts.get(value[name])
-                    for name in ("script", "evidence", "log")
-                    if value.get(name)
-                }
-            )
-    return sorted(found, key=lambda one: (one["trace"], one["step"]))
+            refs = {name: value[name] for name in ("script", "evidence", "log") if value.get(name)}
+            texts = {name: artifacts.get(ref) for name, ref in refs.items()}
+            attempts.append(value | texts)
+    return sorted(attempts, key=lambda attempt: (attempt["trace"], attempt["step"]))
 
 
-def recorded() -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(RECORDED.read_text())
-    return value
+def load_recording() -> dict[str, Any]:
+    """Return the recorded run."""
+    recording: dict[str, Any] = json.loads(RECORDING.read_text())
+    return recording
 
 
 if __name__ == "__main__":
-    RECORDED.write_text(json.dumps(asyncio.run(record()), indent=0, sort_keys=True) + "\n")
-    print(f"wrote {RECORDED}; now run python -m tools.prompts_docs")
+    RECORDING.write_text(json.dumps(asyncio.run(record_run()), indent=0, sort_keys=True) + "\n")
+    print(f"wrote {RECORDING}; now run python -m tools.prompts_docs")

@@ -1,6 +1,8 @@
-"""Prompt sizes over a long run: the recorded attempts repeated to hundreds of steps, briefs gathered by the graph's own code.
+"""Prompt sizes over a long run: the recorded attempts repeated to hundreds of steps.
 
 python -m tools.prompt_sizes       # tokens by verb at steps 1, 50 and 300
+
+The graph's own code gathers the briefs.
 """
 
 from __future__ import annotations
@@ -11,11 +13,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from briefs import excerpts as quotes
-from briefs.brief import base, scenario
+from briefs.brief import common_fields, scenario_weight
+from briefs.excerpts import diff_artifacts, excerpt_log, quote_scripts
 from graph.settings import Settings
-from graph.state import Best, Trace, new_trace
-from reasoner.chat.prompt.render import messages
+from graph.state import Trace
+from reasoner.chat.prompt.render import prompt_messages
 from reasoner.chat.prompt.text import n_tokens
 from reasoner.protocol import (
     Brief,
@@ -27,126 +29,104 @@ from reasoner.protocol import (
     ReviewBrief,
     UpdateBrief,
 )
-from run.run import Run
+from run.attempt import Attempt, best_from, store_attempt
 from run.folder import make_run_folder
-from tools.prompt_record import EXAMPLE, recorded
+from run.run import Run
+from tools.prompt_record import EXAMPLE, load_recording
 
 STEPS = (1, 50, 300)
 
 
-def sizes(steps: tuple[int, ...] = STEPS) -> dict[str, list[int]]:
-    """verb -> tokens (about) of system and user message at each of these steps."""
-    return asyncio.run(measured(steps))
+def measure_prompt_sizes(steps: tuple[int, ...] = STEPS) -> dict[str, list[int]]:
+    """Return verb -> approximate tokens of system and user message at each of these steps."""
+    return asyncio.run(sizes_at_steps(steps))
 
 
-async def measured(steps: tuple[int, ...]) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
+async def sizes_at_steps(steps: tuple[int, ...]) -> dict[str, list[int]]:
+    """Return verb -> tokens at each step, from one long run."""
+    sizes: dict[str, list[int]] = {}
     with tempfile.TemporaryDirectory() as place:
-        run = long_run(Path(place))
+        run = open_long_run(Path(place))
         for n in steps:
-            for verb, brief in briefs(run, grown(run, n)).items():
-                found.setdefault(verb, []).append(
-                    sum(n_tokens(message["content"]) for message in messages(verb, brief))
-                )
-    return found
+            for verb, brief in gather_briefs(run, grow_trace(run, n)).items():
+                messages = prompt_messages(verb, brief)
+                n_total = sum(n_tokens(message["content"]) for message in messages)
+                sizes.setdefault(verb, []).append(n_total)
+    return sizes
 
 
-def long_run(root: Path) -> Run:
-    """An open run with the recorded set-up and no attempt yet."""
-    make_run_folder(
-        root / "run", EXAMPLE, Settings(steps=1000, traces=2, memory="off", runs_dir=str(root))
-    )
-    (root / "run" / "setup.json").write_text(json.dumps(recorded()["setup"]))
+def open_long_run(root: Path) -> Run:
+    """Open a run with the recorded setup and no attempt yet."""
+    settings = Settings(steps=1000, traces=2, memory="off", runs_dir=str(root))
+    make_run_folder(root / "run", EXAMPLE, settings)
+    (root / "run" / "setup.json").write_text(json.dumps(load_recording()["setup"]))
     return Run(root / "run")
 
 
-def grown(run: Run, n: int) -> Trace:
-    """A trace after n attempts: the recorded ones of trace 0, over and over under new ids, so that the same one is always the latest."""
-    pattern = [one for one in recorded()["attempts"] if one["trace"] == 0]
+def grow_trace(run: Run, n: int) -> Trace:
+    """Return a trace after n attempts: trace 0's recorded ones, repeated under new ids.
+
+    The same attempt is always the latest.
+    """
+    pattern = [attempt for attempt in load_recording()["attempts"] if attempt["trace"] == 0]
     first = -n % len(pattern) if n >= len(pattern) else 0
-    row = new_trace(0)
+    trace = Trace(trace=0)
     for step in range(n):
-        one = pattern[(first + step) % len(pattern)]
-        refs = {
-            name: run.artifacts.put(one[name])
-            for name in ("script", "evidence", "log")
-            if one.get(name)
-        }
-        parent = row["best"]["attempt"] if row["best"] else None
-        record = (
-            one | refs | {"id": f"t0s{step}", "step": step, "prev": row["head"], "parent": parent}
-        )
-        row = advanced(row, record, run.artifacts.put_json(record))
-    return row
+        recorded = pattern[(first + step) % len(pattern)]
+        texts = {name: recorded.get(name) for name in ("script", "evidence", "log")}
+        refs = {name: run.artifacts.put(text) for name, text in texts.items() if text}
+        place = {"id": f"t0s{step}", "step": step, "prev": trace.head}
+        place["parent"] = trace.best.attempt if trace.best else None
+        attempt = Attempt.model_validate({**recorded, **refs, **place})
+        trace = append_attempt(trace, store_attempt(run.artifacts, attempt))
+    return trace
 
 
-def advanced(row: Trace, record: dict[str, Any], ref: str) -> Trace:
-    new = Trace(**row) | {
-        "head": ref,
-        "step": row["step"] + 1,
-        "n_accepted": row["n_accepted"] + (record["verdict"] == "accepted"),
-    }
-    if record["replaces"]:
-        new["best"] = Best(
-            attempt=record["id"],
-            trace=0,
-            ref=ref,
-            script=record["script"],
-            score=record["score"],
-            se=record["score_se"],
-        )
-    return new
-
-
-def briefs(run: Run, row: Trace) -> dict[str, Brief]:
-    """One brief per verb, as the nodes would gather them."""
-    assert row["best"] is not None
-    best, latest, common = (
-        run.attempt(row["best"]["ref"]),
-        run.attempt(str(row["head"])),
-        base(run, row, []),
+def append_attempt(trace: Trace, attempt: Attempt) -> Trace:
+    """Return the trace with one attempt more."""
+    after = trace.evolve(
+        head=attempt.ref,
+        step=trace.step + 1,
+        n_accepted=trace.n_accepted + (attempt.verdict == "accepted"),
     )
-    script, evidence = run.artifacts.get(best["script"]), run.artifacts.get_json(best["evidence"])
-    kept = recorded()["briefs"]["t0s5 update"]
-    hints = [Hint.model_validate(hint) for hint in kept["hints"]]
+    return after.evolve(best=best_from(attempt)) if attempt.replaces else after
+
+
+def gather_briefs(run: Run, trace: Trace) -> dict[str, Brief]:
+    """Return one brief per verb, gathered as the nodes do."""
+    assert trace.best is not None
+    best, latest = run.attempt(trace.best.ref), run.attempt(str(trace.head))
+    common = common_fields(run, trace, [])
+    seen: dict[str, Any] = {
+        **common,
+        "script": run.artifacts.get(str(best.script)),
+        "evidence": run.artifacts.get_json(str(best.evidence)),
+        "log": excerpt_log(run, best.log),
+    }
+    recorded = load_recording()["briefs"]["t0s5 update"]
     return {
         "draft": DraftBrief(**common),
         "diagnose": DiagnoseBrief(
-            **common,
-            script=script,
-            evidence=evidence,
-            log=quotes.log(run, best["log"]),
-            last=run.artifacts.get_json(latest["evidence"]),
-            last_diff=quotes.change(run, best["script"], latest["script"]),
-            scenario=scenario(row),
+            **seen,
+            last=run.artifacts.get_json(str(latest.evidence)),
+            last_diff=diff_artifacts(run, best.script, latest.script),
+            scenario=scenario_weight(trace),
         ),
         "update": UpdateBrief(
-            **common,
-            script=script,
-            evidence=evidence,
-            log=quotes.log(run, best["log"]),
-            diagnosis=Diagnosis.model_validate(kept["diagnosis"]),
-            hints=hints,
-            quotes=quotes.scripts(run, [row["head"]], [latest["id"], best["id"]]),
+            **seen,
+            diagnosis=Diagnosis.model_validate(recorded["diagnosis"]),
+            hints=[Hint.model_validate(hint) for hint in recorded["hints"]],
+            quotes=quote_scripts(run, [trace.head], [latest.id, best.id]),
         ),
-        "repair": RepairBrief(
-            **common,
-            script=script,
-            evidence=evidence,
-            problems=["the script crashed"],
-            log=quotes.log(run, best["log"]),
-        ),
-        "review": ReviewBrief(**common, script=script),
+        "repair": RepairBrief(**seen, problems=["the script crashed"]),
+        "review": ReviewBrief(**common, script=seen["script"]),
     }
 
 
 def main() -> None:
-    print(
-        "verb        "
-        + "".join(f"step {step:<6}" for step in STEPS)
-        + "(tokens, about, system and user message)"
-    )
-    for verb, counts in sizes().items():
+    head = "".join(f"step {step:<6}" for step in STEPS)
+    print(f"verb        {head}(approximate tokens of system and user message)")
+    for verb, counts in measure_prompt_sizes().items():
         print(f"{verb:<12}" + "".join(f"{count:<11,}" for count in counts))
 
 

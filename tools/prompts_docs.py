@@ -1,21 +1,23 @@
-"""docs/prompts: what a model is asked at steps 1 and 5 of a real run, rendered from the recorded briefs (evals/data/prompt_run.json).
+"""docs/prompts: the messages to a model at steps 1 and 5 of a real run.
 
-python -m tools.prompts_docs       # writes docs/prompts/*.md; deterministic
+python -m tools.prompts_docs       # write docs/prompts/*.md; deterministic
+
+They are rendered from the recorded briefs (evals/data/prompt_run.json).
 """
 
 from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from reasoner.chat.prompt.render import messages, prompt_hash
+from reasoner.chat.prompt.render import prompt_hash, prompt_messages
 from reasoner.chat.prompt.text import n_tokens
 from reasoner.protocol import Brief, ReviewBrief
-from tools.prompt_record import BRIEFS, EXAMPLE, recorded
+from tools.prompt_record import BRIEFS, EXAMPLE, load_recording
 
 DOCS = Path(__file__).parent.parent / "docs" / "prompts"
-SHOWN = {
+DOCUMENTED = {
     "draft": ("t1s0 draft", "the first script of trace 1, told what trace 0 does"),
     "diagnose-step1": ("t0s1 diagnose", "trace 0 after its first script"),
     "update-step1": ("t0s1 update", "its first step"),
@@ -28,74 +30,72 @@ SHOWN = {
 }
 
 
-def briefs() -> dict[str, tuple[str, Brief, str]]:
-    """name -> (verb, brief, what it is)."""
-    kept = recorded()["briefs"]
-    found: dict[str, tuple[str, Brief, str]] = {}
-    for name, (key, what) in SHOWN.items():
+class Documented(NamedTuple):
+    """One page: the verb, its brief, and what the brief is."""
+
+    verb: str
+    brief: Brief
+    what: str
+
+
+def documented_briefs() -> dict[str, Documented]:
+    """Return page name -> brief."""
+    recorded = load_recording()["briefs"]
+    pages: dict[str, Documented] = {}
+    for name, (key, what) in DOCUMENTED.items():
         verb = key.rpartition(" ")[2]
-        found[name] = (verb, BRIEFS[verb].model_validate(kept[key]), what)
-    found["review-step5"] = (
-        "review",
-        review(kept),
-        "the best script of trace 0 at step 5 against its first",
-    )
-    return found
+        pages[name] = Documented(verb, BRIEFS[verb].model_validate(recorded[key]), what)
+    what = "the best script of trace 0 at step 5 against its first"
+    pages["review-step5"] = Documented("review", review_brief(recorded), what)
+    return pages
 
 
-def review(kept: dict[str, Any]) -> ReviewBrief:
-    """The review of the script at step 5, against the script at step 1."""
-    first, last = kept["t0s1 update"], kept["t0s5 update"]
-    diff = "\n".join(
-        list(
-            difflib.unified_diff(
-                first["script"].splitlines(), last["script"].splitlines(), lineterm="", n=2
-            )
-        )[2:]
-    )
-    return ReviewBrief.model_validate({**last, "diff": diff})
+def review_brief(recorded: dict[str, Any]) -> ReviewBrief:
+    """Return the review of the script at step 5, against the script at step 1."""
+    first, last = recorded["t0s1 update"], recorded["t0s5 update"]
+    before, after = first["script"].splitlines(), last["script"].splitlines()
+    diff = list(difflib.unified_diff(before, after, lineterm="", n=2))
+    return ReviewBrief.model_validate({**last, "diff": "\n".join(diff[2:])})
 
 
-def pages() -> dict[str, str]:
-    """File name -> text."""
-    found, rows = {}, []
+def prompt_pages() -> dict[str, str]:
+    """Return file name -> text."""
+    pages, rows = {}, []
     system = ""
-    for name, (verb, brief, what) in briefs().items():
-        first, second = messages(verb, brief)
+    for name, (verb, brief, what) in documented_briefs().items():
+        first, second = prompt_messages(verb, brief)
         system = first["content"]
-        found[f"{name}.md"] = f"<!-- user message of `{verb}`: {what} -->\n\n{second['content']}"
+        pages[f"{name}.md"] = f"<!-- user message of `{verb}`: {what} -->\n\n{second['content']}"
         rows.append(f"| [{name}]({name}.md) | {what} | {n_tokens(second['content']):,} |")
-    found["system.md"] = f"<!-- system message of every verb -->\n\n{system}"
-    found["README.md"] = readme(rows, system)
-    return found
+    pages["system.md"] = f"<!-- system message of every verb -->\n\n{system}"
+    pages["README.md"] = index_page(rows, system)
+    return pages
 
 
-def readme(rows: list[str], system: str) -> str:
-    return "\n".join(
-        [
-            "# What a model is asked",
-            "",
-            f"The prompts of [reasoner/prompts](../../reasoner/prompts) rendered for one real run of the example `{EXAMPLE}`: two traces, six steps, the",
-            "embedded expert at the wheel, so evidence, history and memory are real. One step was made to fail, so that there is something to repair.",
-            "The run is recorded in [evals/data/prompt_run.json](../../evals/data/prompt_run.json) (`python -m tools.prompt_record` records it anew);",
-            "`python -m tools.prompts_docs` renders these pages, `python -m tools.prompt_sizes` shows that prompts stay flat over hundreds of steps.",
-            "",
-            f"Version of the prompts: `{prompt_hash()}` (stands in `run.json` of every run with a model).",
-            "",
-            "| page | what | tokens, about |",
-            "|---|---|---|",
-            f"| [system](system.md) | the same for every verb | {n_tokens(system):,} |",
-            *rows,
-            "",
-        ]
-    )
+def index_page(rows: list[str], system: str) -> str:
+    """Return docs/prompts/README.md."""
+    return f"""# What a model is asked
+
+The prompts of [reasoner/prompts](../../reasoner/prompts) rendered for one real run of the example
+`{EXAMPLE}`: two traces, six steps, solved by the embedded expert, so evidence, history and memory
+are real. One step fails on purpose, so that there is something to repair. The run is recorded in
+[evals/data/prompt_run.json](../../evals/data/prompt_run.json) (`python -m tools.prompt_record`
+records it again); `python -m tools.prompts_docs` renders these pages, and
+`python -m tools.prompt_sizes` shows that prompts stay flat over hundreds of steps.
+
+Version of the prompts: `{prompt_hash()}` (in `run.json` of every run with a model).
+
+| page | what | tokens, about |
+|---|---|---|
+| [system](system.md) | the same for every verb | {n_tokens(system):,} |
+""" + "".join(f"{row}\n" for row in rows)
 
 
 def main() -> None:
     DOCS.mkdir(parents=True, exist_ok=True)
-    for name, text in pages().items():
+    for name, text in prompt_pages().items():
         (DOCS / name).write_text(text)
-    print(f"wrote {len(pages())} pages to {DOCS}")
+    print(f"wrote {len(prompt_pages())} pages to {DOCS}")
 
 
 if __name__ == "__main__":

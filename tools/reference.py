@@ -1,6 +1,6 @@
-"""`make reference`: the pages of docs/ that are written by the code itself: settings, task.yaml, commands.
+"""`make reference`: the pages of docs/ that the code writes: settings, task.yaml, commands.
 
-python -m tools.reference            # writes them
+python -m tools.reference            # write them
 python -m tools.reference --check    # exit code 1 where one is out of date
 """
 
@@ -11,39 +11,65 @@ import typing
 from pathlib import Path
 from typing import Any
 
-import click
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from cli.app import app
-from graph.settings import Settings
+from graph.settings import GROUPS
+from settings.field import About, SettingsGroup, about_setting
 from task.grade.metrics import METRICS
-from task.load.spec import Spec
+from task.load.spec import TaskSpec
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 MADE = "<!-- Written by `make reference`; change the code, not this page. -->\n"
 
 
 def settings_page() -> str:
+    """Return docs/settings.md."""
+    sections = "\n".join(settings_section(group) for group in GROUPS)
     return f"""{MADE}# Settings
 
-Every default of a run. `gome run` has options for the common ones; any other goes by `--set name=value`, and in Python all are
-arguments of `gome.solve(task, name=value)`. A run stores its resolved settings in `run.json`; `gome resume` reads them from there.
+Every setting of a run with its default. `gome run` has options for the common ones; any other is
+set with `--set name=value`, with a variable `GOME_NAME=value`, or with `name = value` in
+`gome.toml`. In Python all are arguments of `gome.solve(task, name=value)`. A run stores its
+resolved settings in `run.json`; `gome resume` reads them from there. On the command line and in
+variables, seconds may have a unit: `90`, `30m`, `12h`.
 
-{table(Settings)}"""
+The last column names what is special about a setting: `task`: the `gome.toml` of a task folder may
+set it too; `fixed`: a fork cannot change it; `machine`: `gome import` resets it to this machine's
+default.
+
+{sections}"""
+
+
+def settings_section(group: type[SettingsGroup]) -> str:
+    """Return a group's heading, summary and table."""
+    title, _, summary = (group.__doc__ or "").partition(": ")
+    rows = [
+        f"| `{name}` | {table_cell(type_text(field))} | {default_text(field)} "
+        f"| {table_cell(field.description or '')} | {SCOPES[about_setting(field).scope]} |"
+        for name, field in group.model_fields.items()
+    ]
+    heading = f"## {title}\n{summary[:1].upper()}{summary[1:]}\n"
+    head = ["| name | value | default | what | scope |", "|---|---|---|---|---|"]
+    return "\n".join([heading, *head, *rows, ""])
+
+
+SCOPES = {"task": "task", "data": "task, fixed", "user": "", "machine": "machine"}
 
 
 def task_page() -> str:
-    known = "\n".join(
+    """Return docs/task.md."""
+    metrics = "\n".join(
         f"| `{name}` | {metric.direction} | {metric.needs} |"
         for name, metric in sorted(METRICS.items())
     )
     return f"""{MADE}# task.yaml
 
-A task is a folder: tables, free text in `description.md`, and `task.yaml`, which makes it exact. Every key is optional where the
-data show it; `gome init FOLDER` writes the file and says why for each line. An MLE-bench `prepared/public` folder is a valid task as
-it stands.
+A task is a folder: tables, free text in `description.md`, and `task.yaml`, which makes it exact.
+Every key is optional where the data show it; `gome init FOLDER` writes the file with a reason for
+each line. An MLE-bench `prepared/public` folder is a valid task as it is.
 
 ```yaml
 name: churn
@@ -57,123 +83,120 @@ split: group:household
 
 Tables may be csv, tsv, json, jsonl or parquet, also as .gz or .zip.
 
-{table(Spec)}
+{fields_table(TaskSpec)}
 ## Metrics
 | name | direction | predictions are |
 |---|---|---|
-{known}
+{metrics}
 
-`map@K` scores rankings. A metric of your own is a Python file in the task folder with `score(y_true, y_pred)`; say `direction: max` or
-`min` with it.
+`map@K` scores rankings. A metric of your own is a Python file in the task folder with
+`score(y_true, y_pred)`; add `direction: max` or `min` with it.
 """
 
 
 def commands_page() -> str:
+    """Return docs/commands.md."""
     group: Any = typer.main.get_command(app)
     context = typer.Context(group, info_name="gome")
     parts = [
         MADE + "# Commands\n",
-        "Exit codes of `gome run` and `gome resume`: 0 a valid submission was written, 1 the run ended without one,",
+        "Exit codes of `gome run` and `gome resume`: 0 a valid submission was written, 1 the run"
+        " ended without one,",
     ]
     parts[1] += (
-        "\n2 bad input or something missing here (a run that had begun is paused, `gome resume` goes on), 3 the run waits for your answer,\n130 interrupted.\n\n"
+        "\n2 bad input or something missing on this machine (a run that had begun is paused,"
+        "\n`gome resume` continues it), 3 the run is waiting for your answer, 130 interrupted.\n\n"
     )
     parts[1] += "`gome --install-completion` teaches your shell to complete commands and options.\n"
     for name in group.list_commands(context):
-        parts.append(command(group.get_command(context, name), f"gome {name}"))
+        parts.append(command_section(group.get_command(context, name), f"gome {name}"))
     return "\n".join(parts)
 
 
-def command(found: Any, name: str) -> str:
-    """One command: its sentence, its arguments and options; a group's commands one by one."""
-    context = typer.Context(found, info_name=name)
-    inner = getattr(found, "commands", None)
+def command_section(command: Any, name: str) -> str:
+    """Return one command: its sentence, arguments and options; a group's commands one by one."""
+    heading = f"## {name}\n"
+    inner = getattr(command, "commands", None)
     if inner:
-        return "\n".join(
-            [
-                f"## {name}\n",
-                one_line(found.help) + "\n",
-                *(command(c, f"{name} {n}") for n, c in inner.items()),
-            ]
-        )
-    rows = [
-        f"| {described(p, context)} | {cell(getattr(p, 'help', None) or '')} |"
-        for p in found.params
-        if not getattr(p, "hidden", False)
-    ]
-    rows = [row for row in rows if "`--help`" not in row]
-    listed = ["| argument or option | what |", "|---|---|", *rows, ""] if rows else []
-    return "\n".join([f"## {name}\n", one_line(found.help) + "\n", *listed])
+        sections = [command_section(c, f"{name} {n}") for n, c in inner.items()]
+        return "\n".join([heading, on_one_line(command.help) + "\n", *sections])
+    rows = []
+    for parameter in command.params:
+        names = parameter_names(parameter)
+        if names != "`--help`" and not getattr(parameter, "hidden", False):
+            rows.append(f"| {names} | {table_cell(getattr(parameter, 'help', None) or '')} |")
+    table = ["| argument or option | what |", "|---|---|", *rows, ""] if rows else []
+    return "\n".join([heading, on_one_line(command.help) + "\n", *table])
 
 
-def described(parameter: Any, context: click.Context) -> str:
+def parameter_names(parameter: Any) -> str:
+    """Return an argument's name, or all names of an option."""
     if parameter.param_type_name == "argument":
         return f"`{parameter.name.upper()}`"
     return ", ".join(f"`{name}`" for name in [*parameter.opts, *parameter.secondary_opts])
 
 
-def table(model: type[BaseModel]) -> str:
-    rows = [
-        f"| `{name}` | {cell(kind(field))} | {default(field)} | {cell(field.description or '')} |"
-        for name, field in model.model_fields.items()
-    ]
-    return "\n".join(["| name | value | default | what |", "|---|---|---|---|", *rows, ""])
+def fields_table(model: type[BaseModel]) -> str:
+    """Return the table of a model's fields."""
+    rows = ["| name | value | default | what |", "|---|---|---|---|"]
+    for name, field in model.model_fields.items():
+        kind, what = table_cell(type_text(field)), table_cell(field.description or "")
+        rows.append(f"| `{name}` | {kind} | {default_text(field)} | {what} |")
+    return "\n".join([*rows, ""])
 
 
-def kind(field: FieldInfo) -> str:
-    """The type in words, with its bounds."""
-    allowed = [
-        value
-        for part in parts_of(field.annotation)
-        for value in typing.get_args(part)
-        if typing.get_origin(part) is typing.Literal
-    ]
-    if allowed:
-        return ", ".join(f"`{value}`" for value in allowed)
-    names = {
-        int: "whole number",
-        float: "number",
-        str: "text",
-        bool: "true or false",
-        list: "list",
-        dict: "JSON",
-    }
-    plain = [names.get(typing.get_origin(part) or part, "") for part in parts_of(field.annotation)]
+def type_text(field: FieldInfo) -> str:
+    """Return the type in words, with its bounds."""
+    members = union_members(field.annotation)
+    literals = [part for part in members if typing.get_origin(part) is typing.Literal]
+    values = [value for part in literals for value in typing.get_args(part) if value]
+    if values:
+        return ", ".join(f"`{value}`" for value in values)
+    names = [TYPE_NAMES.get(typing.get_origin(part) or part, "") for part in members]
     bounds = [
-        f"{sign} {getattr(m, name)}"
-        for m in field.metadata
+        f"{sign} {bound}"
+        for constraint in field.metadata
         for name, sign in SIGNS.items()
-        if getattr(m, name, None) is not None
+        if (bound := getattr(constraint, name, None)) is not None
     ]
-    return " ".join([*dict.fromkeys(p for p in plain if p), *bounds])
+    units = [f"({item.unit})" for item in field.metadata if isinstance(item, About) and item.unit]
+    return " ".join([*dict.fromkeys(name for name in names if name), *bounds, *units])
+
+
+TYPE_NAMES: dict[Any, str] = {
+    int: "whole number",
+    float: "number",
+    str: "text",
+    bool: "true or false",
+    list: "list",
+    dict: "JSON",
+}
 
 
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
-def parts_of(annotation: Any) -> list[Any]:
-    """The members of a union, or the one type."""
-    return (
-        list(typing.get_args(annotation))
-        if type(None) in typing.get_args(annotation)
-        else [annotation]
-    )
+def union_members(annotation: Any) -> list[Any]:
+    """Return the members of an optional type, or the one type."""
+    members = typing.get_args(annotation)
+    return list(members) if type(None) in members else [annotation]
 
 
-def default(field: FieldInfo) -> str:
+def default_text(field: FieldInfo) -> str:
+    """Return the default as code; empty where there is none."""
     value = field.get_default(call_default_factory=True)
-    return (
-        ""
-        if value in (None, [], {})
-        else f"`{str(value).lower() if isinstance(value, bool) else value}`"
-    )
+    if value in (None, "", [], {}):
+        return ""
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def cell(text: str) -> str:
-    return one_line(text).replace("|", "\\|")
+def table_cell(text: str) -> str:
+    """Return the text on one line, with its bars escaped."""
+    return on_one_line(text).replace("|", "\\|")
 
 
-def one_line(text: str | None) -> str:
+def on_one_line(text: str | None) -> str:
+    """Return the text with single spaces."""
     return " ".join((text or "").split())
 
 
@@ -181,17 +204,13 @@ PAGES = {"settings.md": settings_page, "task.md": task_page, "commands.md": comm
 
 
 def main() -> int:
-    stale = [
-        name
-        for name, page in PAGES.items()
-        if not (DOCS / name).exists() or (DOCS / name).read_text() != page()
-    ]
+    stale = []
+    for name, page in PAGES.items():
+        path = DOCS / name
+        if not path.exists() or path.read_text() != page():
+            stale.append(name)
     if "--check" in sys.argv:
-        print(
-            f"out of date, run `make reference`: {', '.join(stale)}"
-            if stale
-            else "the reference is current"
-        )
+        print(f"out of date, run `make reference`: {', '.join(stale)}" if stale else "up to date")
         return bool(stale)
     for name in stale:
         (DOCS / name).write_text(PAGES[name]())

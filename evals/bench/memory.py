@@ -1,4 +1,4 @@
-"""What the success memory costs: milliseconds per record and recall, resident memory of the run's process and of Chroma's.
+"""Cost of the success memory: milliseconds per record and recall, memory of both processes.
 
 python -m evals.bench.memory [--records 1000 10000] [--recalls 50]
 """
@@ -14,97 +14,111 @@ from pathlib import Path
 
 import psutil
 
-from evals.studies.retrieval import load
-from memory.backend import Folder
-from memory.index import Chroma
+from evals.studies.retrieval import load_retrieval_set
+from memory.backend import FolderBackend
+from memory.chroma import ChromaIndex
 from memory.journal import Journal
-from memory.open import open_memory
 from memory.protocol import Record
-from memory.records import clean
-from memory.store import SuccessMemory
+from memory.records import validate_record
+from memory.store import SuccessMemory, open_memory
 
 MB = 2**20
 
 
-def made(n: int, seed: int = 0) -> list[Record]:
-    """n records: the hand-written ones crossed with each other, over 50 tasks, a third refuted."""
+def random_records(n: int, seed: int = 0) -> list[Record]:
+    """Cross the hand-written records with each other: n of them, 50 tasks, a third refuted."""
     rng = random.Random(seed)
-    base, _, _ = load()
+    base, _, _ = load_retrieval_set()
     records = []
     for i in range(n):
         one, other = rng.choice(base), rng.choice(base)
+        rows, column = rng.randint(100, 99_999), rng.randint(0, 500)
         changes = {
-            "context": f"{other.context}; {rng.randint(100, 99_999)} rows, column c{rng.randint(0, 500)}",
+            "context": f"{other.context}; {rows} rows, column c{column}",
             "kind": rng.choice(["accepted", "accepted", "refuted"]),
             "gain": rng.gauss(0.02, 0.05),
             "task_hash": f"t{rng.randint(0, 49)}",
             "step": i,
         }
-        records.append(clean(one.model_copy(update=changes)))
+        records.append(validate_record(one.model_copy(update=changes)))
     return records
 
 
-def milliseconds(times: list[float]) -> str:
-    ordered = sorted(times)
-    return f"{statistics.median(times) * 1e3:6.1f} median {ordered[int(len(ordered) * 0.95)] * 1e3:6.1f} p95"
+def format_latencies(seconds: list[float]) -> str:
+    """Return median and 95th percentile in milliseconds."""
+    ordered = sorted(seconds)
+    p95 = ordered[int(len(ordered) * 0.95)]
+    return f"{statistics.median(ordered) * 1e3:6.1f} median {p95 * 1e3:6.1f} p95"
 
 
-def timed_recalls(memory: SuccessMemory, queries: list[str], n: int) -> list[float]:
-    times = []
+def time_recalls(memory: SuccessMemory, queries: list[str], n: int) -> list[float]:
+    """Return the seconds of each of n recalls."""
+    seconds = []
     for i in range(n):
-        started = time.perf_counter()
+        began = time.perf_counter()
         memory.recall(queries[i % len(queries)], "", task_hash="t1")
-        times.append(time.perf_counter() - started)
-    return times
+        seconds.append(time.perf_counter() - began)
+    return seconds
 
 
-def timed_records(memory: SuccessMemory, records: list[Record]) -> list[float]:
-    times = []
+def time_records(memory: SuccessMemory, records: list[Record]) -> list[float]:
+    """Return the seconds that storing each record takes."""
+    seconds = []
     for record in records:
-        started = time.perf_counter()
+        began = time.perf_counter()
         memory.record(record)
-        times.append(time.perf_counter() - started)
-    return times
+        seconds.append(time.perf_counter() - began)
+    return seconds
 
 
-def measure(n: int, n_recalls: int) -> None:
-    """One size: fill a folder, open it as its owner, and beside it as a second process would (exact scan)."""
-    _, queries, _ = load()
-    me = psutil.Process()
+def measure_memory(n: int, n_recalls: int) -> None:
+    """Fill a folder with n records; open it as its owner (Chroma) and as another process (scan)."""
+    _, queries, _ = load_retrieval_set()
     with tempfile.TemporaryDirectory() as folder:
-        Journal(Path(folder)).append(made(n))
-        opened = []
-        for label in ("chroma", "scan"):
-            before = me.memory_info().rss
-            memory = open_memory(folder, run="bench", on_warning=print)
-            assert isinstance(memory, SuccessMemory) and isinstance(memory.backend, Folder)
-            opened.append(memory)
-            first = timed_recalls(memory, queries, 1)[0]
-            record = timed_records(
-                memory, [r.model_copy(update={"run": label}) for r in made(30, seed=1)]
-            )
-            recall = timed_recalls(memory, queries, n_recalls)
-            assert memory.backend.index == label
-            grown = (me.memory_info().rss - before) / MB
-            print(
-                f"{n:7} {label:6}  first recall {first:6.2f} s  recall ms {milliseconds(recall)}",
-                end="",
-            )
-            print(f"  record ms {milliseconds(record)}  this process +{grown:.0f} MB", end="")
-            index = memory.backend._index
-            print(
-                f"  Chroma's process {psutil.Process(index.pid).memory_info().rss / MB:.0f} MB"
-                if isinstance(index, Chroma)
-                else ""
-            )
-        for memory in opened:
+        Journal(Path(folder)).append(random_records(n))
+        memories = [
+            measure_open_memory(folder, index, n, n_recalls) for index in ("chroma", "scan")
+        ]
+        for memory in memories:
             memory.close()
-        started = time.perf_counter()
-        memory = open_memory(folder, run="bench", on_warning=print)
-        assert isinstance(memory, SuccessMemory)
-        timed_recalls(memory, queries, 1)
-        print(f"{n:7} reopened: first recall {time.perf_counter() - started:.2f} s")
+        began = time.perf_counter()
+        memory = open_success_memory(folder)
+        time_recalls(memory, queries, 1)
+        print(f"{n:7} reopened: first recall {time.perf_counter() - began:.2f} s")
         memory.close()
+
+
+def measure_open_memory(folder: str, index: str, n: int, n_recalls: int) -> SuccessMemory:
+    """Open the memory, print what recalls and records cost, and return it open."""
+    _, queries, _ = load_retrieval_set()
+    this_process = psutil.Process()
+    before = this_process.memory_info().rss
+    memory = open_success_memory(folder)
+    first_s = time_recalls(memory, queries, 1)[0]
+    records = [record.model_copy(update={"run": index}) for record in random_records(30, seed=1)]
+    record_s = time_records(memory, records)
+    recall_s = time_recalls(memory, queries, n_recalls)
+    assert isinstance(memory.backend, FolderBackend) and memory.backend.index_kind == index
+    grown = (this_process.memory_info().rss - before) / MB
+    parts = [
+        f"{n:7} {index:6}",
+        f"first recall {first_s:6.2f} s",
+        f"recall ms {format_latencies(recall_s)}",
+        f"record ms {format_latencies(record_s)}",
+        f"this process +{grown:.0f} MB",
+    ]
+    if isinstance(memory.backend._index, ChromaIndex):
+        chroma_bytes = psutil.Process(memory.backend._index.pid).memory_info().rss
+        parts.append(f"Chroma's process {chroma_bytes / MB:.0f} MB")
+    print("  ".join(parts))
+    return memory
+
+
+def open_success_memory(folder: str) -> SuccessMemory:
+    """Open the memory in `folder` for the benchmark's run."""
+    memory = open_memory(folder, run="bench", on_warning=print)
+    assert isinstance(memory, SuccessMemory)
+    return memory
 
 
 def main() -> None:
@@ -116,7 +130,7 @@ def main() -> None:
     args = parser.parse_args()
     print(f"this process at the start: {psutil.Process().memory_info().rss / MB:.0f} MB")
     for n in args.records:
-        measure(n, args.recalls)
+        measure_memory(n, args.recalls)
 
 
 if __name__ == "__main__":

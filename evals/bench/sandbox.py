@@ -1,13 +1,12 @@
-"""`make bench`: what a sandbox costs: start-up per tier, cold and warm imports, the host's memory under a flood of output.
+"""`make bench`: cost of a sandbox: start-up per tier, imports, host memory under much output.
 
-python -m evals.bench.sandbox [--runs 20]
+python -m evals.bench.sandbox [--runs 20] [--only start-up imports flood]
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import statistics
 import sys
 import tempfile
@@ -16,105 +15,91 @@ from pathlib import Path
 
 import psutil
 
-from sandbox.local.backend import Local, make_local
-from sandbox.local.tiers import choose, probe
+from sandbox.local.backend import LocalSandbox, create_local_sandbox
+from sandbox.local.tiers import choose_tier, probe_tier
 from sandbox.protocol import Execution, Job, Limits
 
 IMPORTS = "import pandas, sklearn.ensemble, sklearn.model_selection, lightgbm"
 GIGABYTE = "import sys\nline = 'x' * 65535 + '\\n'\nfor _ in range(16384): sys.stdout.write(line)"
 
 
-async def play(box: Local, folder: Path, script: str, warm: str = "") -> Execution:
+async def run_in_box(box: LocalSandbox, folder: Path, script: str) -> Execution:
+    """Run a script in a fresh workspace below `folder`."""
     workspace = Path(tempfile.mkdtemp(dir=folder, prefix="w"))
     workspace.chmod(0o755)
-    done = await box.run(
-        Job(
-            id=workspace.name,
-            script=script,
-            workspace=workspace,
-            warm=warm,
-            limits=Limits(wall_s=300),
-        )
-    )
-    assert done.ok, done.output
-    return done
+    job = Job(id=workspace.name, script=script, workspace=workspace, limits=Limits(wall_s=300))
+    execution = await box.run(job)
+    assert execution.ok, execution.output
+    return execution
 
 
-async def start_up(folder: Path, runs: int) -> None:
-    """An empty script, end to end: workspace, control group, sandbox, interpreter, collection."""
+def median_ms(executions: list[Execution]) -> tuple[float, float]:
+    """Return median wall and CPU milliseconds."""
+    wall_s = statistics.median(one.wall_s or 0 for one in executions)
+    cpu_s = statistics.median(one.cpu_s or 0 for one in executions)
+    return wall_s * 1e3, cpu_s * 1e3
+
+
+async def measure_start_up(folder: Path, runs: int) -> None:
+    """Time an empty script end to end: workspace, control group, sandbox, interpreter, files."""
     for name in ("bubblewrap", "userns", "landlock", "none"):
-        tier = choose("none") if name == "none" else probe(name)[0]
+        tier = choose_tier("none") if name == "none" else probe_tier(name)[0]
         if tier is None:
             print(f"start-up {name}: does not start here")
             continue
-        box = Local(tier, None)
-        done = [await play(box, folder, "") for _ in range(runs)]
-        wall, cpu = (
-            statistics.median(getattr(one, field) or 0 for one in done)
-            for field in ("wall_s", "cpu_s")
-        )
-        print(
-            f"start-up {name:<10} median of {runs}: {wall * 1e3:.0f} ms wall, {cpu * 1e3:.0f} ms CPU inside"
-        )
+        box = LocalSandbox(tier, None)
+        wall, cpu = median_ms([await run_in_box(box, folder, "") for _ in range(runs)])
+        print(f"start-up {name:<10} median of {runs}: {wall:.0f} ms wall, {cpu:.0f} ms CPU inside")
     began = time.perf_counter()
     for _ in range(runs):
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
         await process.wait()
+    bare = (time.perf_counter() - began) / runs * 1e3
+    print(f"start-up of a bare interpreter: {bare:.0f} ms wall")
+
+
+async def measure_imports(folder: Path, runs: int) -> None:
+    """Time the imports of a usual script in the best tier."""
+    box = create_local_sandbox()
+    await run_in_box(box, folder, IMPORTS)  # fills the page cache
+    wall, cpu = median_ms([await run_in_box(box, folder, IMPORTS) for _ in range(runs)])
     print(
-        f"start-up of a bare interpreter: {(time.perf_counter() - began) / runs * 1e3:.0f} ms wall"
+        f"import of pandas, scikit-learn, lightgbm, {box.tier}: median of {runs}: "
+        f"{wall:.0f} ms wall, {cpu:.0f} ms CPU"
     )
 
 
-async def imports(folder: Path, runs: int) -> None:
-    tier, why = probe("bubblewrap")
-    if tier is None:
-        print(f"warm start: {why}")
-        return
-    box = Local(tier, None, warm=True)
-    try:
-        for name, warm in (("cold", ""), ("warm", "t0")):
-            await play(
-                box, folder, IMPORTS, warm
-            )  # the first fills the page cache, or makes the warm interpreter
-            done = [await play(box, folder, IMPORTS, warm) for _ in range(runs)]
-            wall, cpu = (
-                statistics.median(getattr(one, field) or 0 for one in done)
-                for field in ("wall_s", "cpu_s")
-            )
-            print(
-                f"import of pandas, scikit-learn, lightgbm, {name}: median of {runs}: {wall * 1e3:.0f} ms wall, {cpu * 1e3:.0f} ms CPU"
-            )
-    finally:
-        await box.close()
-
-
-async def flood(folder: Path) -> None:
-    box = make_local()
-    await play(box, folder, "")
-    before = peak = psutil.Process().memory_info().rss
-    going = asyncio.create_task(play(box, folder, GIGABYTE))
-    while not going.done():
+async def measure_flood(folder: Path) -> None:
+    """Measure how much the host's memory grows while a script prints 1 GiB."""
+    box = create_local_sandbox()
+    await run_in_box(box, folder, "")
+    host = psutil.Process()
+    before = peak = host.memory_info().rss
+    running = asyncio.create_task(run_in_box(box, folder, GIGABYTE))
+    while not running.done():
         await asyncio.sleep(0.02)
-        peak = max(peak, psutil.Process().memory_info().rss)
-    done = going.result()
+        peak = max(peak, host.memory_info().rss)
+    execution = running.result()
     print(
-        f"1 GiB of output: {len(done.output) / 2**20:.1f} MiB kept, the host grew by {(peak - before) / 1e6:.1f} MB, {done.wall_s:.1f} s"
+        f"1 GiB of output: {len(execution.output) / 2**20:.1f} MiB kept, "
+        f"the host grew by {(peak - before) / 1e6:.1f} MB, {execution.wall_s:.1f} s"
     )
 
 
 PARTS = ("start-up", "imports", "flood")
 
 
-async def bench(runs: int, parts: list[str]) -> None:
+async def run_parts(runs: int, parts: list[str]) -> None:
+    """Run the chosen parts in a folder that every user can read."""
     with tempfile.TemporaryDirectory(prefix="gome-bench-", dir="/var/tmp") as temporary:
-        os.chmod(temporary, 0o755)
         folder = Path(temporary)
+        folder.chmod(0o755)
         if "start-up" in parts:
-            await start_up(folder, runs)
+            await measure_start_up(folder, runs)
         if "imports" in parts:
-            await imports(folder, max(3, runs // 2))
+            await measure_imports(folder, max(3, runs // 2))
         if "flood" in parts:
-            await flood(folder)
+            await measure_flood(folder)
 
 
 def main() -> None:
@@ -124,7 +109,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--only", choices=PARTS, nargs="*", default=list(PARTS))
     options = parser.parse_args()
-    asyncio.run(bench(options.runs, options.only))
+    asyncio.run(run_parts(options.runs, options.only))
 
 
 if __name__ == "__main__":

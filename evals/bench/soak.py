@@ -1,9 +1,11 @@
-"""Does a long run stay flat?  Memory, time and growth on disk per round, by fifths of the run.
+"""Does a long run stay flat? Memory, time and growth on disk per round, by fifths of the run.
 
     python -m evals.bench.soak [--rounds 2000] [--reasoner endpoint|trivial] [--memory on|off]
 
-Ctrl-C ends it early and prints what there is. A trivial script, executed for real without a sandbox (--isolation none), and a scripted OpenAI-compatible endpoint in a process of its own:
-what is left is Gome, the prompts it renders and the client that sends them. `trivial` leaves the client out. docs/log.md keeps the figures.
+Ctrl-C ends it early and prints the table so far. A trivial script runs without a sandbox
+(isolation none), and a scripted OpenAI-compatible endpoint answers from a process of its own: what
+is left is Gome, the prompts it renders and the client that sends them. `trivial` leaves out the
+client. docs/log.md contains the figures.
 """
 
 from __future__ import annotations
@@ -17,112 +19,111 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
 
-from evals.bench.overhead import SCRIPT, Trivial
-from evals.harness.common import write
-from evals.harness.provenance import provenance
-from evals.peers.endpoint import HYPOTHESIS, Endpoint
+from evals.bench.overhead import RANDOM_SCRIPT, TrivialReasoner
+from evals.harness.common import write_example_task
+from evals.harness.provenance import provenance_note
+from evals.peers.endpoint import HYPOTHESIS, ScriptedEndpoint
 from graph.settings import Settings
 from session.session import start_run
 
-MB, FIFTHS, LOOK = 2**20, 5, 20  # rounds between two looks at the disk
-KEPT = ("checkpoints.sqlite", "rounds.jsonl", "events.jsonl", "artifacts", "done")
+MB, FIFTHS = 2**20, 5
+ROUNDS_PER_LOOK = 20  # rounds between two measurements of the disk
+MEASURED_FILES = ("checkpoints.sqlite", "rounds.jsonl", "events.jsonl", "artifacts", "done")
 
 
-class Round(NamedTuple):
+class RoundCost(NamedTuple):
     """One round as measured at its merge."""
 
     wall_s: float
-    outside_s: float  # the script's and the endpoint's own share of it
+    outside_s: float  # the share of script and endpoint
     cpu_s: float  # of the main process
     helpers_s: float  # CPU of task worker and memory
-    resident: int
-    children: int  # resident bytes of task worker and memory
+    main_bytes: int  # resident
+    helper_bytes: int  # resident, task worker and memory
 
 
-class Meter:
-    """Looks at every merge, and now and then at the disk."""
+class SoakMeter:
+    """Listener that measures every round, and the run folder every ROUNDS_PER_LOOK rounds."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.process = psutil.Process()
-        self.begin()
-        self.rounds: list[Round] = []
-        self.sizes: list[dict[str, int]] = []  # after every LOOK rounds
+        self.rounds: list[RoundCost] = []
+        self.sizes: list[dict[str, int]] = []  # one per look
+        self.start_round()
 
-    def begin(self) -> None:
-        self.last, self.cpu, self.helpers, self.outside = (
-            time.perf_counter(),
-            cpu_s(self.process),
-            self.helpers_s(),
-            0.0,
-        )
+    def start_round(self) -> None:
+        """Set the counters to zero."""
+        self.began, self.outside_s = time.perf_counter(), 0.0
+        self.cpu_s, self.helpers_s = process_cpu_s(self.process), self.measure_helpers_s()
 
-    def helpers_s(self) -> float:
-        return sum(cpu_s(child) for child in self.process.children())
+    def measure_helpers_s(self) -> float:
+        """Return the CPU seconds of all child processes."""
+        return sum(process_cpu_s(child) for child in self.process.children())
 
     def on_event(self, event: dict[str, Any]) -> None:
+        """Add up the seconds outside Gome; a merge ends the round."""
         if event["ev"] in ("drafted", "diagnosed", "updated", "execution_finished"):
-            self.outside += event["seconds"]
+            self.outside_s += event["seconds"]
         if event["ev"] == "merged":
-            now, cpu, helpers = time.perf_counter(), cpu_s(self.process), self.helpers_s()
-            children = sum(resident(child) for child in self.process.children())
-            self.rounds.append(
-                Round(
-                    now - self.last,
-                    self.outside,
-                    cpu - self.cpu,
-                    helpers - self.helpers,
-                    resident(self.process),
-                    children,
-                )
-            )
-            if len(self.rounds) % LOOK == 0:
-                self.sizes.append({name: size(self.folder / name) for name in KEPT})
-            self.begin()
+            self.end_round()
 
-    def rows(self) -> Iterator[tuple[str, list[float]]]:
-        """Label and a value for every fifth."""
+    def end_round(self) -> None:
+        """Store the round's cost and start the next one."""
+        cost = RoundCost(
+            wall_s=time.perf_counter() - self.began,
+            outside_s=self.outside_s,
+            cpu_s=process_cpu_s(self.process) - self.cpu_s,
+            helpers_s=self.measure_helpers_s() - self.helpers_s,
+            main_bytes=resident_or_zero(self.process),
+            helper_bytes=sum(resident_or_zero(child) for child in self.process.children()),
+        )
+        self.rounds.append(cost)
+        if len(self.rounds) % ROUNDS_PER_LOOK == 0:
+            self.sizes.append({name: disk_bytes(self.folder / name) for name in MEASURED_FILES})
+        self.start_round()
+
+    def table_rows(self) -> Iterator[tuple[str, list[float]]]:
+        """Yield a label and a value for every fifth of the run."""
         ends = [len(self.sizes) * place // FIFTHS for place in range(FIFTHS + 1)]  # in looks
-        parts = [self.rounds[start_run * LOOK : end * LOOK] for start_run, end in pairwise(ends)]
-        yield "round, s", [statistics.median(one.wall_s for one in part) for part in parts]
-        yield (
-            "of it Gome, s",
-            [statistics.median(one.wall_s - one.outside_s for one in part) for part in parts],
-        )
-        yield (
-            "CPU of the main process, s",
-            [statistics.fmean(one.cpu_s for one in part) for part in parts],
-        )
-        yield (
-            "CPU of task worker and memory, s",
-            [statistics.fmean(one.helpers_s for one in part) for part in parts],
-        )
-        yield (
-            "resident, main process, MB",
-            [statistics.median(one.resident for one in part) / MB for part in parts],
-        )
-        yield (
-            "resident, task worker and memory, MB",
-            [statistics.median(one.children for one in part) / MB for part in parts],
-        )
-        known = [dict.fromkeys(KEPT, 0), *self.sizes]
-        for name in KEPT:
-            grown = [
-                (known[end][name] - known[start_run][name]) / (end - start_run) / LOOK / 1024
-                for start_run, end in pairwise(ends)
-            ]
-            yield f"{name}, KB a round", grown
+        spans = list(pairwise(ends))
+        fifths = [
+            self.rounds[low * ROUNDS_PER_LOOK : high * ROUNDS_PER_LOOK] for low, high in spans
+        ]
+        median, mean = statistics.median, statistics.fmean
+        figures: list[tuple[str, Statistic, Callable[[RoundCost], float]]] = [
+            ("round, s", median, lambda cost: cost.wall_s),
+            ("of it Gome, s", median, lambda cost: cost.wall_s - cost.outside_s),
+            ("CPU of the main process, s", mean, lambda cost: cost.cpu_s),
+            ("CPU of task worker and memory, s", mean, lambda cost: cost.helpers_s),
+            ("resident, main process, MB", median, lambda cost: cost.main_bytes / MB),
+            ("resident, task worker and memory, MB", median, lambda cost: cost.helper_bytes / MB),
+        ]
+        for label, statistic, value in figures:
+            yield label, [statistic([value(cost) for cost in fifth]) for fifth in fifths]
+        sizes = [dict.fromkeys(MEASURED_FILES, 0), *self.sizes]
+        for name in MEASURED_FILES:
+            growth = []
+            for low, high in spans:
+                grown_kb = (sizes[high][name] - sizes[low][name]) / 1024
+                growth.append(grown_kb / (high - low) / ROUNDS_PER_LOOK)
+            yield f"{name}, KB a round", growth
 
 
-def cpu_s(process: psutil.Process) -> float:
+Statistic = Callable[[Sequence[float]], float]
+
+
+def process_cpu_s(process: psutil.Process) -> float:
+    """Return user and system seconds; 0 of a process that has ended."""
     try:
         times = process.cpu_times()
     except psutil.Error:
@@ -130,96 +131,96 @@ def cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def resident(process: psutil.Process) -> int:
+def resident_or_zero(process: psutil.Process) -> int:
+    """Return the resident bytes; 0 of a process that has ended."""
     try:
         return int(process.memory_info().rss)
-    except psutil.Error:  # a script that has just ended
+    except psutil.Error:
         return 0
 
 
-def size(path: Path) -> int:
+def disk_bytes(path: Path) -> int:
+    """Return the bytes of a file, or of all files below a folder; 0 where there is none."""
     if path.is_dir():
         return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
     return path.stat().st_size if path.exists() else 0
 
 
-def table(rows: Sequence[tuple[str, list[float]]]) -> str:
-    """Markdown; the last column is the last fifth over the second (the first warms up)."""
-    head = [
-        "| per fifth | "
-        + " | ".join(str(place + 1) for place in range(FIFTHS))
-        + " | last / second |",
-        "|---|" + "---|" * (FIFTHS + 1),
-    ]
-    return "\n".join(head + [line(name, values) for name, values in rows])
+def fifths_table(rows: Sequence[tuple[str, list[float]]]) -> str:
+    """Return a Markdown table; the last column is the last fifth over the second.
+
+    The first fifth warms up.
+    """
+    numbers = " | ".join(str(place + 1) for place in range(FIFTHS))
+    head = [f"| per fifth | {numbers} | last / second |", "|---|" + "---|" * (FIFTHS + 1)]
+    return "\n".join(head + [fifths_row(label, values) for label, values in rows])
 
 
-def line(name: str, values: list[float]) -> str:
+def fifths_row(label: str, values: list[float]) -> str:
+    """Return one row of the table."""
     ratio = f"{values[-1] / values[1]:.2f}" if len(values) > 1 and values[1] else "-"
-    return (
-        f"| {name} | "
-        + " | ".join(f"{value:.3f}" if value < 10 else f"{value:.0f}" for value in values)
-        + f" | {ratio} |"
-    )
+    cells = [f"{value:.3f}" if value < 10 else f"{value:.0f}" for value in values]
+    return f"| {' | '.join([label, *cells, ratio])} |"
 
 
-# the endpoint, in a process of its own
+class VariedEndpoint(ScriptedEndpoint):
+    """Endpoint that never gives the same hypothesis twice, as a model would."""
 
-
-class Varied(Endpoint):
-    """Never the same words twice, as a model would."""
-
-    def structured(self, title: str, schema: dict[str, Any]) -> dict[str, Any]:
-        answer = super().structured(title, schema)
+    def answer_schema(self, title: str, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return the scripted answer with another statement each time."""
+        answer = super().answer_schema(title, schema)
         if title.startswith("Diagnose"):
-            answer["hypotheses"] = [
-                HYPOTHESIS
-                | {
-                    "statement": f"shift the seed by {self.n_scripts}",
-                    "challenge": f"chance {self.n_scripts}",
-                }
-            ]
+            n = self.n_scripts
+            varied = {"statement": f"shift the seed by {n}", "challenge": f"chance {n}"}
+            answer["hypotheses"] = [HYPOTHESIS | varied]
         if title.startswith("Update"):
             del answer["hypothesis"]
         return answer
 
 
-def serve(address: Any) -> None:
-    with Varied(lambda agent, number: SCRIPT.format(seed=number)) as endpoint:
+def serve_endpoint(address: Connection[str, str]) -> None:
+    """Serve the endpoint until the process is terminated; send its URL first."""
+    with VariedEndpoint(lambda agent, number: RANDOM_SCRIPT.format(seed=number)) as endpoint:
         address.send(endpoint.url)
         threading.Event().wait()
 
 
 @contextmanager
-def elsewhere() -> Iterator[str]:
-    """The address of a scripted endpoint whose memory is not ours."""
+def endpoint_process() -> Iterator[str]:
+    """Run the endpoint in another process, so that its memory is not counted; yield its URL."""
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs,), daemon=True)
+    receiver, sender = context.Pipe()
+    process = context.Process(target=serve_endpoint, args=(sender,), daemon=True)
     process.start()
     try:
-        yield ours.recv()
+        yield receiver.recv()
     finally:
         process.terminate()
         process.join()
 
 
-def soak(options: argparse.Namespace, place: Path, url: str) -> Meter:
-    asyncio.run(write(options.example, place / "task"))
-    given = {"model": ["scripted"], "base_url": url} if url else {}
-    settings = Settings(
-        traces=options.traces, steps=options.rounds, time_s=7 * 86_400, isolation="none",
-        memory=str(place / "memory") if options.memory == "on" else "off", **given,
-    )  # fmt: skip
-    meter = Meter(place / "run")
-    reasoner = None if url else Trivial()
+def run_soak(options: argparse.Namespace, place: Path, url: str) -> SoakMeter:
+    """Run the example below `place` with the endpoint at `url`, or with the trivial reasoner."""
+    asyncio.run(write_example_task(options.example, place / "task"))
+    model = {"model": ["scripted"], "base_url": url} if url else {}
+    settings = Settings.model_validate(
+        {
+            "traces": options.traces,
+            "steps": options.rounds,
+            "time_s": 7 * 86_400,
+            "isolation": "none",
+            "memory": str(place / "memory") if options.memory == "on" else "off",
+            **model,
+        }
+    )
+    meter = SoakMeter(place / "run")
     asyncio.run(
         start_run(
             str(place / "task"),
             settings,
             folder=place / "run",
             listeners=[meter.on_event],
-            reasoner=reasoner,
+            reasoner=None if url else TrivialReasoner(),
         )
     )
     return meter
@@ -239,13 +240,13 @@ def main() -> None:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="gome-soak-") as temporary:
         if options.reasoner == "endpoint":
-            with elsewhere() as url:
-                meter = soak(options, Path(temporary), url)
+            with endpoint_process() as url:
+                meter = run_soak(options, Path(temporary), url)
         else:
-            meter = soak(options, Path(temporary), "")
+            meter = run_soak(options, Path(temporary), "")
     print(f"{len(meter.rounds)} rounds in {time.perf_counter() - began:.0f} s\n")
-    print(table(list(meter.rows())))
-    print("\n" + provenance("python -m evals.bench.soak " + " ".join(sys.argv[1:])))
+    print(fifths_table(list(meter.table_rows())))
+    print("\n" + provenance_note("python -m evals.bench.soak " + " ".join(sys.argv[1:])))
 
 
 if __name__ == "__main__":

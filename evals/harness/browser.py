@@ -1,4 +1,4 @@
-"""Debian's Chromium without a window, for pictures, figures and the tests of report.html."""
+"""Headless Chromium of Debian, for pictures, figures and the tests of report.html."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
-QUIET = (
+FLAGS = (
+    "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
     "--disable-dev-shm-usage",
-)
-QUIETER = (
     "--disable-component-update",
     "--disable-sync",
     "--hide-scrollbars",
@@ -28,35 +27,29 @@ QUIETER = (
 )
 
 
-def missing() -> str:
-    """Why there is no browser here, or empty."""
+def missing_browser() -> str:
+    """Return how to install the browser, or an empty string where it is installed."""
     if not CHROMIUM.exists() or not DRIVER.exists():
         return "no Chromium: apt install chromium chromium-driver"
     return ""
 
 
 @contextmanager
-def browser(
+def open_browser(
     profile: Path, *, width: int = 1280, height: int = 860, dark: bool = False, scale: float = 1
 ) -> Iterator[Chrome]:
-    """A driver of a fresh browser that logs console and network; `profile` is a new folder for its data."""
+    """Start a browser that logs console and network; its data goes to the new folder `profile`."""
     from selenium.webdriver import Chrome, ChromeOptions
     from selenium.webdriver.chrome.service import Service
 
     options = ChromeOptions()
     options.binary_location = str(CHROMIUM)
-    for flag in (
-        *QUIET,
-        *QUIETER,
-        "--headless=new",
-        f"--user-data-dir={profile}",
-        f"--window-size={max(width, 500)},{height}",
-    ):
+    window = f"--window-size={max(width, 500)},{height}"
+    for flag in (*FLAGS, f"--user-data-dir={profile}", window):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = Chrome(
-        options=options, service=Service(str(DRIVER), log_output=str(profile.with_suffix(".log")))
-    )
+    service = Service(str(DRIVER), log_output=str(profile.with_suffix(".log")))
+    driver = Chrome(options=options, service=service)
     try:
         size = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False}
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)

@@ -1,4 +1,4 @@
-"""What the evals share: a task written out, a run of it, private scores that no run can reach."""
+"""What several evals share: write an example, run it, and score it on its private answers."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from evals.harness.provenance import provenance
+from evals.harness.provenance import provenance_note
 from graph.settings import Settings
 from reasoner.protocol import Reasoner
 from run.artifacts import Artifacts
-from run.events import Listener, read_events
-from session.session import Outcome
-from session.session import start_run
+from run.events import Listener, iterate_events
+from session.session import Outcome, start_run
 from task.client import TaskWorker
 from task.types import Prepared
 
 
 @dataclass(frozen=True)
-class Result:
+class ExampleResult:
     """One run with the private scores of its first draft and its final submission."""
 
     example: str
@@ -34,18 +33,24 @@ class Result:
     n_attempts: int
 
     @property
-    def improved(self) -> bool:
+    def is_improved(self) -> bool:
+        """Whether the final submission beats the first draft on the private rows."""
         if self.draft_private is None or self.final_private is None:
             return False
-        return (
-            self.final_private > self.draft_private
-            if self.direction == "max"
-            else self.final_private < self.draft_private
-        )
+        gain = self.final_private - self.draft_private
+        return gain > 0 if self.direction == "max" else gain < 0
 
 
-async def write(example: str, folder: Path) -> None:
-    """The example's task folder, unless it is there already."""
+class PrivateScores(NamedTuple):
+    """Scores on the private answers; None where there is no submission."""
+
+    draft: float | None
+    final: float | None
+    direction: str
+
+
+async def write_example_task(example: str, folder: Path) -> None:
+    """Write the example's task folder unless it exists."""
     if (folder / "task.yaml").exists():
         return
     worker = TaskWorker()
@@ -55,7 +60,7 @@ async def write(example: str, folder: Path) -> None:
         await worker.close()
 
 
-async def solve(
+async def solve_example(
     example: str,
     place: Path,
     settings: Settings,
@@ -63,79 +68,82 @@ async def solve(
     folder: Path | None = None,
     listeners: tuple[Listener, ...] = (),
     reasoner: Reasoner | None = None,
-) -> Result:
-    """Writes the example, solves it and scores first draft and final submission with the answers held back beside it."""
-    await write(example, place)
+) -> ExampleResult:
+    """Write the example to `place`, solve it, and score its first draft and final submission.
+
+    The private answers are beside the task folder, where the run cannot read them.
+    """
+    await write_example_task(example, place)
     outcome = await start_run(
         str(place), settings, folder=folder, listeners=listeners, reasoner=reasoner
     )
-    attempts = [
-        event for event in read_events(outcome.folder / "events.jsonl") if event["ev"] == "attempt"
-    ]
+    attempts = read_attempts(outcome.folder)
     first = next((attempt for attempt in attempts if attempt["score"] is not None), None)
-    draft, final, direction = await private_scores(place, outcome, first)
-    accepted = [
-        attempt
-        for attempt in attempts
-        if attempt["verdict"] == "accepted" and attempt["gain"] is not None
-    ]
-    return Result(
+    scores = await private_scores(place, outcome, first)
+    accepted = [attempt for attempt in attempts if attempt["verdict"] == "accepted"]
+    return ExampleResult(
         example=example,
         seed=settings.seed,
         outcome=outcome,
-        direction=direction,
-        draft_private=draft,
-        final_private=final,
+        direction=scores.direction,
+        draft_private=scores.draft,
+        final_private=scores.final,
         draft_score=first["score"] if first else None,
-        n_accepted=len(accepted),
+        n_accepted=sum(attempt["gain"] is not None for attempt in accepted),
         n_attempts=len(attempts),
     )
 
 
+def read_attempts(folder: Path) -> list[dict[str, Any]]:
+    """Return the run's `attempt` events in order."""
+    return [event for event in iterate_events(folder / "events.jsonl") if event["ev"] == "attempt"]
+
+
 async def private_scores(
     folder: Path, outcome: Outcome, first: dict[str, Any] | None
-) -> tuple[float | None, float | None, str]:
-    answers = folder.with_name(folder.name + "-private") / "answers.csv"
-    prepared = Prepared.model_validate(
-        json.loads((outcome.folder / "setup.json").read_text())["prepared"]
-    )
+) -> PrivateScores:
+    """Score the attempt `first` and the final submission on the answers beside the task folder."""
+    setup = json.loads((outcome.folder / "setup.json").read_text())
+    prepared = Prepared.model_validate(setup["prepared"])
+    task, answers = str(folder), str(private_answers(folder))
+    draft = final = None
     worker = TaskWorker()
     try:
-        final = (
-            await worker.score_private(str(folder), str(answers), str(outcome.submission))
-            if outcome.submission
-            else None
-        )
-        if first is None:
-            return None, final, prepared.task.direction
-        kept = Artifacts(outcome.folder / "artifacts").path(first["submission"])
-        path = outcome.folder / "first-draft.csv"
-        await worker.final_submission(prepared, str(kept), str(path))
-        return (
-            await worker.score_private(str(folder), str(answers), str(path)),
-            final,
-            prepared.task.direction,
-        )
+        if outcome.submission:
+            final = await worker.score_private(task, answers, str(outcome.submission))
+        if first is not None:
+            submission = Artifacts(outcome.folder / "artifacts").path(first["submission"])
+            path = outcome.folder / "first-draft.csv"
+            await worker.final_submission(prepared, str(submission), str(path))
+            draft = await worker.score_private(task, answers, str(path))
     finally:
         await worker.close()
+    return PrivateScores(draft, final, prepared.task.direction)
 
 
-def run_options(
+def private_answers(folder: Path) -> Path:
+    """Return the file of answers that belongs to a task folder."""
+    return folder.with_name(folder.name + "-private") / "answers.csv"
+
+
+def parse_run_options(
     about: str, examples: str, *, traces: int, steps: int, seeds: int
 ) -> argparse.Namespace:
-    """The command line of an eval that runs examples over seeds."""
+    """Parse the command line of an eval that runs examples over seeds."""
     parser = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--examples", default=examples)
-    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--examples", default=examples, help="comma separated")
+    parser.add_argument("--seeds", type=int, default=seeds, help="seeds of each example, from 0")
     parser.add_argument("--traces", type=int, default=traces)
-    parser.add_argument("--steps", type=int, default=steps)
+    parser.add_argument("--steps", type=int, default=steps, help="steps of each trace")
     parser.add_argument("--time", type=float, default=1800, help="seconds per run")
     parser.add_argument("--out", type=Path, help="page that the table is written to")
     return parser.parse_args()
 
 
-def write_page(path: Path | None, title: str, command: str, lines: list[str]) -> None:
+def write_results_page(path: Path | None, title: str, command: str, lines: list[str]) -> None:
+    """Write the lines as a page of docs/results with its provenance; nothing without a path."""
     if path is not None:
-        path.write_text("\n".join([f"# {title}\n", "```", *lines, "```\n", provenance(command)]))
+        parts = [f"# {title}\n", "```", *lines, "```\n", provenance_note(command)]
+        path.write_text("\n".join(parts))

@@ -1,8 +1,10 @@
-"""A sandbox for evals that run thousands of scripts of the expert: each in a fork of one process that has its libraries loaded.
+"""A sandbox without isolation for evals that run thousands of scripts of the expert.
 
-A fork saves the second of imports (multiprocessing's fork server would import this program's main module anew for every script, which costs
-more than the script). It isolates nothing, so it is for scripts that our own expert wrote, never for a model's. The parent only imports:
-a library that has started its threads must not be forked.
+Each script runs in a fork of one helper process that has imported the libraries, which saves the
+second that imports take. (multiprocessing's fork server would import this program's main module
+again for every script, which costs more than the script.) Nothing is isolated, so it is only for
+scripts that the embedded expert wrote, never for a model's. The helper only imports: a process
+whose libraries have started threads must not be forked.
 """
 
 from __future__ import annotations
@@ -14,12 +16,11 @@ import resource
 import runpy
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any
+from typing import NoReturn, TypedDict
 
-from sandbox.inside.probe import packages
-from sandbox.inside.progress import Tell
+from sandbox.inside.probe import find_packages
+from sandbox.inside.progress import ProgressCallback
 from sandbox.protocol import Execution, Host, Job
 
 LIBRARIES = (
@@ -33,8 +34,24 @@ LIBRARIES = (
 )
 
 
-class Forked:
-    """One helper process; scripts run one after the other."""
+class ForkRequest(TypedDict):
+    """One line to the helper."""
+
+    workspace: str
+    cpu_s: int
+    env: dict[str, str]
+
+
+class ForkReply(TypedDict):
+    """How the script ended: exit code, or the signal that killed it."""
+
+    code: int | None
+    signal: int | None
+    cpu_s: float
+
+
+class ForkedSandbox:
+    """Sandbox backed by one helper process that runs scripts one after the other."""
 
     tier = "forked"
 
@@ -48,47 +65,50 @@ class Forked:
         )
 
     async def probe(self) -> Host:
-        return Host(packages=packages(), cpus=1, total_cpus=1, enforced=["CPU time"])
+        """Return what scripts can use: this environment's packages and one core."""
+        return Host(packages=find_packages(), cpus=1, total_cpus=1, enforced=["CPU time"])
 
-    async def run(self, job: Job, tell: Tell | None = None) -> Execution:
+    async def run(self, job: Job, tell: ProgressCallback | None = None) -> Execution:
+        """Run the job in a fork; only CPU time is limited and measured."""
         (job.workspace / "solution.py").write_text(job.script)
         (job.workspace / "input").mkdir()
         for name, path in job.inputs.items():
             (job.workspace / "input" / name).symlink_to(path)
-        request = {"workspace": str(job.workspace), "cpu_s": int(job.limits.wall_s), "env": job.env}
-        async with self._turn:
-            done = await asyncio.to_thread(self._ask, request)
-        files = {
-            name: str(job.workspace / name)
-            for name in job.collect
-            if (job.workspace / name).is_file()
+        request: ForkRequest = {
+            "workspace": str(job.workspace),
+            "cpu_s": int(job.limits.wall_s),
+            "env": job.env,
         }
-        end: Any = "timeout" if done["signal"] else "exit"
+        async with self._turn:
+            reply = await asyncio.to_thread(self._ask_helper, request)
+        paths = {name: job.workspace / name for name in job.collect}
         return Execution(
-            end=end,
-            exit_code=done["code"],
-            signal=done["signal"],
-            wall_s=done["cpu_s"],  # of a shared machine only the CPU time means something
-            cpu_s=done["cpu_s"],
+            end="timeout" if reply["signal"] else "exit",
+            exit_code=reply["code"],
+            signal=reply["signal"],
+            wall_s=reply["cpu_s"],  # on a shared machine only CPU time is comparable
+            cpu_s=reply["cpu_s"],
             output=(job.workspace / "log").read_text(errors="replace")[-20_000:],
-            files=files,
+            files={name: str(path) for name, path in paths.items() if path.is_file()},
             tier=self.tier,
         )
 
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _ask_helper(self, request: ForkRequest) -> ForkReply:
         assert self._helper.stdin and self._helper.stdout
         self._helper.stdin.write(json.dumps(request).encode() + b"\n")
         self._helper.stdin.flush()
-        answer: dict[str, Any] = json.loads(self._helper.stdout.readline())
-        return answer
+        reply: ForkReply = json.loads(self._helper.stdout.readline())
+        return reply
 
     async def close(self) -> None:
+        """End the helper."""
         assert self._helper.stdin
         self._helper.stdin.close()
         await asyncio.to_thread(self._helper.wait, 30)
 
 
-def child(request: dict[str, Any]) -> None:
+def run_forked_script(request: ForkRequest) -> None:
+    """Run the workspace's solution.py in this process, which is a fresh fork."""
     log = os.open(Path(request["workspace"]) / "log", os.O_WRONLY | os.O_CREAT)
     for descriptor in (1, 2):
         os.dup2(log, descriptor)
@@ -98,42 +118,40 @@ def child(request: dict[str, Any]) -> None:
     runpy.run_path("solution.py", run_name="__main__")
 
 
-def serve() -> None:
+def serve_forks() -> None:
+    """Run the helper: fork for every request line on stdin and answer with one line on stdout."""
     for name in LIBRARIES:
         __import__(name)
     out = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
-        request = json.loads(line)
-        began = time.monotonic()
+        request: ForkRequest = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            code = 1
-            try:
-                child(request)
-                code = 0
-            except BaseException:
-                sys.excepthook(*sys.exc_info())
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
+            run_and_exit(request)
         _, status, used = os.wait4(pid, 0)
-        signalled = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
-        code = None if signalled else os.WEXITSTATUS(status)
-        cpu_s = round(used.ru_utime + used.ru_stime, 3)
-        out.write(
-            json.dumps(
-                {
-                    "code": code,
-                    "signal": signalled,
-                    "cpu_s": cpu_s,
-                    "wall_s": round(time.monotonic() - began, 3),
-                }
-            )
-            + "\n"
-        )
+        killed = os.WIFSIGNALED(status)
+        reply: ForkReply = {
+            "code": None if killed else os.WEXITSTATUS(status),
+            "signal": os.WTERMSIG(status) if killed else None,
+            "cpu_s": round(used.ru_utime + used.ru_stime, 3),
+        }
+        out.write(json.dumps(reply) + "\n")
         out.flush()
 
 
+def run_and_exit(request: ForkRequest) -> NoReturn:
+    """Run the script, print its error if it fails, and end the fork with an exit code."""
+    code = 1
+    try:
+        run_forked_script(request)
+        code = 0
+    except BaseException:  # noqa: BLE001  whatever the script raises must not reach the helper's loop
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
 if __name__ == "__main__":
-    serve()
+    serve_forks()

@@ -1,7 +1,8 @@
-"""One run of an eval: the loop's own graph and nodes on a prepared task, with recorded executions, without checkpoints.
+"""One run of an eval: the loop's own graph and nodes on a prepared task, without checkpoints.
 
-Preparing and profiling a task is done once and shared by all of its runs, so folds and audit rows are the same for every strategy
-and seed (paired); seeds vary the reasoner's luck, the policies' draws and every tie-break.
+Executions are recorded. A task is prepared and profiled once for all of its runs, so folds and
+audit rows are the same for every strategy and seed (paired); seeds vary the reasoner's luck, the
+policies' draws and every tie-break.
 """
 
 from __future__ import annotations
@@ -9,127 +10,166 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+from briefs.task_brief import set_up_run
 from evals.harness import suites
-from evals.harness.forked import Forked
-from evals.harness.recorded import Recorded
-from evals.harness.rules import Rules
+from evals.harness.common import private_answers
+from evals.harness.forked import ForkedSandbox
+from evals.harness.recorded import RecordedSandbox
+from evals.harness.rules import LoopRules
 from graph.build import build_graph
 from graph.settings import Settings
 from memory.protocol import Memory
-from nodes.profile import set_up
 from reasoner.protocol import Reasoner
 from run.artifacts import write_atomic
-from run.events import read_events
-from run.registry import close_run, open_run
+from run.events import iterate_events
 from run.folder import make_run_folder
+from run.registry import close_run, open_run
+from run.run import Run
 from sandbox.protocol import Sandbox
 from task.client import TaskWorker
+from task.types import Prepared
 
 FOLDS_SEED = 0
-N_FOLDS = 3  # of every task; a script costs little more than half of what it does with five
+N_FOLDS = 3  # of every task: a script then costs little more than half of its time with five
 
 
-class Shared(TaskWorker):
-    """A task worker that outlives the runs that use it and grades the same files against the same best once."""
+class RunCalibration(TypedDict):
+    """Measured hypotheses of a run: how many, how many helped, stated confidence, Brier score."""
+
+    n: int
+    helped: int
+    confidence: float
+    brier: float
+
+
+class RunAccount(TypedDict):
+    """A run as one line of a results file."""
+
+    task: str
+    private: float | None  # score on the private answers
+    cv: float | None  # cross-validated score of the best
+    attempts: int
+    failed: int
+    accepted: int  # after a first draft
+    alarms: int  # attempts that a leak gate objected to
+    spent: dict[str, list[int]]
+    improvement_rate: float
+    calibration: RunCalibration | None
+    best_so_far: list[float | None]
+    seconds: float  # of scripts
+
+
+GRADE = "task.grade.grade.grade_execution"
+
+
+class SharedWorker(TaskWorker):
+    """Task worker that outlives the runs that use it, and caches grades in the folder `store`."""
 
     def __init__(self, store: Path) -> None:
         super().__init__()
         self.store = store
 
-    async def call(self, name: str, /, **arguments: Any) -> Any:
-        if name != "grade":
-            return await super().call(name, **arguments)
-        place = self.store / f"{grade_key(arguments)}.json"
+    async def call(self, path: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Call the worker, or return the stored grade of the same files."""
+        if path != GRADE:
+            return await super().call(path, args, kwargs)
+        place = self.store / f"{grade_key(*args, **kwargs)}.json"
         if place.exists():
             return json.loads(place.read_text())
-        grade = await super().call(name, **arguments)
+        grade = await super().call(path, args, kwargs)
         place.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(place, json.dumps(grade))
         return grade
 
     async def close(self) -> None:
-        """Stays; `end` ends it."""
+        """Do nothing: a run closes its worker, and other runs still need this one."""
 
-    async def end(self) -> None:
+    async def shut_down(self) -> None:
+        """End the worker's process."""
         await super().close()
 
 
-def grade_key(arguments: dict[str, Any]) -> str:
-    """What a grade depends on: the task, the files by the content that names them, the script's end."""
-    account = arguments.get("execution") or {}
-    others = {
-        key: by_content(value)
-        for key, value in arguments.items()
-        if key not in ("execution", "prepared")
+def grade_key(
+    prepared: Prepared,
+    files: dict[str, str],
+    references: Mapping[str, Any],
+    execution: dict[str, Any] | None,
+    *,
+    seed: int = 0,
+    every_gate: bool = False,
+) -> str:
+    """Hash what a grade depends on: task, files by their content, and how the script ended."""
+    account = execution or {}
+    inputs = {
+        "files": paths_as_hashes(files),
+        "references": paths_as_hashes(references),
+        "seed": seed,
+        "every_gate": every_gate,
     }
-    parts = [
-        arguments["prepared"]["task"]["name"],
-        others,
-        account.get("end"),
-        account.get("exit_code"),
-    ]
+    parts = [prepared.task.name, inputs, account.get("end"), account.get("exit_code")]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
-def by_content(value: Any) -> Any:
-    """Paths in the artifact store as the hashes that they end in, so that they are the same in every run."""
+def paths_as_hashes(value: Any) -> Any:
+    """Replace paths into an artifact store by their last part, which is the content's hash."""
     if isinstance(value, dict):
-        return {key: by_content(item) for key, item in value.items()}
+        return {key: paths_as_hashes(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [by_content(item) for item in value]
+        return [paths_as_hashes(item) for item in value]
     return Path(value).name if isinstance(value, str) else value
 
 
 @dataclass
-class Bench:
-    """What the runs of one process share."""
+class Workbench:
+    """What the runs of one process share, below the folder `root`."""
 
     root: Path
-    worker: Shared
-    sandbox: Recorded
-    settings: Settings = Settings(
-        seed=FOLDS_SEED, memory="off", n_folds=N_FOLDS
-    )  # of the prepared task
+    worker: SharedWorker
+    sandbox: RecordedSandbox
+    settings: Settings = Settings(seed=FOLDS_SEED, memory="off", n_folds=N_FOLDS)
+    """Settings that tasks are prepared with."""
 
     def task(self, name: str) -> Path:
+        """Return the task's folder; written if it is missing."""
         place = self.root / "tasks" / name
-        suites.write(name, place)
+        suites.write_suite_task(name, place)
         return place
 
     async def template(self, name: str) -> dict[str, Any]:
-        """The prepared and profiled task."""
+        """Return the task's setup.json, prepared and profiled; its paths are the template's."""
         folder = self.root / "templates" / name
         if not (folder / "setup.json").exists():
             make_run_folder(folder, str(self.task(name)), self.settings)
             run = open_run(folder)
             run.worker, run.sandbox = self.worker, self.sandbox
-            write_atomic(folder / "setup.json", json.dumps(await set_up(run)))
+            write_atomic(folder / "setup.json", json.dumps(await set_up_run(run)))
             await close_run(folder)
-        value: dict[str, Any] = json.loads((folder / "setup.json").read_text())
-        return {
-            key: item for key, item in value.items() if key != "root"
-        }  # its paths stay those of the template
+        setup: dict[str, Any] = json.loads((folder / "setup.json").read_text())
+        return {key: item for key, item in setup.items() if key != "root"}
 
-    async def private(self, name: str, submission: Path) -> float | None:
-        """Score on the private answers; None without a submission."""
+    async def private_score(self, name: str, submission: Path) -> float | None:
+        """Return the score on the private answers; None without a submission."""
         if not submission.exists():
             return None
         task = self.task(name)
-        answers = task.with_name(task.name + "-private") / "answers.csv"
+        answers = private_answers(task)
         return await self.worker.score_private(str(task), str(answers), str(submission))
 
 
-def open_bench(root: Path, inner: Sandbox | None = None) -> Bench:
+def open_workbench(root: Path, inner: Sandbox | None = None) -> Workbench:
+    """Open the workbench at `root`; scripts run in `inner`, by default in forks."""
     root.mkdir(parents=True, exist_ok=True)
-    return Bench(root, Shared(root / "grades"), Recorded(inner or Forked(), root / "recorded"))
+    sandbox = RecordedSandbox(inner or ForkedSandbox(), root / "recorded")
+    return Workbench(root, SharedWorker(root / "grades"), sandbox)
 
 
-async def play(
-    bench: Bench,
+async def play_run(
+    bench: Workbench,
     name: str,
     settings: Settings,
     reasoner: Reasoner | None,
@@ -137,87 +177,107 @@ async def play(
     *,
     keep: bool = False,
     memory: Memory | None = None,
-    rules: Rules | None = None,
-) -> dict[str, Any]:
-    """Runs the loop once; the run's account as one flat record. The run folder goes unless `keep`."""
-    setup = await bench.template(name)
+    rules: LoopRules | None = None,
+) -> RunAccount:
+    """Run the loop once on a task and return its account; delete the run folder unless `keep`."""
     folder = bench.root / "runs" / run_name
-    shutil.rmtree(folder, ignore_errors=True)
-    make_run_folder(folder, str(bench.task(name)), settings)
-    write_atomic(folder / "setup.json", json.dumps(setup))
-    run = open_run(folder)
-    run.worker, run.sandbox = bench.worker, bench.sandbox
+    run = await open_prepared_run(bench, name, settings, folder)
     if reasoner is not None:
         run.reasoner = reasoner
     if memory is not None:
         run.memory = memory
-    if rules is not None:
-        run.judge, run.policy = rules
+    policy, acceptance = (rules.policy, rules.acceptance) if rules else (None, None)
     config: Any = {"recursion_limit": 100_000}
+    inputs: Any = {"task": run.task_path, "run_dir": str(folder)}
     try:
-        await build_graph().ainvoke(
-            {"task": run.task_path, "run_dir": str(folder)}, config, context=settings
-        )
+        graph = build_graph(policy=policy, acceptance=acceptance)
+        await graph.ainvoke(inputs, config, context=settings)
     finally:
         await close_run(folder)
-    account = await told(bench, name, folder)
+    account = await account_for_run(bench, name, folder)
     if not keep:
         shutil.rmtree(folder, ignore_errors=True)
     return account
 
 
-async def told(bench: Bench, name: str, folder: Path) -> dict[str, Any]:
-    events = list(read_events(folder / "events.jsonl"))
+async def open_prepared_run(bench: Workbench, name: str, settings: Settings, folder: Path) -> Run:
+    """Open a fresh run that starts from the task's template."""
+    setup = await bench.template(name)
+    shutil.rmtree(folder, ignore_errors=True)
+    make_run_folder(folder, str(bench.task(name)), settings)
+    write_atomic(folder / "setup.json", json.dumps(setup))
+    run = open_run(folder)
+    run.worker, run.sandbox = bench.worker, bench.sandbox
+    return run
+
+
+async def account_for_run(bench: Workbench, name: str, folder: Path) -> RunAccount:
+    """Read the run's events and best files into one flat record."""
+    events = list(iterate_events(folder / "events.jsonl"))
     attempts = [event for event in events if event["ev"] == "attempt"]
-    told = [event for event in events if event["ev"] == "calibration"]
     later = [attempt for attempt in attempts if attempt["parent"] is not None]
-    accepted = [attempt for attempt in later if attempt["verdict"] == "accepted"]
-    final = folder / "best" / "submission.csv"
-    best = (
-        json.loads((folder / "best" / "best.json").read_text())
-        if (folder / "best" / "best.json").exists()
-        else {}
-    )
+    n_accepted = count_verdicts(later, "accepted")
+    best_file = folder / "best" / "best.json"
+    best = json.loads(best_file.read_text()) if best_file.exists() else {}
     return {
         "task": name,
-        "private": await bench.private(name, final),
+        "private": await bench.private_score(name, folder / "best" / "submission.csv"),
         "cv": best.get("score"),
         "attempts": len(attempts),
-        "failed": sum(attempt["verdict"] == "failed" for attempt in attempts),
-        "accepted": len(accepted),
-        "alarms": sum(
-            any(code.startswith("leak_") for code in attempt.get("codes") or [])
-            for attempt in attempts
-        ),
-        "spent": spent(attempts),
-        "improvement_rate": len(accepted) / len(later) if later else 0.0,
-        "calibration": {name: told[-1][name] for name in ("n", "helped", "confidence", "brier")}
-        if told
-        else None,
-        "best_so_far": best_so_far(folder, attempts),
+        "failed": count_verdicts(attempts, "failed"),
+        "accepted": n_accepted,
+        "alarms": sum(has_leak_code(attempt) for attempt in attempts),
+        "spent": steps_by_mode(attempts),
+        "improvement_rate": n_accepted / len(later) if later else 0.0,
+        "calibration": last_calibration(events),
+        "best_so_far": best_so_far_curve(attempts, read_direction(folder)),
         "seconds": sum(attempt.get("seconds") or 0.0 for attempt in attempts),
     }
 
 
-def spent(attempts: list[dict[str, Any]]) -> dict[str, list[int]]:
-    """Kind of step -> [steps, accepted steps]."""
-    found: dict[str, list[int]] = {}
+def count_verdicts(attempts: list[dict[str, Any]], verdict: str) -> int:
+    """Return how many attempts have the verdict."""
+    return sum(attempt["verdict"] == verdict for attempt in attempts)
+
+
+def last_calibration(events: list[dict[str, Any]]) -> RunCalibration | None:
+    """Return the run's latest calibration; None where nothing was measured."""
+    last = next((event for event in reversed(events) if event["ev"] == "calibration"), None)
+    if last is None:
+        return None
+    return RunCalibration(
+        n=last["n"], helped=last["helped"], confidence=last["confidence"], brier=last["brier"]
+    )
+
+
+def has_leak_code(attempt: dict[str, Any]) -> bool:
+    """Return whether a leak gate objected to the attempt."""
+    return any(code.startswith("leak_") for code in attempt.get("codes") or [])
+
+
+def read_direction(folder: Path) -> str:
+    """Return `max` or `min`, the direction of the run's metric."""
+    setup = json.loads((folder / "setup.json").read_text())
+    return str(setup["prepared"]["task"]["direction"])
+
+
+def steps_by_mode(attempts: list[dict[str, Any]]) -> dict[str, list[int]]:
+    """Return kind of step -> [steps, accepted steps]."""
+    counts: dict[str, list[int]] = {}
     for attempt in attempts:
-        count = found.setdefault(str(attempt["mode"]), [0, 0])
+        count = counts.setdefault(str(attempt["mode"]), [0, 0])
         count[0] += 1
         count[1] += attempt["verdict"] == "accepted"
-    return found
+    return counts
 
 
-def best_so_far(folder: Path, attempts: list[dict[str, Any]]) -> list[float | None]:
-    """After every attempt the score of the best that was accepted, with higher = better."""
-    sign = (
-        1
-        if json.loads((folder / "setup.json").read_text())["prepared"]["task"]["direction"] == "max"
-        else -1
-    )
+def best_so_far_curve(attempts: list[dict[str, Any]], direction: str) -> list[float | None]:
+    """Return after every attempt the score of the best accepted one, with higher = better."""
+    sign = 1 if direction == "max" else -1
     curve: list[float | None] = []
     for attempt in attempts:
-        taken = attempt["score"] is not None and (attempt["verdict"] == "accepted" or not curve)
-        curve.append(sign * attempt["score"] if taken else curve[-1] if curve else None)
+        latest = curve[-1] if curve else None
+        if attempt["score"] is not None and (attempt["verdict"] == "accepted" or not curve):
+            latest = sign * attempt["score"]
+        curve.append(latest)
     return curve

@@ -1,14 +1,14 @@
-"""Recorded executions: a script is run once for given inputs and found again ever after.  A response surface that grows as it is asked.
+"""Recorded executions: a script runs once for given inputs, later runs replay the record.
 
-The key is the script's text and the bytes of its inputs; a record keeps the files that the script wrote, its seconds, and where and
-when it was run. Nothing is simulated: a score of a recorded execution is computed from the predictions that it really wrote.
+The key is the script's text and the bytes of its inputs. A record holds the files that the script
+wrote, its seconds, and where and when it ran. Nothing is simulated: the score of a replayed
+execution is computed from predictions that the script really wrote.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import shutil
 import tempfile
@@ -16,81 +16,83 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
-from sandbox.inside.progress import Tell
+from sandbox.inside.progress import ProgressCallback
 from sandbox.protocol import Execution, Host, Job, Sandbox
 
 
 @lru_cache(maxsize=4096)
-def digest(path: str, mtime_ns: int) -> str:
+def content_digest(path: str, mtime_ns: int) -> str:
+    """Return the SHA-256 over the files below `path`; `mtime_ns` only refreshes the cache."""
     source = Path(path)
-    files = (
-        sorted(item for item in source.rglob("*") if item.is_file())
-        if source.is_dir()
-        else [source]
-    )
-    return hashlib.sha256(
-        b"".join(hashlib.sha256(item.read_bytes()).digest() for item in files)
-    ).hexdigest()
+    files = [source]
+    if source.is_dir():
+        files = sorted(item for item in source.rglob("*") if item.is_file())
+    digests = [hashlib.sha256(item.read_bytes()).digest() for item in files]
+    return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
-def key_of(job: Job) -> str:
-    inputs = {name: digest(path, os.stat(path).st_mtime_ns) for name, path in job.inputs.items()}
-    return hashlib.sha256(
-        json.dumps([job.script, sorted(inputs.items()), sorted(job.env.items())]).encode()
-    ).hexdigest()[:32]
+def job_key(job: Job) -> str:
+    """Return what the record of a job is stored under: its script, inputs and environment."""
+    inputs = {
+        name: content_digest(path, Path(path).stat().st_mtime_ns)
+        for name, path in job.inputs.items()
+    }
+    parts = [job.script, sorted(inputs.items()), sorted(job.env.items())]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-class Recorded:
-    """A sandbox that asks `inner` only for what `store` does not hold. Several processes may share a store."""
+class RecordedSandbox:
+    """Sandbox that runs only what `store` has no record of. Processes may share a store."""
+
+    tier = "recorded"
 
     def __init__(self, inner: Sandbox, store: Path) -> None:
         self.inner, self.store = inner, store
-        self.tier = "recorded"
-        self.n_found = self.n_run = 0
+        self.n_run = 0
 
     async def probe(self) -> Host:
+        """Return the inner sandbox's host."""
         return await self.inner.probe()
 
-    async def run(self, job: Job, tell: Tell | None = None) -> Execution:
-        place = self.store / (key := key_of(job))[:2] / key
+    async def run(self, job: Job, tell: ProgressCallback | None = None) -> Execution:
+        """Replay the job's record, or run the job and record it."""
+        key = job_key(job)
+        place = self.store / key[:2] / key
         if (place / "execution.json").exists():
-            self.n_found += 1
-            return found(place, job)
+            return restore_execution(place, job)
         execution = await self.inner.run(job, tell)
         self.n_run += 1
         if execution.end in ("exit", "memory"):  # a timeout may be the machine's fault
-            keep(place, job, execution)
+            store_execution(place, job, execution)
         return execution
 
     async def close(self) -> None:
-        """The inner sandbox belongs to whoever made it."""
+        """Do nothing: the inner sandbox belongs to whoever made it."""
 
 
-def found(place: Path, job: Job) -> Execution:
-    kept = Execution.model_validate_json((place / "execution.json").read_text())
+def restore_execution(place: Path, job: Job) -> Execution:
+    """Copy the recorded files into the job's workspace and return the recorded execution."""
+    record = Execution.model_validate_json((place / "execution.json").read_text())
     files = {}
-    for name in kept.files:
+    for name in record.files:
         shutil.copyfile(place / name, job.workspace / name)
         files[name] = str(job.workspace / name)
-    return kept.model_copy(update={"files": files})
+    return record.model_copy(update={"files": files})
 
 
-def keep(place: Path, job: Job, execution: Execution) -> None:
-    """Whole or not at all."""
+def store_execution(place: Path, job: Job, execution: Execution) -> None:
+    """Write the record to the folder `place`, whole or not at all."""
     place.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=place.parent, prefix=".new-"))
     for name, path in execution.files.items():
         shutil.copyfile(path, temporary / name)
     (temporary / "solution.py").write_text(job.script)
-    (temporary / "provenance.json").write_text(
-        json.dumps(
-            {
-                "time": time.time(),
-                "python": platform.python_version(),
-                "machine": platform.machine(),
-            }
-        )
-    )
+    origin = {
+        "time": time.time(),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
+    (temporary / "provenance.json").write_text(json.dumps(origin))
     (temporary / "execution.json").write_text(execution.model_dump_json())
     try:
         temporary.rename(place)

@@ -1,24 +1,28 @@
-"""The dial of a reasoner's skill: every hypothesis of a diagnosis is, with probability 1 - q, replaced by a wrong idea.
+"""A reasoner of adjustable skill q: with probability 1 - q a hypothesis becomes a wrong idea.
 
-The error model, the same for every strategy and told to none:
-- a wrong idea keeps the claims (effect, confidence, place in the ranking) of the hypothesis that it replaces;
-- a share `inert` of wrong ideas changes nothing at all; the others are edits drawn uniformly from all that the expert can write here,
-  so they may by luck help;
+The error model is the same for every strategy, and no strategy is told of it:
+
+- a wrong idea keeps the claims (effect, confidence, rank) of the hypothesis that it replaces;
+- a share `inert` of wrong ideas changes nothing; the others are drawn uniformly from all edits that
+  the expert can make to this script, so they may help by luck;
 - drafts and repairs are not degraded.
-`blind` hides the harness's evidence from the diagnosis (as a tree search does whose improve step sees the code and the score only).
-Draws depend on (seed, task, trace, step, place in the ranking), so on one task the same seed meets the same luck under every strategy.
+
+`blind` hides the harness's evidence from the diagnosis, as in a tree search whose improve step sees
+only code and score. Draws depend on (seed, task, trace, step, rank), so on one task the same seed
+has the same luck under every strategy.
 """
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import Any
 
 from reasoner.expert import moves
-from reasoner.expert.engine import Expert, hypothesis, look_of
-from reasoner.expert.facts import facts_of
+from reasoner.expert.engine import Expert, hypothesis_of_move, move_context
+from reasoner.expert.facts import read_task_facts
 from reasoner.expert.moves import Move, Reason
-from reasoner.expert.spec import canonical, parse
+from reasoner.expert.spec import canonical_spec, parse_spec
 from reasoner.protocol import (
     DiagnoseBrief,
     Diagnosis,
@@ -32,12 +36,12 @@ from reasoner.protocol import (
 )
 
 INERT = "inert"
-SHOWN_BLIND = ("cv", "error", "problems")  # evidence that a blind reasoner still sees
+BLIND_EVIDENCE = ("cv", "error", "problems")  # evidence that a blind reasoner still sees
 NO_REASON = Reason("an idea", (), 1.0, 0.4)
 
 
 @dataclass
-class Degraded:
+class DegradedExpert:
     """The expert at skill q in 0..1."""
 
     q: float
@@ -50,72 +54,74 @@ class Degraded:
         self.inner = Expert(seed=self.seed)
 
     async def draft(self, brief: DraftBrief) -> Solution:
+        """Draft as the expert does."""
         return await self.inner.draft(brief)
 
     async def repair(self, brief: RepairBrief) -> Solution:
+        """Repair as the expert does."""
         return await self.inner.repair(brief)
 
     async def review(self, brief: ReviewBrief) -> Review:
+        """Review as the expert does."""
         return await self.inner.review(brief)
 
     async def close(self) -> None:
-        return None
+        """Do nothing."""
 
     async def diagnose(self, brief: DiagnoseBrief) -> Diagnosis:
-        found = await self.inner.diagnose(blinded(brief) if self.blind else brief)
-        seen: set[str] = set()
-        kept = []
-        for place, item in enumerate(found.hypotheses):
-            luck = random.Random(
-                f"{self.seed}/{brief.task.name}/{brief.stage.trace}/{brief.stage.step}/{place}"
-            )
-            new = item if luck.random() < self.q else self._wrong(item, brief, luck)
-            if new.id not in seen:
-                seen.add(new.id)
-                kept.append(new)
-        return found.model_copy(update={"hypotheses": kept})
+        """Return the expert's diagnosis with a share of its hypotheses replaced."""
+        diagnosis = await self.inner.diagnose(blind_brief(brief) if self.blind else brief)
+        hypotheses: dict[str, Hypothesis] = {}
+        step = f"{self.seed}/{brief.task.name}/{brief.stage.trace}/{brief.stage.step}"
+        for rank, item in enumerate(diagnosis.hypotheses):
+            luck = random.Random(f"{step}/{rank}")
+            new = item if luck.random() < self.q else self._wrong_idea(item, brief, luck)
+            hypotheses.setdefault(new.id, new)
+        return diagnosis.model_copy(update={"hypotheses": list(hypotheses.values())})
 
-    def _wrong(self, item: Hypothesis, brief: DiagnoseBrief, luck: random.Random) -> Hypothesis:
-        claims = {"effect": item.effect, "confidence": item.confidence, "protocol": False}
+    def _wrong_idea(
+        self, item: Hypothesis, brief: DiagnoseBrief, luck: random.Random
+    ) -> Hypothesis:
+        claims: dict[str, Any] = {"effect": item.effect, "confidence": item.confidence}
+        claims |= {"protocol": False, "drops_columns": []}
         if luck.random() < self.inert:
             name = f"{INERT}:{luck.randrange(10**6)}"
-            return item.model_copy(
-                update=claims
-                | {
-                    "id": name,
-                    "move": name,
-                    "statement": f"tidy the script ({name})",
-                    "component": "workflow",
-                }
-            )
-        ideas = possible(brief)
+            idea = {
+                "id": name,
+                "move": name,
+                "statement": f"tidy the script ({name})",
+                "component": "workflow",
+            }
+            return item.model_copy(update=claims | idea)
+        ideas = possible_moves(brief)
         if not ideas:
             return item
-        return hypothesis(luck.choice(ideas), NO_REASON).model_copy(update=claims)
+        return hypothesis_of_move(luck.choice(ideas), NO_REASON).model_copy(update=claims)
 
     async def update(self, brief: UpdateBrief) -> Solution:
+        """Update as the expert does; an inert idea leaves the script as it is."""
         answer = await self.inner.update(brief)
         if answer.hypothesis is not None and (answer.hypothesis.move or "").startswith(INERT):
             return answer.model_copy(update={"script": brief.script})
         return answer
 
 
-def possible(brief: DiagnoseBrief) -> list[Move]:
-    """Every edit that would really change this script, whatever speaks for it."""
-    spec, facts = parse(brief.script), facts_of(brief)
+def possible_moves(brief: DiagnoseBrief) -> list[Move]:
+    """Return every edit that would change this script, for whatever reason."""
+    spec, facts = parse_spec(brief.script), read_task_facts(brief)
     if spec is None:
         return []
-    look = look_of(brief, spec, facts, brief.evidence)
-    now = canonical(spec, facts)
+    context = move_context(brief, spec, facts, brief.evidence)
+    current = canonical_spec(spec, facts)
     return [
         move
-        for move in [*moves.FIXED, *moves.per_column(look)]
-        if canonical(move.apply(spec), facts) != now
+        for move in [*moves.FIXED_MOVES, *moves.column_moves(context)]
+        if canonical_spec(move.apply(spec), facts) != current
     ]
 
 
-def blinded(brief: DiagnoseBrief) -> DiagnoseBrief:
-    """Code and score only: neither the rest of the evidence nor what the profile suspects."""
-    evidence = {key: value for key, value in brief.evidence.items() if key in SHOWN_BLIND}
+def blind_brief(brief: DiagnoseBrief) -> DiagnoseBrief:
+    """Return the brief with code and score only: no other evidence, no suspected columns."""
+    evidence = {key: value for key, value in brief.evidence.items() if key in BLIND_EVIDENCE}
     profile = {**brief.profile, "leaks": [], "notes": []}
     return brief.model_copy(update={"evidence": evidence, "profile": profile, "last": None})

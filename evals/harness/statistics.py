@@ -1,17 +1,33 @@
-"""Intervals of the evals: paired bootstrap over tasks and, within a task, over seeds.  Every run counts."""
+"""Intervals of the evals: paired bootstrap over tasks and, within a task, over seeds.
+
+Every run counts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypedDict, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 N_BOOT = 2000
 Scores = Mapping[str, Mapping[int, float]]  # task -> seed -> score
 
 
+class TaskSeed(TypedDict):
+    """What every row of a results file has."""
+
+    task: str
+    seed: int
+
+
+Row = TypeVar("Row", bound=TaskSeed)
+
+
 class Interval(NamedTuple):
+    """A mean with its 95 % bootstrap interval; its text shows signs."""
+
     mean: float
     low: float
     high: float
@@ -20,36 +36,38 @@ class Interval(NamedTuple):
         return f"{self.mean:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
 
     @property
-    def plain(self) -> str:
+    def unsigned(self) -> str:
+        """The text without plus signs."""
         return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
-def table(
-    rows: list[dict[str, Any]], value: Callable[[dict[str, Any]], float]
-) -> dict[str, dict[int, float]]:
-    """Rows of one strategy and skill as task -> seed -> value."""
-    found: dict[str, dict[int, float]] = {}
+def scores_by_task(rows: Iterable[Row], value: Callable[[Row], float]) -> Scores:
+    """Return the rows of one strategy and skill as task -> seed -> value."""
+    scores: dict[str, dict[int, float]] = {}
     for row in rows:
-        found.setdefault(row["task"], {})[int(row["seed"])] = value(row)
-    return found
+        scores.setdefault(row["task"], {})[int(row["seed"])] = value(row)
+    return scores
 
 
-def mean(scores: Scores) -> Interval:
-    """Mean over tasks of the mean over seeds, with its 95 % interval."""
-    return resampled({task: np.array(list(by_seed.values())) for task, by_seed in scores.items()})
+def mean_interval(scores: Scores) -> Interval:
+    """Return the mean over tasks of the mean over seeds, with its 95 % interval."""
+    return bootstrap_interval(
+        {task: np.array(list(by_seed.values())) for task, by_seed in scores.items()}
+    )
 
 
-def difference(one: Scores, two: Scores) -> Interval:
-    """one - two on the tasks and seeds that both have."""
-    paired = {}
+def paired_difference(one: Scores, two: Scores) -> Interval:
+    """Return one - two on the tasks and seeds that both have."""
+    differences = {}
     for task in sorted(set(one) & set(two)):
         seeds = sorted(set(one[task]) & set(two[task]))
         if seeds:
-            paired[task] = np.array([one[task][seed] - two[task][seed] for seed in seeds])
-    return resampled(paired)
+            differences[task] = np.array([one[task][seed] - two[task][seed] for seed in seeds])
+    return bootstrap_interval(differences)
 
 
-def resampled(values: dict[str, Any]) -> Interval:
+def bootstrap_interval(values: dict[str, NDArray[Any]]) -> Interval:
+    """Resample tasks, and seeds within each; NaN without values. `values`: task -> one per seed."""
     if not values:
         return Interval(float("nan"), float("nan"), float("nan"))
     rng = np.random.default_rng(0)

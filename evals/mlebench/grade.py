@@ -1,42 +1,45 @@
-"""Grades a submission by MLE-bench's own code, where it is installed: python -m evals.mlebench.grade SUBMISSION COMPETITION [--data-dir DIR]
+"""Grade a submission with MLE-bench's own code where it is installed.
 
-`mlebench` is not on the package index: pip install git+https://github.com/openai/mle-bench, then `mlebench prepare -c COMPETITION`.
+python -m evals.mlebench.grade SUBMISSION COMPETITION [--data-dir DIR]
+
+`mlebench` is not on the package index: pip install git+https://github.com/openai/mle-bench, then
+`mlebench prepare -c COMPETITION`.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-import os
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 MISSING = (
-    "mlebench is not installed, so nothing can be graded; pip install git+https://github.com/openai/mle-bench, "
-    "then `mlebench prepare -c COMPETITION`"
+    "mlebench is not installed, so nothing can be graded; "
+    "pip install git+https://github.com/openai/mle-bench, then `mlebench prepare -c COMPETITION`"
 )
 
 
-def grade(submission: Path, competition: str, data_dir: Path | None = None) -> dict[str, Any]:
-    """MLE-bench's report of one submission, with `valid` and `why`. Raises ImportError where mlebench is missing."""
-    here = Path.cwd()
-    submission = submission.resolve()
-    with (
-        tempfile.TemporaryDirectory() as elsewhere
-    ):  # importing mlebench.data makes a cache folder in the current one
-        os.chdir(elsewhere)
-        try:
-            from mlebench.grade import grade_csv, validate_submission
-            from mlebench.registry import registry
+def grade_submission(
+    submission: Path, competition: str, data_dir: Path | None = None
+) -> dict[str, Any]:
+    """Return MLE-bench's report of one submission, with `valid` and `why`.
 
-            chosen = registry.set_data_dir(data_dir.resolve()) if data_dir else registry
-            found = chosen.get_competition(competition)
-            valid, why = validate_submission(submission, found)
-            report: dict[str, Any] = grade_csv(submission, found).to_dict()
-        finally:
-            os.chdir(here)
+    Raises ImportError where mlebench is missing.
+    """
+    submission = submission.resolve()
+    data_dir = data_dir.resolve() if data_dir else None
+    # importing mlebench.data creates a cache folder in the current one
+    with tempfile.TemporaryDirectory() as elsewhere, contextlib.chdir(elsewhere):
+        from mlebench.grade import grade_csv, validate_submission
+        from mlebench.registry import registry
+
+        source = registry.set_data_dir(data_dir) if data_dir else registry
+        entry = source.get_competition(competition)
+        valid, why = validate_submission(submission, entry)
+        report: dict[str, Any] = grade_csv(submission, entry).to_dict()
     return report | {"valid": valid, "why": why}
 
 
@@ -46,21 +49,14 @@ def main() -> int:
     )
     parser.add_argument("submission", type=Path)
     parser.add_argument("competition")
-    parser.add_argument(
-        "--data-dir", type=Path, help="mle-bench's data folder; its default otherwise"
-    )
+    parser.add_argument("--data-dir", type=Path, help="MLE-bench's data folder, if not its default")
     options = parser.parse_args()
     try:
-        print(
-            json.dumps(
-                grade(options.submission, options.competition, options.data_dir),
-                indent=2,
-                default=str,
-            )
-        )
+        report = grade_submission(options.submission, options.competition, options.data_dir)
     except ImportError:
         print(MISSING, file=sys.stderr)
         return 2
+    print(json.dumps(report, indent=2, default=str))
     return 0
 
 

@@ -1,10 +1,12 @@
-"""Gome beside AIDE: the same tasks, the same scripted endpoint, the same number of steps, graded alike.
+"""Compare Gome with AIDE: same tasks, same scripted endpoint, same number of steps, same grading.
 
-python -m evals.peers.compare --aide PYTHON [--tasks fair,breast_cancer,randhie] [--steps 8] [--out docs/results]
+python -m evals.peers.compare --aide PYTHON [--tasks fair,breast_cancer,randhie] [--steps 8]
+                              [--out docs/results]
 
-PYTHON is the interpreter of an environment of its own with `aideml` (pip install aideml==0.2.2; 7 GB). None of its code is used here.
-The models and their order are the endpoint's, so scores say little; time, memory and faults are what is compared. Overhead per step:
-wall time between the first and the last request, less the endpoint's and the scripts' own time, over the steps in between.
+PYTHON is the interpreter of a separate environment with `aideml` (pip install aideml==0.2.2; 7 GB).
+None of its code is used here. The models and their order are the endpoint's, so scores say little;
+time, memory and faults are what is compared. Overhead per step: wall time between the first and the
+last request, less the endpoint's and the scripts' own time, over the steps in between.
 """
 
 from __future__ import annotations
@@ -19,17 +21,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from evals.harness import suites
-from evals.harness.provenance import provenance
-from evals.peers.endpoint import Endpoint
-from evals.peers.scripts import FAULTS, script
-from run.events import read_events
+from evals.harness.common import private_answers
+from evals.harness.provenance import provenance_note
+from evals.peers.endpoint import ScriptedEndpoint
+from evals.peers.scripts import FAULTS, nth_script
+from run.events import iterate_events
 from task.client import TaskWorker
 
 TASKS = {
@@ -37,28 +40,38 @@ TASKS = {
     "breast_cancer": ("malignant", True),
     "randhie": ("mdvis", False),
 }
-WARM = "gome, warm start"
+AGENTS = ("gome", "aide")
 ROOT = Path(__file__).parents[2]
+ABOUT = """\
+Both agents get the same models in the same order, so the private scores differ only by what each \
+submits in the end. Overhead: wall time less the endpoint's and the scripts' own, per step. \
+Memory: peak of the agent's main process. A script's seconds depend on where it runs: AIDE forks \
+its own process, which has the libraries loaded; Gome starts an isolated interpreter. Where an \
+attempt may replace the best, Gome's overhead includes the leak gates, which fit small models.
+"""
 
 
 @dataclass(frozen=True)
-class Account:
+class AgentAccount:
     """What one run of an agent took."""
 
-    code: int | None
+    code: int | None  # exit code; None where it had to be killed
     wall_s: float
     overhead_s: float | None  # per step
     peak_bytes: int  # of the agent's main process
     n_steps: int
     script_s: float | None  # median of a script's own seconds
-    private: float | None
-    survivors: int
+    survivors: int  # processes of scripts left behind
+    private: float | None = None
 
 
-def watched(
+def run_and_watch(
     command: list[str], cwd: Path, env: dict[str, str], limit_s: float
 ) -> tuple[int | None, float, int]:
-    """(exit code or None when it had to be killed, wall seconds, peak resident bytes of the process itself)."""
+    """Run a command; return (exit code or None if killed, wall seconds, peak resident bytes).
+
+    The bytes are those of the process itself, without its children.
+    """
     began, peak = time.monotonic(), 0
     with (cwd / "output.txt").open("wb") as out:
         child = psutil.Popen(
@@ -85,185 +98,193 @@ def watched(
     return code, time.monotonic() - began, peak
 
 
-def left_over() -> int:
-    """Children of a script that still live; they are ended."""
-    found = [
-        p
-        for p in psutil.process_iter(["cmdline"])
-        if "left-over-child" in " ".join(p.info["cmdline"] or [])
+def kill_leftovers() -> int:
+    """Kill children of scripts that are still alive; return how many."""
+    survivors = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if "left-over-child" in " ".join(process.info["cmdline"] or [])
     ]
-    for process in found:
+    for process in survivors:
         process.kill()
-    return len(found)
+    return len(survivors)
 
 
-def overhead(endpoint: Endpoint, script_s: list[float]) -> float | None:
+def overhead_per_step(endpoint: ScriptedEndpoint, script_s: list[float]) -> float | None:
+    """Return the agent's own seconds per step; None with fewer than two steps."""
     if len(endpoint.times) < 2 or len(script_s) < 2:
         return None
-    between = endpoint.times[-1][0] - endpoint.times[0][1]
-    thought = sum(end - start for start, end in endpoint.times[1:-1])
-    return (between - thought - sum(script_s[:-1])) / (len(script_s) - 1)
+    between_s = endpoint.times[-1][0] - endpoint.times[0][1]
+    answering_s = sum(end - start for start, end in endpoint.times[1:-1])
+    return (between_s - answering_s - sum(script_s[:-1])) / (len(script_s) - 1)
 
 
-def middle(seconds: list[float]) -> float | None:
+def median_or_none(seconds: list[float]) -> float | None:
+    """Return the median; None of nothing."""
     return statistics.median(seconds) if seconds else None
 
 
-def gome(
-    task: Path, steps: int, endpoint: Endpoint, limit_s: float, *, warm: bool = False
-) -> tuple[Account, Path | None]:
+def run_gome(
+    task: Path, steps: int, endpoint: ScriptedEndpoint, limit_s: float
+) -> tuple[AgentAccount, Path | None]:
+    """Run Gome on the task; return its account and submission."""
     place = Path(tempfile.mkdtemp(prefix="gome-peer-"))
     env = os.environ | {
         "OPENAI_API_KEY": "none",
         "XDG_CACHE_HOME": str(place / "cache"),
         "PYTHONPATH": str(ROOT),
     }
-    words = [
-        "run",
-        str(task),
-        "--model",
-        "scripted",
-        "--base-url",
-        endpoint.url,
-        "--traces",
-        "1",
-        "--steps",
-        str(steps),
-        "--memory",
-        "off",
-    ]
-    for value in (
+    command = [sys.executable, "-m", "gome", *gome_options(task, steps, endpoint.url)]
+    code, wall_s, peak = run_and_watch(command, place, env, limit_s)
+    folder = next((place / "runs").iterdir(), None) if (place / "runs").exists() else None
+    events = list(iterate_events(folder / "events.jsonl")) if folder else []
+    seconds = [event["seconds"] for event in events if event["ev"] == "execution_finished"]
+    account = AgentAccount(
+        code=code,
+        wall_s=wall_s,
+        overhead_s=overhead_per_step(endpoint, seconds),
+        peak_bytes=peak,
+        n_steps=len(seconds),
+        script_s=median_or_none(seconds),
+        survivors=kill_leftovers(),
+    )
+    return account, folder / "best" / "submission.csv" if folder else None
+
+
+def gome_options(task: Path, steps: int, url: str) -> list[str]:
+    """Return the command line for one trace without what AIDE has no counterpart of."""
+    options = ["run", str(task), "--json", "--model", "scripted", "--base-url", url]
+    options += ["--traces", "1", "--steps", str(steps), "--memory", "off"]
+    for setting in (
         "top_k=1",
         "final_seeds=1",
         "confirm=false",
         "ensemble=false",
         "run_time_s=60",
-        f"warm_start={str(warm).lower()}",
     ):
-        words += ["--set", value]
-    code, wall, peak = watched(
-        [sys.executable, "-m", "gome", *words, "--json"], place, env, limit_s
-    )
-    folder = next((place / "runs").iterdir(), None) if (place / "runs").exists() else None
-    happened = list(read_events(folder / "events.jsonl")) if folder else []
-    seconds = [event["seconds"] for event in happened if event["ev"] == "execution_finished"]
-    best = folder / "best" / "submission.csv" if folder else None
-    return Account(
-        code,
-        wall,
-        overhead(endpoint, seconds),
-        peak,
-        len(seconds),
-        middle(seconds),
-        None,
-        left_over(),
-    ), best
+        options += ["--set", setting]
+    return options
 
 
-def aide(
-    python: Path, task: Path, steps: int, endpoint: Endpoint, limit_s: float
-) -> tuple[Account, Path | None]:
+def run_aide(
+    python: Path, task: Path, steps: int, endpoint: ScriptedEndpoint, limit_s: float
+) -> tuple[AgentAccount, Path | None]:
+    """Run AIDE on the task; return its account and submission."""
     place = Path(tempfile.mkdtemp(prefix="aide-peer-"))
     env = os.environ | {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": endpoint.url}
     env["PATH"] = f"{python.parent}:{env['PATH']}"
-    goal = (task / "description.md").read_text() + (
-        "\nlower is better" if "error" in (task / "description.md").read_text() else ""
-    )
-    words = [
+    goal = (task / "description.md").read_text()
+    goal += "\nlower is better" if "error" in goal else ""
+    command = [
+        str(python.parent / "aide"),
         f"data_dir={task}",
         f"goal={json.dumps(goal)}",
         "exp_name=peer",
         f"agent.steps={steps}",
         "agent.code.model=scripted",
+        "agent.feedback.model=scripted",
+        "generate_report=False",
+        "exec.timeout=60",
     ]
-    words += ["agent.feedback.model=scripted", "generate_report=False", "exec.timeout=60"]
-    code, wall, peak = watched([str(python.parent / "aide"), *words], place, env, limit_s)
+    code, wall_s, peak = run_and_watch(command, place, env, limit_s)
     journal = next(place.glob("logs/*/journal.json"), None)
     nodes = json.loads(journal.read_text())["nodes"] if journal else []
     seconds = [float(node["exec_time"]) for node in nodes]
-    found = sorted(place.glob("workspaces/*/working/submission.csv"))
-    return Account(
-        code,
-        wall,
-        overhead(endpoint, seconds),
-        peak,
-        len(seconds),
-        middle(seconds),
-        None,
-        left_over(),
-    ), found[-1] if found else None
+    account = AgentAccount(
+        code=code,
+        wall_s=wall_s,
+        overhead_s=overhead_per_step(endpoint, seconds),
+        peak_bytes=peak,
+        n_steps=len(seconds),
+        script_s=median_or_none(seconds),
+        survivors=kill_leftovers(),
+    )
+    submissions = sorted(place.glob("workspaces/*/working/submission.csv"))
+    return account, submissions[-1] if submissions else None
 
 
-async def graded(task: Path, submission: Path | None) -> float | None:
+async def score_submission(task: Path, submission: Path | None) -> float | None:
+    """Score a submission on the task's private answers; None where there is none."""
     if submission is None or not submission.exists():
         return None
+    answers = private_answers(task)
     worker = TaskWorker()
     try:
-        return await worker.score_private(
-            str(task), str(task.with_name(task.name + "-private") / "answers.csv"), str(submission)
-        )
+        return await worker.score_private(str(task), str(answers), str(submission))
     finally:
         await worker.close()
 
 
-def pair(
+def run_agents(
     python: Path, task: Path, name: str, steps: int, limit_s: float = 600
-) -> dict[str, Account]:
+) -> dict[str, AgentAccount]:
+    """Run both agents on a task; return agent -> account with its private score."""
     target, classify = TASKS[name]
-    found = {}
-    for agent in ("gome", WARM, "aide"):
-        with Endpoint(lambda who, number: script(who, number, target, classify)) as endpoint:
+    accounts = {}
+    for agent in AGENTS:
+        with ScriptedEndpoint(lambda who, n: nth_script(who, n, target, classify)) as endpoint:
             if agent == "aide":
-                account, submission = aide(python, task, steps, endpoint, limit_s)
+                account, submission = run_aide(python, task, steps, endpoint, limit_s)
             else:
-                account, submission = gome(task, steps, endpoint, limit_s, warm=agent == WARM)
-        found[agent] = Account(
-            **{**vars(account), "private": asyncio.run(graded(task, submission))}
-        )
-    return found
+                account, submission = run_gome(task, steps, endpoint, limit_s)
+        private = asyncio.run(score_submission(task, submission))
+        accounts[agent] = replace(account, private=private)
+    return accounts
 
 
-def faults(python: Path, task: Path, name: str) -> list[str]:
-    """Each fault as the second of three scripts: does the run end by itself, with a submission, and is nothing left behind?"""
-    target, classify = TASKS[name]
-    lines = []
-    for fault, text in FAULTS.items():
+def run_fault_checks(python: Path, task: Path, name: str) -> list[str]:
+    """Give each fault as the second of three scripts; return a row per fault.
+
+    The row says whether the run ends by itself, how many scripts ran, and what is left behind.
+    """
+    rows = []
+    for fault in FAULTS:
         cells = []
-        for agent in ("gome", "aide"):
-
-            def faulty(who: str, number: int, text: str = text) -> str:
-                return (
-                    text
-                    + (
-                        script(who, 3, target, classify)
-                        if text.startswith("import subprocess")
-                        else ""
-                    )
-                    if number == 1
-                    else script(who, number, target, classify)
-                )
-
-            with Endpoint(faulty) as endpoint:
-                account, _ = (
-                    gome(task, 3, endpoint, 240)
-                    if agent == "gome"
-                    else aide(python, task, 3, endpoint, 240)
-                )
+        for agent in AGENTS:
+            with ScriptedEndpoint(faulty_script(fault, *TASKS[name])) as endpoint:
+                if agent == "aide":
+                    account, _ = run_aide(python, task, 3, endpoint, 240)
+                else:
+                    account, _ = run_gome(task, 3, endpoint, 240)
             end = "had to be killed" if account.code is None else f"exit {account.code}"
             cells.append(f"{end}, {account.n_steps} scripts run, {account.survivors} left behind")
-        lines.append(f"| {fault} | {cells[0]} | {cells[1]} |")
-    return lines
+        rows.append(f"| {fault} | {cells[0]} | {cells[1]} |")
+    return rows
 
 
-def row(name: str, found: dict[str, Account]) -> list[str]:
-    def shown(value: float | None, form: str) -> str:
+def faulty_script(fault: str, target: str, classify: bool) -> Callable[[str, int], str]:
+    """Return the endpoint's scripts with the fault in the second one."""
+
+    def script_of(agent: str, number: int) -> str:
+        if number != 1:
+            return nth_script(agent, number, target, classify)
+        rest = nth_script(agent, 3, target, classify) if fault == "forks" else ""
+        return FAULTS[fault] + rest
+
+    return script_of
+
+
+def account_rows(name: str, accounts: dict[str, AgentAccount]) -> list[str]:
+    """Return one row of the table per agent."""
+
+    def cell(value: float | None, form: str) -> str:
         return "–" if value is None else format(value, form)
 
-    return [
-        f"| {name} | {agent} | {a.n_steps} | {shown(None if a.overhead_s is None else a.overhead_s * 1e3, '.0f')} | {a.peak_bytes / 1e6:.0f} |"
-        f" {shown(a.script_s, '.2f')} | {a.wall_s:.1f} | {shown(a.private, '.5g')} |"
-        for agent, a in found.items()
-    ]
+    rows = []
+    for agent, account in accounts.items():
+        overhead_ms = None if account.overhead_s is None else account.overhead_s * 1e3
+        cells = [
+            name,
+            agent,
+            str(account.n_steps),
+            cell(overhead_ms, ".0f"),
+            f"{account.peak_bytes / 1e6:.0f}",
+            cell(account.script_s, ".2f"),
+            f"{account.wall_s:.1f}",
+            cell(account.private, ".5g"),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
 
 
 def main() -> None:
@@ -271,44 +292,46 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--aide", type=Path, required=True, help="python of the environment that holds aideml"
+        "--aide", type=Path, required=True, help="Python of the environment that has aideml"
     )
-    parser.add_argument("--tasks", default=",".join(TASKS))
+    parser.add_argument("--tasks", default=",".join(TASKS), help="comma separated")
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     options = parser.parse_args()
     root = Path(tempfile.mkdtemp(prefix="gome-peers-"))
-    lines: list[str] = []
+    python = options.aide.absolute()
+    rows: list[str] = []
     names = options.tasks.split(",")
     for name in names:
-        suites.write(name, root / name)
-        lines += row(name, pair(options.aide.absolute(), root / name, name, options.steps))
-        print("\n".join(lines[-3:]), flush=True)
-    broken = faults(options.aide.absolute(), root / names[0], names[0])
+        suites.write_suite_task(name, root / name)
+        rows += account_rows(name, run_agents(python, root / name, name, options.steps))
+        print("\n".join(rows[-len(AGENTS) :]), flush=True)
+    fault_rows = run_fault_checks(python, root / names[0], names[0])
+    text = comparison_page(rows, fault_rows, options)
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "aide.md").write_text(page(lines, broken, options))
-    print((options.out / "aide.md").read_text())
+    (options.out / "aide.md").write_text(text)
+    print(text)
     shutil.rmtree(root)
 
 
-def page(lines: list[str], broken: list[str], options: Any) -> str:
-    command = f"python -m evals.peers.compare --aide PYTHON --tasks {options.tasks} --steps {options.steps}"
+def comparison_page(rows: list[str], fault_rows: list[str], options: argparse.Namespace) -> str:
+    """Return docs/results/aide.md."""
+    command = f"python -m evals.peers.compare --aide PYTHON --tasks {options.tasks}"
     return "\n".join(
         [
             "# Beside AIDE, with the same scripted endpoint\n",
-            "Both agents get the same models in the same order, so the private scores differ only by what each hands over in the end. "
-            "Overhead: wall time less the endpoint's and the scripts' own, per step. Memory: peak of the agent's main process. "
-            "A script's seconds differ by where it runs: AIDE forks its own process, in which the libraries are loaded; Gome starts an isolated "
-            "interpreter, or forks an isolated one that has imported them (`warm_start`; its first start counts as overhead). Where an attempt may take "
-            "the best's place, Gome's overhead holds the leak gates, which fit small models.\n",
-            "| task | agent | scripts run | overhead per step, ms | memory, MB | a script, s | wall, s | private score |",
-            "|---|---|---|---|---|---|---|---|",
-            *lines,
+            ABOUT,
+            "| task | agent | scripts run | overhead per step, ms | memory, MB "
+            "| a script, s | wall, s | private score |",
+            "|---" * 8 + "|",
+            *rows,
             "\n## A faulty second script\n",
             "| fault | Gome | AIDE |",
             "|---|---|---|",
-            *broken,
-            "\n" + provenance(command) + "*AIDE: aideml 0.2.2.*\n",
+            *fault_rows,
+            "\n"
+            + provenance_note(f"{command} --steps {options.steps}")
+            + "*AIDE: aideml 0.2.2.*\n",
         ]
     )
 

@@ -1,8 +1,10 @@
-"""Runs the attack list of tests/attacks.py in every tier that starts here and writes the table of docs/sandbox.md.
+"""Run the attack list of tests/attacks.py in every tier that starts here.
 
-    python -m evals.studies.attacks [--tiers bubblewrap,userns] [--only files,tcp] [--quick] [--write]
+    python -m evals.studies.attacks [--tiers bubblewrap,userns] [--only files,tcp] [--quick]
+                                    [--write]
 
-As root the list is also played by an ordinary user (20001), on a copy that this user can read.
+--write puts the table into docs/sandbox.md. As root the list is also run as an ordinary user
+(20001), on a copy that this user can read.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from evals.harness.pages import table_head, table_row
+
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 USER = 20001
@@ -31,76 +35,74 @@ NEEDED = (
     "typing_inspection",
 )
 TIERS = ("bubblewrap", "userns", "landlock", "none")
-BEGIN, END = (
-    "<!-- attacks: begin (python -m evals.studies.attacks --write) -->",
-    "<!-- attacks: end -->",
-)
+BEGIN = "<!-- attacks: begin (python -m evals.studies.attacks --write) -->"
+END = "<!-- attacks: end -->"
 
 Results = dict[str, dict[str, dict[str, Any]]]  # tier -> attack -> outcome
+Table = dict[str, dict[str, str]]  # title -> column -> outcome
 
 
-async def play_all(tiers: list[str], only: list[str], quick: bool) -> Results:
+async def play_attacks(tiers: list[str], only: list[str], quick: bool) -> Results:
+    """Run the attacks in each tier that starts; return tier -> attack -> outcome."""
     from attacks import ATTACKS, Bait, play
 
-    from sandbox.local.backend import make_local
-    from sandbox.protocol import SandboxUnavailable
+    from sandbox.local.backend import create_local_sandbox
+    from sandbox.protocol import SandboxUnavailableError
 
-    found: Results = {}
+    chosen = [attack for attack in ATTACKS if not only or attack.name in only]
+    results: Results = {}
     for tier in tiers:
         try:
-            sandbox = make_local(isolation=tier)
-        except SandboxUnavailable as error:
+            sandbox = create_local_sandbox(isolation=tier)
+        except SandboxUnavailableError as error:
             print(f"{tier}: {error}", file=sys.stderr)
             continue
-        print(sandbox.chosen.sentence, file=sys.stderr)
+        print(sandbox.isolation.sentence, file=sys.stderr)
+        results[tier] = {}
         with tempfile.TemporaryDirectory(
             prefix="gome-attacks-", dir="/var/tmp", ignore_cleanup_errors=True
         ) as folder:
-            os.chmod(folder, 0o755)
+            Path(folder).chmod(0o755)
             with Bait(Path(folder)) as bait:
-                found[tier] = {}
-                for attack in ATTACKS:
-                    if (only and attack.name not in only) or (quick and attack.slow):
+                for attack in chosen:
+                    if quick and attack.slow:
                         continue
                     outcome = await play(attack, sandbox, bait)
-                    found[tier][attack.name] = asdict(outcome)
-                    print(
-                        f"{tier:<11} {outcome.verdict:<8} {outcome.seconds:6.2f} s  {attack.name}  {outcome.detail}",
-                        file=sys.stderr,
-                    )
-    return found
+                    results[tier][attack.name] = asdict(outcome)
+                    line = f"{tier:<11} {outcome.verdict:<8} {outcome.seconds:6.2f} s"
+                    print(f"{line}  {attack.name}  {outcome.detail}", file=sys.stderr)
+    return results
 
 
 def play_as_user(arguments: list[str]) -> Results:
-    """The same by an ordinary user. Empty where no interpreter can be reached by one."""
-    python = f"/usr/bin/python3.{sys.version_info.minor}"
-    if not os.path.exists(python):
-        print(f"no {python}: the list is not played as an ordinary user", file=sys.stderr)
+    """Run the attacks as an ordinary user; empty where such a user can reach no interpreter."""
+    python = Path(f"/usr/bin/python3.{sys.version_info.minor}")
+    if not python.exists():
+        print(f"no {python}: the attacks are not run as an ordinary user", file=sys.stderr)
         return {}
     with tempfile.TemporaryDirectory(prefix="gome-attacks-copy-", dir="/var/tmp") as folder:
-        os.chmod(folder, 0o755)
-        copy(Path(folder))
-        command = [python, "-m", "evals.studies.attacks", "--json", *arguments]
-        environment = {
-            "PATH": "/usr/bin:/bin",
-            "PYTHONPATH": f"{folder}:{folder}/packages",
-            "HOME": "/nonexistent",
-        }
-        done = subprocess.run(
-            command,
+        Path(folder).chmod(0o755)
+        copy_checkout(Path(folder))
+        process = subprocess.run(
+            [str(python), "-m", "evals.studies.attacks", "--json", *arguments],
             cwd=folder,
-            env=environment,
+            env={
+                "PATH": "/usr/bin:/bin",
+                "PYTHONPATH": f"{folder}:{folder}/packages",
+                "HOME": "/nonexistent",
+            },
             user=USER,
             group=USER,
             extra_groups=[],
             stdout=subprocess.PIPE,
             check=True,
         )
-    found: Results = json.loads(done.stdout)
-    return found
+    results: Results = json.loads(process.stdout)
+    return results
 
 
-def copy(folder: Path) -> None:
+def copy_checkout(folder: Path) -> None:
+    """Copy what the attacks need into `folder`, readable by every user."""
     for name in ("sandbox", "evals"):
         shutil.copytree(ROOT / name, folder / name)
     (folder / "tests").mkdir()
@@ -119,84 +121,72 @@ def copy(folder: Path) -> None:
     subprocess.run(["chmod", "-R", "a+rX", str(folder)], check=True)
 
 
-def table(columns: dict[str, dict[str, dict[str, Any]]], before: dict[str, dict[str, str]]) -> str:
-    """Rows: attacks; columns: tier and user. What was not played now keeps the outcome that stands there."""
+def attack_table(columns: Results, before: Table) -> str:
+    """Return the table; what was not run now keeps its outcome of `before`.
+
+    Rows are attacks, columns tier and user.
+    """
     from attacks import ATTACKS
 
-    names = sorted(
-        {*columns, *(name for row in before.values() for name in row)},
-        key=lambda name: TIERS.index(name.split(",")[0]),
-    )
-    lines = ["| attack | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
+    names = {*columns, *(name for row in before.values() for name in row)}
+    ordered = sorted(names, key=lambda name: TIERS.index(name.split(",")[0]))
+    lines = table_head(["attack", *ordered])
     for attack in ATTACKS:
-        kept = before.get(attack.title, {})
-        played = {
-            name: outcomes[attack.name]["verdict"]
-            for name, outcomes in columns.items()
-            if attack.name in outcomes
-        }
-        lines.append(
-            f"| {attack.title} | "
-            + " | ".join(played.get(name) or kept.get(name) or "not played" for name in names)
-            + " |"
-        )
+        cells = []
+        for name in ordered:
+            outcome = columns.get(name, {}).get(attack.name)
+            old = before.get(attack.title, {}).get(name, "not run")
+            cells.append(outcome["verdict"] if outcome else old)
+        lines.append(table_row([attack.title, *cells]))
     return "\n".join(lines)
 
 
-def standing() -> dict[str, dict[str, str]]:
-    """The table of the page: title -> column -> outcome."""
-    rows = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in (ROOT / "docs/sandbox.md")
-        .read_text()
-        .partition(BEGIN)[2]
-        .partition(END)[0]
-        .splitlines()
-        if line.startswith("| ")
-    ]
+def read_attack_table() -> Table:
+    """Return the table of docs/sandbox.md: title -> column -> outcome."""
+    text = (ROOT / "docs/sandbox.md").read_text().partition(BEGIN)[2].partition(END)[0]
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return {row[0]: dict(zip(rows[0][1:], row[1:], strict=True)) for row in rows[1:]}
 
 
-def write(text: str) -> None:
+def write_attack_table(text: str) -> None:
+    """Replace the table of docs/sandbox.md."""
     page = ROOT / "docs/sandbox.md"
     before, _, rest = page.read_text().partition(BEGIN)
     page.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--tiers", default=",".join(TIERS))
-    parser.add_argument("--only", default="", help="names of attacks, separated by commas")
-    parser.add_argument("--quick", action="store_true", help="leave out what takes longer")
-    parser.add_argument("--json", action="store_true", help="outcomes of this user alone, as JSON")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/sandbox.md")
-    options = parser.parse_args()
-    own = asyncio.run(
-        play_all(
-            options.tiers.split(","),
-            [name for name in options.only.split(",") if name],
-            options.quick,
-        )
-    )
+    options = parse_attack_options()
+    only = [name for name in options.only.split(",") if name]
+    own = asyncio.run(play_attacks(options.tiers.split(","), only, options.quick))
     if options.json:
         print(json.dumps(own))
         return
-    who = "root" if os.getuid() == 0 else "user"
+    is_root = os.getuid() == 0
+    who = "root" if is_root else "user"
     columns = {f"{tier}, {who}": outcomes for tier, outcomes in own.items()}
-    if os.getuid() == 0:
-        given = [
-            "--tiers",
-            options.tiers,
-            "--only",
-            options.only,
-            *(["--quick"] if options.quick else []),
-        ]
-        columns |= {f"{tier}, user": outcomes for tier, outcomes in play_as_user(given).items()}
-    print(table(columns, {}))
+    if is_root:
+        arguments = ["--tiers", options.tiers, "--only", options.only]
+        arguments += ["--quick"] if options.quick else []
+        as_user = play_as_user(arguments)
+        columns |= {f"{tier}, user": outcomes for tier, outcomes in as_user.items()}
+    print(attack_table(columns, {}))
     if options.write:
-        write(table(columns, standing()))
+        write_attack_table(attack_table(columns, read_attack_table()))
+
+
+def parse_attack_options() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tiers", default=",".join(TIERS), help="comma separated")
+    parser.add_argument("--only", default="", help="names of attacks, comma separated")
+    parser.add_argument("--quick", action="store_true", help="skip slow attacks")
+    parser.add_argument("--json", action="store_true", help="print this user's outcomes as JSON")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/sandbox.md")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -1,121 +1,116 @@
-"""What makes the crossover appear: the tables of `python -m evals.studies.study conditions`.
+"""What makes the crossover appear: tables from `python -m evals.studies.study conditions`.
 
-python -m evals.studies.conditions [--runs ~/.cache/gome/evals/conditions.jsonl] [--out docs/results]
+python -m evals.studies.conditions [--runs ~/.cache/gome/evals/conditions.jsonl]
+                                   [--out docs/results]
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections import defaultdict
-from pathlib import Path
+from collections.abc import Container, Mapping
 from typing import Any
 
 from evals.harness import suites
-from evals.harness.provenance import provenance
-from evals.harness.statistics import Scores, difference, mean, table
-from evals.studies.crossover import score
-from evals.studies.study import CONDITION_SKILLS, INERT_SHARES
+from evals.harness.pages import page_parser, read_rows, skill_head, table_row, write_study_page
+from evals.harness.provenance import provenance_note
+from evals.harness.statistics import Scores, mean_interval, paired_difference, scores_by_task
+from evals.studies.crossover import normalised_run_score
+from evals.studies.study import CONDITION_SKILLS, INERT_SHARES, StudyRow
 
-Rows = list[dict[str, Any]]
 Variants = dict[tuple[str, float, float], Scores]  # (variant, inert share, q)
 
 VARIANTS = {
-    "gome": "the loop's own acceptance: paired score beyond noise, validity where the harness sees a flaw",
+    "gome": "the loop's own acceptance: paired score beyond noise, validity where the harness "
+    "sees a flaw",
     "gome, verdict": "the reasoner's verdict accepts, right with probability .5 + .5 q",
-    "tree": "improves the attempt with the highest score; hands over the best by the loop's own acceptance",
+    "tree": "improves the attempt with the highest score; submits the best by the loop's own "
+    "acceptance",
     "tree, valid": "improves the best by the loop's own acceptance, so it judges validity too",
     "tree, blind": "as `tree`, and its diagnosis sees code and score only",
-    "tree, score": "plain higher score everywhere: leak gates and flaws of the data are not asked",
+    "tree, score": "plain higher score everywhere: leak gates and flaws of the data are ignored",
 }
-PAIRS = [("gome", "tree"), ("gome", "tree, valid"), ("gome", "tree, blind"), ("gome", "tree, score"), ("gome, verdict", "tree"), ("gome, verdict", "tree, score")]  # fmt: skip
+PAIRS = [
+    ("gome", "tree"),
+    ("gome", "tree, valid"),
+    ("gome", "tree, blind"),
+    ("gome", "tree, score"),
+    ("gome, verdict", "tree"),
+    ("gome, verdict", "tree, score"),
+]
+ABOUT = """\
+one trace, one reasoner of adjustable skill q (evals/harness/skill.py). Scores as in [the \
+crossover](crossover.md): 0 the default script, 1 the reference. The variants differ in who \
+accepts, whether the tree may judge validity, whether it sees the evidence, and the share of wrong \
+ideas that change nothing.
+"""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--runs", type=Path, default=Path("~/.cache/gome/evals/conditions.jsonl").expanduser()
-    )
-    parser.add_argument("--out", type=Path, default=Path("docs/results"))
-    options = parser.parse_args()
-    text = page([json.loads(line) for line in options.runs.read_text().splitlines()])
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "conditions.md").write_text(text)
-    print(text)
+    options = page_parser(__doc__, "conditions.jsonl").parse_args()
+    write_study_page(options.out, "conditions.md", conditions_page(read_rows(options.runs)))
 
 
-def variant(row: dict[str, Any]) -> str:
+def variant_name(row: Mapping[str, Any]) -> str:
+    """Return the variant that a row or cell belongs to: the strategy and what differs."""
     how = row["condition"].split(", inert")[0]
-    return row["strategy"] if how.startswith("inert") else f"{row['strategy']}, {how}"
+    strategy = str(row["strategy"])
+    return strategy if how.startswith("inert") else f"{strategy}, {how}"
 
 
-def by_variant(rows: Rows, only: frozenset[str] | None = None) -> Variants:
-    grouped: dict[tuple[str, float, float], Rows] = defaultdict(list)
+def scores_by_variant(rows: list[StudyRow], only: Container[str] | None = None) -> Variants:
+    """Return (variant, inert share, q) -> scores, of all tasks or of some."""
+    groups: dict[tuple[str, float, float], list[StudyRow]] = defaultdict(list)
     for row in rows:
         if only is None or row["task"] in only:
-            grouped[variant(row), row["inert"], row["q"]].append(row)
-    return {key: table(found, score) for key, found in grouped.items()}
+            groups[variant_name(row), row["inert"], row["q"]].append(row)
+    return {key: scores_by_task(group, normalised_run_score) for key, group in groups.items()}
 
 
-def page(rows: Rows) -> str:
+def conditions_page(rows: list[StudyRow]) -> str:
+    """Return docs/results/conditions.md."""
     tasks = sorted({row["task"] for row in rows})
     flawed = frozenset(suites.SUITES["flawed"]) & set(tasks)
-    seeds = len({row["seed"] for row in rows})
+    n_seeds = len({row["seed"] for row in rows})
+    n_scripts = max(row["attempts"] for row in rows)
+    groups = {
+        "all tasks": frozenset(tasks),
+        "clean tasks": frozenset(tasks) - flawed,
+        f"flawed tasks ({', '.join(sorted(flawed))})": flawed,
+    }
     parts = [
         "# What makes the crossover appear\n",
-        f"{len(rows)} runs: {len(tasks)} tasks ({', '.join(tasks)}), {seeds} seeds, at most {max(row['attempts'] for row in rows)} executed scripts a run, "
-        "one trace, one reasoner behind one dial of skill q (evals/harness/skill.py). Scores as in [the crossover](crossover.md): 0 the default script, "
-        "1 the reference. What differs is who accepts, whether the tree may judge validity, whether it sees the evidence, and the share of wrong ideas "
-        "that change nothing.\n",
+        f"{len(rows)} runs: {len(tasks)} tasks ({', '.join(tasks)}), {n_seeds} seeds, at most "
+        f"{n_scripts} executed scripts a run, {ABOUT}",
         *(f"- **{name}**: {text}." for name, text in VARIANTS.items()),
     ]
     for inert in INERT_SHARES:
         parts.append(f"\n## Wrong ideas: {inert:.0%} change nothing, the others are random edits\n")
-        parts.append(scores(by_variant(rows), inert))
-        groups = {
-            "all tasks": None,
-            "clean tasks": frozenset(tasks) - flawed,
-            f"flawed tasks ({', '.join(sorted(flawed))})": flawed,
-        }
-        parts += [differences(by_variant(rows, only), inert, name) for name, only in groups.items()]
-    parts.append(
-        "\n"
-        + provenance(
-            "python -m evals.studies.study conditions && python -m evals.studies.conditions"
-        )
-    )
-    return "\n".join(parts)
+        parts.append(variant_scores(scores_by_variant(rows), inert))
+        for name, only in groups.items():
+            parts.append(variant_differences(scores_by_variant(rows, only), inert, name))
+    command = "python -m evals.studies.study conditions && python -m evals.studies.conditions"
+    return "\n".join([*parts, "\n" + provenance_note(command)])
 
 
-def lines(head: str) -> list[str]:
-    return [
-        f"| {head} | " + " | ".join(f"q = {q:g}" for q in CONDITION_SKILLS) + " |",
-        "|---" * (len(CONDITION_SKILLS) + 1) + "|",
-    ]
-
-
-def scores(found: Variants, inert: float) -> str:
-    rows = lines("score")
+def variant_scores(scores: Variants, inert: float) -> str:
+    """Return the table of mean scores, one row per variant."""
+    rows = skill_head("score", CONDITION_SKILLS)
     for name in VARIANTS:
-        cells = [
-            mean(found[name, inert, q]).plain if (name, inert, q) in found else ""
-            for q in CONDITION_SKILLS
-        ]
-        rows.append(f"| {name} | " + " | ".join(cells) + " |")
+        keys = [(name, inert, q) for q in CONDITION_SKILLS]
+        cells = [mean_interval(scores[key]).unsigned if key in scores else "" for key in keys]
+        rows.append(table_row([name, *cells]))
     return "\n".join(rows)
 
 
-def differences(found: Variants, inert: float, title: str) -> str:
-    rows = [f"\n**{title}**\n", *lines("difference")]
+def variant_differences(scores: Variants, inert: float, title: str) -> str:
+    """Return the table of paired differences between variants."""
+    rows = [f"\n**{title}**\n", *skill_head("difference", CONDITION_SKILLS)]
     for one, two in PAIRS:
-        keys = [((one, inert, q), (two, inert, q)) for q in CONDITION_SKILLS]
-        cells = [
-            str(difference(found[a], found[b])) if a in found and b in found else ""
-            for a, b in keys
-        ]
-        rows.append(f"| {one} − {two} | " + " | ".join(cells) + " |")
+        cells = []
+        for q in CONDITION_SKILLS:
+            a, b = scores.get((one, inert, q)), scores.get((two, inert, q))
+            cells.append(str(paired_difference(a, b)) if a and b else "")
+        rows.append(table_row([f"{one} − {two}", *cells]))
     return "\n".join(rows)
 
 

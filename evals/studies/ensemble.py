@@ -1,32 +1,41 @@
-"""Best single solution against the ensemble of the merge, on private rows of real data.
+"""Best single solution against the ensemble of a merge, on private rows of real data.
 
-python -m evals.studies.ensemble [--examples modechoice,anes96,…] [--traces 3] [--steps 3] [--seeds 1]
+python -m evals.studies.ensemble [--examples modechoice,anes96,…] [--traces 3] [--steps 3]
+                                 [--seeds 1]
 
-Each run is made by the expert; the last ensemble that a merge made and the run's best single solution are scored with the answers held back.
-`gain` is positive where the ensemble is better; `chosen` tells whether its nested score beat the single one's beyond noise, so that the run
-hands it over.
+The expert makes each run; its last ensemble and its best single solution are scored on the private
+answers. `gain` is positive where the ensemble is better; `chosen` says whether its nested score
+beat the single one's beyond noise, so that the run submits it.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from evals.harness.common import run_options, solve, write_page
+from evals.harness.common import (
+    parse_run_options,
+    private_answers,
+    read_attempts,
+    solve_example,
+    write_results_page,
+)
 from graph.settings import Settings
 from run.artifacts import Artifacts
-from run.events import read_events
 from task.client import TaskWorker
 from task.types import Prepared
 
 DEFAULT = "modechoice,breast_cancer,diabetes,anes96,co2,fair,randhie"
 
 
-class Row(NamedTuple):
+class EnsembleRow(NamedTuple):
+    """Private scores of one run's best single solution and last ensemble."""
+
     example: str
     seed: int
     metric: str
@@ -38,14 +47,17 @@ class Row(NamedTuple):
 
     @property
     def gain(self) -> float | None:
+        """How much better the ensemble is; None without one."""
         if self.ensemble is None:
             return None
-        return (
-            self.ensemble - self.single if self.direction == "max" else self.single - self.ensemble
-        )
+        gain = self.ensemble - self.single
+        return gain if self.direction == "max" else -gain
 
 
-async def compare(example: str, seed: int, place: Path, options: argparse.Namespace) -> Row:
+async def compare_ensemble(
+    example: str, seed: int, place: Path, options: argparse.Namespace
+) -> EnsembleRow:
+    """Run the example below `place` and score both solutions."""
     settings = Settings(
         traces=options.traces,
         steps=options.steps,
@@ -56,88 +68,98 @@ async def compare(example: str, seed: int, place: Path, options: argparse.Namesp
         top_k=1,
         runs_dir=str(place / "runs"),
     )
-    result = await solve(example, place / example, settings)
+    task = place / example
+    result = await solve_example(example, task, settings)
     folder = result.outcome.folder
-    attempts = [event for event in read_events(folder / "events.jsonl") if event["ev"] == "attempt"]
-    ensembles = [
-        attempt
-        for attempt in attempts
-        if attempt["kind"] == "ensemble" and attempt["score"] is not None
-    ]
-    sign = 1 if result.direction == "max" else -1
-    kept = [
-        a
-        for a in attempts
-        if a["kind"] != "ensemble"
-        and a["verdict"] in ("accepted", "tie")
-        and a["score"] is not None
-    ]
-    single = max(kept, key=lambda attempt: sign * attempt["score"])
-    last = ensembles[-1] if ensembles else None
+    single, ensemble = pick_attempts(read_attempts(folder), result.direction)
     worker = TaskWorker()
     try:
-        scores = [
-            await private(worker, place / example, folder, attempt)
-            for attempt in (single, last)
-            if attempt
-        ]
+        attempts = [attempt for attempt in (single, ensemble) if attempt]
+        scores = [await score_attempt(worker, task, folder, attempt) for attempt in attempts]
     finally:
         await worker.close()
-    chosen = bool(last and last["verdict"] == "accepted")
-    return Row(
-        example,
-        seed,
-        result.outcome.metric,
-        result.direction,
-        scores[0],
-        scores[1] if last else None,
-        chosen,
-        len(last["members"]) if last else 0,
+    return EnsembleRow(
+        example=example,
+        seed=seed,
+        metric=result.outcome.metric,
+        direction=result.direction,
+        single=scores[0],
+        ensemble=scores[1] if ensemble else None,
+        chosen=ensemble is not None and ensemble["verdict"] == "accepted",
+        n_members=len(ensemble["members"]) if ensemble else 0,
     )
 
 
-async def private(worker: TaskWorker, task: Path, folder: Path, attempt: dict[str, Any]) -> float:
-    """The attempt's own submission on the answers held back."""
+def pick_attempts(
+    attempts: list[dict[str, Any]], direction: str
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Return the best single attempt that the run accepted, and the last ensemble that ran."""
+    scored = [attempt for attempt in attempts if attempt["score"] is not None]
+    ensembles = [attempt for attempt in scored if attempt["kind"] == "ensemble"]
+    singles = [
+        attempt
+        for attempt in scored
+        if attempt["kind"] != "ensemble" and attempt["verdict"] in ("accepted", "tie")
+    ]
+    sign = 1 if direction == "max" else -1
+    best = max(singles, key=lambda attempt: sign * attempt["score"])
+    return best, ensembles[-1] if ensembles else None
+
+
+async def score_attempt(
+    worker: TaskWorker, task: Path, folder: Path, attempt: dict[str, Any]
+) -> float:
+    """Score the attempt's own submission on the private answers."""
     prepared = Prepared.model_validate(json.loads((folder / "setup.json").read_text())["prepared"])
+    source = Artifacts(folder / "artifacts").path(attempt["submission"])
     out = folder / "one.csv"
-    await worker.final_submission(
-        prepared, str(Artifacts(folder / "artifacts").path(attempt["submission"])), str(out)
-    )
-    return await worker.score_private(
-        str(task), str(task.with_name(task.name + "-private") / "answers.csv"), str(out)
-    )
+    await worker.final_submission(prepared, str(source), str(out))
+    return await worker.score_private(str(task), str(private_answers(task)), str(out))
 
 
 def main() -> None:
-    options = run_options(__doc__ or "", DEFAULT, traces=3, steps=3, seeds=1)
-    lines = [
-        f"{'example':14} {'seed':>4} {'metric':>9} {'single':>10} {'ensemble':>10} {'gain':>9} {'members':>8} chosen"
-    ]
-    print(lines[0], flush=True)
+    options = parse_run_options(__doc__ or "", DEFAULT, traces=3, steps=3, seeds=1)
+    lines = [HEAD]
+    print(HEAD, flush=True)
     rows = []
     with tempfile.TemporaryDirectory(prefix="gome-ensemble-") as temporary:
-        for example in options.examples.split(","):
-            for seed in range(options.seeds):
-                rows.append(asyncio.run(compare(example, seed, Path(temporary), options)))
-                lines.append(text(rows[-1]))
-                print(lines[-1], flush=True)
-    made = [row for row in rows if row.gain is not None]
-    handed = [row for row in made if row.chosen]
-    lines.append(
-        f"\nensemble better on the private rows: {sum((row.gain or 0) > 0 for row in made)} of {len(made)}; among those handed over: "
-        f"{sum((row.gain or 0) > 0 for row in handed)} of {len(handed)}"
-    )
+        for example, seed in itertools.product(options.examples.split(","), range(options.seeds)):
+            row = asyncio.run(compare_ensemble(example, seed, Path(temporary), options))
+            rows.append(row)
+            lines.append(ensemble_line(row))
+            print(lines[-1], flush=True)
+    lines.append(ensemble_summary(rows))
     print(lines[-1])
-    write_page(
+    write_results_page(
         options.out, "Best single solution and ensemble", "python -m evals.studies.ensemble", lines
     )
 
 
-def text(row: Row) -> str:
+def ensemble_summary(rows: list[EnsembleRow]) -> str:
+    """Return how often the ensemble is better, over all runs and over those that submit it."""
+    gains = [(row.gain, row.chosen) for row in rows if row.gain is not None]
+    chosen = [gain for gain, is_chosen in gains if is_chosen]
+    n_better = sum(gain > 0 for gain, _ in gains)
+    n_chosen_better = sum(gain > 0 for gain in chosen)
+    return (
+        f"\nensemble better on the private rows: {n_better} of {len(gains)}; "
+        f"among those submitted: {n_chosen_better} of {len(chosen)}"
+    )
+
+
+HEAD = (
+    f"{'example':14} {'seed':>4} {'metric':>9} {'single':>10} {'ensemble':>10} {'gain':>9} "
+    f"{'members':>8} chosen"
+)
+
+
+def ensemble_line(row: EnsembleRow) -> str:
+    """Return the row as one line of the table."""
     start = f"{row.example:14} {row.seed:4} {row.metric:>9} {row.single:10.5g}"
     if row.ensemble is None:
         return f"{start} {'none made':>10}"
-    return f"{start} {row.ensemble:10.5g} {row.gain:+9.2g} {row.n_members:8} {'yes' if row.chosen else 'no'}"
+    chosen = "yes" if row.chosen else "no"
+    return f"{start} {row.ensemble:10.5g} {row.gain:+9.2g} {row.n_members:8} {chosen}"
 
 
 if __name__ == "__main__":

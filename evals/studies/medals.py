@@ -1,95 +1,91 @@
-"""Synthetic medals: MLE-bench's rank rule over a frozen field of 100 searchers per task. Always "synthetic": no person competed.
+"""Synthetic medals: MLE-bench's rank rule over a frozen field of 100 searchers per task.
 
 python -m evals.studies.medals [--tasks crossover] [--pool 60] [--root ~/.cache/gome/evals]
 
-A searcher draws b random pipelines (b log-uniform from 1 to the pool's size), takes the one with the best cross-validated score and hands
-it in. A random pipeline is a first draft with one to six random edits of all that the expert can write, really executed. With 100 teams
-gold is the 10th best, silver the best fifth, bronze the best two fifths (MLE-bench's rule for 100 to 249 teams). One run's medal is noise:
-tiers are often closer than the error of the private score. Only rates over tasks and seeds mean something.
+Always "synthetic": no person competed. A searcher draws b random pipelines (b log-uniform from 1 to
+the pool's size) and submits the one with the best cross-validated score. A random pipeline is a
+first draft with one to six random edits of all that the expert can make, really executed. With 100
+teams gold is the 10th best, silver the best fifth, bronze the best two fifths (MLE-bench's rule for
+100 to 249 teams). One run's medal is noise: tiers are often closer than the error of the private
+score. Only rates over tasks and seeds mean something.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import math
 import random
 import shutil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from evals.harness import suites
-from evals.harness.play import Bench, open_bench, play
-from evals.studies.ensemble import private
-from evals.studies.study import QUIET
+from evals.harness.common import read_attempts
+from evals.harness.pages import CACHE, study_parser
+from evals.harness.play import Workbench, open_workbench, play_run
+from evals.studies.ensemble import score_attempt
+from evals.studies.study import PLAIN_SETTINGS
 from graph.settings import Settings
 from reasoner.expert import moves
-from reasoner.expert.engine import Expert, first_spec, look_of
-from reasoner.expert.facts import facts_of
-from reasoner.expert.render import describe, render
-from reasoner.expert.spec import canonical
+from reasoner.expert.engine import Expert, first_spec, move_context
+from reasoner.expert.facts import read_task_facts
+from reasoner.expert.render import describe_script, render_script
+from reasoner.expert.spec import canonical_spec
 from reasoner.protocol import DraftBrief, Solution
-from run.events import read_events
 
 DATA = Path(__file__).parents[1] / "data" / "field.json"
 N_TEAMS, MAX_EDITS, SEED = 100, 6, 0
 TIERS = {"gold": 0.10, "silver": 0.20, "bronze": 0.40}  # of 100 to 249 teams
 
 
-class Entry(NamedTuple):
+class PoolEntry(NamedTuple):
+    """Cross-validated and private score of one random pipeline."""
+
     cv: float
     private: float
 
 
-class Wanderer(Expert):
-    """Drafts random pipelines."""
+class RandomDrafter(Expert):
+    """Expert that drafts random pipelines."""
 
     async def draft(self, brief: DraftBrief) -> Solution:
-        luck, facts = random.Random(f"{SEED}/{brief.stage.step}"), facts_of(brief)
-        spec = canonical(first_spec(facts, 0, luck.randrange(6)), facts)
+        """Return a first draft with random edits; the step's number is its seed."""
+        luck, facts = random.Random(f"{SEED}/{brief.stage.step}"), read_task_facts(brief)
+        spec = canonical_spec(first_spec(facts, 0, luck.randrange(6)), facts)
         for _ in range(luck.randint(1, MAX_EDITS)):
-            look = look_of(brief, spec, facts, {})
-            spec = canonical(
-                luck.choice([*moves.FIXED, *moves.per_column(look)]).apply(spec), facts
-            )
-        return Solution(
-            script=render(spec, facts, "A random pipeline."), summary=describe(spec, facts)
-        )
+            context = move_context(brief, spec, facts, {})
+            move = luck.choice([*moves.FIXED_MOVES, *moves.column_moves(context)])
+            spec = canonical_spec(move.apply(spec), facts)
+        script = render_script(spec, facts, "A random pipeline.")
+        return Solution(script=script, summary=describe_script(spec, facts))
 
 
-async def pool_of(bench: Bench, name: str, n: int) -> list[Entry]:
-    """Cross-validated and private score of n random pipelines, those that fail left out."""
-    settings = Settings.model_validate(
-        QUIET
-        | {
-            "policy": "random",
-            "traces": 1,
-            "steps": n,
-            "max_repairs": 0,
-            "audit": False,
-            "time_s": 36_000,
-        }
-    )
+async def run_pool(bench: Workbench, name: str, n: int) -> list[PoolEntry]:
+    """Run n random pipelines on a task; those that fail are left out."""
+    values = {
+        "policy": "random",
+        "traces": 1,
+        "steps": n,
+        "max_repairs": 0,
+        "audit": False,
+        "time_s": 36_000,
+    }
+    settings = Settings.model_validate(PLAIN_SETTINGS | values)
     run = f"field-{name}"
-    await play(bench, name, settings, Wanderer(), run, keep=True)
+    await play_run(bench, name, settings, RandomDrafter(), run, keep=True)
     folder = bench.root / "runs" / run
-    attempts = [
-        event
-        for event in read_events(folder / "events.jsonl")
-        if event["ev"] == "attempt" and event["score"] is not None
-    ]
-    found = [
-        Entry(float(a["score"]), await private(bench.worker, bench.task(name), folder, a))
-        for a in attempts
-        if a["verdict"] != "failed"
-    ]
+    pool = []
+    for attempt in read_attempts(folder):
+        if attempt["score"] is not None and attempt["verdict"] != "failed":
+            private = await score_attempt(bench.worker, bench.task(name), folder, attempt)
+            pool.append(PoolEntry(float(attempt["score"]), private))
     shutil.rmtree(folder)
-    return found
+    return pool
 
 
-def field(pool: list[Entry], direction: str) -> list[float]:
-    """Private scores of the searchers, best first."""
+def draw_field(pool: list[PoolEntry], direction: str) -> list[float]:
+    """Draw the searchers; return their private scores, best first."""
     sign = 1 if direction == "max" else -1
     luck, teams = random.Random(SEED), []
     for _ in range(N_TEAMS):
@@ -98,58 +94,53 @@ def field(pool: list[Entry], direction: str) -> list[float]:
     return sorted(teams, reverse=direction == "max")
 
 
-def medal(score: float | None, board: list[float]) -> str:
-    """gold | silver | bronze, or empty. `board`: best first."""
+def award_medal(score: float | None, board: list[float]) -> str:
+    """Return gold, silver, bronze, or an empty string. `board`: private scores, best first."""
     if score is None:
         return ""
     higher = board[0] >= board[-1]
-    for tier, share in TIERS.items():
-        bar = board[math.ceil(share * len(board)) - 1]
+    for tier, bar in medal_bars(board).items():
         if score >= bar if higher else score <= bar:
             return tier
     return ""
 
 
-def boards() -> dict[str, list[float]]:
-    found: dict[str, list[float]] = json.loads(DATA.read_text())["boards"] if DATA.exists() else {}
-    return found
+def medal_bars(board: list[float]) -> dict[str, float]:
+    """Return the score that each tier takes."""
+    return {tier: board[math.ceil(share * len(board)) - 1] for tier, share in TIERS.items()}
+
+
+def load_boards() -> dict[str, list[float]]:
+    """Return task -> private scores of its frozen field, best first."""
+    if not DATA.exists():
+        return {}
+    boards: dict[str, list[float]] = json.loads(DATA.read_text())["boards"]
+    return boards
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--tasks", default="crossover")
+    parser = study_parser(__doc__)
+    parser.add_argument("--tasks", default="crossover", help="suites and tasks, comma separated")
     parser.add_argument("--pool", type=int, default=60, help="random pipelines per task")
-    parser.add_argument("--root", type=Path, default=Path("~/.cache/gome/evals").expanduser())
+    parser.add_argument("--root", type=Path, default=CACHE)
     options = parser.parse_args()
-    asyncio.run(measure(open_bench(options.root), suites.names(options.tasks), options.pool))
+    bench, names = open_workbench(options.root), suites.task_names(options.tasks)
+    asyncio.run(measure_fields(bench, names, options.pool))
 
 
-async def measure(bench: Bench, names: list[str], n: int) -> None:
-    kept: dict[str, Any] = boards()
+async def measure_fields(bench: Workbench, names: list[str], n: int) -> None:
+    """Draw the tasks' fields from pools of n pipelines; write the file after each task."""
+    boards = load_boards()
+    command = f"python -m evals.studies.medals --pool {n}"
     for name in names:
-        pool = await pool_of(bench, name, n)
+        pool = await run_pool(bench, name, n)
         direction = (await bench.template(name))["prepared"]["task"]["direction"]
-        kept[name] = field(pool, direction)
-        bars = {tier: kept[name][math.ceil(share * N_TEAMS) - 1] for tier, share in TIERS.items()}
-        print(
-            f"{name:16} {len(pool)} pipelines  "
-            + "  ".join(f"{tier} {bar:.5g}" for tier, bar in bars.items()),
-            flush=True,
-        )
-        DATA.write_text(
-            json.dumps(
-                {
-                    "command": f"python -m evals.studies.medals --pool {n}",
-                    "seed": SEED,
-                    "boards": kept,
-                },
-                indent=1,
-            )
-            + "\n"
-        )
-    await bench.worker.end()
+        boards[name] = draw_field(pool, direction)
+        bars = [f"{tier} {bar:.5g}" for tier, bar in medal_bars(boards[name]).items()]
+        print(f"{name:16} {len(pool)} pipelines  {'  '.join(bars)}", flush=True)
+        data = {"command": command, "seed": SEED, "boards": boards}
+        DATA.write_text(json.dumps(data, indent=1) + "\n")
+    await bench.worker.shut_down()
 
 
 if __name__ == "__main__":

@@ -1,18 +1,18 @@
-"""`make eval`: ten minutes of the crossover study, small: three tasks, two seeds, three skills; a table and a figure.
+"""`make eval`: ten minutes of the crossover study: three tasks, two seeds, three skills.
 
 python -m evals.studies.smoke [--root runs/eval] [--jobs 2]
 
-Too few runs for a verdict: the intervals say so. The whole study: python -m evals.studies.study crossover, then python -m evals.studies.crossover.
+It prints a table and draws a figure. Too few runs for a verdict: the intervals say so. The whole
+study: python -m evals.studies.study crossover, then python -m evals.studies.crossover.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
 
+from evals.harness.pages import read_rows, study_parser
 from evals.studies import study
-from evals.studies.crossover import by_cell, differences, figure, skill_table
+from evals.studies.crossover import differences_table, draw_crossover, scores_by_cell, skill_table
 
 TASKS = ["one_per_group", "ratio", "skewed_amount"]
 SKILLS = (0.0, 0.4, 1.0)
@@ -20,29 +20,26 @@ BUDGET = 10
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__doc__)
     parser.add_argument("--root", type=Path, default=Path("runs/eval"))
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
     options = parser.parse_args()
     options.budget, options.root = BUDGET, options.root.resolve()
     out = options.root / "smoke.jsonl"
-    study.prepare(TASKS, options.root)
+    study.prepare_templates(TASKS, options.root)
+    finished = study.finished_keys(out)
     cells = [
         cell
-        for cell in study.crossover(TASKS, range(2))
-        if cell.q in SKILLS and cell.key not in study.done(out)
+        for cell in study.plan_crossover(TASKS, range(2))
+        if cell.q in SKILLS and cell.key not in finished
     ]
     print(f"{len(cells)} runs of {BUDGET} scripts on {len(TASKS)} tasks", flush=True)
-    study.follow(cells, options, out)
-    found = by_cell([json.loads(line) for line in out.read_text().splitlines()])
-    print(
-        "\nPrivate score, 0 the default script, 1 the law that made the labels; mean [95 % interval]\n"
-    )
-    print(skill_table(found, SKILLS))
-    print(differences(found, "differences", SKILLS))
-    figure(found, options.root / "smoke.png")
+    study.run_processes(cells, options, out)
+    scores = scores_by_cell(read_rows(out))
+    print("\nPrivate score, 0 the default script, 1 the reference; mean [95 % interval]\n")
+    print(skill_table(scores, SKILLS))
+    print(differences_table(scores, "differences", SKILLS))
+    draw_crossover(scores, options.root / "smoke.png")
     print(f"\nfigure  {options.root / 'smoke.png'}")
 
 
