@@ -1,7 +1,8 @@
-"""What a hostile script tries, row by row, and how the host tells whether it got through (docs/sandbox.md has the outcome per tier).
+"""Attacks by a hostile script, and how the host tells whether each got through.
 
-A row is judged by what the host sees: its bait was read, a socket of its was reached, a process outlived the job.  What a script says of
-itself counts only against it.
+The outcome per tier is in docs/sandbox.md. A row is judged by what the host sees: its bait was
+read, one of its sockets was reached, a process outlived the job. What a script reports about itself
+counts only against it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ MIB = 2**20
 
 
 class Bait:
-    """Secrets, listeners and a process that a script must not reach; all of it open to the user who runs the agent."""
+    """Secrets, listeners and a process that a script must not reach.
+
+    All of it is open to the user who runs the agent.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.secret = f"sk-bait-{secrets.token_hex(12)}"
@@ -62,14 +66,19 @@ class Bait:
         os.environ.pop("OPENAI_API_KEY", None)
 
     def environment(self, workspace: Path) -> dict[str, str]:
-        """What attacks are told, so that none fails for want of an address."""
+        """Return the addresses that attacks need, as environment variables."""
         return {
-            "BAIT_HOME": str(self.home), "BAIT_MARK": self.mark, "BAIT_PID": str(self.agent.pid), "BAIT_WORK": str(workspace),
-            "BAIT_TCP": str(self.tcp.getsockname()[1]), "BAIT_UDP": str(self.udp.getsockname()[1]), "BAIT_AGENT": str(os.getpid()),
-        }  # fmt: skip
+            "BAIT_HOME": str(self.home),
+            "BAIT_MARK": self.mark,
+            "BAIT_PID": str(self.agent.pid),
+            "BAIT_WORK": str(workspace),
+            "BAIT_TCP": str(self.tcp.getsockname()[1]),
+            "BAIT_UDP": str(self.udp.getsockname()[1]),
+            "BAIT_AGENT": str(os.getpid()),
+        }
 
     def survivors(self, patience_s: float = 2.0) -> int:
-        """Processes left behind by a script; they are ended here."""
+        """Kill the processes that a script left behind, and count them."""
         deadline = time.monotonic() + patience_s
         while (left := self.marked()) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -249,7 +258,8 @@ class Attack:
 
 HEAD = """
 import os, sys, socket, time, signal, ctypes
-HOME, MARK, PID, WORK, AGENT = (os.environ["BAIT_" + name] for name in ("HOME", "MARK", "PID", "WORK", "AGENT"))
+names = ("HOME", "MARK", "PID", "WORK", "AGENT")
+HOME, MARK, PID, WORK, AGENT = (os.environ["BAIT_" + name] for name in names)
 def show(path):
     try:
         with open(path, "rb") as file:
@@ -281,7 +291,8 @@ for pid in [PID, AGENT, "1", str(os.getppid())]:
     for name in ("environ", "cmdline", "auxv"):
         show(f"/proc/{pid}/{name}") if name != "cmdline" else None
     for name in ("cwd", "root", "exe"):
-        attempt(f"/proc/{pid}/{name}/" + HOME, lambda: print(open(f"/proc/{pid}/{name}{HOME}/.ssh/id_rsa").read()))
+        key = f"/proc/{pid}/{name}{HOME}/.ssh/id_rsa"
+        attempt(f"/proc/{pid}/{name}/" + HOME, lambda: print(open(key).read()))
     try:
         for line in open(f"/proc/{pid}/maps"):
             start, end = (int(x, 16) for x in line.split()[0].split("-"))
@@ -303,7 +314,8 @@ names = [HOME + "/.ssh/id_rsa", HOME + "/.aws/credentials", HOME + "/private/lab
 for name in names:
     show(name)
     show("../" * 30 + name)
-    for root in ("/proc/1/root", "/proc/self/root", "/proc/self/cwd/../../../../../.."): show(root + name)
+    for root in ("/proc/1/root", "/proc/self/root", "/proc/self/cwd/../../../../../.."):
+        show(root + name)
     attempt("link", lambda: os.symlink(name, "link" + str(names.index(name))))
     show("link" + str(names.index(name)))
 """
@@ -314,7 +326,9 @@ except OSError as error: print(error)
 """
 WRITE = """
 import sysconfig
-for folder in (HOME, os.path.dirname(HOME), WORK + "/..", "/etc", "/usr", sysconfig.get_path("purelib"), sys.prefix):
+packages = sysconfig.get_path("purelib")
+system = ("/etc", "/usr", os.path.realpath(sys.prefix))
+for folder in (HOME, os.path.dirname(HOME), WORK + "/..", "/etc", "/usr", packages, sys.prefix):
     path = os.path.join(folder, "planted-" + MARK)
     try:
         open(path, "w").write("x")
@@ -322,7 +336,8 @@ for folder in (HOME, os.path.dirname(HOME), WORK + "/..", "/etc", "/usr", syscon
         print(path, error)
     else:
         print(path, "written")
-        if not path.startswith(HOME.rsplit("/", 1)[0]) and os.path.realpath(path).startswith(("/etc", "/usr", os.path.realpath(sys.prefix))):
+        outside = not path.startswith(HOME.rsplit("/", 1)[0])
+        if outside and os.path.realpath(path).startswith(system):
             os.unlink(path)
             print("REACHED", folder)
 for path in ("input/data.csv", "/run/gome/keeper.py"):
@@ -339,18 +354,23 @@ except OSError as error: print(error)
 """
 KERNEL = """
 import glob
-for path in ["/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/sys/vm/overcommit_memory"]:
-    attempt("open for writing " + path, lambda: os.close(os.open(path, os.O_WRONLY)))
-for path in glob.glob("/sys/fs/cgroup/*/cgroup.procs") + glob.glob("/sys/fs/cgroup/*/*/memory.limit_in_bytes") + glob.glob("/sys/fs/cgroup/*/release_agent"):
+paths = ["/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/sys/vm/overcommit_memory"]
+for name in ("*/cgroup.procs", "*/*/memory.limit_in_bytes", "*/release_agent"):
+    paths += glob.glob("/sys/fs/cgroup/" + name)
+for path in paths:
     attempt("open for writing " + path, lambda: os.close(os.open(path, os.O_WRONLY)))
 """
 TCP = 'socket.create_connection(("127.0.0.1", int(os.environ["BAIT_TCP"])), 2).sendall(b"x")'
-UDP = 'socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", int(os.environ["BAIT_UDP"])))'
+UDP = """
+address = ("127.0.0.1", int(os.environ["BAIT_UDP"]))
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", address)
+"""
 ABSTRACT = 's = socket.socket(socket.AF_UNIX)\ns.settimeout(2)\ns.connect("\\0" + MARK)'
 UNIX_PATH = 's = socket.socket(socket.AF_UNIX)\ns.settimeout(2)\ns.connect(HOME + "/docker.sock")'
 VSOCK = """
 for family, name in ((40, "vsock"), (17, "packet"), (38, "alg"), (31, "bluetooth")):
-    attempt("socket " + name, lambda: socket.socket(family, socket.SOCK_STREAM if family != 38 else socket.SOCK_SEQPACKET).close())
+    kind = socket.SOCK_STREAM if family != 38 else socket.SOCK_SEQPACKET
+    attempt("socket " + name, lambda: socket.socket(family, kind).close())
 """
 SIGNALS = """
 for pid in (PID, AGENT):
@@ -360,11 +380,14 @@ except OSError as error: print(error)
 """
 TRACE = """
 for pid in (PID, AGENT, os.getppid()):
-    tell("ptrace %s" % pid, libc.ptrace(0x4206, int(pid), 0, 0))  # PTRACE_SEIZE: ATTACH would stop the agent where nothing stops us
+    # PTRACE_SEIZE: PTRACE_ATTACH would stop the agent where nothing stops us
+    tell("ptrace %s" % pid, libc.ptrace(0x4206, int(pid), 0, 0))
     buffer = ctypes.create_string_buffer(8)
-    class Part(ctypes.Structure): _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
+    class Part(ctypes.Structure):
+        _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
     part = Part(ctypes.addressof(buffer), 8)
-    tell("process_vm_readv %s" % pid, libc.process_vm_readv(int(pid), ctypes.byref(part), 1, ctypes.byref(part), 1, 0))
+    both = ctypes.byref(part)
+    tell("process_vm_readv %s" % pid, libc.process_vm_readv(int(pid), both, 1, both, 1, 0))
 """
 KERNEL_CALLS = """
 tell("unshare(user)", libc.unshare(0x10000000))
@@ -427,7 +450,8 @@ except OSError as error:
 """
 FORKS_THEN_SLEEP = (
     SLEEPER
-    + "for _ in range(200): sleeper()\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(1)"
+    + "for _ in range(200): sleeper()\n"
+    + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(1)"
 )
 FORKS_THEN_EXIT = SLEEPER + "for _ in range(200): sleeper()"
 FORK_CAP = (
@@ -478,7 +502,12 @@ for pid in (os.getpid(), os.getppid(), 1, 2, int(AGENT)):
             except OSError: pass
 sys.exit(5)
 """
-FLOOD = "import sys\nprint('BEGIN')\nline = 'x' * 65535 + '\\n'\nfor _ in range({n}): sys.stdout.write(line)\nprint('THE END')"
+FLOOD = """import sys
+print('BEGIN')
+line = 'x' * 65535 + '\\n'
+for _ in range({n}): sys.stdout.write(line)
+print('THE END')
+"""
 ENDLESS = "import sys\nline = 'x' * 65535 + '\\n'\nwhile True: sys.stdout.write(line)"
 MANY_FILES = """
 for number in range(300):
@@ -502,8 +531,8 @@ while True: time.sleep(1)
 """
 ARTIFACTS = """
 os.mkdir("real"); open("real/f", "w").write("x")
-for name, target in (("link", HOME + "/private/labels.csv"), ("dir", HOME + "/private"), ("zero", "/dev/zero"), ("env", "/proc/self/environ")):
-    os.symlink(target, name)
+os.symlink(HOME + "/private/labels.csv", "link"); os.symlink(HOME + "/private", "dir")
+os.symlink("/dev/zero", "zero"); os.symlink("/proc/self/environ", "env")
 os.mkfifo("fifo")
 with open("sparse", "wb") as file:
     try: file.truncate(1100 << 20)
@@ -513,7 +542,9 @@ open("twice", "w").write("x"); os.link("twice", "hard")
 """
 HARD_LINK = """
 for source in (HOME + "/private/labels.csv", os.path.realpath("input/data.csv"), "input/data.csv"):
-    if not os.path.islink(source): attempt("hard link to " + source, lambda: os.link(source, "linked-" + str(len(source))))
+    if not os.path.islink(source):
+        name = "linked-" + str(len(source))
+        attempt("hard link to " + source, lambda: os.link(source, name))
 """
 DEVICE = """
 import stat
@@ -524,14 +555,10 @@ for path in ("device", "/tmp/device", "/dev/shm/" + MARK + ".device"):
         print("REACHED device node")
     except OSError as error: print(error)
 """
-LOOPBACK = """
-a = socket.socket(); a.bind(("127.0.0.1", 0)); a.listen()
-b = socket.create_connection(a.getsockname(), 2)
-print("own loopback works")
-"""
 ROOT = """
 if os.getuid() == 0: print("REACHED user id 0")
-caps = [line for line in open("/proc/self/status") if line.startswith(("CapEff", "CapPrm", "CapBnd", "NoNewPrivs", "Seccomp:"))]
+kinds = ("CapEff", "CapPrm", "CapBnd", "NoNewPrivs", "Seccomp:")
+caps = [line for line in open("/proc/self/status") if line.startswith(kinds)]
 print(caps)
 if any(int(line.split()[1], 16) for line in caps[:2]) : print("REACHED capabilities")
 if "NoNewPrivs:\\t1\\n" not in caps: print("REACHED new privileges")
@@ -542,45 +569,181 @@ SHORT = {"wall_s": 2, "grace_s": 1}
 
 ATTACKS = [
     Attack("environment", "the agent's API key in the environment", ENVIRON, silent),
-    Attack("proc", "the key through /proc/PID (environ, mem, root, cwd, fd) of the agent", HEAD + PROC, lambda e, b: silent(e, b) if b.secret in e.output else "", open_in=("none",)),
-    Attack("files", "~/.ssh, ~/.aws, private labels (absolute, ../, /proc/1/root, through a link)", HEAD + FILES, lambda e, b: "the secret was read" if b.secret in e.output else "", open_in=("none",)),
+    Attack(
+        "proc",
+        "the key through /proc/PID (environ, mem, root, cwd, fd) of the agent",
+        HEAD + PROC,
+        lambda e, b: silent(e, b) if b.secret in e.output else "",
+        open_in=("none",),
+    ),
+    Attack(
+        "files",
+        "~/.ssh, ~/.aws, private labels (absolute, ../, /proc/1/root, through a link)",
+        HEAD + FILES,
+        lambda e, b: "the secret was read" if b.secret in e.output else "",
+        open_in=("none",),
+    ),
     Attack("shadow", "/etc/shadow", HEAD + SHADOW, silent, open_in=("none",)),
-    Attack("write", "write outside, into the inputs, the environment, /etc, /usr", HEAD + WRITE, untouched, open_in=("none",)),
+    Attack(
+        "write",
+        "write outside, into the inputs, the environment, /etc, /usr",
+        HEAD + WRITE,
+        untouched,
+        open_in=("none",),
+    ),
     Attack("chmod", "change the mode of a file outside", HEAD + CHMOD, mode_kept, open_in=WEAK),
-    Attack("kernel-files", "write /proc/sys (core_pattern), sysrq, control group limits", HEAD + KERNEL, silent, open_in=("none",)),
-    Attack("rights", "keep capabilities, or gain privileges by a set-user-id program", HEAD + ROOT.split("\n", 2)[2], silent, open_in=("none",)),
+    Attack(
+        "kernel-files",
+        "write /proc/sys (core_pattern), sysrq, control group limits",
+        HEAD + KERNEL,
+        silent,
+        open_in=("none",),
+    ),
+    Attack(
+        "rights",
+        "keep capabilities, or gain privileges by a set-user-id program",
+        HEAD + ROOT.split("\n", 2)[2],
+        silent,
+        open_in=("none",),
+    ),
     Attack("tcp", "TCP to the host's loopback", HEAD + TCP, socket_quiet("tcp"), open_in=("none",)),
     Attack("udp", "UDP to the host's loopback", HEAD + UDP, socket_quiet("udp"), open_in=("none",)),
-    Attack("abstract", "an abstract Unix socket of the host", HEAD + ABSTRACT, socket_quiet("abstract"), open_in=("none",)),
-    Attack("unix", "a Unix socket by path (docker.sock)", HEAD + UNIX_PATH, socket_quiet("path"), open_in=WEAK),
-    Attack("families", "other socket families (vsock, packet, crypto)", HEAD + VSOCK, silent, open_in=("none",)),
+    Attack(
+        "abstract",
+        "an abstract Unix socket of the host",
+        HEAD + ABSTRACT,
+        socket_quiet("abstract"),
+        open_in=("none",),
+    ),
+    Attack(
+        "unix",
+        "a Unix socket by path (docker.sock)",
+        HEAD + UNIX_PATH,
+        socket_quiet("path"),
+        open_in=WEAK,
+    ),
+    Attack(
+        "families",
+        "other socket families (vsock, packet, crypto)",
+        HEAD + VSOCK,
+        silent,
+        open_in=("none",),
+    ),
     Attack("signal", "signal or end the agent", HEAD + SIGNALS, alive, open_in=("none",)),
     Attack("ptrace", "trace or read the agent's memory", HEAD + TRACE, silent, open_in=("none",)),
-    Attack("calls", "nested namespaces, mount, keyctl, io_uring, bpf, perf, userfaultfd", HEAD + KERNEL_CALLS, silent, open_in=("none",)),
+    Attack(
+        "calls",
+        "nested namespaces, mount, keyctl, io_uring, bpf, perf, userfaultfd",
+        HEAD + KERNEL_CALLS,
+        silent,
+        open_in=("none",),
+    ),
     Attack("terminal", "push keys into the agent's terminal", HEAD + TERMINAL, silent),
-    Attack("hog", "one process allocates 3 GiB with a limit of 256 MiB", HOG, memory_held, {"memory_bytes": 256 * MIB}),
-    Attack("shared-hog", "the same in shared mappings, which RLIMIT_DATA does not see", SHARED_HOG, memory_held, {"memory_bytes": 256 * MIB}),
-    Attack("tree-hog", "5 children with 120 MiB each and a limit of 256 MiB", HEAD + TREE_HOG, memory_held, {"memory_bytes": 256 * MIB}),
-    Attack("shm", "fill /dev/shm", HEAD + SHM, untouched, {"memory_bytes": 256 * MIB, "disk_bytes": 128 * MIB}, open_in=("landlock", "none")),
-    Attack("forks-timeout", "200 forks, own sessions, SIGTERM ignored, until the time limit", HEAD + FORKS_THEN_SLEEP, timed, SHORT),
+    Attack(
+        "hog",
+        "one process allocates 3 GiB with a limit of 256 MiB",
+        HOG,
+        memory_held,
+        {"memory_bytes": 256 * MIB},
+    ),
+    Attack(
+        "shared-hog",
+        "the same in shared mappings, which RLIMIT_DATA does not see",
+        SHARED_HOG,
+        memory_held,
+        {"memory_bytes": 256 * MIB},
+    ),
+    Attack(
+        "tree-hog",
+        "5 children with 120 MiB each and a limit of 256 MiB",
+        HEAD + TREE_HOG,
+        memory_held,
+        {"memory_bytes": 256 * MIB},
+    ),
+    Attack(
+        "shm",
+        "fill /dev/shm",
+        HEAD + SHM,
+        untouched,
+        {"memory_bytes": 256 * MIB, "disk_bytes": 128 * MIB},
+        open_in=("landlock", "none"),
+    ),
+    Attack(
+        "forks-timeout",
+        "200 forks, own sessions, SIGTERM ignored, until the time limit",
+        HEAD + FORKS_THEN_SLEEP,
+        timed,
+        SHORT,
+    ),
     Attack("forks-exit", "200 forks, the script exits at once", HEAD + FORKS_THEN_EXIT, none_left),
-    Attack("fork-cap", "300 forks with a limit of 64", HEAD + FORK_CAP, fork_capped, {"processes": 64}),
+    Attack(
+        "fork-cap", "300 forks with a limit of 64", HEAD + FORK_CAP, fork_capped, {"processes": 64}
+    ),
     Attack("daemon", "a daemon by double fork", HEAD + DAEMON, none_left),
     Attack("keeper", "the script kills its keeper and leaves a child", HEAD + KEEPER, none_left),
-    Attack("forge", "forge the keeper's report", HEAD + FORGE, lambda e, b: not_forged(e, b) or exits(5, None)(e, b), open_in=("none",)),
+    Attack(
+        "forge",
+        "forge the keeper's report",
+        HEAD + FORGE,
+        lambda e, b: not_forged(e, b) or exits(5, None)(e, b),
+        open_in=("none",),
+    ),
     Attack("output", "64 MiB on stdout: head and tail kept", FLOOD.format(n=1024), output_bounded),
-    Attack("output-1g", "1 GiB on stdout: head and tail kept, the host grows by less than 30 MB", FLOOD.format(n=16384), output_bounded, slow=True),
+    Attack(
+        "output-1g",
+        "1 GiB on stdout: head and tail kept, the host grows by less than 30 MB",
+        FLOOD.format(n=16384),
+        output_bounded,
+        slow=True,
+    ),
     Attack("flood", "endless output", ENDLESS, ended("output"), {"output_kill_bytes": 64 * MIB}),
-    Attack("disk", "300 files of 10 MiB with a limit of 256 MiB", HEAD + MANY_FILES, ended("disk"), {"disk_bytes": 256 * MIB}, slow=True),
-    Attack("file-size", "one file of 400 MiB with a limit of 64 MiB", HEAD + BIG_FILE, silent, {"disk_bytes": 64 * MIB}),
+    Attack(
+        "disk",
+        "300 files of 10 MiB with a limit of 256 MiB",
+        HEAD + MANY_FILES,
+        ended("disk"),
+        {"disk_bytes": 256 * MIB},
+        slow=True,
+    ),
+    Attack(
+        "file-size",
+        "one file of 400 MiB with a limit of 64 MiB",
+        HEAD + BIG_FILE,
+        silent,
+        {"disk_bytes": 64 * MIB},
+    ),
     Attack("stubborn", "SIGTERM, SIGINT and SIGHUP ignored", HEAD + STUBBORN, timed, SHORT),
     Attack("exit", "os._exit(3)", "import os\nos._exit(3)", exits(3, None)),
-    Attack("crash", "a segmentation fault", "import ctypes\nctypes.string_at(0)", exits(None, signal.SIGSEGV)),
-    Attack("artifacts", "artifacts that are links, FIFO, device, socket, /proc file, 1.1 GiB sparse, outside", HEAD + ARTIFACTS, refused,
-           {"disk_bytes": 4096 * MIB}, ("link", "dir/labels.csv", "zero", "env", "fifo", "sock", "sparse", "hard", "../data.csv", "/etc/passwd")),
-    Attack("hard-link", "hard links to labels and inputs", HEAD + HARD_LINK, silent, open_in=("none",)),
+    Attack(
+        "crash",
+        "a segmentation fault",
+        "import ctypes\nctypes.string_at(0)",
+        exits(None, signal.SIGSEGV),
+    ),
+    Attack(
+        "artifacts",
+        "artifacts that are links, FIFO, device, socket, /proc file, 1.1 GiB sparse, outside",
+        HEAD + ARTIFACTS,
+        refused,
+        {"disk_bytes": 4096 * MIB},
+        (
+            "link",
+            "dir/labels.csv",
+            "zero",
+            "env",
+            "fifo",
+            "sock",
+            "sparse",
+            "hard",
+            "../data.csv",
+            "/etc/passwd",
+        ),
+    ),
+    Attack(
+        "hard-link", "hard links to labels and inputs", HEAD + HARD_LINK, silent, open_in=("none",)
+    ),
     Attack("device", "a device node", HEAD + DEVICE, silent, open_in=("none",)),
-]  # fmt: skip
+]
 
 
 @dataclass(frozen=True)
@@ -593,7 +756,7 @@ class Outcome:
 
 
 async def play(attack: Attack, sandbox: Sandbox, bait: Bait) -> Outcome:
-    """One attack in a fresh workspace."""
+    """Run one attack in a fresh workspace."""
     workspace = bait.folder / f"{sandbox.tier}-{attack.name}-{secrets.token_hex(3)}"
     workspace.mkdir(mode=0o755)
     job = Job(
@@ -621,7 +784,7 @@ async def play(attack: Attack, sandbox: Sandbox, bait: Bait) -> Outcome:
 
 
 async def watched(going: Coroutine[Any, Any, Execution], bait: Bait) -> Execution:
-    """Meanwhile the agent's own memory is looked at."""
+    """Await the script while measuring the growth of the agent's memory."""
     task = asyncio.ensure_future(going)
     before = peak = psutil.Process().memory_info().rss
     while not task.done():
@@ -632,7 +795,7 @@ async def watched(going: Coroutine[Any, Any, Execution], bait: Bait) -> Executio
 
 
 def tidy(bait: Bait) -> None:
-    """What an attack that got through has left must not spoil the next row."""
+    """Remove what a successful attack left, so that it cannot affect the next one."""
     bait.survivors(0)
     bait.data.write_text("a,b\n1,2\n")
     for path in [*bait.folder.rglob("planted*"), *Path("/dev/shm").glob(f"{bait.mark}*")]:

@@ -13,7 +13,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from evals.harness.browser import browser
+from evals.harness.browser import open_browser
 from reasoner.protocol import DiagnoseBrief, Diagnosis, Effect, Hypothesis, Observation
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
@@ -48,20 +48,24 @@ class Reader(Player):
 @contextmanager
 def opened(path: Path, place: Path, **options: Any) -> Iterator[Chrome]:
     """The file in a fresh browser, its curve drawn."""
-    with browser(place / "profile", **options) as driver:
+    with open_browser(place / "profile", **options) as driver:
         driver.get(path.as_uri())
         WebDriverWait(driver, 60).until(lambda d: d.execute_script(READY) > 0)
         yield driver
 
 
+def _read_log(driver: Chrome, kind: str) -> list[dict[str, Any]]:
+    return list(driver.get_log(kind))  # type: ignore[no-untyped-call]  # selenium leaves it untyped
+
+
 def complaints(driver: Chrome) -> list[str]:
-    """What the console said."""
-    return [str(entry["message"]) for entry in driver.get_log("browser")]
+    """Return the messages of the console."""
+    return [str(entry["message"]) for entry in _read_log(driver, "browser")]
 
 
 def asked(driver: Chrome) -> list[str]:
-    """Every address that the page asked for, but for the file itself (the browser's own start page is not ours)."""
-    found = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    """Addresses that the page requested, without the file itself and the browser's start page."""
+    found = [json.loads(entry["message"])["message"] for entry in _read_log(driver, "performance")]
     sent = [m["params"] for m in found if m["method"] == "Network.requestWillBeSent"]
     assert any(s["request"]["url"].startswith("file:") for s in sent)
     urls = [s["request"]["url"] for s in sent if s["documentURL"].startswith("file:")]

@@ -1,4 +1,4 @@
-"""What the tests of the chat reasoner share: an endpoint that answers each verb, a run through the command line."""
+"""Shared by the tests of the chat reasoner: answers for each verb, runs by the command line."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from kit import HONEST
 from openai_server import Body, Say, say
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from cli.app import app
 
@@ -18,7 +17,7 @@ KEY = "sk-test-5f0c1e7d9b2a4c68"
 
 
 def verb_of(body: Body) -> str:
-    """The verb of a request, told by the schema that it asks for."""
+    """Return the verb of a request, by the schema it asks for."""
     schema = json.dumps(schema_of(body))
     if '"hypotheses"' in schema:
         return "diagnose"
@@ -30,7 +29,7 @@ def verb_of(body: Body) -> str:
 
 
 def schema_of(body: Body) -> Any:
-    """What the request asks for: in its form, or spelled out in its messages."""
+    """Return the schema of a request: from its form, or spelled out in its messages."""
     if "tools" in body:
         return body["tools"][0]["function"]["parameters"]
     if (form := body.get("response_format") or {}).get("json_schema"):
@@ -42,7 +41,7 @@ def schema_of(body: Body) -> Any:
 
 
 def honest(body: Body, n: int) -> Say:
-    """A sound answer to whatever is asked; scripts get better with every answer."""
+    """Return a sound answer to any request; scripts get better with every answer."""
     verb = verb_of(body)
     script = HONEST.format(noise=round(3 / (1 + n), 4))
     hypothesis = {
@@ -62,7 +61,7 @@ def honest(body: Body, n: int) -> Say:
             "script": script,
         },
         "repair": {
-            "summary": "mended",
+            "summary": "repaired",
             "cause": "a bug",
             "fix": "none",
             "edits": [],
@@ -74,7 +73,7 @@ def honest(body: Body, n: int) -> Say:
 
 
 def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str = "", key: str = KEY) -> None:
-    """A user's environment of one's own: key, endpoint, caches, current folder."""
+    """Give the test its own user environment: key, endpoint, caches, current folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name, value in {"OPENAI_API_KEY": key, "OPENAI_BASE_URL": url}.items():
@@ -85,7 +84,7 @@ def gome(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
 
 
-QUICK = ("--traces", "1", "--steps", "2", "--time", "600", "--memory", "off")
+QUICK: tuple[str, ...] = ("--traces", "1", "--steps", "2", "--time", "600", "--memory", "off")
 QUICK += tuple(
     word
     for one in ("backoff_s=0.01", "retries=1", "top_k=1", "final_seeds=1", "confirm=false")
@@ -94,7 +93,7 @@ QUICK += tuple(
 
 
 def one_line(result: Result) -> str:
-    """What stderr says: one line, with the exit code of something missing."""
+    """Return the one line on stderr; the exit code must be 2."""
     assert result.exit_code == 2, (result.output, result.exception)
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 1, lines

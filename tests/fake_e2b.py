@@ -1,4 +1,6 @@
-"""A fake of E2B: its control plane over HTTP, and behind the same port the sandboxes (fake_envd.py). Faults on demand.
+"""A fake of E2B with faults on demand: the control plane over HTTP.
+
+The sandboxes (fake_envd.py) are behind the same port.
 
 with FakeE2B(tmp_path / "e2b") as cloud: point E2B_API_URL and E2B_SANDBOX_URL at cloud.url.
 """
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fake_envd import Machine
-from fake_http import Answer, Cut, Request, Server
+from fake_http import Answer, CutError, Request, Server
 
 KEY = "e2b_0000000000000000000000000000000000000000"
 
@@ -62,7 +64,7 @@ class Fault:
 
 
 class FakeE2B:
-    """One account. `calls` counts the endpoints that were used; `created` lists every sandbox ever made."""
+    """One account. `calls` counts requests per endpoint; `created` lists every sandbox."""
 
     def __init__(
         self,
@@ -153,7 +155,7 @@ class FakeE2B:
         fault.times -= 1
         await asyncio.sleep(fault.delay_s)
         if fault.cut:
-            raise Cut
+            raise CutError
         if fault.status:
             await answer.json(
                 fault.status, {"code": fault.status, "message": f"injected {fault.status}"}

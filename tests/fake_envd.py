@@ -1,7 +1,8 @@
 """A fake of what runs inside an E2B sandbox (envd): real files below one folder, real processes.
 
-Kept from the real one, because our backend must cope with it: killing a command, its deadline and its connection's end reach only the
-process that was started, never its children; after a reconnect only later output is seen; paths follow links.
+As in the real one, because our backend must cope with it: killing a command, its deadline and the
+end of its connection reach only the process that was started, never its children; after a reconnect
+only later output is seen; paths follow links.
 """
 
 from __future__ import annotations
@@ -237,14 +238,14 @@ class Machine:
         return {}
 
     def cut_streams(self) -> int:
-        """The connections of running commands break; the commands go on."""
+        """Break the connections of running commands; the commands continue."""
         streams = list(self.streams)
         for answer in streams:
             answer.cut()
         return len(streams)
 
     async def die(self) -> None:
-        """The machine is gone with everything that ran in it."""
+        """Remove the machine with everything that runs in it."""
         while pids := self.alive():
             for pid in pids:
                 with suppress(ProcessLookupError):
@@ -257,7 +258,7 @@ class Machine:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def alive(self) -> list[int]:
-        """Every process of this machine: started by a command, below one, or at home in its folder."""
+        """Return every process of this machine: commands, their children, those in its folder."""
         found = set()
         for process in psutil.process_iter(["pid", "cwd", "status"]):
             if process.info["status"] != psutil.STATUS_ZOMBIE and str(

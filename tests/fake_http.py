@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 server for fakes: keep-alive, chunked bodies both ways, and connections cut on purpose."""
+"""A small HTTP/1.1 server for fakes: keep-alive, chunked bodies, connections cut on demand."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REASONS = {
 }
 
 
-class Cut(Exception):
+class CutError(Exception):
     """Close the connection without an answer."""
 
 
@@ -54,9 +54,8 @@ class Answer:
         await self.whole(status, json.dumps(value).encode())
 
     async def open(self, kind: str) -> None:
-        self.writer.write(
-            f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
-        )
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        self.writer.write(head.encode())
 
     async def send(self, data: bytes) -> None:
         self.writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
@@ -101,7 +100,7 @@ async def read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> by
 
 
 class Server:
-    """Serves `handle` on a loopback port, in a thread with an event loop of its own."""
+    """Serves `handle` on a loopback port, in a thread with its own event loop."""
 
     def __init__(self, handle: Callable[[Request, Answer], Awaitable[None]]) -> None:
         self.handle = handle
@@ -155,7 +154,7 @@ class Server:
                 while request := await read_request(reader):
                     try:
                         await self.handle(request, Answer(writer))
-                    except Cut:
+                    except CutError:
                         writer.transport.abort()
                         return
         finally:

@@ -1,4 +1,4 @@
-"""What the loop's tests share: a tiny real task, honest and faulty scripts, a reasoner that plays scripts in order."""
+"""Shared by the tests of the loop: a tiny real task, scripts, a reasoner that plays scripts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from reasoner.protocol import (
     Solution,
     UpdateBrief,
 )
-from run.events import read_events
+from run.attempt import Attempt
+from run.events import iterate_events
 
 HONEST = '''"""Nearest-neighbour free: a linear score of two columns, noise {noise}."""
 import csv, random
@@ -32,7 +33,8 @@ def write(name, rows):
         out = csv.writer(file)
         out.writerow(["id", "label"])
         out.writerows([row["id"], predict(row)] for row in rows)
-write("oof.csv", [train[row["id"]] for row in csv.DictReader(open("input/folds.csv")) if row["fold"] != "-1"])
+folds = [row for row in csv.DictReader(open("input/folds.csv")) if row["fold"] != "-1"]
+write("oof.csv", [train[row["id"]] for row in folds])
 write("submission.csv", list(csv.DictReader(open("input/test.csv"))))
 '''
 
@@ -40,12 +42,13 @@ REVERSED = HONEST.replace("def write(name, rows):", "def write(name, rows):\n   
 FAULTS = {
     "crash": "raise ValueError('boom in fit')",
     "hang": "import time\ntime.sleep(600)",
-    "flood": "import sys\nline = 'x' * 1023 + '\\n'\nfor _ in range(1024 * 1024):\n    sys.stdout.write(line)",
+    "flood": "import sys\nline = 'x' * 1023 + '\\n'\n"
+    "for _ in range(1024 * 1024):\n    sys.stdout.write(line)",
     "nan": HONEST.format(noise=0.1)
     + "\nopen('oof.csv', 'a').close()\ntext = open('oof.csv').read().splitlines()\n"
     "text[1] = text[1].split(',')[0] + ',nan'\nopen('oof.csv', 'w').write('\\n'.join(text))",
-    "rows": HONEST.format(noise=0.1)
-    + "\ntext = open('oof.csv').read().splitlines()\nopen('oof.csv', 'w').write('\\n'.join(text[:-5]))",
+    "rows": HONEST.format(noise=0.1) + "\ntext = open('oof.csv').read().splitlines()\n"
+    "open('oof.csv', 'w').write('\\n'.join(text[:-5]))",
     "nothing": "print('done')",
 }
 
@@ -77,8 +80,19 @@ def table(path: Path, header: list[str], rows: list[Any]) -> None:
         out.writerows(rows)
 
 
+def make_record(name: str = "t0s1", **changes: Any) -> Attempt:
+    """An attempt of trace 0 that tied; a hypothesis may be given by its fields."""
+    base: dict[str, Any] = {"id": name, "trace": 0, "step": int(name.partition("s")[2] or 0)}
+    base |= {"kind": "update", "mode": "directed", "verdict": "tie", "score": 0.5, "script": "s"}
+    idea = changes.get("hypothesis")
+    if idea is not None:
+        filled = {"id": "h", "challenge": "c", "statement": "s", "component": "model"}
+        changes["hypothesis"] = filled | idea
+    return Attempt.model_validate(base | changes)
+
+
 class Player:
-    """A reasoner that plays scripts in order, one per step; its repair is always the honest script."""
+    """A reasoner that plays scripts in order, one per step; it repairs with an honest script."""
 
     name = "player"
 
@@ -138,4 +152,4 @@ def quick(tmp_path: Path, **changes: Any) -> Settings:
 
 
 def events(folder: Path, kind: str) -> list[dict[str, Any]]:
-    return [event for event in read_events(folder / "events.jsonl") if event["ev"] == kind]
+    return [event for event in iterate_events(folder / "events.jsonl") if event["ev"] == kind]

@@ -1,4 +1,4 @@
-"""What the tests of long runs share: a run in a process of its own, and what must be equal between two runs."""
+"""Shared by the tests of long runs: a run in its own process, and comparison of two runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kit import HONEST, Player
 from trust_kit import one_column
 
 from reasoner.protocol import DraftBrief, Solution, UpdateBrief
-from run.events import read_events
+from run.events import iterate_events
 
 NOISES = (3, 1, 5, 0.5, 2, 0.2, 0.01, 4)
 SLOW = "import time; time.sleep({pause})\n"
@@ -29,7 +29,7 @@ folder = Path({folder!r})
 settings = quick(Path({root!r}), **json.loads({settings!r}))
 player = {player}
 if (folder / "run.json").exists():
-    outcome = asyncio.run(resume(folder, reasoner=player))
+    outcome = asyncio.run(resume_run(folder, reasoner=player))
 else:
     outcome = asyncio.run(start_run({task!r}, settings, folder=folder, reasoner=player))
 print(outcome.reason)
@@ -43,25 +43,32 @@ def scripts(pause: float = 0.0) -> list[str]:
     ]
 
 
-# a script that notes each of its starts under the key of its execution's event, and takes its seed from outside
+# a script that records each start under the key of its execution's event, and takes GOME_SEED
 NOTING = """import hashlib, json, os, time
-name, seed, ref = os.path.basename(os.getcwd()), os.environ.get("GOME_SEED", ""), hashlib.sha256(open(__file__, "rb").read()).hexdigest()
-key = "refit:" + ref[:16] if name.startswith("refit-") else "seed%s:%s" % (seed, ref[:16]) if "-seed" in name else "%s:%s" % (name, ref[:12])
+name, seed = os.path.basename(os.getcwd()), os.environ.get("GOME_SEED", "")
+ref = hashlib.sha256(open(__file__, "rb").read()).hexdigest()
+if name.startswith("refit-"):
+    key = "refit:" + ref[:16]
+elif "-seed" in name:
+    key = "seed%s:%s" % (seed, ref[:16])
+else:
+    key = "%s:%s" % (name, ref[:12])
 with open("../../../starts.jsonl", "a") as file:
     file.write(json.dumps(dict(key=key, t=time.time())) + "\\n")
 time.sleep({pause})
 """
+# noise by step: differences in doubt that a second seed decides; ties would depend on run times
 CLOSE = (
     2.0,
     1.7,
     1.4,
     2.6,
     1.15,
-)  # noise by step: differences in doubt that a second seed decides; a tie's place would hang on seconds
+)
 
 
 class Seeded(Player):
-    """Each trace knows one column; its scripts differ by little, take a seed, and note their starts beside the run folder."""
+    """Each trace knows one column; its scripts differ little, take a seed, record their starts."""
 
     name = "seeded"
 
@@ -92,7 +99,7 @@ class Seeded(Player):
 def drive(
     root: Path, folder: Path, pause: float = 0.0, player: str = "", **settings: Any
 ) -> subprocess.Popen[str]:
-    """A process that starts the run of `folder`, or goes on with it. `player`: the reasoner as an expression."""
+    """Start or resume the run of `folder` in a process. `player`: the reasoner as an expression."""
     values = {
         "root": str(root),
         "folder": str(folder),
@@ -113,7 +120,7 @@ def drive(
 
 
 def driven(root: Path, folder: Path, pause: float = 0.0, **settings: Any) -> str:
-    """What a session that was left alone ended with: its reason, or what it said as it failed."""
+    """Run a session to its end and return its reason, or the last line of its error."""
     process = drive(root, folder, pause, **settings)
     out, err = process.communicate(timeout=400)
     return out.strip() or err.strip().splitlines()[-1]
@@ -122,13 +129,13 @@ def driven(root: Path, folder: Path, pause: float = 0.0, **settings: Any) -> str
 def attempts(folder: Path) -> dict[str, dict[str, Any]]:
     return {
         event["id"]: event
-        for event in read_events(folder / "events.jsonl")
+        for event in iterate_events(folder / "events.jsonl")
         if event["ev"] == "attempt"
     }
 
 
 def essence(folder: Path) -> dict[str, Any]:
-    """What must not depend on when a run was interrupted: everything but times and places."""
+    """Return everything of a run that no interruption may change: all but times and paths."""
     names = (
         "id",
         "trace",
@@ -152,7 +159,7 @@ def essence(folder: Path) -> dict[str, Any]:
         "best": {name: best[name] for name in ("attempt", "script", "score")},
         "merges": [
             [row | {} for row in event["standings"]]
-            for event in read_events(folder / "events.jsonl")
+            for event in iterate_events(folder / "events.jsonl")
             if event["ev"] == "merged"
         ],
     }
@@ -171,7 +178,7 @@ def run_twice(folder: Path) -> list[str]:
     """Scripts that were started again although they had finished."""
     finished: set[str] = set()
     again = []
-    for event in read_events(folder / "events.jsonl"):
+    for event in iterate_events(folder / "events.jsonl"):
         if (
             event["ev"] == "execution_finished" and "attempt" in event
         ):  # those of the finale have none

@@ -1,4 +1,4 @@
-"""A real HTTP server that speaks OpenAI's chat completions by script, and misbehaves on demand.  Counts the tokens it reports.
+"""A real HTTP server for OpenAI's chat completions: scripted answers, faults, counted tokens.
 
 with Server(lambda body, n: say('{"answer": 5}')) as server:
     ... base_url=server.url ...
@@ -21,7 +21,7 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True)
 class Say:
-    """An answer and what is wrong with its delivery."""
+    """An answer, and the fault in its delivery."""
 
     text: str = ""
     finish: str = "stop"
@@ -75,7 +75,7 @@ class Server:
         return self.input_tokens + self.output_tokens
 
     def __enter__(self) -> Self:
-        outer = self
+        outer: Server = self
 
         class Handler(_Handler):
             server_ = outer

@@ -17,7 +17,7 @@ MISSING = "Ray is not installed: uv sync --extra ray (make nightly does)"
 
 @contextmanager
 def cluster(sizes: tuple[int, ...] = (2, 2)) -> Iterator[Any]:
-    """A head without cores and one node per size; this process has joined it. Ray's files go into a folder of its own."""
+    """Start a head without cores and one node per size, and join it from this process."""
     ray = pytest.importorskip("ray", reason=MISSING)
     from ray.cluster_utils import Cluster
 

@@ -1,14 +1,13 @@
-"""Histories of attempts for tests of policies, and the simulated reasoners of evals/studies/sampler.py."""
+"""Histories of attempts for tests of policies, from the sampler study's simulated reasoners."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from evals.studies.sampler import attempt, shares
+from evals.studies.sampler import make_attempt, mode_shares
 from policies.protocol import View
+from run.history import HistoryEntry
 
-__all__ = ["attempt", "shares", "view"]
+__all__ = ["make_attempt", "mode_shares", "view"]
 
 
-def view(attempts: list[dict[str, Any]]) -> View:
+def view(attempts: list[HistoryEntry]) -> View:
     return View(attempts, None, 0, "max")

@@ -1,6 +1,7 @@
-"""What every sandbox must do: functional cases that any backend runs (tests/test_sandbox_conformance.py points them at each).
+"""Functional cases that every sandbox backend passes (tests/test_sandbox_conformance.py runs them).
 
-A case takes `play(script, **what) -> Execution` and checks what came back. `what`: limits by name, `inputs`, `collect`, `env`.
+A case takes `play(script, **what) -> Execution` and checks the result. `what`: limits by name,
+`inputs`, `collect`, `env`.
 """
 
 from __future__ import annotations
@@ -81,7 +82,8 @@ async def traceback_reaches_the_output(play: Play, tmp: Path) -> None:
 
 async def killed_by_a_signal(play: Play, tmp: Path) -> None:
     done = await play(
-        "import os, signal\nprint('now', flush=True)\nos.kill(os.getpid(), signal.SIGSEGV)\nimport time; time.sleep(30)"
+        "import os, signal\nprint('now', flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGSEGV)\nimport time; time.sleep(30)"
     )
     assert (done.end, done.exit_code, done.signal) == ("exit", None, 11)
 
@@ -93,7 +95,8 @@ async def leaves_by_the_back_door(play: Play, tmp: Path) -> None:
 
 async def both_streams_in_order(play: Play, tmp: Path) -> None:
     done = await play(
-        "import sys\nfor i in range(3):\n    print('out', i, flush=True)\n    print('err', i, file=sys.stderr, flush=True)"
+        "import sys\nfor i in range(3):\n    print('out', i, flush=True)\n"
+        "    print('err', i, file=sys.stderr, flush=True)"
     )
     assert done.output.split() == [
         "out",
@@ -147,7 +150,8 @@ async def unicode_everywhere(play: Play, tmp: Path) -> None:
 
 async def text_and_binary_files_come_back(play: Play, tmp: Path) -> None:
     script = (
-        "import os\nopen('a.txt', 'w', newline='').write('one\\r\\ntwo\\n')\nopen('b.bin', 'wb').write(bytes(range(256)))\n"
+        "import os\nopen('a.txt', 'w', newline='').write('one\\r\\ntwo\\n')\n"
+        "open('b.bin', 'wb').write(bytes(range(256)))\n"
         "os.makedirs('deep/er')\nopen('deep/er/c.txt', 'w').write('c')\nopen('empty', 'w')"
     )
     done = await play(script, collect=["a.txt", "b.bin", "deep/er/c.txt", "empty", "absent"])
@@ -160,7 +164,11 @@ async def text_and_binary_files_come_back(play: Play, tmp: Path) -> None:
 async def large_files_both_ways(play: Play, tmp: Path) -> None:
     source = tmp / "large.bin"
     source.write_bytes(os.urandom(2**20) * 24)
-    script = "import hashlib, shutil\nprint(hashlib.sha256(open('input/large', 'rb').read()).hexdigest())\nshutil.copy('input/large', 'copy')"
+    script = (
+        "import hashlib, shutil\n"
+        "print(hashlib.sha256(open('input/large', 'rb').read()).hexdigest())\n"
+        "shutil.copy('input/large', 'copy')"
+    )
     done = await play(script, inputs={"large": str(source)}, collect=["copy"])
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     assert done.output.strip() == digest
@@ -172,7 +180,10 @@ async def inputs_are_read_only(play: Play, tmp: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "1.png").write_bytes(b"\x89PNG")
     (tmp / "train.csv").write_text("a\n1\n")
-    script = "print(open('input/train.csv').read(), open('input/images/deep/1.png', 'rb').read())\nimport os\nprint(sorted(os.listdir('input')))"
+    script = (
+        "print(open('input/train.csv').read(), open('input/images/deep/1.png', 'rb').read())\n"
+        "import os\nprint(sorted(os.listdir('input')))"
+    )
     done = await play(
         script, inputs={"train.csv": str(tmp / "train.csv"), "images": str(tmp / "images")}
     )
@@ -204,7 +215,9 @@ async def nothing_stays_from_one_script_to_the_next(play: Play, tmp: Path) -> No
 
 async def works_in_its_own_folder(play: Play, tmp: Path) -> None:
     done = await play(
-        "import os, sys\nprint(os.getcwd() == os.path.dirname(os.path.abspath('solution.py')))\nprint(sys.argv, __name__)"
+        "import os, sys\n"
+        "print(os.getcwd() == os.path.dirname(os.path.abspath('solution.py')))\n"
+        "print(sys.argv, __name__)"
     )
     assert done.output == "True\n['solution.py'] __main__\n"
 
@@ -219,7 +232,10 @@ async def imports_its_own_modules(play: Play, tmp: Path) -> None:
 async def environment(play: Play, tmp: Path) -> None:
     os.environ["OPENAI_API_KEY"] = "sk-secret-of-the-agent"
     try:
-        script = "import os, tempfile\nprint(os.environ['EXTRA'], os.environ['OMP_NUM_THREADS'])\nprint(dict(os.environ))\ntempfile.TemporaryFile()"
+        script = (
+            "import os, tempfile\nprint(os.environ['EXTRA'], os.environ['OMP_NUM_THREADS'])\n"
+            "print(dict(os.environ))\ntempfile.TemporaryFile()"
+        )
         done = await play(script, env={"EXTRA": "ja ✓"}, cpus=1)
     finally:
         del os.environ["OPENAI_API_KEY"]
@@ -235,7 +251,8 @@ async def timeout_ends_the_whole_tree(play: Play, tmp: Path) -> None:
 
 async def grace_lets_a_script_save_itself(play: Play, tmp: Path) -> None:
     script = (
-        "import signal, sys, time\ndef save(*_):\n    open('oof.csv', 'w').write('saved')\n    sys.exit(0)\n"
+        "import signal, sys, time\ndef save(*_):\n"
+        "    open('oof.csv', 'w').write('saved')\n    sys.exit(0)\n"
         "signal.signal(signal.SIGTERM, save)\ntime.sleep(600)"
     )
     done = await play(script, wall_s=8, grace_s=20)
@@ -269,21 +286,29 @@ async def memory_of_one_process(play: Play, tmp: Path) -> None:
 
 
 async def memory_of_the_whole_tree(play: Play, tmp: Path) -> None:
-    script = "import os, time\nfor _ in range(4):\n    if os.fork() == 0:\n        x = b'x' * (150 * 2**20)\n        time.sleep(60)\ntime.sleep(60)"
+    script = (
+        "import os, time\nfor _ in range(4):\n    if os.fork() == 0:\n"
+        "        x = b'x' * (150 * 2**20)\n        time.sleep(60)\ntime.sleep(60)"
+    )
     done = await play(script, memory_bytes=300 * 2**20)
     assert done.end == "memory" and done.peak_bytes is not None and done.peak_bytes > 250 * 2**20
 
 
 async def disk_is_bounded(play: Play, tmp: Path) -> None:
-    script = "import time\nfor i in range(40):\n    open(f'f{i}', 'wb').write(b'x' * (5 * 2**20))\n    time.sleep(0.1)"
+    script = (
+        "import time\nfor i in range(40):\n"
+        "    open(f'f{i}', 'wb').write(b'x' * (5 * 2**20))\n    time.sleep(0.1)"
+    )
     done = await play(script, disk_bytes=20 * 2**20)
     assert done.end == "disk" and not done.ok
 
 
 async def artifacts_that_are_no_plain_files(play: Play, tmp: Path) -> None:
     script = (
-        "import os\nos.symlink('/etc/passwd', 'link')\nos.mkfifo('fifo')\nos.mkdir('folder')\nos.mkdir('real')\nopen('real/x', 'w').write('x')\n"
-        "os.symlink('real', 'behind')\nopen('one', 'w').write('1')\nos.link('one', 'hard')\nos.truncate(os.open('sparse', os.O_CREAT | os.O_RDWR), 2**20)"
+        "import os\nos.symlink('/etc/passwd', 'link')\nos.mkfifo('fifo')\nos.mkdir('folder')\n"
+        "os.mkdir('real')\nopen('real/x', 'w').write('x')\nos.symlink('real', 'behind')\n"
+        "open('one', 'w').write('1')\nos.link('one', 'hard')\n"
+        "os.truncate(os.open('sparse', os.O_CREAT | os.O_RDWR), 2**20)"
     )
     names = ["link", "fifo", "folder", "behind/x", "hard", "../solution.py", "/etc/passwd"]
     done = await play(script, collect=names)

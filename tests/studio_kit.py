@@ -1,4 +1,4 @@
-"""What the tests of Studio share: the real server in a process of its own, and an endpoint whose answers depend on the question alone."""
+"""Shared by the tests of Studio: the real server, and an endpoint that answers by question."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ START_S = 240.0
 
 
 class Server:
-    """`gome studio` in a process group of its own."""
+    """`gome studio` in its own process group."""
 
     def __init__(self, place: Path, run: str = "", runs_dir: Path | None = None) -> None:
         with socket.socket() as probe:
@@ -63,7 +63,7 @@ class Server:
         self.process.wait()
 
     def kill_server(self) -> bool:
-        """kill -9 of `langgraph dev` alone, as the kernel would; `gome studio` and the server's helpers must end by themselves."""
+        """Kill `langgraph dev` alone, as the kernel would; its children must end by themselves."""
         found = [
             child
             for child in psutil.Process(self.process.pid).children()
@@ -98,7 +98,7 @@ async def up(server: Server) -> Any:
 
 
 def by_place(pause: float) -> Any:
-    """An endpoint's answers that depend on trace and step alone, so that a question asked again after a kill has the same one."""
+    """Answer by trace and step alone, so that a repeated question gets the same answer."""
     known = scripts(pause)
 
     def reply(body: Body, n: int) -> Say:
@@ -126,7 +126,7 @@ def by_place(pause: float) -> Any:
             },
             "update": {"summary": f"script {step}", "edits": [], "script": script},
             "repair": {
-                "summary": "mended",
+                "summary": "repaired",
                 "cause": "a bug",
                 "fix": "none",
                 "edits": [],

@@ -1,22 +1,25 @@
 """Managing a memory: list, show, search, export, import, forget; and a real Chroma server."""
 
+from __future__ import annotations
+
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_memory_store import TOPICS, a_record
+from memory_kit import TOPICS, a_record
 
 from memory import manage
-from memory.manage import MemoryProblem
-from memory.open import open_memory
-from memory.records import clean, dump
+from memory.manage import MemoryAccessError
+from memory.records import dump_record, validate_record
+from memory.store import open_memory
 
 
 @pytest.fixture
-def where(tmp_path):
+def where(tmp_path: Path) -> str:
     place = str(tmp_path / "m")
     memory = open_memory(place, run="r")
     for i in range(5):
@@ -29,78 +32,82 @@ def where(tmp_path):
     return place
 
 
-def test_ls_is_newest_first_and_filters(where):
-    assert [r.step for r in manage.ls(where)] == [4, 3, 2, 1, 0]
-    assert [r.step for r in manage.ls(where, run="r1")] == [3, 1]
-    assert [r.step for r in manage.ls(where, component="model", limit=1)] == [4]
+def test_ls_is_newest_first_and_filters(where: str) -> None:
+    assert [r.step for r in manage.select_records(where)] == [4, 3, 2, 1, 0]
+    assert [r.step for r in manage.select_records(where, run="r1")] == [3, 1]
+    assert [r.step for r in manage.select_records(where, component="model", limit=1)] == [4]
 
 
-def test_show_wants_one_record(where):
-    name = manage.ls(where)[0].id
-    assert manage.show(where, name[:12]).step == 4
-    with pytest.raises(MemoryProblem, match="no records"):
-        manage.show(where, "zz")
+def test_show_needs_exactly_one_record(where: str) -> None:
+    name = manage.select_records(where)[0].id
+    assert manage.find_record(where, name[:12]).step == 4
+    with pytest.raises(MemoryAccessError, match="no records"):
+        manage.find_record(where, "zz")
 
 
-def test_search_finds_by_meaning(where):
-    assert manage.search(where, "NaN cells", k=1)[0].record.hypothesis == TOPICS[2][1]
+def test_search_finds_by_meaning(where: str) -> None:
+    assert manage.nearest_records(where, "NaN cells", k=1)[0].record.hypothesis == TOPICS[2][1]
 
 
-def test_export_and_import_carry_everything_once(where, tmp_path):
+def test_export_and_import_carry_everything_once(where: str, tmp_path: Path) -> None:
     target = tmp_path / "out.jsonl"
-    assert manage.export(where, target) == 5
+    assert manage.export_to_file(where, target) == 5
     other = str(tmp_path / "other")
-    first, again = manage.import_(other, target), manage.import_(other, target)
+    first, again = manage.import_from_file(other, target), manage.import_from_file(other, target)
     assert (first.n_added, again.n_added, again.n_known) == (5, 0, 5)
-    assert manage.ls(other) == manage.ls(where)
-    with pytest.raises(MemoryProblem, match="File exists"):
-        manage.export(where, target)
+    assert manage.select_records(other) == manage.select_records(where)
+    with pytest.raises(MemoryAccessError, match="File exists"):
+        manage.export_to_file(where, target)
 
 
-def test_a_hostile_import_adds_only_what_is_valid(tmp_path):
+def test_a_hostile_import_adds_only_what_is_valid(tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     bad = [
         b"{",
         b"\xff",
         b'{"kind":"accepted"}',
         b"x" * 500_000,
-        dump(a_record(0)).replace("0.05", "NaN").encode(),
+        dump_record(a_record(0)).replace("0.05", "NaN").encode(),
     ]
     source.write_bytes(
         b"\n".join(
-            [*bad, dump(clean(a_record(1))).encode(), dump(a_record(2, id="0" * 32)).encode()]
+            [
+                *bad,
+                dump_record(validate_record(a_record(1))).encode(),
+                dump_record(a_record(2, id="0" * 32)).encode(),
+            ]
         )
     )
-    done = manage.import_(str(tmp_path / "m"), source)
+    done = manage.import_from_file(str(tmp_path / "m"), source)
     assert (done.n_added, done.n_refused) == (2, 5) and done.problems[0].startswith("line 1: ")
-    assert "0" * 32 not in {r.id for r in manage.ls(str(tmp_path / "m"))}
+    assert "0" * 32 not in {r.id for r in manage.select_records(str(tmp_path / "m"))}
 
 
-def test_forget_by_run_task_age_and_never_by_accident(where):
-    with pytest.raises(MemoryProblem, match="what to forget"):
-        manage.forget(where)
-    with pytest.raises(MemoryProblem, match="no age"):
-        manage.forget(where, older_than="soon")
-    assert manage.forget(where, run="r1", task="t0") == 1
-    assert manage.forget(where, run="r1") == 1
-    left = manage.ls(where)
-    assert manage.forget(where, ids=[left[0].id]) == 1
-    assert manage.forget(where, older_than="900m") == 0
-    assert manage.forget(where, older_than="1d") == 2 and manage.ls(where) == []
+def test_forget_by_run_task_age_and_never_by_accident(where: str) -> None:
+    with pytest.raises(MemoryAccessError, match="what to forget"):
+        manage.remove_records(where)
+    with pytest.raises(MemoryAccessError, match="not an age"):
+        manage.remove_records(where, older_than="soon")
+    assert manage.remove_records(where, run="r1", task="t0") == 1
+    assert manage.remove_records(where, run="r1") == 1
+    left = manage.select_records(where)
+    assert manage.remove_records(where, ids=[left[0].id]) == 1
+    assert manage.remove_records(where, older_than="900m") == 0
+    assert manage.remove_records(where, older_than="1d") == 2 and manage.select_records(where) == []
 
 
-def test_a_place_without_memory_is_one_clear_line(tmp_path):
+def test_a_place_without_memory_is_one_clear_line(tmp_path: Path) -> None:
     for call in (
-        manage.ls,
-        lambda where: manage.search(where, "x"),
-        lambda where: manage.forget(where, run="r"),
+        manage.select_records,
+        lambda where: manage.nearest_records(where, "x"),
+        lambda where: manage.remove_records(where, run="r"),
     ):
-        with pytest.raises(MemoryProblem, match="no success memory at"):
+        with pytest.raises(MemoryAccessError, match="no success memory at"):
             call(str(tmp_path / "none"))
 
 
 @pytest.fixture
-def server(tmp_path):
+def server(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -128,14 +135,16 @@ def server(tmp_path):
 
 
 @pytest.mark.slow
-def test_runs_of_many_hosts_share_a_chroma_server_and_outlive_it(server):
+def test_runs_of_many_hosts_share_a_chroma_server_and_outlive_it(
+    server: tuple[str, subprocess.Popen[bytes]],
+) -> None:
     url, process = server
-    told = []
+    told: list[str] = []
     one, two = (open_memory(url, run=name, on_warning=told.append) for name in ("r1", "r2"))
     name = one.record(a_record(0))
     assert [r.record.id for r in two.recall(TOPICS[0][0], "", task_hash="t1")] == [name]
-    assert [r.id for r in manage.ls(url)] == [name] and told == []
-    assert manage.forget(url, run="r1") == 1 and manage.ls(url) == []
+    assert [r.id for r in manage.select_records(url)] == [name] and told == []
+    assert manage.remove_records(url, run="r1") == 1 and manage.select_records(url) == []
     process.kill()
     process.wait()
     one.record(a_record(1))
@@ -144,4 +153,4 @@ def test_runs_of_many_hosts_share_a_chroma_server_and_outlive_it(server):
     )  # its own, unsaved
     one.close()
     two.close()
-    assert url in told[0] and "could not be kept" in told[-1]
+    assert url in told[0] and "could not be stored" in told[-1]

@@ -1,12 +1,21 @@
 """Records: identity, bounds, hostile text."""
 
+from __future__ import annotations
+
 import math
 import random
 
 import pytest
 
 from memory.protocol import Record
-from memory.records import TEXT_CHARS, RecordError, clean, dump, indexed_text, parse
+from memory.records import (
+    TEXT_CHARS,
+    RecordError,
+    dump_record,
+    indexed_text,
+    parse_record,
+    validate_record,
+)
 
 
 def a_record(**changes: object) -> Record:
@@ -23,9 +32,9 @@ def a_record(**changes: object) -> Record:
     return Record.model_validate({**given, **changes})
 
 
-def test_a_repeat_has_the_same_id_whatever_the_time_and_float_dust():
-    first = clean(a_record(created="2026-01-01T00:00:00+00:00"))
-    again = clean(a_record(created="2026-01-02T00:00:00+00:00", gain=0.05 + 1e-12))
+def test_a_repeat_has_the_same_id_whatever_the_time_and_float_dust() -> None:
+    first = validate_record(a_record(created="2026-01-01T00:00:00+00:00"))
+    again = validate_record(a_record(created="2026-01-02T00:00:00+00:00", gain=0.05 + 1e-12))
     assert first.id == again.id
 
 
@@ -40,16 +49,16 @@ def test_a_repeat_has_the_same_id_whatever_the_time_and_float_dust():
         {"hypothesis": "other"},
     ],
 )
-def test_another_result_has_another_id(change):
-    assert clean(a_record()).id != clean(a_record(**change)).id
+def test_another_result_has_another_id(change: dict[str, object]) -> None:
+    assert validate_record(a_record()).id != validate_record(a_record(**change)).id
 
 
-def test_a_forged_id_is_replaced():
-    assert clean(a_record(id="f" * 32)).id == clean(a_record()).id
+def test_a_forged_id_is_replaced() -> None:
+    assert validate_record(a_record(id="f" * 32)).id == validate_record(a_record()).id
 
 
-def test_text_is_bounded_and_free_of_control_and_hidden_characters():
-    record = clean(
+def test_text_is_bounded_and_free_of_control_and_hidden_characters() -> None:
+    record = validate_record(
         a_record(hypothesis="a\x1b[31m\u202eb\x00\ud800c\n" + "x" * 10 * TEXT_CHARS, move="m\nn")
     )
     assert len(record.hypothesis) <= TEXT_CHARS
@@ -57,17 +66,17 @@ def test_text_is_bounded_and_free_of_control_and_hidden_characters():
     assert record.move == "m n"
 
 
-def test_cleaning_twice_changes_nothing():
+def test_cleaning_twice_changes_nothing() -> None:
     rng = random.Random(0)
     alphabet = "ab \n\t\u00a0\u0301\u200b\u202e\x00e\u1100\u1161\ufb01Å"
     for _ in range(300):
-        once = clean(
+        once = validate_record(
             a_record(
                 hypothesis="h" + "".join(rng.choices(alphabet, k=30)),
                 run="".join(rng.choices(alphabet, k=9)),
             )
         )
-        assert parse(dump(once)) == once
+        assert parse_record(dump_record(once)) == once
 
 
 @pytest.mark.parametrize(
@@ -81,9 +90,9 @@ def test_cleaning_twice_changes_nothing():
         {"step": -1},
     ],
 )
-def test_what_cannot_be_kept_is_refused(change):
+def test_an_invalid_record_is_an_error(change: dict[str, object]) -> None:
     with pytest.raises(RecordError):
-        clean(a_record(**change))
+        validate_record(a_record(**change))
 
 
 HOSTILE = [
@@ -101,12 +110,12 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("line", HOSTILE)
-def test_a_hostile_line_is_one_kind_of_error(line):
+def test_a_hostile_line_is_one_kind_of_error(line: str | bytes) -> None:
     with pytest.raises(RecordError):
-        parse(line)
+        parse_record(line)
 
 
-def test_challenge_hypothesis_and_context_are_indexed_together():
+def test_challenge_hypothesis_and_context_are_indexed_together() -> None:
     assert (
         indexed_text(a_record(context="c"))
         == "residuals are skewed\ntrain on log1p of the target\nc"
@@ -116,5 +125,5 @@ def test_challenge_hypothesis_and_context_are_indexed_together():
 @pytest.mark.parametrize(
     "given", ["2026-01-01T12:00:00Z", "2026-01-01T14:00:00+02:00", "2026-01-01T12:00:00"]
 )
-def test_times_are_kept_in_utc(given):
-    assert clean(a_record(created=given)).created == "2026-01-01T12:00:00+00:00"
+def test_times_are_kept_in_utc(given: str) -> None:
+    assert validate_record(a_record(created=given)).created == "2026-01-01T12:00:00+00:00"

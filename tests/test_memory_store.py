@@ -1,51 +1,41 @@
 """The success memory over a real Chroma and a real journal."""
 
+from __future__ import annotations
+
 import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
+from memory_kit import TOPICS, a_record, folder_backend, hypotheses
 
-from memory.embed import Lexical
-from memory.index import Chroma, Scan
-from memory.open import Off, open_memory
-from memory.protocol import Record
-from memory.store import SuccessMemory
-
-TOPICS = [
-    ("residuals are skewed to the right", "train on log1p of the target", "features"),
-    ("recall of the rare class is low", "balance the class weights", "model"),
-    ("many cells are missing", "add indicators of missing values", "features"),
-    (
-        "one column has thousands of levels",
-        "encode the levels by out-of-fold target means",
-        "features",
-    ),
-    ("train score is far above validation", "fewer leaves and a stronger penalty", "model"),
-]
+from memory.chroma import ChromaIndex, ScanIndex
+from memory.embed import LexicalEmbedding
+from memory.protocol import Recall
+from memory.store import NoMemory, SuccessMemory, open_memory
 
 
-def a_record(i: int, **changes: object) -> Record:
-    challenge, hypothesis, component = TOPICS[i % len(TOPICS)]
-    given = {
-        "kind": "accepted", "challenge": challenge, "hypothesis": hypothesis, "component": component,
-        "task_hash": "t1", "gain": 0.05, "gain_se": 0.01, "run": "r1", "step": i,
-    }  # fmt: skip
-    return Record.model_validate({**given, **changes})
+class OpenMemory(Protocol):
+    """Open the memory of the test, or the one at `where`; it is closed after the test."""
+
+    def __call__(self, where: Path | None = None, **options: Any) -> SuccessMemory: ...
 
 
 @pytest.fixture
-def told():
+def told() -> list[str]:
     return []
 
 
 @pytest.fixture
-def open_at(tmp_path, told):
-    opened = []
+def open_at(tmp_path: Path, told: list[str]) -> Iterator[OpenMemory]:
+    opened: list[SuccessMemory] = []
 
-    def open_one(where=None, **options) -> SuccessMemory:
+    def open_one(where: Path | None = None, **options: Any) -> SuccessMemory:
         memory = open_memory(
             str(where or tmp_path / "memory"),
             run=options.pop("run", "r1"),
@@ -61,11 +51,9 @@ def open_at(tmp_path, told):
         memory.close()
 
 
-def hypotheses(recalls):
-    return [r.record.hypothesis for r in recalls]
-
-
-def test_what_fits_is_recalled_from_chroma_and_survives_a_reopen(open_at, told):
+def test_a_fitting_record_is_recalled_from_chroma_and_survives_a_reopen(
+    open_at: OpenMemory, told: list[str]
+) -> None:
     first = open_at()
     ids = [first.record(a_record(i)) for i in range(5)]
     assert (
@@ -78,10 +66,10 @@ def test_what_fits_is_recalled_from_chroma_and_survives_a_reopen(open_at, told):
     again = open_at(run="r2")
     found = again.recall("recall of a rare class is poor", "class weights", task_hash="t1")
     assert (found[0].record.id, found[0].record.run) == (ids[1], "r1")
-    assert again.backend.index == "chroma" and told == []
+    assert folder_backend(again).index_kind == "chroma" and told == []
 
 
-def test_recording_twice_changes_nothing(open_at, tmp_path):
+def test_recording_twice_changes_nothing(open_at: OpenMemory, tmp_path: Path) -> None:
     memory = open_at()
     assert memory.record(a_record(0)) == memory.record(a_record(0))
     assert (
@@ -89,7 +77,7 @@ def test_recording_twice_changes_nothing(open_at, tmp_path):
     )  # the header and one record
 
 
-def test_a_refuted_neighbour_turns_a_hint_into_a_warning(open_at):
+def test_a_refuted_neighbour_turns_a_hint_into_a_warning(open_at: OpenMemory) -> None:
     memory = open_at()
     memory.record(a_record(0, gain=0.02))
     before = memory.recall(TOPICS[0][0], TOPICS[0][1], task_hash="t1")
@@ -99,7 +87,7 @@ def test_a_refuted_neighbour_turns_a_hint_into_a_warning(open_at):
     assert before[0].weight > 0 and all(r.weight < 0 for r in after) and after
 
 
-def test_what_is_applied_already_is_worth_less(open_at):
+def test_a_hypothesis_already_applied_is_worth_less(open_at: OpenMemory) -> None:
     memory = open_at()
     memory.record(a_record(0))
     fresh, done = (
@@ -109,7 +97,7 @@ def test_what_is_applied_already_is_worth_less(open_at):
     assert done == pytest.approx(0.35 * fresh)
 
 
-def test_an_evaluation_sees_no_earlier_run_of_its_own_data(open_at):
+def test_an_evaluation_sees_no_earlier_run_of_its_own_data(open_at: OpenMemory) -> None:
     earlier = open_at(run="r1")
     for i in range(80):  # more than one fetch, all nearer than the one that may be seen
         earlier.record(a_record(0, step=i))
@@ -125,20 +113,25 @@ def test_an_evaluation_sees_no_earlier_run_of_its_own_data(open_at):
     assert TOPICS[0][1] in hypotheses(now.recall(TOPICS[0][0], "", task_hash="t1"))
 
 
-def test_two_memories_on_one_folder_both_recall_what_either_recorded(open_at, told):
+def test_two_memories_on_one_folder_recall_the_records_of_both(
+    open_at: OpenMemory, told: list[str]
+) -> None:
     owner, other = open_at(), open_at()
     owner.record(a_record(0))
-    assert owner.recall(TOPICS[0][0], "", task_hash="t1") and owner.backend.index == "chroma"
+    assert (
+        owner.recall(TOPICS[0][0], "", task_hash="t1")
+        and folder_backend(owner).index_kind == "chroma"
+    )
     other.record(a_record(1))
     assert hypotheses(other.recall(TOPICS[0][0], "", task_hash="t1"))[0] == TOPICS[0][1]
     assert hypotheses(owner.recall(TOPICS[1][0], "", task_hash="t1"))[0] == TOPICS[1][1]
-    assert other.backend.index == "scan" and told == []
+    assert folder_backend(other).index_kind == "scan" and told == []
 
 
-def test_many_threads_share_one_memory(open_at):
+def test_many_threads_share_one_memory(open_at: OpenMemory) -> None:
     memory = open_at()
 
-    def work(i):
+    def work(i: int) -> tuple[str, list[Recall]]:
         return memory.record(a_record(i)), memory.recall(TOPICS[i % 5][0], "", task_hash="t1")
 
     with ThreadPoolExecutor(8) as pool:
@@ -147,17 +140,23 @@ def test_many_threads_share_one_memory(open_at):
     assert all(hypotheses(found)[0] == TOPICS[i % 5][1] for i, (_, found) in enumerate(results))
 
 
-def test_the_index_process_dying_in_a_run_costs_nothing_but_a_warning(open_at, told):
+def test_the_index_process_dying_in_a_run_costs_nothing_but_a_warning(
+    open_at: OpenMemory, told: list[str]
+) -> None:
     memory = open_at()
     memory.record(a_record(0))
     memory.recall(TOPICS[0][0], "", task_hash="t1")
-    memory.backend._index._child.kill()
+    index = folder_backend(memory)._index
+    assert isinstance(index, ChromaIndex)
+    index._child.kill()
     memory.record(a_record(1))
     assert hypotheses(memory.recall(TOPICS[1][0], "", task_hash="t1"))[0] == TOPICS[1][1]
     assert len(told) == 1 and "exact scan" in told[0]
 
 
-def test_a_ruined_index_is_rebuilt_from_the_journal(open_at, told, tmp_path):
+def test_a_ruined_index_is_rebuilt_from_the_journal(
+    open_at: OpenMemory, told: list[str], tmp_path: Path
+) -> None:
     memory = open_at()
     for i in range(5):
         memory.record(a_record(i))
@@ -166,10 +165,10 @@ def test_a_ruined_index_is_rebuilt_from_the_journal(open_at, told, tmp_path):
     (tmp_path / "memory/index/chroma.sqlite3").write_bytes(b"no database" * 1000)
     again = open_at()
     assert hypotheses(again.recall(TOPICS[2][0], "", task_hash="t1"))[0] == TOPICS[2][1]
-    assert again.backend.index == "chroma" and len(told) == 1 and "rebuilt" in told[0]
+    assert folder_backend(again).index_kind == "chroma" and len(told) == 1 and "rebuilt" in told[0]
 
 
-def test_a_lost_index_folder_is_filled_again(open_at, tmp_path):
+def test_a_lost_index_folder_is_rebuilt(open_at: OpenMemory, tmp_path: Path) -> None:
     memory = open_at()
     memory.record(a_record(3))
     memory.recall("x", "", task_hash="t1")
@@ -178,7 +177,9 @@ def test_a_lost_index_folder_is_filled_again(open_at, tmp_path):
     assert hypotheses(open_at().recall(TOPICS[3][0], "", task_hash="t1")) == [TOPICS[3][1]]
 
 
-def test_a_folder_that_is_a_file_never_stops_a_run(open_at, told, tmp_path):
+def test_a_folder_that_is_a_file_never_stops_a_run(
+    open_at: OpenMemory, told: list[str], tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("x")
     memory = open_at(tmp_path / "file")
     memory.record(a_record(0))
@@ -186,22 +187,22 @@ def test_a_folder_that_is_a_file_never_stops_a_run(open_at, told, tmp_path):
         TOPICS[0][1]
     ]  # kept for this run
     memory.close()
-    assert any("could not be kept" in line for line in told)
+    assert any("could not be stored" in line for line in told)
 
 
-def test_an_invalid_record_is_refused_and_said(open_at, told):
+def test_an_invalid_record_is_refused_with_a_warning(open_at: OpenMemory, told: list[str]) -> None:
     assert open_at().record(a_record(0, gain=float("nan"))) == ""
     assert told == ["success memory: a record was refused: gain is not a finite number"]
 
 
-def test_chroma_and_the_exact_scan_agree(tmp_path):
+def test_chroma_and_the_exact_scan_agree(tmp_path: Path) -> None:
     records = [
         a_record(i, id=f"{i:032x}", context=f"feature {i * 7 % 31} of table {i % 13}")
         for i in range(200)
     ]
-    lexical = Lexical()
+    lexical = LexicalEmbedding()
     vectors = lexical.embed([r.challenge + r.hypothesis + r.context for r in records])
-    scan, chroma = Scan(1024), Chroma(("--path", str(tmp_path)), "success-x", "x")
+    scan, chroma = ScanIndex(1024), ChromaIndex(("--path", str(tmp_path)), "x")
     for index in (scan, chroma):
         index.upsert(records, vectors)
     query = lexical.embed(["thousands of levels in table 7"])[0]
@@ -210,37 +211,38 @@ def test_chroma_and_the_exact_scan_agree(tmp_path):
     assert near == pytest.approx(exact, abs=0.03) and len(near) == 150
 
 
-def test_repeated_texts_do_not_hide_the_others(tmp_path):
+def test_repeated_texts_do_not_hide_the_others(tmp_path: Path) -> None:
     texts = [f"{TOPICS[i % 5][1]} for column {i}" for i in range(60)]
     said = [0] * 400 + [1] * 200 + [i for i in range(60) for _ in range(5)]
     records = [a_record(i, id=f"{n:032x}", hypothesis=texts[i]) for n, i in enumerate(said)]
-    vectors = Lexical().embed(texts)
-    chroma = Chroma(("--path", str(tmp_path)), "success-x", "x")
+    vectors = LexicalEmbedding().embed(texts)
+    chroma = ChromaIndex(("--path", str(tmp_path)), "x")
     chroma.upsert(records, vectors[said])
     found = [chroma.query(vectors[i], 3)[0].record.hypothesis for i in range(60)]
     chroma.close()
     assert found == texts
 
 
-def test_opening_loads_no_chroma_and_touches_no_disk(tmp_path):
+def test_opening_loads_no_chroma_and_touches_no_disk(tmp_path: Path) -> None:
     code = (
-        "import sys; from memory.open import open_memory; m = open_memory(sys.argv[1], run='r'); m.close();"
+        "import sys; from memory.store import open_memory;"
+        "m = open_memory(sys.argv[1], run='r'); m.close();"
         "assert not {'chromadb', 'langchain_openai', 'pandas'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "m")], check=True, timeout=60)
     assert not (tmp_path / "m").exists()
 
 
-def test_off_keeps_nothing():
+def test_off_stores_nothing() -> None:
     memory = open_memory("off", run="r")
     assert (
-        isinstance(memory, Off)
+        isinstance(memory, NoMemory)
         and memory.record(a_record(0)) == ""
         and memory.recall("x", "y", task_hash="t") == []
     )
 
 
-def test_the_published_ranking_and_plain_similarity_are_options(open_at):
+def test_the_published_ranking_and_plain_similarity_are_options(open_at: OpenMemory) -> None:
     for i in range(3):
         open_at().record(a_record(i, gain=[0.02, 5.0, 0.02][i]))
     query = TOPICS[0][0]
@@ -252,7 +254,7 @@ def test_the_published_ranking_and_plain_similarity_are_options(open_at):
     assert hypotheses(open_at(ranking="paper").recall(query, "", task_hash="t1"))[0] == TOPICS[1][1]
 
 
-def test_the_journal_is_readable_by_hand(open_at, tmp_path):
+def test_the_journal_is_readable_by_hand(open_at: OpenMemory, tmp_path: Path) -> None:
     open_at().record(a_record(0))
     header, line = map(json.loads, (tmp_path / "memory/journal.jsonl").read_text().splitlines())
     assert header["gome_memory"] == 1 and line["hypothesis"] == TOPICS[0][1]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from evals.harness.browser import missing
-from evals.harness.made_up import made_up
+from evals.harness.browser import missing_browser
+from evals.harness.made_up import synthetic_events
 
 pytest.importorskip("selenium")
 from browser_kit import Reader, asked, complaints, go, opened, serious, texts
@@ -23,7 +23,7 @@ from session.session import start_run
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(bool(missing()), reason=missing() or "there is one"),
+    pytest.mark.skipif(bool(missing_browser()), reason=missing_browser() or "there is one"),
 ]
 
 
@@ -52,7 +52,7 @@ def ids(driver: Any, verdict: str) -> list[str]:
     return list(found)
 
 
-def test_the_first_screen_tells_what_matters(page: Path, tmp_path: Path) -> None:
+def test_the_first_screen_shows_the_essentials(page: Path, tmp_path: Path) -> None:
     with opened(page, tmp_path) as driver:
         height = driver.execute_script("return innerHeight")
         for selector in ("#score", ".helped", ".path code", ".counts", ".budget", "#curve"):
@@ -73,7 +73,7 @@ def test_a_page_per_attempt_with_diagnosis_diff_folds_and_log(page: Path, tmp_pa
         assert (
             "less noise in the score" in words
             and "large gain, 80 % sure" in words
-            and "Realised: accepted" in words
+            and "Measured: accepted" in words
         )
         assert (
             texts(driver, ".cite code")[0] == "cv.mean"
@@ -101,6 +101,7 @@ def test_the_keyboard_alone_opens_an_attempt(page: Path, tmp_path: Path) -> None
         assert driver.find_element(By.ID, "tip").is_displayed()
         wanted = second.get_attribute("data-id")
         second.send_keys(Keys.ENTER)
+        assert wanted
         go(driver, wanted)
         assert driver.switch_to.active_element.tag_name == "h1"
 
@@ -133,7 +134,7 @@ def test_axe_finds_nothing_serious(page: Path, tmp_path: Path, dark: bool) -> No
 
 
 def test_hostile_text_runs_nothing(tmp_path: Path) -> None:
-    made_up(traces=2, steps=4, folder=tmp_path / "run")
+    synthetic_events(traces=2, steps=4, folder=tmp_path / "run")
     with opened(write_report(tmp_path / "run"), tmp_path) as driver:
         driver.execute_script("window.alert = () => { window.hit = 1 }")
         for attempt in driver.execute_script("return ATTEMPTS.map((a) => a.id)"):
@@ -146,7 +147,7 @@ def test_hostile_text_runs_nothing(tmp_path: Path) -> None:
 
 
 def test_the_table_filters_and_finds(tmp_path: Path) -> None:
-    made_up(traces=3, steps=50, folder=tmp_path / "run", hostile=False)
+    synthetic_events(traces=3, steps=50, folder=tmp_path / "run", hostile=False)
     with opened(write_report(tmp_path / "run"), tmp_path) as driver:
         assert len(texts(driver, ".list tbody tr")) == 100
         driver.find_element(By.CSS_SELECTOR, "button.more").click()
@@ -158,7 +159,7 @@ def test_the_table_filters_and_finds(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_thousand_attempts_stay_small_and_every_page_opens(tmp_path: Path) -> None:
-    made_up(traces=4, steps=500, folder=tmp_path / "run")
+    synthetic_events(traces=4, steps=500, folder=tmp_path / "run")
     path = write_report(tmp_path / "run")
     assert path.stat().st_size < 20 * 2**20
     with opened(path, tmp_path) as driver:

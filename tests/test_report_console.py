@@ -1,4 +1,6 @@
-"""What a terminal shows: fitted to its width, free of hostile text, plain where it is no terminal."""
+"""Terminal output: fitted to its width, free of hostile text, plain where it is no terminal."""
+
+from __future__ import annotations
 
 import io
 import json
@@ -11,17 +13,17 @@ from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, RenderableType
 
-from evals.harness.made_up import made_up
+from evals.harness.made_up import synthetic_events
 from report.console import make_listener
-from report.live import screen
+from report.live import render_screen
 from report.model import RunView
-from report.projection import fold_all
-from report.tables import run_page, runs_table
+from report.projection import apply_events
+from report.run_tables import run_page, runs_table
 
 
-def shown(renderable, width: int, *, terminal: bool = False) -> str:
+def shown(renderable: RenderableType, width: int, *, terminal: bool = False) -> str:
     out = io.StringIO()
     Console(
         file=out,
@@ -33,20 +35,20 @@ def shown(renderable, width: int, *, terminal: bool = False) -> str:
 
 
 @pytest.mark.parametrize("width", [40, 80, 160])
-def test_the_live_screen_fits_its_width_at_every_moment(width: int):
+def test_the_live_screen_fits_its_width_at_every_moment(width: int) -> None:
     view = RunView()
-    for event in made_up(traces=4, steps=3):
-        view = fold_all([event], view)
-        text = shown(screen(view, (view.last or 0) + 2, width, 30), width)
+    for event in synthetic_events(traces=4, steps=3):
+        view = apply_events([event], view)
+        text = shown(render_screen(view, (view.last or 0) + 2, width, 30), width)
         assert max(cell_len(line) for line in text.splitlines()) <= width
         assert len(text.splitlines()) <= 30
 
 
-def test_the_live_screen_tells_best_activity_budget_and_news():
-    events = made_up(traces=3, steps=6)
+def test_the_live_screen_shows_best_activity_budget_and_news() -> None:
+    events = synthetic_events(traces=3, steps=6)
     cut = next(i for i, e in enumerate(events) if e["ev"] == "execution_started" and e["step"] == 4)
-    view = fold_all(events[: cut + 1])
-    text = shown(screen(view, (view.last or 0) + 2, 160), 160)
+    view = apply_events(events[: cut + 1])
+    text = shown(render_screen(view, (view.last or 0) + 2, 160), 160)
     assert view.best_attempt is not None
     assert f"{view.best_attempt.score:.4f} ± 0.0040" in text
     assert "executing 2 s/1:00" in text
@@ -56,26 +58,26 @@ def test_the_live_screen_tells_best_activity_budget_and_news():
     assert "★" in text
 
 
-def test_sixty_traces_leave_room_for_the_rest():
-    view = fold_all(made_up(traces=60, steps=1, ended=False))
-    text = shown(screen(view, view.last or 0, 80, 30), 80)
+def test_sixty_traces_leave_room_for_the_rest() -> None:
+    view = apply_events(synthetic_events(traces=60, steps=1, ended=False))
+    text = shown(render_screen(view, view.last or 0, 80, 30), 80)
     assert len(text.splitlines()) <= 30
     assert "more" in text
     assert "time" in text
 
 
-def test_hostile_text_reaches_a_terminal_without_escapes_or_markup():
-    view = fold_all(made_up(traces=2, steps=2))
-    text = shown(screen(view, view.last or 0, 200), 200, terminal=True)
+def test_hostile_text_reaches_a_terminal_without_escapes_or_markup() -> None:
+    view = apply_events(synthetic_events(traces=2, steps=2))
+    text = shown(render_screen(view, view.last or 0, 200), 200, terminal=True)
     assert "\x1b[31mred\x1b[0m" not in text
     assert "\x07" not in text
     assert "[bold red]" in text
 
 
-def test_a_listener_that_is_no_terminal_prints_plain_lines():
+def test_a_listener_that_is_no_terminal_prints_plain_lines() -> None:
     out = io.StringIO()
     with make_listener("live", out=out) as listener:
-        for event in made_up(steps=3):
+        for event in synthetic_events(steps=3):
             listener.on_event(event)
     text = out.getvalue()
     assert "\x1b" not in text
@@ -84,8 +86,8 @@ def test_a_listener_that_is_no_terminal_prints_plain_lines():
     assert "best/submission.csv" in text
 
 
-def test_json_mode_prints_the_events_as_they_came():
-    out, events = io.StringIO(), made_up(steps=2)
+def test_json_mode_prints_the_events_as_they_came() -> None:
+    out, events = io.StringIO(), synthetic_events(steps=2)
     with make_listener("json", out=out) as listener:
         for event in events:
             listener.on_event(event)
@@ -93,20 +95,20 @@ def test_json_mode_prints_the_events_as_they_came():
     assert out.getvalue().isascii()
 
 
-def test_quiet_mode_prints_nothing_and_still_knows():
+def test_quiet_mode_prints_nothing_and_keeps_the_view() -> None:
     out = io.StringIO()
     with make_listener("quiet", out=out) as listener:
-        for event in made_up(steps=2):
+        for event in synthetic_events(steps=2):
             listener.on_event(event)
     assert out.getvalue() == ""
     assert listener.view.best is not None
 
 
-def test_the_live_listener_ends_with_the_summary(tmp_path: Path):
+def test_the_live_listener_ends_with_the_summary(tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("")
     out = io.StringIO()
     console = Console(file=out, width=100, force_terminal=True)
-    events = made_up(steps=2)
+    events = synthetic_events(steps=2)
     events[-1] = events[-1] | {"reason": "interrupted"}
     with make_listener("live", run_dir=tmp_path, console=console) as listener:
         for event in events:
@@ -117,7 +119,7 @@ def test_the_live_listener_ends_with_the_summary(tmp_path: Path):
     assert text.rindex("\x1b[?25h") > text.index("\x1b[?25l")  # the cursor is back
 
 
-def test_an_error_leaves_the_listener_with_the_terminal_restored():
+def test_an_error_leaves_the_listener_with_the_terminal_restored() -> None:
     out = io.StringIO()
 
     def interrupted() -> None:
@@ -130,8 +132,11 @@ def test_an_error_leaves_the_listener_with_the_terminal_restored():
     assert "\x1b[?25h" in out.getvalue()
 
 
-def test_ls_shows_runs_with_state_best_and_age(tmp_path: Path):
-    done, broken = fold_all(made_up(steps=3)), fold_all(made_up(steps=1, ended=False))
+def test_ls_shows_runs_with_state_best_and_age(tmp_path: Path) -> None:
+    done, broken = (
+        apply_events(synthetic_events(steps=3)),
+        apply_events(synthetic_events(steps=1, ended=False)),
+    )
     text = shown(
         runs_table(
             [(tmp_path / "a", done), (tmp_path / "b", broken), (tmp_path / "c", RunView())],
@@ -145,25 +150,29 @@ def test_ls_shows_runs_with_state_best_and_age(tmp_path: Path):
     assert "No runs yet" in shown(runs_table([], 0), 80)
 
 
-def test_show_lists_attempts_and_the_diff_of_the_best_against_the_first(tmp_path: Path):
-    made_up(steps=4, folder=tmp_path)
-    from report.events import load
+def test_show_lists_attempts_and_the_diff_of_the_best_against_the_first(tmp_path: Path) -> None:
+    synthetic_events(steps=4, folder=tmp_path)
+    from report.event_log import load_view
 
-    text = shown(run_page(load(tmp_path), tmp_path), 120)
+    text = shown(run_page(load_view(tmp_path), tmp_path), 120)
     assert "What helped most" in text
-    assert "measured hypotheses helped, Brier score" in text and "by component: " in text
+    assert "measured hypotheses helped" in text and "Brier score" in text
+    assert "% sure" in text and "by component: " in text
     assert "KeyError: 'city'" in text
     assert "+++ best" in text
     assert "\x1b" not in text
 
 
-def test_importing_the_console_does_not_load_rich():
-    code = "import sys, report.console, report.events; raise SystemExit('rich' in sys.modules or 'jinja2' in sys.modules)"
+def test_importing_the_console_does_not_load_rich() -> None:
+    code = (
+        "import sys, report.console, report.event_log\n"
+        "raise SystemExit('rich' in sys.modules or 'jinja2' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], timeout=30).returncode == 0
 
 
-def test_a_resumed_run_is_summed_up_with_what_its_earlier_session_did(tmp_path: Path):
-    events = made_up(traces=2, steps=4)
+def test_the_summary_of_a_resumed_run_includes_its_earlier_session(tmp_path: Path) -> None:
+    events = synthetic_events(traces=2, steps=4)
     cut = len(events) // 2
     (tmp_path / "events.jsonl").write_text(
         "".join(json.dumps(event) + "\n" for event in events[:cut])
@@ -172,7 +181,7 @@ def test_a_resumed_run_is_summed_up_with_what_its_earlier_session_did(tmp_path: 
     with make_listener("plain", run_dir=tmp_path, out=out) as listener:
         for event in events[cut:]:
             listener.on_event(event)
-    assert listener.view == fold_all(events)
+    assert listener.view == apply_events(events)
     assert listener.view.metric in out.getvalue() and str(listener.view.n_traces) in out.getvalue()
 
 
@@ -193,7 +202,7 @@ def test_a_resumed_run_is_summed_up_with_what_its_earlier_session_did(tmp_path: 
         ),
     ],
 )
-def test_a_line_says_the_difference_once(reason: str, told: str):
+def test_a_line_states_the_difference_once(reason: str, told: str) -> None:
     event = {
         "ev": "attempt",
         "id": "a",
@@ -203,7 +212,7 @@ def test_a_line_says_the_difference_once(reason: str, told: str):
         "hypothesis": "smaller",
         "reasons": [reason],
     }
-    view = fold_all(
+    view = apply_events(
         [
             event
             | {
@@ -219,9 +228,9 @@ def test_a_line_says_the_difference_once(reason: str, told: str):
     assert view.lines[-1].text == told
 
 
-def test_a_terminal_writes_no_control_marks_into_the_table_and_is_left_as_it_was(
+def test_a_terminal_echoes_no_control_marks_and_is_restored(
     monkeypatch: pytest.MonkeyPatch,
-):
+) -> None:
     leader, follower = pty.openpty()
     with os.fdopen(leader), os.fdopen(follower) as terminal:
         monkeypatch.setattr(sys, "stdin", terminal)

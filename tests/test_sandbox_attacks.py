@@ -1,4 +1,4 @@
-"""The attack list of tests/attacks.py in every tier that starts here; rows that a tier is known not to stop are named there."""
+"""The attacks of tests/attacks.py in every tier that starts here."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import psutil
 import pytest
 from attacks import ATTACKS, Attack, Bait, Outcome, play
 
-from sandbox.local.backend import Local
-from sandbox.local.tiers import choose, probe
+from sandbox.local.backend import LocalSandbox
+from sandbox.local.tiers import choose_tier, probe_tier
 
 TIERS = ("bubblewrap", "userns", "landlock")
 
@@ -32,10 +32,10 @@ def bait() -> Iterator[Bait]:
 
 
 async def outcome(attack: Attack, tier: str, bait: Bait) -> Outcome:
-    chosen, why = probe(tier)  # type: ignore[arg-type]
+    chosen, why = probe_tier(tier)
     if chosen is None:
         pytest.skip(f"{tier} does not start here: {why}")
-    return await play(attack, Local(chosen, None), bait)
+    return await play(attack, LocalSandbox(chosen, None), bait)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,9 @@ async def test_bubblewrap_stops_it(attack: Attack, bait: Bait) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("tier", TIERS)
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
-async def test_every_tier_stops_what_it_says(attack: Attack, tier: str, bait: Bait) -> None:
+async def test_every_tier_stops_the_attacks_it_promises_to_stop(
+    attack: Attack, tier: str, bait: Bait
+) -> None:
     found = await outcome(attack, tier, bait)
     assert found.verdict == ("reached" if tier in attack.open_in else "stopped"), found.detail
 
@@ -57,16 +59,16 @@ async def test_every_tier_stops_what_it_says(attack: Attack, tier: str, bait: Ba
 @pytest.mark.parametrize(
     "name", ["proc", "files", "tcp", "signal", "calls", "tree-hog", "forks-exit", "keeper"]
 )
-async def test_weaker_tiers_hold_what_matters_most(name: str, tier: str, bait: Bait) -> None:
+async def test_weaker_tiers_stop_the_worst_attacks(name: str, tier: str, bait: Bait) -> None:
     attack = next(attack for attack in ATTACKS if attack.name == name)
     assert (await outcome(attack, tier, bait)).detail == ""
 
 
 @pytest.mark.parametrize("name", ["files", "tcp", "unix", "abstract", "signal", "hard-link"])
 async def test_the_attacks_are_real(name: str, bait: Bait) -> None:
-    """Without isolation they get through: a row that is stopped is not stopped by its own faults."""
+    """Without isolation they get through, so no row is stopped by its own faults."""
     attack = next(attack for attack in ATTACKS if attack.name == name)
-    assert (await play(attack, Local(choose("none"), None), bait)).verdict == "reached"
+    assert (await play(attack, LocalSandbox(choose_tier("none"), None), bait)).verdict == "reached"
 
 
 @pytest.mark.slow
@@ -92,7 +94,7 @@ AGENT = """
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from sandbox.local.backend import make_local
+from sandbox.local.backend import create_local_sandbox
 from sandbox.protocol import Job, Limits
 SCRIPT = '''
 import os, signal, time
@@ -105,11 +107,12 @@ for _ in range({children}):
 time.sleep(300)
 '''
 async def main():
-    box = make_local(isolation={tier!r}, run_dir=Path({folder!r}))
+    box = create_local_sandbox(isolation={tier!r}, run_dir=Path({folder!r}))
     jobs = []
     for name in ("t0s0", "t1s0"):
         (Path({folder!r}) / name).mkdir()
-        jobs.append(box.run(Job(id=name, script=SCRIPT, workspace=Path({folder!r}) / name, limits=Limits(wall_s=200))))
+        place, limits = Path({folder!r}) / name, Limits(wall_s=200)
+        jobs.append(box.run(Job(id=name, script=SCRIPT, workspace=place, limits=limits)))
     await asyncio.gather(*jobs)
 asyncio.run(main())
 """
@@ -125,7 +128,7 @@ def with_mark(mark: str) -> list[int]:
 
 def kill_agent(tier: str, children: int) -> int:
     """How many of the processes of two jobs live on, 2 s after their agent was killed."""
-    chosen, why = probe(tier)  # type: ignore[arg-type]
+    chosen, why = probe_tier(tier)
     if tier != "none" and chosen is None:
         pytest.skip(f"{tier} does not start here: {why}")
     mark = f"gome-left-{os.urandom(6).hex()}"
@@ -159,7 +162,7 @@ def test_two_traces_of_200_children_die_with_the_agent(tier: str) -> None:
     assert kill_agent(tier, children=200) == 0
 
 
-def test_the_page_holds_a_row_for_every_attack() -> None:
+def test_the_page_has_a_row_for_every_attack() -> None:
     page = (Path(__file__).parents[1] / "docs/sandbox.md").read_text()
     assert [attack.title for attack in ATTACKS if f"| {attack.title} |" not in page] == []
 
@@ -177,8 +180,8 @@ time.sleep(300)
 """
 
 
-async def test_a_resumed_run_ends_what_a_killed_one_left(tmp_path: Path) -> None:
-    """Where no PID namespace holds the tree together, and agent and keeper were killed at one stroke."""
+async def test_a_resumed_run_ends_leftovers_of_a_killed_one(tmp_path: Path) -> None:
+    """Without a PID namespace around the tree, and with agent and keeper killed at once."""
     mark = f"gome-left-{os.urandom(6).hex()}"
     code = AGENT.replace("SCRIPT = ", "UNUSED = ").format(
         tests="", folder=str(tmp_path), tier="none", mark=mark, children=0
@@ -193,6 +196,6 @@ async def test_a_resumed_run_ends_what_a_killed_one_left(tmp_path: Path) -> None
         agent.send_signal(signal.SIGKILL)
     agent.wait()
     assert len(with_mark(mark)) == 10
-    Local(choose("none"), tmp_path)
+    LocalSandbox(choose_tier("none"), tmp_path)
     time.sleep(0.3)
     assert with_mark(mark) == [] and list((tmp_path / "pids").iterdir()) == []

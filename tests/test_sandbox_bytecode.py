@@ -1,4 +1,4 @@
-"""Packages without bytecode are compiled once, outside the sandbox, so that scripts need not do it at every start."""
+"""Packages without bytecode are compiled once, outside the sandbox, not at every start."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.local.bytecode import compile_packages, lacks, roots_of
+from sandbox.local.bytecode import compile_packages, lacks_bytecode, package_roots
 
 
-def test_what_lacks_bytecode_is_compiled_once_and_its_tests_are_not(
+def test_packages_without_bytecode_are_compiled_once_without_their_tests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tmp_path / "slow_start"
@@ -24,15 +24,15 @@ def test_what_lacks_bytecode_is_compiled_once_and_its_tests_are_not(
         "slow_start/__init__.py,,\nslow_start/deep/__init__.py,,\nslow_start/tests/__init__.py,,\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert roots_of("slow-start") == [root] and lacks(root)
+    assert package_roots("slow-start") == [root] and lacks_bytecode(root)
     before = compile_packages([])  # what this environment itself lacks
     assert compile_packages(["slow-start"]) == 1 and before >= 0
     tag = sys.implementation.cache_tag
     assert (root / "deep/__pycache__" / f"__init__.{tag}.pyc").exists() and not (
         root / "tests/__pycache__"
     ).exists()
-    assert not lacks(root) and compile_packages(["slow-start"]) == 0
+    assert not lacks_bytecode(root) and compile_packages(["slow-start"]) == 0
 
 
-def test_a_package_that_is_not_there_is_no_error() -> None:
-    assert roots_of("no-such-distribution") == []
+def test_a_missing_package_is_not_an_error() -> None:
+    assert package_roots("no-such-distribution") == []

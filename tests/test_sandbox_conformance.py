@@ -1,7 +1,8 @@
-"""One suite, every backend: the local sandbox in the tier that starts here, E2B against its fake or a real service, Ray.
+"""One suite for every backend: local in the tier that starts here, E2B (fake or real), Ray.
 
-GOME_TEST_E2B=real runs the E2B cases against the service that E2B_API_KEY (E2B_DOMAIN, E2B_API_URL, E2B_SANDBOX_URL) points at;
-GOME_TEST_E2B_TEMPLATE names the template. A real service costs money: about 40 sandbox starts.
+GOME_TEST_E2B=real runs the E2B cases against the service of E2B_API_KEY (E2B_DOMAIN, E2B_API_URL,
+E2B_SANDBOX_URL); GOME_TEST_E2B_TEMPLATE names the template. A real service costs money: about 40
+sandbox starts.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from fake_e2b import FakeE2B
 from ray_kit import cluster, wait_for, workers_of
 from sandbox_suite import CASES, Case, Play, player
 
-from sandbox.factory import make_sandbox
-from sandbox.protocol import Sandbox, SandboxUnavailable
+from sandbox.factory import create_sandbox
+from sandbox.protocol import Sandbox, SandboxUnavailableError
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +31,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeE2B | None]:
 @pytest.fixture
 async def local(tmp_path: Path) -> AsyncIterator[Sandbox]:
     try:
-        sandbox = make_sandbox("local", run_dir=tmp_path / "run")
-    except SandboxUnavailable as error:
+        sandbox = create_sandbox("local", run_dir=tmp_path / "run")
+    except SandboxUnavailableError as error:
         pytest.skip(str(error))
     yield sandbox
     await sandbox.close()
@@ -39,7 +40,7 @@ async def local(tmp_path: Path) -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def e2b(tmp_path: Path, cloud: FakeE2B | None) -> AsyncIterator[Sandbox]:
-    sandbox = make_sandbox("e2b", run_dir=tmp_path, e2b_template=TEMPLATE)
+    sandbox = create_sandbox("e2b", run_dir=tmp_path, e2b_template=TEMPLATE)
     yield sandbox
     await sandbox.close()
     if cloud:
@@ -71,7 +72,7 @@ def ray_address() -> Iterator[str]:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 async def test_ray(case: Case, ray_address: str, tmp_path: Path) -> None:
-    sandbox = make_sandbox("ray", ray_address=ray_address)
+    sandbox = create_sandbox("ray", ray_address=ray_address)
     await case(fresh(sandbox, tmp_path), tmp_path)
     await sandbox.close()
     assert await asyncio.to_thread(wait_for, lambda: not workers_of("solution.py"))
@@ -84,7 +85,7 @@ def fresh(sandbox: Sandbox, tmp_path: Path) -> Play:
 
 
 async def nothing_lives_in(folder: Path) -> None:
-    """No process has its home below the folder; the kernel takes a moment to take killed ones away."""
+    """No process has its home below the folder; killed ones take a moment to disappear."""
     for _ in range(50):
         if not (
             left := [

@@ -1,4 +1,4 @@
-"""GPU leases, with a stand-in for nvidia-smi and for the device nodes; on a machine with a real GPU, that one too."""
+"""GPU leases, with a fake nvidia-smi and fake device nodes, and with a real GPU if there is one."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from sandbox.local import gpus
-from sandbox.local.backend import Local
+from sandbox.local.backend import LocalSandbox
 from sandbox.local.leases import try_lease
-from sandbox.local.tiers import choose
-from sandbox.protocol import Execution, Job, Limits, SandboxUnavailable
+from sandbox.local.tiers import choose_tier
+from sandbox.protocol import Execution, Job, Limits, SandboxUnavailableError
 
 SMI = """#!/bin/sh
 echo "0, GPU-aaaa, NVIDIA Fake One, 24576, 00000000:01:00.0"
@@ -43,16 +43,16 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(gpus, "DEV", dev)
     monkeypatch.setattr(gpus, "DRIVER", driver)
-    monkeypatch.setattr(gpus, "by_nvml", lambda: None)
+    monkeypatch.setattr(gpus, "query_nvml", lambda: None)
     return tmp_path
 
 
 def test_detection_by_nvidia_smi(machine: Path) -> None:
-    found = gpus.devices()
+    found = gpus.select_gpus()
     assert [(gpu.uuid, gpu.minor, gpu.title) for gpu in found] == [
         ("GPU-aaaa", 1, "NVIDIA Fake One (24 GiB)"), ("GPU-bbbb", 0, "NVIDIA Fake Two (80 GiB)"),
     ]  # fmt: skip
-    assert [Path(node).name for node in gpus.nodes(found[:1])] == [
+    assert [Path(node).name for node in gpus.device_files(found[:1])] == [
         "nvidia1",
         "nvidiactl",
         "nvidia-uvm",
@@ -60,12 +60,16 @@ def test_detection_by_nvidia_smi(machine: Path) -> None:
 
 
 def test_choice(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert gpus.devices("none") == []
-    assert [gpu.uuid for gpu in gpus.devices("1")] == ["GPU-bbbb"]
-    with pytest.raises(SandboxUnavailable, match=r"--gpus 1,7: no GPU 7 here \(visible: 0, 1\)"):
-        gpus.devices("1,7")
-    with pytest.raises(SandboxUnavailable, match="--gpus all: expected auto, none, or indices"):
-        gpus.devices("all")
+    assert gpus.select_gpus("none") == []
+    assert [gpu.uuid for gpu in gpus.select_gpus("1")] == ["GPU-bbbb"]
+    with pytest.raises(
+        SandboxUnavailableError, match=r"--gpus 1,7: no GPU 7 here \(visible: 0, 1\)"
+    ):
+        gpus.select_gpus("1,7")
+    with pytest.raises(
+        SandboxUnavailableError, match="--gpus all: expected auto, none, or indices"
+    ):
+        gpus.select_gpus("all")
     for setting, uuids in (
         ("1", ["GPU-bbbb"]),
         ("GPU-bb,0", ["GPU-bbbb", "GPU-aaaa"]),
@@ -74,31 +78,35 @@ def test_choice(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("0,9,1", ["GPU-aaaa"]),
     ):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", setting)
-        assert [gpu.uuid for gpu in gpus.devices()] == uuids
+        assert [gpu.uuid for gpu in gpus.select_gpus()] == uuids
 
 
 def test_no_driver_no_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert gpus.by_nvidia_smi() == []
+    assert gpus.query_nvidia_smi() == []
 
 
-def test_only_scripts_that_speak_of_a_gpu_wait_for_one() -> None:
+def test_only_scripts_that_mention_a_gpu_wait_for_one() -> None:
     assert (
-        gpus.wants_gpu("import torch\n")
-        and gpus.wants_gpu('LGBMClassifier(device="gpu")')
-        and gpus.wants_gpu("device='cuda:0'")
+        gpus.needs_gpu("import torch\n")
+        and gpus.needs_gpu('LGBMClassifier(device="gpu")')
+        and gpus.needs_gpu("device='cuda:0'")
     )
-    assert not gpus.wants_gpu("import lightgbm\nmodel = lightgbm.LGBMClassifier()\n")
+    assert not gpus.needs_gpu("import lightgbm\nmodel = lightgbm.LGBMClassifier()\n")
 
 
 LOOK = """
 import json, os, time
-open("seen", "w").write(json.dumps([os.environ["CUDA_VISIBLE_DEVICES"], [n for n in os.listdir(DEV) if n.startswith("nvidia")] if os.path.isdir(DEV) else []]))
+nodes = os.listdir(DEV) if os.path.isdir(DEV) else []
+nodes = [n for n in nodes if n.startswith("nvidia")]
+open("seen", "w").write(json.dumps([os.environ["CUDA_VISIBLE_DEVICES"], nodes]))
 time.sleep(0.4)
 """
 
 
-async def play(box: Local, machine: Path, name: str, n: int = 1) -> tuple[Execution, float, float]:
+async def play(
+    box: LocalSandbox, machine: Path, name: str, n: int = 1
+) -> tuple[Execution, float, float]:
     workspace = machine / name
     workspace.mkdir()
     script = f"DEV = {str(machine / 'dev')!r}\n" + LOOK
@@ -115,7 +123,7 @@ async def play(box: Local, machine: Path, name: str, n: int = 1) -> tuple[Execut
 
 
 async def test_jobs_share_out_the_gpus(machine: Path) -> None:
-    box = Local(choose("auto"), None, gpus.devices())
+    box = LocalSandbox(choose_tier("auto"), None, gpus.select_gpus())
     done = [
         one
         for one, *_ in await asyncio.gather(
@@ -140,7 +148,7 @@ async def test_jobs_share_out_the_gpus(machine: Path) -> None:
 
 
 async def test_no_gpu_without_a_lease(machine: Path) -> None:
-    box = Local(choose("auto"), None, gpus.devices())
+    box = LocalSandbox(choose_tier("auto"), None, gpus.select_gpus())
     done, *_ = await play(box, machine, "cpu", n=0)
     assert done.ok and done.gpu_ids == [] and '[""' in Path(done.files["seen"]).read_text()
 
@@ -151,7 +159,7 @@ from pathlib import Path
 from sandbox.local import gpus
 found = [gpus.Gpu(0, "GPU-aaaa", "x", 1, 0)]
 async def main():
-    async with gpus.lease(found, 1):
+    async with gpus.lease_gpus(found, 1):
         now = time.monotonic()
         print(now, flush=True)
         await asyncio.sleep({hold})
@@ -192,7 +200,7 @@ def test_a_dead_holder_frees_its_gpu(machine: Path) -> None:
     process.communicate()
     lease = try_lease(machine / "leases", "GPU-aaaa")
     assert lease is not None
-    lease.free()
+    lease.release()
 
 
 async def test_first_come_first_served(machine: Path) -> None:
@@ -201,10 +209,10 @@ async def test_first_come_first_served(machine: Path) -> None:
     order: list[int] = []
 
     async def wait_turn(number: int) -> None:
-        async with gpus.lease(found, 1):
+        async with gpus.lease_gpus(found, 1):
             order.append(number)
 
-    async with gpus.lease(found, 1):
+    async with gpus.lease_gpus(found, 1):
         waiters = []
         for number in range(3):
             waiters.append(asyncio.create_task(wait_turn(number)))
@@ -220,16 +228,18 @@ async def test_first_come_first_served(machine: Path) -> None:
 @pytest.mark.slow
 async def test_torch_trains_on_a_real_gpu(tmp_path: Path) -> None:
     """In the real tier, with the leased device alone."""
-    found = gpus.detect()
+    found = gpus.detect_gpus()
     pytest.importorskip("torch")
     if not found:
         pytest.skip("no GPU here")
-    box = Local(choose("auto"), None, found)
+    box = LocalSandbox(choose_tier("auto"), None, found)
     script = (
         "import torch\nprint(torch.cuda.device_count(), torch.cuda.get_device_name(0))\n"
-        "model = torch.nn.Linear(512, 1).cuda()\nx = torch.randn(4096, 512).cuda()\ny = x.sum(1, keepdim=True)\n"
+        "model = torch.nn.Linear(512, 1).cuda()\nx = torch.randn(4096, 512).cuda()\n"
+        "y = x.sum(1, keepdim=True)\n"
         "optimiser = torch.optim.Adam(model.parameters(), 0.05)\n"
-        "for _ in range(300):\n    loss = ((model(x) - y) ** 2).mean()\n    optimiser.zero_grad(); loss.backward(); optimiser.step()\n"
+        "for _ in range(300):\n    loss = ((model(x) - y) ** 2).mean()\n"
+        "    optimiser.zero_grad(); loss.backward(); optimiser.step()\n"
         "assert loss.item() < 1, loss.item()\n"
     )
     workspace = tmp_path / "w"

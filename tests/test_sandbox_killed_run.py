@@ -1,4 +1,4 @@
-"""A whole run killed with -9 while its two traces hold 200 processes each: nothing lives on, and the run goes on."""
+"""A run is killed while its two traces hold 200 processes each: all die, and the run resumes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ time.sleep(15)
 folder = Path({folder!r})
 player = Player([HONEST.format(noise=0.5) + CROWD])
 if (folder / "run.json").exists():
-    asyncio.run(resume(folder, reasoner=player))
+    asyncio.run(resume_run(folder, reasoner=player))
 else:
     settings = quick(Path({root!r}), traces=2, steps=1, slots=2, run_time_s=150, time_s=900)
     asyncio.run(start_run({task!r}, settings, folder=folder, reasoner=player))
@@ -48,7 +48,7 @@ def crowd(mark: str) -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_400_processes_die_with_the_agent_and_the_run_goes_on(tmp_path: Path) -> None:
+def test_400_processes_die_with_the_agent_and_the_run_resumes(tmp_path: Path) -> None:
     write_task(tmp_path / "task")
     mark = f"gome-crowd-{os.urandom(6).hex()}"
     folder = tmp_path / "run"

@@ -16,7 +16,7 @@ from fake_envd import Process
 from kit import HONEST, Player, events, quick, write_task
 from ray_kit import cluster
 
-from sandbox.protocol import SandboxUnavailable
+from sandbox.protocol import SandboxUnavailableError
 from session.session import start_run
 
 ROOT = Path(__file__).parents[1]
@@ -110,9 +110,9 @@ async def test_a_sandbox_that_keeps_dying_pauses_the_run(
     write_task(tmp_path / "task")
     settings = quick(tmp_path, steps=1, sandbox="e2b", max_repairs=0)
     for _ in range(3):
-        environment.fault("POST /process.Process/Start", times=2, delay_s=0)  # it is furnished
+        environment.fault("POST /process.Process/Start", times=2, delay_s=0)  # it is set up
         environment.fault("POST /process.Process/Start", times=1, status=500)  # and breaks
-    with pytest.raises(SandboxUnavailable, match="3 times in a row"):
+    with pytest.raises(SandboxUnavailableError, match="3 times in a row"):
         await start_run(
             str(tmp_path / "task"), settings, reasoner=Player([HONEST.format(noise=0.3)])
         )

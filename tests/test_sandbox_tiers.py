@@ -1,4 +1,4 @@
-"""Tiers are found out by trying them: each one that does not start gives way to the next, and the last one is refusal."""
+"""Tiers are probed: one that does not start gives way to the next, and without any Gome refuses."""
 
 from __future__ import annotations
 
@@ -6,46 +6,47 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sandbox.inside import confine
 from sandbox.local import tiers
-from sandbox.local.backend import Local
-from sandbox.local.cores import cores
-from sandbox.local.users import others_reach, others_read
-from sandbox.protocol import Job, Limits, SandboxUnavailable
+from sandbox.local.backend import LocalSandbox
+from sandbox.local.cores import lease_cores
+from sandbox.local.users import others_can_reach, others_can_read
+from sandbox.protocol import Job, Limits, SandboxUnavailableError
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def anew(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """What was found out before is forgotten, before and after."""
-    tiers.probe.cache_clear()
+def unprobed(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Forget the tiers that were probed, before the test and after it."""
+    tiers.probe_tier.cache_clear()
     yield monkeypatch
-    tiers.probe.cache_clear()
+    tiers.probe_tier.cache_clear()
 
 
 def test_without_bubblewrap_the_next_tier_is_taken(
-    anew: pytest.MonkeyPatch, tmp_path: Path
+    unprobed: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     if confine.landlock_abi() < 1:
         pytest.skip("no Landlock here")
-    anew.setenv("PATH", str(tmp_path))
-    chosen = tiers.choose("auto")
+    unprobed.setenv("PATH", str(tmp_path))
+    chosen = tiers.choose_tier("auto")
     assert chosen.name in ("userns", "landlock")
     assert "apt install bubblewrap" in chosen.sentence and "files" in chosen.enforced
 
 
-def test_where_nothing_starts_gome_refuses_and_says_what_to_do(
-    anew: pytest.MonkeyPatch, tmp_path: Path
+def test_where_no_tier_starts_gome_refuses_with_the_remedy(
+    unprobed: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    anew.setenv("PATH", str(tmp_path))
-    anew.setattr(confine, "landlock_abi", lambda: 0)
-    with pytest.raises(SandboxUnavailable) as refusal:
-        tiers.choose("auto")
+    unprobed.setenv("PATH", str(tmp_path))
+    unprobed.setattr(confine, "landlock_abi", lambda: 0)
+    with pytest.raises(SandboxUnavailableError) as refusal:
+        tiers.choose_tier("auto")
     for words in (
         "bubblewrap is not installed",
         "no Landlock",
@@ -54,21 +55,22 @@ def test_where_nothing_starts_gome_refuses_and_says_what_to_do(
         "--isolation none",
     ):
         assert words in str(refusal.value)
-    assert tiers.choose("none").sentence.startswith("Sandbox: NO isolation")
+    assert tiers.choose_tier("none").sentence.startswith("Sandbox: NO isolation")
 
 
 RESTRICTED = """
 from sandbox.inside import confine
-from sandbox.local.tiers import probe
-confine.seccomp([confine.UNIX, confine.INET, confine.INET6, confine.NETLINK])  # as in a container: no namespaces, no mounts
+from sandbox.local.tiers import probe_tier
+# as in a container: no namespaces, no mounts
+confine.apply_seccomp([confine.UNIX, confine.INET, confine.INET6, confine.NETLINK])
 for name in ("bubblewrap", "userns", "landlock"):
-    tier, why = probe(name)
+    tier, why = probe_tier(name)
     print(name, bool(tier), why)
 """
 
 
 @pytest.mark.skipif(
-    confine.landlock_abi() < 1 or not confine.seccomp_known(),
+    confine.landlock_abi() < 1 or not confine.is_seccomp_supported(),
     reason="no Landlock or no filter for this processor",
 )
 def test_where_namespaces_are_refused_landlock_holds() -> None:
@@ -85,22 +87,22 @@ def test_where_namespaces_are_refused_landlock_holds() -> None:
 
 
 def test_an_unknown_tier_for_this_machine_is_named(
-    anew: pytest.MonkeyPatch, tmp_path: Path
+    unprobed: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    anew.setenv("PATH", str(tmp_path))
+    unprobed.setenv("PATH", str(tmp_path))
     with pytest.raises(
-        SandboxUnavailable,
+        SandboxUnavailableError,
         match=r"no isolation available \(bubblewrap: bubblewrap is not installed\)",
     ):
-        tiers.choose("bubblewrap")
+        tiers.choose_tier("bubblewrap")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can drop to another user")
 async def test_two_jobs_of_root_are_two_ordinary_users(tmp_path: Path) -> None:
-    tier, why = tiers.probe("bubblewrap")
-    if tier is None or not tier.drops:
+    tier, why = tiers.probe_tier("bubblewrap")
+    if tier is None or not tier.drops_root:
         pytest.skip(why or "stays root here")
-    box = Local(tier, None)
+    box = LocalSandbox(tier, None)
     jobs = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -115,30 +117,30 @@ async def test_two_jobs_of_root_are_two_ordinary_users(tmp_path: Path) -> None:
 def test_cores_are_shared_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOME_LEASES", str(tmp_path))
     there = sorted(os.sched_getaffinity(0))
-    with cores(1) as first, cores(1) as second:
+    with lease_cores(1) as first, lease_cores(1) as second:
         assert len(first) == 1 and first != second and set(first + second) <= set(there)
-        with cores(len(there)) as none:
+        with lease_cores(len(there)) as none:
             assert none == []
-    with cores(len(there)) as whole:
+    with lease_cores(len(there)) as whole:
         assert whole == there
 
 
-def test_what_another_user_can_reach(tmp_path: Path) -> None:
+def test_reachability_for_other_users_is_detected(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     folder = tmp_path / "data"
     folder.mkdir(mode=0o755)
     file = folder / "train.csv"
     file.write_text("a")
-    assert others_read(folder)
+    assert others_can_read(folder)
     file.chmod(0o600)
-    assert not others_read(folder) and not others_read(file)
+    assert not others_can_read(folder) and not others_can_read(file)
     file.chmod(0o644)
     folder.chmod(0o700)
-    assert others_read(file) and not others_reach(file)
+    assert others_can_read(file) and not others_can_reach(file)
 
 
-async def test_what_holds_stands_in_every_execution(tmp_path: Path) -> None:
-    box = Local(tiers.choose("auto"), None)
+async def test_every_execution_records_its_isolation(tmp_path: Path) -> None:
+    box = LocalSandbox(tiers.choose_tier("auto"), None)
     (tmp_path / "w").mkdir()
     done = await box.run(Job(id="w", script="print(1)", workspace=tmp_path / "w"))
     host = await box.probe()

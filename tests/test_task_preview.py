@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from task.data.preview import MAX_CHARS, preview
+from task.data.preview import MAX_CHARS, preview_inputs
 from task.types import Prepared, Split, Task
 
 
@@ -29,7 +29,7 @@ def seen(root: Path) -> str:
         split=Split(kind="auto"),
     )
     inputs = {path.name: str(path) for path in root.iterdir()}
-    return preview(
+    return preview_inputs(
         Prepared(
             task=task,
             public="",
@@ -64,7 +64,7 @@ def test_thousands_of_folders_become_one_line_with_a_sample(tmp_path: Path) -> N
     assert len(text) < 400 and text.count("case_") == 3
 
 
-def test_archives_are_told_once_with_what_they_hold(tmp_path: Path) -> None:
+def test_archives_are_listed_once_with_their_contents(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "train.zip", "w") as file:
         for number in range(300):
             file.writestr(f"train/img_{number}.jpg", b"x" * 10)
@@ -134,7 +134,7 @@ JUNK = [
 
 
 @pytest.mark.parametrize("data", JUNK, ids=range(len(JUNK)))
-def test_a_file_that_is_not_what_its_name_says_is_no_error(tmp_path: Path, data: bytes) -> None:
+def test_a_file_with_a_wrong_suffix_is_not_an_error(tmp_path: Path, data: bytes) -> None:
     for kind in KINDS:
         (tmp_path / f"a.{kind}").write_bytes(data)
     text = seen(tmp_path)

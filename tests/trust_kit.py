@@ -1,4 +1,4 @@
-"""What the trust tests share: prepared tasks and prediction files made in memory, and scripts that differ in what they know."""
+"""Shared by the trust tests: tasks and prediction files made in memory, and noisy scripts."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from kit import write_task
 
-from task.data.prepare import prepare
+from briefs.task_brief import make_task_brief
+from graph.settings import Settings
+from run.folder import make_run_folder
+from run.registry import open_run
+from run.run import Run
+from run.setup import Setup, write_setup
+from task.data.prepare import prepare_task
 from task.load.spec import load_task
 from task.types import Prepared
 
@@ -21,7 +28,9 @@ def write(name, rows):
     with open(name, "w", newline="") as file:
         out = csv.writer(file)
         out.writerow(["id", "label"])
-        out.writerows([row["id"], 1 / (1 + 2.718281828 ** -({sign} * float(row["{column}"]) + random.gauss(0, {noise})))] for row in rows)
+        for row in rows:
+            z = {sign} * float(row["{column}"]) + random.gauss(0, {noise})
+            out.writerow([row["id"], 1 / (1 + 2.718281828 ** -z)])
 write("oof.csv", [row for row in rows if row["id"] in known])
 write("submission.csv", list(csv.DictReader(open("input/test.csv"))))
 '''
@@ -53,7 +62,7 @@ def write_frames(
 def ready(folder: Path, *, seed: int = 0, audit: bool = True) -> Prepared:
     """The task prepared beside its folder."""
     place = folder.with_name(folder.name + "-ready")
-    return prepare(
+    return prepare_task(
         load_task(str(folder)),
         str(place / "public"),
         str(place / "private"),
@@ -74,3 +83,14 @@ def binary_frames(n: int, n_test: int, seed: int = 0) -> tuple[pd.DataFrame, pd.
 def save(path: Path, ids: Any, values: Any, column: str = "label") -> str:
     pd.DataFrame({"id": ids, column: values}).to_csv(path, index=False)
     return str(path)
+
+
+def open_run_without_worker(tmp_path: Path, **changes: Any) -> Run:
+    """Open a run whose setup needs no task worker."""
+    folder = tmp_path / "run"
+    make_run_folder(folder, "task", Settings.model_validate({"memory": "off"} | changes))
+    task = ready(write_task(tmp_path / "task")).model_copy(update={"n_audit": 200})
+    brief = make_task_brief(task, "probability")
+    setup = Setup(prepared=task, profile={}, brief=brief, packages={}, cpus=1, tier="none")
+    write_setup(folder, setup)
+    return open_run(folder)

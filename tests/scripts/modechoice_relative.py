@@ -1,4 +1,4 @@
-"""Every way of travel against the person's other three: differences of time and cost, logistic regression."""
+"""Each travel mode against the other three: differences of time and cost, logistic regression."""
 
 import os
 

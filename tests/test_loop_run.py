@@ -1,0 +1,153 @@
+"""The whole loop with real parts: worker, sandbox, checkpoints, artifact store."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from kit import FAULTS, HONEST, REVERSED, Player, events, quick, write_task
+
+from session.session import resume_run, start_run
+
+
+async def test_better_scripts_are_accepted_and_the_best_is_published(tmp_path: Path) -> None:
+    task = write_task(tmp_path / "task")
+    player = Player(
+        [
+            HONEST.format(noise=3),
+            HONEST.format(noise=1),
+            HONEST.format(noise=5),
+            HONEST.format(noise=0.01),
+        ]
+    )
+    outcome = await start_run(str(task), quick(tmp_path, steps=4), reasoner=player)
+    verdicts = [event["verdict"] for event in events(outcome.folder, "attempt")]
+    assert verdicts == ["accepted", "accepted", "rejected", "accepted"]
+    assert outcome.reason == "budget: steps" and outcome.score is not None and outcome.score > 0.9
+    assert ids(outcome.folder / "best" / "submission.csv") == ids(task / "test.csv")
+
+
+def ids(path: Path) -> list[str]:
+    return [row["id"] for row in csv.DictReader(path.read_text().splitlines())]
+
+
+async def test_best_solution_runs_alone(tmp_path: Path) -> None:
+    task = write_task(tmp_path / "task")
+    outcome = await start_run(
+        str(task), quick(tmp_path, steps=1), reasoner=Player([HONEST.format(noise=0.1)])
+    )
+    folder = outcome.folder / "best"
+    before = (folder / "submission.csv").read_text()
+    done = subprocess.run(
+        [sys.executable, "solution.py"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len((folder / "submission.csv").read_text().splitlines()) == len(before.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("fault", "word"),
+    [
+        ("crash", "boom in fit"),
+        ("hang", "time"),
+        ("nan", "nan"),
+        ("rows", "row"),
+        ("nothing", "oof.csv"),
+    ],
+)
+async def test_a_faulty_script_is_recorded_with_its_reason_and_the_run_continues(
+    tmp_path: Path, fault: str, word: str
+) -> None:
+    task = write_task(tmp_path / "task")
+    player = Player([HONEST.format(noise=2), FAULTS[fault], HONEST.format(noise=0.01)])
+    outcome = await start_run(
+        str(task), quick(tmp_path, max_repairs=0, run_time_s=3), reasoner=player
+    )
+    first, faulty, last = events(outcome.folder, "attempt")
+    assert (first["verdict"], faulty["verdict"], last["verdict"]) == (
+        "accepted",
+        "failed",
+        "accepted",
+    )
+    assert word in " ".join(faulty["reasons"]).lower()
+
+
+@pytest.mark.slow
+async def test_a_script_that_prints_a_gigabyte_costs_the_host_little(tmp_path: Path) -> None:
+    task = write_task(tmp_path / "task")
+    outcome = await start_run(
+        str(task),
+        quick(tmp_path, max_repairs=0, run_time_s=60),
+        reasoner=Player([HONEST.format(noise=2), FAULTS["flood"]]),
+    )
+    faulty = events(outcome.folder, "attempt")[1]
+    assert faulty["verdict"] == "failed"
+    log = outcome.folder / "artifacts" / faulty["log"][:2] / faulty["log"]
+    assert log.stat().st_size < 4 * 2**20
+
+
+async def test_a_crash_reaches_the_repair_with_its_evidence(tmp_path: Path) -> None:
+    task = write_task(tmp_path / "task")
+    outcome = await start_run(
+        str(task), quick(tmp_path, steps=1), reasoner=Player([FAULTS["crash"]])
+    )
+    assert "boom in fit" in json.dumps(events(outcome.folder, "repaired")[0])
+    attempt = events(outcome.folder, "attempt")[0]
+    assert (attempt["kind"], attempt["verdict"], attempt["repairs"]) == ("repair", "accepted", 1)
+
+
+async def test_rows_in_another_order_are_accepted(tmp_path: Path) -> None:
+    task = write_task(tmp_path / "task")
+    outcome = await start_run(
+        str(task), quick(tmp_path, steps=1), reasoner=Player([REVERSED.format(noise=0.01)])
+    )
+    assert outcome.score is not None and outcome.score > 0.9
+
+
+async def test_a_run_without_success_ends_and_reports_it(tmp_path: Path) -> None:
+    task = write_task(tmp_path / "task")
+    settings = quick(tmp_path, steps=6, max_repairs=0, max_failures=2)
+    outcome = await start_run(str(task), settings, reasoner=Player([FAULTS["crash"]]))
+    assert outcome.reason == "no valid script" and outcome.submission is None
+    assert len(events(outcome.folder, "attempt")) == 2
+
+
+async def test_resuming_a_run_that_ended_changes_nothing(tmp_path: Path) -> None:
+    task = write_task(tmp_path / "task")
+    first = await start_run(
+        str(task), quick(tmp_path, steps=1), reasoner=Player([HONEST.format(noise=0.1)])
+    )
+    again = await resume_run(first.folder)
+    assert (again.reason, again.score) == (first.reason, first.score)
+    assert len(events(first.folder, "execution_started")) == 1
+
+
+async def test_traces_share_measured_hypotheses_through_the_memory(tmp_path: Path) -> None:
+    task = write_task(tmp_path / "task")
+    player = Player([HONEST.format(noise=3), HONEST.format(noise=0.5), HONEST.format(noise=0.3)])
+    outcome = await start_run(
+        str(task), quick(tmp_path, traces=2, memory=str(tmp_path / "memory")), reasoner=player
+    )
+    hints = [hint for event in events(outcome.folder, "recalled") for hint in event["hints"]]
+    assert hints and all(hint["where"].startswith(f"run {outcome.run}") for hint in hints)
+    assert not events(outcome.folder, "warning")
+
+
+async def test_a_run_is_driven_by_one_process_at_a_time(tmp_path: Path) -> None:
+    from run.lock import RunError, drive_alone
+
+    with (
+        drive_alone(tmp_path),
+        pytest.raises(RunError, match="driven by another process"),
+        drive_alone(tmp_path),
+    ):
+        pass

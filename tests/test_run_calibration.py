@@ -1,0 +1,99 @@
+"""Calibration: predicted against realised effect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from kit import make_record
+
+from report.reliability import confidence_bin
+from run.calibration import calibration, calibration_event, describe_calibration
+from run.history import HistoryEntry, collect_predictions, history_entry
+
+
+def measured(component: str, confidence: float, z: float, **changes: Any) -> HistoryEntry:
+    hypothesis = {"component": component, "confidence": confidence, **changes.pop("idea", {})}
+    verdict = "accepted" if z > 1 else "rejected" if z < -1 else "tie"
+    given: dict[str, Any] = {
+        "hypothesis": hypothesis,
+        "gain": z,
+        "gain_se": 1.0,
+        "verdict": verdict,
+    } | changes
+    return history_entry(make_record(**given))
+
+
+HISTORY = [
+    measured("model", 0.8, 1.5),
+    measured("model", 0.8, -2),
+    measured("features", 0.6, 3),
+    measured("features", 0.2, 0),
+]
+
+
+def test_brier_score_hit_rate_and_tables() -> None:
+    found = calibration(collect_predictions(HISTORY))
+    assert found is not None
+    assert (found.n, found.helped, found.rate) == (4, 2, 0.5)
+    assert found.brier == pytest.approx((0.2**2 + 0.8**2 + 0.4**2 + 0.2**2) / 4)
+    assert (
+        found.brier_constant == 0.25 and found.size_right == 1
+    )  # +3 se is more than the `small` that was predicted
+    assert [(row.key, row.n, row.helped) for row in found.by_component] == [
+        ("features", 2, 1),
+        ("model", 2, 1),
+    ]
+    assert [(row.key, row.n, row.helped) for row in found.by_confidence] == [
+        ("0.0-0.3", 1, 0),
+        ("0.5-0.7", 1, 1),
+        ("0.7-0.9", 2, 1),
+    ]
+
+
+def test_attempts_without_a_usable_prediction_do_not_count() -> None:
+    others = [
+        measured("model", 0.9, 0, verdict="failed", gain=None),
+        measured("model", 0.9, 9, problems=[{"code": "leak_audit", "message": "m"}]),
+        measured("model", 0.9, 0, from_best=False),
+        measured("model", 0.9, 3, mode="crossover"),
+        history_entry(make_record()),
+        measured("data", 0.9, -5, idea={"protocol": True}),
+    ]
+    assert collect_predictions(others) == [] and calibration([]) is None
+
+
+def test_the_reasoner_gets_sentences_once_there_is_enough_data() -> None:
+    assert describe_calibration(calibration(collect_predictions(HISTORY[:2]))) == []
+    told = describe_calibration(calibration(collect_predictions(HISTORY)))
+    assert (
+        "of 4 measured hypotheses 2 helped" in told[0]
+        and "60%" in told[0]
+        and "about right" in told[0]
+    )
+    assert (
+        "overconfident"
+        in describe_calibration(calibration(collect_predictions([measured("model", 0.9, -2)] * 3)))[
+            0
+        ]
+    )
+    assert "model: 1 of 2 helped" in told
+
+
+def test_bins_and_the_event() -> None:
+    assert [confidence_bin(value) for value in (0.0, 0.3, 0.89, 0.9, 1.0)] == [
+        "0.0-0.3",
+        "0.3-0.5",
+        "0.7-0.9",
+        "0.9-1.0",
+        "0.9-1.0",
+    ]
+    event = calibration_event(calibration(collect_predictions(HISTORY)), "expert")  # type: ignore[arg-type]
+    assert event["reasoner"] == "expert" and event["by_component"][0] == {
+        "key": "features",
+        "n": 2,
+        "helped": 1,
+        "confidence": 0.4,
+        "brier": 0.1,
+        "z": 1.5,
+    }

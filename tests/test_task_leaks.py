@@ -1,0 +1,179 @@
+"""Leak gates: every planted leak is refused by name, and its honest twin is accepted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from kit import Player, events, quick
+from trust_kit import binary_frames, one_column, ready, save, write_frames
+
+from evals.studies.leaks import CODES, LeakPlan, judge_attempts
+from session.session import start_run
+from task.data.prepare import prepare_task
+from task.data.twins import twin_groups
+from task.grade.grade import grade_execution
+from task.load.spec import load_task
+from task.types import Reference
+
+
+@pytest.mark.parametrize("kind", [*CODES])
+def test_a_planted_leak_is_rejected_by_its_name_and_the_honest_attempt_is_not(
+    tmp_path: Path, kind: str
+) -> None:
+    leaking, honest = judge_attempts(LeakPlan(kind, 1), tmp_path / "task")
+    assert leaking.verdict == "rejected" and leaking.codes == [CODES[kind]]
+    assert honest.verdict == "accepted", honest.texts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [*CODES])
+def test_planted_leaks_over_seeds(tmp_path: Path, kind: str) -> None:
+    found = [judge_attempts(LeakPlan(kind, seed), tmp_path / str(seed)) for seed in range(20)]
+    assert sum(CODES[kind] in leaking.codes for leaking, _ in found) >= 19
+    assert sum(honest.verdict != "accepted" for _, honest in found) <= 1
+
+
+def test_audit_rows_look_like_test_rows(tmp_path: Path) -> None:
+    """A column that test has empty would otherwise tell the audit rows apart."""
+    train, test = binary_frames(2200, 300)
+    train["later"], test["later"] = train["label"] + 0.5, np.nan
+    prepared = ready(write_frames(tmp_path / "task", train, test, metric="auc"))
+    public = pd.read_csv(f"{prepared.public}/test.csv")
+    assert prepared.n_audit > 100 and public["later"].isna().all()
+
+
+def test_twins_share_a_fold_where_test_repeats_nothing(tmp_path: Path) -> None:
+    train, test = binary_frames(300, 100)
+    copies = train.head(60).assign(id=[f"c{i}" for i in range(60)])
+    folder = write_frames(tmp_path / "task", pd.concat([train, copies]), test, metric="auc")
+    prepared = ready(folder)
+    fold = pd.read_csv(f"{prepared.public}/folds.csv").set_index("id")["fold"]
+    assert (fold[copies["id"]].to_numpy() == fold[train["id"].head(60)].to_numpy()).all()
+
+
+def test_repetition_that_test_shows_too_is_natural() -> None:
+    """Few discrete answers repeat everywhere: such rows are no copies."""
+    rng = np.random.default_rng(0)
+    train, test = (
+        pd.DataFrame({"a": rng.integers(0, 4, n), "b": rng.integers(0, 4, n)}) for n in (500, 200)
+    )
+    assert twin_groups(train, test, []) is None
+
+
+def test_only_the_audit_detects_training_on_validated_rows(tmp_path: Path) -> None:
+    train, test = binary_frames(2400, 200)
+    folder = write_frames(tmp_path / "task", train, test, metric="auc")
+    prepared = prepare_task(
+        load_task(str(folder)),
+        str(tmp_path / "public"),
+        str(tmp_path / "private"),
+        seed=0,
+        audit=True,
+    )
+    shown, asked = (
+        pd.read_csv(tmp_path / "public" / "train.csv"),
+        pd.read_csv(tmp_path / "public" / "test.csv"),
+    )
+    noise = np.random.default_rng(0)
+
+    def files(share: float) -> dict[str, Any]:
+        oof = (
+            (1 - share) * (shown["x"] - shown["y"])
+            + share * 6 * (shown["label"] - 0.5)
+            + noise.normal(0, 0.5, len(shown))
+        )
+        return {
+            "oof.csv": save(tmp_path / "oof.csv", shown["id"], oof),
+            "submission.csv": save(tmp_path / "sub.csv", asked["id"], asked["x"] - asked["y"]),
+        }
+
+    leaking = grade_execution(prepared, files(0.5), {}, None)
+    assert leaking["ok"] and leaking["audit_leak"] and leaking["audit_leak"]["code"] == "leak_audit"
+    assert grade_execution(prepared, files(0.0), {}, None)["audit_leak"] is None
+
+
+@pytest.mark.slow
+async def test_the_repair_gets_the_code_and_column_of_a_leak(tmp_path: Path) -> None:
+    train, test = binary_frames(400, 100)
+    train["later"], test["later"] = (
+        2 * train["label"] + np.random.default_rng(0).normal(0, 0.3, len(train)),
+        0.0,
+    )
+    folder = write_frames(tmp_path / "task", train, test, metric="auc")
+    told: list[Any] = []
+
+    class Mender(Player):
+        async def repair(self, brief: Any) -> Any:
+            told.append(brief)
+            return await super().repair(brief)
+
+    outcome = await start_run(
+        str(folder), quick(tmp_path, steps=1), reasoner=Mender([one_column("later")])
+    )
+    problem = told[0].evidence["problems"][0]
+    assert (problem["code"], problem["about"]) == ("leak_column", "later") and "later" in told[
+        0
+    ].problems[0]
+    attempt = events(outcome.folder, "attempt")[0]
+    assert (attempt["verdict"], attempt["codes"], attempt["repairs"]) == (
+        "accepted",
+        ["first_valid"],
+        1,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_the_expert_leaves_out_a_leaking_column(tmp_path: Path) -> None:
+    train, test = binary_frames(400, 100)
+    train["later"], test["later"] = (
+        2 * train["label"] + np.random.default_rng(0).normal(0, 0.3, len(train)),
+        0.0,
+    )
+    folder = write_frames(tmp_path / "task", train, test, metric="auc")
+    outcome = await start_run(str(folder), quick(tmp_path, steps=1, run_time_s=300, time_s=900))
+    attempt = events(outcome.folder, "attempt")[0]
+    script = (outcome.folder / "best" / "solution.py").read_text()
+    assert attempt["verdict"] == "accepted" and "later" in script.split("UNUSED")[1].split("]")[0]
+    assert outcome.score is not None and outcome.score < 0.95
+
+
+def test_gates_cost_nothing_where_an_attempt_cannot_win_unless_it_is_asked_of_all(
+    tmp_path: Path,
+) -> None:
+    """An attempt that is clearly worse is not examined, unless every gate is asked."""
+    train, test = binary_frames(300, 100)
+    prepared = ready(
+        write_frames(
+            tmp_path / "plain", train.assign(copy=train["label"]), test.assign(copy=0), metric="auc"
+        )
+    )
+    rows = pd.read_csv(f"{prepared.public}/folds.csv")["id"]
+    label = train.set_index("id")["label"]
+    sample = pd.read_csv(f"{prepared.public}/sample_submission.csv")
+    save(
+        tmp_path / "good.csv",
+        rows,
+        label[rows].to_numpy() * 0.8 + 0.1 + np.linspace(0, 0.01, len(rows)),
+    )
+    flipped = np.where(
+        np.arange(len(rows)) % 30 == 0, 1 - label[rows].to_numpy(), label[rows].to_numpy()
+    )
+    save(tmp_path / "bad.csv", rows, flipped * 0.8 + 0.1 + np.linspace(0, 0.01, len(rows)))
+    save(tmp_path / "submission.csv", sample["id"], np.linspace(0.2, 0.8, len(sample)))
+    files = {
+        "oof.csv": str(tmp_path / "bad.csv"),
+        "submission.csv": str(tmp_path / "submission.csv"),
+    }
+    best: dict[str, Reference] = {
+        "best": {"oof": str(tmp_path / "good.csv"), "submission": str(tmp_path / "submission.csv")}
+    }
+    assert grade_execution(prepared, files, best, None)["ok"]
+    assert [
+        problem["code"]
+        for problem in grade_execution(prepared, files, best, None, every_gate=True)["problems"]
+    ] == ["leak_column"]
