@@ -30,8 +30,8 @@ $(VENV)/.synced-evals: $(UV) pyproject.toml uv.lock
 run: $(VENV)/.synced  ## solve a real example: from a first draft to a better submission
 	$(PY) -m evals.demo $(EXAMPLE)
 
-test: $(VENV)/.synced-dev  ## the tests, without the slow ones
-	$(PY) -m pytest -q -n 2 --dist loadfile -m "not slow"
+test: $(VENV)/.synced-dev  ## the tests without the slow ones, and how much of the code they run
+	$(PY) -m pytest -q -n 2 --dist loadfile -m "not slow" --cov --cov-report=term
 
 nightly: $(VENV)/.synced-dev  ## all tests, with Ray, Studio's server, Postgres and the notebook
 	$(UV) sync --locked --quiet --extra ray --extra studio --extra postgres --group notebook
@@ -66,6 +66,7 @@ docs: $(UV)  ## the documentation into site/, without network
 
 reference: $(VENV)/.synced-dev  ## the pages of docs/ that are written by the code
 	$(PY) -m tools.reference
+	$(PY) -m tools.draw
 
 pictures: $(VENV)/.synced-dev  ## docs/pictures from a real run in headless Chromium
 	$(PY) -m tools.pictures
@@ -75,4 +76,4 @@ studio: $(VENV)/.synced  ## LangGraph Studio's server on this machine's runs (do
 	$(PY) -m gome studio
 
 clean:
-	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
