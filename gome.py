@@ -30,7 +30,10 @@ def build_graph(
     Args:
         checkpointer: Makes runs resumable by thread id.
         policy: Replaces the policy that the settings name (policies.protocol.Policy).
-        acceptance: Replaces the rule that accepts an attempt (scoring.acceptance.Acceptance).
+        acceptance: Replaces the rule that compares an attempt with its trace's best
+            (scoring.acceptance.Acceptance). A difference in the doubt band is still measured again
+            before the rule is asked, the audit may still veto what it accepts, and the finale
+            chooses by its own rule.
     """
     from graph.build import build_graph as build
 
@@ -38,7 +41,13 @@ def build_graph(
 
 
 async def asolve(
-    task: str, *, echo: bool = False, config: dict[str, Any] | None = None, **settings: Any
+    task: str,
+    *,
+    echo: bool = False,
+    config: dict[str, Any] | None = None,
+    policy: str | Policy | None = None,
+    acceptance: Acceptance | None = None,
+    **settings: Any,
 ) -> Outcome:
     """Solve a task folder.
 
@@ -47,6 +56,11 @@ async def asolve(
         echo: Print a line for each notable event.
         config: {"callbacks": …, "tags": …, "metadata": …} as LangChain takes them; LangSmith
             needs only its environment variables.
+        policy: The name of a policy (a setting as any other), or a policy of your own
+            (policies.protocol.Policy). Your own is stored nowhere: session.resume_run needs it
+            again.
+        acceptance: A rule of your own (scoring.acceptance.Acceptance; its limits: `build_graph`),
+            stored nowhere either.
         **settings: Fields of graph.settings.Settings.
 
     Raises:
@@ -58,33 +72,51 @@ async def asolve(
     from report.console import make_listener
     from session.session import start_run
 
+    own_policy = policy if callable(policy) else None
+    if policy is not None and own_policy is None:
+        settings["policy"] = policy
     with make_listener("plain" if echo else "quiet") as listener:
         return await start_run(
-            str(task), Settings(**settings), listeners=[listener.on_event], config=config
+            str(task),
+            Settings(**settings),
+            listeners=[listener.on_event],
+            policy=own_policy,
+            acceptance=acceptance,
+            config=config,
         )
 
 
 def solve(
-    task: str, *, echo: bool = False, config: dict[str, Any] | None = None, **settings: Any
+    task: str,
+    *,
+    echo: bool = False,
+    config: dict[str, Any] | None = None,
+    policy: str | Policy | None = None,
+    acceptance: Acceptance | None = None,
+    **settings: Any,
 ) -> Outcome:
     """Call `asolve` from synchronous code, also inside a notebook's running loop."""
     import asyncio
+    from functools import partial
 
+    work = partial(
+        asolve, task, echo=echo, config=config, policy=policy, acceptance=acceptance, **settings
+    )
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(asolve(task, echo=echo, config=config, **settings))
+        return asyncio.run(work())
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(max_workers=1) as pool:
-        return pool.submit(asyncio.run, asolve(task, echo=echo, config=config, **settings)).result()
+        return pool.submit(asyncio.run, work()).result()
 
 
 def main() -> None:
     """Run the `gome` command."""
     from cli.app import app
 
-    app()
+    app(prog_name="gome")
 
 
 if __name__ == "__main__":

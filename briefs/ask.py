@@ -18,8 +18,7 @@ async def ask_reasoner(
     """Ask the reasoner and store the answer.
 
     Raises:
-        ReasonerUnavailableError: it cannot work at all. Running scripts finish first, because they
-            are paid for.
+        ReasonerUnavailableError: it cannot work at all. Running scripts finish first.
     """
     try:
         return await run.once(verb, parts, ask, model)
@@ -27,11 +26,16 @@ async def ask_reasoner(
         if error.usage.calls:
             usage = error.usage.model_dump()
             run.events.emit("unanswered", message=str(error)[:500], usage=usage)
-        if n := run.board.n_busy("execute"):
-            run.warn(f"{error}; the run pauses once {n} running script(s) have ended")
-        while run.board.n_busy("execute"):
-            await asyncio.sleep(0.2)
+        await _finish_scripts(run, error)
         raise
+
+
+async def _finish_scripts(run: Run, error: ReasonerUnavailableError) -> None:
+    """Wait for the scripts of other traces, which the error would cut off: they are paid for."""
+    if n := run.board.n_scripts:
+        run.warn(f"{error}; the run pauses once {n} running script(s) have ended")
+    while run.board.n_scripts:
+        await asyncio.sleep(0.2)
 
 
 def announce_answer(
@@ -48,7 +52,7 @@ async def give_up_step(run: Run, trace: Trace, work: Work, error: ReasonerError)
 
     Raises:
         ReasonerUnavailableError: `max_unanswered` such steps in a row. The run pauses, and the next
-            session repeats this step.
+            session repeats this step. Running scripts finish first.
     """
     run.events.emit(
         "unanswered",
@@ -60,9 +64,11 @@ async def give_up_step(run: Run, trace: Trace, work: Work, error: ReasonerError)
     )
     n = run.events.unanswered
     if n >= run.settings.max_unanswered:
-        raise ReasonerUnavailableError(
+        unavailable = ReasonerUnavailableError(
             f"{n} steps in a row got no usable answer, the last one: {error}; "
             "another model or --fallback may help"
         )
+        await _finish_scripts(run, unavailable)
+        raise unavailable
     await asyncio.sleep(min(60.0, run.settings.backoff_s * 2 ** (n - 1)))
     return work.evolve(error=str(error)[:500], usage=work.usage + error.usage)

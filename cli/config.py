@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from cli.errors import usage_error
 from graph.settings import Settings, task_settings
-from settings.field import about_setting
+from settings.field import about_setting, describe_rejection
 
 CONFIG_FILE = "gome.toml"
 VARIABLE_PREFIX = "GOME_"
@@ -83,12 +83,11 @@ def _validate_sources(sources: Sources) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else "settings"
+        name, expected = describe_rejection(error, KNOWN)
         place = sources[name].place if name in sources else name
         # the value of key_env may be the key itself, put there by mistake
-        shown = "" if name == "key_env" else f" (got {str(first['input'])[:80]!r})"
-        raise usage_error(f"{place}: {first['msg']}{shown}") from None
+        shown = "" if name == "key_env" else f" (got {str(error.errors()[0]['input'])[:80]!r})"
+        raise usage_error(f"{place}: {expected}{shown}") from None
 
 
 def _parse_sources(sources: Sources) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from cli.config import configured_runs_dir
 from cli.options import RunsDir
 from cli.run_folders import run_folders
 
@@ -16,7 +19,8 @@ def ls_command(runs_dir: RunsDir = None) -> None:
     from report.run_tables import runs_table
     from run.lock import is_driven
 
-    folders = run_folders(runs_dir)
+    root = Path(configured_runs_dir(runs_dir)).expanduser().resolve()
+    folders = run_folders(str(root))
     alive = {folder.name: is_driven(folder) for folder in folders}
     views = [(folder, load_view(folder)) for folder in folders]
-    Console().print(runs_table(views, time.time(), alive))
+    Console().print(runs_table(views, time.time(), alive, root))

@@ -73,7 +73,8 @@ def build_graph(
     Args:
         checkpointer: makes runs resumable by thread id; Studio brings its own.
         policy: replaces the policy that the settings name.
-        acceptance: replaces the rule that accepts or rejects an attempt.
+        acceptance: replaces the rule that compares an attempt with its trace's best; the doubt
+            band, the audit's veto and the finale's own rule remain.
     """
     graph = StateGraph(RunState, input_schema=Input, context_schema=Settings)
     graph.add_node("profile", profile)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import model_validator
 
@@ -13,7 +13,7 @@ from settings.budget import BudgetSettings
 from settings.field import Scope, about_setting
 from settings.operation import OperationSettings
 from settings.operation import without_password as without_password
-from settings.search import SearchSettings
+from settings.search import PolicyName, SearchSettings
 from settings.trust import TrustSettings
 
 # a tree searches alone
@@ -24,12 +24,16 @@ SEARCH = {
     "patience": 1_000,
     "ensemble": False,
 }
+BESIDE_POLICY: dict[str, dict[str, Any]] = {
+    "gome": {"ranking": "paper", "traces": 4, "ensemble": False},
+    "adaptive": {"ranking": "momentum"},
+    "tree": SEARCH,
+    "mcts": SEARCH,
+    "random": SEARCH,
+}
+# every policy has a preset of its name
 PRESETS: dict[str, dict[str, Any]] = {
-    "gome": {"policy": "gome", "ranking": "paper", "traces": 4, "ensemble": False},
-    "adaptive": {"policy": "adaptive", "ranking": "momentum"},
-    "tree": {"policy": "tree", **SEARCH},
-    "mcts": {"policy": "mcts", **SEARCH},
-    "random": {"policy": "random", **SEARCH},
+    name: {"policy": name, **BESIDE_POLICY.get(name, {})} for name in get_args(PolicyName)
 }
 # settings of earlier releases: a stored run.json may still name them, a user may not
 RETIRED = frozenset({"warm_start"})

@@ -85,16 +85,20 @@ class Trace(StateModel):
 
 
 class Work(StateModel):
-    """The attempt in progress. Each group of fields is set by the nodes named above it."""
+    """The attempt in progress. Above each group: the nodes that set it, and what others set of it.
 
-    # select
+    `usage` grows with every answer of the reasoner, a review's included.
+    """
+
+    # select; update makes `kind` an ensemble where the reasoner names members instead of a script
     attempt: str
     kind: Literal["draft", "update", "repair", "ensemble"]
     mode: Mode
     why: str = Field("", description="reason for the mode")
     base: str | None = Field(None, description="artifact: record of the attempt it starts from")
     parent: str | None = Field(None, description="id of the attempt it starts from")
-    # draft, diagnose, update, repair
+    # draft, diagnose, update, repair; select sets `diagnosis` where the step needs no new one, and
+    # `script` and `hypothesis` where it repairs a failed attempt; execute sets an ensemble's script
     script: str | None = Field(None, description="artifact")
     summary: str = ""
     hypothesis: Hypothesis | None = None
@@ -106,19 +110,27 @@ class Work(StateModel):
     cause: str = Field("", description="cause of the last failure, as its repair saw it")
     fix: str = Field("", description="what that repair changed")
     mended: list[str] = Field([], description="cause -> fix of every repair of the attempt")
-    # execute
+    # execute; select, where it repairs a failed attempt
     execution: str | None = Field(None, description="artifact")
-    # validate
+    # validate; select sets `grade` and `reasons` where it repairs a failed attempt; a finding of
+    # review changes all but `grade` and `validity`; repair empties `failed`
     grade: str | None = Field(None, description="artifact")
     verdict: Verdict = "failed"
     replaces: bool = False
     validity: bool = Field(False, description="removes a flaw of the data; scores not comparable")
     reasons: list[str] = []
     codes: list[str] = Field([], description="the reasons, machine-readable")
-    failed: dict[str, list[str]] = Field({}, description="{problems: …} that a repair answers")
+    failed: dict[str, list[str]] = Field(
+        {}, description="not empty: the script goes to repair, which reads `reasons`"
+    )
     review: bool = Field(False, description="the script is to be reviewed before it is recorded")
     # review
     reviewed: bool = False
+
+    @property
+    def script_name(self) -> str:
+        """Name of the current script: a repair makes another one of the same attempt."""
+        return f"{self.attempt}r{self.repairs}"
 
 
 class Used(StateModel):

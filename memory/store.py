@@ -123,7 +123,7 @@ class SuccessMemory:
         self._paused_until = {"put": 0.0, "query": 0.0}
 
     def record(self, record: Record) -> str:
-        """Store a measured hypothesis; recording it twice changes nothing.
+        """Store a measured hypothesis; this is idempotent.
 
         Returns its id, empty if the record is not valid.
         """

@@ -17,7 +17,7 @@ async def execute(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
     if work.hypothesis:  # announced again after a resume
         run.board.start_hypothesis(trace.trace, work.hypothesis.statement)
-    name = f"{work.attempt}r{work.repairs}"
+    name = work.script_name
     if work.ensemble:
         members = pool_members(run, state.pool, work.ensemble)
         execution = await blend_members(run, name, members)

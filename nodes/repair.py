@@ -20,7 +20,7 @@ async def repair(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     """Ask the reasoner for a repaired script."""
     run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
     work = work.evolve(repairs=work.repairs + 1, failed={})
-    name = f"{work.attempt}r{work.repairs}"
+    name = work.script_name
 
     async def ask() -> Solution:
         return await run.reasoner.repair(_repair_brief(run, trace, work, state.siblings))

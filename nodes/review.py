@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from briefs.ask import announce_answer
+from briefs.ask import announce_answer, ask_reasoner
 from briefs.brief import common_fields
 from briefs.excerpts import diff_artifacts
 from graph.state import TraceState, Work
@@ -17,7 +17,7 @@ from run.run import Run
 async def review(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     """Ask the reasoner to review the script."""
     run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
-    name, script = f"{work.attempt}r{work.repairs}", str(work.script)
+    name, script = work.script_name, str(work.script)
 
     async def ask() -> Review:
         parent = run.attempt(work.base).script if work.base else None
@@ -31,7 +31,7 @@ async def review(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     began = time.monotonic()
     failure = {}
     try:
-        answer = await run.once("review", [name, script], ask, Review)
+        answer = await ask_reasoner(run, "review", [name, script], ask, Review)
     except ReasonerError as error:  # without a review the measured verdict holds
         answer, failure = Review(usage=error.usage), {"error": str(error)[:300]}
     payload = {"attempt": work.attempt, **answer.model_dump(), **failure}

@@ -30,7 +30,7 @@ async def validate(
     is_ensemble = work.kind == "ensemble"
     validity = removes_flaw(run, work)
     candidate = Candidate(
-        attempt=f"{work.attempt}r{work.repairs}",
+        attempt=work.script_name,
         script=str(work.script),
         execution=execution,
         seconds=execution.member_s or execution.wall_s,

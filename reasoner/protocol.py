@@ -6,7 +6,7 @@ score, no key. `expert` (embedded) and `chat` (any OpenAI-compatible model) impl
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -210,7 +210,8 @@ class Fact(Frozen):
     confidence: float | None = None
     score: float | None = None
     gain: float | None = Field(
-        None, description="paired improvement over its parent; positive is better"
+        None,
+        description="paired improvement over the trace's best at that time; positive is better",
     )
     gain_se: float | None = None
     verdict: str = Field(description="accepted | tie | rejected | failed")
@@ -269,7 +270,7 @@ class Tally(Frozen):
 class Crossover(Frozen):
     """What a stuck trace may take over from other traces.
 
-    That is another trace's best script, and accepted hypotheses that the own script lacks.
+    That is another trace's best script, and accepted hypotheses that this trace's own script lacks.
     """
 
     partner: str = Field("", description="best script of another trace; may be empty")
@@ -345,7 +346,7 @@ class DiagnoseBrief(Brief):
         ge=0,
         le=3,
         description="3: reason from task and data alone; 0: from the evidence alone "
-        "(see briefs.brief.scenario)",
+        "(see briefs.brief.scenario_weight)",
     )
 
 
@@ -429,4 +430,17 @@ class Reasoner(Protocol):
 
     async def close(self) -> None:
         """Release connections."""
+        ...
+
+
+@runtime_checkable
+class CheckedReasoner(Protocol):
+    """What a reasoner with an endpoint offers beside the verbs; a session calls it first."""
+
+    async def check(self) -> Usage:
+        """Ask for a tiny answer, so that a wrong key or model fails before anything is spent.
+
+        Raises:
+            ReasonerUnavailableError: no model answers.
+        """
         ...

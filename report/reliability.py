@@ -18,6 +18,7 @@ BIN_NAMES = [f"{low:.1f}-{high:.1f}" for low, high in zip(BINS, (*BINS[1:], 1.0)
 SIZE_RANGES = {"small": (0.0, 2.0), "medium": (2.0, 5.0), "large": (5.0, float("inf"))}
 DEFAULT_CONFIDENCE = 0.5  # of a hypothesis that states none
 MAX_EXCESS = 0.1  # difference of mean confidence and hit rate that still counts as calibrated
+MIN_PREDICTIONS = 3  # fewer say nothing about a reasoner
 
 
 class Prediction(NamedTuple):
@@ -157,9 +158,14 @@ def arithmetic_mean(values: Iterable[float]) -> float:
 
 def describe_confidence(found: Calibration) -> str:
     """Compare mean confidence and hit rate: `overconfident: 98 % sure, 85 % right`."""
-    excess = found.confidence - found.rate
-    if abs(excess) <= MAX_EXCESS + 1e-9:
-        verdict = "well calibrated"
-    else:
-        verdict = "overconfident" if excess > 0 else "underconfident"
+    verdict = "too few to judge"
+    if found.n >= MIN_PREDICTIONS:
+        verdict = describe_excess(found.confidence - found.rate, "well calibrated")
     return f"{verdict}: {100 * found.confidence:.0f} % sure, {100 * found.rate:.0f} % right"
+
+
+def describe_excess(excess: float, calibrated: str = "about right") -> str:
+    """Name the difference between stated confidence and hit rate."""
+    if abs(excess) <= MAX_EXCESS + 1e-9:
+        return calibrated
+    return "overconfident" if excess > 0 else "underconfident"

@@ -33,11 +33,15 @@ STATE_COLOURS = {"running": "cyan", "error": "red", "lost": "yellow"}
 
 
 def runs_table(
-    runs: Iterable[tuple[Path, RunView]], now: float, alive: dict[str, bool] | None = None
+    runs: Iterable[tuple[Path, RunView]],
+    now: float,
+    alive: dict[str, bool] | None = None,
+    runs_dir: str | Path = "runs",
 ) -> RenderableType:
     """Table of runs in the given order: state, best score, gain, number of attempts and age.
 
-    `alive` maps the name of a run folder to whether its process exists.
+    `alive` maps the name of a run folder to whether its process exists; `runs_dir` is the folder
+    that was searched.
     """
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black", pad_edge=False)
     for name in ("run", "state", "best", "gain", "attempts", "age"):
@@ -59,7 +63,9 @@ def runs_table(
             Text(str(len(view.attempts))),
             Text(format_age(now - view.last) if view.last else "–"),
         )
-    return table if table.row_count else Text("No runs yet. `gome run DIR` starts one.")
+    if not table.row_count:
+        return Text(f"No runs yet in {runs_dir}. `gome run DIR` starts one.")
+    return table
 
 
 def run_page(view: RunView, run_dir: Path) -> RenderableType:
@@ -106,7 +112,7 @@ def _hit_counts(rows: Iterable[ReliabilityRow]) -> str:
 
 
 def attempts_table(view: RunView) -> Table:
-    """Table of the last attempts: verdict, score, gain over the parent, time and hypothesis."""
+    """Table of the last attempts, one a line; a gain is that over the trace's best."""
     table = Table(
         box=None, padding=(0, 1, 0, 0), header_style="bright_black", pad_edge=False, expand=True
     )

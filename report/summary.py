@@ -49,7 +49,7 @@ def run_headline(view: RunView) -> str:
 
 
 def most_helpful_attempt(view: RunView) -> AttemptView | None:
-    """Find the accepted change with the largest gain over its parent; None without any.
+    """Find the accepted change with the largest gain over its trace's best; None without any.
 
     Ancestors of the best attempt are preferred.
     """

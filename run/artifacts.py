@@ -15,7 +15,7 @@ class ArtifactError(Exception):
 
 
 class Artifacts:
-    """sha256 -> bytes, below one folder. Writing twice changes nothing; reading checks the hash."""
+    """sha256 -> bytes, below one folder. Writing is idempotent; reading checks the hash."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -53,7 +53,7 @@ class ExecutionRecord(StateModel):
     script: str | None = Field(None, description="of an ensemble: artifact, its driver")
 
     @property
-    def succeeded(self) -> bool:
+    def ok(self) -> bool:
         """Whether the script ended by itself with exit code 0."""
         return self.end == "exit" and self.exit_code == 0
 
@@ -72,7 +72,7 @@ class Attempt(StateModel):
     kind: str = Field(description="draft | update | repair | ensemble")
     mode: Mode
     why: str = Field("", description="reason for the mode")
-    from_best: bool = Field(True, description="the trace's best was what was changed")
+    from_best: bool = Field(True, description="the attempt changed the trace's best")
     took: list[str] = Field([], description="hypotheses that a crossover was asked to take over")
     # hypothesis
     summary: str = ""

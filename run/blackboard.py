@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class Blackboard:
-    """Hypotheses being run, directions of first drafts, and verbs at work."""
+    """Hypotheses being run, directions of first drafts, and the number of scripts running."""
 
     def __init__(self) -> None:
         self._running: dict[int, str] = {}
         self._directions: dict[int, str] = {}
-        self._busy: Counter[str] = Counter()
+        self.n_scripts = 0  # that run in the sandbox: of attempts, under other seeds, refits
         self.in_finale = False  # the finale may spend its reserve
 
     def start_hypothesis(self, trace: int, statement: str) -> None:
@@ -37,14 +36,10 @@ class Blackboard:
         return [line for other, line in sorted(self._directions.items()) if other != trace]
 
     @contextmanager
-    def busy_with(self, verb: str) -> Iterator[None]:
-        """Count a verb as at work while the block runs."""
-        self._busy[verb] += 1
+    def running_script(self) -> Iterator[None]:
+        """Count a script as running while the block runs."""
+        self.n_scripts += 1
         try:
             yield
         finally:
-            self._busy[verb] -= 1
-
-    def n_busy(self, verb: str) -> int:
-        """Return how many of this verb are at work."""
-        return self._busy[verb]
+            self.n_scripts -= 1

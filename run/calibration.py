@@ -10,13 +10,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from report.reliability import MIN_PREDICTIONS, describe_excess
 from report.reliability import Calibration as Calibration
 from report.reliability import Prediction as Prediction
 from report.reliability import calibration as calibration
 from report.reliability import gain_in_noise_units as gain_in_noise_units
 from run.attempt import Attempt
-
-MIN_PREDICTIONS = 3  # fewer say nothing to the reasoner
 
 
 def measures_hypothesis(attempt: Attempt) -> bool:
@@ -80,10 +79,3 @@ def describe_calibration(result: Calibration | None) -> list[str]:
             f"of the {result.helped} that helped {result.size_right} had the predicted size"
         )
     return facts
-
-
-def describe_excess(excess: float) -> str:
-    """Name the difference between stated confidence and hit rate."""
-    if abs(excess) <= 0.1 + 1e-9:
-        return "about right"
-    return "overconfident" if excess > 0 else "underconfident"

@@ -107,7 +107,8 @@ def read_run_meta(folder: Path) -> Json:
         ) from error
     except ValueError as error:
         raise RunError(
-            f"{folder}/run.json is damaged ({error}); the run cannot be resumed"
+            f"{folder}/run.json is damaged ({error}); the run cannot be resumed: "
+            "restore a copy, or start a new run"
         ) from error
     return meta
 

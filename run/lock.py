@@ -62,8 +62,8 @@ def drive_alone(folder: Path) -> Iterator[None]:
     key = str(folder.resolve())
     if key in _driving:
         raise RunError(
-            f"{folder} is being driven by another process (this very one, pid {os.getpid()}); "
-            "wait for it or end it"
+            f"{folder} is already being driven by this process (pid {os.getpid()}); "
+            "wait for it to end"
         )
     hold_lock(folder)
     _driving.add(key)

@@ -153,15 +153,16 @@ class Run:
     ) -> Value:
         """Return the value of `make()`, stored on disk.
 
-        A node that runs again after a kill finds it and repeats nothing. `parts` must name
-        everything that the value depends on, so that a fork with other inputs computes it again.
+        A node that runs again after a kill finds it and repeats nothing. `parts` identify the step
+        within its run (attempt, script, diagnosis, …); they do not list all inputs of an answer,
+        such as history, hints and settings. So a fork that changes a setting gets no `done/` but
+        the answers of the audit.
         """
         digest = hashlib.sha256(json.dumps([verb, *parts]).encode()).hexdigest()[:24]
         path = self.folder / "done" / f"{verb}-{digest}.json"
         if path.exists():
             return model.model_validate_json(path.read_bytes())
-        with self.board.busy_with(verb):
-            value = await make()
+        value = await make()
         path.parent.mkdir(exist_ok=True)
         write_atomic(path, value.model_dump_json())
         return value

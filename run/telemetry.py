@@ -192,8 +192,9 @@ def place_fields(event: Json) -> Json:
 def best_attributes(event: Json) -> Json:
     """Return round and best score of a merge or an end."""
     best = event.get("best") or {}
-    fields = {name: best[name] for name in ("attempt", "score", "score_se") if name in best}
-    return {"ev": event["ev"], "round": event.get("round"), **fields}
+    fields = {name: best[name] for name in ("attempt", "score") if name in best}
+    score_se = best.get("score_se", best.get("se"))  # run_ended has best.json's name for it
+    return {"ev": event["ev"], "round": event.get("round"), **fields, "score_se": score_se}
 
 
 def span_attributes(event: Json) -> dict[str, str | int | float | bool]:

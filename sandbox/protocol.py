@@ -31,7 +31,7 @@ def error_line(error: BaseException) -> str:
 class Limits(BaseModel):
     """What one script may use."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
     wall_s: float = 600
     grace_s: float = Field(2, description="between SIGTERM and SIGKILL, seconds")
     memory_bytes: int = 4 * 2**30
@@ -49,7 +49,7 @@ class Limits(BaseModel):
 class Job(BaseModel):
     """One script to run in its workspace, where `inputs` appear read-only below input/."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
     id: str = Field(description="attempt id; also the name of the process group's pid file")
     script: str = Field(description="text of solution.py")
     workspace: Path = Field(description="host folder, fresh and empty, writable by the script")

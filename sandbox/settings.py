@@ -17,6 +17,7 @@ class SandboxSettings(SettingsGroup):
         None,
         "Head of the Ray cluster, host:port or ray://host:port; empty: RAY_ADDRESS,"
         " else a cluster on this machine.",
+        scope="machine",
         flag="HOST:PORT",
     )
     isolation: Literal["auto", "bubblewrap", "userns", "landlock", "none"] = setting(

@@ -75,9 +75,14 @@ def accepted_ids(run: Run, pool: str | None) -> list[str]:
     return sorted(entry.id for entry in read_pool(run, pool) if entry.kept)
 
 
+def _single_entries(run: Run, pool: str | None) -> list[PoolEntry]:
+    """Return what an ensemble may blend, best first: every entry that is no ensemble itself."""
+    return [entry for entry in read_pool(run, pool) if entry.kind != "ensemble"]
+
+
 def pool_members(run: Run, pool: str | None, ids: Sequence[str] | None = None) -> list[Attempt]:
     """Return the attempts of `ids`, or every solution that became its trace's best."""
-    single = [entry for entry in read_pool(run, pool) if entry.kind != "ensemble"]
+    single = _single_entries(run, pool)
     if ids is None:
         members = [entry for entry in single if entry.kept]
     else:
@@ -89,7 +94,7 @@ def nameable_members(run: Run, pool: str | None) -> list[Attempt]:
     """Return the attempts of all traces that a reasoner's ensemble may name, best first."""
     if not run.settings.ensemble:
         return []
-    return [run.attempt(entry.ref) for entry in read_pool(run, pool)[:N_NAMEABLE]]
+    return [run.attempt(entry.ref) for entry in _single_entries(run, pool)[:N_NAMEABLE]]
 
 
 def describe_unknown_members(run: Run, pool: str | None, ids: Sequence[str]) -> str:
@@ -156,7 +161,7 @@ async def challenge_best(
         return None
     name = f"m{number}"
     execution = await blend_members(run, name, members)
-    if not execution.succeeded or len(execution.members) < 2:
+    if not execution.ok or len(execution.members) < 2:
         return None
     candidate = Candidate(
         attempt=name,

@@ -159,4 +159,4 @@ async def run_with_seed(
 
     execution = await run.once("seeded", [script, str(seed)], execute, ExecutionRecord)
     announce_execution(run, f"seed{seed}:{script[:16]}", execution, seed=seed)
-    return execution if execution.succeeded else None
+    return execution if execution.ok else None

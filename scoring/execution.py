@@ -78,10 +78,9 @@ async def _execute_once(run: Run, task: ScriptRun) -> ExecutionRecord:
         inputs=task.inputs,
         limits=limits,
         env=task.env,
-        warm=task.name.partition("s")[0],
     )
     try:
-        with _report_progress(run, task) as tell:
+        with run.board.running_script(), _report_progress(run, task) as tell:
             execution = await run.sandbox.run(job, tell)
         return await asyncio.to_thread(store_execution, run, execution)
     finally:

@@ -21,6 +21,7 @@ from run.hints import hints_until
 from run.lock import RunError
 from run.rounds import ROUNDS_FILE, Round, parse_round, read_rounds, store_round
 from run.steering import wake_trace
+from settings.field import describe_rejection
 
 FIXED_SETTINGS = fixed_in_fork()
 
@@ -72,8 +73,8 @@ def change_run_settings(settings: Json, changes: Json) -> Settings:
     try:
         return load_settings(settings | changes)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise RunError(f"--set {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        name, expected = describe_rejection(error, Settings.model_fields)
+        raise RunError(f"--set {name}: {expected}") from None
 
 
 def select_round(folder: Path, at: int | None) -> Round:

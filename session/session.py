@@ -20,7 +20,8 @@ from langgraph.types import Command
 from graph.build import Compiled, build_graph
 from graph.settings import Settings
 from graph.state import Json
-from reasoner.protocol import Reasoner, ReasonerUnavailableError, Usage
+from policies.protocol import Policy
+from reasoner.protocol import CheckedReasoner, Reasoner, ReasonerUnavailableError, Usage
 from report.model import AttemptView
 from run.best import read_best
 from run.checkpoints.open import Saver, check_checkpoint_url, open_checkpoints, thread_id
@@ -30,6 +31,7 @@ from run.lock import drive_alone, hold_lock, release_lock
 from run.registry import RunContext, close_run, open_run
 from run.run import Run
 from run.steering import Answer, Question
+from scoring.acceptance import Acceptance
 from session.disk_errors import explain_disk_errors, is_corrupt
 from session.recovery import (
     CheckpointsDamagedError,
@@ -54,7 +56,11 @@ KILLED = (
 class Outcome:
     """How a session ended.
 
-    `reason`: budget: …, converged, target, no valid script, interrupted, or waiting for an answer.
+    `reason`: why the run ended, or why the session ended before it:
+    `budget: time`, `budget: executions`, `budget: tokens`, `budget: money`, `budget: steps` (a
+    limit is reached), `target` (the target score is reached), `converged` (no trace expects a
+    further gain), `no valid script` (every trace gave up), `interrupted` (a signal) or `waiting`
+    (a question has no answer yet). A run that pauses raises ReasonerUnavailableError instead.
     """
 
     run: str
@@ -102,6 +108,8 @@ class Session:
     ask: Ask | None = None  # puts a question of the run (settings.steer) to a person
     config: Json | None = None  # callbacks, tags and metadata as LangChain takes them
     checkpoint: str = ""  # Postgres address; empty: SQLite in the run folder
+    policy: Policy | None = None  # replaces the one that the settings name
+    acceptance: Acceptance | None = None  # replaces the default rule
 
 
 async def start_run(
@@ -111,6 +119,8 @@ async def start_run(
     folder: Path | None = None,
     listeners: Sequence[Listener] = (),
     reasoner: Reasoner | None = None,
+    policy: Policy | None = None,
+    acceptance: Acceptance | None = None,
     ask: Ask | None = None,
     config: Json | None = None,
 ) -> Outcome:
@@ -122,6 +132,8 @@ async def start_run(
         folder: run folder; None: a new one below `runs_dir`.
         listeners: called with every event.
         reasoner: replaces the one that the settings name (a resume needs it again).
+        policy: replaces the one that the settings name (stored nowhere: a resume needs it again).
+        acceptance: replaces the default rule (stored nowhere: a resume needs it again).
         ask: puts a question of the run (settings.steer) to a person.
         config: callbacks, tags and metadata as LangChain takes them.
 
@@ -147,7 +159,7 @@ async def start_run(
         if is_new:
             shutil.rmtree(folder, ignore_errors=True)
         raise
-    session = Session(listeners, ask, config, settings.checkpoint)
+    session = Session(listeners, ask, config, settings.checkpoint, policy, acceptance)
     return await drive_run(folder, session, spent=spent)
 
 
@@ -156,6 +168,8 @@ async def resume_run(
     *,
     listeners: Sequence[Listener] = (),
     reasoner: Reasoner | None = None,
+    policy: Policy | None = None,
+    acceptance: Acceptance | None = None,
     ask: Ask | None = None,
     config: Json | None = None,
     checkpoint: str = "",
@@ -167,6 +181,9 @@ async def resume_run(
         folder: the run folder.
         listeners: called with every event.
         reasoner: the one that `start_run` was given, if any.
+        policy: the one that `start_run` was given, if any: the run folder does not contain it, and
+            without it the policy of the settings chooses the next steps.
+        acceptance: the one that `start_run` was given, if any; without it the default rule judges.
         ask: puts a question of the run to a person.
         config: callbacks, tags and metadata as LangChain takes them.
         checkpoint: the run's Postgres address again, where it needs its password.
@@ -183,7 +200,8 @@ async def resume_run(
         await close_run(folder)
         release_lock(folder)
         raise
-    session = Session(listeners, ask, config, check_checkpoint_url(checkpoint))
+    url = check_checkpoint_url(checkpoint)
+    session = Session(listeners, ask, config, url, policy, acceptance)
     return await drive_run(folder, session, spent=spent, resumed=True, repaired=repaired)
 
 
@@ -192,8 +210,7 @@ async def check_services(run: Run, reasoner: Reasoner | None = None) -> Usage:
     if reasoner is not None:
         run.reasoner = reasoner
     _ = run.sandbox
-    check = getattr(run.reasoner, "check", None)
-    return await check() if check is not None else Usage()
+    return await run.reasoner.check() if isinstance(run.reasoner, CheckedReasoner) else Usage()
 
 
 async def drive_run(
@@ -295,7 +312,7 @@ async def _drive_with_recovery(run: Run, session: Session) -> str:
 
 async def _drive_graph(run: Run, saver: Saver, session: Session) -> str:
     """Invoke the graph from its checkpoint until it ends; return why it ended."""
-    graph = build_graph(saver)
+    graph = build_graph(saver, session.policy, session.acceptance)
     thread = {"configurable": {"thread_id": thread_id(run.id)}}
     config: Any = {**(session.config or {}), **thread}
     standing = await read_standing(run, graph, config)

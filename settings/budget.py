@@ -1,4 +1,4 @@
-"""Settings of the budget. The caps on dollars and tokens stand with the model's settings."""
+"""Settings of the budget. The caps on dollars and tokens are declared with the model settings."""
 
 from __future__ import annotations
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import typing
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 Scope = Literal["task", "data", "user", "machine"]
+NOUNS: dict[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    list: "a list of texts",
+    dict: "a JSON object",
+}
 
 
 @dataclass(frozen=True)
@@ -56,3 +65,44 @@ def setting(
 def about_setting(field: FieldInfo) -> About:
     """Return what `setting` recorded with a field. Raises StopIteration for any other field."""
     return next(entry for entry in field.metadata if isinstance(entry, About))
+
+
+def describe_rejection(error: ValidationError, fields: dict[str, FieldInfo]) -> tuple[str, str]:
+    """Return the first setting that was refused, and in our words what is expected of it."""
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else "settings"
+    if name in fields and first["type"] != "value_error":
+        return name, f"expected {expected_values(fields[name])}"
+    return name, first["msg"].removeprefix("Value error, ")
+
+
+def expected_values(field: FieldInfo) -> str:
+    """Say what a setting may be: `a whole number from 1 to 64`, `one of never, stuck, each`."""
+    kinds = [kind for kind in typing.get_args(field.annotation) if kind is not type(None)]
+    is_optional = type(None) in typing.get_args(field.annotation)
+    kind = kinds[0] if is_optional else field.annotation
+    if typing.get_origin(kind) is Literal:
+        return f"one of {', '.join(str(choice) for choice in typing.get_args(kind) if choice)}"
+    noun = NOUNS.get(typing.get_origin(kind) or kind, "another value")
+    return f"{noun}{_describe_bounds(field)}"
+
+
+def _describe_bounds(field: FieldInfo) -> str:
+    """Return ` from 1 to 64`, ` above 0`, ` of at most 20 characters` or an empty text."""
+    bounds: dict[str, Any] = {}
+    for entry in field.metadata:
+        for name in ("ge", "gt", "le", "lt", "max_length", "pattern"):
+            if (value := getattr(entry, name, None)) is not None:
+                bounds[name] = value
+    if bounds.keys() == {"ge", "le"}:
+        return f" from {bounds['ge']} to {bounds['le']}"
+    words = {
+        "ge": "of at least {}",
+        "gt": "above {}",
+        "le": "of at most {}",
+        "lt": "below {}",
+        "max_length": "of at most {} characters",
+        "pattern": "that matches {}",
+    }
+    texts = [words[name].format(value) for name, value in bounds.items()]
+    return f" {' and '.join(texts)}" if texts else ""

@@ -6,14 +6,16 @@ from typing import Literal
 
 from settings.field import SettingsGroup, setting
 
+PolicyName = Literal["gome", "adaptive", "tree", "mcts", "random"]  # keys of policies.registry
+
 
 class SearchSettings(SettingsGroup):
     """The search: traces, policy and exchange between traces."""
 
-    preset: Literal["", "gome", "adaptive", "tree", "mcts", "random"] = setting(
+    preset: Literal["", PolicyName] = setting(
         "",
-        "Sets several settings at once; any that you give yourself wins. The published method,"
-        " the adaptive policy, AIDE's greedy tree search, UCT, or best of N drafts.",
+        "Sets several settings at once; an explicitly given setting takes precedence. The published"
+        " method, the adaptive policy, AIDE's greedy tree search, UCT, or best of N drafts.",
         flag="NAME",
     )
     traces: int = setting(
@@ -24,7 +26,7 @@ class SearchSettings(SettingsGroup):
         ge=1,
         le=64,
     )
-    policy: Literal["gome", "adaptive", "tree", "mcts", "random"] = setting(
+    policy: PolicyName = setting(
         "gome",
         "Chooses the next step and the solution it starts from (docs/design.md);"
         " gome always follows the gradient.",

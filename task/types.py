@@ -137,7 +137,7 @@ class GradeJson(TypedDict):
     audit_gap_z: float | None  # (oof - audit) / standard error; positive: oof looks better
     audit_leak: ProblemJson | None  # leak seen on the audit rows; read by scoring.audit alone
     audit_paired: dict[str, PairedJson]  # differences on the audit rows, by the reference's name
-    paired: dict[str, PairedJson]  # by the reference's name: parent, best
+    paired: dict[str, PairedJson]  # by the reference's name: best
     evidence: dict[str, Any]  # an Evidence
 
 
@@ -321,7 +321,7 @@ class Evidence(TypedDict, total=False):
     """
 
     cv: CrossValidation
-    paired: dict[str, dict[str, float]]  # parent | best -> d, se, p_improved
+    paired: dict[str, dict[str, float]]  # best -> d, se, p_improved
     classes: dict[str, ClassStats]
     residuals: ResidualStats
     calibration: CalibrationStats

@@ -9,14 +9,18 @@ from typing import Any
 
 import pytest
 from chat_kit import at_home, honest
-from kit import write_task
+from kit import events, write_task
 from langchain_core.callbacks import AsyncCallbackHandler
 from langgraph.checkpoint.memory import InMemorySaver
 from openai_server import Server
+from pydantic import ValidationError
 
 import gome
 from graph.settings import Settings
+from policies.protocol import Choice
 from run.registry import close_run
+from scoring.acceptance import Judgement, one_reason
+from task.types import Grade
 
 ROOT = Path(__file__).parents[1]
 QUICK: dict[str, Any] = {"traces": 1, "steps": 1, "time_s": 120, "memory": "off", "model": ["m"]}
@@ -40,6 +44,15 @@ class Watching(AsyncCallbackHandler):
         self.nodes.append(name)
 
 
+def accept_as_mine(grade: Grade, **given: Any) -> Judgement:
+    return one_reason("accepted", True, "mine", "a rule of one's own")
+
+
+async def test_a_policy_that_is_no_function_is_the_setting_of_that_name(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="'gome', 'adaptive'"):
+        await gome.asolve(str(tmp_path), policy="best")
+
+
 def test_solve_in_a_running_loop_with_callbacks_and_tags(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,6 +64,8 @@ def test_solve_in_a_running_loop_with_callbacks_and_tags(
         return gome.solve(
             task,
             config={"callbacks": [watching], "tags": ["mine"]},
+            policy=lambda view, rng: Choice("draft", None, "chosen in a notebook"),
+            acceptance=accept_as_mine,
             runs_dir=str(tmp_path / "runs"),
             **QUICK,
         )
@@ -59,6 +74,8 @@ def test_solve_in_a_running_loop_with_callbacks_and_tags(
         at_home(tmp_path, monkeypatch, server.url)
         outcome = asyncio.run(notebook(str(write_task(tmp_path / "task"))))
     assert outcome.submission is not None and outcome.reason == "budget: steps"
+    (attempt,) = events(outcome.folder, "attempt")
+    assert (attempt["why"], attempt["codes"]) == ("chosen in a notebook", ["mine"])
     assert watching.models and all(tags and "mine" in tags for tags in watching.models)
     assert {
         "profile",

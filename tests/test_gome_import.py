@@ -49,6 +49,13 @@ def test_import_gome_loads_nothing_heavy() -> None:
     assert out.strip() == "[]"
 
 
+def test_the_module_calls_itself_by_the_name_of_the_command() -> None:
+    out = fresh(
+        "import runpy, sys; sys.argv = ['x', '-h']; runpy.run_module('gome', {}, '__main__')"
+    )
+    assert out.split()[:2] == ["Usage:", "gome"]
+
+
 def test_help_loads_nothing_heavy() -> None:
     code = f"""
 import sys

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import get_args
+
 import pytest
 from pydantic import BaseModel, ValidationError
 
 from graph.settings import (
+    BESIDE_POLICY,
     GROUPS,
     PRESETS,
     RETIRED,
@@ -15,8 +19,10 @@ from graph.settings import (
     machine_settings,
     task_settings,
 )
+from policies.registry import POLICIES
 from reasoner.settings import ModelSettings
 from settings.field import about_setting
+from settings.search import PolicyName
 
 
 def test_a_preset_sets_several_settings_and_explicit_values_win() -> None:
@@ -24,6 +30,13 @@ def test_a_preset_sets_several_settings_and_explicit_values_win() -> None:
     assert (published.policy, published.ranking, published.traces) == ("gome", "paper", 4)
     assert Settings(preset="gome", traces=2, ranking="momentum").traces == 2
     assert Settings(preset="tree").memory == "off" and Settings(preset="tree").traces == 1
+
+
+def test_every_policy_can_be_named_has_a_preset_and_is_described() -> None:
+    names = list(get_args(PolicyName))
+    assert names == list(POLICIES) == list(PRESETS) and set(BESIDE_POLICY) <= set(names)
+    page = (Path(__file__).parents[1] / "docs" / "design.md").read_text()
+    assert all(f"\n| `{name}` | " in page.partition("## Policies")[2] for name in names)
 
 
 @pytest.mark.parametrize("name", [*PRESETS, ""])
@@ -57,7 +70,8 @@ def test_a_task_folder_sets_the_loop_and_nothing_of_the_machine() -> None:
     dangerous = {"base_url", "key_env", "isolation", "network", "cache", "prices", "model"}
     assert not task_settings() & (dangerous | machine_settings())
     assert fixed_in_fork() == {"audit", "n_folds"}
-    assert {"sandbox", "isolation", "gpus", "base_url", "memory", "runs_dir"} <= machine_settings()
+    assert {"sandbox", "ray_address", "isolation", "gpus", "base_url"} <= machine_settings()
+    assert {"memory", "runs_dir"} <= machine_settings()
 
 
 def test_settings_of_an_earlier_release_are_read_and_a_user_cannot_give_them() -> None:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kit import FAULTS, HONEST, REVERSED, Player, events, quick, write_task
 
+from policies.protocol import Choice, View
+from reasoner.protocol import DraftBrief, ReasonerUnavailableError, Solution
+from scoring.acceptance import Judgement, judge_attempt, one_reason
 from session.session import resume_run, start_run
+from task.types import Grade
 
 
 async def test_better_scripts_are_accepted_and_the_best_is_published(tmp_path: Path) -> None:
@@ -147,7 +153,52 @@ async def test_a_run_is_driven_by_one_process_at_a_time(tmp_path: Path) -> None:
 
     with (
         drive_alone(tmp_path),
-        pytest.raises(RunError, match="driven by another process"),
+        pytest.raises(RunError, match="already being driven by this process"),
         drive_alone(tmp_path),
     ):
         pass
+
+
+class Breaking(Player):
+    """Its second draft finds no model, until it is mended."""
+
+    broken = True
+
+    async def draft(self, brief: DraftBrief) -> Solution:
+        if brief.stage.step == 1 and self.broken:
+            raise ReasonerUnavailableError("the endpoint is down")
+        return await super().draft(brief)
+
+
+def draft_again(view: View, rng: random.Random) -> Choice:
+    return Choice("draft", None, f"own policy, {len(view.attempts)} before")
+
+
+async def test_a_policy_of_ones_own_chooses_every_step_also_after_a_resume(tmp_path: Path) -> None:
+    task = write_task(tmp_path / "task")
+    player = Breaking([HONEST.format(noise=noise) for noise in (3, 1, 0.1)])
+    folder = tmp_path / "run"
+    with pytest.raises(ReasonerUnavailableError, match="gome resume"):
+        await start_run(
+            str(task), quick(tmp_path), folder=folder, reasoner=player, policy=draft_again
+        )
+    player.broken = False
+    await resume_run(folder, reasoner=player, policy=draft_again)
+    attempts = events(folder, "attempt")
+    assert [event["mode"] for event in attempts] == ["draft"] * 3
+    assert [event["why"] for event in attempts] == [f"own policy, {n} before" for n in range(3)]
+
+
+def accept_all(grade: Grade, *, has_best: bool, **given: Any) -> Judgement:
+    if not grade.ok or not has_best:
+        return judge_attempt(grade, has_best=has_best, **given)
+    return one_reason("accepted", True, "mine", "my rule accepts all")
+
+
+async def test_an_acceptance_rule_of_ones_own_judges_every_attempt(tmp_path: Path) -> None:
+    task = write_task(tmp_path / "task")
+    player = Player([HONEST.format(noise=noise) for noise in (0.1, 5, 9)])
+    outcome = await start_run(str(task), quick(tmp_path), reasoner=player, acceptance=accept_all)
+    attempts = events(outcome.folder, "attempt")
+    assert [event["verdict"] for event in attempts] == ["accepted"] * 3
+    assert [event["codes"] for event in attempts] == [["first_valid"], ["mine"], ["mine"]]

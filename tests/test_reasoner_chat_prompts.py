@@ -352,7 +352,8 @@ def test_kept_predictions_can_be_blended_without_training() -> None:
 def test_the_script_comes_with_its_output_the_data_and_the_packages(key: str) -> None:
     brief = kept(key)
     text = changed(key, log="fold 0 done in 3.1 s")
-    assert brief.script.strip() in text and "fold 0 done in 3.1 s" in text  # type: ignore[attr-defined]
+    assert isinstance(brief, DiagnoseBrief | UpdateBrief | RepairBrief)
+    assert brief.script.strip() in text and "fold 0 done in 3.1 s" in text
     assert all(
         f"{name} {version}" in text for name, version in list(brief.resources.packages.items())[:80]
     )

@@ -146,7 +146,8 @@ async def test_drafts_differ_between_traces_and_repeat_for_the_same_brief() -> N
 
 async def test_a_column_that_gives_the_target_away_is_left_out_from_the_draft_on() -> None:
     answer = await Expert().draft(DraftBrief(**brief_fields("binary", leaks=True)))
-    assert parse_spec(answer.script).drop == ("fee",)  # type: ignore[union-attr]
+    spec = parse_spec(answer.script)
+    assert spec is not None and spec.drop == ("fee",)
 
 
 async def test_a_protocol_hypothesis_names_the_suspects_that_it_drops() -> None:
@@ -194,7 +195,8 @@ async def test_a_task_with_a_leak_is_solved_without_it(tmp_path: Path) -> None:
     )
     outcome = await start_run(str(tmp_path / "task"), settings)
     assert outcome.solution is not None and outcome.score is not None and outcome.score < 0.9
-    assert parse_spec(outcome.solution.read_text()).drop == ("recovery_fee",)  # type: ignore[union-attr]
+    spec = parse_spec(outcome.solution.read_text())
+    assert spec is not None and spec.drop == ("recovery_fee",)
 
 
 @pytest.mark.parametrize("move", moves.FIXED_MOVES, ids=lambda move: move.name)

@@ -147,7 +147,7 @@ def test_ls_shows_runs_with_state_best_and_age(tmp_path: Path) -> None:
     assert "budget" in text
     assert "lost" in text
     assert "2 h ago" in text
-    assert "No runs yet" in shown(runs_table([], 0), 80)
+    assert "No runs yet in /data/runs." in shown(runs_table([], 0, runs_dir="/data/runs"), 80)
 
 
 def test_show_lists_attempts_and_the_diff_of_the_best_against_the_first(tmp_path: Path) -> None:

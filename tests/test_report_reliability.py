@@ -8,7 +8,14 @@ from pathlib import Path
 from kit import HONEST, Player, events, quick, write_task
 
 from report.event_log import load_view
-from report.reliability import calibrate_run
+from report.reliability import (
+    MIN_PREDICTIONS,
+    Prediction,
+    calibrate_run,
+    calibration,
+    describe_confidence,
+)
+from run.calibration import describe_calibration
 from session.session import start_run
 
 
@@ -46,3 +53,12 @@ def test_the_report_counts_what_the_loop_counted(tmp_path: Path) -> None:
         attempt.id for attempt in load_view(outcome.folder).attempts.values() if attempt.replaces
     ]
     assert bests[-1] == events(outcome.folder, "merged")[-1]["best"]["attempt"]
+
+
+def test_the_report_is_silent_below_the_number_that_the_reasoner_is_told_from() -> None:
+    missed = Prediction("model", "small", confidence=0.9, helped=False, z=-2.0)
+    few, enough = calibration([missed] * 2), calibration([missed] * MIN_PREDICTIONS)
+    assert few is not None and enough is not None
+    assert describe_confidence(few) == "too few to judge: 90 % sure, 0 % right"
+    assert describe_confidence(enough).startswith("overconfident")
+    assert describe_calibration(few) == [] and "overconfident" in describe_calibration(enough)[0]

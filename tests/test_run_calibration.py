@@ -88,7 +88,9 @@ def test_bins_and_the_event() -> None:
         "0.9-1.0",
         "0.9-1.0",
     ]
-    event = calibration_event(calibration(collect_predictions(HISTORY)), "expert")  # type: ignore[arg-type]
+    found = calibration(collect_predictions(HISTORY))
+    assert found is not None
+    event = calibration_event(found, "expert")
     assert event["reasoner"] == "expert" and event["by_component"][0] == {
         "key": "features",
         "n": 2,

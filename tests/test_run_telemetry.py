@@ -24,7 +24,9 @@ class Receiver:
     """An OTLP collector over HTTP: accepts POST /v1/traces in protobuf."""
 
     def __init__(self) -> None:
-        outer, self.bodies, self.headers = self, [], []  # type: ignore[var-annotated]
+        outer = self
+        self.bodies: list[bytes] = []
+        self.headers: list[tuple[str, dict[str, str]]] = []
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
@@ -134,6 +136,7 @@ async def test_a_run_arrives_at_a_collector(
     assert (
         root["gome.reason"] == "budget"
         and root["gome.score"] == done.score
+        and root["gome.score_se"] == done.score_se
         and root["gome.run"] == done.run
     )
     sent = b"".join(receiver.bodies)

@@ -71,6 +71,18 @@ class Proposer(Halves):
         )
 
 
+async def test_a_reasoner_is_offered_nothing_that_its_ensemble_may_not_name(
+    tmp_path: Path,
+) -> None:
+    player = Proposer([one_column("x"), one_column("y", sign=-1)], ["t0s0", "t1s0"])
+    player.scripts += player.scripts  # a third step has a diagnosis too
+    task = write_task(tmp_path / "task", n=300)
+    outcome = await start_run(str(task), quick(tmp_path, traces=2, steps=3), reasoner=player)
+    made = {e["id"] for e in events(outcome.folder, "attempt") if e["kind"] == "ensemble"}
+    assert made & {"t0s1", "t1s1"}
+    assert player.told[-1] and not made & {name for told in player.told for name in told}
+
+
 async def test_a_reasoner_proposes_an_ensemble_by_attempt_ids(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task", n=300)
     player = Proposer([one_column("x"), one_column("y", sign=-1)], ["t0s0", "t1s0"])

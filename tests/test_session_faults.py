@@ -153,7 +153,9 @@ async def test_damaged_events_are_reported(tmp_path: Path) -> None:
     unfinish(done.folder, 2)
     path = done.folder / "events.jsonl"
     path.write_text(path.read_text().replace('"trace": 0', '"trace": 7', 1)[:-30])
-    used = last_round(done.folder).state.used  # type: ignore[union-attr]
+    latest = last_round(done.folder)
+    assert latest is not None
+    used = latest.state.used
     again = await resume_run(done.folder, reasoner=Player(scripts()))
     assert again.score == done.score
     assert "events.jsonl was changed or cut" in events(done.folder, "warning")[-1]["message"]

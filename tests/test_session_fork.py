@@ -16,7 +16,7 @@ from longrun_kit import attempts, scripts
 from run.folder import read_run_meta
 from run.lock import RunError
 from session.export_run import MANIFEST, export_run, published_traces
-from session.fork import fork_run
+from session.fork import change_run_settings, fork_run
 from session.import_run import import_run
 from session.session import Outcome, resume_run, start_run
 
@@ -33,6 +33,19 @@ async def original(tmp_path: Path, **settings: Any) -> Outcome:
 
 def steps(folder: Path) -> list[dict[str, Any]]:
     return [{name: event[name] for name in SAME} for _, event in sorted(attempts(folder).items())]
+
+
+def test_a_fork_says_what_is_expected_of_a_setting() -> None:
+    with pytest.raises(RunError, match="^--set steps: expected a whole number from 1 to 100000$"):
+        change_run_settings({}, {"steps": 0})
+
+
+def test_a_damaged_run_json_names_file_and_remedy(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(
+        RunError, match=r"run\.json is damaged .* restore a copy, or start a new run"
+    ):
+        read_run_meta(tmp_path)
 
 
 @pytest.mark.parametrize("fresh", [False, True])

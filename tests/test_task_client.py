@@ -37,7 +37,7 @@ async def test_a_refusal_is_a_task_error(worker: TaskWorker, tmp_path: Path) -> 
 
 async def test_a_bug_carries_the_traceback_and_the_worker_survives(worker: TaskWorker) -> None:
     with pytest.raises(WorkerError, match="TypeError"):
-        await worker.write_example()  # type: ignore[call-arg]
+        await worker.write_example()  # type: ignore[call-arg]  # the missing argument is the test
     pid = worker._child.pid
     assert "digits" in await worker.list_examples() and worker._child.pid == pid
 
