@@ -12,7 +12,7 @@ from task.types import Prepared
 async def set_up_run(run: Run) -> Setup:
     """Prepare and profile the run's task, and look at the sandbox."""
     settings = run.settings
-    task = await run.worker.load_task(run.task_path)
+    task = await run.worker.load_task(run.task_path, settings.config)
     prepared = await run.worker.prepare(
         task,
         str(run.folder / "public"),
@@ -21,6 +21,7 @@ async def set_up_run(run: Run) -> Setup:
         audit=settings.audit,
         n_folds=settings.n_folds,
     )
+    rehearsal = await run.worker.rehearse(prepared)
     profile = await run.worker.profile(prepared)
     host = await run.sandbox.probe()
     return Setup(
@@ -28,6 +29,7 @@ async def set_up_run(run: Run) -> Setup:
         prepared=prepared,
         profile=profile,
         preview=await run.worker.preview(prepared),
+        rehearsal=dict(rehearsal),
         brief=make_task_brief(prepared, profile.get("prediction", "")),
         packages=host.packages,
         cpus=script_cpus(run, host),
@@ -40,7 +42,7 @@ async def set_up_run(run: Run) -> Setup:
 
 def make_task_brief(prepared: Prepared, prediction: str) -> TaskBrief:
     """Return the task as briefs show it."""
-    task = prepared.task
+    task, form = prepared.task, prepared.form
     return TaskBrief(
         name=task.name,
         description=task.description,
@@ -51,6 +53,10 @@ def make_task_brief(prepared: Prepared, prediction: str) -> TaskBrief:
         target=task.target,
         columns=prepared.columns,
         prediction=prediction,
+        form=form.meaning() if form else {},
+        labels=form.labels if form else [],
+        positive=form.positive if form else "",
+        bounds=list(form.bounds) if form and form.bounds else None,
         split=task.split.model_dump(),
         inputs=sorted(prepared.inputs),
         n_train=prepared.n_train,

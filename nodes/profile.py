@@ -8,7 +8,7 @@ from typing import Any
 from briefs.task_brief import set_up_run
 from graph.state import Input, RunState, Trace
 from run.budget import budget_plan
-from run.folder import make_run_folder, new_run_folder
+from run.folder import make_run_folder, new_run_folder, read_run_meta, write_run_meta
 from run.registry import NodeRuntime, current_run, settings_from_context
 from run.rounds import last_round, store_round
 from run.run import Run
@@ -26,7 +26,9 @@ async def profile(state: Input, runtime: NodeRuntime) -> dict[str, Any]:
     if known := last_round(folder):
         return known.state.evolve(run_dir=str(folder)).dump()
     if not (folder / "setup.json").exists():
-        write_setup(folder, await set_up_run(run))
+        setup = await set_up_run(run)
+        write_run_meta(folder, {**read_run_meta(folder), "read": setup.what_was_read()})
+        write_setup(folder, setup)
     _announce_start(run)
     traces = {str(index): Trace(trace=index) for index in range(run.settings.traces)}
     first = RunState(

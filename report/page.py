@@ -26,12 +26,14 @@ from report.page_tables import (
     FinalistRow,
     LabelledRow,
     MemoryFacts,
+    ReadFacts,
     calibration_facts,
     cost_rows,
     describe_blend,
     environment_rows,
     finalist_rows,
     memory_facts,
+    read_facts,
     setting_rows,
     task_rows,
 )
@@ -117,6 +119,7 @@ class PageFacts:
     calibration: CalibrationFacts | None
     costs: list[CostRow]
     task_rows: list[LabelledRow]
+    read: ReadFacts
     notes: list[str]
     settings: list[LabelledRow]
     environment: list[LabelledRow]
@@ -154,6 +157,7 @@ def report_facts(view: RunView, run_dir: Path, state: str, now: float) -> PageFa
         calibration=calibration_facts(view),
         costs=cost_rows(view),
         task_rows=task_rows(view, setup),
+        read=read_facts(meta),
         notes=[clean_text(note, 300) for note in bounded_list(view.profile.get("notes"))],
         settings=setting_rows(view),
         environment=environment_rows(view, meta, setup),

@@ -232,6 +232,44 @@ def task_rows(view: RunView, setup: Mapping[str, object]) -> list[LabelledRow]:
     return [(label, text) for label, text in rows if text]
 
 
+@dataclass(frozen=True)
+class ReadFacts:
+    """What was read of the tables: sentences, and a row per column."""
+
+    sentences: list[str]
+    columns: list[tuple[str, str, str, str]]  # name, kind, why, fate
+    n_more: int
+
+
+def read_facts(meta: Mapping[str, object]) -> ReadFacts:
+    """Return what run.json says of the reading; empty in runs of earlier versions."""
+    read = as_mapping(meta.get("read"))
+    found = [
+        clean_text(item, 300)
+        for key in ("decided", "repairs")
+        for item in bounded_list(read.get(key), 100)
+    ]
+    rehearsal = as_mapping(read.get("rehearsal"))
+    if rehearsal:
+        truth, shuffled = (finite_number(rehearsal.get(key)) for key in ("truth", "shuffled"))
+        found.append(
+            f"rehearsal: the true labels score {format_score(truth)}, "
+            f"shuffled ones {format_score(shuffled)}"
+        )
+    items = [as_mapping(item) for item in bounded_list(read.get("columns"), 200)]
+    rows = [
+        (
+            clean_text(item.get("name"), 80),
+            clean_text(item.get("kind"), 20),
+            clean_text(item.get("why"), 200),
+            clean_text(item.get("fate"), 120),
+        )
+        for item in items
+    ]
+    total = read.get("columns")
+    return ReadFacts(found, rows, len(total) - len(rows) if isinstance(total, list) else 0)
+
+
 def split_text(split: object) -> str:
     """Describe a split as `grouped by column, 5 folds`; a text stays as it is."""
     fields = as_mapping(split)

@@ -136,7 +136,8 @@ def summary_rows(view: RunView, run_dir: Path | None) -> list[tuple[str, str]]:
         rows.append(("report", relative_path(run_dir / "report.html")))
     rows.append(("ended", clean_text(ended.get("message"), 1000) or ENDINGS.get(reason, reason)))
     if reason in RESUMABLE:
-        rows.append(("resume", f"gome resume {shlex.quote(view.run)}"))
+        name = run_dir.name if run_dir is not None else view.run  # an import may be named anew
+        rows.append(("resume", f"gome resume {shlex.quote(name)}"))
     return [(label, text) for label, text in rows if text]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from reasoner.protocol import TaskBrief
-from run.artifacts import write_atomic
+from run.artifacts import read_regular, write_atomic
 from run.folder import reroot_paths
 from run.lock import RunError
 from task.types import Prepared
@@ -22,6 +22,7 @@ class Setup(BaseModel):
     root: str | None = None  # the run folder when it was written
     prepared: Prepared
     profile: dict[str, Any]  # task.types.Profile
+    rehearsal: dict[str, Any] = {}  # task.grade.rehearse.RehearsalJson
     preview: str = ""
     brief: TaskBrief
     packages: dict[str, str]
@@ -30,6 +31,19 @@ class Setup(BaseModel):
     tier: str
     enforced: list[str] = []
     notice: str | None = None
+
+    def what_was_read(self) -> dict[str, Any]:
+        """Return how the tables were read, for run.json and the report."""
+        form = self.prepared.form
+        return {
+            "columns": self.prepared.read,
+            "repairs": self.prepared.repairs,
+            "decided": self.prepared.task.decided,
+            "classes": form.labels if form else [],
+            "positive": form.positive if form else "",
+            "meaning": form.meaning() if form else {},
+            "rehearsal": self.rehearsal,
+        }
 
 
 def read_setup(folder: Path) -> Setup:
@@ -40,13 +54,20 @@ def read_setup(folder: Path) -> Setup:
     """
     path = folder / "setup.json"
     try:
-        value = json.loads(path.read_text())
+        value = json.loads(read_regular(path))
         root = value.get("root")
         if root not in (None, str(folder)):
             value = reroot_paths(value, {root: str(folder)})
         return Setup.model_validate(value)
-    except (OSError, ValueError, ValidationError, AttributeError) as error:
-        first = str(error).splitlines()[0]
+    except (
+        OSError,
+        ValueError,
+        ValidationError,
+        AttributeError,
+        TypeError,
+        RecursionError,
+    ) as error:
+        first = (str(error).splitlines() or [""])[0]
         raise RunError(f"{path} cannot be read ({first}); start a new run") from error
 
 

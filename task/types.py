@@ -23,10 +23,34 @@ class TaskError(Exception):
 
 
 class TaskFile(NamedTuple):
-    """A task.yaml that was written."""
+    """A task.yaml that was written, and what was read."""
 
     path: str
     reasons: list[str]  # one per line of the file: what was chosen and why
+    notice: str = ""  # why the file is not where it was expected
+    report: dict[str, Any] = {}  # noqa: RUF012 - a TaskReport; empty where nothing was read
+
+
+class TaskReport(TypedDict):
+    """What was read of a task folder: the interface of `gome init --dry-run --json`."""
+
+    train: str | None
+    test: str | None
+    sample: str | None
+    id: str | None
+    target: list[str]
+    kind: str | None
+    metric: str | None
+    direction: str | None
+    columns: list[dict[str, str]]  # name, kind, why, fate
+    classes: list[str]
+    positive: str | None
+    split: str | None
+    rows: dict[str, int]
+    repairs: list[str]
+    decided: list[str]
+    rehearsal: dict[str, Any] | None
+    refusal: str | None
 
 
 class Split(BaseModel):
@@ -39,6 +63,49 @@ class Split(BaseModel):
     kind: SplitKind
     column: str | None = Field(None, description="group or time column")
     n_folds: int = 5
+
+
+class FormColumn(BaseModel):
+    """A prediction column of a submission: what it holds."""
+
+    model_config = ConfigDict(frozen=True)
+    name: str
+    target: str = Field(description="label column of the training table that it predicts")
+    label: str = Field("", description="class whose probability it holds; empty: target itself")
+
+
+class SubmissionForm(BaseModel):
+    """The form of submission.csv and oof.csv: which column means what. Matched by name."""
+
+    model_config = ConfigDict(frozen=True)
+    id: str = Field(description="id column as scripts see it")
+    columns: list[FormColumn]
+    labels: list[str] = Field(
+        default_factory=list,
+        description="classes as text, in the order of their columns; negative then positive "
+        "for a single probability; empty for values",
+    )
+    positive: str = Field("", description="class of a single probability column")
+    spelling: dict[str, str] = Field(
+        default_factory=dict, description="class -> text that the sample writes for it"
+    )
+    bounds: tuple[float | None, float | None] | None = Field(
+        None, description="predicted values are clipped to it"
+    )
+    decided: list[str] = Field(
+        default_factory=list, description="by what names were matched, where it is not obvious"
+    )
+
+    @property
+    def names(self) -> list[str]:
+        """Columns of the files, the id first."""
+        return [self.id, *(column.name for column in self.columns)]
+
+    def meaning(self) -> dict[str, dict[str, str]]:
+        """Return what every prediction column holds, by its name."""
+        return {
+            column.name: {"target": column.target, "label": column.label} for column in self.columns
+        }
 
 
 class Task(BaseModel):
@@ -69,6 +136,27 @@ class Task(BaseModel):
     run_time_s: float | None = Field(
         None, description="wall limit of one script, seconds; None: from the settings"
     )
+    id_parts: list[str] = Field(
+        default_factory=list, description="columns that the id is put together of"
+    )
+    id_mark: str = Field("_", description="what stands between the parts of the id")
+    sample_id: str | None = Field(
+        None, description="id column of the sample; None: its first column"
+    )
+    positive: str = Field("", description="class of a single probability column, if named")
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="prediction column of the sample -> class or target, where a person said it",
+    )
+    metric_sentence: str = Field(
+        "", description="sentence of the description that the metric was read from"
+    )
+    decided: list[str] = Field(
+        default_factory=list, description="what was decided by something else than a name"
+    )
+    repairs: list[str] = Field(
+        default_factory=list, description="what was repaired of the tables, a sentence each"
+    )
 
 
 class Prepared(BaseModel):
@@ -94,6 +182,15 @@ class Prepared(BaseModel):
     seed: int
     data_hash: str = Field(
         description="fingerprint of the task's data, for the memory's provenance guard"
+    )
+    form: SubmissionForm | None = Field(
+        None, description="what the columns mean; None in runs of earlier versions"
+    )
+    read: list[dict[str, str]] = Field(
+        default_factory=list, description="how every column was read: name, kind, why, fate"
+    )
+    repairs: list[str] = Field(
+        default_factory=list, description="what was repaired of the tables, a sentence each"
     )
 
 
@@ -195,6 +292,8 @@ class Blend(BaseModel):
     classes: list[str] = []
     oof: str
     submission: str
+    scaled: bool = False
+    bounds: list[float | None] = []
     refused: dict[str, str] = {}
     seconds: float = 0.0
 
@@ -228,6 +327,8 @@ class BlendJson(TypedDict):
     classes: list[str]  # labels, where labels are blended
     oof: str  # path; each fold is blended by weights chosen on the other folds
     submission: str  # path; blended by weights chosen on all folds
+    scaled: NotRequired[bool]  # rows of class probabilities are scaled to sum to one
+    bounds: NotRequired[list[float | None]]  # predicted values are clipped to them
     refused: dict[str, str]  # member -> why it was left out
     seconds: float
 
@@ -348,7 +449,8 @@ class TargetProfile(TypedDict, total=False):
     name: str
     kind: Kind
     n_classes: int
-    rates: dict[str, float]  # label -> share of the rows
+    rates: dict[str, float]  # label -> share of the rows; of the commonest classes
+    labels: list[str]  # all classes, where `rates` leaves some out
     skew: float
     zero_share: float
     min: float
@@ -428,6 +530,17 @@ class TextColumn(TypedDict):
     vocabulary: int
 
 
+class Hazards(TypedDict, total=False):
+    """What some fit of the cross-validation lacks although the table has it."""
+
+    smallest_fit: int  # rows
+    fewest_of_class: int  # rows of the class that is rarest in a fit; 0: it is absent from one
+    empty: list[str]  # columns without a value in some fit
+    huge: list[str]  # columns with infinite numbers, or beyond single precision
+    offsets: list[str]  # columns of times with an offset from UTC
+    few_words: list[str]  # columns of text in which too few words repeat
+
+
 class Profile(TypedDict, total=False):
     """The data profile, computed once per task by the harness."""
 
@@ -442,4 +555,7 @@ class Profile(TypedDict, total=False):
     leaks: list[LeakyColumn]
     text: list[TextColumn]
     split: dict[str, Any]  # a Split, with its reason
+    hazards: Hazards
+    more: dict[ColumnKind, list[str]]  # columns beyond those that are described, by kind
+    id_is_date: bool
     notes: list[str]  # short facts for people and prompts, most important first

@@ -142,7 +142,8 @@ def first_spec(facts: TaskFacts, trace: int, earlier: int) -> ScriptSpec:
         )
         return text_specs[turn % len(text_specs)]
     families = ("hgb", "lgbm", "extra", "linear", "hgb", "lgbm")
-    return ScriptSpec(family=families[turn % len(families)], size=-1 if turn >= 4 else 0)
+    spec = ScriptSpec(family=families[turn % len(families)], size=-1 if turn >= 4 else 0)
+    return spec.with_changes(date_parts=True) if facts.id in facts.dates else spec
 
 
 def _safe_spec(facts: TaskFacts) -> ScriptSpec:

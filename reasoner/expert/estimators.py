@@ -24,6 +24,10 @@ CHARS = (
     "TfidfVectorizer(sublinear_tf=True, min_df=2, analyzer='char_wb', ngram_range=(2, 5), "
     "max_features=100_000)"
 )
+HASHED = (
+    "HashingVectorizer(analyzer='char_wb', ngram_range=(1, 4), n_features=2**13, "
+    "alternate_sign=False)"
+)
 MODULE_NAMES = {
     "sklearn.ensemble": "HistGradientBoostingClassifier HistGradientBoostingRegressor "
     "ExtraTreesClassifier ExtraTreesRegressor",
@@ -36,7 +40,8 @@ MODULE_NAMES = {
     "sklearn.impute": "SimpleImputer",
     "sklearn.preprocessing": "StandardScaler QuantileTransformer OneHotEncoder OrdinalEncoder "
     "TargetEncoder",
-    "sklearn.feature_extraction.text": "TfidfVectorizer",
+    "sklearn.feature_extraction.text": "HashingVectorizer TfidfVectorizer",
+    "sklearn.dummy": "DummyClassifier",
     "sklearn.decomposition": "TruncatedSVD",
     "sklearn.multioutput": "MultiOutputRegressor",
     "sklearn.metrics": "accuracy_score balanced_accuracy_score matthews_corrcoef f1_score "
@@ -88,10 +93,14 @@ def _column_transformer_code(family: str, spec: ScriptSpec, facts: TaskFacts) ->
     numeric = _numeric_transformer_code(family, spec)
     parts = [f"({numeric}, make_column_selector(dtype_include='number'))"]
     if _categorical_columns(spec, facts):
-        encoder = _encoder_code(family, spec)
+        encoder = _encoder_code(family, spec, facts)
         parts.append(f"({encoder}, make_column_selector(dtype_include='category'))")
     vectoriser = _vectoriser_code(family, spec)
-    parts += [f"({vectoriser}, {name!r})" for name in _text_columns(spec, facts)]
+    hashed = _hashed_text_code(family)
+    parts += [
+        f"({hashed if name in facts.few_words else vectoriser}, {name!r})"
+        for name in _text_columns(spec, facts)
+    ]
     lines = ["", "", f"def {family}_columns():", "    return make_column_transformer("]
     return "\n".join([*lines, *(f"        {part}," for part in parts), "    )"])
 
@@ -105,10 +114,12 @@ def _numeric_transformer_code(family: str, spec: ScriptSpec) -> str:
     return f"make_pipeline(SimpleImputer(strategy='median'){scaler})"
 
 
-def _encoder_code(family: str, spec: ScriptSpec) -> str:
+def _encoder_code(family: str, spec: ScriptSpec, facts: TaskFacts) -> str:
     scaled = family in SCALED_FAMILIES
     if spec.categories == "target":
-        encoder = "TargetEncoder(random_state=0)"
+        is_count = not facts.is_classification and facts.counts and spec.target is None
+        kind = "target_type='continuous', " if is_count else ""  # else each count is a class
+        encoder = f"TargetEncoder({kind}random_state=0)"
         return f"make_pipeline({encoder}, StandardScaler())" if scaled else encoder
     if spec.categories == "native" and not scaled:
         return "OrdinalEncoder(handle_unknown='use_encoded_value', unknown_value=-1)"
@@ -120,6 +131,13 @@ def _vectoriser_code(family: str, spec: ScriptSpec) -> str:
     if family in SCALED_FAMILIES:
         return text
     return f"make_pipeline({text}, TruncatedSVD(60, random_state=0))"
+
+
+def _hashed_text_code(family: str) -> str:
+    """Vectoriser that needs no vocabulary: a fit may contain no word twice."""
+    if family in SCALED_FAMILIES:
+        return HASHED
+    return f"make_pipeline({HASHED}, TruncatedSVD(60, random_state=0))"
 
 
 def _model_factory_code(family: str, spec: ScriptSpec, facts: TaskFacts) -> str:
@@ -150,6 +168,7 @@ def _hgb_code(spec: ScriptSpec, facts: TaskFacts) -> str:
         *(["min_samples_leaf=10"] if spec.size < 0 else []),
         *(["max_features=0.5"] if spec.seeds > 1 else []),
         *(["categorical_features='from_dtype'"] if native else []),
+        *(["early_stopping=False"] if facts.is_classification and facts.scarce else []),
         "random_state=seed",
     ]
     return f"{name}({', '.join(arguments)})"
@@ -194,7 +213,8 @@ def _svm_code(spec: ScriptSpec, facts: TaskFacts) -> str:
 
 def _knn_code(spec: ScriptSpec, facts: TaskFacts) -> str:
     name = "KNeighborsClassifier" if facts.is_classification else "KNeighborsRegressor"
-    return f"{name}({NEIGHBOURS[spec.size]}, weights='distance', n_jobs=N_JOBS)"
+    neighbours = min(NEIGHBOURS[spec.size], facts.smallest_fit or NEIGHBOURS[spec.size])
+    return f"{name}({neighbours}, weights='distance', n_jobs=N_JOBS)"
 
 
 ESTIMATORS = {
@@ -251,6 +271,8 @@ def shifted(X_fit, y_fit):
 def model_import_lines(spec: ScriptSpec, facts: TaskFacts) -> set[str]:
     """Import lines of the names that the script's models and thresholds use."""
     code = models_code(spec, facts) + (" MultiOutputRegressor" if len(facts.target) > 1 else "")
+    if facts.is_classification and facts.scarce:
+        code += " DummyClassifier"
     if spec.thresholds:
         code += (
             " accuracy_score balanced_accuracy_score matthews_corrcoef f1_score cohen_kappa_score"

@@ -18,6 +18,8 @@ DATE_PARTS = {
 def features_code(spec: ScriptSpec, facts: TaskFacts) -> str:
     """Code of X and X_test, built together so that categories agree; labels are never used."""
     raw = {facts.id, *facts.target, *facts.ignored, *spec.drop, *facts.dates, *facts.text}
+    usable = {*facts.numeric, *facts.categorical, *facts.dates, *facts.text}
+    nothing = not usable - {*spec.drop, *facts.ignored, *facts.target}
     categorical = [name for name in facts.categorical if name not in spec.drop]
     lines = [
         "",
@@ -31,12 +33,13 @@ def features_code(spec: ScriptSpec, facts: TaskFacts) -> str:
         '    """Features of every row of train and test."""',
         "    numeric = [c for c in test.columns if c not in UNUSED and c not in CATEGORICAL "
         "and pd.api.types.is_numeric_dtype(data[c])]",
-        '    X = data[numeric].astype("float64")',
+        f'    X = data[numeric].astype("float64"){_bounds_code(facts)}',
         *_numeric_lines(spec, facts),
         *_category_lines(spec, categorical),
         *_text_lines(spec, facts),
         "    weak = X.select_dtypes('number').nunique().loc[lambda n: n <= 1].index",
-        "    return X.drop(columns=weak)",
+        "    return X.drop(columns=weak)"
+        + (".assign(nothing=0.0)  # no column says anything" if nothing else ""),
         "",
         "",
         "X_all = features(both)",
@@ -44,6 +47,11 @@ def features_code(spec: ScriptSpec, facts: TaskFacts) -> str:
         *(_select_lines(facts) if spec.select else []),
     ]
     return "\n".join(lines)
+
+
+def _bounds_code(facts: TaskFacts) -> str:
+    """Call that makes infinite numbers missing and keeps the others within single precision."""
+    return ".replace([np.inf, -np.inf], np.nan).clip(-1e30, 1e30)" if facts.huge else ""
 
 
 def _list_literal(names: list[str]) -> str:
@@ -67,9 +75,10 @@ def _date_lines(spec: ScriptSpec, facts: TaskFacts) -> list[str]:
     for name in facts.dates:
         if name in spec.drop:
             continue
+        zone = ", utc=True).dt.tz_localize(None)" if name in facts.offsets else ")"
         lines += [
             f"    when = pd.to_datetime(data[{name!r}].astype(str), errors='coerce', "
-            "format='mixed')",
+            f"format='mixed'{zone}",
             f"    X[{name + '_days'!r}] = "
             "(when - pd.Timestamp('2000-01-01')).dt.total_seconds() / 86400",
         ]

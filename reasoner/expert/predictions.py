@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pprint import pformat
+
 from reasoner.expert.spec import ScriptSpec, TaskFacts
-from reasoner.expert.training import train_metric
+from reasoner.expert.training import has_numeric_labels, train_metric
 
 INVERSE = {"log": "np.expm1({0})", "sqrt": "np.square(np.clip({0}, 0, None))"}
 LABEL_SCORES = {
@@ -53,6 +55,26 @@ EXPECTATION_LINES = [
     "test_said = np.abs((test_pred @ values)[:, None] - values).argmin(axis=1)",
     "oof, test_pred = np.eye(len(values))[oof_said], np.eye(len(values))[test_said]",
     "oof[~validated] = np.nan",
+]
+GUESS_LINES = [
+    "def guesses(p):",
+    '    """The most probable classes of a row, best first, separated by blanks."""',
+    "    best = (-p).argsort(axis=1, kind='stable')[:, :N_GUESSES]",
+    "    return np.array([' '.join(str(CLASSES[i]) for i in row) for row in best]).reshape(-1, 1)",
+    "",
+]
+BY_CLASS_LINES = [
+    "def by_class(p):",
+    '    """The columns of the files by the classes that they hold; zero for one never seen."""',
+    "    place = {plain(label): index for index, label in enumerate(CLASSES)}",
+    "    places = [place.get(plain(label), len(CLASSES)) for label in CLASS_OF.values()]",
+    "    return np.column_stack([p, np.zeros(len(p))])[:, places]",
+    "",
+    "",
+    "def plain(label):",
+    '    """A label as text; 1.0 and 1 are the same."""',
+    "    return str(label).removesuffix('.0')",
+    "",
 ]
 ORDER_LINES = [
     "names = [str(label) for label in CLASSES]  "
@@ -113,6 +135,7 @@ def output_code(facts: TaskFacts) -> str:
         "",
         "",
         *(ORDER_LINES if columns == "p[:, ORDER]" else []),
+        *_form_lines(columns, facts),
         "",
         "def write(name, ids, p):",
         f"    frame = pd.DataFrame({columns}, columns=OUTPUT[1:])",
@@ -133,10 +156,42 @@ def output_code(facts: TaskFacts) -> str:
     return "\n".join(lines)
 
 
+def _form_lines(columns: str, facts: TaskFacts) -> list[str]:
+    """Lines that define the function which `columns` calls."""
+    if columns == "by_class(p)":
+        classes = pformat(dict(facts.class_of_column), width=96, sort_dicts=False)
+        return [f"CLASS_OF = {classes}", "", "", *BY_CLASS_LINES]
+    if columns == "guesses(p)":
+        return [f"N_GUESSES = {facts.n_guesses}", "", "", *GUESS_LINES]
+    return []
+
+
+def _labels_by_script(facts: TaskFacts) -> list[str]:
+    """The class of every column of the files as a script finds it without being told."""
+    labels, names = list(facts.labels), list(facts.columns[1:])
+    if facts.kind == "binary" and len(names) == 1:
+        return labels[1:]
+    if set(names) <= set(labels):
+        return names
+    longest = sorted(range(len(labels)), key=lambda index: -len(labels[index]))
+    by_ending = [next((i for i in longest if name.endswith(labels[i])), None) for name in names]
+    places = [place for place in by_ending if place is not None]
+    if len(set(places)) < len(names):
+        places = list(range(len(labels)))
+    return [labels[place] for place in places]
+
+
 def _output_columns(facts: TaskFacts) -> str:
     """Expression of the files' prediction columns, an array of rows by columns."""
     if not facts.is_classification:
         return "p.reshape(len(ids), -1)"
+    if facts.n_guesses:
+        return "guesses(p)"
+    is_mapped = facts.needs_probabilities and facts.class_of_column
+    if is_mapped and [label for _, label in facts.class_of_column] != _labels_by_script(facts):
+        return "by_class(p)"
+    if facts.prediction == "value" and facts.kind == "binary" and not has_numeric_labels(facts):
+        return "p[:, 1:]"
     if not facts.needs_probabilities:
         return "np.array(CLASSES)[p.argmax(axis=1)].reshape(-1, 1)"
     if facts.kind == "binary" and len(facts.columns) == 2:

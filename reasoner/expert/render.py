@@ -5,8 +5,11 @@ The script contains only what the spec asks for, and follows docs/script-contrac
 
 from __future__ import annotations
 
+from pprint import pformat
+
 from reasoner.expert.estimators import model_import_lines, models_code
 from reasoner.expert.features import features_code
+from reasoner.expert.names import facts_with_plain_names, spec_with_plain_names
 from reasoner.expert.predictions import output_code, postprocessing_code
 from reasoner.expert.spec import (
     ScriptSpec,
@@ -49,10 +52,12 @@ CHOICE_NAMES = {
 def render_script(spec: ScriptSpec, facts: TaskFacts, why: str = "") -> str:
     """Return the whole script; `why` becomes the second paragraph of its docstring."""
     spec = canonical_spec(spec, facts)
+    header, description = spec_header(spec), describe_script(spec, facts)
+    spec, facts = spec_with_plain_names(spec, facts), facts_with_plain_names(facts)
     reason = f"\n\n{_docstring_text(why)}" if why else ""
     blocks = [
-        spec_header(spec),
-        f'"""{describe_script(spec, facts)}{reason}\n"""\n',
+        header,
+        f'"""{description}{reason}\n"""\n',
         _imports_code(spec, facts),
         _loading_code(spec, facts),
         features_code(spec, facts),
@@ -111,6 +116,21 @@ def _imports_code(spec: ScriptSpec, facts: TaskFacts) -> str:
     return "\n".join(lines)
 
 
+def _fold_column(facts: TaskFacts) -> str:
+    """Expression of the folds, whose name is not `fold` where the id has this name."""
+    return ".iloc[:, 0]" if facts.id == "fold" else '["fold"]'
+
+
+def _rename_code(facts: TaskFacts) -> str:
+    """Lines that give the columns plain names, or an empty string."""
+    if not facts.plain_names:
+        return ""
+    names = pformat(dict(facts.plain_names), width=96, sort_dicts=False)
+    return f"""
+PLAIN = {names}
+train, test = train.rename(columns=PLAIN), test.rename(columns=PLAIN)"""
+
+
 def _loading_code(spec: ScriptSpec, facts: TaskFacts) -> str:
     reader, suffix = ("read_parquet", "parquet") if facts.parquet else ("read_csv", "csv")
     seed = '\nSEED = int(os.environ.get("GOME_SEED", 0))' if is_stochastic(spec) else ""
@@ -120,7 +140,7 @@ ID, TARGET = {facts.id!r}, {target!r}
 N_JOBS = int(os.environ.get("OMP_NUM_THREADS", 1)){seed}
 
 train = pd.{reader}("input/train.{suffix}")
-test = pd.{reader}("input/test.{suffix}")
-folds = pd.read_csv("input/folds.csv").set_index(ID)["fold"]
+test = pd.{reader}("input/test.{suffix}"){_rename_code(facts)}
+folds = pd.read_csv("input/folds.csv").set_index(ID){_fold_column(facts)}
 fold = train[ID].map(folds).to_numpy()
 OUTPUT = list(pd.read_csv("input/sample_submission.csv", nrows=0).columns)"""

@@ -75,11 +75,33 @@ class TaskFacts:
     ignored: tuple[str, ...] = ()  # columns that no script uses: constants, row ids, the group
     grid: str | None = None  # prefix of pixel columns PREFIX_ROW_COLUMN
     top_numeric: tuple[str, ...] = field(default=())
+    numeric: tuple[str, ...] = ()  # described columns of numbers
+    prediction: str = ""  # probability | label | value | ranking; empty: the metric's name says it
+    class_of_column: tuple[tuple[str, str], ...] = ()
+    """(column of the files, class whose probability it holds); empty: matched by the script."""
+    plain_names: tuple[tuple[str, str], ...] = ()  # (name, what the script calls it)
+    smallest_fit: int | None = None  # rows
+    scarce: bool = False  # a class may be absent from a fit, or nearly
+    empty: tuple[str, ...] = ()  # columns without a value in some fit
+    huge: bool = False  # numbers are infinite or beyond single precision
+    offsets: tuple[str, ...] = ()  # columns of times with an offset from UTC
+    few_words: tuple[str, ...] = ()  # text columns in which too few words repeat
+    counts: bool = False  # a regression's target consists of many different whole numbers
 
     @property
     def needs_probabilities(self) -> bool:
         """Whether the metric is computed from probabilities."""
+        if self.prediction:
+            return self.prediction == "probability"
         return self.metric in PROBABILITY_METRICS
+
+    @property
+    def n_guesses(self) -> int | None:
+        """Guesses in a row of the files where the metric scores a ranking; None for others."""
+        if not self.metric.startswith("map@"):
+            return None
+        digits = self.metric.removeprefix("map@")
+        return int(digits) if digits.isdigit() else None
 
     @property
     def is_classification(self) -> bool:

@@ -28,12 +28,11 @@ class TrainMetric(NamedTuple):
 
 def fitting_code(spec: ScriptSpec, facts: TaskFacts) -> str:
     """Code of y and of fit_predict, which fits every model and seed and averages them."""
-    proba = "_proba" if facts.is_classification else ""
     lines = [
         "",
         "",
         "def predict(model, X_other):",
-        f"    return model.predict{proba}(X_other)",
+        *_predict_lines(facts),
         "",
         "",
         *_target_lines(spec, facts),
@@ -48,17 +47,30 @@ def fitting_code(spec: ScriptSpec, facts: TaskFacts) -> str:
     return "\n".join(lines)
 
 
+def _predict_lines(facts: TaskFacts) -> list[str]:
+    if not facts.is_classification:
+        return ["    return model.predict(X_other)"]
+    if not facts.scarce:
+        return ["    return model.predict_proba(X_other)"]
+    return [
+        "    p = np.zeros((len(X_other), len(CLASSES)))  # a class that a fit lacks stays zero",
+        "    p[:, model.classes_] = model.predict_proba(X_other)",
+        "    return p",
+    ]
+
+
 def _target_lines(spec: ScriptSpec, facts: TaskFacts) -> list[str]:
     if not facts.is_classification:
         return [f"y = {FORWARD.get(spec.target, FORWARD[None])}"]
-    order = "" if _has_numeric_labels(facts) else ", key=str"
+    order = "" if has_numeric_labels(facts) else ", key=str"
     return [
         f"CLASSES = sorted(train[TARGET].unique(){order})",
         "y = train[TARGET].map({label: index for index, label in enumerate(CLASSES)}).to_numpy()",
     ]
 
 
-def _has_numeric_labels(facts: TaskFacts) -> bool:
+def has_numeric_labels(facts: TaskFacts) -> bool:
+    """Whether every class is a number."""
     try:
         [float(label) for label in facts.labels]
     except ValueError:
@@ -81,6 +93,10 @@ def _training_row_lines(spec: ScriptSpec, facts: TaskFacts) -> list[str]:
             "    keep = np.arange(len(X_fit)) >= len(X_fit) // 2  # the recent half",
             "    X_fit, y_fit = X_fit[keep], y_fit[keep]",
         ]
+    if facts.empty:
+        lines += [
+            "    X_fit = X_fit.assign(**{c: 0.0 for c in X_fit if X_fit[c].isna().all()})",
+        ]
     return lines
 
 
@@ -96,7 +112,10 @@ def _model_loop_lines(spec: ScriptSpec, facts: TaskFacts) -> list[str]:
         "    sums = [0.0] * len(others)",
         f"    for seed in {seeds}:",
         "        for make in MODELS:",
-        f"            model = {model}.fit(X_fit, y_fit)",
+        f"            model = {model}.fit(X_fit, y_fit)"
+        if not (facts.is_classification and facts.scarce)
+        else "            model = make(seed) if len(set(y_fit)) > 1 else DummyClassifier()\n"
+        "            model = model.fit(X_fit, y_fit)",
         "            sums = [total + predict(model, X_other) "
         "for total, X_other in zip(sums, others)]",
         f"    means = [total / ({spec.seeds} * len(MODELS)) for total in sums]",
@@ -127,7 +146,7 @@ def cross_validation_code(facts: TaskFacts) -> str:
 
 def train_metric(facts: TaskFacts) -> TrainMetric | None:
     """The score of the training part, or None if there is no simple one."""
-    if len(facts.target) > 1:
+    if len(facts.target) > 1 or (facts.kind == "binary" and facts.scarce):
         return None
     if facts.kind == "binary" and facts.metric in PROBABILITY_SCORERS:
         name = PROBABILITY_SCORERS[facts.metric]

@@ -12,36 +12,41 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from task.data import splits
+from task.data.public_tables import spell_texts, write_public_table
 from task.data.twins import twin_groups
 from task.grade.metrics import get_metric
-from task.load.tables import read_table, write_table
-from task.types import Prepared, Split, Task, TaskError
+from task.load.form import class_labels, label_text, make_form
+from task.load.rows import read_rows
+from task.load.tables import read_table
+from task.types import Prepared, Split, SubmissionForm, Task
 
 MIN_AUDITED_ROWS = 2000  # with fewer training rows there is no audit: every row is needed
 AUDIT_SHARE = 0.1
 MAX_AUDIT_ROWS = 10_000
-ROW_ID = "row_id"
+LABEL_PREFIX = "="  # of the target columns in labels.parquet, beside _id, _fold and _twin
 Array = NDArray[Any]
 
 
-class SubmissionForm(NamedTuple):
-    """Columns of submission.csv and oof.csv, the id first, and the class labels in order.
+class PublicRows(NamedTuple):
+    """The rows as scripts see them: ids and labels in a spelling that plain pandas keeps."""
 
-    `labels` is empty where values are predicted.
-    """
-
-    columns: list[str]
-    labels: list[str]
+    train: pd.DataFrame
+    test: pd.DataFrame
+    id: str
+    has_made_ids: bool
+    form: SubmissionForm
+    written_ids: dict[str, str]  # id that scripts see -> as the task writes it, where they differ
+    columns: list[dict[str, str]]
+    repairs: list[str]
 
 
 def prepare_task(
     task: Task, public: str, private: str, *, seed: int, audit: bool, n_folds: int | None = None
 ) -> Prepared:
     """Write both folders. The same task and seed give the same bytes. Raises TaskError."""
-    train, test = read_task_tables(task)
-    id_column = task.id or ROW_ID
+    rows = read_public_rows(task)
+    train, test, id_column = rows.train, rows.test, rows.id
     task = task.model_copy(update={"split": resolve_split(task, train, test, n_folds)})
-    form = submission_form(task, train, id_column)
     twins = twin_groups(train, test, [id_column, *task.target])
     is_audit = np.zeros(len(train), dtype=bool)
     if audit and len(train) >= MIN_AUDITED_ROWS:
@@ -51,14 +56,18 @@ def prepare_task(
     folds = splits.assign_folds(
         visible, task.split, task.kind, task.target, id_column, seed, together=visible_twins
     )
-    public_test, audit_ids = mix_audit_into_test(hidden, test, task, id_column, seed)
-    write_public_folder(Path(public), task, visible, public_test, folds, form)
+    public_test, audit_ids = mix_audit_into_test(hidden, test, task, rows, seed)
+    write_public_folder(Path(public), task, visible, public_test, folds, rows.form)
     secret = Path(private)
     secret.mkdir(parents=True, exist_ok=True)
     hidden = hidden.assign(**{id_column: audit_ids})
     write_labels(secret, visible, hidden, [id_column, *task.target], folds, visible_twins)
-    test_ids = [str(key) for key in test[id_column]]
-    meta = {"labels": form.labels, "test_ids": test_ids, "id_from_rows": task.id is None}
+    meta = {
+        "labels": rows.form.labels,
+        "test_ids": list(test[id_column]),
+        "written_ids": rows.written_ids,
+        "id_from_rows": task.id is None,
+    }
     (secret / "meta.json").write_text(json.dumps(meta))
     return Prepared(
         task=task,
@@ -66,25 +75,28 @@ def prepare_task(
         private=private,
         inputs=list_inputs(task, Path(public)),
         id=id_column,
-        columns=form.columns,
+        columns=rows.form.names,
         n_train=len(visible),
         n_test=len(public_test),
         n_audit=len(hidden),
         seed=seed,
         data_hash=data_fingerprint(task),
+        form=rows.form,
+        read=rows.columns,
+        repairs=list(dict.fromkeys([*task.repairs, *rows.repairs])),
     )
 
 
 def prepare_refit(prepared: Prepared, public: str) -> Prepared:
     """Prepare the final fit: every labelled row in train, and no audit rows in test."""
     task = prepared.task
-    train, test = read_task_tables(task)
-    form = submission_form(task, train, prepared.id)
+    rows = read_public_rows(with_known_positive(prepared))
+    train, test = rows.train, rows.test
     twins = twin_groups(train, test, [prepared.id, *task.target])
     folds = splits.assign_folds(
         train, task.split, task.kind, task.target, prepared.id, prepared.seed, together=twins
     )
-    write_public_folder(Path(public), task, train, test, folds, form)
+    write_public_folder(Path(public), task, train, test, folds, rows.form)
     changes = {
         "public": public,
         "inputs": list_inputs(task, Path(public)),
@@ -95,19 +107,60 @@ def prepare_refit(prepared: Prepared, public: str) -> Prepared:
     return prepared.model_copy(update=changes)
 
 
-def read_task_tables(task: Task) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read train and test with an id column; number the rows where the task has none."""
-    train, test = read_table(Path(task.train)), read_table(Path(task.test))
-    test = test.drop(columns=[column for column in task.target if column in test])
-    if task.id is None:
-        if ROW_ID in train or ROW_ID in test:
-            raise TaskError(
-                f"{task.train} has a column {ROW_ID!r} but no `id:` in task.yaml; "
-                "name it there or rename the column"
-            )
-        train.insert(0, ROW_ID, np.arange(len(train)))
-        test.insert(0, ROW_ID, np.arange(len(train), len(train) + len(test)))
-    return train, test
+def with_known_positive(prepared: Prepared) -> Task:
+    """Return the task with the positive class that its run uses, in runs of any version."""
+    task = prepared.task
+    if task.kind != "binary" or task.positive or prepared.form is not None:
+        return task
+    labels = json.loads((Path(prepared.private) / "meta.json").read_text())["labels"]
+    return task.model_copy(update={"positive": labels[-1]})
+
+
+def read_public_rows(task: Task) -> PublicRows:
+    """Read train and test, spell ids and labels for scripts, and derive the submission's form."""
+    rows = read_rows(task)
+    sample = read_table(Path(task.sample_submission)).frame if task.sample_submission else None
+    form = make_form(task, rows.train, sample, rows.id)
+    train, test = rows.train.copy(deep=False), rows.test.copy(deep=False)
+    spelled = spell_texts([*train[rows.id], *test[rows.id]])
+    train[rows.id], test[rows.id] = train[rows.id].map(spelled), test[rows.id].map(spelled)
+    repairs = describe_spelling(spelled, "ids")
+    if task.kind != "regression":
+        target = task.target[0]
+        labels = spell_texts(list(dict.fromkeys([*class_labels(train[target]), *form.labels])))
+        train[target] = train[target].map(labels)
+        form = spell_form(form, labels)
+        repairs += describe_spelling(labels, "labels")
+    written = {text: key for key, text in spelled.items() if text != key}
+    return PublicRows(train, test, rows.id, rows.has_made_ids, form, written, rows.columns, repairs)
+
+
+def describe_spelling(spelled: dict[str, str], what: str) -> list[str]:
+    """Say which texts scripts see in another spelling."""
+    changed = {written: text for written, text in spelled.items() if written != text}
+    if not changed:
+        return []
+    written, text = next(iter(changed.items()))
+    return [
+        f"{len(changed)} {what} read as something else in Python (e.g. {written!r}): scripts see "
+        f"{text!r}; what is handed over has {written!r}"
+    ]
+
+
+def spell_form(form: SubmissionForm, labels: dict[str, str]) -> SubmissionForm:
+    """Return the form with the labels that scripts see; `spelling` leads back."""
+    final = {text: form.spelling.get(written, written) for written, text in labels.items()}
+    columns = [
+        column.model_copy(update={"label": labels.get(column.label, column.label)})
+        for column in form.columns
+    ]
+    changes = {
+        "columns": columns,
+        "labels": [labels[label] for label in form.labels],
+        "positive": labels.get(form.positive, form.positive),
+        "spelling": {text: written for text, written in final.items() if text != written},
+    }
+    return form.model_copy(update=changes)
 
 
 def resolve_split(
@@ -116,50 +169,11 @@ def resolve_split(
     """Return the task's split, with `auto` decided from the data."""
     split = task.split if n_folds is None else task.split.model_copy(update={"n_folds": n_folds})
     if split.kind != "auto":
+        if task.kind != "regression" and split.kind in ("stratified", "random"):
+            usable = splits.usable_folds(train[task.target[0]], split.n_folds)
+            return split.model_copy(update={"n_folds": usable})
         return split
     return splits.decide_split(train, test, task.kind, task.target, task.id, split.n_folds)[0]
-
-
-def submission_form(task: Task, train: pd.DataFrame, id_column: str) -> SubmissionForm:
-    """Derive the form of submissions from the sample or, without one, from the target."""
-    needs = get_metric(task.metric, task.direction).needs
-    classes = class_labels(train[task.target[0]]) if task.kind != "regression" else []
-    has_column_per_class = needs == "probability" and task.kind == "multiclass"
-    if not task.sample_submission:
-        predicted = classes if has_column_per_class else task.target
-        return SubmissionForm([id_column, *predicted], classes)
-    sample = read_table(Path(task.sample_submission), n_rows=5)
-    names = [str(column) for column in sample.columns[1:]]
-    labels = match_class_columns(names, classes, task) if has_column_per_class else classes
-    return SubmissionForm([id_column, *names], labels)
-
-
-def class_labels(values: pd.Series[Any]) -> list[str]:
-    """Return the distinct labels as text, numbers first."""
-    distinct = sorted(values.unique(), key=lambda value: (isinstance(value, str), value))
-    return [label_text(value) for value in distinct]
-
-
-def label_text(value: object) -> str:
-    """Return a label as text; 1.0 and 1 are the same."""
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
-
-
-def match_class_columns(names: list[str], classes: list[str], task: Task) -> list[str]:
-    """Return the class of every probability column: by name, by ending, or by order."""
-    if len(names) != len(classes):
-        raise TaskError(
-            f"{task.sample_submission} has {len(names)} prediction columns "
-            f"for {len(classes)} classes; give one column per class"
-        )
-    if set(names) == set(classes):
-        return names
-    longest_first = sorted(classes, key=len, reverse=True)
-    by_ending = [next((c for c in longest_first if name.endswith(c)), None) for name in names]
-    matches = [label for label in by_ending if label is not None]
-    return matches if len(set(matches)) == len(classes) else classes
 
 
 def choose_audit_rows(
@@ -192,14 +206,15 @@ def choose_audit_rows(
 
 
 def mix_audit_into_test(
-    audit: pd.DataFrame, test: pd.DataFrame, task: Task, id_column: str, seed: int
+    audit: pd.DataFrame, test: pd.DataFrame, task: Task, public: PublicRows, seed: int
 ) -> tuple[pd.DataFrame, list[Any]]:
     """Return test with the unlabelled audit rows mixed in, and the ids that these have there."""
     if audit.empty:
         return test, []
+    id_column = public.id
     rows = imitate_test_columns(audit.drop(columns=task.target), test, seed)
     ids = list(rows[id_column])
-    if set(test[id_column]) & set(ids) or task.id is None:
+    if set(test[id_column]) & set(ids) or public.has_made_ids:
         ids = draw_new_ids(test[id_column], len(rows), seed)
     rows = rows.assign(**{id_column: ids})
     if task.split.kind == "time":
@@ -222,16 +237,24 @@ def imitate_test_columns(rows: pd.DataFrame, test: pd.DataFrame, seed: int) -> p
     return rows.assign(**changes)
 
 
-def draw_new_ids(test_ids: pd.Series[Any], n: int, seed: int) -> list[Any]:
+def draw_new_ids(test_ids: pd.Series[Any], n: int, seed: int) -> list[str]:
     """Draw ids that no test row has, in the style of the test's ids."""
-    if pd.api.types.is_integer_dtype(test_ids):
-        top = int(test_ids.max())
-        free = np.arange(top + 1, top + 1 + 3 * n)
-        return [int(key) for key in np.random.default_rng(seed).choice(free, n, replace=False)]
     taken = set(test_ids.astype(str))
+    if all(text.isdigit() for text in taken):
+        return draw_digit_ids(taken, n, seed)
     width = max(6, len(str(test_ids.iloc[0])))
-    hashes = (hashlib.sha256(f"{seed}/{i}".encode()).hexdigest()[:width] for i in range(10 * n))
-    return [key for key in hashes if key not in taken][:n]
+    hashes = (hashlib.sha256(f"{seed}/{i}".encode()).hexdigest() for i in range(10 * n))
+    named = (f"r{key}"[:width] for key in hashes)  # a letter first: no hash reads as a number
+    return [key for key in dict.fromkeys(named) if key not in taken][:n]
+
+
+def draw_digit_ids(taken: set[str], n: int, seed: int) -> list[str]:
+    """Draw ids of digits after the largest, led by zeros where the others are."""
+    rng, top = np.random.default_rng(seed), max(map(int, taken))
+    lengths = {len(key) for key in taken}
+    width = max(lengths) if len(lengths) == 1 and any(key[0] == "0" for key in taken) else 0
+    steps = rng.choice(3 * n, n, replace=False)
+    return [str(top + 1 + int(step)).zfill(width) for step in steps]
 
 
 def write_public_folder(
@@ -244,34 +267,49 @@ def write_public_folder(
 ) -> None:
     """Write the files that scripts see as input/."""
     folder.mkdir(parents=True, exist_ok=True)
-    suffix = ".parquet" if task.train.endswith(".parquet") else ".csv"
-    write_table(train, folder / f"train{suffix}")
-    write_table(test, folder / f"test{suffix}")
-    id_column = form.columns[0]
-    write_table(pd.DataFrame({id_column: train[id_column], "fold": folds}), folder / "folds.csv")
-    write_table(sample_submission(task, train, test, form), folder / "sample_submission.csv")
+    texts = [form.id, *(task.target if task.kind != "regression" else [])]
+    write_rows(train, folder / "train.csv", task, texts)
+    write_rows(test, folder / "test.csv", task, texts)
+    write_public_table(pd.DataFrame({form.id: train[form.id], "fold": folds}), folder / "folds.csv")
+    sample = sample_submission(task, train, test, form)
+    write_public_table(sample, folder / "sample_submission.csv")
     if task.description:
         (folder / "description.md").write_text(task.description)
+
+
+def write_rows(frame: pd.DataFrame, path: Path, task: Task, texts: list[str]) -> None:
+    """Write train or test as csv; as parquet, with numbers for texts, where train is parquet."""
+    if not task.train.endswith(".parquet"):
+        write_public_table(frame, path)
+        return
+    changes = {name: as_numbers(frame[name]) for name in texts if name in frame}
+    frame.assign(**changes).to_parquet(path.with_suffix(".parquet"), index=False)
+
+
+def as_numbers(texts: pd.Series[Any]) -> pd.Series[Any]:
+    """Return texts that are all whole numbers as such, as pandas reads them from a csv."""
+    is_whole = texts.map(lambda text: text.lstrip("-").isdigit() and str(int(text)) == text)
+    return texts.astype("int64") if is_whole.all() and texts.str.len().max() < 18 else texts
 
 
 def sample_submission(
     task: Task, train: pd.DataFrame, test: pd.DataFrame, form: SubmissionForm
 ) -> pd.DataFrame:
-    """Return a submission that ignores the features: class rates, commonest label or median."""
-    columns, labels = form
-    frame = pd.DataFrame({columns[0]: test[columns[0]]})
-    needs = get_metric(task.metric, task.direction).needs
-    texts = train[task.target[0]].map(label_text)
-    for index, name in enumerate(columns[1:]):
-        if needs == "probability":
-            label = labels[index] if task.kind == "multiclass" else labels[-1]
-            frame[name] = round(float((texts == label).mean()), 6)
-        elif needs in ("label", "ranking"):
-            frame[name] = train[task.target[0]].mode().iloc[0]
+    """Return a submission that ignores the features: class rates, commonest labels or median."""
+    frame = pd.DataFrame({form.id: test[form.id]})
+    metric = get_metric(task.metric, task.direction)
+    for column in form.columns:
+        values = train[column.target]
+        if column.label:
+            frame[column.name] = round(float((values.map(label_text) == column.label).mean()), 6)
+        elif metric.needs == "ranking":
+            top = values.value_counts().index[: int(metric.name.rpartition("@")[2] or 1)]
+            frame[column.name] = " ".join(map(str, top))
+        elif metric.needs == "label":
+            frame[column.name] = values.mode().iloc[0]
         else:
-            values = train[task.target[min(index, len(task.target) - 1)]]
             is_numeric = pd.api.types.is_numeric_dtype(values)
-            frame[name] = float(values.median()) if is_numeric else 0.5
+            frame[column.name] = float(values.median()) if is_numeric else 0.5
     return frame
 
 
@@ -283,18 +321,19 @@ def write_labels(
     folds: splits.Folds,
     twins: Array | None,
 ) -> None:
-    """Write labels.parquet: id, targets, fold (-2 for audit rows), twin (repeats another row).
+    """Write labels.parquet: _id, _fold (-2: audit rows), _twin (repeats another row), targets.
 
-    `columns`: the id, then the targets.
+    `columns`: the id, then the targets, whose names get a prefix.
     """
     is_twin = np.zeros(len(visible), dtype=bool)
     if twins is not None:
         is_twin = np.asarray(pd.Series(twins).duplicated(keep=False))
-    labels = visible[columns].assign(fold=folds, twin=is_twin)
+    names = {columns[0]: "_id"} | {name: LABEL_PREFIX + name for name in columns[1:]}
+    labels = visible[columns].rename(columns=names).assign(_fold=folds, _twin=is_twin)
     if len(hidden):
-        audit_labels = hidden[columns].assign(fold=-2, twin=False)
+        audit_labels = hidden[columns].rename(columns=names).assign(_fold=-2, _twin=False)
         labels = pd.concat([labels, audit_labels], ignore_index=True)
-    labels[columns[0]] = labels[columns[0]].astype(str)
+    labels["_id"] = labels["_id"].astype(str)
     labels.to_parquet(folder / "labels.parquet", index=False)
 
 
@@ -319,31 +358,15 @@ def data_fingerprint(task: Task) -> str:
     return digest.hexdigest()[:16]
 
 
-def read_test_ids(prepared: Prepared) -> list[str]:
-    """Return the ids of the task's own test rows, in their order."""
+class TestIds(NamedTuple):
+    """Ids of the task's own test rows in their order: as scripts see them, and as written."""
+
+    seen: list[str]
+    written: list[str]
+
+
+def read_test_ids(prepared: Prepared) -> TestIds:
+    """Return the ids of the task's own test rows."""
     meta = json.loads((Path(prepared.private) / "meta.json").read_text())
-    return list(meta["test_ids"])
-
-
-def write_final_submission(prepared: Prepared, source: str, out: str) -> None:
-    """Write the submission of the task's own test rows.
-
-    Audit rows are dropped; order, ids and columns are those of the task's sample.
-    """
-    task = prepared.task
-    predictions = pd.read_csv(source)
-    predictions[prepared.id] = predictions[prepared.id].map(label_text)
-    predictions = predictions.drop_duplicates(prepared.id).set_index(prepared.id)
-    columns = prepared.columns[1:]
-    if task.sample_submission:
-        sample = read_table(Path(task.sample_submission))
-        keys = sample.iloc[:, 0].map(label_text) if task.id else read_test_ids(prepared)
-        values = predictions.loc[list(keys), columns].to_numpy()
-        result = pd.DataFrame({sample.columns[0]: sample.iloc[:, 0]})
-        for index, name in enumerate(sample.columns[1:]):
-            result[name] = values[:, index]
-    else:
-        ids = read_task_tables(task)[1][prepared.id]
-        result = predictions.loc[list(ids.map(label_text)), columns].reset_index(drop=True)
-        result.insert(0, prepared.id, ids.to_numpy())
-    result.to_csv(out, index=False)
+    seen, written = list(meta["test_ids"]), meta.get("written_ids", {})
+    return TestIds(seen, [written.get(key, key) for key in seen])

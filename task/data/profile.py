@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from task.data import splits
+from task.data.hazards import find_hazards, has_few_words
 from task.grade.evidence import clean_json
 from task.grade.metrics import get_metric, roc_auc
 from task.load.tables import read_public_table
@@ -22,6 +23,7 @@ from task.types import (
     ColumnProfile,
     DuplicateShares,
     GroupColumn,
+    Hazards,
     Kind,
     LeakyColumn,
     Prepared,
@@ -35,6 +37,7 @@ Array = NDArray[Any]
 MAX_ROWS = 20_000  # a larger table is sampled
 MAX_COLUMNS = 200
 LEAK_STRENGTH, LEAK_DRIFT = 0.8, 0.15
+WORD_BREAK = r"\s+|[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]{2}"  # two signs are about a word
 DEAD_STRENGTH = 0.3  # a column that is empty or constant in test leaks from this strength on
 
 
@@ -44,6 +47,8 @@ def profile_data(prepared: Prepared) -> dict[str, Any]:
     train = read_public_table(prepared.public, "train")
     test = read_public_table(prepared.public, "test")
     rows = {"train": len(train), "test": len(test)}
+    hazards = find_hazards(train, test, prepared)
+    is_id_date = splits.is_iso_date(train[prepared.id]) and splits.is_iso_date(test[prepared.id])
     train, test = sample_rows(train), sample_rows(test)
     y = train[task.target[0]]
     names = [str(column) for column in train.columns if column not in (prepared.id, *task.target)]
@@ -64,9 +69,39 @@ def profile_data(prepared: Prepared) -> dict[str, Any]:
         leaks=flag_leaky_columns(others),
         text=profile_texts(train, columns),
         split=task.split.model_dump() | {"reason": reason},
+        hazards=hazards,
     )
+    if is_id_date:
+        profile["id_is_date"] = True
+    if more := kinds_of_columns(train, test, names[MAX_COLUMNS:]):
+        profile["more"] = more
+    add_text_hazards(hazards, train, [*text_names(columns), *more.get("text", [])])
     profile["notes"] = profile_notes(profile)
     return clean_json(profile)  # type: ignore[no-any-return]
+
+
+def text_names(columns: list[ColumnProfile]) -> list[str]:
+    """Return the names of the columns of free text."""
+    return [column["name"] for column in columns if column["kind"] == "text"]
+
+
+def add_text_hazards(hazards: Hazards, train: pd.DataFrame, names: list[str]) -> None:
+    """Add the text columns in which too few words repeat."""
+    few = [name for name in names if has_few_words(train[name], hazards["smallest_fit"])]
+    if few:
+        hazards["few_words"] = few
+
+
+def kinds_of_columns(
+    train: pd.DataFrame, test: pd.DataFrame, names: list[str]
+) -> dict[ColumnKind, list[str]]:
+    """Return the columns that are not described one by one, by kind, without those of no use."""
+    kinds: dict[ColumnKind, list[str]] = {}
+    for name in names:
+        kind = column_kind(train[name])
+        if name in test and kind not in ("constant", "id"):
+            kinds.setdefault(kind, []).append(name)
+    return kinds
 
 
 def sample_rows(frame: pd.DataFrame) -> pd.DataFrame:
@@ -81,7 +116,10 @@ def profile_target(y: pd.Series[Any], name: str, kind: Kind) -> TargetProfile:
     if kind != "regression":
         shares = y.astype(str).value_counts(normalize=True).head(30).round(4)
         rates = {str(label): float(share) for label, share in shares.items()}
-        return TargetProfile(name=name, kind=kind, n_classes=int(y.nunique()), rates=rates)
+        target = TargetProfile(name=name, kind=kind, n_classes=int(y.nunique()), rates=rates)
+        if target["n_classes"] > len(rates):
+            target["labels"] = [str(label) for label in y.unique()]
+        return target
     values = y.to_numpy(dtype=float)
     return TargetProfile(
         name=name,
@@ -115,9 +153,11 @@ def profile_column(
         is_missing = column.isna().astype(float)
         profile["missing_strength"] = column_strength(is_missing, y, kind, "numeric")
     if what == "numeric":
-        values: Any = column.dropna()
+        values: Any = column.dropna().astype(float)
+        values = values[np.isfinite(values)]
         profile["min"], profile["max"] = float(values.min()), float(values.max())
-        profile["mean"], profile["skew"] = float(values.mean()), float(values.skew())
+        with np.errstate(over="ignore", invalid="ignore"):
+            profile["mean"], profile["skew"] = float(values.mean()), float(values.skew())
     if what == "text":
         profile["mean_chars"] = float(column.dropna().astype(str).str.len().mean())
     if other is None:
@@ -164,7 +204,7 @@ def column_kind(column: pd.Series[Any]) -> ColumnKind:
     if splits.parse_dates(column) is not None:
         return "date"
     values = column.dropna().astype(str).head(2000)
-    words = values.str.count(r"\s+").mean() + 1
+    words = values.str.count(WORD_BREAK).mean() + 1
     if words >= 3.5 and values.nunique() > 0.5 * len(values):
         return "text"
     return "id" if values.nunique() > 0.95 * len(values) and len(values) > 50 else "categorical"
@@ -173,9 +213,10 @@ def column_kind(column: pd.Series[Any]) -> ColumnKind:
 def column_numbers(column: pd.Series[Any], what: ColumnKind) -> Array | None:
     """Return a numeric or date column as numbers; None for other kinds."""
     if what == "numeric":
-        return column.to_numpy(dtype=float)
+        values = column.to_numpy(dtype=float, na_value=np.nan)
+        return np.where(np.isinf(values), np.nan, values)
     if what == "date":
-        dates = pd.to_datetime(column.astype(str), errors="coerce", format="mixed")
+        dates = splits.to_dates(column)
         return np.asarray(dates.astype("int64").where(dates.notna(), np.nan), dtype=float)
     return None
 
@@ -344,11 +385,22 @@ def profile_notes(profile: Profile) -> list[str]:
             notes.append(f"test comes after train by {time['column']!r}")
     notes += _target_notes(profile["target"])
     notes += _column_notes(profile["columns"])
+    notes += _hazard_notes(profile["hazards"], profile["target"])
     for text in profile["text"]:
         notes.append(f"text in {text['column']!r}, about {text['mean_words']:.0f} words a row")
     repeated = profile["duplicates"]["rows"]
     if repeated > 0.01:
         notes.append(f"{repeated:.1%} of the training rows repeat another's features")
+    return notes
+
+
+def _hazard_notes(hazards: Hazards, target: TargetProfile) -> list[str]:
+    notes = []
+    if target["kind"] != "regression" and hazards.get("fewest_of_class") == 0:
+        notes.append("some fold trains without one of the classes: give it probability zero there")
+    for key, what in (("empty", "no value in some fold's training part:"), ("huge", "infinite:")):
+        if names := hazards.get(key):
+            notes.append(f"{what} {', '.join(list(names)[:4])}")  # type: ignore[call-overload]
     return notes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
-from task.load.tables import read_table
+from task.load.tables import read_frame
 from task.types import Kind, Split, TaskError
 
 MAX_OVERLAP = 0.05
 """Of a group column, at most this share of the test's values occurs in train."""
+MAX_GAPS = 0.05
+"""A group column may lack at most this share of its values."""
+MIN_TIMES = 4
+"""A time column has at least so many distinct times."""
 DATE = r"^\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?|^\d{1,2}[-/.]\d{1,2}[-/.]\d{4}"
+YEAR_NAME = r"(?i)(?:^|[^a-z])(?:year|yr|date|jahr|annee|ano)(?:$|[^a-z])"
 Folds = NDArray[np.int64]
 
 
@@ -32,31 +38,89 @@ def decide_split(
     if column := detect_time_column(train, test, id_column, target):
         reason = f"the test rows come after the training rows by {column!r}"
         return Split(kind="time", column=column, n_folds=n_folds), reason
+    rare = ""
+    if kind != "regression":
+        n_folds, rare = explain_rare_classes(train[target[0]], n_folds)
     if column := detect_group_column(train, test, id_column, target):
         mean_size = len(train) / train[column].nunique()
         reason = (
             f"{column!r} has {mean_size:.1f} rows per value and its test values are new: "
-            "whole groups are held out"
+            f"whole groups are held out{rare}"
         )
         return Split(kind="group", column=column, n_folds=n_folds), reason
     if kind == "regression":
         reason = "rows are exchangeable; folds stratified by target quantile"
         return Split(kind="random", n_folds=n_folds), reason
-    reason = "rows are exchangeable; folds stratified by class"
+    reason = f"rows are exchangeable; folds stratified by class{rare}"
     return Split(kind="stratified", n_folds=n_folds), reason
+
+
+def usable_folds(values: pd.Series[Any], n_folds: int) -> int:
+    """Return the folds of a classification: fewer where only one class has rows for all of them."""
+    counts = values.value_counts()
+    second = int(counts.iloc[1]) if len(counts) > 1 else 0
+    return min(n_folds, max(2, second))
+
+
+def rare_classes(values: pd.Series[Any], n_folds: int) -> dict[str, int]:
+    """Return the classes with fewer rows than folds: class -> rows."""
+    counts = values.value_counts()
+    return {str(label): int(n) for label, n in counts[counts < n_folds].items()}
+
+
+def explain_rare_classes(values: pd.Series[Any], n_folds: int) -> tuple[int, str]:
+    """Return the folds that the classes allow, and what that means for the rare ones."""
+    n_usable = usable_folds(values, n_folds)
+    text = ""
+    if n_usable < n_folds:
+        text = f"; {n_usable} folds, since a class has only so many rows"
+    if rare := rare_classes(values, n_usable):
+        shown = ", ".join(f"{label!r} ({n})" for label, n in list(rare.items())[:5])
+        more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
+        text += (
+            f"; classes with fewer rows than folds are trained on and never validated: "
+            f"{shown}{more}"
+        )
+    return n_usable, text
 
 
 def detect_time_column(
     train: pd.DataFrame, test: pd.DataFrame, id_column: str | None, target: list[str]
 ) -> str | None:
-    """Find a date column whose test values come after (nearly) all training values."""
-    for column in shared_features(train, test, id_column, target):
-        dates, test_dates = parse_dates(train[column]), parse_dates(test[column])
-        if dates is None or test_dates is None:
+    """Find a column of dates whose test values come after (nearly) all training values.
+
+    A year is a date too, and so may be an id.
+    """
+    names = shared_features(train, test, id_column, target)
+    if id_column in train and id_column in test and is_iso_date(train[id_column]):
+        names.append(str(id_column))
+    for column in names:
+        dates, test_dates = read_times(train[column]), read_times(test[column])
+        if dates is None or test_dates is None or not len(test_dates):
             continue
-        if test_dates.min() >= dates.quantile(0.98) and dates.nunique() > 10:
+        is_year = pd.api.types.is_numeric_dtype(dates)
+        n_least = 3 if is_year else MIN_TIMES
+        if test_dates.min() >= dates.quantile(0.98) and dates.nunique() >= n_least:
             return column
     return None
+
+
+def is_iso_date(values: pd.Series[Any]) -> bool:
+    """Whether a column of text begins with dates such as 2021-03-04 in every row."""
+    if pd.api.types.is_numeric_dtype(values) or values.isna().any() or not len(values):
+        return False
+    return bool(values.astype(str).str.match(r"\d{4}-\d\d-\d\d(?!\d)").all())
+
+
+def read_times(values: pd.Series[Any]) -> pd.Series[Any] | None:
+    """Return the dates of a column, or the numbers of a column of years; None for others."""
+    if not pd.api.types.is_numeric_dtype(values):
+        return parse_dates(values)
+    numbers = values.dropna()
+    if not re.search(YEAR_NAME, str(values.name)) or not len(numbers):
+        return None
+    is_year = numbers.between(1900, 2100).all() and bool((numbers == numbers.round()).all())
+    return numbers if is_year else None
 
 
 def detect_group_column(
@@ -71,12 +135,17 @@ def detect_group_column(
             if not (numbers == numbers.round()).all():
                 continue
         n_unique = values.nunique()
-        if not (10 <= n_unique <= len(train) / 1.8) or values.isna().any():
+        if not (10 <= n_unique <= len(train) / 1.8) or values.isna().mean() > MAX_GAPS:
             continue
-        unseen = ~test[column].dropna().astype(str).isin(set(values.astype(str)))
+        unseen = ~test[column].dropna().map(key_text).isin(set(values.dropna().map(key_text)))
         if len(unseen) and unseen.mean() > 1 - MAX_OVERLAP:
             candidates.append((n_unique, column))
     return max(candidates)[1] if candidates else None
+
+
+def key_text(value: object) -> str:
+    """Return a value as text; 7.0 and 7 are the same."""
+    return str(value).removesuffix(".0")
 
 
 def shared_features(
@@ -93,14 +162,25 @@ def shared_features(
 def parse_dates(values: pd.Series[Any]) -> pd.Series[Any] | None:
     """Return the non-missing dates of a column, or None when it contains none."""
     if pd.api.types.is_datetime64_any_dtype(values):
-        return values.dropna()
+        return to_dates(values).dropna()
     if pd.api.types.is_numeric_dtype(values) or values.isna().all():
         return None
     texts = values.dropna().astype(str)
     if not texts.head(50).str.match(DATE).all():
         return None
-    dates = pd.to_datetime(texts, errors="coerce", format="mixed")
+    dates = to_dates(texts)
     return dates.dropna() if dates.notna().mean() > 0.95 else None
+
+
+def to_dates(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Return the dates that texts or dates mean, without zone; missing where there is none."""
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        naive: pd.Series[Any] = values.dt.tz_convert("UTC").dt.tz_localize(None)
+        return naive
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return values
+    dates = pd.to_datetime(values.astype(str), errors="coerce", format="mixed", utc=True)
+    return dates.dt.tz_localize(None)
 
 
 def assign_folds(
@@ -124,6 +204,8 @@ def assign_folds(
     if split.kind == "time":
         return time_blocks(train[str(split.column)], n)
     y = strata_codes(train, kind, target)
+    if kind != "regression" and split.kind != "group":
+        return common_class_folds(train, y, split, seed, together)
     if split.kind == "group" or together is not None:
         groups = group_labels(train, split, together)
         if groups.nunique() < n:
@@ -134,8 +216,43 @@ def assign_folds(
         group_splitter = GroupKFold if kind == "regression" else StratifiedGroupKFold
         parts = group_splitter(n, shuffle=True, random_state=seed).split(train, y, groups)
         return number_folds(parts, len(train))
-    splitter = StratifiedKFold if min(np.bincount(y)) >= n else KFold
-    return number_folds(splitter(n, shuffle=True, random_state=seed).split(train, y), len(train))
+    return number_folds(regular_splitter(y, n, seed).split(train, y), len(train))
+
+
+def regular_splitter(y: NDArray[np.int64], n_folds: int, seed: int) -> StratifiedKFold | KFold:
+    """Return the splitter of exchangeable rows, stratified where every stratum has enough."""
+    splitter = StratifiedKFold if min(np.bincount(y)) >= n_folds else KFold
+    return splitter(n_folds, shuffle=True, random_state=seed)
+
+
+def common_class_folds(
+    train: pd.DataFrame,
+    y: NDArray[np.int64],
+    split: Split,
+    seed: int,
+    together: NDArray[Any] | None,
+) -> Folds:
+    """Return stratified folds; rows of classes rarer than the folds, and their twins, get -1."""
+    n = min(split.n_folds, usable_folds(pd.Series(y), split.n_folds))
+    is_rare = np.bincount(y)[y] < n
+    if together is not None:
+        is_rare = np.isin(together, together[is_rare])
+    rows = np.flatnonzero(~is_rare)
+    if len(np.unique(y[rows])) < 2:
+        raise TaskError(
+            "train has fewer than two classes with two rows or more, so nothing can be validated; "
+            "add rows, or check `target:` in task.yaml"
+        )
+    folds = np.full(len(train), -1, dtype=np.int64)
+    part, strata = train.iloc[rows], pd.factorize(y[rows], sort=True)[0]
+    if together is not None:
+        groups = pd.Series(together[rows])
+        grouped = StratifiedGroupKFold(n, shuffle=True, random_state=seed)
+        folds[rows] = number_folds(grouped.split(part, strata, groups), len(rows))
+    else:
+        parts = regular_splitter(strata, n, seed).split(part, strata)
+        folds[rows] = number_folds(parts, len(rows))
+    return folds
 
 
 def group_labels(
@@ -143,7 +260,10 @@ def group_labels(
 ) -> pd.Series[Any]:
     """Return what rows must share to stay together: the group column, else `together`."""
     if split.kind == "group":
-        return train[str(split.column)].astype(str)
+        column = train[str(split.column)]
+        texts = column.map(key_text).astype(object)
+        alone = [f"row {index}" for index in range(len(train))]  # a row without a group is its own
+        return texts.where(column.notna(), pd.Series(alone, index=train.index))
     return pd.Series(together, index=train.index)
 
 
@@ -170,7 +290,7 @@ def time_blocks(column: pd.Series[Any], n_folds: int) -> Folds:
     Block -1, the first, is only trained on.
     """
     if parse_dates(column) is not None:
-        column = pd.to_datetime(column.astype(str), errors="coerce", format="mixed")
+        column = to_dates(column)
     order = column.rank(method="min", na_option="top")
     share = (order - 1) / len(column)
     return np.asarray(np.floor(share * (n_folds + 1)), dtype=np.int64) - 1
@@ -178,7 +298,7 @@ def time_blocks(column: pd.Series[Any], n_folds: int) -> Folds:
 
 def read_folds(train: pd.DataFrame, path: str, id_column: str) -> Folds:
     """Read the folds of a file with the id column and `fold`. Raises TaskError."""
-    frame = read_table(Path(path))
+    frame = read_frame(Path(path))
     if id_column not in frame or "fold" not in frame:
         raise TaskError(f"{path} should have the columns {id_column!r} and 'fold'")
     folds = dict(zip(frame[id_column].astype(str), frame["fold"], strict=True))

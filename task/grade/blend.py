@@ -67,6 +67,8 @@ def blend_attempts(prepared: Prepared, members: dict[str, dict[str, str]], out: 
         classes=truth.labels if method in ("ordinal", "vote") else [],
         oof=oof_path,
         submission=submission_path,
+        scaled=truth.has_class_columns,
+        bounds=list(truth.form.bounds or ()),
         refused=refused,
         seconds=time.monotonic() - began,
     )
@@ -247,6 +249,8 @@ def blend_driver(blend: BlendJson) -> str:
         shares="\n".join(f"    {name!r}: {weight!r}," for name, weight in weights.items()),
         method=method,
         classes=classes,
+        scaled=blend.get("scaled", False),
+        bounds=blend.get("bounds") or [None, None],
         member_part=inspect.getsource(member_part),
         finish_predictions=inspect.getsource(finish_predictions),
     )
@@ -272,6 +276,8 @@ MEMBERS = {{
 }}
 METHOD = {method!r}
 CLASSES = np.array({classes!r})
+SCALED = {scaled!r}  # whether the probabilities of a row are scaled to sum to one
+LOW, HIGH = {bounds!r}
 
 
 {member_part}
@@ -288,16 +294,34 @@ def run_member(name):
 
 def read_predictions(name, file):
     """Read a member's predictions as a table by id."""
-    frame = pd.read_csv(Path("members") / name / file, dtype=str if METHOD == "vote" else None)
-    frame[frame.columns[0]] = frame[frame.columns[0]].astype(str)
+    path = Path("members") / name / file
+    if METHOD == "vote":
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    else:
+        first = pd.read_csv(path, nrows=0).columns[0]
+        frame = pd.read_csv(path, dtype={{first: str}})
     return frame.set_index(frame.columns[0])
+
+
+def plain(text):
+    """Return a label as pandas may write it again: 1.0 is 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return str(int(number)) if number.is_integer() else repr(number)
 
 
 def to_values(frame):
     """Return labels as they are named in CLASSES, or numbers."""
     if METHOD == "vote":
-        return frame.iloc[:, 0].str.replace(r"[.]0$", "", regex=True).to_numpy()
+        known = {{plain(label): label for label in CLASSES}} | {{label: label for label in CLASSES}}
+        return frame.iloc[:, 0].map(lambda text: known.get(text, known.get(plain(text)))).to_numpy()
     numbers = frame.to_numpy(dtype=float)
+    if SCALED:
+        numbers = numbers / numbers.sum(axis=1, keepdims=True)
+    if LOW is not None or HIGH is not None:
+        numbers = np.clip(numbers, LOW, HIGH)
     return numbers[:, 0] if numbers.shape[1] == 1 else numbers
 
 
@@ -307,7 +331,7 @@ def blend_files(file):
     first = next(iter(tables.values()))
     total = 0
     for name, weight in MEMBERS.items():
-        values = to_values(tables[name].loc[first.index])
+        values = to_values(tables[name].loc[first.index, first.columns])
         total = total + weight * member_part(values, CLASSES, METHOD)
     result = pd.DataFrame(index=first.index, columns=first.columns)
     result[:] = finish_predictions(total, CLASSES, METHOD).reshape(len(first), -1)

@@ -170,7 +170,8 @@ def check_plausible(truth: Truth, oof: Array) -> None:
     if truth.metric.needs == "ranking":
         return
     rows = oof.reshape(len(oof), -1)
-    if len(rows) > 1 and (rows == rows[0]).all():
+    is_constant = len(rows) > 1 and bool((rows == rows[0]).all())
+    if is_constant and has_usable_feature(truth):
         raise PredictionsError(
             "constant", "oof.csv predicts the same for every row; the model learned nothing"
         )
@@ -188,6 +189,14 @@ def check_plausible(truth: Truth, oof: Array) -> None:
             f"oof.csv equals the column {name!r}, which the test rows do not have; "
             "it is a copy of the future",
         )
+
+
+def has_usable_feature(truth: Truth) -> bool:
+    """Whether a column of both tables has more than one value; else a constant is the best."""
+    test = read_public_table(truth.prepared.public, "test")
+    return bool(truth.prepared.task.extra) or any(
+        name in test and column.nunique() > 1 for name, column in truth.features.items()
+    )
 
 
 def find_copied_column(truth: Truth, oof: Array) -> str | None:

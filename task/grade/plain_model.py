@@ -16,6 +16,8 @@ MAX_ROWS = 5000
 MAX_COLUMNS = 60
 MANY_LEVELS = 20  # from here on, a categorical column is worth an encoding by the target
 N_PARTS = 3
+MIN_TEXTS, MIN_WORDS = 50, 3.5  # a column with so many texts of so many words is free text
+MAX_TEXT_CHARS, N_TEXT_COMPONENTS = 2000, 30
 MODEL_OPTIONS = {
     "n_estimators": 80,
     "learning_rate": 0.1,
@@ -45,12 +47,39 @@ def feature_table(truth: Truth, without: tuple[str, ...] = ()) -> Array:
         if name in without:
             continue
         if pd.api.types.is_numeric_dtype(column):
-            columns.append(column.to_numpy(dtype=float))
+            values = column.to_numpy(dtype=float, na_value=np.nan)
+            columns.append(np.where(np.isinf(values), np.nan, values))
+        elif is_free_text(column):
+            columns += list(text_components(truth, str(name)))
         else:
             columns.append(pd.factorize(column.astype(str), sort=True)[0].astype(float))
         if has_many_levels(column):
             columns += list(encode_by_other_folds(truth, str(name)))
     return np.column_stack(columns) if columns else np.zeros((len(truth.validated), 1))
+
+
+def is_free_text(column: pd.Series[Any]) -> bool:
+    """Whether a column contains sentences that seldom repeat."""
+    texts = column.dropna().astype(str).head(500)
+    if len(texts) < MIN_TEXTS or texts.nunique() < 0.5 * len(texts):
+        return False
+    return bool(texts.str.count(r"\s+").mean() + 1 >= MIN_WORDS)
+
+
+@lru_cache(maxsize=16)
+def text_components(truth: Truth, name: str) -> tuple[Array, ...]:
+    """Return a text column as a few numbers a row: the main directions of its words."""
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+    from sklearn.pipeline import make_pipeline
+
+    texts = truth.features[name].fillna("").astype(str).str[:MAX_TEXT_CHARS]
+    model = make_pipeline(
+        HashingVectorizer(n_features=2**14, alternate_sign=False),
+        TfidfTransformer(sublinear_tf=True),
+        TruncatedSVD(N_TEXT_COMPONENTS, random_state=0),
+    )
+    return tuple(np.asarray(model.fit_transform(texts)).T)
 
 
 def has_many_levels(column: pd.Series[Any]) -> bool:

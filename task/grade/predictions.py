@@ -9,21 +9,28 @@ import csv
 import json
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from task.data.prepare import label_text
+from task.data.prepare import LABEL_PREFIX
+from task.data.public_tables import match_keys, plain_key
 from task.data.segments import Partition, partition_columns
 from task.grade.metrics import Metric, get_metric
+from task.load.form import label_text
 from task.load.tables import read_public_table
-from task.types import Prepared, ProblemJson
+from task.types import FormColumn, Prepared, ProblemJson, SubmissionForm
 
 Array = NDArray[Any]
-MAX_BYTES_PER_ROW = 20_000
+MAX_LINE_BYTES, MAX_COLUMN_BYTES = 4_000, 100  # of one line: for the id or a text, and a number
+MEAN_LINE_BYTES = 1_000  # of all lines, besides MAX_COLUMN_BYTES
+MAX_EXTRA_LINES = 1_000  # that are read, so that a message can name them
+MISSING = ["", "nan", "NaN", "NA", "null"]
+TOLERANCE = 1e-9  # of probabilities beyond 0..1
 
 
 @dataclass(eq=False)
@@ -36,22 +43,32 @@ class Truth:
     prepared: Prepared
     metric: Metric
     labels: list[str]
-    frame: pd.DataFrame  # _id (text), fold, twin, targets
+    frame: pd.DataFrame  # _id (text), _fold, _twin, targets with LABEL_PREFIX
+
+    @cached_property
+    def form(self) -> SubmissionForm:
+        """What the columns of the files mean."""
+        return self.prepared.form or form_of_earlier_run(self.prepared, self.metric, self.labels)
+
+    @property
+    def has_class_columns(self) -> bool:
+        """Whether the files have a column of probabilities for each of several classes."""
+        return self.metric.needs == "probability" and len(self.form.columns) > 1
 
     @cached_property
     def validated(self) -> pd.DataFrame:
         """Labels of the validated rows."""
-        return self.frame[self.frame["fold"] >= 0].reset_index(drop=True)
+        return self.frame[self.frame["_fold"] >= 0].reset_index(drop=True)
 
     @cached_property
     def audit(self) -> pd.DataFrame:
         """Labels of the audit rows."""
-        return self.frame[self.frame["fold"] == -2].reset_index(drop=True)
+        return self.frame[self.frame["_fold"] == -2].reset_index(drop=True)
 
     @cached_property
     def fold(self) -> Array:
         """Fold of every validated row."""
-        return np.asarray(self.validated["fold"])
+        return np.asarray(self.validated["_fold"])
 
     @cached_property
     def y(self) -> Array:
@@ -75,9 +92,9 @@ class Truth:
 
         Set where test rows repeat none.
         """
-        if "twin" not in self.validated or not self.validated["twin"].any():
+        if "_twin" not in self.validated or not self.validated["_twin"].any():
             return None
-        return np.asarray(self.validated["twin"], dtype=bool)
+        return np.asarray(self.validated["_twin"], dtype=bool)
 
     @cached_property
     def test_ids(self) -> list[str]:
@@ -102,9 +119,9 @@ class Truth:
     def features(self) -> pd.DataFrame:
         """Training features of the validated rows, in the order of `validated`."""
         frame = read_public_table(self.prepared.public, "train")
-        frame.index = pd.Index(frame[self.prepared.id].map(label_text))
+        rows = match_keys([str(key) for key in frame[self.prepared.id]], self.validated_ids)
         drop = [self.prepared.id, *self.prepared.task.target]
-        return frame.loc[self.validated_ids].drop(columns=drop).reset_index(drop=True)
+        return frame.drop(columns=drop).take(rows).reset_index(drop=True)
 
     @cached_property
     def partitions(self) -> list[Partition]:
@@ -117,24 +134,41 @@ class Truth:
         0/1 or class positions for probabilities, `codes` for labels, texts for rankings, else
         values.
         """
-        target = self.prepared.task.target
+        columns = [LABEL_PREFIX + column.target for column in self.form.columns]
+        first = frame[columns[0]]
         if self.metric.needs == "probability" and self.prepared.task.kind != "regression":
             position = {label: index for index, label in enumerate(self.labels)}
-            return frame[target[0]].map(label_text).map(position).to_numpy(dtype=float)
+            return first.map(label_text).map(position).to_numpy(dtype=float)
         if self.metric.needs == "label":
-            return self.encode_labels(frame[target[0]].map(label_text))
+            return self.encode_labels(first.map(label_text))
         if self.metric.needs == "ranking":
-            return frame[target[0]].map(label_text).to_numpy()
-        values = frame[target].to_numpy(dtype=float)
+            return first.map(label_text).to_numpy()
+        values = frame[columns].to_numpy(dtype=float)
         return values[:, 0] if values.shape[1] == 1 else values
 
     def encode_labels(self, texts: pd.Series[Any]) -> Array:
         """Return the `codes` of labels; NaN for unknown ones."""
-        return texts.map(self.codes).to_numpy(dtype=float)
+        return self.find_labels(texts).map(self.codes).to_numpy(dtype=float)
+
+    def find_labels(self, texts: pd.Series[Any]) -> pd.Series[Any]:
+        """Return the labels that texts mean; missing for unknown ones. 1.0 is 1, true is True."""
+        distinct = pd.Index(texts.dropna().unique())
+        places = match_keys([*self.labels], [str(text) for text in distinct])
+        known = {
+            text: self.labels[place]
+            for text, place in zip(distinct, places, strict=True)
+            if place >= 0
+        }
+        return texts.map(known)
 
     @cached_property
     def codes(self) -> dict[str, float]:
-        """A number for every label: itself where all labels are numbers, else its position."""
+        """A number for every label: itself where all labels are numbers, else its position.
+
+        For F1 of two classes: 1 for the positive one.
+        """
+        if self.metric.name == "f1":
+            return {label: float(index) for index, label in enumerate(self.labels)}
         try:
             return {label: float(label) for label in self.labels}
         except ValueError:
@@ -144,24 +178,39 @@ class Truth:
 @lru_cache(maxsize=4)
 def load_truth(private: str, prepared_json: str) -> Truth:
     """Load the labels of a prepared task from its private folder."""
-    prepared = Prepared.model_validate_json(prepared_json)
-    folder = Path(private)
-    frame = pd.read_parquet(folder / "labels.parquet").rename(columns={prepared.id: "_id"})
+    prepared = Prepared.model_validate(json.loads(prepared_json))
+    folder, task = Path(private), prepared.task
+    frame = pd.read_parquet(folder / "labels.parquet")
+    if "_id" not in frame:  # a run of an earlier version
+        names = {prepared.id: "_id", "fold": "_fold", "twin": "_twin"}
+        frame = frame.rename(columns=names | {name: LABEL_PREFIX + name for name in task.target})
     frame["_id"] = frame["_id"].map(label_text)
     labels = json.loads((folder / "meta.json").read_text())["labels"]
-    task = prepared.task
     return Truth(prepared, get_metric(task.metric, task.direction), labels, frame)
+
+
+def form_of_earlier_run(prepared: Prepared, metric: Metric, labels: list[str]) -> SubmissionForm:
+    """Return the form of a run that stored none: columns in the order of labels or targets."""
+    target, names = prepared.task.target, prepared.columns[1:]
+    is_probability = metric.needs == "probability" and prepared.task.kind != "regression"
+    columns = []
+    for index, name in enumerate(names):
+        label = (labels[index] if len(names) > 1 else labels[-1]) if is_probability else ""
+        place = min(index, len(target) - 1) if not is_probability else 0
+        columns.append(FormColumn(name=name, target=target[place], label=label))
+    return SubmissionForm(id=prepared.id, columns=columns, labels=labels, bounds=metric.bounds)
 
 
 def get_truth(prepared: Prepared) -> Truth:
     """Return the labels of a prepared task, loaded once."""
-    return load_truth(prepared.private, prepared.model_dump_json())
+    return load_truth(prepared.private, json.dumps(prepared.model_dump()))  # paths of any bytes
 
 
 def read_sample_ids(prepared: Prepared) -> list[str]:
     """Return the ids of the public sample submission."""
-    sample = pd.read_csv(Path(prepared.public) / "sample_submission.csv", usecols=[0])
-    return [label_text(value) for value in sample.iloc[:, 0]]
+    path = Path(prepared.public) / "sample_submission.csv"
+    sample = pd.read_csv(path, usecols=[0], dtype=str, keep_default_na=False)
+    return [str(value) for value in sample.iloc[:, 0]]
 
 
 def make_problem(code: str, message: str, about: str = "") -> ProblemJson:
@@ -181,7 +230,12 @@ class PredictionsError(Exception):
 
 def read_predictions(truth: Truth, path: str, name: str, ids: list[str]) -> Array:
     """Read predictions in the order of `ids`, shape (n,) or (n, k). Raises PredictionsError."""
-    frame = read_prediction_table(Path(path), name, len(ids), truth.prepared.columns)
+    is_text = truth.metric.needs == "ranking" or (
+        truth.metric.needs == "label" and bool(truth.labels)
+    )
+    frame = read_prediction_table(
+        Path(path), name, len(ids), truth.prepared.columns, is_text=is_text
+    )
     values = align_rows(frame, name, ids, truth.prepared)
     return convert_predictions(truth, values, name)
 
@@ -195,32 +249,103 @@ def read_earlier(truth: Truth, path: str, name: str = "oof.csv") -> Array:
     return read_predictions(truth, path, name, truth.ids(name))
 
 
-def read_prediction_table(path: Path, name: str, n_rows: int, columns: list[str]) -> pd.DataFrame:
-    """Read a csv of the expected columns and bounded size. Raises PredictionsError."""
+def read_prediction_table(
+    path: Path, name: str, n_rows: int, columns: list[str], *, is_text: bool = False
+) -> pd.DataFrame:
+    """Read a csv of the expected columns, in any order, and of bounded size.
+
+    Its shape is checked line by line first: pandas may take minutes for a hostile one.
+    `is_text`: predictions are labels. Raises PredictionsError.
+    """
+    check_file_size(path, name, n_rows, columns)
+    try:
+        with path.open("rb") as file:
+            check_lines(file, name, n_rows, columns)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise PredictionsError("not_text", f"{name} is not a UTF-8 csv file ({error})") from error
+    try:
+        return read_checked_table(path, columns, is_text)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise PredictionsError(
+            "not_csv", f"{name} cannot be read as csv: {str(error)[:200]}"
+        ) from error
+
+
+def read_checked_table(path: Path, columns: list[str], is_text: bool) -> pd.DataFrame:
+    """Read a csv whose header and shape were checked; its columns in the expected order."""
+    dtype: Any = str if is_text else {columns[0]: str}
+    frame = pd.read_csv(
+        path,
+        dtype=dtype,
+        usecols=range(len(columns)),
+        index_col=False,
+        low_memory=False,
+        keep_default_na=False,
+        na_values=MISSING,
+    )
+    if frame[columns[0]].isna().any():
+        keys = pd.read_csv(path, usecols=[columns[0]], dtype=str, keep_default_na=False)
+        frame[columns[0]] = keys[columns[0]]
+    return frame[columns]
+
+
+def check_file_size(path: Path, name: str, n_rows: int, columns: list[str]) -> None:
+    """Refuse a file that is too large for its rows. Raises PredictionsError."""
     n_bytes = path.stat().st_size
-    if n_bytes > MAX_BYTES_PER_ROW * (n_rows + 10):
+    mean = MEAN_LINE_BYTES + MAX_COLUMN_BYTES * len(columns)
+    if n_bytes > mean * (n_rows + MAX_EXTRA_LINES):
         raise PredictionsError(
             "too_large",
             f"{name} is {n_bytes / 2**20:.0f} MiB for {n_rows} expected rows; "
             "write one line per row",
         )
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header = next(csv.reader(file), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise PredictionsError("not_text", f"{name} is not a UTF-8 csv file ({error})") from error
-    if header != columns:
+
+
+def check_lines(file: IO[bytes], name: str, n_rows: int, columns: list[str]) -> None:
+    """Check header, number and width of the lines, reading none that is too long.
+
+    Raises PredictionsError, UnicodeDecodeError, csv.Error.
+    """
+    limit = MAX_LINE_BYTES + MAX_COLUMN_BYTES * len(columns)
+    n_commas, first = len(columns) - 1, file.readline(limit + 1)
+    if len(first) <= limit:  # else it has another header than ours, or nothing but one
+        check_header(parse_line(first), name, columns)
+    for number, line in enumerate(chain([first], iter(lambda: file.readline(limit + 1), b"")), 1):
+        if len(line) > limit:
+            raise PredictionsError(
+                "not_csv",
+                f"{name}: line {number} has more than {limit} characters; "
+                "write one short line per row",
+            )
+        if number > 2 * n_rows + MAX_EXTRA_LINES:
+            raise PredictionsError(
+                "too_large",
+                f"{name} has more than {number - 1} lines for {n_rows} expected rows; "
+                "write one line per row",
+            )
+        if line.count(b",") == n_commas or not line.strip():
+            continue
+        if (n_fields := len(parse_line(line))) > len(columns):
+            raise PredictionsError(
+                "not_csv",
+                f"{name}: line {number} has {n_fields} fields, the header {len(columns)}; "
+                "write one value per column",
+            )
+
+
+def parse_line(line: bytes) -> list[str]:
+    """Return the fields of one line. Raises UnicodeDecodeError, csv.Error."""
+    return next(csv.reader([line.decode()]), [])
+
+
+def check_header(header: list[str], name: str, columns: list[str]) -> None:
+    """Refuse any header but the expected one. Raises PredictionsError."""
+    if sorted(header) != sorted(columns):
         raise PredictionsError(
             "wrong_columns",
-            f"{name} has the columns {header[:8]}, "
+            f"{name} has the columns {[column[:80] for column in header[:8]]}, "
             f"it should have exactly {columns[:8]}{' …' if len(columns) > 8 else ''}",
         )
-    try:
-        return pd.read_csv(path, dtype={columns[0]: str}, low_memory=False)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise PredictionsError(
-            "not_csv", f"{name} cannot be read as csv: {str(error)[:200]}"
-        ) from error
 
 
 def align_rows(frame: pd.DataFrame, name: str, ids: list[str], prepared: Prepared) -> pd.DataFrame:
@@ -228,7 +353,7 @@ def align_rows(frame: pd.DataFrame, name: str, ids: list[str], prepared: Prepare
 
     Raises PredictionsError for repeated, missing or unknown ids.
     """
-    keys = frame[prepared.id].map(normalize_id)
+    keys = frame[prepared.id].map(str)
     repeated = keys[keys.duplicated()]
     if len(repeated):
         raise PredictionsError(
@@ -236,7 +361,7 @@ def align_rows(frame: pd.DataFrame, name: str, ids: list[str], prepared: Prepare
             f"{name} has {len(repeated)} repeated ids (e.g. {repeated.iloc[0]!r}); "
             "write each row once",
         )
-    rows = pd.Index(keys).get_indexer(pd.Index(ids))
+    rows = match_keys(list(keys), ids)
     if missing := [ids[index] for index in np.flatnonzero(rows < 0)]:
         raise PredictionsError(
             "missing_rows",
@@ -251,36 +376,85 @@ def align_rows(frame: pd.DataFrame, name: str, ids: list[str], prepared: Prepare
     return frame[prepared.columns[1:]].take(rows)
 
 
-def normalize_id(value: object) -> str:
-    """Return an id as text; 7.0 and 7 are the same."""
-    text = str(value)
-    return text[:-2] if text.endswith(".0") and text[:-2].lstrip("-").isdigit() else text
-
-
 def convert_predictions(truth: Truth, values: pd.DataFrame, name: str) -> Array:
     """Convert predictions to what the metric needs. Raises PredictionsError."""
     needs = truth.metric.needs
     if needs == "ranking":
-        return values.iloc[:, 0].astype(str).to_numpy()
+        return convert_rankings(truth, values.iloc[:, 0], name)
     if needs == "label" and truth.prepared.task.kind != "regression":
         return convert_labels(truth, values.iloc[:, 0], name)
     numbers = convert_numbers(values, name)
-    if needs == "probability" and truth.metric.name != "auc":
-        low, high = numbers.min(), numbers.max()
-        if low < -1e-9 or high > 1 + 1e-9:
-            raise PredictionsError(
-                "not_probability",
-                f"{name} has values outside 0..1 ({low:.3g} to {high:.3g}); "
-                f"{truth.metric.name} needs probabilities",
-            )
-    if truth.metric.name.startswith("rmsle"):
-        numbers = np.clip(numbers, 0, None)
+    if needs == "probability" and (truth.metric.name != "auc" or truth.has_class_columns):
+        check_probabilities(numbers, name, truth.metric.name)
+    if truth.has_class_columns:
+        numbers = scale_to_one(numbers)
+    if truth.form.bounds is not None:
+        numbers = np.clip(numbers, *truth.form.bounds)
     return numbers[:, 0] if numbers.shape[1] == 1 else numbers
+
+
+def check_probabilities(numbers: Array, name: str, metric: str) -> None:
+    """Refuse values that are no probabilities. Raises PredictionsError."""
+    low, high = numbers.min(), numbers.max()
+    if low < -TOLERANCE or high > 1 + TOLERANCE:
+        raise PredictionsError(
+            "not_probability",
+            f"{name} has values outside 0..1 ({low:.3g} to {high:.3g}); "
+            f"{metric} needs probabilities",
+        )
+
+
+def scale_to_one(numbers: Array) -> Array:
+    """Scale the probabilities of every row to sum to one; equal ones for a row of zeros."""
+    total = numbers.sum(axis=1, keepdims=True)
+    even = np.full_like(numbers, 1 / numbers.shape[1])
+    return np.where(total > 0, numbers / np.where(total > 0, total, 1), even)
+
+
+def convert_rankings(truth: Truth, values: pd.Series[Any], name: str) -> Array:
+    """Return the guessed labels of every row, best first. Raises PredictionsError for others.
+
+    Labels are separated by blanks and may contain blanks themselves: the longest label that fits
+    is taken.
+    """
+    words = {tuple(label.split()): label for label in truth.labels}
+    words |= {(plain_key(label),): label for label in truth.labels if len(label.split()) == 1}
+    longest = max(len(key) for key in words)
+    known: dict[str, list[str]] = {}
+    rankings = np.empty(len(values), dtype=object)
+    for row, text in enumerate(values):
+        text = "" if pd.isna(text) else str(text)
+        if text not in known:
+            known[text] = split_ranking(text.split(), words, longest, name)
+        rankings[row] = known[text]
+    return rankings
+
+
+def split_ranking(
+    parts: list[str], words: dict[tuple[str, ...], str], longest: int, name: str
+) -> list[str]:
+    """Return the labels that words in a row make. Raises PredictionsError for other words."""
+    guesses, at = [], 0
+    while at < len(parts):
+        for size in range(min(longest, len(parts) - at), 0, -1):
+            key = tuple(parts[at : at + size])
+            label = words.get(key) or (words.get((plain_key(key[0]),)) if size == 1 else None)
+            if label is not None:
+                guesses.append(label)
+                at += size
+                break
+        else:
+            raise PredictionsError(
+                "unknown_label",
+                f"{name} guesses {parts[at]!r}, which is no class; write classes separated by "
+                f"blanks, such as {list(words.values())[:3]}",
+            )
+    return guesses
 
 
 def convert_labels(truth: Truth, values: pd.Series[Any], name: str) -> Array:
     """Return the codes of predicted labels. Raises PredictionsError for an unknown one."""
-    codes = truth.encode_labels(values.map(label_text))
+    codes = truth.encode_labels(values)
     unknown = np.flatnonzero(np.isnan(codes))
     if len(unknown):
         raise PredictionsError(

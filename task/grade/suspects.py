@@ -14,21 +14,24 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from task.data.prepare import label_text
 from task.grade import plain_model as plain
 from task.grade.metrics import roc_auc
 from task.grade.predictions import Truth
+from task.load.form import label_text
 from task.load.tables import read_public_table
 
 Array = NDArray[Any]
 MIN_DEAD_POWER = 0.3  # predictions must not use a column this strong (0..1) that is dead in test
 MIN_ID_POWER = 0.3
+MIN_ORDER_POWER = 0.9  # rows in order of time: the size of their ids tells something of the label
 STRONG_POWER = 0.7  # a column this strong is compared between train and test
 MIN_AGREEMENT = 0.15
 """The comparison means something if column and prediction correlate at least so in train."""
 MIN_TEST_ROWS = 100  # ... and test has so many rows
 DISAGREEMENT_Z = 5.0
 MAX_SUSPECTS = 3
+SIZE = "its size"
+TIME_TEXT = r"^(?:19|20)\d\d[-/.]?[01]\d[-/.]?[0-3]\d(?:[T _-]?\d\d(?::?\d\d){0,2}(?:\.\d+)?Z?)?$"
 ID_MODULI = (2, 3, 5, 7, 10, 16, 100)
 
 
@@ -163,13 +166,28 @@ def suspect_ids(truth: Truth) -> Iterator[Suspect]:
     if truth.prepared.task.split.kind == "time" or truth.prepared.task.id is None:
         return
     target, best = plain.numeric_target(truth), None
-    for name, values in id_readings(truth.validated["_id"].to_numpy(dtype=str), target):
+    texts = truth.validated["_id"].to_numpy(dtype=str)
+    if names_times(texts):
+        return  # hour, month and trend are honest readings
+    is_number = all(text.isdigit() for text in texts)
+    for name, values in id_readings(texts, target):
         power = predictive_power(target, values)
-        if power > MIN_ID_POWER and (best is None or power > best.power):
+        is_order = name == SIZE or (is_number and name.startswith(("its first", "its length")))
+        least = MIN_ORDER_POWER if is_order else MIN_ID_POWER
+        if power > least and (best is None or power > best.power):
             reason = f"the label can be read from {name}"
             best = Suspect("leak_id", truth.prepared.id, power, values, reason)
     if best is not None:
         yield best
+
+
+def names_times(texts: Array) -> bool:
+    """Whether ids are dates or times, as text or as digits such as 2021030417."""
+    series: Any = pd.Series(texts)
+    if not series.str.match(TIME_TEXT).all():
+        return False
+    days: Any = series.str.replace(r"\D", "", regex=True).str[:8]
+    return bool(pd.to_datetime(days, format="%Y%m%d", errors="coerce").notna().all())
 
 
 def id_readings(texts: Array, target: Array) -> Iterator[tuple[str, Array]]:
@@ -177,7 +195,7 @@ def id_readings(texts: Array, target: Array) -> Iterator[tuple[str, Array]]:
     series: Any = pd.Series(texts)
     digits: Any = pd.to_numeric(series.str.extract(r"(\d{1,15})", expand=False), errors="coerce")
     if digits.notna().all():
-        yield "its size", digits.to_numpy(dtype=float)
+        yield SIZE, digits.to_numpy(dtype=float)
         for m in ID_MODULI:
             remainders = (digits % m).astype(int).astype(str).to_numpy()
             yield f"its remainder by {m}", encode_levels(remainders, target)

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from task.data.prepare import label_text
-from task.grade.metrics import Metric, get_metric
-from task.load.spec import load_task
-from task.load.tables import read_table
-from task.types import Task, TaskError
+from task.grade.metrics import get_metric
+from task.load.form import label_text
+from task.types import TaskError
 
 TRUTH_PREFIX = "__truth"
 """Columns of a generated task with the best possible prediction begin so."""
@@ -289,57 +286,3 @@ def example_sample_submission(
     else:
         frame[example.target] = y.mode().iloc[0] if metric.needs == "label" else y.median()
     return frame
-
-
-def score_private(task: str, answers: str, submission: str) -> float:
-    """Score a submission against answers kept outside the task. Raises TaskError."""
-    spec = load_task(task)
-    metric = get_metric(spec.metric, spec.direction)
-    truth, guess, target = read_table(Path(answers)), read_table(Path(submission)), spec.target[0]
-    if target not in truth:
-        raise TaskError(
-            f"{answers} has no column {target!r}, the task's target "
-            f"(it has {', '.join(map(str, truth.columns[:6]))})"
-        )
-    predictions = align_with_answers(spec, truth, guess, answers, submission)
-    if metric.needs == "probability" and spec.kind != "regression":
-        return score_probabilities(spec, metric, truth[target], predictions)
-    y, p = truth[target], predictions.iloc[:, 0]
-    if metric.needs in ("label", "ranking"):
-        return metric.score(y.to_numpy(), p.to_numpy())
-    return metric.score(y.to_numpy(dtype=float), p.to_numpy(dtype=float))
-
-
-def score_probabilities(
-    spec: Task, metric: Metric, truth: pd.Series[Any], predictions: pd.DataFrame
-) -> float:
-    """Score class probabilities; columns named as the classes may be in any order."""
-    labels = sorted(read_table(Path(spec.train))[spec.target[0]].dropna().unique())
-    y = truth.map({label: index for index, label in enumerate(labels)}).to_numpy(dtype=float)
-    names = [label_text(label) for label in labels]
-    p = predictions[names] if set(names) <= set(predictions.columns) else predictions
-    values = p if len(labels) > 2 else p.iloc[:, 0]
-    return metric.score(y, values.to_numpy(dtype=float))
-
-
-def align_with_answers(
-    spec: Task, truth: pd.DataFrame, guess: pd.DataFrame, answers: str, submission: str
-) -> pd.DataFrame:
-    """Return the predictions in the order of the answers: by id, or by position without ids."""
-    if spec.id is None and len(truth) == len(guess):
-        return guess.iloc[:, 1:]
-    if spec.id is None or (spec.id not in truth and len(truth.columns) < 2):
-        required = (
-            f"the ids in a column {spec.id!r}"
-            if spec.id
-            else f"one row for each of the {len(guess)} rows of the test table, in its order"
-        )
-        raise TaskError(f"{answers} cannot be matched with {submission}; it needs {required}")
-    key = truth[spec.id if spec.id in truth else truth.columns[0]].map(label_text)
-    guess.index = pd.Index(guess.iloc[:, 0].map(label_text))
-    missing = set(key) - set(guess.index)
-    if missing:
-        raise TaskError(
-            f"{submission} lacks {len(missing)} of the ids in {answers} (e.g. {min(missing)!r})"
-        )
-    return guess.loc[list(key)].iloc[:, 1:]

@@ -2,53 +2,157 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
 from task.data import splits
+from task.data.prepare import prepare_task, resolve_split
 from task.grade.metrics import METRICS
+from task.grade.rehearse import RehearsalJson, rehearse
 from task.load import roles
-from task.load.spec import load_task, metric_in_text
-from task.load.tables import read_table
-from task.types import Task, TaskError, TaskFile
+from task.load.spec import LoadedTask, locate_tables, read_spec, read_task
+from task.types import Task, TaskError, TaskFile, TaskReport
 
 
 def init_task(
-    folder: str, *, force: bool = False, target: str | None = None, hold_out: float | None = None
+    folder: str,
+    *,
+    force: bool = False,
+    target: str | None = None,
+    hold_out: float | None = None,
+    config: str | None = None,
 ) -> TaskFile:
-    """Write the task.yaml of a folder.
+    """Write the task.yaml of a folder, or `config` for a folder that cannot be written.
 
     `hold_out`: share of a single table's rows that become the test table. Raises TaskError when
     the data leave something open.
     """
     root = Path(folder).expanduser().resolve()
-    path = root / "task.yaml"
+    path = Path(config).expanduser().resolve() if config else root / "task.yaml"
     if path.exists() and not force:
         raise TaskError(f"{path} exists; edit it, or overwrite it with --force")
-    previous = path.read_text() if path.exists() else None
-    path.unlink(missing_ok=True)
     try:
         done = roles.hold_out_rows(root, hold_out, target) if hold_out is not None else []
-        tables = roles.find_roles(root)
-        keys, why = tables.keys, tables.why
-        if target:
-            keys, why = keys | {"target": target}, why | {"target": "as you said"}
-        if keys:
-            path.write_text(yaml.safe_dump(keys))
-        text, reasons = render_task_yaml(load_task(folder), root, why)
-        path.write_text(text)
     except OSError as error:
         raise TaskError(
-            f"{path} cannot be written ({error.strerror}); choose a folder that you may write to"
+            f"{root} cannot be written ({error.strerror}); choose a folder that you may write to"
         ) from error
-    except BaseException:
-        path.unlink(missing_ok=True)
-        if previous is not None:
-            path.write_text(previous)
-        raise
-    return TaskFile(str(path), done + reasons)
+    tables = roles.find_roles(root)
+    why = tables.why | ({"target": "as you said"} if target else {})
+    loaded = read_task(folder, keys=tables.keys | ({"target": target} if target else {}))
+    rehearsal = rehearse_task(loaded.task)
+    text, reasons = render_task_yaml(loaded, root, why)
+    report = report_task(loaded, root, rehearsal)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    except OSError as error:
+        if config:
+            raise TaskError(f"{path} cannot be written ({error.strerror})") from error
+        notice = (
+            f"{path} cannot be written ({error.strerror}); --config PATH writes it elsewhere, "
+            "and a run reads the same without it"
+        )
+        return TaskFile("", done + reasons, notice, dict(report))
+    return TaskFile(str(path), done + reasons, "", dict(report))
+
+
+def describe_task(
+    folder: str, *, target: str | None = None, config: str | None = None, fresh: bool = False
+) -> TaskReport:
+    """Say what is read of a folder and write nothing; a refusal is a sentence of the answer.
+
+    `fresh`: without its task.yaml.
+    """
+    root = Path(folder).expanduser().resolve()
+    report = empty_report()
+    try:
+        keys: dict[str, Any] = {}
+        if root.is_dir() and not fresh:
+            keys = read_spec(root, config).model_dump(exclude_none=True)
+        if target:
+            keys |= {"target": target}
+        loaded = read_task(folder, keys=keys)
+        report = report_task(loaded, root, None)
+        report["rehearsal"] = dict(rehearse_task(loaded.task))
+    except TaskError as error:
+        report["refusal"] = str(error)
+        name_tables(report, root, config)
+    return report
+
+
+def empty_report() -> TaskReport:
+    """Return the report of a folder of which nothing is known."""
+    return TaskReport(
+        train=None,
+        test=None,
+        sample=None,
+        id=None,
+        target=[],
+        kind=None,
+        metric=None,
+        direction=None,
+        columns=[],
+        classes=[],
+        positive=None,
+        split=None,
+        rows={},
+        repairs=[],
+        decided=[],
+        rehearsal=None,
+        refusal=None,
+    )
+
+
+def name_tables(report: TaskReport, root: Path, config: str | None) -> None:
+    """Add the names of the tables to the report of a refused task, where they are found."""
+    if report["train"] or not root.is_dir():
+        return
+    try:
+        files = locate_tables(root, read_spec(root, config))
+    except TaskError:
+        return
+    report["train"] = roles.relative_name(files.train, root)
+    report["test"] = roles.relative_name(files.test, root)
+    report["sample"] = roles.relative_name(files.sample, root) if files.sample else None
+
+
+def rehearse_task(task: Task) -> RehearsalJson:
+    """Rehearse the metric in a folder of its own that is removed. Raises TaskError."""
+    with tempfile.TemporaryDirectory(prefix="gome-init-") as folder:
+        public, private = Path(folder) / "public", Path(folder) / "private"
+        return rehearse(prepare_task(task, str(public), str(private), seed=0, audit=False))
+
+
+def report_task(loaded: LoadedTask, root: Path, rehearsal: RehearsalJson | None) -> TaskReport:
+    """Return what was read of a task."""
+    task, rows, form = loaded
+    split = resolve_split(task, rows.train, rows.test, None)
+    sample = Path(task.sample_submission) if task.sample_submission else None
+    return TaskReport(
+        train=roles.relative_name(Path(task.train), root),
+        test=roles.relative_name(Path(task.test), root),
+        sample=roles.relative_name(sample, root) if sample else None,
+        id=task.id,
+        target=task.target,
+        kind=task.kind,
+        metric=roles.relative_name(Path(task.metric), root)
+        if task.metric.endswith(".py")
+        else task.metric,
+        direction=task.direction,
+        columns=rows.columns,
+        classes=form.labels,
+        positive=form.positive or None,
+        split=f"{split.kind}:{split.column}" if split.column else split.kind,
+        rows={"train": len(rows.train), "test": len(rows.test)},
+        repairs=task.repairs,
+        decided=task.decided,
+        rehearsal=dict(rehearsal) if rehearsal else None,
+        refusal=None,
+    )
 
 
 class YamlLine(NamedTuple):
@@ -66,12 +170,14 @@ class YamlLine(NamedTuple):
         return f"{self.key.removeprefix('# ')}: {self.value} ({self.reason.split('; others')[0]})"
 
 
-def render_task_yaml(task: Task, root: Path, why_file: dict[str, str]) -> tuple[str, list[str]]:
+def render_task_yaml(
+    loaded: LoadedTask, root: Path, why_file: dict[str, str]
+) -> tuple[str, list[str]]:
     """Return the text of task.yaml and the reasons, line by line.
 
     `why_file`: reasons known from the choice of the files, by key.
     """
-    lines = [add_reason(line, why_file) for line in yaml_lines(task, root)]
+    lines = [add_reason(line, why_file) for line in yaml_lines(loaded, root)]
     header = "# Written by `gome init`; edit any line that you know better.\n"
     return header + "".join(map(str, lines)), [line.summary() for line in lines]
 
@@ -84,15 +190,15 @@ def add_reason(line: YamlLine, why_file: dict[str, str]) -> YamlLine:
     return line._replace(reason=why if line.key == "target" else f"{line.reason}; {why}")
 
 
-def yaml_lines(task: Task, root: Path) -> list[YamlLine]:
+def yaml_lines(loaded: LoadedTask, root: Path) -> list[YamlLine]:
     """Return the lines of task.yaml for a loaded task, with `auto` splits decided."""
-    train, test = read_table(Path(task.train)), read_table(Path(task.test))
+    task, (train, test, *_), form = loaded
     split, why_split = splits.decide_split(
         train, test, task.kind, task.target, task.id, task.split.n_folds
     )
     n_values = train[task.target[0]].nunique()
     target = task.target[0] if len(task.target) == 1 else task.target
-    others = [name for name, metric in METRICS.items() if is_metric_for(metric.needs, task.kind)]
+    others = [name for name in METRICS if is_metric_for(name, task)]
     lines = [
         YamlLine("name", task.name, "the folder's name"),
         YamlLine("train", roles.relative_name(Path(task.train), root), f"{len(train)} rows"),
@@ -102,10 +208,12 @@ def yaml_lines(task: Task, root: Path) -> list[YamlLine]:
         name = roles.relative_name(Path(task.sample_submission), root)
         why = "its columns and ids are the submission's form"
         lines.append(YamlLine("sample_submission", name, why))
+    lines += [id_line(task), YamlLine("target", target, "in train but not in test")]
+    if form.positive:
+        why = next(text for text in form.decided if text.startswith("positive class"))
+        lines.append(YamlLine("positive", form.positive, why.partition("(")[2].rstrip(")")))
     return [
         *lines,
-        id_line(task),
-        YamlLine("target", target, "in train but not in test"),
         YamlLine("kind", task.kind, f"{n_values} distinct values of the target"),
         YamlLine("metric", task.metric, f"{explain_metric(task)}; others: {', '.join(others)}"),
         YamlLine(
@@ -116,7 +224,9 @@ def yaml_lines(task: Task, root: Path) -> list[YamlLine]:
 
 
 def id_line(task: Task) -> YamlLine:
-    """Return the line of the id column; a comment where the task has none."""
+    """Return the line of the id column; a comment where test has no such column."""
+    if task.id_parts:
+        return YamlLine("# id", task.id, f"put together: {task.id_mark.join(task.id_parts)}")
     if task.id:
         why = "first column of the sample, or a column of unique values in both tables"
         return YamlLine("id", task.id, why)
@@ -128,8 +238,8 @@ def id_line(task: Task) -> YamlLine:
 
 def explain_metric(task: Task) -> str:
     """Say where the task's metric comes from."""
-    if metric_in_text(task.description) == task.metric:
-        return "named in description.md"
+    if task.metric_sentence:
+        return f"description.md: {task.metric_sentence!r}"
     return f"the default for {task.kind} where description.md names none"
 
 
@@ -142,6 +252,10 @@ def yaml_inline(value: object) -> str:
     )
 
 
-def is_metric_for(needs: str, kind: str) -> bool:
-    """Whether a metric's input fits the kind of the target."""
-    return (needs == "value") == (kind == "regression") and needs != "ranking"
+def is_metric_for(name: str, task: Task) -> bool:
+    """Whether a metric fits the kind and the number of the targets."""
+    is_of_columns = name.endswith("_mean_columns") or name == "kl_divergence"
+    if len(task.target) > 1:
+        return is_of_columns
+    is_of_values = METRICS[name].needs == "value"
+    return is_of_values == (task.kind == "regression") and not is_of_columns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
@@ -9,10 +10,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from task.load.spec import SAMPLE_NAMES
 from task.load.tables import TABLE_ENDINGS, find_table, read_table, write_table
 from task.types import TaskError
 
+TRAIN_NAMES = ("train", "training", "train_labels")
+TEST_NAMES = ("test", "testing")
+SAMPLE_NAMES = (
+    "sample_submission",
+    "sampleSubmission",
+    "sample_submission_null",
+    "SampleSubmission",
+    "samplesubmission",
+    "sample_submission_stg2",
+    "sampleEntry",
+)
+SAMPLE_PATTERN = re.compile(
+    r"(sample|example|dummy|random|baseline|gender).*(sub|entry|entries|solution|prediction)"
+    r"|sub.*(sample|format|template|example)",
+    re.IGNORECASE,
+)
 TARGET_NAMES = ("target", "label", "labels", "y", "class", "outcome", "response")
 HOLD_OUT_SEED = 20
 
@@ -33,38 +49,53 @@ def find_roles(root: Path) -> Roles:
 
     Raises TaskError where the folder contains no pair of training and test table.
     """
-    if find_table(root, "train", "training", "train_labels") and find_table(
-        root, "test", "testing"
-    ):
+    if find_table(root, *TRAIN_NAMES) and find_table(root, *TEST_NAMES):
         return Roles({}, {})
-    columns = {
-        path: [str(c) for c in read_table(path, n_rows=50).columns] for path in list_tables(root)
-    }
-    pairs = [
-        (one, two)
-        for one, two in permutations(columns, 2)
-        if 2 <= len(columns[two]) < len(columns[one]) and has_all_columns(columns, one, two)
-    ]
+    heads = {path: read_table(path, n_rows=50).frame for path in list_tables(root)}
+    others = {path: head for path, head in heads.items() if not SAMPLE_PATTERN.search(path.name)}
+    pairs = [(one, two) for one, two in permutations(others, 2) if is_pair(heads[one], heads[two])]
     if not pairs:
-        raise TaskError(explain_missing_pair(root, list(columns)))
-    train, test = max(pairs, key=lambda pair: (len(columns[pair[1]]), len(columns[pair[0]])))
+        raise TaskError(explain_missing_pair(root, list(heads)))
+    train, test = max(pairs, key=lambda pair: pair_rank(pair, heads))
     keys = {"train": relative_name(train, root), "test": relative_name(test, root)}
-    beyond = ", ".join(c for c in columns[train] if c not in columns[test])
+    beyond = ", ".join(str(c) for c in heads[train] if c not in filled_columns(heads[test]))
     why = {
         "train": f"it has {beyond} beyond the columns of {test.name}",
         "test": f"all its columns are in {train.name}",
     }
-    sample = next(
-        (
-            path
-            for path in columns
-            if path not in (train, test) and is_sample_submission(columns, path, train, test)
-        ),
-        None,
-    )
-    if sample and not find_table(root, *SAMPLE_NAMES):
+    if (sample := find_sample(root, train, test)) and not find_table(root, *SAMPLE_NAMES):
         keys["sample_submission"] = relative_name(sample, root)
     return Roles(keys, why)
+
+
+def filled_columns(head: pd.DataFrame) -> list[str]:
+    """List the columns that contain anything."""
+    return [str(name) for name in head.columns if head[name].notna().any()]
+
+
+def is_pair(train: pd.DataFrame, test: pd.DataFrame) -> bool:
+    """Whether `train` has all columns of `test`, and values in columns where test has none."""
+    has_more = set(filled_columns(train)) > set(filled_columns(test)) & set(map(str, train.columns))
+    return len(test.columns) >= 2 and has_more and set(test.columns) <= set(train.columns)
+
+
+def pair_rank(pair: tuple[Path, Path], heads: dict[Path, pd.DataFrame]) -> tuple[int, int, int]:
+    """Rank a pair: by names that say train and test, then by the columns that they share."""
+    train, test = pair
+    named = ("train" in train.name.lower()) + ("test" in test.name.lower())
+    return named, len(heads[test].columns), len(heads[train].columns)
+
+
+def find_sample(root: Path, train: Path, test: Path) -> Path | None:
+    """Find the sample submission by its name or, without one, by its columns."""
+    paths = [path for path in list_tables(root) if path not in (train, test)]
+    if named := [path for path in paths if SAMPLE_PATTERN.search(path.name)]:
+        return min(named, key=lambda path: ("sample" not in path.name.lower(), path.name))
+    columns = {
+        path: [str(c) for c in read_table(path, n_rows=50).frame.columns]
+        for path in (*paths, train, test)
+    }
+    return next((path for path in paths if is_sample_submission(columns, path, train, test)), None)
 
 
 def list_tables(root: Path) -> list[Path]:
@@ -83,11 +114,6 @@ def list_tables(root: Path) -> list[Path]:
     ]
 
 
-def has_all_columns(columns: dict[Path, list[str]], train: Path, test: Path) -> bool:
-    """Whether `train` has all columns of `test` and more."""
-    return set(columns[test]) < set(columns[train])
-
-
 def is_sample_submission(
     columns: dict[Path, list[str]], path: Path, train: Path, test: Path
 ) -> bool:
@@ -95,7 +121,7 @@ def is_sample_submission(
     first, *rest = columns[path]
     return (
         first in columns[test]
-        and bool(rest)
+        and 1 <= len(rest) < len(columns[train])
         and all(c in columns[train] and c not in columns[test] for c in rest)
     )
 
@@ -110,7 +136,7 @@ def explain_missing_pair(root: Path, tables: list[Path]) -> str:
     if not tables:
         return (
             f"{root} contains no table; "
-            "put train.csv and test.csv there (csv, tsv, json, jsonl or parquet)"
+            "put train.csv and test.csv there (csv, tsv, json, jsonl, parquet or xlsx)"
         )
     if len(tables) == 1:
         return (
@@ -139,7 +165,7 @@ def hold_out_rows(root: Path, share: float, target: str | None) -> list[str]:
             f"--hold-out {share}: give a share of the rows between 0 and 1, such as 0.2"
         )
     [source] = tables
-    frame = read_table(source)
+    frame = read_table(source).frame
     target, why = guess_target(frame, target, source)
     if "id" not in frame:
         frame.insert(0, "id", np.arange(len(frame)))

@@ -6,7 +6,9 @@ Every refusal is one sentence that names the file and the remedy.
 from __future__ import annotations
 
 import difflib
-import re
+import os
+import reprlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, get_args
 
@@ -14,20 +16,25 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from task.grade.metrics import canonical_metric, get_metric
-from task.load.tables import find_table, read_table
-from task.types import Direction, Kind, Split, SplitKind, Task, TaskError
+from task.data.splits import explain_rare_classes
+from task.grade.metric_words import read_metric_words
+from task.grade.metrics import canonical_metric
+from task.load import roles
+from task.load.decide import Asked, check_scorable, decide_metric
+from task.load.form import make_form, prediction_names
+from task.load.ids import check_sample_ids, choose_id
+from task.load.rows import TaskRows, type_rows
+from task.load.tables import Table, find_table, read_alike, read_table
+from task.load.targets import find_target_columns, list_columns
+from task.types import Direction, Kind, Split, SplitKind, SubmissionForm, Task, TaskError
 
-SAMPLE_NAMES = (
-    "sample_submission",
-    "sampleSubmission",
-    "sample_submission_null",
-    "SampleSubmission",
-    "samplesubmission",
-    "sample_submission_stg2",
-)
-UNNAMED_INDEX = "Unnamed: 0"  # what pandas calls an index that was written without a name
+TABLE_WORDS = {
+    "train": "training table",
+    "test": "test table",
+    "sample_submission": "sample submission",
+}
 MAX_DESCRIPTION_CHARS = 200_000
+MAX_SPEC_BYTES = 1_000_000
 OWN_FILES = {"task.yaml", "description.md", "folds.csv"}
 
 
@@ -69,6 +76,16 @@ class TaskSpec(BaseModel):
         "auto",
         description="auto | stratified | random | group:COLUMN | time:COLUMN | file:folds.csv",
     )
+    positive: str | None = Field(
+        None,
+        description="class whose probability a single column holds; empty: the class that the "
+        "sample's column names, or the one that says yes (1, True, yes …)",
+    )
+    columns: dict[str, str] | None = Field(
+        None,
+        description="prediction column of the sample -> class or target that it holds; "
+        "empty: matched by name",
+    )
     n_folds: int = Field(5, ge=2, le=20, description="folds of the cross-validation")
     run_time_s: float | None = Field(None, gt=0, description="wall limit of one script, seconds")
 
@@ -77,6 +94,20 @@ class TaskSpec(BaseModel):
     def as_list(cls, value: object) -> object:
         """Accept one name for a list."""
         return [value] if isinstance(value, str) else value
+
+    @field_validator("positive", mode="before")
+    @classmethod
+    def as_text(cls, value: object) -> object:
+        """Accept a number or a truth value for a class."""
+        return str(value) if isinstance(value, (int, float)) else value
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def as_texts(cls, value: object) -> object:
+        """Accept numbers for names and classes."""
+        if not isinstance(value, dict):
+            return value
+        return {str(name): str(meaning) for name, meaning in value.items()}
 
 
 class TableFiles(NamedTuple):
@@ -88,59 +119,133 @@ class TableFiles(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """The tables of a task folder, with their paths for messages."""
+    """The tables of a task folder as they are written, with their paths for messages."""
 
-    train: pd.DataFrame
-    test: pd.DataFrame
-    sample: pd.DataFrame | None
+    train: Table
+    test: Table
+    sample: Table | None
     files: TableFiles
 
+    @property
+    def form(self) -> pd.DataFrame | None:
+        """The sample submission's table."""
+        return self.sample.frame if self.sample else None
 
-def load_task(path: str) -> Task:
-    """Read and check a task folder. Raises TaskError."""
+
+class LoadedTask(NamedTuple):
+    """A task, and what was read to make it."""
+
+    task: Task
+    rows: TaskRows
+    form: SubmissionForm
+
+
+def load_task(path: str, config: str | None = None) -> Task:
+    """Read and check a task folder. Raises TaskError.
+
+    `config`: a task.yaml elsewhere.
+    """
+    return read_task(path, config=config).task
+
+
+def read_task(
+    path: str, *, config: str | None = None, keys: Mapping[str, object] | None = None
+) -> LoadedTask:
+    """Read and check a task folder; return the task with its rows. Raises TaskError.
+
+    `config`: a task.yaml elsewhere. `keys`: the keys of task.yaml, instead of a file.
+    """
     root = Path(path).expanduser().resolve()
     if not root.is_dir():
         raise TaskError(f"{root} is not a folder; give the folder that contains the task's data")
-    spec = read_spec(root)
+    spec = read_spec(root, config) if keys is None else parse_spec(keys, root / "task.yaml")
     tables = read_tables(locate_tables(root, spec))
-    files = tables.files
-    id_column = find_id_column(spec, tables)
-    target = find_target_columns(spec, tables, id_column)
-    description = read_description(root)
-    kind = spec.kind or infer_kind(tables.train, target)
-    metric = infer_metric(spec, root, description, kind)
-    check_ids(tables, id_column)
-    check_target(tables.train, target, kind, files.train)
-    split = Split(
-        kind=parse_split_kind(spec),
-        column=parse_split_column(spec, tables.train, files.train, root),
-        n_folds=spec.n_folds,
-    )
-    check_folds(tables.train, target, kind, split, files.train)
+    task = draft_task(root, spec, tables)
+    rows = type_rows(task, tables.train, tables.test)
+    check_ids(tables, task, rows)
+    asked = read_asked(spec, root, task.description)
+    names = prediction_names(task, tables.form, tables.train.frame)
+    kind, metric, remarks = decide_metric(asked, task, rows.train, tables.form, names)
+    if kind != "regression":
+        rows = type_rows(task.model_copy(update={"kind": kind}), tables.train, tables.test)
+    changes = {
+        "kind": kind,
+        "metric": metric.name,
+        "direction": metric.direction,
+        "metric_sentence": asked.words.sentence if asked.words else "",
+    }
+    task = task.model_copy(update=changes)
+    check_target(rows.train, task)
+    check_scorable(metric, rows.train, task)
+    check_folds(rows.train, task)
+    form = make_form(task, rows.train, tables.form, rows.id)
+    found = [*rows.repairs, *(tables.sample.repairs if tables.sample else [])]
+    said = {
+        "decided": [*task.decided, *remarks, *form.decided],
+        "repairs": [*found, *describe_rare_classes(rows.train, task)],
+    }
+    return LoadedTask(task.model_copy(update=said), rows, form)
+
+
+def draft_task(root: Path, spec: TaskSpec, tables: Tables) -> Task:
+    """Return the task as its names show it; kind and metric are not decided yet."""
+    files, train, test = tables.files, tables.train.frame, tables.test.frame
+    id_choice = choose_id(spec.id, train, test, tables.form)
+    check_named_id(spec, tables)
+    names = [] if tables.form is None else [str(column) for column in tables.form.columns]
     return Task(
         root=str(root),
         name=spec.name or root.name,
-        description=description,
-        metric=metric,
-        direction=get_metric(metric, spec.direction).direction,
-        kind=kind,
+        description=read_description(root),
+        metric="rmse",
+        direction="min",
+        kind="regression",
         train=str(files.train),
         test=str(files.test),
         sample_submission=str(files.sample) if files.sample else None,
-        id=id_column,
-        target=target,
-        split=split,
+        id=id_choice.column,
+        target=find_target_columns(spec.target, train, test, names, id_choice.column, files.train),
+        split=Split(
+            kind=parse_split_kind(spec),
+            column=parse_split_column(spec, train, files.train, root),
+            n_folds=spec.n_folds,
+        ),
         extra=list_extra_files(root, files),
         run_time_s=spec.run_time_s,
+        id_parts=id_choice.parts,
+        id_mark=id_choice.mark,
+        sample_id=id_choice.sample_column,
+        positive=spec.positive or "",
+        columns=spec.columns or {},
+        decided=[id_choice.decided] * bool(id_choice.decided),
     )
 
 
+def read_asked(spec: TaskSpec, root: Path, description: str) -> Asked:
+    """Return what task.yaml and the description ask for. Raises TaskError."""
+    if not spec.metric:
+        return Asked("", read_metric_words(description), spec.direction, spec.kind)
+    if spec.metric.endswith(".py"):
+        return Asked(str(path_inside(root, spec.metric)), None, spec.direction, spec.kind)
+    try:
+        return Asked(canonical_metric(spec.metric), None, spec.direction, spec.kind)
+    except TaskError as error:
+        raise TaskError(f"{root / 'task.yaml'}: {error}") from error
+
+
 def read_tables(files: TableFiles) -> Tables:
-    """Read all tables. Raises TaskError for one that cannot be read or an empty train."""
-    train, test = read_table(files.train), read_table(files.test)
+    """Read all tables. Raises TaskError for one that cannot be read or is empty."""
+    train, test = read_alike(files.train, files.test)
     sample = read_table(files.sample) if files.sample else None
-    if train.empty:
+    if train.frame.empty:
         raise TaskError(f"{files.train} has no rows; put the labelled training rows there")
+    if test.frame.empty:
+        raise TaskError(f"{files.test} has no rows; put the rows to predict there")
+    if sample is not None and (len(sample.frame.columns) < 2 or sample.frame.empty):
+        raise TaskError(
+            f"{files.sample} should have the ids and a prediction for every row of {files.test}; "
+            "correct it, or remove it: a submission then has the ids and the target"
+        )
     return Tables(train, test, sample, files)
 
 
@@ -159,19 +264,28 @@ def list_extra_files(root: Path, files: TableFiles) -> list[str]:
     ]
 
 
-def read_spec(root: Path) -> TaskSpec:
-    """Read task.yaml; an empty spec where there is none. Raises TaskError."""
-    path = root / "task.yaml"
+def read_spec(root: Path, config: str | None = None) -> TaskSpec:
+    """Read task.yaml, or `config`; an empty spec where there is none. Raises TaskError."""
+    path = Path(config).expanduser() if config else root / "task.yaml"
+    if config and not path.is_file():
+        raise TaskError(f"{path} does not exist; `gome init FOLDER --config {path}` writes it")
     if not path.exists():
         return TaskSpec()
     try:
+        if not path.is_file() or path.stat().st_size > MAX_SPEC_BYTES:
+            raise ValueError(f"not a file of at most {MAX_SPEC_BYTES // 1000} kB")
         keys = yaml.safe_load(path.read_text()) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
         raise TaskError(
-            f"{path} is not valid YAML ({str(error).splitlines()[0]}); "
+            f"{path} is not valid YAML ({(str(error).splitlines() or [''])[0]}); "
             "fix it or write a new one with `gome init`"
         ) from error
-    if not isinstance(keys, dict):
+    return parse_spec(keys, path)
+
+
+def parse_spec(keys: object, path: Path) -> TaskSpec:
+    """Check the keys of task.yaml. Raises TaskError."""
+    if not isinstance(keys, Mapping):
         raise TaskError(
             f"{path} should contain keys such as `metric: auc`; write one with `gome init`"
         )
@@ -189,7 +303,7 @@ def describe_first_error(error: ValidationError) -> str:
         near = difflib.get_close_matches(key, list(TaskSpec.model_fields), n=1, cutoff=0.5)
         all_keys = f"known keys: {', '.join(TaskSpec.model_fields)}"
         return f"unknown key {key!r}; {f'did you mean {near[0]!r}?' if near else all_keys}"
-    return f"{key}: {problem['msg']} (got {problem.get('input')!r})"
+    return f"{key}: {problem['msg']} (got {reprlib.repr(problem.get('input'))[:120]})"
 
 
 def locate_tables(root: Path, spec: TaskSpec) -> TableFiles:
@@ -198,25 +312,30 @@ def locate_tables(root: Path, spec: TaskSpec) -> TableFiles:
     def locate(name: str | None, *usual_names: str) -> Path | None:
         return path_inside(root, name) if name else find_table(root, *usual_names)
 
-    train = locate(spec.train, "train", "training", "train_labels")
-    test = locate(spec.test, "test", "testing")
-    sample = locate(spec.sample_submission, *SAMPLE_NAMES)
-    if train is None or not train.is_file():
-        raise TaskError(
-            f"{train or root / 'train.csv'} does not exist; "
-            f"put the training table there or set `train:` in {root / 'task.yaml'}"
-        )
-    if test is None or not test.is_file():
-        raise TaskError(
-            f"{test or root / 'test.csv'} does not exist; "
-            f"put the test table there or set `test:` in {root / 'task.yaml'}"
-        )
-    return TableFiles(train, test, sample)
+    train = locate(spec.train, *roles.TRAIN_NAMES)
+    test = locate(spec.test, *roles.TEST_NAMES)
+    sample = locate(spec.sample_submission, *roles.SAMPLE_NAMES)
+    if train is None or test is None:
+        found = roles.find_roles(root).keys
+        train = train or path_inside(root, found["train"])
+        test = test or path_inside(root, found["test"])
+        if sample is None and "sample_submission" in found:
+            sample = path_inside(root, found["sample_submission"])
+    for path, key in ((train, "train"), (test, "test"), (sample, "sample_submission")):
+        if path is not None and not path.is_file():
+            raise TaskError(
+                f"{path} does not exist; put the {TABLE_WORDS[key]} there or correct `{key}:` in "
+                f"{root / 'task.yaml'}"
+            )
+    return TableFiles(train, test, sample or roles.find_sample(root, train, test))
 
 
 def path_inside(root: Path, name: str) -> Path:
-    """Return the absolute path of a file named in task.yaml. Raises TaskError outside `root`."""
-    path = (root / name).resolve()
+    """Return the absolute path of a file named in task.yaml; a link counts where it lies.
+
+    Raises TaskError outside `root`.
+    """
+    path = Path(os.path.normpath(root / name))
     if not path.is_relative_to(root):
         raise TaskError(
             f"{root / 'task.yaml'}: {name!r} is outside the task folder; move the file into it"
@@ -224,158 +343,61 @@ def path_inside(root: Path, name: str) -> Path:
     return path
 
 
-def find_id_column(spec: TaskSpec, tables: Tables) -> str | None:
-    """Return the id column: the named one, the sample's first, or a unique one; None for none."""
-    train, test, sample, files = tables
-    if spec.id:
-        for frame, path in ((train, files.train), (test, files.test)):
-            if spec.id not in frame.columns:
-                raise TaskError(
-                    f"{path} has no id column {spec.id!r}; "
-                    f"set `id:` in task.yaml to one of {list_columns(frame)}"
-                )
-        return spec.id
-    first = str(sample.columns[0]) if sample is not None else None
-    if first in train.columns and first in test.columns:
-        return first
-    like_ids = [str(column) for column in train.columns if re.search(r"(_id|Id|ID)$", str(column))]
-    for name in ("id", "Id", "ID", "row_id", "index", UNNAMED_INDEX, *like_ids):
-        in_both = name in train.columns and name in test.columns
-        if in_both and train[name].is_unique and test[name].is_unique:
-            return name
-    return None
-
-
-def find_target_columns(spec: TaskSpec, tables: Tables, id_column: str | None) -> list[str]:
-    """Return the label columns: the named ones, or what train has and test lacks."""
-    train, test, sample, files = tables
-    if spec.target:
-        for name in spec.target:
-            if name not in train.columns:
-                raise TaskError(
-                    f"{files.train} has no target column {name!r}; "
-                    f"set `target:` in task.yaml to one of {list_columns(train)}"
-                )
-        return spec.target
-    absent = [str(c) for c in train.columns if c not in test.columns and c != id_column]
-    in_sample = [column for column in absent if sample is not None and column in sample.columns]
-    target = in_sample or (absent if len(absent) == 1 else [])
-    if not target:
-        what = f"columns absent from test: {', '.join(absent)}"
+def check_named_id(spec: TaskSpec, tables: Tables) -> None:
+    """Refuse an `id:` that test lacks. Raises TaskError."""
+    frame = tables.test.frame
+    if spec.id and spec.id not in frame:
         raise TaskError(
-            f"{files.train}: the target cannot be inferred "
-            f"({what if absent else 'no column of train is absent from test'}); "
-            "set `target:` in task.yaml, or `gome init FOLDER --target NAME`"
+            f"{tables.files.test} has no id column {spec.id!r}; "
+            f"set `id:` in task.yaml to one of {list_columns(frame)}"
         )
-    return target
 
 
-def list_columns(frame: pd.DataFrame) -> str:
-    """Return the column names for a message, at most twelve."""
-    names = [str(column) for column in frame.columns]
-    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-
-
-def infer_kind(train: pd.DataFrame, target: list[str]) -> Kind:
-    """Infer the kind of the target from its values; several targets are a regression."""
-    if len(target) > 1:
-        return "regression"
-    values = train[target[0]].dropna()
-    if values.nunique() <= 2:
-        return "binary"
-    if not pd.api.types.is_numeric_dtype(values):
-        return "multiclass"
-    n_values = values.nunique()
-    has_few_integers = (
-        n_values <= 20 and n_values < len(values) / 10 and (values == values.round()).all()
-    )
-    return "multiclass" if has_few_integers else "regression"
-
-
-METRIC_PATTERNS = (
-    (r"quadratic weighted kappa|\bqwk\b", "qwk"),
-    (r"root mean squared? log|rmsle", "rmsle"),
-    (r"root mean squared? error|\brmse\b", "rmse"),
-    (r"mean absolute error|\bmae\b", "mae"),
-    (r"area under the (roc|receiver)|roc auc|\bauc\b|auroc", "auc"),
-    (r"log[ _-]?loss|cross[ -]entropy", "log_loss"),
-    (r"macro[ -]f1|f1[ _-]macro", "f1_macro"),
-    (r"\bf1\b", "f1"),
-    (r"matthews", "mcc"),
-    (r"\baccuracy\b", "accuracy"),
-    (r"spearman", "spearman"),
-)
-DEFAULT_METRICS: dict[Kind, str] = {"binary": "auc", "multiclass": "log_loss", "regression": "rmse"}
-
-
-def infer_metric(spec: TaskSpec, root: Path, description: str, kind: Kind) -> str:
-    """Return the metric: the named one, one in the description, or the default of the kind."""
-    if spec.metric:
-        if spec.metric.endswith(".py"):
-            return str(path_inside(root, spec.metric))
-        try:
-            return canonical_metric(spec.metric)
-        except TaskError as error:
-            raise TaskError(f"{root / 'task.yaml'}: {error}") from error
-    return metric_in_text(description) or DEFAULT_METRICS[kind]
-
-
-def metric_in_text(description: str) -> str | None:
-    """Return the metric that a text mentions first in the order of METRIC_PATTERNS."""
-    text = description.lower()
-    return next((name for pattern, name in METRIC_PATTERNS if re.search(pattern, text)), None)
-
-
-def check_ids(tables: Tables, id_column: str | None) -> None:
+def check_ids(tables: Tables, task: Task, rows: TaskRows) -> None:
     """Refuse repeated, missing or unmatched ids. Raises TaskError."""
-    train, test, sample, files = tables
-    if id_column is None:
-        if sample is not None and len(sample) != len(test):
+    files, sample = tables.files, tables.form
+    if task.id is None:
+        if sample is not None and len(sample) != len(rows.test):
             raise TaskError(
-                f"{files.sample} has {len(sample)} rows and {files.test} has {len(test)}; "
+                f"{files.sample} has {len(sample)} rows and {files.test} has {len(rows.test)}; "
                 "they should match"
             )
         return
-    for frame, path in ((train, files.train), (test, files.test)):
-        repeated = frame[id_column][frame[id_column].duplicated()]
+    for frame, table, path in (
+        (rows.train, tables.train, files.train),
+        (rows.test, tables.test, files.test),
+    ):
+        if task.id in table.frame and table.frame[task.id].isna().any():
+            raise TaskError(
+                f"{path}: column {task.id!r} has rows without an id; every row needs its own id"
+            )
+        repeated = frame[rows.id][frame[rows.id].duplicated()]
         if len(repeated):
             raise TaskError(
-                f"{path}: {len(repeated)} ids repeat in column {id_column!r} "
-                f"(e.g. {repeated.iloc[0]!r}); every row needs its own id"
+                f"{path}: {len(repeated)} ids repeat in column {task.id!r} "
+                f"(e.g. {repeated.iloc[0]!r}); every row needs its own id: number the rows in a "
+                "new column, or set `id:` in task.yaml to another one"
             )
-        if frame[id_column].isna().any():
-            raise TaskError(
-                f"{path}: column {id_column!r} has rows without an id; every row needs its own id"
-            )
-    if sample is not None:
-        unmatched = set(sample.iloc[:, 0].astype(str)) ^ set(test[id_column].astype(str))
-        if unmatched:
-            raise TaskError(
-                f"{files.sample} does not match {files.test}: "
-                f"{len(unmatched)} ids are in only one of them (e.g. {min(unmatched)!r}); "
-                "write the sample submission for exactly the test ids"
-            )
+    if sample is not None and files.sample is not None:
+        first = task.sample_id or str(sample.columns[0])
+        check_sample_ids(sample[first], rows.test[rows.id], (files.sample, files.test))
 
 
-def check_target(train: pd.DataFrame, target: list[str], kind: Kind, path: Path) -> None:
-    """Refuse a target with missing values, one class only or the wrong type. Raises TaskError."""
-    for name in target:
+def check_target(train: pd.DataFrame, task: Task) -> None:
+    """Refuse a target with one value only, or more classes than its kind. Raises TaskError."""
+    for name in task.target:
         values = train[name]
-        if values.isna().all() or (kind != "regression" and values.nunique() < 2):
+        if values.nunique() < 2:
             raise TaskError(
-                f"{path}: the target {name!r} has one class only ({values.iloc[0]!r}); "
+                f"{task.train}: the target {name!r} has one class only ({values.iloc[0]!r}); "
                 "there is nothing to learn, check `target:` in task.yaml"
             )
-        if values.isna().any():
-            raise TaskError(
-                f"{path}: the target {name!r} is missing in {int(values.isna().sum())} rows; "
-                "drop those rows or move them to test"
-            )
-        if kind == "regression" and not pd.api.types.is_numeric_dtype(values):
-            raise TaskError(
-                f"{path}: the target {name!r} is not numeric but kind is regression; "
-                "set `kind:` in task.yaml"
-            )
+    n_classes = train[task.target[0]].nunique()
+    if task.kind == "binary" and n_classes > 2:
+        raise TaskError(
+            f"{task.train}: the target {task.target[0]!r} has {n_classes} classes and kind is "
+            "binary; set `kind: multiclass` in task.yaml"
+        )
 
 
 def parse_split_kind(spec: TaskSpec) -> SplitKind:
@@ -402,20 +424,29 @@ def parse_split_column(spec: TaskSpec, train: pd.DataFrame, path: Path, root: Pa
     return column or None
 
 
-def check_folds(
-    train: pd.DataFrame, target: list[str], kind: Kind, split: Split, path: Path
-) -> None:
-    """Refuse more folds than the rows, or those of the rarest class, allow. Raises TaskError."""
-    if kind != "regression" and split.kind in ("auto", "stratified", "random"):
-        counts = train[target[0]].value_counts()
-        if counts.iloc[-1] < split.n_folds:
+def check_folds(train: pd.DataFrame, task: Task) -> None:
+    """Refuse data too few for any folds. Raises TaskError.
+
+    Classes rarer than the folds are trained on and never validated; at least two remain.
+    """
+    split = task.split
+    if task.kind != "regression" and split.kind in ("auto", "stratified", "random"):
+        counts = train[task.target[0]].value_counts()
+        if (counts >= 2).sum() < 2:
             raise TaskError(
-                f"{path}: class {counts.index[-1]!r} has {counts.iloc[-1]} rows, "
-                f"fewer than {split.n_folds} folds; set `n_folds: "
-                f"{max(2, int(counts.iloc[-1]))}` in task.yaml or drop the class"
+                f"{task.train}: class {counts.index[-1]!r} of {task.target[0]!r} has one row, "
+                "so no score can tell it from the other; add rows of it"
             )
     if len(train) < 2 * split.n_folds:
         raise TaskError(
-            f"{path} has {len(train)} rows, too few for {split.n_folds} folds; "
+            f"{task.train} has {len(train)} rows, too few for {split.n_folds} folds; "
             "set a smaller `n_folds:` in task.yaml"
         )
+
+
+def describe_rare_classes(train: pd.DataFrame, task: Task) -> list[str]:
+    """Say which classes are rarer than the folds, and what happens to them."""
+    if task.kind == "regression" or task.split.kind in ("time", "file"):
+        return []
+    _, text = explain_rare_classes(train[task.target[0]], task.split.n_folds)
+    return [part for part in text.split("; ") if part]

@@ -1,0 +1,93 @@
+"""Hand over: the submission of the task's own test rows, in the sample's form and spelling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from task.data.prepare import read_test_ids
+from task.data.public_tables import match_keys
+from task.grade.predictions import (
+    PredictionsError,
+    Truth,
+    align_rows,
+    convert_predictions,
+    get_truth,
+    read_prediction_table,
+)
+from task.load.form import label_text, plain_name
+from task.load.tables import read_table
+from task.types import Prepared, TaskError
+
+Array = NDArray[Any]
+
+
+def write_final_submission(prepared: Prepared, source: str, out: str) -> None:
+    """Write the submission of the task's own test rows.
+
+    Audit rows are dropped; order, ids, columns and labels are those of the task's sample; values
+    are those that were graded. Raises TaskError where the source cannot be read.
+    """
+    truth, (ids, written_ids) = get_truth(prepared), read_test_ids(prepared)
+    try:
+        values = read_own_rows(truth, source, ids)
+    except PredictionsError as error:
+        raise TaskError(f"{source}: {error}") from error
+    cells = render_cells(truth, values)
+    if not prepared.task.sample_submission:
+        name = prepared.task.id or prepared.id
+        result = pd.DataFrame({name: written_ids}, dtype=object)
+        for index, column in enumerate(truth.form.columns):
+            result[column.name] = cells[index]
+    else:
+        result = fill_sample(prepared, truth, written_ids, cells)
+    result.to_csv(out, index=False)
+
+
+def read_own_rows(truth: Truth, source: str, ids: list[str]) -> Array:
+    """Read predictions of some of the test rows, as they were graded. Raises PredictionsError."""
+    path, columns = Path(source), truth.prepared.columns
+    is_text = truth.metric.needs in ("label", "ranking") and bool(truth.labels)
+    frame = read_prediction_table(path, path.name, len(truth.test_ids), columns, is_text=is_text)
+    keys = list(frame[columns[0]].map(str))
+    rows = match_keys(keys, ids)
+    own = frame.take(rows[rows >= 0])
+    return convert_predictions(truth, align_rows(own, path.name, ids, truth.prepared), path.name)
+
+
+def render_cells(truth: Truth, values: Array) -> list[list[Any]]:
+    """Return the cells of every prediction column; labels as the sample or train writes them."""
+    spelled = {label: truth.form.spelling.get(label, label) for label in truth.labels}
+    if truth.metric.needs == "ranking":
+        return [[" ".join(spelled[label] for label in guesses) for guesses in values]]
+    if truth.metric.needs == "label" and truth.labels:
+        texts = {code: spelled[label] for label, code in truth.codes.items()}
+        return [[texts[float(code)] for code in values]]
+    table = np.asarray(values, dtype=float).reshape(len(values), -1)
+    return [list(table[:, index]) for index in range(table.shape[1])]
+
+
+def fill_sample(
+    prepared: Prepared, truth: Truth, written_ids: list[str], cells: list[list[Any]]
+) -> pd.DataFrame:
+    """Return the sample with its prediction columns replaced, row by row by its ids."""
+    task = prepared.task
+    assert task.sample_submission
+    sample = read_table(Path(task.sample_submission)).frame
+    rows = np.arange(len(sample))
+    if task.id is not None:
+        keys = list(sample[task.sample_id or sample.columns[0]].map(label_text))
+        rows = match_keys(written_ids, keys)
+        if (rows < 0).any():
+            plain = [plain_name(key) for key in written_ids]
+            rows = match_keys(plain, [plain_name(key) for key in keys])
+    if len(sample) != len(written_ids) or (rows < 0).any():
+        raise TaskError(f"{task.sample_submission} has changed since the run began; restore it")
+    result = sample.copy()
+    for index, column in enumerate(truth.form.columns):
+        result[column.name] = pd.Series([cells[index][row] for row in rows], index=sample.index)
+    return result

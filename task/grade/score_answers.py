@@ -1,0 +1,110 @@
+"""Score a submission against answers that are kept outside the task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from task.data.prepare import LABEL_PREFIX
+from task.data.public_tables import match_keys
+from task.grade.metrics import get_metric
+from task.grade.predictions import PredictionsError, Truth, convert_predictions
+from task.load.form import label_text
+from task.load.rows import ROW_ID
+from task.load.spec import LoadedTask, read_task
+from task.load.tables import read_table
+from task.types import Prepared, TaskError
+
+
+def score_private(task: str, answers: str, submission: str) -> float:
+    """Score a submission against answers, both matched by names and ids. Raises TaskError."""
+    loaded = read_task(task)
+    true, said = read_table(Path(answers)).frame, read_table(Path(submission)).frame
+    true, said = align_tables(loaded, true, said, (answers, submission))
+    truth = answers_as_truth(loaded, true, answers)
+    names = [column.name for column in loaded.form.columns]
+    if len(names) == 1 and names[0] not in said and len(said.columns) == 1:
+        said = said.set_axis(names, axis=1)
+    if missing := [name for name in names if name not in said]:
+        raise TaskError(
+            f"{submission} has no column {missing[0]!r}; it should have {', '.join(names[:8])}"
+        )
+    try:
+        p = convert_predictions(truth, said[names], Path(submission).name)
+    except PredictionsError as error:
+        raise TaskError(f"{submission}: {error}") from error
+    try:
+        return float(truth.metric.score(truth.y, p))
+    except ValueError as error:
+        raise TaskError(f"{answers}: {truth.metric.name} cannot be computed ({error})") from error
+
+
+def align_tables(
+    loaded: LoadedTask, true: pd.DataFrame, said: pd.DataFrame, paths: tuple[str, str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return answers and predictions in one order: by id, or by place where rows have none."""
+    task, (answers, submission) = loaded.task, paths
+    if missing := [name for name in task.target if name not in true]:
+        raise TaskError(
+            f"{answers} has no column {missing[0]!r}, the task's target "
+            f"(it has {', '.join(map(str, true.columns[:6]))})"
+        )
+    said_id = next((name for name in (task.sample_id, task.id) if name in said), said.columns[0])
+    true_id = next((name for name in (task.id, task.sample_id) if name in true), None)
+    if task.id is None and len(true) == len(said):
+        return true, said.drop(columns=said_id)
+    if true_id is None and task.id is not None and true.columns[0] not in task.target:
+        true_id = true.columns[0]
+    if true_id is None:
+        required = (
+            f"the ids in a column {task.id!r}"
+            if task.id
+            else f"one row for each of the {len(said)} rows of the test table, in its order"
+        )
+        raise TaskError(f"{answers} cannot be matched with {submission}; it needs {required}")
+    wanted = list(true[true_id].map(label_text))
+    rows = match_keys(list(said[said_id].map(label_text)), wanted)
+    if missing_rows := [key for key, row in zip(wanted, rows, strict=True) if row < 0]:
+        raise TaskError(
+            f"{submission} lacks {len(missing_rows)} of the ids in {answers} "
+            f"(e.g. {min(missing_rows)!r})"
+        )
+    return true, said.drop(columns=said_id).take(rows).reset_index(drop=True)
+
+
+def answers_as_truth(loaded: LoadedTask, true: pd.DataFrame, answers: str) -> Truth:
+    """Return answers as the labels of a prepared task."""
+    task, form = loaded.task, loaded.form
+    frame = pd.DataFrame({"_id": [str(row) for row in range(len(true))], "_fold": 0})
+    prepared = Prepared(
+        task=task,
+        public="",
+        private="",
+        inputs={},
+        id=task.id or ROW_ID,
+        columns=form.names,
+        n_train=0,
+        n_test=len(true),
+        n_audit=0,
+        seed=0,
+        data_hash="",
+        form=form,
+    )
+    truth = Truth(prepared, get_metric(task.metric, task.direction), form.labels, frame)
+    for name in task.target:
+        values: pd.Series[Any] = true[name].reset_index(drop=True)
+        if task.kind == "regression":
+            numbers = pd.to_numeric(values, errors="coerce")
+            is_bad = numbers.isna()
+        else:
+            numbers = truth.find_labels(values.map(label_text, na_action="ignore"))
+            is_bad = numbers.isna()
+        if is_bad.any():
+            raise TaskError(
+                f"{answers}: {name!r} is {values[is_bad].iloc[0]!r} in {int(is_bad.sum())} rows, "
+                "which the training table does not have as a label; correct the answers"
+            )
+        truth.frame[LABEL_PREFIX + name] = numbers
+    return truth

@@ -1,0 +1,338 @@
+"""Dialects of text tables: separator, preamble lines, trailing separators, blanks, ragged rows.
+
+Every cell is read as text, as it is written; only an empty cell is missing. Loaded by the task
+worker only.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+
+from task.load.encodings import Buffer
+
+csv.field_size_limit(2**31 - 1)
+HEAD_BYTES = 2**20
+N_PROBES = 200  # records that decide the separator
+MAX_PREAMBLE = 30
+SEPARATORS = (",", ";", "\t", "|")
+SEPARATOR_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+SEPARATOR_LINE = re.compile(r'^"?sep=(.)"?[;,\t ]*\r?\n?$')
+STAND_IN = "\ue00d"  # of a lone carriage return while rows are parsed
+MIN_SHARE = 0.7  # of the first records that have the usual number of fields
+
+
+class Dialect(NamedTuple):
+    """How a text table is written."""
+
+    separator: str
+    skipped: list[str]  # preamble lines
+    header: list[str]
+    start: int  # where the first row begins, in bytes
+    n_fields: int  # of a row
+    has_blanks: bool  # a blank after every separator
+    first_line: int  # line number of the first row
+    escape: str | None = None
+
+
+class Rows(NamedTuple):
+    """Columns of text and what was repaired while reading, one sentence each."""
+
+    names: list[str]
+    table: pa.Table
+    repairs: list[str]
+
+
+def parse_rows(data: Buffer, form: str, n_rows: int | None = None) -> Rows:
+    """Read a text table. Raises ValueError, with the line number, for rows that do not fit."""
+    head = decode_head(data)
+    dialect = find_dialect(head, form)
+    names, n_cut = name_fields(dialect, head)
+    repairs = describe_dialect(dialect, form, n_cut)
+    if n_rows is None and not dialect.has_blanks:
+        try:
+            table = parse_fast(data, dialect)
+        except pa.ArrowInvalid:
+            table, more = parse_slowly(data, dialect, None)
+            repairs += more
+    else:
+        part = head.encode() if n_rows is not None and len(data) > HEAD_BYTES else data
+        table, more = parse_slowly(part, dialect, n_rows)
+        repairs += more if n_rows is None else []
+    if n_cut:
+        table = check_empty(table, len(names))
+    return Rows(names, table, repairs)
+
+
+def decode_head(data: Buffer) -> str:
+    """Return the beginning of the text, whole lines where it is cut."""
+    raw = bytes(data[:HEAD_BYTES])
+    text = raw.decode("utf-8", "ignore")
+    if len(data) > HEAD_BYTES:
+        text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1] or text
+    return text
+
+
+class CountedLines:
+    """Lines of a text, which counts what was read: characters and lines.
+
+    A lone carriage return is a line's end where most lines end so; else it is hidden by a
+    stand-in.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.n_characters = 0
+        self.n_lines = 0
+        self._ends_with_returns = ends_with_returns(text)
+        self._lines = io.StringIO(text, newline="" if self._ends_with_returns else "\n")
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._lines:
+            self.n_characters += len(line)
+            self.n_lines += 1
+            if "\r" in line and not self._ends_with_returns:
+                body, end = (line[:-2], "\r\n") if line.endswith("\r\n") else (line, "")
+                yield body.replace("\r", STAND_IN) + end
+            else:
+                yield line
+
+
+def ends_with_returns(text: str) -> bool:
+    """Whether lines end with a lone carriage return, as on old Macs."""
+    n_lines = text.count("\n")
+    return text.count("\r") - text.count("\r\n") > n_lines
+
+
+class Probe(NamedTuple):
+    """What the first records look like with a separator."""
+
+    separator: str
+    records: list[list[str]]
+    ends: list[tuple[int, int]]  # (characters, lines) read after each record
+    width: int  # usual number of fields
+    share: float  # of records of this width
+    header: int  # position of the header
+
+
+def find_dialect(head: str, form: str) -> Dialect:
+    """Find the separator, the header and the first row. Raises ValueError for an empty text."""
+    if not head.strip():
+        raise ValueError("empty")
+    first = head.split("\n", 1)[0]
+    told = SEPARATOR_LINE.match(first)
+    usual = "\t" if form == "tsv" else ","
+    candidates = [told[1]] if told else [usual, *(mark for mark in SEPARATORS if mark != usual)]
+    skip = len(first) + 1 if told else 0
+    probes = []
+    for separator in candidates:
+        probe = probe_separator(head[skip:], separator)
+        if probe.width > 1 and probe.share == 1 and probe.header == 0:
+            return make_dialect(head, probe, skip)
+        probes.append(probe)
+    good = [probe for probe in probes if probe.width > 1 and probe.share >= MIN_SHARE]
+    best = min(good, key=lambda p: (-round(p.share, 2), p.header, -p.width), default=probes[0])
+    if best not in good:
+        best = best._replace(width=max(best.width, 1), header=0)
+    return make_dialect(head, best, skip)
+
+
+def probe_separator(text: str, separator: str) -> Probe:
+    """Parse the first records with a separator."""
+    records: list[list[str]] = []
+    ends = []
+    lines = CountedLines(text)
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    for record in reader:
+        records.append(record)
+        ends.append((lines.n_characters, lines.n_lines))
+        if len(records) == N_PROBES:
+            break
+    filled = [record for record in records if any(field.strip() for field in record)]
+    counts = Counter(len(record) for record in filled)
+    width, n = max(counts.items(), key=lambda item: (item[1], item[0]), default=(0, 0))
+    full = [record for record in filled if len(record) == width]
+    n_tail = count_empty_tail(full)
+    header = find_header(records, width - max(1, n_tail))
+    if header < 0:
+        return Probe(separator, records, ends, 1, 0.0, 0)
+    after = [r for r in records[header:] if r and any(r)]
+    fitting = sum(width - max(1, n_tail) <= len(record) <= width for record in after)
+    return Probe(separator, records, ends, width, fitting / max(1, len(after)), header)
+
+
+def count_empty_tail(records: list[list[str]]) -> int:
+    """Return how many fields at the end are empty in all records but the first."""
+    n = 0
+    rows = records[1:]
+    while rows and n < len(rows[0]) - 1 and not any(row[-1 - n].strip() for row in rows):
+        n += 1
+    return n
+
+
+def find_header(records: list[list[str]], least: int) -> int:
+    """Return the position of the first record of at least so many fields, some of them named.
+
+    -1 where none is.
+    """
+    for position, record in enumerate(records[:MAX_PREAMBLE]):
+        n_named = sum(bool(field.strip()) for field in record)
+        if len(record) >= max(2, least) and n_named > 1:
+            return position
+    return -1
+
+
+def make_dialect(head: str, probe: Probe, skip: int) -> Dialect:
+    """Return the dialect that a probe found."""
+    header = probe.records[probe.header] if probe.records else []
+    n_characters, n_lines = probe.ends[probe.header] if probe.ends else (0, 0)
+    begin = probe.ends[probe.header - 1][0] if probe.header else 0
+    skipped = [line for line in head[: skip + begin].splitlines() if line.strip()]
+    rows = [r for r in probe.records[probe.header + 1 :] if r]
+    extra = Counter(len(record) for record in rows).most_common(1)
+    width = extra[0][0] if extra and extra[0][0] > len(header) else len(header)
+    start = len(head[: skip + n_characters].encode())
+    raw = [line for line in head[skip + begin :].splitlines()[:N_PROBES] if line]
+    blanks = re.compile(re.escape(probe.separator) + r"(?! )")
+    has_blanks = probe.separator != " " and any(f'{probe.separator} "' in line for line in raw)
+    if not has_blanks and len(header) > 1:
+        has_blanks = bool(raw) and not any(blanks.search(line) for line in raw)
+    return Dialect(
+        separator=probe.separator,
+        skipped=skipped,
+        header=[field.replace(STAND_IN, "\r") for field in header],
+        start=start,
+        n_fields=width,
+        has_blanks=has_blanks,
+        first_line=n_lines + head[:skip].count("\n") + 1,
+    )
+
+
+def name_fields(dialect: Dialect, head: str) -> tuple[list[str], int]:
+    """Return the names of a row's fields, and how many nameless empty ones are cut off its end.
+
+    A header that is one name short of rows whose last field is filled lacks the name of the
+    first, a number or name of the row. Raises ValueError where rows are longer otherwise.
+    """
+    names, extra = list(dialect.header), dialect.n_fields - len(dialect.header)
+    text = head.encode()[dialect.start :].decode("utf-8", "ignore")
+    lines = CountedLines(text)
+    reader = csv.reader(lines, delimiter=dialect.separator, skipinitialspace=True)
+    rows = [record for _, record in zip(range(N_PROBES), reader, strict=False) if record]
+    full = [row for row in rows if len(row) == dialect.n_fields]
+    if extra <= 0:
+        is_empty = bool(full) and len(names) > 1 and not names[-1].strip()
+        if is_empty and not any(row[-1].strip() for row in full):
+            return names[:-1], 1
+        return names, 0
+    if full and not any(field.strip() for row in full for field in row[len(names) :]):
+        return names, extra
+    if extra == 1:
+        return ["", *names], 0
+    raise ValueError(
+        f"line {dialect.first_line} has {dialect.n_fields} fields where the header has "
+        f"{len(names)}; quote fields that contain {dialect.separator!r}"
+    )
+
+
+def describe_dialect(dialect: Dialect, form: str, n_cut: int) -> list[str]:
+    """Say what is unusual in the way a table is written."""
+    said = []
+    if dialect.skipped:
+        lines = "line" if len(dialect.skipped) == 1 else "lines"
+        said.append(
+            f"{len(dialect.skipped)} {lines} before the header skipped "
+            f"({dialect.skipped[0].strip()[:40]!r})"
+        )
+    if dialect.separator != ("\t" if form == "tsv" else ",") and dialect.n_fields > 1:
+        name = SEPARATOR_NAMES.get(dialect.separator, repr(dialect.separator))
+        said.append(f"fields are separated by {name}")
+    if n_cut:
+        said.append(f"a separator without a field at the end of the rows cut off ({n_cut} a row)")
+    elif dialect.n_fields == len(dialect.header) + 1:
+        said.append("the header is one name short; the first field of each row is its row name")
+    if dialect.has_blanks:
+        said.append("blanks after the separators left out")
+    return said
+
+
+def parse_fast(data: Buffer, dialect: Dialect) -> pa.Table:
+    """Read rows of equal length. Raises pa.ArrowInvalid for others."""
+    names = [str(index) for index in range(dialect.n_fields)]
+    body = pa.py_buffer(memoryview(data)[dialect.start :])
+    if not body.size:
+        return pa.table({name: pa.array([], pa.large_string()) for name in names})
+    return arrow_csv.read_csv(
+        pa.BufferReader(body),
+        read_options=arrow_csv.ReadOptions(column_names=names, block_size=2**23),
+        parse_options=arrow_csv.ParseOptions(
+            delimiter=dialect.separator,
+            newlines_in_values=True,
+            escape_char=dialect.escape or False,
+        ),
+        convert_options=arrow_csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.large_string()),
+            strings_can_be_null=True,
+            null_values=[""],
+        ),
+    )
+
+
+def parse_slowly(data: Buffer, dialect: Dialect, n_rows: int | None) -> tuple[pa.Table, list[str]]:
+    """Read rows one by one: short ones are filled up, empty fields beyond the header cut off."""
+    text = bytes(memoryview(data)[dialect.start :]).decode("utf-8")
+    n_returns = 0 if ends_with_returns(text) else text.count("\r") - text.count("\r\n")
+    lines = CountedLines(text)
+    reader = csv.reader(lines, delimiter=dialect.separator, skipinitialspace=dialect.has_blanks)
+    columns: list[list[str | None]] = [[] for _ in range(dialect.n_fields)]
+    n_short = n_long = 0
+    line = dialect.first_line
+    for record in reader:
+        if n_rows is not None and len(columns[0]) >= n_rows:
+            break
+        if not record or (len(record) == 1 and not record[0].strip() and len(columns) > 1):
+            line = dialect.first_line + lines.n_lines
+            continue
+        n_short += len(record) < dialect.n_fields
+        if len(record) > dialect.n_fields:
+            check_row(record, dialect, line)
+            n_long += 1
+        for index, column in enumerate(columns):
+            field = record[index] if index < len(record) else ""
+            column.append(field.replace(STAND_IN, "\r") or None)
+        line = dialect.first_line + lines.n_lines
+    repairs = []
+    if n_short and dialect.n_fields > 1:
+        repairs.append(f"{n_short} rows have fewer fields than the header; the rest is missing")
+    if n_long:
+        repairs.append(f"{n_long} rows have empty fields beyond the header, which are cut off")
+    if n_returns:
+        repairs.append(f"{n_returns} carriage returns inside fields kept as they are")
+    arrays = [pa.array(column, pa.large_string()) for column in columns]
+    return pa.table({str(index): array for index, array in enumerate(arrays)}), repairs
+
+
+def check_row(record: list[str], dialect: Dialect, line: int) -> None:
+    """Refuse a row that is longer than the header and not empty there. Raises ValueError."""
+    if any(field.strip() for field in record[dialect.n_fields :]):
+        raise ValueError(
+            f"line {line} has {len(record)} fields where the header has {dialect.n_fields}; "
+            f"quote fields that contain {dialect.separator!r}"
+        )
+
+
+def check_empty(table: pa.Table, n_named: int) -> pa.Table:
+    """Cut off the nameless fields. Raises ValueError where one is filled after all."""
+    for name in table.column_names[n_named:]:
+        column = table[name]
+        if column.null_count < len(column):
+            raise ValueError(
+                "some rows have a field more than the header; name it or quote the fields"
+            )
+    return table.select(table.column_names[:n_named])

@@ -1,0 +1,163 @@
+"""Find what names the rows of a task: a column, columns put together, or their numbers."""
+
+from __future__ import annotations
+
+import re
+from itertools import permutations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from task.load.form import label_text, plain_name
+from task.types import TaskError
+
+USUAL_IDS = ("id", "Id", "ID", "row_id", "index", "Unnamed: 0")
+ID_ENDING = re.compile(r"(_id|Id|ID)$")
+MARKS = ("_", "-", " ", "/", ":", "|", ".", ",", "")
+MAX_PARTS_COLUMNS = 12  # columns that may be parts of an id
+N_TRIED = 5  # rows that a put-together id must match before all are compared
+
+
+class IdChoice(NamedTuple):
+    """What names the rows."""
+
+    column: str | None  # None: rows are numbered, and matched by place
+    sample_column: str | None  # that column in the sample
+    parts: list[str]  # columns that the id is put together of
+    mark: str  # what stands between the parts
+    decided: str  # how it was decided, where no name did
+
+
+def choose_id(
+    name: str | None, train: pd.DataFrame, test: pd.DataFrame, sample: pd.DataFrame | None
+) -> IdChoice:
+    """Choose the id: the named one, the sample's, or a unique column of both tables.
+
+    Raises TaskError where the sample's ids are found nowhere.
+    """
+    if sample is None:
+        return IdChoice(name or usual_id(train, test), None, [], "_", "")
+    first = str(sample.columns[0])
+    if name is not None:
+        return IdChoice(name, name if name in sample else first, [], "_", "")
+    shared = [str(c) for c in sample.columns if c in test]
+    for column in shared:
+        if same_values(sample[column], test[column]):
+            return IdChoice(column, column, [], "_", "")
+    for column in map(str, test.columns):
+        if same_values(sample[first], test[column]):
+            told = f"the sample's {first!r} is the column {column!r} of the test table: same values"
+            return IdChoice(column, first, [], "_", told)
+    if first in shared:
+        return IdChoice(first, first, [], "_", "")
+    if parts := find_parts(sample[first], test):
+        names, mark = parts
+        told = f"the sample's {first!r} is {mark.join(names)} of the test table"
+        return IdChoice(first, first, list(names), mark, told)
+    if why := row_numbers(sample[first], len(train), len(test)):
+        return IdChoice(None, first, [], "_", f"the sample's {first!r} numbers the rows: {why}")
+    raise TaskError(
+        f"the sample's ids ({first!r}, e.g. {sample[first].iloc[0]!r}) are in no column of the "
+        "test table; set `id:` in task.yaml to a column that both have"
+        if len(sample)
+        else "the sample submission has no rows; write one row for each row to predict"
+    )
+
+
+def usual_id(train: pd.DataFrame, test: pd.DataFrame) -> str | None:
+    """Return a column with an id's name whose values are unique in test and, if there, in train."""
+    endings = [str(c) for c in train.columns if ID_ENDING.search(str(c))]
+    for name in (*USUAL_IDS, *endings):
+        if name not in test or not test[name].is_unique or test[name].isna().any():
+            continue
+        if name not in train or (train[name].is_unique and not train[name].isna().any()):
+            return name
+    first = str(test.columns[0])
+    return first if first in train and is_row_number(train[first], test[first]) else None
+
+
+def is_row_number(train: pd.Series[Any], test: pd.Series[Any]) -> bool:
+    """Whether whole numbers go on from the training rows through the test rows without a gap."""
+    texts = [*id_texts(train), *id_texts(test)]
+    if not all(text.isdigit() for text in texts) or not train.is_unique or not test.is_unique:
+        return False
+    numbers = sorted(map(int, texts))
+    is_whole = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    return (
+        is_whole
+        and len(numbers) > 1
+        and max(map(int, id_texts(train))) < min(map(int, id_texts(test)))
+    )
+
+
+def id_texts(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Return ids as text."""
+    return values.map(label_text)
+
+
+def same_values(one: pd.Series[Any], two: pd.Series[Any]) -> bool:
+    """Whether two columns contain the same values, each once; as text, else as plain text."""
+    if len(one) != len(two) or not two.is_unique:
+        return False
+    if set(id_texts(one)) == set(id_texts(two)):
+        return True
+    plain = set(id_texts(two).map(plain_name))
+    return len(plain) == len(two) and set(id_texts(one).map(plain_name)) == plain
+
+
+def find_parts(ids: pd.Series[Any], test: pd.DataFrame) -> tuple[tuple[str, ...], str] | None:
+    """Find columns of test and a mark that put together give the ids."""
+    wanted = set(id_texts(ids))
+    columns = [str(c) for c in test.columns if test[c].notna().all()][:MAX_PARTS_COLUMNS]
+    for n_parts in (2, 3):
+        for names in permutations(columns, n_parts):
+            for mark in MARKS:
+                head = join_parts(test.head(N_TRIED), list(names), mark)
+                if not set(head) <= wanted:
+                    continue
+                joined = join_parts(test, list(names), mark)
+                if joined.is_unique and set(joined) == wanted:
+                    return names, mark
+    return None
+
+
+def join_parts(frame: pd.DataFrame, names: list[str], mark: str) -> pd.Series[Any]:
+    """Put the parts of an id together."""
+    joined = id_texts(frame[names[0]])
+    for name in names[1:]:
+        joined = joined + mark + id_texts(frame[name])
+    return joined
+
+
+def row_numbers(ids: pd.Series[Any], n_train: int, n_test: int) -> str | None:
+    """Say how ids number the test rows in their order; None where they do not."""
+    if len(ids) != n_test:
+        return None
+    try:
+        numbers = [int(text) for text in id_texts(ids)]
+    except ValueError:
+        return None
+    for start, why in (
+        (0, "from 0"),
+        (1, "from 1"),
+        (n_train, "on from the training rows"),
+        (n_train + 1, "on from the training rows"),
+    ):
+        if numbers == list(range(start, start + n_test)):
+            return f"{why}, in the order of the test table"
+    return None
+
+
+def check_sample_ids(
+    sample: pd.Series[Any], test: pd.Series[Any], where: tuple[Path, Path]
+) -> None:
+    """Refuse a sample whose ids are not exactly those of test. Raises TaskError."""
+    one, two = set(id_texts(sample)), set(id_texts(test))
+    if one != two:
+        one, two = {plain_name(text) for text in one}, {plain_name(text) for text in two}
+    if unmatched := one ^ two:
+        raise TaskError(
+            f"{where[0]} does not match {where[1]}: {len(unmatched)} ids are in only one of them "
+            f"(e.g. {min(unmatched)!r}); write the sample submission for exactly the test ids"
+        )

@@ -1,0 +1,209 @@
+"""One type per column over both tables: numbers with marks, dates, words, ids and labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from task.load.columns import TypedTables, type_tables
+from task.load.tables import Table, read_table
+
+
+def read_pair(folder: Path, train: list[str], test: list[str], *, name: str = "v") -> TypedTables:
+    """Read two tables whose only feature has these values."""
+    for file, values in (("train", train), ("test", test)):
+        quoted = ['"' + value.replace('"', '""') + '"' for value in values]
+        lines = [f'"{i}",{value},"{i % 2}"' for i, value in enumerate(quoted)]
+        (folder / f"{file}.csv").write_text("\n".join([f"id,{name},y", *lines]))
+    tables = [read_table(folder / f"{file}.csv") for file in ("train", "test")]
+    return type_tables(*tables, id_columns=["id"], target=["y"])
+
+
+def kind_of(typed: TypedTables, name: str = "v") -> str:
+    return next(column.kind for column in typed.columns if column.name == name)
+
+
+@pytest.mark.parametrize(
+    ("written", "numbers"),
+    [
+        (["1,234.56", "12.5", "1,000"], [1234.56, 12.5, 1000]),
+        (["1.234,56", "12,5", "1.000"], [1234.56, 12.5, 1000]),
+        (["1 234,5", "0,25", "7"], [1234.5, 0.25, 7]),
+        (["1'234.5", "2", "3.5"], [1234.5, 2, 3.5]),
+        (["$1,234.50", "$3", "-$2.5"], [1234.5, 3, -2.5]),
+        (["€ 1.234,50", "€ 3,00", "€ 0,5"], [1234.5, 3, 0.5]),
+        (["6,50 €", "7 €", "1.000,1 €"], [6.5, 7, 1000.1]),
+        (["12.5%", "-3 %", "0%"], [12.5, -3, 0]),
+        (["<1.0", "2.5", ">9"], [1, 2.5, 9]),
+        (["(1,234)", "5", "5-"], [-1234, 5, -5]),
+        (["23.4 kmpl", "12 kmpl", "9 kmpl"], [23.4, 12, 9]),
+        (["1,23,456.7", "12", "3"], [123456.7, 12, 3]),
+        (["007", "1e3", " 2 "], [7, 1000, 2]),
+    ],
+)
+def test_numbers_with_marks_are_numbers(
+    tmp_path: Path, written: list[str], numbers: list[float]
+) -> None:
+    typed = read_pair(tmp_path, written * 20, written)
+    assert kind_of(typed) == "numeric"
+    assert typed.train["v"].tolist() == numbers * 20 and typed.test["v"].tolist() == numbers
+
+
+@pytest.mark.parametrize("mark", ["?", "-", "n/a", "NULL", "#DIV/0!", " "])
+def test_marks_for_missing_in_test_alone_leave_a_column_of_numbers(
+    tmp_path: Path, mark: str
+) -> None:
+    typed = read_pair(tmp_path, [f"{i}.5" for i in range(60)], ["1.5", mark, "2.5", mark])
+    assert typed.test["v"].isna().tolist() == [False, True, False, True]
+    assert typed.train["v"].dtype == typed.test["v"].dtype == float
+    if mark.strip():
+        assert any(said.startswith("v: 2 cells with") for said in typed.repairs)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["3+", "1", "2"], ["A12", "B7", "C9"], ["1st", "2nd", "3rd"], ["12 cm", "5 in", "9 cm"]],
+)
+def test_words_with_digits_stay_words(tmp_path: Path, words: list[str]) -> None:
+    typed = read_pair(tmp_path, words * 20, words)
+    assert kind_of(typed) == "text" and typed.test["v"].tolist() == words
+
+
+def test_words_that_test_has_as_digits_only_read_as_words_in_both(tmp_path: Path) -> None:
+    typed = read_pair(tmp_path, ["1", "2", "A", "B"] * 10, ["1", "2", "1"])
+    typed.test.to_csv(tmp_path / "public.csv", index=False)
+    back = pd.read_csv(tmp_path / "public.csv")
+    assert set(back["v"]) <= set(typed.train["v"])
+
+
+def test_true_and_false_with_gaps_are_one_and_zero_in_both(tmp_path: Path) -> None:
+    typed = read_pair(tmp_path, ["True", "False"] * 20, ["True", "", "False"])
+    assert typed.train["v"].tolist()[:2] == [1, 0] and typed.test["v"].isna().sum() == 1
+
+
+def test_infinite_numbers_are_missing_and_told(tmp_path: Path) -> None:
+    typed = read_pair(tmp_path, ["1.5", "inf", "2.5", "-inf"] * 10, ["3.5"])
+    assert typed.train["v"].isna().sum() == 20
+    assert "v: 20 infinite values read as missing" in typed.repairs
+
+
+@pytest.mark.parametrize(
+    ("written", "iso"),
+    [
+        (["13/02/2021", "01/02/2021"], ["2021-02-13", "2021-02-01"]),
+        (["02/13/2021", "01/02/2021"], ["2021-02-13", "2021-01-02"]),
+        (["13.02.21", "01.03.99"], ["2021-02-13", "1999-03-01"]),
+        (["5 Feb 2023", "12 March 2022"], ["2023-02-05", "2022-03-12"]),
+        (["Feb 5, 2023", "Dec 31, 2022"], ["2023-02-05", "2022-12-31"]),
+        (["05-Feb-23", "31-Dec-98"], ["2023-02-05", "1998-12-31"]),
+        (["5. März 2021", "1. Dezember 2020"], ["2021-03-05", "2020-12-01"]),
+        (["5 de febrero de 2023", "1 de enero de 2022"], ["2023-02-05", "2022-01-01"]),
+        (
+            ["1/2/2021 3:45 PM", "12/31/2021 11:00 AM"],
+            ["2021-01-02 15:45:00", "2021-12-31 11:00:00"],
+        ),
+        (
+            ["2021-01-01T10:00:00+02:00", "2021-01-01T10:00:00Z"],
+            ["2021-01-01 08:00:00", "2021-01-01 10:00:00"],
+        ),
+        (
+            ["2021-01-01T10:00:00Z", "2021-01-02T11:30:00Z"],
+            ["2021-01-01 10:00:00", "2021-01-02 11:30:00"],
+        ),
+        (["2021-03", "2021-12"], ["2021-03-01", "2021-12-01"]),
+    ],
+)
+def test_dates_of_all_spellings_are_written_in_iso_form(
+    tmp_path: Path, written: list[str], iso: list[str]
+) -> None:
+    typed = read_pair(tmp_path, written * 20, written)
+    assert kind_of(typed) == "date"
+    assert typed.train["v"].tolist() == iso * 20 and typed.test["v"].tolist() == iso
+
+
+def test_days_and_months_are_decided_over_both_tables(tmp_path: Path) -> None:
+    typed = read_pair(tmp_path, ["01/02/2021", "05/03/2021"] * 10, ["25/03/2021", "01/02/2021"])
+    assert typed.train["v"].tolist()[:2] == ["2021-02-01", "2021-03-05"]
+
+
+def test_days_and_months_that_stay_open_are_told(tmp_path: Path) -> None:
+    typed = read_pair(tmp_path, ["03/04/2021", "01/02/2021"] * 10, ["01/02/2021"])
+    assert any("leave open whether" in said for said in typed.repairs)
+
+
+@pytest.mark.parametrize(
+    ("name", "factor", "first"),
+    [("date", 0, "2021-01-01"), ("ts", 1, "2021-01-01"), ("ts", 1000, "2021-01-01")],
+)
+def test_whole_numbers_that_are_dates_are_written_in_iso_form(
+    tmp_path: Path, name: str, factor: int, first: str
+) -> None:
+    days = pd.date_range("2021-01-01", periods=60, freq="D")
+    numbers = days.strftime("%Y%m%d") if not factor else days.as_unit("s").astype("int64") * factor
+    typed = read_pair(tmp_path, [str(n) for n in numbers], [str(numbers[0])], name=name)
+    assert typed.train[name].tolist() == [str(day.date()) for day in days]
+    assert typed.test[name].tolist() == [first]
+
+
+def test_numbers_of_the_size_of_unix_time_stay_numbers_without_a_name_of_time(
+    tmp_path: Path,
+) -> None:
+    typed = read_pair(tmp_path, [str(1_600_000_000 + i) for i in range(60)], ["1600000000"])
+    assert kind_of(typed) == "numeric"
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ["00000420", "00000007"],
+        ["1000.0", "1001.0"],
+        ["10e0", "11e0"],
+        ["9" * 30, "8" * 30],
+        ["NA", "None"],
+        ["TRUE", "false"],
+        [" 1", "2 "],
+    ],
+)
+def test_ids_and_labels_are_text_letter_for_letter(tmp_path: Path, ids: list[str]) -> None:
+    for file in ("train", "test"):
+        lines = [f"{key},1.5,{key}" for key in ids]
+        (tmp_path / f"{file}.csv").write_text("\n".join(["id,x,y", *lines]))
+    tables = [read_table(tmp_path / f"{file}.csv") for file in ("train", "test")]
+    typed = type_tables(*tables, id_columns=["id"], target=["y"], labels=["y"])
+    assert typed.train["id"].tolist() == ids and typed.train["y"].tolist() == ids
+
+
+def test_a_class_called_none_is_a_class(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("x,y\n" + "1,None\n2,1\n3,2\n" * 20)
+    (tmp_path / "test.csv").write_text("x\n1\n")
+    tables = [read_table(tmp_path / f"{file}.csv") for file in ("train", "test")]
+    typed = type_tables(*tables, target=["y"])
+    assert sorted(set(typed.train["y"])) == ["1", "2", "None"]
+
+
+def test_the_5000th_column_is_treated_as_any_other(tmp_path: Path) -> None:
+    names = [f"c{i}" for i in range(5000)]
+    frame = pd.DataFrame([["1,5"] * 5000] * 30, columns=names)
+    frame.to_csv(tmp_path / "train.csv", index=False, sep=";")
+    table = read_table(tmp_path / "train.csv")
+    typed = type_tables(table, table)
+    assert typed.train["c4999"].tolist() == [1.5] * 30
+
+
+def test_lists_and_objects_become_columns_or_json_text() -> None:
+    frame = pd.DataFrame(
+        {
+            "words": [["a", "b"], ["c"]],
+            "point": [[1.0, 2.0], [3.0, 4.0]],
+            "flat": [{"a": 1, "b": "x"}, {"a": 2}],
+        }
+    )
+    typed = type_tables(Table(frame, []), Table(frame, []))
+    assert typed.train["words"].tolist() == ['["a", "b"]', '["c"]']
+    assert typed.train["point.1"].tolist() == [2.0, 4.0]
+    assert typed.test["flat.a"].tolist() == [1, 2] and typed.test["flat.b"].isna().tolist() == [
+        False,
+        True,
+    ]
