@@ -150,6 +150,8 @@ def check_prices(chat: Any) -> list[Finding]:
 async def check_isolation(settings: Settings, folder: Path) -> list[Finding]:
     """Start the sandbox and look around inside it."""
     from run.services import sandbox_for
+    from sandbox.local.backend import LocalSandbox
+    from sandbox.local.tiers import describe_unstopped
     from sandbox.protocol import SandboxLostError, SandboxUnavailableError
 
     try:
@@ -165,7 +167,12 @@ async def check_isolation(settings: Settings, folder: Path) -> list[Finding]:
                 "none: scripts run with your rights",
                 "install bubblewrap: apt install bubblewrap",
             )
-        return [tier, *await check_packages(sandbox, folder)]
+        if isinstance(sandbox, LocalSandbox):
+            limits = sandbox.isolation.limits
+        else:
+            limits = (await sandbox.probe()).enforced
+        unstopped = Finding("not stopped", "note", describe_unstopped(sandbox.tier, limits))
+        return [tier, unstopped, *await check_packages(sandbox, folder)]
     except (SandboxUnavailableError, SandboxLostError) as error:
         return [Finding("isolation", "bad", str(error))]
     finally:

@@ -36,6 +36,7 @@ class Limits(BaseModel):
     grace_s: float = Field(2, description="between SIGTERM and SIGKILL, seconds")
     memory_bytes: int = 4 * 2**30
     disk_bytes: int = Field(2 * 2**30, description="maximum size of the workspace")
+    files: int = Field(50_000, description="maximum number of files and folders in the workspace")
     output_bytes: int = Field(
         2**20, description="stored part of stdout+stderr, half head and half tail"
     )

@@ -13,17 +13,21 @@ import secrets
 import signal
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from sandbox.inside.walk import remove_folder
 from sandbox.protocol import Execution, Job, Limits, Sandbox
 
 MIB = 2**20
+OWN_NAMES = ("notes.txt", "bin/token", ".local/token", ".local/share/keyrings/login.keyring")
 
 
 class Bait:
@@ -44,6 +48,11 @@ class Bait:
             path = self.home / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(self.secret)
+        for name in OWN_NAMES:
+            path = self.home / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(self.secret)
+            path.chmod(0o600)
         self.data = folder / "data.csv"
         self.data.write_text("a,b\n1,2\n")
         os.environ["OPENAI_API_KEY"] = self.secret
@@ -172,6 +181,18 @@ def ended(*ends: str) -> Judge:
     )
 
 
+def ended_early(*ends: str) -> Judge:
+    """Ended by a limit, before the script could say that all of it fitted."""
+    return lambda execution, bait: silent(execution, bait) or ended(*ends)(execution, bait)
+
+
+def own_files_kept(execution: Execution, bait: Bait) -> str:
+    """The secret was not read, by a Python that did run."""
+    if bait.secret in execution.output:
+        return "the secret was read"
+    return "" if "PYTHON " in execution.output else f"not tried: {execution.output[-200:]}"
+
+
 def untouched(execution: Execution, bait: Bait) -> str:
     written = [str(path) for path in bait.folder.rglob("planted*")] + [
         str(path) for path in Path("/dev/shm").glob(f"{bait.mark}*.planted")
@@ -193,6 +214,14 @@ def refused(execution: Execution, bait: Bait) -> str:
     if execution.files:
         return f"collected: {', '.join(sorted(execution.files))}"
     return "" if execution.refused else f"nothing was tried: {execution.output[-200:]}"
+
+
+def readable_or_refused(execution: Execution, bait: Bait) -> str:
+    """What was collected can be read by us, and the rest is refused."""
+    if len(execution.files) + len(execution.refused) != 3:
+        return f"not tried: {execution.output[-200:]}"
+    closed = [name for name, path in execution.files.items() if not os.access(path, os.R_OK)]
+    return f"collected: {', '.join(closed)}" if closed else ""
 
 
 def fork_capped(execution: Execution, bait: Bait) -> str:
@@ -242,6 +271,13 @@ def not_forged(execution: Execution, bait: Bait) -> str:
     )
 
 
+def plain_modes(execution: Execution, bait: Bait) -> str:
+    """No file below has a set-user-id or set-group-id bit."""
+    paths = (Path(at) / name for at, *names in os.walk(bait.folder) for name in sum(names, []))
+    found = [path.name for path in paths if path.lstat().st_mode & 0o6000]
+    return f"set-id bits on {', '.join(sorted(found))}" if found else ""
+
+
 @dataclass(frozen=True)
 class Attack:
     """One row. `open_in`: tiers of which we know, and say, that they do not stop it."""
@@ -254,6 +290,7 @@ class Attack:
     collect: tuple[str, ...] = ()
     slow: bool = False
     open_in: tuple[str, ...] = ()
+    python: str = ""  # the interpreter below the bait's home; empty: the one that runs now
 
 
 HEAD = """
@@ -277,6 +314,7 @@ def tell(name, result):
     print("REACHED " + name if result >= 0 else name + " refused")
 libc = ctypes.CDLL(None, use_errno=True)
 """
+SECRETS = f"SECRETS = {(*OWN_NAMES, '.ssh/id_rsa', 'private/labels.csv')}\n"
 SLEEPER = """
 def sleeper(setsid=True):
     if os.fork() == 0:
@@ -318,6 +356,15 @@ for name in names:
         show(root + name)
     attempt("link", lambda: os.symlink(name, "link" + str(names.index(name))))
     show("link" + str(names.index(name)))
+"""
+OWN_FILES = """
+for name in SECRETS:
+    show(HOME + "/" + name)
+    show("/proc/self/root" + HOME + "/" + name)
+for folder in (HOME, HOME + "/bin", HOME + "/.local", HOME + "/.local/bin"):
+    try: print(folder, sorted(os.listdir(folder)))
+    except OSError as error: print(folder, error)
+print("PYTHON", sys.executable, sys.prefix)
 """
 SHADOW = """
 try:
@@ -401,6 +448,8 @@ tell("io_uring_setup", libc.syscall(425, 1, ctypes.create_string_buffer(200)))
 tell("bpf", libc.syscall(321, 0, ctypes.create_string_buffer(200), 200))
 tell("perf_event_open", libc.syscall(298, ctypes.create_string_buffer(200), 0, -1, -1, 0))
 tell("userfaultfd", libc.syscall(323, 0))
+tell("shmget", libc.shmget(0, 4096, 0o1600))
+tell("msgget", libc.msgget(0, 0o1600))
 tell("chroot", libc.chroot(b"/"))
 tell("clone3", min(0, libc.syscall(435, ctypes.create_string_buffer(88), 88)))
 pid = libc.syscall(56, 0x10000000 | 17, 0, 0, 0, 0)
@@ -447,6 +496,108 @@ try:
     print("REACHED 512 MiB of shared memory beside a limit of 256 MiB")
 except OSError as error:
     print(error)
+"""
+MEMFD = """
+part, held = bytes(1 << 20), []
+for number in range(8):
+    held.append(os.memfd_create("x"))
+    for _ in range(250): os.write(held[-1], part)
+time.sleep(3)
+print("REACHED 2,000 MiB in files of memory beside a limit of 512 MiB")
+"""
+HIDDEN_MEMFD = "libc.prctl(4, 0, 0, 0, 0)\n" + MEMFD
+MEMORY_FILES = """
+part, held = bytes(1 << 20), []
+for place in ("/dev/shm/" + MARK + ".planted", os.environ["TMPDIR"] + "/x"):
+    held.append(open(place, "wb", buffering=0))
+    for _ in range(100): held[-1].write(part)
+x = bytearray(210 << 20)
+for i in range(0, len(x), 4096): x[i] = 1
+time.sleep(3)
+print("ALLOCATED")
+"""
+SOCKETS = """
+held = []
+for _ in range(1500):
+    pair = socket.socketpair()
+    held.append(pair)
+    for one in pair:
+        one.setblocking(False)
+        try:
+            while True: one.send(bytes(4096))
+        except BlockingIOError: pass
+time.sleep(3)
+print("REACHED some 600 MiB in sockets beside a limit of 256 MiB")
+"""
+DELETED = """
+part, held = bytes(1 << 20), []
+for number in range(12):
+    held.append(open("x%d" % number, "wb", buffering=0))
+    os.unlink("x%d" % number)
+    for _ in range(100): held[-1].write(part)
+time.sleep(4)
+print("REACHED 1,200 MiB in deleted files with a limit of 256 MiB")
+"""
+UNREADABLE = """
+part = bytes(1 << 20)
+for mode in (0o300, 0):
+    os.mkdir("f%o" % mode)
+    for number in range(2):
+        with open("f%o/x%d" % (mode, number), "wb") as file:
+            for _ in range(100): file.write(part)
+        os.chmod("f%o/x%d" % (mode, number), 0)
+    os.chmod("f%o" % mode, mode)
+time.sleep(4)
+print("REACHED 400 MiB in folders without rights with a limit of 128 MiB")
+"""
+NESTED = """
+for _ in range(1500):
+    os.mkdir("d")
+    os.chdir("d")
+time.sleep(2)
+"""
+DEEP_FILES = """
+for _ in range(1500):  # deeper than a path can name
+    os.mkdir("d" * 200)
+    os.chdir("d" * 200)
+for number in range(3):
+    with open("x%d" % number, "wb") as file:
+        for _ in range(100): file.write(bytes(1 << 20))
+time.sleep(4)
+print("REACHED 300 MiB below 1,500 folders with a limit of 128 MiB")
+"""
+NUMBERLESS = """
+for number in range(20000):
+    os.close(os.open("f%d" % number, os.O_CREAT | os.O_WRONLY))
+time.sleep(4)
+print("REACHED 20,000 files")
+"""
+UNREADABLE_ARTIFACTS = """
+import os
+for name, mode in ((".", 0o755), ("folder", 0o300), ("closed", 0)):
+    os.makedirs(name, exist_ok=True)
+    path = name + ("/oof.csv" if name == "." else "/x.csv")
+    open(path, "w").write("x")
+    os.chmod(path, 0)
+    os.chmod(name, mode)
+"""
+SET_ID = """
+import stat
+open("a", "w").close()
+fd = os.open("a", os.O_RDONLY)
+for name, act in (
+    ("chmod", lambda: os.chmod("a", 0o6755)),
+    ("fchmod", lambda: os.fchmod(fd, 0o4755)),
+    ("fchmodat", lambda: os.chmod("a", 0o4755, dir_fd=os.open(".", os.O_RDONLY))),
+    ("open", lambda: os.close(os.open("b", os.O_CREAT | os.O_WRONLY, 0o4755))),
+    ("mknod", lambda: os.mknod("c", 0o4755 | stat.S_IFREG)),
+    ("mkdir", lambda: os.mkdir("d", 0o2755) or os.chmod("d", 0o2755)),
+):
+    try: act()
+    except OSError as error: print(name, error)
+libc.syscall(452, -100, b"a", 0o4755, 0)
+how = (ctypes.c_uint64 * 3)(os.O_CREAT | os.O_WRONLY, 0o4755, 0)
+libc.syscall(437, -100, b"e", ctypes.byref(how), 24)
 """
 FORKS_THEN_SLEEP = (
     SLEEPER
@@ -561,6 +712,7 @@ kinds = ("CapEff", "CapPrm", "CapBnd", "NoNewPrivs", "Seccomp:")
 caps = [line for line in open("/proc/self/status") if line.startswith(kinds)]
 print(caps)
 if any(int(line.split()[1], 16) for line in caps[:2]) : print("REACHED capabilities")
+if os.getuid() == 0 and int(caps[2].split()[1], 16): print("REACHED the bounding set of root")
 if "NoNewPrivs:\\t1\\n" not in caps: print("REACHED new privileges")
 """
 
@@ -582,6 +734,22 @@ ATTACKS = [
         HEAD + FILES,
         lambda e, b: "the secret was read" if b.secret in e.output else "",
         open_in=("none",),
+    ),
+    Attack(
+        "home-venv",
+        "the home's files (mode 600), with a venv of a Python linked in ~/bin",
+        HEAD + SECRETS + OWN_FILES,
+        own_files_kept,
+        open_in=("none",),
+        python="venv/bin/python3",
+    ),
+    Attack(
+        "home-link",
+        "the home's files (mode 600), with a Python linked in ~/.local/bin",
+        HEAD + SECRETS + OWN_FILES,
+        own_files_kept,
+        open_in=("none",),
+        python=f".local/bin/python3.{sys.version_info.minor}",
     ),
     Attack("shadow", "/etc/shadow", HEAD + SHADOW, silent, open_in=("none",)),
     Attack(
@@ -669,6 +837,34 @@ ATTACKS = [
         open_in=("landlock", "none"),
     ),
     Attack(
+        "memfd",
+        "2,000 MiB in memfds that nobody maps, with a limit of 512 MiB",
+        HEAD + MEMFD,
+        ended_early("memory"),
+        {"memory_bytes": 512 * MIB},
+    ),
+    Attack(
+        "hidden-memfd",
+        "the same by a process that hides its descriptors",
+        HEAD + HIDDEN_MEMFD,
+        ended_early("memory"),
+        {"memory_bytes": 512 * MIB},
+    ),
+    Attack(
+        "memory-files",
+        "100 MiB each in /tmp and /dev/shm beside 210 MiB, with a limit of 256 MiB",
+        HEAD + MEMORY_FILES,
+        ended_early("memory"),
+        {"memory_bytes": 256 * MIB},
+    ),
+    Attack(
+        "sockets",
+        "600 MiB in the buffers of sockets, with a limit of 256 MiB",
+        HEAD + SOCKETS,
+        ended_early("memory"),
+        {"memory_bytes": 256 * MIB},
+    ),
+    Attack(
         "forks-timeout",
         "200 forks, own sessions, SIGTERM ignored, until the time limit",
         HEAD + FORKS_THEN_SLEEP,
@@ -711,6 +907,49 @@ ATTACKS = [
         HEAD + BIG_FILE,
         silent,
         {"disk_bytes": 64 * MIB},
+    ),
+    Attack(
+        "deleted-files",
+        "1,200 MiB in deleted files that stay open, with a limit of 256 MiB",
+        HEAD + DELETED,
+        ended_early("disk"),
+        {"disk_bytes": 256 * MIB},
+    ),
+    Attack(
+        "unreadable",
+        "400 MiB in folders of mode 0300 and 0, with a limit of 128 MiB",
+        HEAD + UNREADABLE,
+        ended_early("disk"),
+        {"disk_bytes": 128 * MIB},
+    ),
+    Attack(
+        "deep-files",
+        "300 MiB below 1,500 nested folders, with a limit of 128 MiB",
+        HEAD + DEEP_FILES,
+        ended_early("disk"),
+        {"disk_bytes": 128 * MIB},
+    ),
+    Attack("nested", "1,500 nested folders", HEAD + NESTED, exits(0, None)),
+    Attack(
+        "numberless",
+        "20,000 empty files, with a limit of 5,000",
+        HEAD + NUMBERLESS,
+        ended_early("disk"),
+        {"files": 5000},
+    ),
+    Attack(
+        "unreadable-artifacts",
+        "artifacts of mode 0, and in folders of mode 0",
+        UNREADABLE_ARTIFACTS,
+        readable_or_refused,
+        collect=("oof.csv", "folder/x.csv", "closed/x.csv"),
+    ),
+    Attack(
+        "set-id",
+        "set-user-id and set-group-id bits on files of the workspace",
+        HEAD + SET_ID,
+        plain_modes,
+        open_in=("none",),
     ),
     Attack("stubborn", "SIGTERM, SIGINT and SIGHUP ignored", HEAD + STUBBORN, timed, SHORT),
     Attack("exit", "os._exit(3)", "import os\nos._exit(3)", exits(3, None)),
@@ -768,11 +1007,13 @@ async def play(attack: Attack, sandbox: Sandbox, bait: Bait) -> Outcome:
         env=bait.environment(workspace),
         collect=list(attack.collect),
     )
-    execution = await watched(sandbox.run(job), bait)
+    with interpreter(bait.home, attack.python):
+        execution = await watched(sandbox.run(job), bait)
     late = execution.end == "timeout" and attack.judge is not timed
     detail = (
         "not finished in time" if late else attack.judge(execution, bait)
     )  # what was not tried was not stopped
+    remove_folder(workspace)
     tidy(bait)
     return Outcome(
         attack.name,
@@ -781,6 +1022,35 @@ async def play(attack: Attack, sandbox: Sandbox, bait: Bait) -> Outcome:
         execution.end,
         round(execution.wall_s, 2),
     )
+
+
+@contextmanager
+def interpreter(home: Path, name: str) -> Iterator[None]:
+    """Let scripts run by a Python of the home, which is reached over links; made if needed."""
+    if not name:
+        yield
+        return
+    if not (home / "venv").exists():
+        link_interpreters(home)
+    before, sys.executable = sys.executable, str(home / name)
+    try:
+        yield
+    finally:
+        sys.executable = before
+
+
+def link_interpreters(home: Path) -> None:
+    """Link Python into ~/bin and make a venv from there; into ~/.local/bin as uv does."""
+    real = Path(os.path.realpath(sys.executable))
+    for name in ("bin", ".local/bin", ".local/share/uv/python"):
+        (home / name).mkdir(parents=True, exist_ok=True)
+    (home / "bin/python3").symlink_to(real)
+    versions = home / ".local/share/uv/python"
+    (versions / "cpython-linux").symlink_to(real.parents[1])
+    installed = Path("../share/uv/python/cpython-linux/bin", real.name)
+    (home / f".local/bin/python3.{sys.version_info.minor}").symlink_to(installed)
+    command = [str(home / "bin/python3"), "-m", "venv", "--without-pip", str(home / "venv")]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 async def watched(going: Coroutine[Any, Any, Execution], bait: Bait) -> Execution:

@@ -15,8 +15,10 @@ import psutil
 import pytest
 from attacks import ATTACKS, Attack, Bait, Outcome, play
 
+from sandbox.local import cgroup
 from sandbox.local.backend import LocalSandbox
 from sandbox.local.tiers import choose_tier, probe_tier
+from sandbox.protocol import Job, Limits
 
 TIERS = ("bubblewrap", "userns", "landlock")
 
@@ -55,16 +57,67 @@ async def test_every_tier_stops_the_attacks_it_promises_to_stop(
     assert found.verdict == ("reached" if tier in attack.open_in else "stopped"), found.detail
 
 
+@pytest.mark.parametrize("name", ["memfd", "hidden-memfd", "memory-files", "sockets"])
+@pytest.mark.parametrize("tier", TIERS)
+async def test_memory_outside_processes_is_counted_without_a_control_group(
+    name: str, tier: str, bait: Bait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cgroup, "make_group", lambda *_: None)
+    attack = next(attack for attack in ATTACKS if attack.name == name)
+    assert (await outcome(attack, tier, bait)).detail == ""
+
+
+SHARED = """
+import mmap, os, time
+held = []
+for handle in (os.memfd_create("x"), os.open("/dev/shm/SHARED.x", os.O_CREAT | os.O_RDWR)):
+    os.ftruncate(handle, 110 << 20)
+    held.append(mmap.mmap(handle, 110 << 20))
+for part in held:
+    for i in range(0, len(part), 4096): part[i] = 1
+children = []
+for _ in range(3):
+    if os.fork() == 0:
+        print(sum(part[i] for part in held for i in range(0, len(part), 4096)))
+        time.sleep(2)
+        os._exit(0)
+for _ in range(3): os.wait()
+os.unlink("/dev/shm/SHARED.x")
+print("DONE")
+"""
+
+
+@pytest.mark.parametrize("tier", TIERS)
+async def test_shared_memory_of_an_honest_script_counts_once(
+    tier: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen, why = probe_tier(tier)
+    if chosen is None:
+        pytest.skip(f"{tier} does not start here: {why}")
+    monkeypatch.setattr(cgroup, "make_group", lambda *_: None)
+    script = SHARED.replace("SHARED", f"gome-{os.urandom(6).hex()}")
+    limits = Limits(memory_bytes=320 * 2**20, wall_s=100)  # 220 MiB, mapped four times
+    (tmp_path / "w").mkdir()
+    job = Job(id="shared", script=script, workspace=tmp_path / "w", limits=limits)
+    done = await LocalSandbox(chosen, None).run(job)
+    assert done.ok and "DONE" in done.output, done
+
+
 @pytest.mark.parametrize("tier", TIERS[1:])
 @pytest.mark.parametrize(
-    "name", ["proc", "files", "tcp", "signal", "calls", "tree-hog", "forks-exit", "keeper"]
+    "name",
+    ["proc", "files", "home-venv", "home-link", "tcp", "signal", "calls", "tree-hog", "forks-exit"]
+    + ["keeper", "memfd", "deleted-files", "deep-files", "set-id"],
 )
 async def test_weaker_tiers_stop_the_worst_attacks(name: str, tier: str, bait: Bait) -> None:
     attack = next(attack for attack in ATTACKS if attack.name == name)
     assert (await outcome(attack, tier, bait)).detail == ""
 
 
-@pytest.mark.parametrize("name", ["files", "tcp", "unix", "abstract", "signal", "hard-link"])
+@pytest.mark.parametrize(
+    "name",
+    ["files", "home-venv", "home-link", "tcp", "unix", "abstract", "signal", "hard-link", "set-id"],
+)
 async def test_the_attacks_are_real(name: str, bait: Bait) -> None:
     """Without isolation they get through, so no row is stopped by its own faults."""
     attack = next(attack for attack in ATTACKS if attack.name == name)
@@ -77,7 +130,7 @@ async def test_the_attacks_are_real(name: str, bait: Bait) -> None:
 def test_an_ordinary_user_is_as_safe() -> None:
     from evals.studies.attacks import play_as_user
 
-    found = play_as_user(["--tiers", ",".join(TIERS)])
+    found = play_as_user(["--tiers", ",".join(TIERS), "--repeat", "1"])
     if not found:
         pytest.skip("no interpreter that an ordinary user could reach")
     known = {attack.name: attack.open_in for attack in ATTACKS}
@@ -194,8 +247,7 @@ async def test_a_resumed_run_ends_leftovers_of_a_killed_one(tmp_path: Path) -> N
     for keeper in psutil.Process(agent.pid).children():
         keeper.kill()
         agent.send_signal(signal.SIGKILL)
-    agent.wait()
-    assert len(with_mark(mark)) == 10
+    agent.wait()  # another sandbox of this machine may end some of them before ours does
     LocalSandbox(choose_tier("none"), tmp_path)
     time.sleep(0.3)
     assert with_mark(mark) == [] and list((tmp_path / "pids").iterdir()) == []

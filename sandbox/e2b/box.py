@@ -29,6 +29,8 @@ INSIDE_MODULES = (
     "__init__",
     "inside/__init__",
     "inside/collect",
+    "inside/walk",
+    "inside/held",
     "inside/output",
     "inside/progress",
     "inside/probe",

@@ -1,4 +1,4 @@
-"""Collect, size and hash the files that a script left.
+"""Collect and hash the files that a script left.
 
 Only regular files of its own are collected, never through a link. Standard library only: this
 runs inside remote sandboxes too.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from contextlib import suppress
 from pathlib import Path
 
 MAX_FILE_BYTES = 1 * 2**30
@@ -45,9 +44,11 @@ def check_artifact(workspace: Path, name: str, max_bytes: int) -> str | None:
         for part in parts[:-1]:
             handles.append(os.open(part, folder_flags, dir_fd=handles[-1]))
         handles.append(os.open(parts[-1], file_flags, dir_fd=handles[-1]))
-        return check_file_type(os.fstat(handles[-1]), max_bytes)
+        return check_file_type(os.fstat(handles[-1]), max_bytes) or check_readable(handles[-1])
     except FileNotFoundError:
         return ""
+    except PermissionError:
+        return "in a folder that cannot be entered"
     except OSError as error:
         if len(handles) < len(parts):
             return "behind a link"
@@ -73,14 +74,13 @@ def check_file_type(info: os.stat_result, max_bytes: int) -> str | None:
     return None
 
 
-def folder_bytes(folder: Path) -> int:
-    """Return the disk space used below a folder; links are not followed."""
-    total = 0
-    for parent, _, names in os.walk(folder, followlinks=False):
-        for name in names:
-            with suppress(OSError):
-                total += Path(parent, name).lstat().st_blocks * 512
-    return total
+def check_readable(handle: int) -> str | None:
+    """Return None if we may read this regular file, else the refusal."""
+    try:
+        os.close(os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        return f"not readable ({error.strerror})"
+    return None
 
 
 def file_sha256(path: str | Path) -> str:

@@ -52,19 +52,29 @@ REFUSED_CALLS = {
     "io_uring_register": (427, 427), "iopl": (172, None), "ioperm": (173, None),
     "kcmp": (312, 272), "kexec_load": (246, 104), "kexec_file_load": (320, 294),
     "keyctl": (250, 219), "lookup_dcookie": (212, 18), "mount": (165, 40),
-    "mount_setattr": (442, 442), "move_mount": (429, 429), "name_to_handle_at": (303, 264),
+    "mount_setattr": (442, 442), "move_mount": (429, 429), "msgget": (68, 186),
+    "name_to_handle_at": (303, 264),
     "nfsservctl": (180, 42), "open_by_handle_at": (304, 265), "open_tree": (428, 428),
     "perf_event_open": (298, 241), "pidfd_getfd": (438, 438), "pivot_root": (155, 41),
     "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "ptrace": (101, 117),
     "quotactl": (179, 60), "quotactl_fd": (443, 443), "reboot": (169, 142),
     "request_key": (249, 218), "setdomainname": (171, 162), "sethostname": (170, 161),
-    "setns": (308, 268), "settimeofday": (164, 170), "swapoff": (168, 225),
+    "setns": (308, 268), "settimeofday": (164, 170), "shmget": (29, 194), "swapoff": (168, 225),
     "swapon": (167, 224), "syslog": (103, 116), "umount2": (166, 39), "unshare": (272, 97),
     "userfaultfd": (323, 282), "uselib": (134, None), "vhangup": (153, 58),
 }  # fmt: skip
 CLONE, CLONE3, IOCTL, SOCKET = (56, 220), (435, 435), (16, 29), (41, 198)
+PRCTL = (157, 167)
 NEW_NAMESPACES = 0x7E020000  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}
 TERMINAL_INPUT = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: push keys into the agent's terminal
+# no file may get the set-user-id or set-group-id bit: whoever started it would become our user
+SET_ID_BITS, O_CREAT, OPENAT2 = 0o6000, 0o100, (437, 437)
+MODE_ARGUMENTS = {  # calls by number, and which argument is the mode
+    "chmod": ((90, None), 1), "fchmod": ((91, 52), 1), "fchmodat": ((268, 53), 2),
+    "fchmodat2": ((452, 452), 2), "creat": ((85, None), 1), "mkdir": ((83, None), 1),
+    "mkdirat": ((258, 34), 2), "mknod": ((133, None), 1), "mknodat": ((259, 33), 2),
+}  # fmt: skip
+OPEN_ARGUMENTS = {"open": ((2, None), 1), "openat": ((257, 56), 2)}  # flags; the mode follows
 UNIX, INET, INET6, NETLINK = 1, 2, 10, 16
 ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 BPF_LOAD, BPF_EQUAL, BPF_AT_LEAST, BPF_ANY_BIT, BPF_RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -230,10 +240,40 @@ def seccomp_program(families: list[int]) -> list[tuple[int, int, int, int]]:
         _refusal(errno.EPERM),
         ALLOWANCE,
     ]
+    lines += [  # a process that is not dumpable hides from the watchdog what it holds
+        (BPF_EQUAL, 0, 4, PRCTL[column]),
+        (BPF_LOAD, 0, 0, 16),
+        (BPF_EQUAL, 0, 1, PR_SET_DUMPABLE),
+        _refusal(errno.EPERM),
+        ALLOWANCE,
+    ]
+    lines += _set_id_lines(column)
     n = len(families)
     lines += [(BPF_EQUAL, 0, n + 3, SOCKET[column]), (BPF_LOAD, 0, 0, 16)]
     lines += [(BPF_EQUAL, n - index, 0, family) for index, family in enumerate(families)]
     return [*lines, _refusal(errno.EAFNOSUPPORT), ALLOWANCE, ALLOWANCE]
+
+
+def _set_id_lines(column: int) -> list[tuple[int, int, int, int]]:
+    """Refuse modes with a set-id bit; openat2 has its mode behind a pointer, libc falls back."""
+    lines = [(BPF_EQUAL, 0, 1, OPENAT2[column]), _refusal(errno.ENOSYS)]
+    for numbers, index in MODE_ARGUMENTS.values():
+        if (number := numbers[column]) is not None:
+            lines += [(BPF_EQUAL, 0, 4, number), *_mode_lines(index)]
+    for numbers, index in OPEN_ARGUMENTS.values():
+        if (number := numbers[column]) is not None:
+            lines += [(BPF_EQUAL, 0, 7, number), (BPF_LOAD, 0, 0, 16 + 8 * index)]
+            lines += [(BPF_ANY_BIT, 1, 0, O_CREAT), ALLOWANCE, *_mode_lines(index + 1)]
+    return lines
+
+
+def _mode_lines(index: int) -> list[tuple[int, int, int, int]]:
+    return [
+        (BPF_LOAD, 0, 0, 16 + 8 * index),
+        (BPF_ANY_BIT, 0, 1, SET_ID_BITS),
+        _refusal(errno.EPERM),
+        ALLOWANCE,
+    ]
 
 
 def _refusal(code: int) -> tuple[int, int, int, int]:

@@ -167,14 +167,14 @@ def enter_namespaces(spec: KeeperSpec) -> None:
     This process stays outside and exits like its child, which is process 1 of the new namespaces
     and continues as the keeper.
     """
-    uid = os.getuid()
+    uid, gid = os.getuid(), os.getgid()  # unmapped, and so unknown, once we have left
     names = ["mount", "ipc", "uts", "pid", "cgroup"]
     names += [] if spec["network"] else ["net"]
     names += ["user"] if uid else []
     flags = sum(NAMESPACE_FLAGS[name] for name in names)
     confine.check_result(confine.LIBC.unshare(flags), "unshare")
     if uid:
-        map_user(uid, os.getgid())
+        map_user(uid, gid)
     first = os.fork()
     if first:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(first, signal.SIGKILL))

@@ -13,7 +13,6 @@ import json
 import os
 import resource
 import selectors
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,16 +22,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sandbox.inside.collect import collect_files, file_sha256, folder_bytes
+from sandbox.inside.collect import collect_files, file_sha256
+from sandbox.inside.held import HeldFiles, device_of, find_held_files
 from sandbox.inside.output import Output
 from sandbox.inside.progress import LastLine
+from sandbox.inside.walk import measure_folder, remove_folder
 
 if TYPE_CHECKING:  # not copied into the sandbox
     from sandbox.inside.specs import MachineInfo, RemoteLimits, RemoteResult, RemoteSpec
 
 UNPRIVILEGED = 65534
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
-TICK_S, DISK_EVERY_S, DRAIN_S = 0.1, 0.5, 0.5
+TICK_S, HELD_EVERY_S, DISK_EVERY_S, DRAIN_S = 0.1, 0.25, 0.5, 0.5
+MAX_UNREAD = 6  # walks in a row that could not read everything
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -131,7 +133,7 @@ def unpack_archive(archive: Path) -> Path:
                 file.extractall(part)
         with suppress(OSError):
             part.rename(folder)
-        shutil.rmtree(part, ignore_errors=True)
+        remove_folder(part)
     return folder
 
 
@@ -192,7 +194,8 @@ class ScriptWatch:
         self.folder, self.limits, self.tree, self.process = folder, limits, tree, process
         self.output, self.peak_bytes, self.is_open = Output(limits["output_bytes"]), 0, True
         self.line = LastLine()
-        self.next_disk = 0.0
+        self.next_disk = self.next_held = 0.0
+        self.held, self.n_unread = HeldFiles(), 0
         self.pipe = selectors.DefaultSelector()
         assert process.stdout
         os.set_blocking(process.stdout.fileno(), False)
@@ -219,18 +222,39 @@ class ScriptWatch:
 
     def exceeded_limit(self) -> str | None:
         """Return the limit that is exceeded now."""
-        limits, resident = self.limits, self.tree.memory_bytes()
+        limits, held = self.limits, self.read_held()
+        resident = self.tree.memory_bytes() + held.memory_bytes
         self.peak_bytes = max(self.peak_bytes, resident)
         if resident > limits["memory_bytes"]:
             proportional = self.tree.memory_bytes("smaps_rollup")  # slow to read
-            if proportional > limits["memory_bytes"]:
+            if max(proportional, held.memory_bytes) > limits["memory_bytes"]:
                 return "memory"
         if self.output.n_total > limits["output_kill_bytes"]:
             return "output"
         if time.monotonic() > self.next_disk:
+            is_full = self.is_disk_full(held)
             self.next_disk = time.monotonic() + DISK_EVERY_S
-            return "disk" if folder_bytes(self.folder) > limits["disk_bytes"] else None
+            return "disk" if is_full else None
         return None
+
+    def read_held(self) -> HeldFiles:
+        """Return what the processes hold in memory and in deleted files; read a few times a second.
+
+        Costs a fifth of a core at most.
+        """
+        began = time.monotonic()
+        if began > self.next_held:
+            disk = device_of(str(self.folder)) or 0
+            self.held = find_held_files(self.tree.pids(), disk, mapped=True)
+            self.next_held = began + max(HELD_EVERY_S, 5 * (time.monotonic() - began))
+        return self.held
+
+    def is_disk_full(self, held: HeldFiles) -> bool:
+        """Whether the job's folder exceeds a limit, or cannot be measured again and again."""
+        use = measure_folder(self.folder, self.limits["files"])
+        self.n_unread = self.n_unread + 1 if use.unread else 0
+        is_too_many = use.n_files > self.limits["files"] or self.n_unread >= MAX_UNREAD
+        return is_too_many or use.n_bytes + held.disk_bytes > self.limits["disk_bytes"]
 
     def run(self) -> str:
         """Watch until the script ends or exceeds a limit; return which."""

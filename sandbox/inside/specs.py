@@ -51,6 +51,7 @@ class RemoteLimits(TypedDict):
     grace_s: float
     memory_bytes: int
     disk_bytes: int
+    files: int
     output_bytes: int
     output_kill_bytes: int
     processes: int

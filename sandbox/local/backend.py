@@ -24,7 +24,7 @@ from sandbox.local.gpus import Gpu, device_files, lease_gpus, select_gpus
 from sandbox.local.plan import Placement
 from sandbox.local.running import OutputDrain, RunningJob, read_report
 from sandbox.local.tiers import Tier, choose_tier
-from sandbox.local.users import lease_user
+from sandbox.local.users import lease_user, remove_files_of
 from sandbox.local.watchdog import JobResult, interpret_end, watch_job
 from sandbox.protocol import Execution, Host, Job
 
@@ -131,6 +131,8 @@ class LocalSandbox:
                 )
         finally:
             if user:
+                if tier.name == "landlock":  # the other tiers have a /dev/shm of their own
+                    remove_files_of(user[0], Path("/dev/shm"))
                 user[1].release()
 
     async def _execute(
@@ -145,7 +147,8 @@ class LocalSandbox:
         launch = group.wrap_plan(launch) if group else launch
         output = Output(limits.output_bytes)
         drain = OutputDrain(output_in, output, limits.output_kill_bytes, on_progress)
-        sweeps, usage = self.isolation.name != "bubblewrap", procs.TreeUsage()
+        sweeps = self.isolation.name != "bubblewrap"
+        usage = procs.TreeUsage(plan.N_KEEPERS[self.isolation.name])
         running = None
         try:
             running = RunningJob(launch, str(job.workspace), (report_out,), output_out)

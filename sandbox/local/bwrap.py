@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
-SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+from sandbox.local.interpreter import SYSTEM_FOLDERS, find_interpreter_needs
+
 ETC_NAMES = (
     "ld.so.cache",
     "ld.so.conf",
@@ -23,28 +23,6 @@ WORKSPACE, TOOLS = "/job", "/run/gome"  # paths inside the sandbox
 NOBODY = 65534
 TMP_BYTES = 512 * 2**20
 KEEPER_CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_SETPCAP")
-
-
-def interpreter_folders() -> list[str]:
-    """Return the folders that the running Python needs and that lie outside the system's.
-
-    These are its environment, the installation behind it, and the folders of its links.
-    """
-    prefixes = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix]
-    executable = Path(sys.executable)
-    while executable.is_symlink():
-        target = executable.readlink()
-        executable = target if target.is_absolute() else executable.parent / target
-        prefixes.append(str(executable.parent.parent))
-    folders = dict.fromkeys(
-        prefix if Path(prefix).is_symlink() else os.path.realpath(prefix) for prefix in prefixes
-    )
-    return [folder for folder in folders if not _is_in_system(folder) and Path(folder).is_dir()]
-
-
-def _is_in_system(folder: str) -> bool:
-    is_below = any(folder.startswith(system + "/") for system in SYSTEM_FOLDERS)
-    return folder in ("/", "/usr") or is_below
 
 
 def etc_names(network: bool) -> tuple[str, ...]:
@@ -81,9 +59,18 @@ def base_arguments(
         arguments += [*parent_arguments(device), "--dev-bind", device, device]
     arguments += ["--ro-bind", "/sys", "/sys"] if gpu else []
     arguments += parent_arguments(f"{TOOLS}/keeper.py")
-    for folder in interpreter_folders():  # after /tmp: an environment may be below it
-        arguments += [*parent_arguments(folder), "--ro-bind", folder, folder]
-    return arguments + ["--proc", "/proc"]
+    # after /tmp: an environment may be below it
+    return [*arguments, *interpreter_mounts(), "--proc", "/proc"]
+
+
+def interpreter_mounts(python: str = "") -> list[str]:
+    """Return arguments for what a Python needs; by default, the one that runs now."""
+    needs, arguments = find_interpreter_needs(python), list[str]()
+    for path in needs.paths:
+        arguments += [*parent_arguments(path), "--ro-bind", path, path]
+    for path, target in needs.links:
+        arguments += [*parent_arguments(path), "--symlink", target, path]
+    return arguments
 
 
 def _system_mounts(network: bool) -> list[str]:
@@ -94,6 +81,7 @@ def _system_mounts(network: bool) -> list[str]:
             arguments += ["--symlink", str(path.readlink()), folder]
         elif path.is_dir():
             arguments += ["--ro-bind", folder, folder]
+    arguments += ["--perms", "0755", "--dir", "/etc"]  # else only its owner may enter
     for name in etc_names(network):
         arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     return arguments

@@ -38,6 +38,11 @@ class ControlGroup:
         shell = ["/bin/sh", "-c", ENTER_SCRIPT, "sh", str(len(folders)), *folders]
         return LaunchPlan([*shell, *launch.command], launch.environment)
 
+    @property
+    def limits_memory(self) -> bool:
+        """Whether the kernel limits the job's memory, files in memory included."""
+        return "memory" in self.folders
+
     def is_killed_for_memory(self) -> bool:
         """Whether the kernel killed a process of the job for its memory.
 

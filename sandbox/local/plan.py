@@ -13,12 +13,15 @@ from typing import Literal
 from sandbox.inside import confine
 from sandbox.inside.specs import KeeperSpec, LandlockRules
 from sandbox.local import bwrap
+from sandbox.local.interpreter import SYSTEM_FOLDERS, find_interpreter_needs
 from sandbox.local.users import others_can_enter, others_can_reach, others_can_read
 from sandbox.protocol import Job, SandboxLostError
 
 TierName = Literal["bubblewrap", "userns", "landlock", "none"]
 INSIDE = Path(__file__).parents[1] / "inside"
 KEEPER, CONFINE = INSIDE / "keeper.py", INSIDE / "confine.py"
+# processes of ours above a script: bubblewrap has two of its own, namespaces need one outside
+N_KEEPERS: dict[TierName, int] = {"bubblewrap": 3, "userns": 2, "landlock": 1, "none": 1}
 DEVICE_NAMES = ("null", "zero", "full", "random", "urandom", "shm")
 TMP_NAME = ".tmp"  # in the workspace, for jobs without a /tmp of their own
 
@@ -155,9 +158,9 @@ def bwrap_arguments(job: Job, place: Placement, environment: dict[str, str]) -> 
 def landlock_rules(job: Job, place: Placement, tier: TierName) -> LandlockRules:
     """Return Landlock's allow-list for a job."""
     readable = [
-        *bwrap.SYSTEM_FOLDERS,
+        *SYSTEM_FOLDERS,
         *(f"/etc/{name}" for name in bwrap.etc_names(job.limits.network)),
-        *bwrap.interpreter_folders(),
+        *find_interpreter_needs().paths,
     ]
     # joblib reads its CPU quota below /sys/fs/cgroup
     readable += ["/proc", "/sys/fs/cgroup", "/sys/devices/system", *job.inputs.values()]
@@ -176,7 +179,8 @@ def covered_folders(job: Job) -> list[str]:
 
     /run contains the sockets of services; it stays open if something that the job needs is there.
     """
-    needed = [str(job.workspace), *job.inputs.values(), *bwrap.interpreter_folders(), str(INSIDE)]
+    interpreter = find_interpreter_needs().paths
+    needed = [str(job.workspace), *job.inputs.values(), *interpreter, str(INSIDE)]
     is_run_needed = any(os.path.realpath(path).startswith("/run/") for path in needed)
     if is_run_needed or not Path("/run").is_dir():
         return ["/dev/shm"]
@@ -250,5 +254,5 @@ def is_open_to_other_user(tier: TierName, job: Job) -> bool:
     """
     if tier == "bubblewrap":
         return all(others_can_read(path) for path in job.inputs.values())
-    needed = [*bwrap.interpreter_folders(), *job.inputs.values()]
+    needed = [*find_interpreter_needs().paths, *job.inputs.values()]
     return all(others_can_reach(path) for path in needed) and others_can_enter(job.workspace)

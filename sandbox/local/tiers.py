@@ -45,6 +45,23 @@ TIER_SENTENCES = {
         "network"
     ),
 }
+UNSTOPPED_BY_TIER = {
+    "bubblewrap": "holes in the kernel itself, which scripts share with you",
+    "userns": (
+        "Unix sockets by path outside /run that you may use, changed modes of your files, and "
+        "holes in the kernel"
+    ),
+    "landlock": (
+        "Unix sockets by path that you may use (docker.sock), changed modes of your files, files "
+        "left in /dev/shm, names of processes, and holes in the kernel"
+    ),
+    "none": "nearly everything: scripts have your rights, your files, your keys and the network",
+    "e2b": "files that an earlier script of the run left in /tmp or /dev/shm of a reused VM",
+}
+UNCOUNTED = (
+    "without a memory control group, also memory that no process shows (pages unmapped from a "
+    "shared mapping, files in flight through sockets, the kernel's own)"
+)
 REMEDY = (
     "Scripts would run with your rights, see your keys' files and the network. Install bubblewrap "
     "(`apt install bubblewrap`; in Docker also --security-opt seccomp=unconfined; on Ubuntu 23.10 "
@@ -91,6 +108,12 @@ class Tier:
         )
         limits += "; network open by --network" if self.network else ""
         return "Sandbox: " + TIER_SENTENCES[self.name].format(limits=limits) + "."
+
+
+def describe_unstopped(tier: str, limits: list[str]) -> str:
+    """Return one line: what a tier does not stop; `limits` as of `Tier.limits` or a host."""
+    line = UNSTOPPED_BY_TIER.get(tier.removeprefix("ray/"), "unknown until a node answers")
+    return f"{line}; {UNCOUNTED}" if "memory (watchdog)" in limits and tier != "e2b" else line
 
 
 def choose_tier(isolation: str, *, network: bool = False) -> Tier:

@@ -10,16 +10,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sandbox.inside.collect import folder_bytes
-from sandbox.local.procs import TreeUsage
-from sandbox.protocol import End
+from sandbox.inside.held import device_of, find_held_files
+from sandbox.inside.walk import FolderUse, measure_folder
+from sandbox.local.procs import TreeUsage, tree_pids
+from sandbox.protocol import End, Limits
 
 MEMORY_EVERY_S = 0.05
 DISK_EVERY_S = 0.5
+MAX_UNREAD = 6  # walks in a row that could not read everything: a script may move its folders
 
 
 async def watch_memory(
-    pid: int, usage: TreeUsage, limit: int, is_killed: Callable[[], bool]
+    pid: int,
+    usage: TreeUsage,
+    limit: int,
+    is_killed: Callable[[], bool] | None,
+    workspace: Path,
 ) -> End:
     """Return once the tree exceeds the limit, or the kernel has killed a part of it for memory.
 
@@ -27,19 +33,46 @@ async def watch_memory(
         pid: root of the tree.
         usage: updated with every sample.
         limit: bytes.
-        is_killed: asks the job's control group; always false without one.
+        is_killed: asks the job's control group, which counts files in memory too; None: the
+            job has none that limits memory.
+        workspace: of the job; what is not on its disk is in memory.
     """
+    disk = None if is_killed else device_of(str(workspace)) or 0
     while True:
         began = time.monotonic()
-        if is_killed() or await asyncio.to_thread(usage.sample, pid, limit):
+        if is_killed and is_killed():
+            return "memory"
+        if await asyncio.to_thread(usage.sample, pid, limit, disk):
             return "memory"
         # sampling a large tree takes a while; it may cost a fifth of a core at most
         await asyncio.sleep(max(MEMORY_EVERY_S, 4 * (time.monotonic() - began)))
 
 
-async def watch_disk(workspace: Path, limit: int) -> End:
-    """Return once the workspace exceeds the limit, in bytes."""
+async def watch_disk(pid: int, usage: TreeUsage, workspace: Path, limits: Limits) -> End:
+    """Return once workspace and deleted open files exceed a limit, in bytes or in number.
+
+    What cannot be measured, again and again, counts as too large.
+    """
+    n_unread = 0
     while True:
         await asyncio.sleep(DISK_EVERY_S)
-        if await asyncio.to_thread(folder_bytes, workspace) > limit:
+        began = time.monotonic()
+        use = await asyncio.to_thread(measure_disk, pid, workspace, limits.files)
+        n_unread = n_unread + 1 if use.unread else 0
+        if use.n_files > limits.files:
+            usage.why = f"more than {limits.files} files and folders in the workspace"
             return "disk"
+        if use.n_bytes > limits.disk_bytes:
+            return "disk"
+        if n_unread >= MAX_UNREAD:
+            usage.why = f"the workspace cannot be measured ({use.unread})"
+            return "disk"
+        await asyncio.sleep(max(0.0, 4 * (time.monotonic() - began) - DISK_EVERY_S))
+
+
+def measure_disk(pid: int, workspace: Path, max_files: int) -> FolderUse:
+    """Return what is in the workspace, with the deleted files that processes below keep open."""
+    use = measure_folder(workspace, max_files)
+    disk = device_of(str(workspace)) or 0
+    use.n_bytes += find_held_files(tree_pids(pid)[1:], disk, mapped=True).disk_bytes
+    return use

@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import pwd
 import stat
+from contextlib import suppress
 from pathlib import Path
 
+from sandbox.inside.walk import remove_folder
 from sandbox.local.leases import Lease, lease_folder, try_lease
 
 # below 65536, so that they exist inside containers; not assigned by Debian, Fedora or systemd
@@ -32,6 +34,14 @@ def is_known_uid(uid: int) -> bool:
     except KeyError:
         return False
     return True
+
+
+def remove_files_of(uid: int, folder: Path) -> None:
+    """Remove what a leased user left in a folder that all users share."""
+    for path in folder.iterdir():
+        with suppress(OSError):
+            if path.lstat().st_uid == uid:
+                remove_folder(path)
 
 
 def others_can_read(path: str | Path) -> bool:

@@ -42,10 +42,12 @@ async def watch_job(
 ) -> End:
     """Return the first of: the script's exit, a limit, the time limit (after its grace)."""
     limits = job.limits
-    is_killed = group.is_killed_for_memory if group else lambda: False
+    is_killed = group.is_killed_for_memory if group and group.limits_memory else None
     watchers: list[asyncio.Task[End]] = [
-        asyncio.create_task(watch_memory(pid, usage, limits.memory_bytes, is_killed)),
-        asyncio.create_task(watch_disk(job.workspace, limits.disk_bytes)),
+        asyncio.create_task(
+            watch_memory(pid, usage, limits.memory_bytes, is_killed, job.workspace)
+        ),
+        asyncio.create_task(watch_disk(pid, usage, job.workspace, limits)),
     ]
     try:
         waiting: list[asyncio.Future[End]] = [ended, drain.flooded, *watchers]
@@ -86,6 +88,8 @@ def interpret_end(
     _raise_setup_failure(end, returncode, output, report)
     if end == "exit" and group and group.is_killed_for_memory():
         end = "memory"
+    if usage.why and end in ("memory", "disk"):
+        output.add(f"\nEnded by the sandbox: {usage.why}.\n".encode())
     code, number = exit_status(report.get("status"), returncode)
     peak = max(usage.peak_bytes, group.peak_bytes() if group else 0)
     return JobResult(

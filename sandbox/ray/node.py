@@ -6,7 +6,6 @@ import asyncio
 import fcntl
 import hashlib
 import os
-import shutil
 import socket
 import tempfile
 import time
@@ -17,6 +16,7 @@ from typing import Any, TypedDict
 
 from sandbox.inside.probe import find_packages
 from sandbox.inside.remote import unpack_archive
+from sandbox.inside.walk import remove_folder
 from sandbox.local.backend import create_local_sandbox
 from sandbox.protocol import Execution, Job, SandboxLostError, SandboxUnavailableError
 
@@ -85,15 +85,16 @@ def run_job(
             name: provide_input(root, digest, is_folder, chunks[digest])
             for name, digest, is_folder in inputs
         }
-        with tempfile.TemporaryDirectory(
-            prefix="job-", dir=root / "jobs", ignore_cleanup_errors=True
-        ) as workspace:
+        workspace = tempfile.mkdtemp(prefix="job-", dir=root / "jobs")
+        try:
             # the job may be another user; nobody else can enter the folder above
             Path(workspace).chmod(0o755)
             local_job = Job.model_validate(job | {"workspace": workspace, "inputs": paths})
             execution = asyncio.run(sandbox.run(local_job))
             answer["execution"] = execution.model_dump() | {"where": node_label()}
             answer["files"] = read_artifacts(execution)
+        finally:
+            remove_folder(workspace)  # what stays is tried again after `KEEP_DATA_S`
     return answer
 
 
@@ -178,5 +179,5 @@ def remove_old_data(root: Path) -> None:
     """Delete old data, and the workspaces of killed workers."""
     for path in [*(root / "data").iterdir(), *(root / "jobs").iterdir()]:
         with suppress(OSError):
-            if time.time() - path.stat().st_mtime > KEEP_DATA_S:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if time.time() - path.lstat().st_mtime > KEEP_DATA_S:
+                remove_folder(path)

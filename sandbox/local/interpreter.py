@@ -1,0 +1,194 @@
+"""What a Python interpreter needs of the disk outside the system's folders, and no more.
+
+The interpreter is asked: it names its prefixes and its standard library, and shows which shared
+libraries it loads. Links on the way to it are passed on as links, never as the folders that hold
+them: `~/bin/python3` does not make the home readable.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from sandbox.protocol import SandboxUnavailableError
+
+SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+HOMES = "/home"
+PRIVATE_NAMES = (  # below a home; an environment may be inside some of them, but not around one
+    ".ssh",
+    ".config",
+    ".gnupg",
+    ".aws",
+    ".azure",
+    ".kube",
+    ".docker",
+    ".netrc",
+    ".mozilla",
+    ".password-store",
+    ".local/share/keyrings",
+)
+KEPT_NAMES = (".ssh", ".gnupg", ".aws", ".kube", ".password-store", "keyrings")  # never bound
+MAX_LINKS = 40
+LIMIT_S = 60
+QUESTION = """
+import json, sys, sysconfig
+for name in ("ssl", "ctypes", "sqlite3", "lzma", "bz2", "zlib", "hashlib", "readline", "uuid"):
+    try:
+        __import__(name)
+    except ImportError:
+        pass
+places = sysconfig.get_paths()
+library = sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME")
+prefixes = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix]
+folders = prefixes + [places[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+try:
+    lines = [line.split(maxsplit=5) for line in open("/proc/self/maps", errors="replace")]
+except OSError:
+    lines = []
+libraries = sorted({line[5].strip() for line in lines if len(line) > 5 and ".so" in line[5]})
+libraries += ["/".join(library)] if all(library) else []
+files = [getattr(sys, "_base_executable", None) or sys.executable] + libraries
+print(json.dumps([folders, files]))
+"""
+
+
+@dataclass(frozen=True)
+class InterpreterNeeds:
+    """Real folders and files outside the system's, and the links that lead to them."""
+
+    folders: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()  # path, target
+
+    @property
+    def paths(self) -> list[str]:
+        """Folders and files: what must be readable."""
+        return [*self.folders, *self.files]
+
+
+def find_interpreter_needs(python: str = "") -> InterpreterNeeds:
+    """Return what a Python needs; without a path, the one that runs now.
+
+    Raises:
+        SandboxUnavailableError: it does not run, or one of its folders holds private files.
+    """
+    return _examine_interpreter(os.path.abspath(python or sys.executable))  # noqa: PTH100 (links)
+
+
+@lru_cache(maxsize=16)
+def _examine_interpreter(python: str) -> InterpreterNeeds:
+    named_folders, named_files = ask_interpreter(python)
+    links: dict[str, str] = {}
+    folders: list[str] = []
+    for named in dict.fromkeys(named_folders):
+        real = resolve_links(named, links)
+        if Path(real).is_dir() and not is_inside(real, [*SYSTEM_FOLDERS, *folders]):
+            check_not_private(real, python)
+            folders = [one for one in folders if not is_inside(one, [real])] + [real]
+    files = []
+    for named in dict.fromkeys([python, *named_files]):
+        real = resolve_links(named, links)
+        if Path(real).is_file() and not is_inside(real, [*SYSTEM_FOLDERS, *folders]):
+            files.append(real)
+    kept = {path: target for path, target in links.items() if not is_inside(path, folders)}
+    return InterpreterNeeds(
+        tuple(folders), tuple(dict.fromkeys(files)), tuple(sorted(kept.items()))
+    )
+
+
+def ask_interpreter(python: str) -> tuple[list[str], list[str]]:
+    """Return the folders and files that a Python names when it is asked.
+
+    Raises:
+        SandboxUnavailableError: it does not answer.
+    """
+    try:
+        done = subprocess.run(
+            [python, "-I", "-c", QUESTION],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+        folders, files = json.loads(done.stdout.strip().splitlines()[-1])
+    except (OSError, ValueError, IndexError, subprocess.TimeoutExpired) as error:
+        raise SandboxUnavailableError(
+            f"{python} does not say where it is installed ({type(error).__name__}); "
+            "run it by hand to see why, or use another Python"
+        ) from error
+    return [str(folder) for folder in folders], [str(file) for file in files]
+
+
+def resolve_links(path: str, links: dict[str, str]) -> str:
+    """Return the real path; every link on the way, outside the system, is added to `links`."""
+    left, real, n_links = list(Path(path).parts[1:]), "/", 0
+    while left:
+        part = left.pop(0)
+        if part == "..":
+            real = str(Path(real).parent)
+            continue
+        here = str(Path(real) / part)
+        if not Path(here).is_symlink() or n_links == MAX_LINKS:
+            real = here
+            continue
+        n_links += 1
+        target = str(Path(here).readlink())
+        if not is_inside(here, SYSTEM_FOLDERS):
+            links[here] = target
+        if target.startswith("/"):
+            real = "/"
+        left = [name for name in target.split("/") if name not in ("", ".")] + left
+    return real
+
+
+def is_inside(path: str, folders: list[str] | tuple[str, ...]) -> bool:
+    """Whether a path is one of the folders, or below one."""
+    return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)
+
+
+def check_not_private(folder: str, python: str) -> None:
+    """Raise SandboxUnavailableError if scripts that may read the folder could read a home."""
+    reason = ""
+    if folder == "/" or is_inside(HOMES, [folder]):
+        reason = "every home is in it"
+    for home in private_homes():
+        if is_inside(home, [folder]):
+            reason = f"the home {home} is in it"
+        for name in PRIVATE_NAMES:
+            if is_inside(f"{home}/{name}", [folder]):
+                reason = reason or f"{home}/{name} belongs there"
+    found = next((name for name in KEPT_NAMES if os.path.lexists(f"{folder}/{name}")), "")
+    reason = reason or (f"{found} is in it" if found else "")
+    if reason:
+        raise SandboxUnavailableError(
+            f"scripts would have to read all of {folder}, where {python} is installed, and "
+            f"{reason}; make an environment in a folder of its own, e.g. python -m venv "
+            "~/gome-env, from a Python installed in a folder of its own"
+        )
+
+
+@lru_cache(maxsize=1)
+def private_homes() -> tuple[str, ...]:
+    """Return the homes of people and of root on this machine, as real paths."""
+    return tuple(dict.fromkeys(_find_homes()))
+
+
+def _find_homes() -> Iterator[str]:
+    names = [os.environ.get("HOME", "")]
+    for user in pwd.getpwall():
+        if user.pw_uid in (0, os.getuid()) or 1000 <= user.pw_uid < 65534:
+            names.append(user.pw_dir)
+    for name in names:
+        with suppress(OSError):
+            real = os.path.realpath(name) if name else "/"
+            if real != "/" and not is_inside(real, SYSTEM_FOLDERS):
+                yield real
