@@ -33,9 +33,10 @@ run: $(VENV)/.synced  ## solve a real example: from a first draft to a better su
 test: $(VENV)/.synced-dev  ## the tests without the slow ones, and how much of the code they run
 	$(PY) -m pytest -q -n 2 --dist loadfile -m "not slow" --cov --cov-report=term
 
-nightly: $(VENV)/.synced-dev  ## all tests, with Ray, Studio's server, Postgres and the notebook
+nightly: $(VENV)/.synced-dev  ## all tests, with Ray, Studio's server, Postgres and the notebook; then the guards
 	$(UV) sync --locked --quiet --extra ray --extra studio --extra postgres --group notebook
 	$(PY) -m pytest -q
+	$(PY) -m tools.mutants
 
 check: $(VENV)/.synced-dev  ## style, types, import floors
 	$(VENV)/bin/ruff check .

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from cli.config import configured_runs_dir
 from cli.errors import usage_error
 from cli.options import RunsDir
 from cli.run_folders import run_folders
+from sandbox.inside.walk import measure_folder, remove_folder
 
 # where scripts ran; best/ and the inputs that it links to, artifacts, events, checkpoints stay
 REMOVABLE = ("work", "pids")
@@ -70,20 +70,14 @@ def _work_folders(folder: Path) -> list[Path]:
 def empty_folders(places: list[Path]) -> None:
     """Remove the folders' content; a run expects the folders themselves."""
     for place in places:
-        try:
-            shutil.rmtree(place)
-            place.mkdir()
-        except OSError as error:
-            raise usage_error(
-                f"{place} cannot be removed ({error.strerror}); remove it by hand"
-            ) from None
+        if reason := remove_folder(place):
+            raise usage_error(f"{place} cannot be removed ({reason}); remove it by hand")
+        place.mkdir()
 
 
 def bytes_in(place: Path) -> int:
     """Return the bytes of the files in a folder; links are not followed."""
-    return sum(
-        (Path(at) / name).lstat().st_size for at, _, names in os.walk(place) for name in names
-    )
+    return measure_folder(place, sys.maxsize).n_bytes
 
 
 def megabytes_text(size: int) -> str:

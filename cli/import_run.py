@@ -21,7 +21,8 @@ def import_command(
 ) -> None:
     """Create a run folder from an exported run.
 
-    Settings that are bound to the machine take this machine's defaults.
+    Settings that a run may not carry (places, services, keys, isolation) take this machine's
+    defaults and are listed.
     """
     from run.lock import RunError
     from session.disk_errors import explain_disk_errors
@@ -36,3 +37,5 @@ def import_command(
     typer.echo(f"{folder}: imported.")
     for note in notes:
         typer.echo(f"  - {note}")
+    if (folder / "setup.json").exists():
+        typer.echo(f"Next: gome resume {folder}")

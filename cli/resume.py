@@ -23,6 +23,10 @@ def resume_command(
     repair: Annotated[
         bool, typer.Option(help="Go back to the last round whose files are intact.")
     ] = False,
+    trust: Annotated[
+        bool,
+        typer.Option(help="Accept a metric file inside the run folder; it runs with your rights."),
+    ] = False,
     checkpoint: Annotated[
         str, typer.Option(metavar="URL", help="The run's Postgres address, if it needs a password.")
     ] = "",
@@ -40,7 +44,12 @@ def resume_command(
     given = answer_once(answer) if answer else None
     watch_session(
         lambda listener, ask: session.resume_run(
-            folder, listeners=[listener], ask=given or ask, checkpoint=checkpoint, repair=repair
+            folder,
+            listeners=[listener],
+            ask=given or ask,
+            checkpoint=checkpoint,
+            repair=repair,
+            trust=trust,
         ),
         json,
         folder,

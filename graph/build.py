@@ -28,6 +28,7 @@ from nodes.steer import steer
 from nodes.update import update
 from nodes.validate import validate
 from policies.protocol import Policy
+from run.guard import guard_round, guard_step
 from scoring.acceptance import Acceptance
 
 DESCRIPTION = (
@@ -43,15 +44,15 @@ def build_trace_graph(policy: Policy | None, acceptance: Acceptance | None) -> C
     trace = StateGraph(
         TraceState, input_schema=TraceInput, output_schema=TraceOutput, context_schema=Settings
     )
-    trace.add_node("select", partial(select, policy=policy))
-    trace.add_node("draft", draft)
-    trace.add_node("diagnose", diagnose)
-    trace.add_node("update", update)
-    trace.add_node("execute", execute)
-    trace.add_node("validate", partial(validate, acceptance=acceptance))
-    trace.add_node("review", review)
-    trace.add_node("repair", repair)
-    trace.add_node("record", record)
+    trace.add_node("select", partial(guard_step(select), policy=policy))
+    trace.add_node("draft", guard_step(draft))
+    trace.add_node("diagnose", guard_step(diagnose))
+    trace.add_node("update", guard_step(update))
+    trace.add_node("execute", guard_step(execute))
+    trace.add_node("validate", partial(guard_step(validate), acceptance=acceptance))
+    trace.add_node("review", guard_step(review))
+    trace.add_node("repair", guard_step(repair))
+    trace.add_node("record", guard_step(record))
     trace.add_edge(START, "select")
     trace.add_conditional_edges("select", routes.route_mode)
     trace.add_conditional_edges("draft", routes.route_script)
@@ -77,11 +78,11 @@ def build_graph(
             band, the audit's veto and the finale's own rule remain.
     """
     graph = StateGraph(RunState, input_schema=Input, context_schema=Settings)
-    graph.add_node("profile", profile)
+    graph.add_node("profile", guard_round(profile))
     graph.add_node("trace", build_trace_graph(policy, acceptance), input_schema=TraceInput)
-    graph.add_node("merge", partial(merge, acceptance=acceptance))
-    graph.add_node("steer", steer)
-    graph.add_node("finalize", finalize)
+    graph.add_node("merge", partial(guard_round(merge), acceptance=acceptance))
+    graph.add_node("steer", guard_round(steer))
+    graph.add_node("finalize", guard_round(finalize))
     graph.add_edge(START, "profile")
     graph.add_conditional_edges("profile", routes.route_traces, ["trace", "finalize"])
     graph.add_edge("trace", "merge")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import model_validator
 
@@ -13,28 +13,9 @@ from settings.budget import BudgetSettings
 from settings.field import Scope, about_setting
 from settings.operation import OperationSettings
 from settings.operation import without_password as without_password
-from settings.search import PolicyName, SearchSettings
+from settings.search import PRESETS, SearchSettings
 from settings.trust import TrustSettings
 
-# a tree searches alone
-SEARCH = {
-    "traces": 1,
-    "memory": "off",
-    "sharing": False,
-    "patience": 1_000,
-    "ensemble": False,
-}
-BESIDE_POLICY: dict[str, dict[str, Any]] = {
-    "gome": {"ranking": "paper", "traces": 4, "ensemble": False},
-    "adaptive": {"ranking": "momentum"},
-    "tree": SEARCH,
-    "mcts": SEARCH,
-    "random": SEARCH,
-}
-# every policy has a preset of its name
-PRESETS: dict[str, dict[str, Any]] = {
-    name: {"policy": name, **BESIDE_POLICY.get(name, {})} for name in get_args(PolicyName)
-}
 # settings of earlier releases: a stored run.json may still name them, a user may not
 RETIRED = frozenset({"warm_start"})
 
@@ -74,9 +55,9 @@ def task_settings() -> frozenset[str]:
     return _names_in("task", "data")
 
 
-def machine_settings() -> frozenset[str]:
-    """Names bound to the machine: an imported run takes the defaults of the new machine."""
-    return _names_in("machine")
+def carried_settings() -> frozenset[str]:
+    """Names that an imported run keeps; all others take the defaults of the new machine."""
+    return _names_in("task", "data", "run")
 
 
 def fixed_in_fork() -> frozenset[str]:

@@ -26,7 +26,8 @@ class MemorySettings(SettingsGroup):
         "momentum",
         "Ranking of recalled records: momentum (docs/memory.md), plain similarity, or the"
         " published formula.",
+        scope="run",
     )
     evaluation: bool = setting(
-        False, "Ignore what the memory knows about this very task from earlier runs."
+        False, "Ignore what the memory knows about this very task from earlier runs.", scope="run"
     )

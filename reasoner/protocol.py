@@ -74,6 +74,18 @@ class TaskBrief(Frozen):
     prediction: str = Field(
         "", description="probability | label | value | ranking: what the metric is computed from"
     )
+    form: dict[str, dict[str, str]] = Field(
+        default_factory=dict,
+        description="prediction column -> {target, label}: the class whose probability it holds, "
+        "or an empty label for the target itself",
+    )
+    labels: list[str] = Field(
+        default_factory=list, description="classes as the training table writes them"
+    )
+    positive: str = Field("", description="class of a single probability column")
+    bounds: list[float | None] | None = Field(
+        None, description="low and high; the harness clips predicted values to them"
+    )
     split: dict[str, Any] = Field(description="{kind, column, n_folds}")
     inputs: list[str] = Field(description="file names in input/")
     n_train: int

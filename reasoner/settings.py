@@ -17,6 +17,7 @@ class ModelSettings(SettingsGroup):
         "Model of the OpenAI-compatible endpoint, or verb=model for one verb (draft, diagnose,"
         " update, repair, review); empty: the embedded expert.",
         flag="NAME",
+        scope="run",
     )
     base_url: str | None = setting(
         None,
@@ -32,7 +33,7 @@ class ModelSettings(SettingsGroup):
         pattern=r"^[A-Z_][A-Z0-9_]{0,63}$",
     )
     fallback: str | None = setting(
-        None, "Model to ask when the model of a verb fails.", flag="NAME"
+        None, "Model to ask when the model of a verb fails.", flag="NAME", scope="run"
     )
     max_usd: float | None = setting(
         None,
@@ -50,14 +51,17 @@ class ModelSettings(SettingsGroup):
         gt=0,
     )
     temperature: float | None = setting(
-        None, "Sent only if set; newer models refuse it.", ge=0, le=2
+        None, "Sent only if set; newer models refuse it.", ge=0, le=2, scope="run"
     )
     reasoning_effort: str | None = setting(
         None,
         "Sent only if set: minimal, low, medium, high, or what the model knows.",
         max_length=20,
+        scope="run",
     )
-    max_output_tokens: int | None = setting(None, "Limit of one answer, sent only if set.", ge=256)
+    max_output_tokens: int | None = setting(
+        None, "Limit of one answer, sent only if set.", ge=256, scope="run"
+    )
     extra_body: dict[str, Any] = setting(
         {},
         "More fields of a request, as JSON, for servers that need them:"
@@ -65,11 +69,17 @@ class ModelSettings(SettingsGroup):
         scope="machine",
     )
     stream: bool = setting(
-        True, "Receive answers as a stream, which keeps proxies from cutting off long ones."
+        True,
+        "Receive answers as a stream, which keeps proxies from cutting off long ones.",
+        scope="run",
     )
-    answer_time_s: float = setting(600, "Time limit of one answer.", unit="s", gt=0)
+    answer_time_s: float = setting(600, "Time limit of one answer.", unit="s", gt=0, scope="run")
     retries: int = setting(
-        6, "How often a failing request is repeated, with growing pauses.", ge=0, le=100
+        6,
+        "How often a failing request is repeated, with growing pauses.",
+        ge=0,
+        le=100,
+        scope="run",
     )
     backoff_s: float = setting(
         2.0,
@@ -77,11 +87,13 @@ class ModelSettings(SettingsGroup):
         unit="s",
         ge=0,
         le=60,
+        scope="run",
     )
     max_unanswered: int = setting(
         6,
         "Consecutive steps without a usable answer after which the run pauses, resumable.",
         ge=1,
+        scope="run",
     )
     prices: str | None = setting(
         None,

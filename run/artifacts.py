@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 import threading
 from pathlib import Path
 from typing import Any
+
+REF = re.compile(r"[0-9a-f]{64}")
 
 
 class ArtifactError(Exception):
@@ -21,12 +25,18 @@ class Artifacts:
         self.root = root
 
     def path(self, ref: str) -> Path:
-        """Return the file of an artifact."""
+        """Return the file of an artifact.
+
+        Raises:
+            ArtifactError: `ref` is no hash: a run folder from elsewhere may name any path there.
+        """
+        if not REF.fullmatch(ref):
+            raise ArtifactError(f"{self.root}: {ref[:80]!r} is no artifact; repair the run")
         return self.root / ref[:2] / ref
 
     def put(self, data: str | bytes) -> str:
-        """Store text (UTF-8) or bytes; return the hash."""
-        raw = data.encode() if isinstance(data, str) else data
+        """Store text (UTF-8, what cannot be encoded as `?`) or bytes; return the hash."""
+        raw = data.encode(errors="replace") if isinstance(data, str) else data
         ref = hashlib.sha256(raw).hexdigest()
         path = self.path(ref)
         if not path.exists():
@@ -53,7 +63,7 @@ class Artifacts:
         """
         path = self.path(ref)
         try:
-            raw = path.read_bytes()
+            raw = read_regular(path)
         except OSError as error:
             raise ArtifactError(
                 f"{path}: cannot be read ({error.strerror}); repair the run"
@@ -64,7 +74,21 @@ class Artifacts:
 
     def get_json(self, ref: str) -> Any:
         """Return the value of a JSON artifact; raise ArtifactError as `get` does."""
-        return json.loads(self.get(ref))
+        try:
+            return json.loads(self.get(ref))
+        except (ValueError, RecursionError) as error:
+            raise ArtifactError(f"{self.path(ref)}: is not JSON; repair the run") from error
+
+
+def read_regular(path: Path) -> bytes:
+    """Return the content of a regular file.
+
+    Raises:
+        OSError: it cannot be read, or is a FIFO, a device or a folder: those might never answer.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "is not a regular file", str(path))
+    return path.read_bytes()
 
 
 def write_atomic(path: Path, data: str | bytes) -> None:

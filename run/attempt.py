@@ -18,6 +18,7 @@ from sandbox.protocol import End
 from task.types import Grade, Problem
 
 OOF, SUBMISSION = "oof.csv", "submission.csv"
+HARNESS = "harness"  # code of an attempt that failed by a fault of our own
 
 
 class Member(StateModel):
@@ -157,7 +158,7 @@ def make_attempt(
         replaces=work.replaces and answered,
         validity=work.validity and answered,
         reasons=work.reasons if answered else [work.error],
-        codes=work.codes if answered else ["unanswered"],
+        codes=work.codes if answered or HARNESS in work.codes else ["unanswered"],
         problems=grade.problems if grade else [],
         usage=work.usage,
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from graph.state import Json, Used
 SCRIPTED = frozenset({"drafted", "updated", "repaired"})
 # events whose usage counts as tokens or money
 SPENDING = SCRIPTED | {"diagnosed", "reviewed", "unanswered", "checked", "execution_finished"}
+MAX_AMOUNT = 1e15
 Listener = Callable[[Json], None]
 
 
@@ -81,7 +81,7 @@ class Events:
             self._began += time.monotonic() - began
 
     def _count(self, event: Json) -> None:
-        ev, usage = event.get("ev"), event.get("usage")
+        ev, usage = str(event.get("ev")), event.get("usage")
         if event.get("key"):
             self._keys.add(f"{ev}:{event['key']}")
         if ev == "execution_finished":
@@ -129,7 +129,7 @@ def iterate_events(path: Path) -> Iterator[Json]:
 
 def read_lines(path: Path) -> Iterator[bytes]:
     """Yield the lines of a file; none if it does not exist."""
-    if path.exists():
+    if path.is_file():  # a FIFO would never answer
         with path.open("rb") as file:
             yield from file
 
@@ -146,15 +146,15 @@ def is_prefix(path: Path, size: int, sha256: str) -> bool:
 
 
 def to_amount(value: object) -> float:
-    """Return a stored number of seconds, tokens or dollars; 0 if negative or not finite."""
+    """Return a stored number of seconds, tokens or dollars; 0 for one that none can be."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return 0.0
-    return float(value) if math.isfinite(value) and value >= 0 else 0.0
+    return float(value) if 0 <= value <= MAX_AMOUNT else 0.0  # false for NaN
 
 
 def close_last_line(path: Path) -> None:
     """End a line that a kill cut short, so that the next event gets its own line."""
-    if not path.exists() or not path.stat().st_size:
+    if not path.is_file() or not path.stat().st_size:
         return
     with path.open("rb+") as file:
         file.seek(-1, 2)
@@ -166,6 +166,6 @@ def parse_event(line: str | bytes) -> Json | None:
     """Return the event of a line, or None if a kill cut the line short."""
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) else None

@@ -14,10 +14,20 @@ from typing import Any
 from graph.settings import Settings
 from graph.state import Json
 from reasoner.chat.endpoint.address import public_url
-from run.artifacts import write_atomic
+from run.artifacts import read_regular, write_atomic
 from run.lock import RunError
 from task.types import TaskError
 
+RUN_FILES = (
+    "run.json",
+    "run.lock",
+    "setup.json",
+    "events.jsonl",
+    "rounds.jsonl",
+    "hints.jsonl",
+    "checkpoints.sqlite",
+    "best/best.json",
+)
 FOLDERS = ("artifacts", "public", "private", "work", "best")
 RECORDED_PACKAGES = (
     "gome",
@@ -100,17 +110,46 @@ def read_run_meta(folder: Path) -> Json:
         RunError: it is missing or damaged.
     """
     try:
-        meta: Json = json.loads((folder / "run.json").read_text())
+        meta = json.loads(read_regular(folder / "run.json"))
     except OSError as error:
         raise RunError(
             f"{folder} is not a run folder (no run.json); `gome ls` lists the runs"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunError(
             f"{folder}/run.json is damaged ({error}); the run cannot be resumed: "
             "restore a copy, or start a new run"
         ) from error
-    return meta
+    return check_run_meta(folder, meta)
+
+
+def check_run_meta(folder: Path, meta: Any) -> Json:
+    """Return the content of run.json if what every reader relies on has its type.
+
+    Raises:
+        RunError: it does not.
+    """
+    types = {"run": str, "task": str, "settings": dict}
+    fields = meta if isinstance(meta, dict) else {}
+    for name, kind in types.items():
+        if not isinstance(fields.get(name), kind):
+            raise RunError(
+                f"{folder}/run.json is damaged (`{name}` is missing or of the wrong type); "
+                "restore a copy of it"
+            )
+    return fields
+
+
+def check_regular_files(folder: Path) -> None:
+    """Refuse a folder where a FIFO, device or the like stands for a file: it might never answer.
+
+    Raises:
+        RunError: there is one.
+    """
+    for name in RUN_FILES:
+        path = folder / name
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise RunError(f"{path} is not a regular file; restore a copy of it, or remove it")
 
 
 def write_run_meta(folder: Path, meta: Json) -> None:

@@ -58,15 +58,18 @@ def settings_from_context(context: object) -> Settings:
     return given if isinstance(given, Settings) else Settings.model_validate(given or {})
 
 
-def open_run(folder: str | Path) -> Run:
-    """Return the run of this folder in this event loop; its first use takes the run's lock."""
+def open_run(folder: str | Path, *, trust: bool = False) -> Run:
+    """Return the run of this folder in this event loop; its first use takes the run's lock.
+
+    `trust`: the user accepts a metric file that came with the run.
+    """
     path = Path(folder).resolve()
     key = (str(path), id(asyncio.get_running_loop()))
     for other in [other for other, run in _open.items() if run.loop.is_closed()]:
         del _open[other]  # its services ended with their loop
     if key not in _open:
         hold_lock(path)
-        _open[key] = Run(path)
+        _open[key] = Run(path, trust=trust)
     return _open[key]
 
 

@@ -81,20 +81,22 @@ def parse_round(line: str | bytes) -> Round | None:
         if hashlib.sha256(outer["body"].encode()).hexdigest() != outer["sha256"]:
             return None
         body = json.loads(outer["body"])
+        if not isinstance(body["state"], dict):
+            return None
         return Round(
             number=int(body["round"]),
             raw_state=body["state"],
             events_bytes=int(body["events_bytes"]),
             events_sha256=str(body["events_sha256"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 
 def read_rounds(folder: Path) -> Iterator[Round]:
     """Yield the rounds in stored order; skip damaged lines."""
     path = folder / ROUNDS_FILE
-    if not path.exists():
+    if not path.is_file():
         return
     with path.open("rb") as file:
         for line in file:
@@ -105,7 +107,7 @@ def read_rounds(folder: Path) -> Iterator[Round]:
 def last_round(folder: Path) -> Round | None:
     """Return the latest round that is whole, or None."""
     path = folder / ROUNDS_FILE
-    if not path.exists():
+    if not path.is_file():
         return None
     with path.open("rb") as file:
         size = file.seek(0, 2)

@@ -13,17 +13,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from graph.settings import Settings, load_settings
+from graph.state import Json
 from memory.protocol import Memory
 from reasoner.protocol import Reasoner, TaskBrief
 from run.artifacts import Artifacts, write_atomic
 from run.attempt import Attempt, load_attempt
 from run.blackboard import Blackboard
 from run.events import Events, iterate_events
-from run.folder import read_run_meta, write_run_meta
+from run.folder import check_regular_files, read_run_meta, write_run_meta
 from run.history import History
+from run.lock import RunError
 from run.services import count_slots, memory_for, reasoner_for, sandbox_for, stream_event
 from run.setup import Setup, read_setup
 from run.telemetry import RunSpans, make_spans
@@ -32,23 +34,45 @@ from task.client import TaskWorker
 from task.types import Prepared
 
 Value = TypeVar("Value", bound=BaseModel)
+MIN_WORKER_S, WORKER_SHARE = 60.0, 0.1  # of the run's time, for a worker call after its end
+
+
+def _stored_settings(folder: Path, stored: Json) -> Settings:
+    """The settings in run.json. Raises RunError."""
+    try:
+        return load_settings(stored)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RunError(
+            f"{folder}/run.json: the setting {where[:60]!r} cannot be used ({first['msg']}); "
+            "correct it there"
+        ) from None
 
 
 class Run:
     """Services of one run folder, bound to one event loop."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, trust: bool = False) -> None:
+        """Open the run; `trust`: the user accepts a metric file that came with it.
+
+        Raises:
+            RunError: a file of the run cannot be used.
+        """
         self.folder = folder
+        check_regular_files(folder)
         meta = read_run_meta(folder)
         self.id: str = meta["run"]
         self.task_path: str = meta["task"]
-        self.settings = load_settings(meta["settings"])
+        self.settings = _stored_settings(folder, meta["settings"])
         self.artifacts = Artifacts(folder / "artifacts")
         self.events = Events(folder / "events.jsonl")
-        self.worker = TaskWorker()
+        self.worker = TaskWorker(folder, trust=trust)
+        self.worker.limit_s = self.worker_limit_s
         self.history = History(self.attempt)
         self.loop = asyncio.get_running_loop()
         self.slots = asyncio.Semaphore(count_slots(self.settings))
+        self.failed_places: set[str] = set()  # nodes that failed last by a fault of ours
         self.publishing = asyncio.Lock()
         self.drafting = asyncio.Lock()
         self.auditing = asyncio.Lock()
@@ -84,7 +108,7 @@ class Run:
         """What the traces know of each other now; directions survive a resume."""
         board = Blackboard()
         for event in iterate_events(self.events.path):
-            if event.get("ev") == "drafted":
+            if event.get("ev") == "drafted" and isinstance(event.get("trace"), int):
                 board.set_direction(event["trace"], str(event.get("summary")))
         return board
 
@@ -160,12 +184,22 @@ class Run:
         """
         digest = hashlib.sha256(json.dumps([verb, *parts]).encode()).hexdigest()[:24]
         path = self.folder / "done" / f"{verb}-{digest}.json"
-        if path.exists():
-            return model.model_validate_json(path.read_bytes())
+        if path.is_file():
+            try:
+                return model.model_validate_json(path.read_bytes())
+            except ValidationError:
+                self.warn(f"{path} was damaged; its work is done again")
         value = await make()
         path.parent.mkdir(exist_ok=True)
         write_atomic(path, value.model_dump_json())
         return value
+
+    def worker_limit_s(self) -> float:
+        """Return how long a call of the task worker may take: the run's own time limit holds.
+
+        Some time is always left for the last steps, which hand over the submission.
+        """
+        return max(self.time_left_s, MIN_WORKER_S, WORKER_SHARE * self.settings.time_s)
 
     @property
     def time_left_s(self) -> float:

@@ -18,7 +18,8 @@ from scoring.acceptance import (
 )
 from scoring.audit import consult_audit
 from scoring.execution import ScriptRun, announce_execution, execute_script
-from task.types import Grade, Paired, Reference
+from task.client import WorkerTimeoutError
+from task.types import Grade, Paired, Problem, Reference
 
 SEED_NAME = "GOME_SEED"  # environment variable with a script's seed (docs/script-contract.md)
 
@@ -67,14 +68,18 @@ async def grade_against_best(
     account = execution.model_dump(exclude={"files", "log"})
     account["output"] = run.artifacts.get(str(execution.log))
     account["limit_mb"] = run.settings.run_memory_bytes / 2**20
-    grade = await run.worker.grade(
-        run.prepared,
-        {name: str(run.artifacts.path(ref)) for name, ref in execution.files.items()},
-        {"best": _reference_of(run, best)} if best else {},
-        account,
-        seed=run.settings.seed,
-        every_gate=every_gate,
-    )
+    try:
+        grade = await run.worker.grade(
+            run.prepared,
+            {name: str(run.artifacts.path(ref)) for name, ref in execution.files.items()},
+            {"best": _reference_of(run, best)} if best else {},
+            account,
+            seed=run.settings.seed,
+            every_gate=every_gate,
+        )
+    except WorkerTimeoutError as error:
+        problem = Problem(code="grading_timeout", message=f"the files cannot be graded: {error}")
+        return Grade(ok=False, problems=[problem], evidence={"problems": [problem.model_dump()]})
     return Grade.model_validate(grade)
 
 
@@ -87,9 +92,12 @@ def _reference_of(run: Run, best: Best) -> Reference:
 async def compare_artifacts(run: Run, new: list[str], old: list[str]) -> Paired | None:
     """Return the paired difference of two sets of out-of-fold artifacts; None: not comparable."""
     paths_new, paths_old = artifact_paths(run, new), artifact_paths(run, old)
-    paired = await run.worker.compare_files(
-        run.prepared, paths_new, paths_old, seed=run.settings.seed
-    )
+    try:
+        paired = await run.worker.compare_files(
+            run.prepared, paths_new, paths_old, seed=run.settings.seed
+        )
+    except WorkerTimeoutError:
+        return None
     return None if paired is None else Paired.model_validate(paired)
 
 

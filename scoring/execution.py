@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple, TypedDict
 from run.attempt import ExecutionRecord
 from run.run import Run
 from sandbox.inside.progress import ProgressCallback
+from sandbox.inside.walk import free_place, make_fresh_folder
 from sandbox.local.gpus import needs_gpu
 from sandbox.protocol import Execution, Job, Limits, SandboxLostError, SandboxUnavailableError
 
@@ -61,8 +61,10 @@ async def execute_script(run: Run, task: ScriptRun) -> ExecutionRecord:
 
 
 async def _execute_once(run: Run, task: ScriptRun) -> ExecutionRecord:
-    workspace = run.folder / "work" / task.name
-    await asyncio.to_thread(_make_workspace, workspace)
+    # a new folder: a leftover of a killed run may hold planted links
+    workspace, left = await asyncio.to_thread(make_fresh_folder, run.folder / "work" / task.name)
+    if left:
+        run.warn(f"{task.name}: {left}")
     text = run.artifacts.get(task.script)
     limits = Limits(
         wall_s=task.limit_s,
@@ -84,7 +86,8 @@ async def _execute_once(run: Run, task: ScriptRun) -> ExecutionRecord:
             execution = await run.sandbox.run(job, tell)
         return await asyncio.to_thread(store_execution, run, execution)
     finally:
-        await asyncio.to_thread(shutil.rmtree, workspace, True)
+        if left := await asyncio.to_thread(free_place, workspace):
+            run.warn(f"{task.name}: {left}")
 
 
 @contextmanager
@@ -101,12 +104,6 @@ def _report_progress(run: Run, task: ScriptRun) -> Iterator[ProgressCallback]:
         yield tell
     finally:
         tell(over=True)
-
-
-def _make_workspace(workspace: Path) -> None:
-    """Create a new empty folder: a leftover of a killed run may hold planted links."""
-    shutil.rmtree(workspace, ignore_errors=True)
-    workspace.mkdir(parents=True)
 
 
 def store_execution(run: Run, execution: Execution) -> ExecutionRecord:

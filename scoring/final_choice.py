@@ -16,6 +16,7 @@ from scoring.audit import audit_account
 from scoring.ensemble import pool_members
 from scoring.evaluation import compare_artifacts, run_with_seed, takes_seed
 from scoring.execution import ScriptRun, announce_execution, execute_script
+from task.client import WorkerTimeoutError
 from task.types import Grade, Prepared, TaskError
 
 LEVEL_Z = 1.0  # contenders within so many paired SE of the first are level; the audit decides
@@ -107,7 +108,11 @@ async def _score_under_seed(run: Run, contender: Contender, seed: int) -> None:
     execution = await run_with_seed(run, attempt.id, script, seed, attempt.seconds)
     if execution is None:
         return
-    grade = await _grade_files(run, execution)
+    try:
+        grade = await _grade_files(run, execution)
+    except WorkerTimeoutError as error:
+        run.warn(f"{attempt.id} under seed {seed}: {error}")
+        return
     if grade.ok and grade.score:
         contender.scores.append(grade.score.value)
         contender.oofs.append(execution.files[OOF])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,8 +42,8 @@ def explain_disk_errors(folder: Path) -> Iterator[None]:
             f"{folder}: {remedy}, then `gome resume`; nothing finished is lost"
         ) from error
     except OSError as error:
-        if error.errno not in REMEDIES:
-            raise
+        if error.errno not in REMEDIES or isinstance(error, ssl.SSLError):
+            raise  # OpenSSL numbers its errors anew: 1 is not EPERM
         raise RunError(
             f"{error.filename or folder}: {REMEDIES[error.errno]}, then `gome resume`; "
             "nothing finished is lost"

@@ -11,10 +11,12 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from graph.state import Json
-from run.artifacts import Artifacts
+from run.artifacts import Artifacts, read_regular
 from run.events import iterate_events
 from run.folder import read_run_meta
 from run.lock import RunError
+from run.setup import Setup
+from task.consent import is_metric_file
 
 MANIFEST = "gome-export.json"
 SCHEMA = 1
@@ -93,7 +95,7 @@ def task_entries(folder: Path) -> dict[str, Path]:
     root = Path(task["root"])
     paths = [task[name] for name in ("train", "test", "sample_submission") if task.get(name)]
     paths += task.get("extra", [])
-    if task["metric"].startswith("/"):
+    if is_metric_file(task["metric"]):
         paths.append(task["metric"])
     paths += [root / name for name in ("task.yaml", "description.md")]
     entries = {}
@@ -125,16 +127,18 @@ def original_roots(folder: Path) -> dict[str, str]:
 
 
 def read_raw_setup(folder: Path) -> Json:
-    """Read setup.json without checking its contents.
+    """Read setup.json as it is stored, once its types are checked.
 
     Raises:
         RunError: it is missing or damaged.
     """
     try:
-        value: Json = json.loads((folder / "setup.json").read_text())
-    except (OSError, ValueError) as error:
+        value: Json = json.loads(read_regular(folder / "setup.json"))
+        Setup.model_validate(value)
+    except (OSError, ValueError, RecursionError) as error:
+        first = (str(error).splitlines() or [""])[0]
         raise RunError(
-            f"{folder}/setup.json cannot be read ({error}); only --read-only works"
+            f"{folder}/setup.json cannot be read ({first}); only --read-only works"
         ) from error
     return value
 

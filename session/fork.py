@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from graph.settings import Settings, fixed_in_fork, load_settings
 from graph.state import Json, RunState, Trace
 from run.artifacts import write_atomic
-from run.events import Events, parse_event
-from run.folder import read_run_meta, reroot_paths, write_run_meta
+from run.events import Events, parse_event, to_amount
+from run.folder import check_regular_files, read_run_meta, reroot_paths, write_run_meta
 from run.hints import HINTS_FILE as HINTS
 from run.hints import hints_until
 from run.lock import RunError
@@ -40,6 +40,7 @@ def fork_run(folder: Path, at: int | None, changes: Json, *, fresh: bool = False
         RunError: there is no such round, or a setting cannot be changed.
     """
     meta = read_run_meta(folder)
+    check_regular_files(folder)
     settings = change_run_settings(meta["settings"], changes)
     known = select_round(folder, at)
     name = f"{folder.name[:80]}-at{known.step}-{secrets.token_hex(2)}"
@@ -83,7 +84,15 @@ def select_round(folder: Path, at: int | None) -> Round:
     Raises:
         RunError: there is no such round.
     """
-    rounds = {each.step: each for each in read_rounds(folder)}
+    try:
+        rounds = {each.step: each for each in read_rounds(folder)}
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RunError(
+            f"{folder}/rounds.jsonl holds a state that this Gome did not write ({where}: "
+            f"{first['msg']}); fork it with the Gome that wrote it, or restore a copy"
+        ) from None
     if not rounds:
         raise RunError(
             f"{folder} has no finished round to fork from (rounds.jsonl); let it run a while"
@@ -137,11 +146,11 @@ def fork_events(folder: Path, new: Path, known: Round, name: str, settings: Sett
     lines, t = [], 0.0
     changes = {"run": name, "settings": settings.model_dump(), "steps": settings.steps}
     with (folder / "events.jsonl").open("rb") as file:
-        for line in file.read(known.events_bytes).splitlines(keepends=True):
+        for line in file.read(max(0, known.events_bytes)).splitlines(keepends=True):
             event = parse_event(line)
             if event is None:
                 continue
-            t = max(t, float(event.get("t") or 0))
+            t = max(t, to_amount(event.get("t")))
             if event.get("ev") == "run_started":
                 line = json.dumps(event | changes).encode() + b"\n"
             lines.append(line)

@@ -1,6 +1,7 @@
 """gome import: unpack a zip of `gome export` into a run folder.
 
-The zip may come from a stranger: names, sizes, hashes and paths are checked.
+The zip may come from a stranger: names, sizes, hashes and paths are checked, and of run.json only
+the facts and the settings that a run may carry are kept (`settings.field`).
 """
 
 from __future__ import annotations
@@ -10,14 +11,19 @@ import json
 import re
 import shutil
 import zipfile
+import zlib
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from graph.settings import Settings, machine_settings
+from pydantic import ValidationError
+
+from graph.settings import RETIRED, Settings, carried_settings
 from graph.state import Json
+from report.formatting import clean_text
 from run.artifacts import write_atomic
 from run.folder import read_run_meta, reroot_paths, write_run_meta
 from run.lock import RunError
+from run.setup import Setup
 from session.export_run import (
     LOGS,
     MANIFEST,
@@ -26,9 +32,12 @@ from session.export_run import (
     STORES,
     ExportManifest,
 )
+from task.consent import give_consent, has_consent, is_metric_file
+from task.types import Prepared
 
 FOLDERS = (*STORES, *RESUME_STORES, "task")
-MACHINE_SETTINGS = machine_settings()
+CARRIED_SETTINGS = carried_settings()
+CARRIED_FACTS = ("schema", "created", "python", "platform", "versions", "prompts", "parent")
 MAX_RATIO = 200  # a zip that grows more than this is a bomb
 SPARE_BYTES = 2**30
 
@@ -36,7 +45,8 @@ SPARE_BYTES = 2**30
 def import_run(source: Path, runs_dir: Path, *, trust: bool = False) -> tuple[Path, list[str]]:
     """Unpack the zip; return the new run folder and notes for the user.
 
-    Settings bound to the machine get this machine's defaults.
+    Settings that a run may not carry get this machine's defaults. `trust`: the user accepts a
+    metric that is a Python file.
 
     Raises:
         RunError: the zip is damaged, unsafe or too large.
@@ -77,8 +87,8 @@ def read_manifest(source: Path, archive: zipfile.ZipFile) -> ExportManifest:
         manifest = ExportManifest.model_validate(content)
         if not re.fullmatch(r"[\w.-]{1,200}", manifest.run) or manifest.run.startswith("."):
             raise ValueError("the run has no usable name")
-    except (KeyError, ValueError, TypeError) as error:
-        first = str(error).splitlines()[0]
+    except (KeyError, ValueError, TypeError, RecursionError, AttributeError) as error:
+        first = (str(error).splitlines() or [""])[0]
         raise RunError(
             f"{source}: not a zip of `gome export` ({first}); export the run again"
         ) from None
@@ -124,20 +134,24 @@ def unpack_files(
         RunError: a name is not allowed, or a file is missing or damaged.
     """
     for name, sha256 in manifest.files.items():
-        if not is_allowed_name(name):
+        if not is_allowed_name(name, read_only=manifest.read_only):
             raise RunError(
                 f"{source}: contains a file named {name[:100]!r}, which no run has; not unpacked"
             )
         target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256()
         try:
+            target.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(name) as content, target.open("xb") as out:
                 while piece := content.read(2**20):
                     digest.update(piece)
                     out.write(piece)
         except KeyError:
             raise RunError(f"{source}: {name} is missing in it; export the run again") from None
+        except (RuntimeError, NotImplementedError, zlib.error, EOFError) as error:
+            raise RunError(
+                f"{source}: {name} cannot be unpacked ({error}); export the run again"
+            ) from error
         if digest.hexdigest() != sha256:
             raise RunError(
                 f"{source}: {name} is damaged (its content does not match its hash); "
@@ -145,56 +159,77 @@ def unpack_files(
             )
 
 
-def is_allowed_name(name: str) -> bool:
-    """Whether a run may contain a file of this name."""
+def is_allowed_name(name: str, *, read_only: bool) -> bool:
+    """Whether a run may contain a file of this name; `read_only`: nothing that a resume needs."""
     if "\\" in name or "\0" in name:
         return False
     parts = PurePosixPath(name).parts
-    return name in LOGS or (len(parts) > 1 and parts[0] in FOLDERS and ".." not in parts)
+    if name in LOGS:
+        return not (read_only and name == "setup.json")
+    folders = STORES if read_only else FOLDERS
+    return len(parts) > 1 and parts[0] in folders and ".." not in parts
 
 
 def settle_import(source: Path, folder: Path, manifest: ExportManifest, trust: bool) -> list[str]:
     """Adapt run.json and setup.json to the new folder; return notes for the user.
 
     Raises:
-        RunError: a path is outside the folder, or the metric is code and `trust` is not given.
+        RunError: a file is of no use, a path is outside the folder, or the metric is code and
+            `trust` is not given.
     """
     for name in ("artifacts", "work", "best"):
         (folder / name).mkdir(exist_ok=True)
-    notes = _settle_settings(folder, manifest.run)
+    (folder / "report.html").unlink(missing_ok=True)  # a stranger's page; `gome report` writes ours
+    notes = _settle_settings(source, folder, manifest.run)
     if manifest.read_only:
         return [*notes, "read-only: `gome show` and `gome report` work, `gome resume` does not"]
     setup = place_setup(source, folder, manifest.roots)
     metric = str(setup["prepared"]["task"]["metric"])
-    if metric.startswith("/") and not trust:
-        raise RunError(
-            f"{source}: its metric is a Python file, which runs with your rights; "
-            f"look at task/{Path(metric).name} in it, then use --trust"
-        )
+    if is_metric_file(metric):
+        content = Path(metric).read_bytes() if Path(metric).is_file() else b""
+        if not trust and not has_consent(content):
+            raise RunError(
+                f"{source}: its metric is a Python file, which runs with your rights; "
+                f"look at task/{Path(metric).name[:100]} in it, then use --trust"
+            )
+        give_consent(content)
     (folder / "private").mkdir(exist_ok=True)
     (folder / "private").chmod(0o700)
     write_atomic(folder / "setup.json", json.dumps(setup))
     return notes
 
 
-def _settle_settings(folder: Path, original: str) -> list[str]:
-    """Write run.json with its machine settings reset; return a note that names them."""
+def _settle_settings(source: Path, folder: Path, original: str) -> list[str]:
+    """Write run.json with what it may carry; return notes on the rest, and on what costs money."""
     meta = read_run_meta(folder)
-    stored = meta.get("settings")
-    stored = stored if isinstance(stored, dict) else {}
-    known = {name: value for name, value in stored.items() if name in Settings.model_fields}
-    portable = {name: value for name, value in known.items() if name not in MACHINE_SETTINGS}
-    settings = Settings.model_validate(portable)
-    meta |= {
-        "run": folder.name,
-        "settings": settings.model_dump(),
-        "imported": original,
-        "task": str(folder / "task"),
-    }
-    write_run_meta(folder, meta)
-    bound = sorted(MACHINE_SETTINGS & known.keys())
-    reset = [name for name in bound if known[name] != getattr(settings, name)]
-    return [f"settings of the other machine were left behind: {', '.join(reset)}"] if reset else []
+    stored: Json = meta["settings"]
+    carried = {name: value for name, value in stored.items() if name in CARRIED_SETTINGS}
+    try:
+        settings = Settings.model_validate(carried)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RunError(
+            f"{source}: its run.json has an unusable setting "
+            f"({'.'.join(map(str, first['loc']))}: {first['msg']}); export the run again"
+        ) from None
+    facts = {name: meta[name] for name in CARRIED_FACTS if name in meta}
+    own = {"run": folder.name, "imported": original, "task": str(folder / "task")}
+    write_run_meta(folder, {**facts, **own, "settings": settings.model_dump()})
+    left = sorted(_left_behind(stored, settings))
+    notes = [f"settings of the other machine were left behind: {', '.join(left)}"] if left else []
+    asked = [*settings.model, *([settings.fallback] if settings.fallback else [])]
+    if asked:
+        names = ", ".join(clean_text(name, 60) for name in asked)
+        notes.append(f"a resume asks {names} at your endpoint, with your key")
+    return notes
+
+
+def _left_behind(stored: Json, settings: Settings) -> Iterator[str]:
+    """Names of stored settings that were not carried, unless they are what they are here."""
+    for name in stored.keys() - CARRIED_SETTINGS - RETIRED:
+        known = name in Settings.model_fields
+        if not known or stored[name] != getattr(settings, name):
+            yield name if known else f"{clean_text(name, 40)} (unknown)"
 
 
 def place_setup(source: Path, folder: Path, roots: dict[str, str]) -> Json:
@@ -208,24 +243,32 @@ def place_setup(source: Path, folder: Path, roots: dict[str, str]) -> Json:
         moved = {roots["run"]: str(folder), roots["task"]: str(folder / "task")}
         inner_first = dict(sorted(moved.items(), key=lambda pair: -len(pair[0])))
         prepared = reroot_paths(setup["prepared"], inner_first)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        settled = setup | {"prepared": prepared, "root": str(folder)}
+        typed = Setup.model_validate(settled).prepared
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        first = (str(error).splitlines() or [""])[0]
         raise RunError(
-            f"{source}: its setup.json cannot be used ({error}); export the run again"
+            f"{source}: its setup.json cannot be used ({first[:200]}); export the run again"
         ) from None
-    for text in collect_strings(prepared, ("description",)):
-        is_path = text.startswith(("/", "~")) or ".." in PurePosixPath(text).parts
-        if is_path and not Path(text).resolve().is_relative_to(folder):
+    for text in stored_paths(typed):
+        path = Path(text)
+        if not path.is_absolute() or not path.resolve().is_relative_to(folder):
             raise RunError(
                 f"{source}: its setup names {text[:100]!r}, a path outside the run; not imported"
             )
-    return setup | {"prepared": prepared, "root": str(folder)}
+    return settled
 
 
-def collect_strings(value: Any, without: tuple[str, ...] = ()) -> list[str]:
-    """Return all strings of a JSON value; `without`: keys of its top level to leave out."""
-    if isinstance(value, dict):
-        parts = [each for key, each in value.items() if key not in without]
-        return [text for each in parts for text in collect_strings(each)]
-    if isinstance(value, list):
-        return [text for each in value for text in collect_strings(each)]
-    return [value] if isinstance(value, str) else []
+def stored_paths(prepared: Prepared) -> Iterator[str]:
+    """Yield every path of a prepared task. Names below input/ count as paths below public/."""
+    task = prepared.task
+    yield from (task.root, task.train, task.test, prepared.public, prepared.private)
+    yield from task.extra
+    yield from prepared.inputs.values()
+    yield from (str(Path(prepared.public) / name) for name in prepared.inputs)
+    if task.sample_submission:
+        yield task.sample_submission
+    if task.split.kind == "file" and task.split.column:
+        yield task.split.column
+    if is_metric_file(task.metric):
+        yield task.metric

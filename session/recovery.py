@@ -47,12 +47,23 @@ async def read_standing(run: Run, graph: Compiled, config: Any) -> Standing | No
     try:
         with _watch_blocked_types() as blocked:
             snapshot = await graph.aget_state(config, subgraphs=True)
-    except (sqlite3.DatabaseError, ValueError, TypeError, KeyError) as error:
+    except (
+        sqlite3.DatabaseError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise CheckpointsDamagedError(f"checkpoints.sqlite is damaged ({error})") from error
     if blocked:
         raise _foreign_state(run, f"it asks to build {blocked[0]}")
     if not snapshot.values:
         return None
+    if not isinstance(snapshot.values, dict):
+        raise CheckpointsDamagedError("checkpoints.sqlite holds no state")
+    if "schema_version" not in snapshot.values and set(snapshot.next) <= {"__start__", "profile"}:
+        return None  # the run ended before its first state
     state = check_state(run, snapshot.values)
     if _is_in_future(snapshot.config["configurable"].get("checkpoint_id", "")):
         raise CheckpointsDamagedError("the clock went back since the last session")
@@ -111,7 +122,7 @@ def _is_in_future(checkpoint: str) -> bool:
     """
     try:
         ticks = uuid.UUID(checkpoint)
-    except ValueError:
+    except (ValueError, AttributeError, TypeError):
         return False
     time_high = ticks.time_hi_version & 0x0FFF
     stamp = (ticks.time_low << 28 | ticks.time_mid << 12 | time_high) / 1e7 - 12219292800

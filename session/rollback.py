@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from graph.state import Trace
-from run.artifacts import Artifacts, write_atomic
+from run.artifacts import REF, Artifacts, write_atomic
 from run.attempt import load_attempt
 from run.lock import RunError
 from run.rounds import ROUNDS_FILE, Round, parse_round, read_rounds
@@ -72,7 +72,7 @@ def _quarantine_artifacts(folder: Path, damaged: set[str]) -> None:
 def _is_json(path: Path) -> bool:
     try:
         json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return True
 
@@ -128,7 +128,8 @@ class WholeStore:
         return all(self._has_artifact(file) for file in files if file)
 
     def _has_artifact(self, ref: str) -> bool:
-        return ref not in self._damaged and self._store.path(ref).exists()
+        is_ref = REF.fullmatch(ref) is not None
+        return is_ref and ref not in self._damaged and self._store.path(ref).is_file()
 
 
 def _cut_rounds(folder: Path, last: Round) -> None:

@@ -26,11 +26,13 @@ from report.model import AttemptView
 from run.best import read_best
 from run.checkpoints.open import Saver, check_checkpoint_url, open_checkpoints, thread_id
 from run.events import Listener, iterate_events
-from run.folder import make_run_folder, new_run_folder, read_run_meta
+from run.folder import check_regular_files, make_run_folder, new_run_folder, read_run_meta
+from run.guard import NodeFailedError
 from run.lock import drive_alone, hold_lock, release_lock
 from run.registry import RunContext, close_run, open_run
 from run.run import Run
 from run.steering import Answer, Question
+from sandbox.protocol import SandboxUnavailableError
 from scoring.acceptance import Acceptance
 from session.disk_errors import explain_disk_errors, is_corrupt
 from session.recovery import (
@@ -43,6 +45,8 @@ from session.recovery import (
 from session.rollback import roll_back
 from session.signals import handle_signals
 from task.client import TaskWorker
+from task.consent import is_metric_file
+from task.types import TaskError
 
 Ask = Callable[[Question], Answer | None]  # None: no answer now; the run waits for one
 WAITING, INTERRUPTED, PAUSED = "waiting", "interrupted", "paused"
@@ -147,9 +151,10 @@ async def start_run(
     folder = folder or new_run_folder(settings, task)
     is_new = not folder.exists()
     try:
-        await worker.load_task(task)
+        await worker.load_task(task, settings.config)
         make_run_folder(folder, task, settings)
         run = open_run(folder)
+        worker.limit_s = run.worker_limit_s
         run.worker = worker
         spent = await check_services(run, reasoner)
         await run.sandbox.probe()
@@ -174,6 +179,7 @@ async def resume_run(
     config: Json | None = None,
     checkpoint: str = "",
     repair: bool = False,
+    trust: bool = False,
 ) -> Outcome:
     """Resume a run where its last session ended; a finished run returns its outcome.
 
@@ -188,13 +194,15 @@ async def resume_run(
         config: callbacks, tags and metadata as LangChain takes them.
         checkpoint: the run's Postgres address again, where it needs its password.
         repair: go back to the last round whose files are whole.
+        trust: accept a metric file inside the run folder; it runs with the user's rights.
     """
     read_run_meta(folder)
+    check_regular_files(folder)
     try:
         with explain_disk_errors(folder):
             hold_lock(folder)
             repaired = roll_back(folder) if repair else ""
-            run = open_run(folder)
+            run = open_run(folder, trust=trust)
             spent = await check_services(run, reasoner)
     except BaseException:
         await close_run(folder)
@@ -236,6 +244,7 @@ async def drive_run(
         with drive_alone(folder), explain_disk_errors(folder):
             if resumed:
                 run.events.emit("run_resumed", run=run.id, after=_previous_end(run))
+                _warn_of_metric(run)
             if repaired:
                 run.warn(repaired)
             if spent and spent.calls:
@@ -252,6 +261,13 @@ def _previous_end(run: Run) -> str:
     for event in iterate_events(run.events.path):
         latest = str(event.get("reason", "")) if event.get("ev") == "run_ended" else ""
     return latest or KILLED
+
+
+def _warn_of_metric(run: Run) -> None:
+    """Say that this run's metric is code, before it runs: the folder may come from elsewhere."""
+    metric = run.prepared.task.metric if (run.folder / "setup.json").exists() else ""
+    if metric and is_metric_file(metric):
+        run.warn(f"the metric of this run is {metric}, which runs with your rights")
 
 
 def _report_writer(run: Run) -> Listener:
@@ -361,10 +377,13 @@ async def _invoke_graph(run: Run, graph: Compiled, config: Any, given: Any) -> J
             if not control.drain_requested:
                 raise
             return None
+        except (NodeFailedError, SandboxUnavailableError, TaskError) as error:
+            _end_session(run, PAUSED, message=str(error))
+            raise
         except ReasonerUnavailableError as error:
             _end_session(run, PAUSED, message=str(error))
             raise ReasonerUnavailableError(
-                f"{error}. The run is paused; `gome resume {run.id}` continues it"
+                f"{error}. The run is paused; `gome resume {run.folder.name}` continues it"
             ) from error
     return values
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a session ends at the next step and can be resumed."""
+"""Ctrl-C, SIGTERM and SIGHUP: a session ends at the next step and can be resumed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ DRAIN_S = 2.0  # time for nodes to finish after a first interrupt; then scripts 
 
 @contextmanager
 def handle_signals(task: asyncio.Future[Any], control: RunControl) -> Iterator[None]:
-    """On Ctrl-C or SIGTERM start nothing new, and cancel `task` after `DRAIN_S`.
+    """On Ctrl-C, SIGTERM or SIGHUP start nothing new, and cancel `task` after `DRAIN_S`.
 
-    A second signal cancels it at once.
+    A second signal cancels it at once. One that the caller ignores stays ignored (nohup).
     """
     loop = asyncio.get_running_loop()
 
@@ -28,9 +28,11 @@ def handle_signals(task: asyncio.Future[Any], control: RunControl) -> Iterator[N
         control.request_drain(name)
         loop.call_later(DRAIN_S, task.cancel)
 
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     installed = []
     for number in signals:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            continue
         # outside the main thread the caller's own handling stays
         with suppress(ValueError, RuntimeError):
             loop.add_signal_handler(number, on_signal, number.name)

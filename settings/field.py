@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-Scope = Literal["task", "data", "user", "machine"]
+Scope = Literal["task", "data", "run", "machine"]
 NOUNS: dict[Any, str] = {
     bool: "true or false",
     int: "a whole number",
@@ -28,9 +28,11 @@ class About:
         scope: Who may set it, and for how long the value holds.
             `task`: the user, or the gome.toml of a task folder; it concerns the loop alone.
             `data`: as `task`, but the data are prepared by it, so that a fork cannot change it.
-            `user`: only the user: a task folder may come from a stranger, who must not
-            redirect the API key or loosen the isolation.
-            `machine`: only the user, and bound to the machine: `gome import` resets it.
+            `run`: only the user: it costs or reveals something, but cannot redirect a key,
+            reach a place or loosen the isolation. `gome import` carries these three scopes.
+            `machine`: only the user, and `gome import` leaves it behind: it names a place or a
+            service, lifts a limit, or was measured here. The default, so that a new setting of a
+            stranger's run is not obeyed until someone has thought about it.
         flag: Placeholder of the value where `gome run` has an option of its own for the
             setting (empty for a switch); None where `--set` is the only way.
         unit: `s` (the command line then reads 90, 30m or 12h), `bytes`, `USD`, or empty.
@@ -51,7 +53,7 @@ def setting(
     default: Any,
     description: str,
     *,
-    scope: Scope = "user",
+    scope: Scope = "machine",
     flag: str | None = None,
     unit: str = "",
     **constraints: Any,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import field_serializer
+from pydantic import field_serializer, field_validator
 
 from settings.field import SettingsGroup, setting
 
@@ -17,6 +18,7 @@ class OperationSettings(SettingsGroup):
         "never",
         "Wait for your answer after a merge: never, when a trace is stuck, or after each.",
         flag="WHEN",
+        scope="run",
     )
     checkpoint: str = setting(
         "",
@@ -24,6 +26,12 @@ class OperationSettings(SettingsGroup):
         " A password is never stored.",
         scope="machine",
         flag="URL",
+    )
+    config: str | None = setting(
+        None,
+        "A task.yaml that stands outside the task's folder, as of a folder that is read-only.",
+        scope="data",
+        flag="PATH",
     )
     otel: bool = setting(
         False,
@@ -36,6 +44,12 @@ class OperationSettings(SettingsGroup):
     runs_dir: str = setting(
         "runs", "Folder that contains the run folders.", scope="machine", flag="FOLDER"
     )
+
+    @field_validator("config")
+    @classmethod
+    def _absolute(cls, path: str | None) -> str | None:
+        """Find the file again from another folder."""
+        return str(Path(path).expanduser().resolve()) if path else None
 
     @field_serializer("checkpoint")
     def _without_password(self, url: str) -> str:

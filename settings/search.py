@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from settings.field import SettingsGroup, setting
 
 PolicyName = Literal["gome", "adaptive", "tree", "mcts", "random"]  # keys of policies.registry
+
+# a tree searches alone
+SEARCH = {
+    "traces": 1,
+    "memory": "off",
+    "sharing": False,
+    "patience": 1_000,
+    "ensemble": False,
+}
+BESIDE_POLICY: dict[str, dict[str, Any]] = {
+    "gome": {"ranking": "paper", "traces": 4, "ensemble": False},
+    "adaptive": {"ranking": "momentum"},
+    "tree": SEARCH,
+    "mcts": SEARCH,
+    "random": SEARCH,
+}
+# every policy has a preset of its name
+PRESETS: dict[str, dict[str, Any]] = {
+    name: {"policy": name, **BESIDE_POLICY.get(name, {})} for name in get_args(PolicyName)
+}
 
 
 class SearchSettings(SettingsGroup):
@@ -17,6 +37,7 @@ class SearchSettings(SettingsGroup):
         "Sets several settings at once; an explicitly given setting takes precedence. The published"
         " method, the adaptive policy, AIDE's greedy tree search, UCT, or best of N drafts.",
         flag="NAME",
+        scope="run",
     )
     traces: int = setting(
         2,
@@ -44,6 +65,7 @@ class SearchSettings(SettingsGroup):
     sharing: bool = setting(
         True,
         "Traces see what the others measured and are running on this task, even without a memory.",
+        scope="run",
     )
     ensemble: bool = setting(
         True,

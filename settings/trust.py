@@ -46,6 +46,7 @@ class TrustSettings(SettingsGroup):
         "A model reads every script that would become a trace's best, for leaks and for"
         " evaluation that differs from the task. What it can quote from the code is sent back"
         " once for repair where no audit rows can measure it, and noted otherwise.",
+        scope="run",
     )
     top_k: int = setting(
         3,

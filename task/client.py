@@ -9,13 +9,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from pydantic import BaseModel
 
 from rpc.json_lines import AsyncChildProcess, CallError, ChildError
 from task.types import Prepared, Task, TaskError, TaskFile
-from task.worker import REFUSED, call_function
+from task.worker import REFUSED, TRUST, call_function
 
 CALL_TIMEOUT_S = 900.0
 P = ParamSpec("P")
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     import task.data.profile
     import task.grade.blend
     import task.grade.grade
+    import task.grade.handover
+    import task.grade.rehearse
+    import task.grade.score_answers
     import task.load.examples
     import task.load.init
     import task.load.spec
@@ -48,6 +52,13 @@ else:
 
 class WorkerError(Exception):
     """A bug in a task function, or the worker's death; the message holds the worker's traceback."""
+
+
+class WorkerTimeoutError(TaskError):
+    """A task function took too long and its worker was killed; the next call starts another.
+
+    What it was given is to blame as a rule (a script's files, the task's data), not the run.
+    """
 
 
 class RemoteFunction(Generic[P, R]):
@@ -74,13 +85,18 @@ class TaskWorker:
     """One child process, started at the first call; calls run one after the other.
 
     It ends by `close` or with this process.
+
+    Attributes:
+        limit_s: returns the seconds that a call may take now.
     """
 
     load_task = RemoteFunction(task.load.spec.load_task, Task.model_validate)
     init_task = RemoteFunction(task.load.init.init_task, TaskFile._make)
+    describe_task = RemoteFunction(task.load.init.describe_task)
+    rehearse = RemoteFunction(task.grade.rehearse.rehearse)
     prepare = RemoteFunction(task.data.prepare.prepare_task, Prepared.model_validate)
     prepare_refit = RemoteFunction(task.data.prepare.prepare_refit, Prepared.model_validate)
-    final_submission = RemoteFunction(task.data.prepare.write_final_submission)
+    final_submission = RemoteFunction(task.grade.handover.write_final_submission)
     profile = RemoteFunction(task.data.profile.profile_data)
     preview = RemoteFunction(task.data.preview.preview_inputs)
     grade = RemoteFunction(task.grade.grade.grade_execution)
@@ -91,30 +107,44 @@ class TaskWorker:
     mix = RemoteFunction(task.grade.blend.mix_submissions)
     list_examples = RemoteFunction(task.load.examples.list_examples)
     write_example = RemoteFunction(task.load.examples.write_example)
-    score_private = RemoteFunction(task.load.examples.score_private)
+    score_private = RemoteFunction(task.grade.score_answers.score_private)
 
-    def __init__(self) -> None:
-        self._child = AsyncChildProcess([sys.executable, "-P", "-m", "task.worker"])
+    def __init__(self, folder: Path | None = None, *, trust: bool = False) -> None:
+        """Start nothing yet.
+
+        Args:
+            folder: the run folder whose metric needs consent, see `task.consent`.
+            trust: the user gives it.
+        """
+        consent = [str(folder), *([TRUST] if trust else [])] if folder else []
+        self._child = AsyncChildProcess([sys.executable, "-P", "-m", "task.worker", *consent])
+        self.limit_s: Callable[[], float] = lambda: CALL_TIMEOUT_S
 
     async def call(self, path: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Return the JSON that the function at the dotted `path` answers.
 
-        Raises TaskError for a refused task, WorkerError for a bug or a dead worker, TimeoutError
-        after 15 minutes.
+        Raises TaskError for a refused task, WorkerError for a bug or a dead worker,
+        WorkerTimeoutError after `limit_s`.
         """
+        limit_s = min(CALL_TIMEOUT_S, self.limit_s())
         request: dict[str, Any] = {
             "path": path,
             "args": [_to_json(value) for value in args],
             "kwargs": {name: _to_json(value) for name, value in kwargs.items()},
         }
         try:
-            return await self._child.call(call_function.__name__, CALL_TIMEOUT_S, **request)
+            return await self._child.call(call_function.__name__, limit_s, **request)
         except CallError as error:
             if error.kind == REFUSED:
                 raise TaskError(str(error)) from None
             raise WorkerError(f"{path}: {error.child_traceback}") from None
         except ChildError as error:
             raise WorkerError(f"the task worker {error}; it may have run out of memory") from None
+        except TimeoutError:
+            raise WorkerTimeoutError(
+                f"{path.rpartition('.')[2]}: no result after {limit_s:.0f} s, the worker was "
+                "ended; make the files smaller, or give the run more time"
+            ) from None
 
     async def close(self) -> None:
         """End the worker."""

@@ -6,17 +6,21 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import warnings
 from importlib import import_module
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel
 
 from rpc.json_lines import serve_calls
+from task.consent import policy
 from task.types import TaskError
 
 REFUSED = "refused"
 """Error kind of a TaskError; its message is for people."""
+TRUST = "--trust"
 
 
 def call_function(path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -33,7 +37,12 @@ def call_function(path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
 
 
 def main() -> None:
-    """Serve until stdin closes, so that the worker ends with its owner, however that ends."""
+    """Serve until stdin closes, so that the worker ends with its owner, however that ends.
+
+    Arguments: the run folder whose metric needs consent, if any, and TRUST where the user gives it.
+    """
+    policy.folder = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    policy.trust = TRUST in sys.argv[2:]
     warnings.simplefilter("ignore")
     serve_calls({call_function.__name__: call_function}, refusals={TaskError: REFUSED})
 

@@ -31,7 +31,7 @@ def rare_class(lines: list[str]) -> list[str]:
     return [
         lines[0],
         *(
-            line.rsplit(",", 1)[0] + (",1" if index < 3 else ",0")
+            line.rsplit(",", 1)[0] + (",1" if index < 1 else ",0")
             for index, line in enumerate(lines[1:])
         ),
     ]
@@ -72,9 +72,9 @@ CASES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         ("train.csv", "no rows", "put the labelled"),
     ),
     "one class": (edit("train.csv", one_class), ("train.csv", "one class", "target")),
-    "more folds than the smallest class": (
+    "one row of a class": (
         edit("train.csv", rare_class),
-        ("train.csv", "3 rows", "n_folds: 3"),
+        ("train.csv", "has one row", "add rows"),
     ),
     "unknown key": (
         edit("task.yaml", lambda lines: [*lines, "metrics: auc"]),

@@ -32,6 +32,7 @@ def test_a_healthy_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert (
         "json_schema" in found["endpoint"]["text"] and "scikit-learn" in found["packages"]["text"]
     )
+    assert found["not stopped"]["level"] == "note" and "\n" not in found["not stopped"]["text"]
     assert "none known for m" in found["prices"]["text"]
     assert str(tmp_path / "elsewhere") in found["disk"]["text"]
     assert KEY not in result.output and len(server.requests) == 1

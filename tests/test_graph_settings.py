@@ -9,20 +9,18 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from graph.settings import (
-    BESIDE_POLICY,
     GROUPS,
-    PRESETS,
     RETIRED,
     Settings,
+    carried_settings,
     fixed_in_fork,
     load_settings,
-    machine_settings,
     task_settings,
 )
 from policies.registry import POLICIES
 from reasoner.settings import ModelSettings
 from settings.field import about_setting
-from settings.search import PolicyName
+from settings.search import BESIDE_POLICY, PRESETS, PolicyName
 
 
 def test_a_preset_sets_several_settings_and_explicit_values_win() -> None:
@@ -68,10 +66,20 @@ def test_every_setting_is_declared_once_with_description_and_scope() -> None:
 def test_a_task_folder_sets_the_loop_and_nothing_of_the_machine() -> None:
     assert {"steps", "seed", "max_usd", "n_folds", "audit"} <= task_settings()
     dangerous = {"base_url", "key_env", "isolation", "network", "cache", "prices", "model"}
-    assert not task_settings() & (dangerous | machine_settings())
-    assert fixed_in_fork() == {"audit", "n_folds"}
-    assert {"sandbox", "ray_address", "isolation", "gpus", "base_url"} <= machine_settings()
-    assert {"memory", "runs_dir"} <= machine_settings()
+    assert not task_settings() & dangerous and task_settings() < carried_settings()
+    assert fixed_in_fork() == {"audit", "n_folds", "config"}
+    places = {
+        "sandbox",
+        "ray_address",
+        "isolation",
+        "gpus",
+        "network",
+        "base_url",
+        "memory",
+        "embedding",
+        "runs_dir",
+    }
+    assert not places & carried_settings() and {"model", "evaluation"} <= carried_settings()
 
 
 def test_settings_of_an_earlier_release_are_read_and_a_user_cannot_give_them() -> None:

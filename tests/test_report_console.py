@@ -105,12 +105,14 @@ def test_quiet_mode_prints_nothing_and_keeps_the_view() -> None:
 
 
 def test_the_live_listener_ends_with_the_summary(tmp_path: Path) -> None:
-    (tmp_path / "report.html").write_text("")
+    folder = tmp_path / "20261124-made-up"
+    folder.mkdir()
+    (folder / "report.html").write_text("")
     out = io.StringIO()
-    console = Console(file=out, width=100, force_terminal=True)
+    console = Console(file=out, width=200, force_terminal=True)
     events = synthetic_events(steps=2)
     events[-1] = events[-1] | {"reason": "interrupted"}
-    with make_listener("live", run_dir=tmp_path, console=console) as listener:
+    with make_listener("live", run_dir=folder, console=console) as listener:
         for event in events:
             listener.on_event(event)
     text = out.getvalue()

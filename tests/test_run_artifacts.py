@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from run.artifacts import ArtifactError, Artifacts
+from run.artifacts import ArtifactError, Artifacts, write_atomic
 
 
 def test_threads_may_put_the_same_content_at_once(tmp_path: Path) -> None:
@@ -26,3 +28,21 @@ def test_a_tampered_artifact_is_refused(tmp_path: Path) -> None:
     artifacts.path(ref).write_text("print(2)")
     with pytest.raises(ArtifactError, match="does not match"):
         artifacts.get(ref)
+
+
+def test_a_write_that_fails_leaves_the_old_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill or a full disk in the middle of a write: half of it has arrived."""
+    path = tmp_path / "run.json"
+    write_atomic(path, "old")
+    whole = Path.write_bytes
+
+    def half(self: Path, data: bytes) -> int:
+        whole(self, data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomic(path, "much newer content")
+    assert path.read_text() == "old"

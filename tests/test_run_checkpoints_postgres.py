@@ -8,7 +8,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +150,25 @@ async def test_postgres_stays_small_and_is_driven_by_one(server: str) -> None:
         with pytest.raises(RunError, match="driven by another process"):
             async with open_postgres(server, "t"):
                 pass
+
+
+@pytest.mark.parametrize(
+    "capability",
+    ["put", "put_writes", "get_tuple", "list", "delete_thread", "prune"],
+)
+async def test_the_capabilities_of_the_postgres_saver_conform(capability: str, server: str) -> None:
+    conformance = pytest.importorskip(
+        "langgraph.checkpoint.conformance", reason="needs langgraph-checkpoint-conformance"
+    )
+    from run.checkpoints.postgres import open_postgres
+
+    async def saver() -> AsyncIterator[Any]:
+        async with open_postgres(server, "conformance") as opened:
+            yield opened
+
+    tested = conformance.checkpointer_test(name=f"postgres {capability}")(saver)
+    result = (await conformance.validate(tested, capabilities={capability})).results[capability]
+    assert result.passed and result.failures == []
 
 
 async def test_an_invalid_address_is_refused(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ async def test_a_tampered_checkpoint_row_is_refused_and_runs_no_code(tmp_path: P
     row, blob = connection.execute(query, (thread_id(done.run),)).fetchone()
     state = ormsgpack.unpackb(blob)
     call = ormsgpack.packb(("os", "mkdir", str(marker)))
-    state["channel_values"]["task"] = ormsgpack.Ext(1, call)  # "build this: os.mkdir(marker)"
+    state["channel_values"]["task"] = ormsgpack.Ext(0, call)  # "build this: os.mkdir(marker)"
     connection.execute(
         "UPDATE checkpoints SET checkpoint = ? WHERE rowid = ?", (ormsgpack.packb(state), row)
     )

@@ -37,8 +37,8 @@ resolved settings in `run.json`; `gome resume` reads them from there. On the com
 variables, seconds may have a unit: `90`, `30m`, `12h`.
 
 The last column names what is special about a setting: `task`: the `gome.toml` of a task folder may
-set it too; `fixed`: a fork cannot change it; `machine`: `gome import` resets it to this machine's
-default.
+set it too; `fixed`: a fork cannot change it; `machine`: it names a place or a service or lifts a
+limit, so `gome import` leaves it behind and takes this machine's default.
 
 {sections}"""
 
@@ -56,7 +56,7 @@ def settings_section(group: type[SettingsGroup]) -> str:
     return "\n".join([heading, *head, *rows, ""])
 
 
-SCOPES = {"task": "task", "data": "task, fixed", "user": "", "machine": "machine"}
+SCOPES = {"task": "task", "data": "task, fixed", "run": "", "machine": "machine"}
 
 
 def task_page() -> str:
@@ -84,13 +84,28 @@ split: group:household
 Tables may be csv, tsv, json, jsonl or parquet, also as .gz or .zip.
 
 {fields_table(TaskSpec)}
+## What a submission's columns mean
+Ids, targets and classes are matched by name. A column of a class is the class's name, also between
+a prefix and a suffix that all columns share, and without case and blanks where that names one
+class only; `columns: {{p1: cat, p2: dog}}` says it where names do not. A single column of two
+classes holds the probability of the class that the sample's column names, else of the one that
+says yes (1, True, yes …); `positive: bad` says it where neither does. Ids and labels are text,
+written back as the sample writes them, in its order.
+
+Before a run, and in `gome init`, the true labels of the validated rows are written as a submission
+and graded as every attempt is: they must have the metric's optimum, shuffled ones must be worse,
+and another order of rows and columns must change nothing. Otherwise the task is refused.
+`gome init FOLDER --dry-run --json` prints what is read as one JSON object and writes nothing.
+
 ## Metrics
 | name | direction | predictions are |
 |---|---|---|
 {metrics}
 
-`map@K` scores rankings. A metric of your own is a Python file in the task folder with
-`score(y_true, y_pred)`; add `direction: max` or `min` with it.
+`map@K` scores rankings: K classes in a cell, best first, separated by blanks. Of several targets
+the mean of the columns' scores is taken (`auc` becomes `auc_mean_columns`). A metric of your own
+is a Python file in the task folder with `score(y_true, y_pred)`; add `direction: max` or `min`
+with it.
 """
 
 

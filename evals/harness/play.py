@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from run.events import iterate_events
 from run.folder import make_run_folder
 from run.registry import close_run, open_run
 from run.run import Run
+from sandbox.inside.walk import remove_folder
 from sandbox.protocol import Sandbox
 from task.client import TaskWorker
 from task.types import Prepared
@@ -196,14 +196,14 @@ async def play_run(
         await close_run(folder)
     account = await account_for_run(bench, name, folder)
     if not keep:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
     return account
 
 
 async def open_prepared_run(bench: Workbench, name: str, settings: Settings, folder: Path) -> Run:
     """Open a fresh run that starts from the task's template."""
     setup = await bench.template(name)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_folder(folder)
     make_run_folder(folder, str(bench.task(name)), settings)
     write_atomic(folder / "setup.json", json.dumps(setup))
     run = open_run(folder)

@@ -106,18 +106,72 @@ class SqliteSaver(LangGraphSqliteSaver):
             )
         return n
 
-    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """Prune threads, as the LangGraph server asks: `keep_latest` or `delete`."""
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Prune threads: `keep_latest` of each namespace, or `delete` all.
+
+        Raises:
+            ValueError: another strategy.
+        """
+        if strategy not in ("keep_latest", "delete"):
+            raise ValueError(f"strategy {strategy!r}: expected keep_latest or delete")
         for thread in thread_ids:
             if strategy == "delete":
                 self.delete_thread(thread)
             else:
-                self.trim(thread, 1)
+                self._keep_latest(thread)
+
+    def _keep_latest(self, thread: str) -> None:
+        with self.cursor() as cursor:
+            for table in ("writes", "checkpoints"):  # the cut is read from the latter
+                cursor.execute(
+                    f"DELETE FROM {table} WHERE thread_id = ? AND checkpoint_id < "
+                    "(SELECT MAX(latest.checkpoint_id) FROM checkpoints AS latest "
+                    f"WHERE latest.thread_id = {table}.thread_id "
+                    f"AND latest.checkpoint_ns = {table}.checkpoint_ns)",
+                    (str(thread),),
+                )
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Prune threads, as `prune` does."""
+        self.prune(thread_ids, strategy=strategy)
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy a thread's checkpoints and pending writes to another thread."""
+        with self.cursor() as cursor:
+            for table in ("checkpoints", "writes"):
+                columns = [row[1] for row in cursor.execute(f"PRAGMA table_info({table})")]
+                names = ", ".join(name for name in columns if name != "thread_id")
+                cursor.execute(
+                    f"INSERT OR REPLACE INTO {table} (thread_id, {names}) "
+                    f"SELECT ?, {names} FROM {table} WHERE thread_id = ?",
+                    (str(target_thread_id), str(source_thread_id)),
+                )
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy a thread, as `copy_thread` does."""
+        self.copy_thread(source_thread_id, target_thread_id)
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete the checkpoints and pending writes of these runs of a LangGraph server."""
+        of_run = "FROM checkpoints WHERE json_extract(CAST(metadata AS TEXT), '$.run_id') = ?"
+        ids = [(str(run),) for run in run_ids]
+        with self.cursor() as cursor:
+            cursor.executemany(
+                "DELETE FROM writes WHERE (thread_id, checkpoint_ns, checkpoint_id) IN "
+                f"(SELECT thread_id, checkpoint_ns, checkpoint_id {of_run})",
+                ids,
+            )
+            cursor.executemany(f"DELETE {of_run}", ids)
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete the checkpoints of runs, as `delete_for_runs` does."""
+        self.delete_for_runs(run_ids)
 
 
 @asynccontextmanager
 async def open_sqlite(path: Path, keep: int = KEEP_STEPS) -> AsyncIterator[SqliteSaver]:
     """Open a saver on this file, readable by its owner only. With WAL a kill loses nothing."""
+    path.touch(mode=0o600)  # SQLite would create it with the mode of the umask
     with closing(sqlite3.connect(path, timeout=60, check_same_thread=False)) as connection:
         path.chmod(0o600)
         connection.execute("PRAGMA journal_mode=WAL")

@@ -9,6 +9,7 @@ from typing import Any
 
 MAX_CHARS = 400_000
 MAX_BRACES = 50
+MAX_DEPTH = 50
 THINKING = re.compile(r"<(think|thinking|reasoning)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE)
 FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
 TRAILING_COMMA = re.compile(r",(\s*[}\]])")
@@ -43,8 +44,19 @@ def parse_json_object(text: str) -> dict[str, Any] | None:
             continue
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
-        return value if isinstance(value, dict) else None
+        return value if isinstance(value, dict) and is_shallow(value) else None
     return None
+
+
+def is_shallow(value: Any) -> bool:
+    """Whether a JSON value nests so little that code which follows its nesting is safe."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        nested = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [item for each in nested for item in each if isinstance(item, dict | list)]
+        if not level:
+            return True
+    return False
 
 
 def iterate_json_objects(text: str) -> Iterator[dict[str, Any]]:
@@ -58,6 +70,6 @@ def iterate_json_objects(text: str) -> Iterator[dict[str, Any]]:
         except (ValueError, RecursionError):
             end = place + 1
         else:
-            if isinstance(value, dict):
+            if isinstance(value, dict) and is_shallow(value):
                 yield value
         place = text.find("{", max(end, place + 1))

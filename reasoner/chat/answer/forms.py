@@ -64,7 +64,8 @@ def known_form(endpoint: ModelEndpoint) -> Form:
     entry = read_known_forms().get(endpoint_label(endpoint))
     if not isinstance(entry, dict) or entry.get("form") not in FORMS:
         return FORMS[0]
-    age_s = time.time() - float(entry.get("t") or 0)
+    stored = entry.get("t")
+    age_s = time.time() - (stored if isinstance(stored, int | float) else 0)
     form: Form = entry["form"]
     return form if age_s < REMEMBER_S else FORMS[0]
 
@@ -72,7 +73,8 @@ def known_form(endpoint: ModelEndpoint) -> Form:
 def remember_form(endpoint: ModelEndpoint, form: Form) -> None:
     """Record the form that worked; an unwritable folder only costs calls in the next run."""
     table, label = read_known_forms(), endpoint_label(endpoint)
-    if (table.get(label) or {}).get("form") == form:
+    known = table.get(label)
+    if isinstance(known, dict) and known.get("form") == form:
         return
     table[label] = {"form": form, "t": round(time.time())}
     path = known_forms_path()
@@ -89,7 +91,7 @@ def read_known_forms() -> dict[str, Any]:
     """Read the remembered forms; empty if the file is missing or damaged."""
     try:
         table = json.loads(known_forms_path().read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return table if isinstance(table, dict) else {}
 

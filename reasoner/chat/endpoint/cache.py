@@ -20,6 +20,8 @@ from reasoner.chat.endpoint.faults import PermanentError
 from reasoner.chat.message import Message
 from reasoner.protocol import Usage
 
+REPLY_TEXTS = ("text", "arguments", "refusal", "finish")
+
 
 @dataclass(frozen=True)
 class ChatRequest:
@@ -81,6 +83,9 @@ class ExchangeFolder:
         path = self.root / request.file_name()
         try:
             fields = json.loads(path.read_text())["reply"]
+            texts = {name: fields[name] for name in REPLY_TEXTS}
+            if not all(isinstance(text, str) for text in texts.values()):
+                return None
         except FileNotFoundError:
             if self.only:
                 prompt = request.salt or request.messages[-1]["content"][:60]
@@ -88,9 +93,9 @@ class ExchangeFolder:
                     f"{path} is not recorded: the prompt {prompt!r} is new or changed; {self.only}"
                 ) from None
             return None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
-        return Reply(**(fields | {"usage": Usage()}))
+        return Reply(**texts, usage=Usage())
 
     def store(self, request: ChatRequest, reply: Reply) -> None:
         """Write request and reply in one atomic step."""

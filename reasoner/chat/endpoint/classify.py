@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from reasoner.chat.endpoint.completion import ReplyProblemError
 from reasoner.chat.endpoint.faults import (
     EndpointDownError,
     EndpointError,
@@ -72,6 +74,8 @@ def classify_error(error: Exception, endpoint: ModelEndpoint) -> EndpointError:
         )
     if isinstance(error, openai.APIError):
         return TransientError(f"{name}: {endpoint_message(error, endpoint)}")
+    if isinstance(error, ReplyProblemError):
+        return TransientError(f"{name}: {mask_secrets(str(error), endpoint.address.secrets)}")
     if isinstance(error, ValueError | KeyError | TypeError):
         text = mask_secrets(str(error), endpoint.address.secrets)
         return TransientError(
@@ -142,7 +146,16 @@ def innermost_reason(error: BaseException, endpoint: ModelEndpoint) -> str:
     """Return the innermost cause: `Connection refused` rather than `Connection error`."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
-    if isinstance(error, OSError) and (error.errno or 0) > 0:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate is not trusted: {error.verify_message}; "
+            "SSL_CERT_FILE may name the authority that signed it"
+        )
+    if (
+        isinstance(error, OSError)
+        and not isinstance(error, ssl.SSLError)
+        and (error.errno or 0) > 0
+    ):
         return os.strerror(error.errno or 0)
     return mask_secrets(str(error) or type(error).__name__, endpoint.address.secrets)[:160]
 
@@ -159,7 +172,7 @@ def retry_after_s(error: APIStatusError) -> float | None:
         return seconds
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
 
 

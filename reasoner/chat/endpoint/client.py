@@ -1,27 +1,29 @@
 """One model at an endpoint: send a request, return a reply, raise typed errors.
 
-LangChain's ChatOpenAI carries the messages.
+LangChain's ChatOpenAI carries the messages; `completion` parses what comes back.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from reasoner.chat.endpoint.address import Address
 from reasoner.chat.endpoint.classify import classify_error, client_exceptions
+from reasoner.chat.endpoint.completion import Completion, make_encodable
 from reasoner.chat.endpoint.prices import Price
 from reasoner.chat.message import Message
 from reasoner.protocol import Usage
 from reasoner.settings import ModelSettings
 
 if TYPE_CHECKING:
-    from langchain_core.messages import AIMessage
+    from contextvars import ContextVar
+
     from langchain_openai import ChatOpenAI
-    from openai import DefaultAsyncHttpxClient
+
+    from reasoner.chat.endpoint.transfer import CheckedClient
 
 CONNECT_S = 10.0
 CHARS_PER_TOKEN = 4  # where the endpoint does not count; a token cap still fills
@@ -75,21 +77,34 @@ class ModelEndpoint:
     async def send(self, messages: list[Message], form: dict[str, Any]) -> Reply:
         """Send one request. `form` are its further parameters. Raises EndpointError."""
         body = self.parameters() | form
-        turns = [dict(message) for message in messages]
+        turns = [
+            {"role": message["role"], "content": make_encodable(message["content"])}
+            for message in messages
+        ]
+        chat, completion = self._chat, Completion()
+        receiver = self._receiving.set(completion)
         try:
             async with asyncio.timeout(self.options.answer_time_s):
-                answer = await self._chat.ainvoke(turns, extra_body=body)
+                await chat.ainvoke(turns, extra_body=body)
         except client_exceptions() as error:
-            raise classify_error(error, self) from error
-        return to_reply(answer, messages, self.price)
+            raise classify_error(completion.problem or error, self) from error
+        finally:
+            self._receiving.reset(receiver)
+        return to_reply(completion, messages, self.price)
+
+    @property
+    def _receiving(self) -> ContextVar[Completion]:
+        from reasoner.chat.endpoint.transfer import receiving
+
+        return receiving
 
     @cached_property
-    def _client(self) -> DefaultAsyncHttpxClient:
+    def _client(self) -> CheckedClient:
         import openai
 
-        return openai.DefaultAsyncHttpxClient(
-            timeout=openai.Timeout(self.options.answer_time_s, connect=CONNECT_S)
-        )
+        from reasoner.chat.endpoint.transfer import CheckedClient
+
+        return CheckedClient(timeout=openai.Timeout(self.options.answer_time_s, connect=CONNECT_S))
 
     @property
     def _chat(self) -> ChatOpenAI:
@@ -105,6 +120,7 @@ class ModelEndpoint:
             stream_usage="stream_options" not in self.dropped_parameters,
             stream_chunk_timeout=None,
             use_responses_api=False,
+            cache=False,  # an answer from a cache of LangChain's would not pass our parser
             http_async_client=self._client,
         )
 
@@ -115,41 +131,26 @@ class ModelEndpoint:
             await asyncio.sleep(0)  # transports end in the loop's next turn
 
 
-def to_reply(message: AIMessage, asked: list[Message], price: Price | None) -> Reply:
-    """Convert LangChain's message."""
-    arguments = _tool_arguments(message)
-    text = str(message.text)
+def to_reply(completion: Completion, asked: list[Message], price: Price | None) -> Reply:
+    """Convert what was received."""
+    arguments = completion.arguments
     return Reply(
-        text=text,
+        text=completion.text,
         arguments=arguments[0] if arguments else "",
-        refusal=str(message.additional_kwargs.get("refusal") or ""),
-        finish=str(message.response_metadata.get("finish_reason") or ""),
-        usage=count_usage(message, asked, text + "".join(arguments), price),
+        refusal=completion.refusal,
+        finish=completion.finish,
+        usage=count_usage(completion, asked, price),
     )
 
 
-def _tool_arguments(message: AIMessage) -> list[str]:
-    """The arguments of all tool calls: as sent where LangChain has them, else as parsed."""
-    invalid = [str(call.get("args") or "") for call in message.invalid_tool_calls]
-    raw_calls = message.additional_kwargs.get("tool_calls") or []
-    raw = [str(call.get("function", {}).get("arguments") or "") for call in raw_calls]
-    arguments = raw or invalid
-    if message.tool_calls and not any(arguments):
-        return [json.dumps(call["args"]) for call in message.tool_calls]
-    return arguments
-
-
-def count_usage(
-    message: AIMessage, asked: list[Message], answer: str, price: Price | None
-) -> Usage:
+def count_usage(completion: Completion, asked: list[Message], price: Price | None) -> Usage:
     """Return the tokens as the endpoint counts them, else an estimate by length."""
-    reported = message.usage_metadata
-    if reported:
-        n_input, n_output = reported["input_tokens"], reported["output_tokens"]
-        n_cached = min(n_input, reported.get("input_token_details", {}).get("cache_read") or 0)
-    else:
+    n_input, n_output = completion.n_input, completion.n_output
+    if n_input is None:
         n_input = sum(len(turn["content"]) for turn in asked) // CHARS_PER_TOKEN
+    if n_output is None:
+        answer = completion.text + "".join(completion.arguments)
         n_output = len(answer) // CHARS_PER_TOKEN
-        n_cached = 0
+    n_cached = min(n_input, completion.n_cached)
     usd = price.usd(n_input, n_cached, n_output) if price else None
     return Usage(calls=1, input_tokens=n_input, output_tokens=n_output, usd=usd)

@@ -28,6 +28,7 @@ from reasoner.protocol import (
     Quote,
     RepairBrief,
     Resources,
+    TaskBrief,
 )
 
 SECTION_TOKENS = {
@@ -122,11 +123,33 @@ def task_section(brief: Brief) -> dict[str, str]:
         "target": _quoted_names(task.target[:N_TARGETS]),
         "id": _quoted_names([task.id]),
         "columns": columns,
-        "prediction": PREDICTIONS.get(task.prediction, ""),
+        "prediction": PREDICTIONS.get(task.prediction, "") + describe_form(task),
         "n_train": f"{task.n_train:,}",
         "n_test": f"{task.n_test:,}",
         "split": describe_split(task.split),
     }
+
+
+def describe_form(task: TaskBrief) -> str:
+    """Say what the prediction columns mean, where their names alone do not."""
+    parts = []
+    pairs = [(name, said["label"] or said["target"]) for name, said in task.form.items()]
+    is_single = len(pairs) == 1
+    if is_single and task.positive and task.prediction == "probability":
+        parts.append(f"It is the probability of the class `{single_line(task.positive, 60)}`.")
+    elif not is_single and any(name != meaning for name, meaning in pairs):
+        shown = ", ".join(
+            f"`{single_line(name, 60)}` = {single_line(meaning, 60)}"
+            for name, meaning in pairs[:N_OUTPUT_COLUMNS]
+        )
+        parts.append(f"The columns mean: {shown}.")
+    if task.prediction == "ranking":
+        n_guesses = single_line(task.metric.rpartition("@")[2], 4)
+        parts.append(f"A prediction is {n_guesses} classes, best first, separated by blanks.")
+    if task.bounds:
+        low, high = (single_line("" if edge is None else f"{edge:g}", 20) for edge in task.bounds)
+        parts.append(f"The harness clips values to {low}..{high}.")
+    return "".join(f" {part}" for part in parts)
 
 
 def _quoted_names(names: Sequence[str]) -> str:
