@@ -204,7 +204,7 @@ def column_kind(column: pd.Series[Any]) -> ColumnKind:
     if splits.parse_dates(column) is not None:
         return "date"
     values = column.dropna().astype(str).head(2000)
-    words = values.str.count(WORD_BREAK).mean() + 1
+    words = values.astype(object).str.count(WORD_BREAK).mean() + 1  # Arrow has no such pattern
     if words >= 3.5 and values.nunique() > 0.5 * len(values):
         return "text"
     return "id" if values.nunique() > 0.95 * len(values) and len(values) > 50 else "categorical"

@@ -109,7 +109,7 @@ def is_iso_date(values: pd.Series[Any]) -> bool:
     """Whether a column of text begins with dates such as 2021-03-04 in every row."""
     if pd.api.types.is_numeric_dtype(values) or values.isna().any() or not len(values):
         return False
-    return bool(values.astype(str).str.match(r"\d{4}-\d\d-\d\d(?!\d)").all())
+    return bool(values.astype(str).astype(object).str.match(r"\d{4}-\d\d-\d\d(?!\d)").all())
 
 
 def read_times(values: pd.Series[Any]) -> pd.Series[Any] | None:
