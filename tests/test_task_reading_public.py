@@ -72,3 +72,10 @@ def test_one_key_for_two_is_no_match() -> None:
 )
 def test_a_plain_key_is_what_pandas_makes_of_a_text(text: str, key: str) -> None:
     assert plain_key(text) == key
+
+
+def test_ids_beyond_64_bits_stay_as_written(tmp_path: Path) -> None:
+    ids = [f"{10**29 + row}" for row in range(5)]
+    frame = pd.DataFrame({"id": pd.Series(ids, dtype="str"), "x": range(5)})
+    write_public_table(frame, tmp_path / "t.csv")
+    assert list(pd.read_csv(tmp_path / "t.csv", dtype=str)["id"]) == ids

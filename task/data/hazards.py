@@ -31,7 +31,9 @@ def find_hazards(train: pd.DataFrame, test: pd.DataFrame, prepared: Prepared) ->
     if task.kind != "regression":
         codes = pd.factorize(train[task.target[0]].astype(str))[0]
         hazards["fewest_of_class"] = fewest_of_class(codes, fits)
-    if empty := empty_columns(features, fits):
+    test_only = test.drop(columns=[*train.columns, prepared.id], errors="ignore")
+    empty = empty_columns(features, fits) + list(test_only.select_dtypes("number").columns)
+    if empty:
         hazards["empty"] = empty
     if huge := [name for name in names if has_huge_numbers(train[name], test[name])]:
         hazards["huge"] = huge

@@ -107,7 +107,7 @@ def holds_same_texts(column: pd.Series[Any], back: pd.Series[Any]) -> bool:
         if pa.types.is_integer(two.type):
             return bool(pc.cast(one, two.type).equals(two))
         return bool(one.equals(pc.cast(two, pa.large_string())))
-    except (pa.ArrowException, TypeError):
+    except (pa.ArrowException, TypeError, OverflowError):  # whole numbers beyond 64 bits, too
         return False
 
 
