@@ -224,7 +224,7 @@ def test_caps_hold_over_a_resume(
         folder = the_run(tmp_path)
         (end,) = [event for event in events(folder, "run_ended") if event["reason"] != "paused"]
         used = events(folder, "merged")[-1]["used"]
-        assert end["message"] in ("the tokens are used up", "the money is used up")
+        assert end["message"] in ("token limit reached", "money limit reached")
         assert used["tokens"] == tokens(folder) == server.tokens
         assert used["usd"] == pytest.approx((server.input_tokens + 2 * server.output_tokens) / 1e6)
     shown = gome("show").output

@@ -81,9 +81,9 @@ def _system_mounts(network: bool) -> list[str]:
             arguments += ["--symlink", str(path.readlink()), folder]
         elif path.is_dir():
             arguments += ["--ro-bind", folder, folder]
-    arguments += ["--perms", "0755", "--dir", "/etc"]  # else only its owner may enter
     for name in etc_names(network):
-        arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+        path = f"/etc/{name}"
+        arguments += [*parent_arguments(path), "--ro-bind-try", path, path]
     return arguments
 
 
