@@ -82,8 +82,8 @@ def _system_mounts(network: bool) -> list[str]:
         elif path.is_dir():
             arguments += ["--ro-bind", folder, folder]
     for name in etc_names(network):
-        path = f"/etc/{name}"
-        arguments += [*parent_arguments(path), "--ro-bind-try", path, path]
+        source = f"/etc/{name}"
+        arguments += [*parent_arguments(source), "--ro-bind-try", source, source]
     return arguments
 
 
