@@ -132,7 +132,7 @@ def plain_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
     return prepared_in(PLAIN)
 
 
-@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(derandomize=True, max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(dialects())
 def test_a_table_in_any_dialect_is_the_same_table(dialect: Dialect) -> None:
     for frame, plain in zip(prepared_in(dialect), plain_tables(), strict=True):
