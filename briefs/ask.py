@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from graph.state import Trace, Work
-from reasoner.protocol import ReasonerError, ReasonerUnavailableError
+from reasoner.protocol import Brief, ReasonerError, ReasonerUnavailableError, Solution
 from run.run import Run, Value
+
+Ask = TypeVar("Ask", bound=Brief)
 
 
 async def ask_reasoner(
@@ -28,6 +30,12 @@ async def ask_reasoner(
             run.events.emit("unanswered", message=str(error)[:500], usage=usage)
         await _finish_scripts(run, error)
         raise
+
+
+async def ask_script(ask: Callable[[Ask], Awaitable[Solution]], brief: Ask) -> Solution:
+    """Ask for a script; return it with the limit that its brief told."""
+    solution = await ask(brief)
+    return solution.model_copy(update={"limit_s": brief.resources.wall_s})
 
 
 async def _finish_scripts(run: Run, error: ReasonerUnavailableError) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from graph.state import Trace
+from graph.state import Trace, Work
 from reasoner.protocol import Fact, Resources, Stage, Tally
 from run.attempt import Attempt
-from run.budget import script_limit_s
 from run.calibration import Calibration, describe_calibration
 from run.hints import hints_for
 from run.history import HistoryEntry
+from run.limits import is_first_draft, script_limit_s, script_memory_bytes
 from run.run import Run
 from run.services import count_slots
 from sandbox.protocol import Host
@@ -22,12 +22,12 @@ N_OTHERS = 20  # measured attempts of the other traces in a brief
 HISTORY = 200  # attempts of a trace that policy and calibration look back at
 
 
-def common_fields(run: Run, trace: Trace, siblings: list[str]) -> dict[str, Any]:
+def common_fields(run: Run, trace: Trace, work: Work, siblings: list[str]) -> dict[str, Any]:
     """Return the fields that every brief has in common."""
     return {
         "task": run.task_brief,
         "profile": run.setup.profile,
-        "resources": _script_resources(run),
+        "resources": _script_resources(run, trace, work),
         "stage": budget_stage(run, trace),
         "history": [fact_from(attempt) for attempt in run.chain(trace.head, limit=N_OWN)],
         "path": path_to_best(run, trace),
@@ -42,12 +42,13 @@ def common_fields(run: Run, trace: Trace, siblings: list[str]) -> dict[str, Any]
     }
 
 
-def _script_resources(run: Run) -> Resources:
+def _script_resources(run: Run, trace: Trace, work: Work) -> Resources:
     return Resources(
-        wall_s=script_limit_s(run),
-        memory_bytes=run.settings.run_memory_bytes,
+        wall_s=script_limit_s(run, trace, drafts=is_first_draft(work)),
+        memory_bytes=script_memory_bytes(run),
         cpus=run.setup.cpus,
         gpus=run.setup.gpus,
+        python=run.setup.python,
         packages=run.setup.packages,
     )
 

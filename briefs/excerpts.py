@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
+from briefs.ask import ask_script
 from reasoner.protocol import Fact, Hint, Quote, ReasonerError, Solution, UpdateBrief
 from run.attempt import Attempt
 from run.history import HistoryEntry
@@ -97,13 +98,13 @@ async def ask_update(run: Run, brief: UpdateBrief, heads: Sequence[str | None]) 
     Raises:
         ReasonerError: there is no usable answer.
     """
-    first = await run.reasoner.update(brief)
+    first = await ask_script(run.reasoner.update, brief)
     if not first.take_from or first.script or first.ensemble:
         return first
     quotes = [*quote_scripts(run, heads, first.take_from), *brief.quotes]
     again = brief.model_copy(update={"quotes": quotes, "may_ask": False})
     try:
-        second = await run.reasoner.update(again)
+        second = await ask_script(run.reasoner.update, again)
     except ReasonerError as error:
         raise ReasonerError(str(error), first.usage + error.usage) from error
     return second.model_copy(update={"usage": first.usage + second.usage})

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from briefs.brief import script_cpus
-from reasoner.protocol import TaskBrief
+from reasoner.protocol import PackagedReasoner, TaskBrief
+from run.folder import read_run_meta, write_run_meta
+from run.limits import share_memory
 from run.run import Run
-from run.setup import Setup
+from run.setup import Setup, write_setup
+from sandbox.protocol import Host
 from task.types import Prepared
 
 
@@ -24,6 +27,8 @@ async def set_up_run(run: Run) -> Setup:
     rehearsal = await run.worker.rehearse(prepared)
     profile = await run.worker.profile(prepared)
     host = await run.sandbox.probe()
+    for note in check_script_packages(run, host, sorted(prepared.inputs)):
+        run.warn(note)
     return Setup(
         root=str(run.folder),
         prepared=prepared,
@@ -31,13 +36,62 @@ async def set_up_run(run: Run) -> Setup:
         preview=await run.worker.preview(prepared),
         rehearsal=dict(rehearsal),
         brief=make_task_brief(prepared, profile.get("prediction", "")),
+        interpreter=host.interpreter,
+        python=host.python,
         packages=host.packages,
+        installed=host.installed,
+        modules=host.modules,
         cpus=script_cpus(run, host),
+        memory_bytes=share_memory(run, host),
         gpus=host.gpus,
         tier=run.sandbox.tier,
         enforced=host.enforced,
         notice=host.notice,
     )
+
+
+async def renew_environment(run: Run) -> None:
+    """Notice that the scripts' Python has changed since the run began: briefs tell the new one.
+
+    Raises:
+        ReasonerUnavailableError: the reasoner's scripts cannot run by it.
+    """
+    if not (run.folder / "setup.json").is_file() or not run.setup.python:
+        return
+    before, host = run.setup, await run.sandbox.probe()
+    check_script_packages(run, host, sorted(before.prepared.inputs))
+    changes = host.model_dump(include={"interpreter", "python", "packages", "installed", "modules"})
+    setup = before.model_copy(update=changes)
+    if setup == before:
+        return
+    write_setup(run.folder, setup)
+    run.setup = setup
+    found = {"environment": setup.environment()}
+    write_run_meta(run.folder, {**read_run_meta(run.folder), **found})
+    named = {**before.packages, "Python": before.python}.items()
+    gone = sorted(f"{key} {value}" for key, value in named - _named_versions(setup))
+    run.warn(
+        f"the scripts' Python is now {setup.interpreter}; it lacks {', '.join(gone)[:300]}, which "
+        "the run began with"
+        if gone
+        else f"the scripts' Python is now {setup.interpreter}"
+    )
+
+
+def _named_versions(setup: Setup) -> set[tuple[str, str]]:
+    return set({**setup.packages, "Python": setup.python}.items())
+
+
+def check_script_packages(run: Run, host: Host, inputs: list[str]) -> list[str]:
+    """Return the reasoner's notes on packages that the scripts' Python lacks.
+
+    Raises:
+        ReasonerUnavailableError: its scripts cannot run without them.
+    """
+    if not isinstance(run.reasoner, PackagedReasoner):
+        return []
+    python = host.interpreter or "the scripts' Python"
+    return run.reasoner.check_packages(host.packages, inputs, python)
 
 
 def make_task_brief(prepared: Prepared, prediction: str) -> TaskBrief:

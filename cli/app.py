@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import typer
 
-from cli import memory
+from cli import env, memory
 from cli.clean import clean_command
 from cli.doctor import doctor_command
 from cli.example import example_command
@@ -23,6 +23,7 @@ from cli.hint import hint_command
 from cli.import_run import import_command
 from cli.init import init_command
 from cli.ls import ls_command
+from cli.predict import predict_command
 from cli.report import report_command
 from cli.resume import resume_command
 from cli.run import run_command
@@ -55,9 +56,11 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "hint": hint_command,
     "studio": studio_command,
     "report": report_command,
+    "predict": predict_command,
     "doctor": doctor_command,
     "clean": clean_command,
 }
 for name, command in COMMANDS.items():
     app.command(name)(command)
 app.add_typer(memory.app, name="memory")
+app.add_typer(env.app, name="env")

@@ -15,7 +15,7 @@ from cli.run_folders import run_folders
 from sandbox.inside.walk import measure_folder, remove_folder
 
 # where scripts ran; best/ and the inputs that it links to, artifacts, events, checkpoints stay
-REMOVABLE = ("work", "pids")
+REMOVABLE = ("work", "pids", "models")
 
 
 def clean_command(

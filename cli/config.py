@@ -20,12 +20,13 @@ from pydantic import ValidationError
 
 from cli.errors import usage_error
 from graph.settings import Settings, task_settings
-from settings.field import about_setting, describe_rejection
+from settings.field import AUTO, about_setting, describe_rejection
 
 CONFIG_FILE = "gome.toml"
 VARIABLE_PREFIX = "GOME_"
 SECRET = re.compile(r"key|token$|secret|passw|credential", re.IGNORECASE)
 KNOWN = Settings.model_fields
+SECTIONS = {"scripts": frozenset({"python", "run_time_s", "run_memory_bytes", "run_cpus"})}
 WITH_NONE = ("gpus", "isolation")  # `none` is one of their values
 
 
@@ -149,7 +150,7 @@ def settings_from_files(task: str) -> Sources:
 
 
 def _settings_from_file(path: Path) -> Sources:
-    table = read_toml(path)
+    table = _flatten_sections(read_toml(path), path)
     for name in table:
         if name in KNOWN:
             continue
@@ -160,6 +161,27 @@ def _settings_from_file(path: Path) -> Sources:
             )
         raise usage_error(f"{path}: no setting is called `{name}`{suggest_name(name)}")
     return {name: Source(value, f"{path}: {name}") for name, value in table.items()}
+
+
+def _flatten_sections(table: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the table with the names of its sections' settings beside the others.
+
+    A relative path in the file is relative to the file.
+    """
+    flat = {name: value for name, value in table.items() if name not in SECTIONS}
+    for section, names in SECTIONS.items():
+        inner = table.get(section, {})
+        if not isinstance(inner, dict):
+            raise usage_error(f"{path}: `{section}` is a table: [{section}]")
+        if unknown := sorted(set(inner) - names):
+            raise usage_error(
+                f"{path}: [{section}] has no setting `{unknown[0]}`; it takes"
+                f" {', '.join(sorted(names))}"
+            )
+        flat |= inner
+    if isinstance(python := flat.get("python"), str) and "/" in python:
+        flat["python"] = str(path.absolute().parent / Path(python).expanduser())
+    return flat
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -193,6 +215,8 @@ def parse_value(name: str, value: Any, place: str) -> Any:
             return json.loads(value)
         except ValueError as error:
             raise usage_error(f"{place}: not valid JSON ({error})") from None
+    if value == AUTO:
+        return value
     if about_setting(KNOWN[name]).unit == "s":
         try:
             return parse_duration(value)

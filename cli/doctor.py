@@ -7,20 +7,22 @@ import json as jsonlib
 import shutil
 import subprocess
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.config import make_settings
+from cli.doctor_python import check_environments, check_task_fit
+from cli.findings import Finding, Level
 from cli.options import SetPairs, setting_options
+from settings.field import AUTO
 
 if TYPE_CHECKING:
     from graph.settings import Settings
     from sandbox.protocol import Sandbox
 
-Level = Literal["ok", "note", "bad"]
 MARKS: dict[Level, str] = {"ok": "✓", "note": "!", "bad": "✗"}
 REQUIRED_PACKAGES = {"numpy": "numpy", "pandas": "pandas", "scikit-learn": "sklearn"}
 OPTIONAL_PACKAGES = {
@@ -43,27 +45,20 @@ print("PROBED", json.dumps(found))
 MIN_DISK_BYTES, ENOUGH_DISK_BYTES = 2 * 2**30, 10 * 2**30
 
 
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check. `remedy` says what to do about it."""
-
-    name: str
-    level: Level
-    text: str
-    remedy: str = ""
-
-
-@setting_options("model", "base_url", "fallback", "sandbox", "isolation", "runs_dir")
+@setting_options("model", "base_url", "fallback", "sandbox", "python", "isolation", "runs_dir")
 def doctor_command(
     given: dict[str, Any],
+    task: Annotated[
+        str, typer.Argument(help="Task folder, to see whether scripts find what it wants.")
+    ] = "",
     pairs: SetPairs = None,
     json: Annotated[bool, typer.Option("--json", help="Print findings as JSON.")] = False,
 ) -> None:
-    """Check endpoint, isolation, packages, GPUs, disk and memory.
+    """Check endpoint, isolation, packages, environments, GPUs, disk and memory.
 
     Exit code 0: everything that a run needs is available; 2: something is missing.
     """
-    findings = asyncio.run(examine_machine(make_settings(given, pairs or [])))
+    findings = asyncio.run(examine_machine(make_settings(given, pairs or [], task), task))
     is_healthy = all(finding.level != "bad" for finding in findings)
     if json:
         rows = [asdict(finding) for finding in findings]
@@ -86,12 +81,14 @@ def print_findings(findings: list[Finding]) -> None:
             typer.echo(f"  {'':<10} → {finding.remedy}")
 
 
-async def examine_machine(settings: Settings) -> list[Finding]:
+async def examine_machine(settings: Settings, task: str = "") -> list[Finding]:
     """Run all checks."""
     with tempfile.TemporaryDirectory(prefix="gome-doctor-") as folder:
         return [
             *await check_endpoint(settings),
             *await check_isolation(settings, Path(folder)),
+            *await check_environments(settings, Path(folder)),
+            *(await check_task_fit(settings, task, Path(folder)) if task else []),
             check_gpus(),
             check_disk(settings),
             check_memory(settings),
@@ -172,14 +169,16 @@ async def check_isolation(settings: Settings, folder: Path) -> list[Finding]:
         else:
             limits = (await sandbox.probe()).enforced
         unstopped = Finding("not stopped", "note", describe_unstopped(sandbox.tier, limits))
-        return [tier, unstopped, *await check_packages(sandbox, folder)]
+        return [tier, unstopped, *await check_packages(sandbox, folder, settings.python)]
     except (SandboxUnavailableError, SandboxLostError) as error:
         return [Finding("isolation", "bad", str(error))]
     finally:
         await sandbox.close()
 
 
-async def check_packages(sandbox: Sandbox, folder: Path) -> list[Finding]:
+async def check_packages(
+    sandbox: Sandbox, folder: Path, python: str | None = None
+) -> list[Finding]:
     """Run a script in the sandbox that imports the usual packages."""
     from sandbox.protocol import Job, Limits
 
@@ -205,7 +204,9 @@ async def check_packages(sandbox: Sandbox, folder: Path) -> list[Finding]:
                 "packages",
                 "bad",
                 f"scripts cannot import {', '.join(missing)}",
-                f"install into Gome's environment: pip install {' '.join(missing)}",
+                f"install into {python or 'the environment of Gome'}: pip install"
+                f" {' '.join(missing)}; or make an environment: gome env create tab --preset"
+                " tabular, and use it with --python tab",
             )
         ]
     return [Finding("packages", "ok", ", ".join(installed))]
@@ -268,6 +269,14 @@ def check_memory(settings: Settings) -> Finding:
 
     n_scripts = count_slots(settings)
     free = psutil.virtual_memory().available
+    if settings.run_memory_bytes == AUTO:
+        share = free / n_scripts / 2**30
+        return Finding(
+            "memory",
+            "ok",
+            f"{free / 2**30:.1f} GiB available; {n_scripts} script(s) at a time get about"
+            f" {share:.1f} GiB each",
+        )
     needed = settings.run_memory_bytes * n_scripts
     text = (
         f"{free / 2**30:.1f} GiB available;"

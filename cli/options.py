@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from cli.config import flag_name
 from graph.settings import Settings
-from settings.field import about_setting
+from settings.field import AUTO, about_setting
 
 Command = Callable[..., None]
 
@@ -74,7 +74,7 @@ def format_default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
     if value in (None, "", [], {}) or value is False:
         return ""
-    if about_setting(field).unit == "s":
+    if about_setting(field).unit == "s" and value != AUTO:
         for size, suffix in ((3600, "h"), (60, "m")):
             if value % size == 0:
                 return f"{value // size:.0f}{suffix}"

@@ -105,13 +105,15 @@ class Work(StateModel):
     diagnosis: str | None = Field(None, description="artifact")
     ensemble: list[str] = Field([], description="ids of the attempts that it blends")
     usage: Usage = Usage()
+    limit_s: float | None = Field(None, description="wall limit that was told for the script")
     error: str = Field("", description="why the reasoner gave nothing usable")
     repairs: int = 0
     cause: str = Field("", description="cause of the last failure, as its repair saw it")
     fix: str = Field("", description="what that repair changed")
     mended: list[str] = Field([], description="cause -> fix of every repair of the attempt")
-    # execute; select, where it repairs a failed attempt
-    execution: str | None = Field(None, description="artifact")
+    # execute; select sets `execution`, where it repairs a failed attempt
+    execution: str | None = Field(None, description="artifact; a rehearsal's, where that failed")
+    expected_s: float | None = Field(None, description="seconds, by the script's rehearsal")
     # validate; select sets `grade` and `reasons` where it repairs a failed attempt; a finding of
     # review changes all but `grade` and `validity`; repair empties `failed`
     grade: str | None = Field(None, description="artifact")

@@ -8,7 +8,7 @@ from typing import Any
 from briefs.ask import announce_answer, ask_reasoner, give_up_step
 from briefs.brief import common_fields, scenario_weight
 from briefs.excerpts import diff_artifacts, excerpt_log
-from graph.state import Trace, TraceState
+from graph.state import Json, Trace, TraceState
 from reasoner.protocol import DiagnoseBrief, Diagnosis, ReasonerError
 from run.attempt import Attempt
 from run.registry import NodeRuntime, current_run
@@ -21,7 +21,8 @@ async def diagnose(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     ref, siblings = str(work.base), state.siblings
 
     async def ask() -> Diagnosis:
-        return await run.reasoner.diagnose(_diagnose_brief(run, trace, siblings, run.attempt(ref)))
+        common = common_fields(run, trace, work, siblings)
+        return await run.reasoner.diagnose(_diagnose_brief(run, trace, common, run.attempt(ref)))
 
     began = time.monotonic()
     parts = [work.attempt, str(trace.head), ref, *siblings]
@@ -41,14 +42,14 @@ async def diagnose(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     return {"work": work.dump(), "row": trace.dump()}
 
 
-def _diagnose_brief(run: Run, trace: Trace, siblings: list[str], start: Attempt) -> DiagnoseBrief:
+def _diagnose_brief(run: Run, trace: Trace, common: Json, start: Attempt) -> DiagnoseBrief:
     latest = run.attempt(trace.head) if trace.head else None
     last, last_diff = None, ""
     if latest and latest.id != start.id and latest.evidence:
         last = run.artifacts.get_json(latest.evidence)
         last_diff = diff_artifacts(run, start.script, latest.script)
     return DiagnoseBrief(
-        **common_fields(run, trace, siblings),
+        **common,
         script=run.artifacts.get(str(start.script)),
         evidence=run.artifacts.get_json(str(start.evidence)),
         log=excerpt_log(run, start.log),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from briefs.ask import announce_answer, ask_reasoner, give_up_step
+from briefs.ask import announce_answer, ask_reasoner, ask_script, give_up_step
 from briefs.brief import common_fields
 from graph.state import TraceState
 from reasoner.protocol import DraftBrief, ReasonerError, Solution
@@ -18,8 +18,8 @@ async def draft(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
 
     async def ask() -> Solution:
         siblings = run.board.directions_of_others(trace.trace)
-        common = common_fields(run, trace, state.siblings)
-        return await run.reasoner.draft(DraftBrief(**common, siblings=siblings))
+        common = common_fields(run, trace, work, state.siblings)
+        return await ask_script(run.reasoner.draft, DraftBrief(**common, siblings=siblings))
 
     began = time.monotonic()
     try:
@@ -32,6 +32,8 @@ async def draft(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     answer = {"attempt": work.attempt, **solution.model_dump(include={"summary", "usage"})}
     announce_answer(run, "drafted", work.attempt, trace, began, **answer)
     work = work.evolve(
-        script=run.artifacts.put(solution.script), summary=solution.summary, usage=solution.usage
+        script=run.artifacts.put(solution.script),
+        **solution.model_dump(include={"summary", "limit_s"}),
+        usage=solution.usage,
     )
     return {"work": work.dump()}

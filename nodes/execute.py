@@ -6,10 +6,17 @@ from typing import Any
 
 from graph.state import TraceState
 from run.attempt import ExecutionRecord
-from run.budget import script_limit_s
+from run.limits import enforced_limit_s
 from run.registry import NodeRuntime, current_run
 from scoring.ensemble import blend_members, pool_members
-from scoring.execution import Place, ScriptRun, announce_execution, execute_script
+from scoring.execution import (
+    Place,
+    ScriptRun,
+    announce_execution,
+    execute_script,
+    find_known_timeout,
+)
+from scoring.rehearsal import rehearse_script
 
 
 async def execute(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
@@ -24,14 +31,21 @@ async def execute(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
         script = execution.script or run.artifacts.put("")
         stored = run.artifacts.put_json(execution.dump())
         return {"work": work.evolve(script=script, execution=stored).dump()}
+    if known := find_known_timeout(run, trace, work):
+        return {"work": work.evolve(execution=run.artifacts.put_json(known.dump())).dump()}
+    if rehearsal := await rehearse_script(run, trace, work):
+        work = work.evolve(expected_s=rehearsal.expected_s)
+        if rehearsal.needs_repair:
+            stored = run.artifacts.put_json(rehearsal.execution.dump())
+            return {"work": work.evolve(execution=stored).dump()}
     place: Place = {"attempt": work.attempt, "trace": trace.trace, "step": trace.step}
     script = str(work.script)
 
     async def run_script() -> ExecutionRecord:
         async with run.slots:
-            limit_s = script_limit_s(run, work)
+            limit_s = enforced_limit_s(run, trace, work)
             run.events.emit("execution_started", **place, limit_s=round(limit_s, 1))
-            task = ScriptRun(name, script, run.prepared.inputs, limit_s, place)
+            task = ScriptRun(name, script, run.prepared.inputs, limit_s, place, model=script)
             return await execute_script(run, task)
 
     execution = await run.once("execute", [name, script], run_script, ExecutionRecord)

@@ -8,6 +8,7 @@ from graph.state import Best, RunState
 from run.best import hash_solution, publish_best, write_best_json
 from run.registry import NodeRuntime, current_run
 from run.run import Run
+from scoring.baseline import publish_baseline
 from scoring.final_choice import FinalChoice, choose_final, refit_best
 
 ENDS = {
@@ -19,6 +20,8 @@ ENDS = {
     "target": "target score reached",
     "converged": "no trace expects a further gain",
 }
+EXCUSES = {"budget: time": " within the time"}
+INSTEAD = "the submission is the baseline; `gome show` lists what went wrong"
 
 
 async def finalize(state: RunState, runtime: NodeRuntime) -> dict[str, Any]:
@@ -26,9 +29,11 @@ async def finalize(state: RunState, runtime: NodeRuntime) -> dict[str, Any]:
     run, best = current_run(state.run_dir, runtime), state.best
     reason = state.stop or "converged"
     if best is None:
-        message = "no script gave a valid result; `gome show` lists what went wrong"
-        _announce_end(run, "error", None, message)
-        return {"stop": reason, "submission": ""}
+        await publish_baseline(run)
+        excuse = EXCUSES.get(reason, "")
+        message = f"no script gave a valid result{excuse}; {INSTEAD}"
+        _announce_end(run, reason.partition(":")[0] if excuse else "error", None, message)
+        return {"stop": reason, "submission": str(run.folder / "best" / "submission.csv")}
     run.board.in_finale = True
     await publish_best(run, best, force=True)
     choice = await choose_final(run, state)

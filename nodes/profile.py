@@ -13,6 +13,7 @@ from run.registry import NodeRuntime, current_run, settings_from_context
 from run.rounds import last_round, store_round
 from run.run import Run
 from run.setup import write_setup
+from scoring.baseline import publish_baseline
 
 
 async def profile(state: Input, runtime: NodeRuntime) -> dict[str, Any]:
@@ -27,9 +28,11 @@ async def profile(state: Input, runtime: NodeRuntime) -> dict[str, Any]:
         return known.state.evolve(run_dir=str(folder)).dump()
     if not (folder / "setup.json").exists():
         setup = await set_up_run(run)
-        write_run_meta(folder, {**read_run_meta(folder), "read": setup.what_was_read()})
+        found = {"read": setup.what_was_read(), "environment": setup.environment()}
+        write_run_meta(folder, {**read_run_meta(folder), **found})
         write_setup(folder, setup)
     _announce_start(run)
+    await publish_baseline(run)
     traces = {str(index): Trace(trace=index) for index in range(run.settings.traces)}
     first = RunState(
         task=run.task_path,

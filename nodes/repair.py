@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from briefs.ask import announce_answer, ask_reasoner, give_up_step
+from briefs.ask import announce_answer, ask_reasoner, ask_script, give_up_step
 from briefs.brief import common_fields
 from briefs.excerpts import excerpt_log
 from graph.state import Trace, TraceState, Work
@@ -13,6 +13,7 @@ from reasoner.protocol import ReasonerError, RepairBrief, Solution
 from run.attempt import ExecutionRecord
 from run.registry import NodeRuntime, current_run
 from run.run import Run
+from scoring.rehearsal import describe_rehearsal
 from task.types import Grade
 
 
@@ -23,7 +24,8 @@ async def repair(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     name = work.script_name
 
     async def ask() -> Solution:
-        return await run.reasoner.repair(_repair_brief(run, trace, work, state.siblings))
+        brief = _repair_brief(run, trace, work, state.siblings)
+        return await ask_script(run.reasoner.repair, brief)
 
     began = time.monotonic()
     parts = [name, str(work.script), str(work.execution)]
@@ -39,9 +41,7 @@ async def repair(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     announce_answer(run, "repaired", name, trace, began, **answer)
     work = work.evolve(
         script=run.artifacts.put(solution.script),
-        summary=solution.summary,
-        cause=solution.cause,
-        fix=solution.fix,
+        **solution.model_dump(include={"summary", "cause", "fix", "limit_s"}),
         mended=[*work.mended, f"{solution.cause} -> {solution.fix}"],
         usage=work.usage + solution.usage,
     )
@@ -52,12 +52,13 @@ def _repair_brief(run: Run, trace: Trace, work: Work, siblings: list[str]) -> Re
     grade = Grade.model_validate(run.artifacts.get_json(str(work.grade)))
     execution = ExecutionRecord.model_validate(run.artifacts.get_json(str(work.execution)))
     return RepairBrief(
-        **common_fields(run, trace, siblings),
+        **common_fields(run, trace, work, siblings),
         script=run.artifacts.get(str(work.script)),
         evidence=grade.evidence,
         problems=work.reasons,
         attempt=work.repairs,
         log=excerpt_log(run, execution.log),
         earlier=work.mended,
+        rehearsal=describe_rehearsal(execution, work.expected_s),
         hypothesis=work.hypothesis,
     )

@@ -22,7 +22,7 @@ async def review(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     async def ask() -> Review:
         parent = run.attempt(work.base).script if work.base else None
         brief = ReviewBrief(
-            **common_fields(run, trace, state.siblings),
+            **common_fields(run, trace, work, state.siblings),
             script=run.artifacts.get(script),
             diff=diff_artifacts(run, parent, script),
         )

@@ -49,6 +49,7 @@ async def update(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
         kind="ensemble" if step.ensemble else work.kind,
         ensemble=step.ensemble,
         summary=step.summary,
+        limit_s=step.limit_s,
         hypothesis=step.hypothesis,
         usage=work.usage + step.usage,
     )
@@ -67,7 +68,9 @@ async def _ask_step(run: Run, state: TraceState, start: Attempt, diagnosis: Diag
     plan = read_crossover(run, trace) if work.mode == "crossover" else None
     hints = [] if plan else await recall_hints(run, trace, diagnosis)
     heads = [trace.head, *(state.siblings if run.settings.sharing else [])]
-    common = common_fields(run, trace, state.siblings)  # read last: it holds what others run now
+    common = common_fields(
+        run, trace, work, state.siblings
+    )  # read last: it holds what others run now
     run.board.start_hypothesis(trace.trace, diagnosis.hypotheses[0].statement)
     brief = UpdateBrief(
         **common,

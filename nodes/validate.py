@@ -6,7 +6,7 @@ from typing import Any
 
 from graph.state import TraceState, Work
 from run.attempt import ExecutionRecord
-from run.budget import is_draft_budget_spent
+from run.budget import may_repair
 from run.registry import NodeRuntime, current_run
 from run.run import Run
 from scoring.acceptance import Acceptance, Judgement
@@ -59,10 +59,7 @@ def _needs_repair(run: Run, work: Work, judgement: Judgement) -> bool:
     is_repairable = any(code in REPAIRABLE for code in judgement.codes)
     if judgement.verdict != "failed" and not is_repairable:
         return False
-    if work.kind == "ensemble" or work.repairs >= run.settings.max_repairs:
-        return False
-    is_repaired_draft = work.kind == "draft" and work.repairs > 0
-    return not (is_repaired_draft and is_draft_budget_spent(run, run.events.used))
+    return may_repair(run, work)
 
 
 def _needs_review(run: Run, work: Work) -> bool:

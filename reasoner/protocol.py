@@ -60,6 +60,10 @@ class ReasonerUnavailableError(Exception):
         self.usage = usage or Usage()
 
 
+class ReasonerDownError(ReasonerUnavailableError):
+    """Nothing answers at the reasoner's address: it may work again later."""
+
+
 class TaskBrief(Frozen):
     """The task as a reasoner sees it."""
 
@@ -99,6 +103,7 @@ class Resources(Frozen):
     memory_bytes: int
     cpus: int
     gpus: list[str] = []
+    python: str = Field("", description="version of the Python that runs scripts")
     packages: dict[str, str] = Field(
         default_factory=dict, description="importable in the sandbox: name -> version"
     )
@@ -197,6 +202,9 @@ class Solution(Frozen):
     fix: str = Field("", description="repair: what was changed to fix it")
     notes: list[str] = Field(default_factory=list, description="corrections made to the answer")
     usage: Usage = Usage()
+    limit_s: float | None = Field(
+        None, description="wall limit that the brief told, as the harness stores it"
+    )
 
 
 class Review(Frozen):
@@ -401,6 +409,9 @@ class RepairBrief(Brief):
         default_factory=list,
         description="cause and fix of this attempt's earlier repairs, which did not help",
     )
+    rehearsal: str = Field(
+        "", description="what a run on a sample of the rows showed; empty: there was none"
+    )
     hypothesis: Hypothesis | None = None
 
 
@@ -454,5 +465,23 @@ class CheckedReasoner(Protocol):
 
         Raises:
             ReasonerUnavailableError: no model answers.
+        """
+        ...
+
+
+@runtime_checkable
+class PackagedReasoner(Protocol):
+    """What a reasoner offers whose scripts import a fixed set of packages."""
+
+    def check_packages(self, packages: dict[str, str], inputs: list[str], python: str) -> list[str]:
+        """Return notes on what it leaves out for want of a package.
+
+        Args:
+            packages: what the scripts' Python has, name -> version.
+            inputs: names of the files below input/.
+            python: the scripts' Python, for messages.
+
+        Raises:
+            ReasonerUnavailableError: its scripts cannot run by this Python.
         """
         ...

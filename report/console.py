@@ -128,6 +128,8 @@ class PlainListener(QuietListener):
 # Kinds of events whose line of the log is printed.
 PRINTED_KINDS = (
     "sandbox",
+    "baseline",
+    "rehearsed",
     "attempt",
     "merged",
     "warning",
@@ -164,6 +166,8 @@ def _trace_and_step(event: Mapping[str, object]) -> str:
 
 
 def _format_line(view: RunView, event: Mapping[str, object], kind: str, text: str) -> str:
+    if event.get("ev") == "rehearsed":
+        return f"{_trace_and_step(event)}  {kind:<10} {text}"
     if event.get("ev") != "attempt":
         return f"{kind:<10} {text}"
     best = view.best_attempt

@@ -152,6 +152,8 @@ class RunView:
     hypotheses: Mapping[str, Event] = field(default_factory=dict)
     executions: Mapping[str, Event] = field(default_factory=dict)
     merges: tuple[MergeView, ...] = ()
+    baseline: Event | None = None
+    rehearsals: tuple[Event, ...] = ()
     best: str | None = None
     curve: tuple[float, ...] = ()
     candidates: tuple[object, ...] = ()

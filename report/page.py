@@ -19,6 +19,7 @@ from report.formatting import (
     format_plural,
     format_score,
 )
+from report.harness_work import baseline_sentence, rehearsal_lines, rehearsal_sentence
 from report.model import VERDICTS, RunView
 from report.page_tables import (
     CalibrationFacts,
@@ -118,6 +119,9 @@ class PageFacts:
     blend: str
     calibration: CalibrationFacts | None
     costs: list[CostRow]
+    baseline: str
+    rehearsals: str
+    rehearsal_lines: list[str]
     task_rows: list[LabelledRow]
     read: ReadFacts
     notes: list[str]
@@ -156,6 +160,9 @@ def report_facts(view: RunView, run_dir: Path, state: str, now: float) -> PageFa
         blend=describe_blend(view),
         calibration=calibration_facts(view),
         costs=cost_rows(view),
+        baseline=baseline_sentence(view),
+        rehearsals=rehearsal_sentence(view),
+        rehearsal_lines=rehearsal_lines(view),
         task_rows=task_rows(view, setup),
         read=read_facts(meta),
         notes=[clean_text(note, 300) for note in bounded_list(view.profile.get("notes"))],
@@ -206,6 +213,8 @@ def submission_file(view: RunView, run_dir: Path) -> SubmissionFile | None:
     path = run_dir / "best" / "submission.csv"
     if not path.is_file():
         return None
+    if view.best_attempt is None:
+        return SubmissionFile(str(path), "the baseline")
     return SubmissionFile(str(path), "final" if view.final else "best so far, not final")
 
 

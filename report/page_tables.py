@@ -12,6 +12,7 @@ from report.formatting import (
     bounded_list,
     clean_text,
     finite_number,
+    format_bytes,
     format_count,
     format_duration,
     format_gain,
@@ -295,6 +296,8 @@ def environment_rows(
     """Describe sandbox, reasoner, machine and versions."""
     enforced = bounded_list(setup.get("enforced"), 20)
     has_cpus = finite_number(setup.get("cpus"))
+    set_bytes = finite_number(view.settings.get("run_memory_bytes"))
+    memory = set_bytes or finite_number(setup.get("memory_bytes"))
     versions = list(as_mapping(meta.get("versions")).items())[:40]
     rows = [
         ("sandbox tier", view.sandbox or clean_text(setup.get("tier"), 40)),
@@ -303,6 +306,7 @@ def environment_rows(
         ("reasoner", view.reasoner),
         ("memory", view.memory),
         ("cores per script", format_value(setup.get("cpus")) if has_cpus else ""),
+        ("memory per script", format_bytes(memory) if memory else ""),
         ("GPUs", format_value(setup.get("gpus")) or "none"),
         ("Python", clean_text(meta.get("python"), 40)),
         ("platform", clean_text(meta.get("platform"), 120)),

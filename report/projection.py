@@ -20,6 +20,7 @@ from report.formatting import (
     format_score,
     whole_number,
 )
+from report.harness_work import MAX_REHEARSALS, describe_baseline, describe_rehearsal
 from report.model import (
     VERDICTS,
     AttemptView,
@@ -400,6 +401,18 @@ def _on_sandbox(view: RunView, event: Event) -> RunView:
     return _add_line(view, event, "sandbox", text) if text else view
 
 
+def _on_baseline(view: RunView, event: Event) -> RunView:
+    view = replace(view, baseline=event)
+    return _add_line(view, event, "baseline", describe_baseline(event, view.metric))
+
+
+def _on_rehearsed(view: RunView, event: Event) -> RunView:
+    view = _add_usage(view, event, "rehearse")
+    view = replace(view, rehearsals=(*view.rehearsals[1 - MAX_REHEARSALS :], event))
+    trace = whole_number(event.get("trace"), -1)
+    return _add_line(view, event, "rehearsed", describe_rehearsal(event), trace)
+
+
 def _on_run_ended(view: RunView, event: Event) -> RunView:
     traces = {i: replace(trace, activity="", since=None) for i, trace in view.traces.items()}
     best = _best_id(event)
@@ -415,6 +428,8 @@ HANDLERS: dict[str, Callable[[RunView, Event], RunView]] = {
     "run_resumed": _on_run_resumed,
     "profile": _on_profile,
     "budget": _on_budget,
+    "baseline": _on_baseline,
+    "rehearsed": _on_rehearsed,
     "sandbox": _on_sandbox,
     "drafted": _script_handler("draft"),
     "updated": _script_handler("update"),

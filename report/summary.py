@@ -14,6 +14,7 @@ from report.formatting import (
     format_score,
     format_usd,
 )
+from report.harness_work import describe_baseline, rehearsal_sentence
 from report.model import AttemptView, RunView
 
 ENDINGS = {
@@ -119,7 +120,9 @@ def summary_rows(view: RunView, run_dir: Path | None) -> list[tuple[str, str]]:
     rows = [
         ("score", f"{format_score_change(view)}  {view.metric} {direction_arrow(view)}"),
         ("", describe_best_change(view)),
+        ("baseline", describe_baseline(view.baseline, view.metric)),
         ("used", describe_usage(view)),
+        ("rehearsed", rehearsal_sentence(view)),
     ]
     if view.final is not None:
         rows.append(
@@ -129,9 +132,9 @@ def summary_rows(view: RunView, run_dir: Path | None) -> list[tuple[str, str]]:
             ("solution", _display_path(run_dir, clean_text(view.final.get("solution"), 1000)))
         )
     elif run_dir is not None and (run_dir / "best" / "submission.csv").is_file():
-        rows.append(
-            ("submission", f"{relative_path(run_dir / 'best' / 'submission.csv')} (not final)")
-        )
+        status = "not final" if view.best_attempt else "the baseline"
+        path = relative_path(run_dir / "best" / "submission.csv")
+        rows.append(("submission", f"{path} ({status})"))
     if run_dir is not None and (run_dir / "report.html").is_file():
         rows.append(("report", relative_path(run_dir / "report.html")))
     rows.append(("ended", clean_text(ended.get("message"), 1000) or ENDINGS.get(reason, reason)))

@@ -28,6 +28,18 @@ class Member(StateModel):
     script: str
 
 
+class Sampled(StateModel):
+    """How many of the training rows a rehearsal had."""
+
+    rows: int
+    of: int
+
+    @property
+    def share(self) -> float:
+        """Share of the rows, 0 to 1."""
+        return self.rows / max(1, self.of)
+
+
 class ExecutionRecord(StateModel):
     """An execution as it is stored: the sandbox's account, with log and files as artifacts.
 
@@ -44,6 +56,11 @@ class ExecutionRecord(StateModel):
     refused: dict[str, str] = Field({}, description="file -> why it was not collected")
     tier: str = "harness"
     enforced: list[str] = []
+    limit_s: float | None = Field(None, description="the wall limit that it had")
+    limit_bytes: int | None = Field(None, description="the memory limit that it had")
+    cpus: int | None = Field(None, description="the cores that it had")
+    ran: str | None = Field(None, description="artifact: the script")
+    rehearsed: Sampled | None = Field(None, description="it ran on a sample, as a rehearsal")
     where: str = ""
     gpu_ids: list[str] = []
     usd: float = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import shutil
@@ -13,7 +14,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from graph.state import Best, Json, Trace
 from run.artifacts import write_atomic
 from run.attempt import Attempt, Member
+from run.models import place_model
+from run.rerun import write_rerun_notes
 from run.run import Run
+from sandbox.inside.walk import remove_folder
+from sandbox.protocol import MODEL_FOLDER
+
+REFIT_PREFIX = "refit-"  # of the name of an execution on all rows
+BASELINE = "baseline"  # stands where an attempt's id stands
 
 
 class PublishedBest(BaseModel):
@@ -22,9 +30,10 @@ class PublishedBest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
     attempt: str
     trace: int
-    score: float
+    score: float | None
     se: float | None = None
     refit: bool = False
+    baseline: bool = False  # the harness's own; no attempt was accepted yet
 
 
 def is_better(direction: str, one: float, two: float | None) -> bool:
@@ -49,7 +58,7 @@ async def publish_best(run: Run, best: Best, *, force: bool = False) -> None:
     async with run.publishing:
         folder = run.folder / "best"
         current = read_best(folder)
-        known = current.score if current else None
+        known = current.score if current and not current.baseline else None
         if not force and not is_better(run.prepared.task.direction, best.score, known):
             return
         attempt = run.attempt(best.ref)
@@ -59,8 +68,13 @@ async def publish_best(run: Run, best: Best, *, force: bool = False) -> None:
 
 
 def write_best_json(folder: Path, best: Best, more: Json) -> None:
+    """Write best.json of an attempt."""
+    write_best_file(folder, {**best.dump(), **more})
+
+
+def write_best_file(folder: Path, facts: Json) -> None:
     """Write best.json."""
-    write_atomic(folder / "best.json", json.dumps({**best.dump(), **more}, indent=2))
+    write_atomic(folder / "best.json", json.dumps(facts, indent=2))
 
 
 def read_best(folder: Path) -> PublishedBest | None:
@@ -72,12 +86,18 @@ def read_best(folder: Path) -> PublishedBest | None:
 
 
 async def write_solution(
-    run: Run, folder: Path, attempt: Attempt, submission: Path, inputs: dict[str, str]
+    run: Run,
+    folder: Path,
+    attempt: Attempt,
+    submission: Path,
+    inputs: dict[str, str],
+    *,
+    refit: bool = False,
 ) -> dict[str, str]:
     """Write the files, each atomically; return their hashes.
 
     input/ is linked, so solution.py runs alone. An ensemble's solution.py is a driver; its members'
-    scripts are in members/NAME/.
+    scripts are in members/NAME/. `refit`: these are the files of the fit on all rows.
     """
     draft = folder / ".submission.csv"
     await run.worker.final_submission(run.prepared, str(submission), str(draft))
@@ -85,7 +105,19 @@ async def write_solution(
     _write_members(run, folder, attempt.members)
     write_atomic(folder / "solution.py", run.artifacts.get(str(attempt.script)))
     _link_inputs(folder / "input", inputs)
+    n_model_files = await asyncio.to_thread(_place_models, run, folder, attempt, refit=refit)
+    write_rerun_notes(run, folder, attempt, n_model_files, refit=refit)
     return hash_solution(folder)
+
+
+def _place_models(run: Run, folder: Path, attempt: Attempt, *, refit: bool) -> int:
+    """Place what the solution, or each member, left in model/; return the number of files."""
+    prefix = REFIT_PREFIX if refit else ""
+    places = {one.script: folder / "members" / name for name, one in attempt.members.items()}
+    places = places or {str(attempt.script): folder}
+    if attempt.members:
+        remove_folder(folder / MODEL_FOLDER)  # of a former best
+    return sum(place_model(run.folder, prefix + key, place) for key, place in places.items())
 
 
 def hash_solution(folder: Path) -> dict[str, str]:

@@ -1,8 +1,7 @@
 """The budget plan: wall time, executions, tokens and money over drafting, improving and the finale.
 
 Drafts get at most `draft_share`, the finale reserves `finalize_share` of time and executions,
-improving has the rest. A script's wall limit follows what is left, and is short for a small edit of
-a script of known cost.
+improving has the rest. `run.limits` has the limits of one script.
 """
 
 from __future__ import annotations
@@ -10,11 +9,8 @@ from __future__ import annotations
 from graph.state import Json, Used, Work
 from run.run import Run
 
-MIN_DRAFT_S = 60.0  # a first draft gets at least this, whatever its share
-# limit of a small edit: factor (by cost of the hypothesis) times the parent's seconds, plus extra
-SMALL_EDIT_FACTOR = {"low": 4.0, "medium": 10.0}
-SMALL_EDIT_EXTRA_S = 60.0  # a busy machine is slow
-REPEAT_FACTOR, REPEAT_EXTRA_S = 3.0, 30.0  # the same for a repeat under another seed
+# limit of a repeat under another seed: factor times the script's seconds, plus extra
+REPEAT_FACTOR, REPEAT_EXTRA_S = 3.0, 30.0
 
 
 def budget_plan(run: Run) -> Json:
@@ -92,35 +88,19 @@ def is_draft_budget_spent(run: Run, used: Used) -> bool:
     return any(limit is not None and n >= settings.draft_share * limit for limit, n in limits)
 
 
+def may_repair(run: Run, work: Work) -> bool:
+    """Whether a failed script is repaired, rather than its attempt recorded as failed."""
+    if work.kind == "ensemble" or work.repairs >= run.settings.max_repairs:
+        return False
+    if exhausted_budget(run, run.events.used):
+        return False
+    is_repaired_draft = work.kind == "draft" and work.repairs > 0
+    return not (is_repaired_draft and is_draft_budget_spent(run, run.events.used))
+
+
 def improve_time_left_s(run: Run) -> float:
     """Return the seconds that improving still has."""
     return run.time_left_s - run.settings.finalize_share * run.settings.time_s
-
-
-def script_limit_s(run: Run, work: Work | None = None) -> float:
-    """Return the wall limit of the next script.
-
-    The setting or what is left; a draft's share for a first draft; short for a small edit.
-    """
-    settings = run.settings
-    limit = min(run.prepared.task.run_time_s or settings.run_time_s, improve_time_left_s(run))
-    if work is not None:
-        if work.kind == "draft" and work.mode == "draft" and work.parent is None:
-            limit = min(limit, max(MIN_DRAFT_S, settings.draft_share * settings.time_s))
-        if (small := _small_edit_limit_s(run, work)) is not None:
-            limit = min(limit, small)
-    return max(5.0, limit)
-
-
-def _small_edit_limit_s(run: Run, work: Work) -> float | None:
-    """A limit for an edit that its hypothesis calls cheap, from the parent's seconds."""
-    if work.hypothesis is None or work.base is None or work.repairs:
-        return None
-    factor = SMALL_EDIT_FACTOR.get(work.hypothesis.cost)
-    if factor is None:
-        return None
-    seconds = run.attempt(work.base).seconds
-    return factor * seconds + SMALL_EDIT_EXTRA_S if seconds else None
 
 
 def repeat_limit_s(run: Run, seconds: float) -> float | None:

@@ -182,8 +182,7 @@ class Run:
         such as history, hints and settings. So a fork that changes a setting gets no `done/` but
         the answers of the audit.
         """
-        digest = hashlib.sha256(json.dumps([verb, *parts]).encode()).hexdigest()[:24]
-        path = self.folder / "done" / f"{verb}-{digest}.json"
+        path = self._done_path(verb, parts)
         if path.is_file():
             try:
                 return model.model_validate_json(path.read_bytes())
@@ -193,6 +192,14 @@ class Run:
         path.parent.mkdir(exist_ok=True)
         write_atomic(path, value.model_dump_json())
         return value
+
+    def is_done(self, verb: str, parts: list[str]) -> bool:
+        """Whether `once` has a stored value for this step."""
+        return self._done_path(verb, parts).is_file()
+
+    def _done_path(self, verb: str, parts: list[str]) -> Path:
+        digest = hashlib.sha256(json.dumps([verb, *parts]).encode()).hexdigest()[:24]
+        return self.folder / "done" / f"{verb}-{digest}.json"
 
     def worker_limit_s(self) -> float:
         """Return how long a call of the task worker may take: the run's own time limit holds.

@@ -33,6 +33,7 @@ def sandbox_for(settings: Settings, folder: Path) -> Sandbox:
         e2b_usd_per_hour=settings.e2b_usd_per_hour,
         e2b_life_s=settings.e2b_life_s,
         ray_address=settings.ray_address,
+        python=settings.python,
     )
 
 

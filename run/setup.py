@@ -12,6 +12,7 @@ from reasoner.protocol import TaskBrief
 from run.artifacts import read_regular, write_atomic
 from run.folder import reroot_paths
 from run.lock import RunError
+from sandbox.env.registry import environment_of, read_lock
 from task.types import Prepared
 
 
@@ -25,12 +26,28 @@ class Setup(BaseModel):
     rehearsal: dict[str, Any] = {}  # task.grade.rehearse.RehearsalJson
     preview: str = ""
     brief: TaskBrief
-    packages: dict[str, str]
+    interpreter: str = ""  # path of the Python that runs scripts
+    python: str = ""  # its version
+    packages: dict[str, str]  # that scripts are told of: name -> version
+    installed: dict[str, str] = {}  # all that it has
+    modules: dict[str, str] = {}  # first name of an import -> package that brings it
     cpus: int
+    memory_bytes: int | None = None  # of one script, where the settings say `auto`
     gpus: list[str] = []
     tier: str
     enforced: list[str] = []
     notice: str | None = None
+
+    def environment(self) -> dict[str, Any]:
+        """Return the scripts' Python and its exact packages, for run.json."""
+        made = environment_of(self.interpreter)
+        lock = read_lock(Path(self.interpreter).parents[1]) if made else []
+        return {
+            "interpreter": self.interpreter,
+            "python": self.python,
+            "name": made.name if made else None,
+            "lock": lock or [f"{name}=={version}" for name, version in self.installed.items()],
+        }
 
     def what_was_read(self) -> dict[str, Any]:
         """Return how the tables were read, for run.json and the report."""

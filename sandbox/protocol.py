@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.inside.progress import ProgressCallback
 
+MODEL_FOLDER = "model/"  # in which a script may leave what it trained
 End = Literal["exit", "timeout", "memory", "disk", "output", "cancelled"]
 
 
@@ -32,7 +33,12 @@ class Limits(BaseModel):
     """What one script may use."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    wall_s: float = 600
+    wall_s: float = Field(
+        600, description="seconds; those in which it waits for a core of its own count less"
+    )
+    longest_s: float | None = Field(
+        None, description="end of a script that waits for its cores, seconds; None: as `wall_s`"
+    )
     grace_s: float = Field(2, description="between SIGTERM and SIGKILL, seconds")
     memory_bytes: int = 4 * 2**30
     disk_bytes: int = Field(2 * 2**30, description="maximum size of the workspace")
@@ -62,8 +68,9 @@ class Job(BaseModel):
         default_factory=dict, description="added to the script's minimal environment"
     )
     collect: list[str] = Field(
-        default_factory=lambda: ["oof.csv", "submission.csv", "evidence.json"],
-        description="names of files to collect; only regular files, never links",
+        default_factory=lambda: ["oof.csv", "submission.csv", "evidence.json", MODEL_FOLDER],
+        description="names of files to collect, only regular files, never links; with a slash at "
+        "the end: of a folder",
     )
 
 
@@ -99,17 +106,37 @@ class Execution(BaseModel):
         return self.end == "exit" and self.exit_code == 0
 
 
-class Host(BaseModel):
-    """Resources that scripts find where they run."""
+class Survey(BaseModel):
+    """What the Python that runs scripts says of itself and its packages."""
 
     model_config = ConfigDict(frozen=True)
+    python: str = Field("", description="version")
     packages: dict[str, str] = Field(
-        description="useful packages that scripts can import: name -> version"
+        default_factory=dict, description="useful packages that scripts can import: name -> version"
     )
+    installed: dict[str, str] = Field(
+        default_factory=dict, description="every installed package: name -> version"
+    )
+    modules: dict[str, str] = Field(
+        default_factory=dict, description="first name of an import -> package that brings it"
+    )
+
+
+class Host(Survey):
+    """Resources that scripts find where they run."""
+
+    interpreter: str = Field("", description="path of the Python that runs scripts, where known")
     cpus: int = Field(description="cores of the largest machine")
     total_cpus: int | None = Field(
         None,
         description="cores that all scripts share; None: every script has its own machine",
+    )
+    memory_bytes: int | None = Field(
+        None, description="memory that scripts may use on the largest machine; None: unknown"
+    )
+    total_memory_bytes: int | None = Field(
+        None,
+        description="memory that all scripts share; None: every script has its own machine",
     )
     gpus: list[str] = Field(
         default_factory=list, description="names of the GPUs that scripts may lease"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
+
+from pydantic import PositiveFloat, PositiveInt, field_validator
 
 from settings.field import SettingsGroup, setting
 
@@ -19,6 +22,13 @@ class SandboxSettings(SettingsGroup):
         " else a cluster on this machine.",
         scope="machine",
         flag="HOST:PORT",
+    )
+    python: str | None = setting(
+        None,
+        "Python that runs the scripts: an interpreter, the folder of an environment, or the name"
+        " of one made by `gome env`; empty: Gome's own.",
+        scope="machine",
+        flag="PATH",
     )
     isolation: Literal["auto", "bubblewrap", "userns", "landlock", "none"] = setting(
         "auto",
@@ -40,15 +50,31 @@ class SandboxSettings(SettingsGroup):
         scope="machine",
         ge=0,
     )
-    run_time_s: float = setting(600, "Wall limit of one script.", scope="task", unit="s", gt=0)
+    run_time_s: PositiveFloat | Literal["auto"] = setting(
+        "auto",
+        "Wall limit of one script; auto: a share of the time that the run has left.",
+        scope="task",
+        unit="s",
+    )
+    rehearse_s: float = setting(
+        120,
+        "A script that is expected to run longer than this first runs on a small sample of the"
+        " rows; 0: never.",
+        scope="task",
+        unit="s",
+        ge=0,
+    )
     run_cpus: int = setting(
         0,
         "Cores of one script; 0: the available ones, divided among the slots.",
         scope="task",
         ge=0,
     )
-    run_memory_bytes: int = setting(
-        4 * 2**30, "Memory limit of one script.", scope="task", unit="bytes", gt=0
+    run_memory_bytes: PositiveInt | Literal["auto"] = setting(
+        "auto",
+        "Memory limit of one script; auto: its share of the machine's memory.",
+        scope="task",
+        unit="bytes",
     )
     e2b_template: str | None = setting(
         None,
@@ -67,3 +93,11 @@ class SandboxSettings(SettingsGroup):
         unit="s",
         ge=60,
     )
+
+    @field_validator("python")
+    @classmethod
+    def _absolute(cls, python: str | None) -> str | None:
+        """Find the interpreter again from another folder; its links are kept as they are."""
+        if python is None or "/" not in python:
+            return python
+        return str(Path(python).expanduser().absolute())

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from graph.state import Best
 from run.attempt import OOF, ExecutionRecord
 from run.budget import repeat_limit_s
+from run.limits import script_memory_bytes
 from run.run import Run
 from scoring.acceptance import (
     Acceptance,
@@ -65,9 +66,9 @@ async def grade_against_best(
     run: Run, execution: ExecutionRecord, best: Best | None, *, every_gate: bool = False
 ) -> Grade:
     """Grade the files with the harness's own code, paired with the best on the same rows."""
-    account = execution.model_dump(exclude={"files", "log"})
+    account = execution.model_dump(exclude={"files", "log", "limit_bytes", "ran"})
     account["output"] = run.artifacts.get(str(execution.log))
-    account["limit_mb"] = run.settings.run_memory_bytes / 2**20
+    account["limit_mb"] = (execution.limit_bytes or script_memory_bytes(run)) / 2**20
     try:
         grade = await run.worker.grade(
             run.prepared,

@@ -8,14 +8,26 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
+from graph.state import Trace, Work
 from run.attempt import ExecutionRecord
+from run.limits import enforced_limit_s, longest_wall_s, script_memory_bytes
+from run.models import keep_model
 from run.run import Run
 from sandbox.inside.progress import ProgressCallback
 from sandbox.inside.walk import free_place, make_fresh_folder
 from sandbox.local.gpus import needs_gpu
-from sandbox.protocol import Execution, Job, Limits, SandboxLostError, SandboxUnavailableError
+from sandbox.protocol import (
+    MODEL_FOLDER,
+    Execution,
+    Job,
+    Limits,
+    SandboxLostError,
+    SandboxUnavailableError,
+)
 
 TRIES, PAUSE_S = 3, 1.0
+LOOK_BACK = 20  # attempts of the trace, whose timeouts are known
+LONGER = 1.5  # times the limit that ended a script: with more it runs again
 
 
 class Place(TypedDict, total=False):
@@ -36,6 +48,24 @@ class ScriptRun(NamedTuple):
     limit_s: float
     place: Place
     env: dict[str, str] = {}
+    model: str = ""  # name under which its model/ is kept; empty: it is not
+    longest_s: float | None = None  # where it waits for its cores; None: as `limit_s`
+
+
+def find_known_timeout(run: Run, trace: Trace, work: Work) -> ExecutionRecord | None:
+    """Return the execution in which this very script ran out of time as long as it would now have.
+
+    The same again would end in the same way; a draft or a repair must be cheaper.
+    """
+    earlier = run.chain(trace.head, limit=LOOK_BACK)
+    same = [each.execution for each in earlier if each.script == work.script]
+    limit_s = enforced_limit_s(run, trace, work)
+    for ref in filter(None, (work.execution, *same)):
+        record = ExecutionRecord.model_validate(run.artifacts.get_json(ref))
+        is_same = record.ran == work.script and record.end == "timeout" and not record.rehearsed
+        if is_same and LONGER * (record.limit_s or 0.0) >= limit_s:
+            return record
+    return None
 
 
 async def execute_script(run: Run, task: ScriptRun) -> ExecutionRecord:
@@ -68,7 +98,8 @@ async def _execute_once(run: Run, task: ScriptRun) -> ExecutionRecord:
     text = run.artifacts.get(task.script)
     limits = Limits(
         wall_s=task.limit_s,
-        memory_bytes=run.settings.run_memory_bytes,
+        longest_s=task.longest_s or longest_wall_s(run, task.limit_s),
+        memory_bytes=script_memory_bytes(run),
         cpus=run.setup.cpus,
         gpus=1 if run.setup.gpus and needs_gpu(text) else 0,
         network=run.settings.network,
@@ -84,7 +115,15 @@ async def _execute_once(run: Run, task: ScriptRun) -> ExecutionRecord:
     try:
         with run.board.running_script(), _report_progress(run, task) as tell:
             execution = await run.sandbox.run(job, tell)
-        return await asyncio.to_thread(store_execution, run, execution)
+        if task.model:
+            await asyncio.to_thread(keep_model, run.folder, task.model, execution.files)
+        record = await asyncio.to_thread(store_execution, run, execution)
+        return record.evolve(
+            limit_s=limits.wall_s,
+            limit_bytes=limits.memory_bytes,
+            cpus=limits.cpus,
+            ran=task.script,
+        )
     finally:
         if left := await asyncio.to_thread(free_place, workspace):
             run.warn(f"{task.name}: {left}")
@@ -108,7 +147,8 @@ def _report_progress(run: Run, task: ScriptRun) -> Iterator[ProgressCallback]:
 
 def store_execution(run: Run, execution: Execution) -> ExecutionRecord:
     """Store log and files as artifacts."""
-    paths = {name: Path(path) for name, path in execution.files.items()}
+    files_of = execution.files.items()
+    paths = {name: Path(path) for name, path in files_of if not name.startswith(MODEL_FOLDER)}
     files = {name: run.artifacts.put_file(path) for name, path in paths.items()}
     account = execution.model_dump(exclude={"output", "files"})
     log = run.artifacts.put(execution.output)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from graph.state import Best, Json, RunState
 from run.attempt import OOF, SUBMISSION, Attempt, ExecutionRecord, best_from
-from run.best import is_better, write_solution
+from run.best import REFIT_PREFIX, is_better, write_solution
 from run.run import Run
 from scoring.audit import audit_account
 from scoring.ensemble import pool_members
@@ -193,7 +193,7 @@ async def refit_best(run: Run, best: Best) -> dict[str, str]:
         message = f"the refit on all rows gave no valid submission ({problem}); the former stays"
         run.events.emit("warning", key="refit", message=message)
         return {}
-    return await write_solution(run, run.folder / "best", attempt, path, full.inputs)
+    return await write_solution(run, run.folder / "best", attempt, path, full.inputs, refit=True)
 
 
 async def _refit_script(
@@ -203,7 +203,12 @@ async def _refit_script(
         async with run.slots:
             limit_s = max(30.0, run.time_left_s)
             task = ScriptRun(
-                f"refit-{name}", script, inputs, limit_s, {"what": f"{name} on all rows"}
+                REFIT_PREFIX + name,
+                script,
+                inputs,
+                limit_s,
+                {"what": f"{name} on all rows"},
+                model=REFIT_PREFIX + script,
             )
             return await execute_script(run, task)
 

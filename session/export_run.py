@@ -22,7 +22,7 @@ MANIFEST = "gome-export.json"
 SCHEMA = 1
 LOGS = ("run.json", "setup.json", "events.jsonl", "rounds.jsonl", "hints.jsonl", "report.html")
 STORES = ("artifacts", "best")
-RESUME_STORES = ("done", "public", "private", "refit")  # needed for a resume
+RESUME_STORES = ("done", "public", "private", "refit", "models")  # needed for a resume
 MAX_ARTIFACT_BYTES = 2 * 2**20  # in a read-only zip; predictions are left out
 
 
@@ -83,8 +83,13 @@ def list_entries(folder: Path, read_only: bool) -> Iterator[tuple[str, Path]]:
             name = path.relative_to(folder).as_posix()
             if path.is_symlink() or not path.is_file() or path.name.startswith("."):
                 continue
+            is_model = read_only and "model" in path.relative_to(folder).parts  # may hold rows
             is_large = path.stat().st_size > MAX_ARTIFACT_BYTES
-            if name.startswith("best/input/") or (read_only and store == "artifacts" and is_large):
+            if (
+                is_model
+                or name.startswith("best/input/")
+                or (read_only and store == "artifacts" and is_large)
+            ):
                 continue
             yield name, path
 

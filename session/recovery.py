@@ -20,6 +20,7 @@ from run.events import is_prefix
 from run.lock import RunError
 from run.rounds import last_round
 from run.run import Run
+from scoring.baseline import publish_baseline
 
 AHEAD_S = 120.0  # a checkpoint this far in the future was written before the clock went back
 
@@ -162,5 +163,8 @@ async def settle_run(run: Run, state: RunState) -> None:
             f"events.jsonl was changed or cut before round {known.number}: the report may lack "
             "steps; the budgets and the run itself are taken from the checkpoint"
         )
-    if state.best and not read_best(run.folder / "best"):
+    best = read_best(run.folder / "best")
+    if state.best and (best is None or best.baseline):
         await publish_best(run, state.best, force=True)
+    elif best is None:
+        await publish_baseline(run)

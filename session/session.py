@@ -9,6 +9,7 @@ import asyncio
 import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,18 @@ from langgraph.errors import GraphDrained
 from langgraph.runtime import RunControl
 from langgraph.types import Command
 
+from briefs.task_brief import check_script_packages, renew_environment
 from graph.build import Compiled, build_graph
 from graph.settings import Settings
 from graph.state import Json
 from policies.protocol import Policy
-from reasoner.protocol import CheckedReasoner, Reasoner, ReasonerUnavailableError, Usage
+from reasoner.protocol import (
+    CheckedReasoner,
+    Reasoner,
+    ReasonerDownError,
+    ReasonerUnavailableError,
+    Usage,
+)
 from report.model import AttemptView
 from run.best import read_best
 from run.checkpoints.open import Saver, check_checkpoint_url, open_checkpoints, thread_id
@@ -60,6 +68,8 @@ KILLED = (
 class Outcome:
     """How a session ended.
 
+    `is_baseline`: no attempt gave a valid result, so that submission and solution are the baseline
+    and there is no score.
     `reason`: why the run ended, or why the session ended before it:
     `budget: time`, `budget: executions`, `budget: tokens`, `budget: money`, `budget: steps` (a
     limit is reached), `target` (the target score is reached), `converged` (no trace expects a
@@ -75,6 +85,7 @@ class Outcome:
     score_se: float | None
     submission: Path | None
     solution: Path | None
+    is_baseline: bool = False
 
     @property
     def interrupted(self) -> bool:
@@ -156,8 +167,10 @@ async def start_run(
         run = open_run(folder)
         worker.limit_s = run.worker_limit_s
         run.worker = worker
-        spent = await check_services(run, reasoner)
-        await run.sandbox.probe()
+        spent = Usage()
+        with suppress(ReasonerDownError):  # the run begins: its baseline waits for no endpoint
+            spent = await check_services(run, reasoner)
+        check_script_packages(run, await run.sandbox.probe(), [])
     except BaseException:
         await close_run(folder)
         await worker.close()
@@ -204,6 +217,7 @@ async def resume_run(
             repaired = roll_back(folder) if repair else ""
             run = open_run(folder, trust=trust)
             spent = await check_services(run, reasoner)
+            await renew_environment(run)
     except BaseException:
         await close_run(folder)
         release_lock(folder)
@@ -409,8 +423,9 @@ def _outcome_of(run: Run, reason: str) -> Outcome:
         folder=run.folder,
         reason=reason,
         metric=run.prepared.task.metric if (run.folder / "setup.json").exists() else "",
-        score=best.score if best else None,
-        score_se=best.se if best else None,
+        score=best.score if best and not best.baseline else None,
+        score_se=best.se if best and not best.baseline else None,
         submission=folder / "submission.csv" if best else None,
         solution=folder / "solution.py" if best else None,
+        is_baseline=best is not None and best.baseline,
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import typing
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 Scope = Literal["task", "data", "run", "machine"]
+AUTO: Final = "auto"  # of a number that follows from the run
 NOUNS: dict[Any, str] = {
     bool: "true or false",
     int: "a whole number",
@@ -85,8 +86,24 @@ def expected_values(field: FieldInfo) -> str:
     kind = kinds[0] if is_optional else field.annotation
     if typing.get_origin(kind) is Literal:
         return f"one of {', '.join(str(choice) for choice in typing.get_args(kind) if choice)}"
+    if AUTO in auto_kinds(field):
+        return f"{AUTO}, or a number above 0"
     noun = NOUNS.get(typing.get_origin(kind) or kind, "another value")
     return f"{noun}{_describe_bounds(field)}"
+
+
+def auto_kinds(field: FieldInfo) -> tuple[Any, ...]:
+    """Return `auto` with the types that a setting takes beside it; empty where it takes none."""
+    members = typing.get_args(field.annotation)
+    words = [word for part in members for word in typing.get_args(part) if word == AUTO]
+    plain = [_plain_type(part) for part in members if typing.get_origin(part) is not Literal]
+    return (*words, *plain) if words else ()
+
+
+def _plain_type(annotation: Any) -> Any:
+    """Return the type within an Annotated."""
+    is_annotated = typing.get_origin(annotation) is typing.Annotated
+    return typing.get_args(annotation)[0] if is_annotated else annotation
 
 
 def _describe_bounds(field: FieldInfo) -> str:

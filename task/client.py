@@ -7,7 +7,8 @@ and at run time only the functions' names cross to `task.worker`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 from pydantic import BaseModel
 
 from rpc.json_lines import AsyncChildProcess, CallError, ChildError
-from task.types import Prepared, Task, TaskError, TaskFile
+from task.types import NewRows, Prepared, Task, TaskError, TaskFile
 from task.worker import REFUSED, TRUST, call_function
 
 CALL_TIMEOUT_S = 900.0
@@ -35,9 +36,12 @@ class DottedName:
 
 
 if TYPE_CHECKING:
+    import task.data.new_rows
     import task.data.prepare
     import task.data.preview
     import task.data.profile
+    import task.data.sample
+    import task.grade.baseline
     import task.grade.blend
     import task.grade.grade
     import task.grade.handover
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
     import task.grade.score_answers
     import task.load.examples
     import task.load.init
+    import task.load.modality
     import task.load.spec
 else:
     task = DottedName("task")
@@ -96,15 +101,19 @@ class TaskWorker:
     rehearse = RemoteFunction(task.grade.rehearse.rehearse)
     prepare = RemoteFunction(task.data.prepare.prepare_task, Prepared.model_validate)
     prepare_refit = RemoteFunction(task.data.prepare.prepare_refit, Prepared.model_validate)
+    prepare_new_rows = RemoteFunction(task.data.new_rows.prepare_new_rows, NewRows.model_validate)
     final_submission = RemoteFunction(task.grade.handover.write_final_submission)
     profile = RemoteFunction(task.data.profile.profile_data)
     preview = RemoteFunction(task.data.preview.preview_inputs)
+    sample = RemoteFunction(task.data.sample.sample_task)
+    baseline = RemoteFunction(task.grade.baseline.make_baseline)
     grade = RemoteFunction(task.grade.grade.grade_execution)
     compare_files = RemoteFunction(task.grade.grade.compare_files)
     check_submission = RemoteFunction(task.grade.grade.check_submission)
     blend = RemoteFunction(task.grade.blend.blend_attempts)
     blend_driver = RemoteFunction(task.grade.blend.blend_driver)
     mix = RemoteFunction(task.grade.blend.mix_submissions)
+    guess_modality = RemoteFunction(task.load.modality.guess_modality)
     list_examples = RemoteFunction(task.load.examples.list_examples)
     write_example = RemoteFunction(task.load.examples.write_example)
     score_private = RemoteFunction(task.grade.score_answers.score_private)
@@ -119,6 +128,7 @@ class TaskWorker:
         consent = [str(folder), *([TRUST] if trust else [])] if folder else []
         self._child = AsyncChildProcess([sys.executable, "-P", "-m", "task.worker", *consent])
         self.limit_s: Callable[[], float] = lambda: CALL_TIMEOUT_S
+        self._most_s = CALL_TIMEOUT_S
 
     async def call(self, path: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Return the JSON that the function at the dotted `path` answers.
@@ -126,7 +136,7 @@ class TaskWorker:
         Raises TaskError for a refused task, WorkerError for a bug or a dead worker,
         WorkerTimeoutError after `limit_s`.
         """
-        limit_s = min(CALL_TIMEOUT_S, self.limit_s())
+        limit_s = min(self._most_s, self.limit_s())
         request: dict[str, Any] = {
             "path": path,
             "args": [_to_json(value) for value in args],
@@ -145,6 +155,15 @@ class TaskWorker:
                 f"{path.rpartition('.')[2]}: no result after {limit_s:.0f} s, the worker was "
                 "ended; make the files smaller, or give the run more time"
             ) from None
+
+    @contextmanager
+    def limit_calls(self, seconds: float) -> Iterator[None]:
+        """Let no call of the block take longer than this."""
+        self._most_s = seconds
+        try:
+            yield
+        finally:
+            self._most_s = CALL_TIMEOUT_S
 
     async def close(self) -> None:
         """End the worker."""

@@ -194,6 +194,14 @@ class Prepared(BaseModel):
     )
 
 
+class NewRows(BaseModel):
+    """New rows as the test table of a finished solution, and what is to be said of them."""
+
+    model_config = ConfigDict(frozen=True)
+    prepared: Prepared
+    notes: list[str]
+
+
 class ScoreJson(TypedDict):
     """A metric value in its own units with its standard error (over folds)."""
 
@@ -305,6 +313,16 @@ class Reference(TypedDict, total=False):
     submission: str
 
 
+class SampledJson(TypedDict):
+    """How many of the training rows a rehearsal had."""
+
+    rows: int
+    of: int
+
+
+BaselineMethod = Literal["plain model", "prior"]
+
+
 class ExecutionFacts(TypedDict, total=False):
     """How an execution went: the sandbox's account, its output and the limits that applied."""
 
@@ -315,8 +333,10 @@ class ExecutionFacts(TypedDict, total=False):
     wall_s: float
     cpu_s: float | None
     peak_bytes: int | None
-    limit_s: float
+    limit_s: float | None
     limit_mb: float
+    cpus: int | None
+    rehearsed: SampledJson | None  # it ran on a sample of the rows
 
 
 class BlendJson(TypedDict):

@@ -24,6 +24,8 @@ from typing import Any
 import psutil
 
 from sandbox.inside.walk import remove_folder
+from sandbox.local.backend import LocalSandbox
+from sandbox.local.interpreter import find_interpreter
 from sandbox.protocol import Execution, Job, Limits, Sandbox
 
 MIB = 2**20
@@ -1008,7 +1010,7 @@ async def play(attack: Attack, sandbox: Sandbox, bait: Bait) -> Outcome:
         collect=list(attack.collect),
     )
     with interpreter(bait.home, attack.python):
-        execution = await watched(sandbox.run(job), bait)
+        execution = await watched(with_interpreter(sandbox, bait.home, attack).run(job), bait)
     late = execution.end == "timeout" and attack.judge is not timed
     detail = (
         "not finished in time" if late else attack.judge(execution, bait)
@@ -1022,6 +1024,22 @@ async def play(attack: Attack, sandbox: Sandbox, bait: Bait) -> Outcome:
         execution.end,
         round(execution.wall_s, 2),
     )
+
+
+def with_interpreter(sandbox: Sandbox, home: Path, attack: Attack) -> Sandbox:
+    """The sandbox; where scripts have a Python of their own, with the one that the attack names."""
+    if not attack.python or not isinstance(sandbox, LocalSandbox) or not sandbox.python:
+        return sandbox
+    python = find_interpreter(str(home / attack.python)).path
+    return LocalSandbox(sandbox.isolation, None, sandbox.gpus, python)
+
+
+def make_foreign_python(folder: Path) -> str:
+    """Make a virtual environment that is not Gome's; return its interpreter."""
+    base = getattr(sys, "_base_executable", None) or sys.executable
+    command = [base, "-m", "venv", "--without-pip", str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    return str(folder / "bin/python")
 
 
 @contextmanager

@@ -315,6 +315,27 @@ async def artifacts_that_are_no_plain_files(play: Play, tmp: Path) -> None:
     assert done.ok and done.files == {} and set(done.refused) == set(names)
 
 
+async def a_folder_comes_back_whole_or_not_at_all(play: Play, tmp: Path) -> None:
+    script = (
+        "import os\nos.makedirs('model/deep')\nopen('model/w.bin', 'wb').write(bytes(1000))\n"
+        "open('model/deep/ü.txt', 'w').write('1')\nopen('modelx', 'w').write('no')\n"
+    )
+    done = await play(script, collect=["model/"])
+    assert done.ok and set(done.files) == {"model/w.bin", "model/deep/ü.txt"}
+    assert text(done, "model/deep/ü.txt") == "1" and done.refused == {}
+    for spoiled in (
+        "os.symlink('/etc/passwd', 'model/link')",
+        "os.mkfifo('model/fifo')",
+        "os.makedirs('model/1/2/3/4/5')",
+        "[open(f'model/{i}', 'w').close() for i in range(300)]",
+        "os.rename('model', 'real')\nos.symlink('real', 'model')",
+    ):
+        done = await play(script + spoiled, collect=["model/"])
+        assert done.ok and done.files == {} and set(done.refused) == {"model/"}, spoiled
+    done = await play("print('none')", collect=["model/"])
+    assert done.ok and done.files == done.refused == {}
+
+
 async def many_at_once(play: Play, tmp: Path) -> None:
     scripts = [
         f"import time\nopen('out', 'w').write('{i}')\ntime.sleep(0.5)\nprint({i})" for i in range(4)
@@ -362,6 +383,7 @@ CASES: list[Case] = [
     memory_of_the_whole_tree,
     disk_is_bounded,
     artifacts_that_are_no_plain_files,
+    a_folder_comes_back_whole_or_not_at_all,
     many_at_once,
     counts_time,
 ]

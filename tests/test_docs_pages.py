@@ -32,6 +32,7 @@ ELSEWHERE = {
         "gpu",
         "hours",
         "names",
+        "network",
     ),  # names: what it speaks of is the reader's own
     "run": ("make",),  # `make` targets are what CI itself runs
 }

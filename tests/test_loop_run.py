@@ -123,7 +123,8 @@ async def test_a_run_without_success_ends_and_reports_it(tmp_path: Path) -> None
     task = write_task(tmp_path / "task")
     settings = quick(tmp_path, steps=6, max_repairs=0, max_failures=2)
     outcome = await start_run(str(task), settings, reasoner=Player([FAULTS["crash"]]))
-    assert outcome.reason == "no valid script" and outcome.submission is None
+    assert outcome.reason == "no valid script" and outcome.score is None and outcome.is_baseline
+    assert outcome.submission is not None and ids(outcome.submission) == ids(task / "test.csv")
     assert len(events(outcome.folder, "attempt")) == 2
 
 

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-from kit import HONEST, Player, events, make_record, quick, write_task
+from kit import HONEST, Player, events, quick, write_task
 from trust_kit import binary_frames, one_column, open_run_without_worker, write_frames
 
-from graph.state import Used, Work
-from reasoner.protocol import Hypothesis
+from graph.state import Used
 from run import budget
-from run.attempt import store_attempt
 from run.registry import close_run
 from session.session import start_run
 
 
 async def test_the_plan_divides_the_budget_and_keeps_a_reserve(tmp_path: Path) -> None:
-    run = open_run_without_worker(
-        tmp_path, time_s=1000, max_executions=40, max_tokens=1000, run_time_s=600
-    )
+    run = open_run_without_worker(tmp_path, time_s=1000, max_executions=40, max_tokens=1000)
     try:
         plan = budget.budget_plan(run)
         assert plan["seconds"] == {"draft": 100, "improve": 800, "finalize": 100}
@@ -29,31 +24,6 @@ async def test_the_plan_divides_the_budget_and_keeps_a_reserve(tmp_path: Path) -
             budget.exhausted_budget(run, used) == ""
             and budget.exhausted_budget(run, used.evolve(executions=36)) == "budget: executions"
         )
-        draft = Work(attempt="t0s0", kind="draft", mode="draft")
-        assert budget.script_limit_s(run, draft) == pytest.approx(100) and budget.script_limit_s(
-            run
-        ) == pytest.approx(600, rel=0.01)
-    finally:
-        await close_run(run.folder)
-
-
-async def test_a_small_edit_of_a_quick_script_gets_a_short_limit(tmp_path: Path) -> None:
-    run = open_run_without_worker(tmp_path, run_time_s=600)
-    try:
-        base = store_attempt(run.artifacts, make_record(seconds=10.0)).ref
-        idea = Hypothesis(id="h", challenge="c", statement="s", component="model", cost="low")
-        work = Work(
-            attempt="t0s2",
-            kind="update",
-            mode="directed",
-            parent="t0s1",
-            base=base,
-            hypothesis=idea,
-        )
-        assert budget.script_limit_s(run, work) == pytest.approx(100)
-        assert budget.script_limit_s(
-            run, work.evolve(hypothesis=idea.model_copy(update={"cost": "high"}))
-        ) == pytest.approx(600, rel=0.01)
     finally:
         await close_run(run.folder)
 

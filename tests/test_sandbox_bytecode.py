@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from sandbox.local.bytecode import compile_packages, lacks_bytecode, package_roots
+from sandbox.local.interpreter import find_interpreter
 
 
 def test_packages_without_bytecode_are_compiled_once_without_their_tests(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     root = tmp_path / "slow_start"
     for folder in (root, root / "deep", root / "tests"):
@@ -23,16 +23,17 @@ def test_packages_without_bytecode_are_compiled_once_without_their_tests(
     (info / "RECORD").write_text(
         "slow_start/__init__.py,,\nslow_start/deep/__init__.py,,\nslow_start/tests/__init__.py,,\n"
     )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    assert package_roots("slow-start") == [root] and lacks_bytecode(root)
+    python = replace(find_interpreter(), site_folders=(str(tmp_path),))
+    tag = python.tag
+    assert package_roots("slow-start", python) == [root] and lacks_bytecode(root, tag)
     before = compile_packages([])  # what this environment itself lacks
-    assert compile_packages(["slow-start"]) == 1 and before >= 0
-    tag = sys.implementation.cache_tag
+    assert compile_packages(["slow-start"], python) == 1 and before >= 0
+    assert tag == sys.implementation.cache_tag
     assert (root / "deep/__pycache__" / f"__init__.{tag}.pyc").exists() and not (
         root / "tests/__pycache__"
     ).exists()
-    assert not lacks_bytecode(root) and compile_packages(["slow-start"]) == 0
+    assert not lacks_bytecode(root, tag) and compile_packages(["slow-start"], python) == 0
 
 
 def test_a_missing_package_is_not_an_error() -> None:
-    assert package_roots("no-such-distribution") == []
+    assert package_roots("no-such-distribution", find_interpreter()) == []

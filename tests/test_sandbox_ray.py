@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+from attacks import make_foreign_python
 from ray_kit import cluster, node_of, wait_for, workers_of
 from sandbox_suite import TREE, Play, player, text
 
@@ -76,6 +77,22 @@ async def test_available_resources_are_reported(sandbox: backend.RaySandbox) -> 
     host = await sandbox.probe()
     assert "scikit-learn" in host.packages and (host.cpus, host.total_cpus) == (2, 4)
     assert sandbox.tier.startswith("ray/")
+
+
+@marked
+async def test_nodes_run_scripts_by_a_python_of_their_own(made: Any, tmp_path: Path) -> None:
+    python = make_foreign_python(tmp_path / "env")
+    joined = backend.create_ray_sandbox(address=made.address, isolation="auto", python=python)
+    host = await joined.probe()
+    assert (host.interpreter, host.packages) == (python, {})
+    (tmp_path / "jobs").mkdir()
+    done = await player(joined, tmp_path / "jobs")("import sys\nprint(sys.prefix)")
+    assert done.ok and done.output.strip() == str(tmp_path / "env")
+    await joined.close()
+    gone = backend.create_ray_sandbox(address=made.address, isolation="auto", python="/no/python")
+    with pytest.raises(SandboxUnavailableError, match="node .*--python /no/python: there is no"):
+        await gone.probe()
+    await gone.close()
 
 
 @marked

@@ -16,7 +16,7 @@ from typing import Any
 from briefs.brief import common_fields, scenario_weight
 from briefs.excerpts import diff_artifacts, excerpt_log, quote_scripts
 from graph.settings import Settings
-from graph.state import Trace
+from graph.state import Trace, Work
 from reasoner.chat.prompt.render import prompt_messages
 from reasoner.chat.prompt.text import n_tokens
 from reasoner.protocol import (
@@ -96,7 +96,8 @@ def gather_briefs(run: Run, trace: Trace) -> dict[str, Brief]:
     """Return one brief per verb, gathered as the nodes do."""
     assert trace.best is not None
     best, latest = run.attempt(trace.best.ref), run.attempt(str(trace.head))
-    common = common_fields(run, trace, [])
+    work = Work(attempt="t0s0", kind="update", mode="directed")
+    common = common_fields(run, trace, work, [])
     seen: dict[str, Any] = {
         **common,
         "script": run.artifacts.get(str(best.script)),

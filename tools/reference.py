@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 
 from cli.app import app
 from graph.settings import GROUPS
-from settings.field import About, SettingsGroup, about_setting
+from settings.field import AUTO, About, SettingsGroup, about_setting, auto_kinds
 from task.grade.metrics import METRICS
 from task.load.spec import TaskSpec
 
@@ -162,6 +162,9 @@ def fields_table(model: type[BaseModel]) -> str:
 
 def type_text(field: FieldInfo) -> str:
     """Return the type in words, with its bounds."""
+    if kinds := auto_kinds(field):
+        numbers = " or ".join(f"{TYPE_NAMES[kind]} > 0" for kind in kinds[1:])
+        return f"`{AUTO}` or {numbers} ({about_setting(field).unit})"
     members = union_members(field.annotation)
     literals = [part for part in members if typing.get_origin(part) is typing.Literal]
     values = [value for part in literals for value in typing.get_args(part) if value]

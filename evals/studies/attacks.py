@@ -1,7 +1,7 @@
 """Run the attack list of tests/attacks.py in every tier that starts here.
 
     python -m evals.studies.attacks [--tiers bubblewrap,userns] [--only files,tcp] [--quick]
-                                    [--repeat 5] [--write]
+                                    [--repeat 5] [--foreign] [--write]
 
 Every attack is repeated: a race that is won once in five is not stopped. A cell of the table says
 in how many repetitions the outcome was seen. --write puts the table into docs/sandbox.md. As root
@@ -43,9 +43,14 @@ Results = dict[str, dict[str, dict[str, Any]]]  # tier -> attack -> outcome
 Table = dict[str, dict[str, str]]  # title -> column -> outcome
 
 
-async def play_attacks(tiers: list[str], only: list[str], quick: bool, repeat: int) -> Results:
-    """Run the attacks in each tier that starts; return tier -> attack -> outcome."""
-    from attacks import ATTACKS, Bait
+async def play_attacks(
+    tiers: list[str], only: list[str], quick: bool, repeat: int, foreign: bool
+) -> Results:
+    """Run the attacks in each tier that starts; return tier -> attack -> outcome.
+
+    `foreign`: scripts run by the Python of a fresh virtual environment.
+    """
+    from attacks import ATTACKS, Bait, make_foreign_python
 
     from sandbox.local.backend import create_local_sandbox
     from sandbox.protocol import SandboxUnavailableError
@@ -53,17 +58,18 @@ async def play_attacks(tiers: list[str], only: list[str], quick: bool, repeat: i
     chosen = [attack for attack in ATTACKS if not only or attack.name in only]
     results: Results = {}
     for tier in tiers:
-        try:
-            sandbox = create_local_sandbox(isolation=tier)
-        except SandboxUnavailableError as error:
-            print(f"{tier}: {error}", file=sys.stderr)
-            continue
-        print(sandbox.isolation.sentence, file=sys.stderr)
-        results[tier] = {}
         with tempfile.TemporaryDirectory(
             prefix="gome-attacks-", dir="/var/tmp", ignore_cleanup_errors=True
         ) as folder:
             Path(folder).chmod(0o755)
+            python = make_foreign_python(Path(folder, "foreign")) if foreign else None
+            try:
+                sandbox = create_local_sandbox(isolation=tier, python=python)
+            except SandboxUnavailableError as error:
+                print(f"{tier}: {error}", file=sys.stderr)
+                continue
+            print(sandbox.isolation.sentence, file=sys.stderr)
+            results[tier] = {}
             with Bait(Path(folder)) as bait:
                 for attack in chosen:
                     if quick and attack.slow:
@@ -171,7 +177,8 @@ def main() -> None:
     options = parse_attack_options()
     only = [name for name in options.only.split(",") if name]
     tiers = options.tiers.split(",")
-    own = asyncio.run(play_attacks(tiers, only, options.quick, options.repeat))
+    played = play_attacks(tiers, only, options.quick, options.repeat, options.foreign)
+    own = asyncio.run(played)
     if options.json:
         print(json.dumps(own))
         return
@@ -182,6 +189,7 @@ def main() -> None:
         arguments = ["--tiers", options.tiers, "--only", options.only]
         arguments += ["--repeat", str(options.repeat)]
         arguments += ["--quick"] if options.quick else []
+        arguments += ["--foreign"] if options.foreign else []
         as_user = play_as_user(arguments)
         columns |= {f"{tier}, user": outcomes for tier, outcomes in as_user.items()}
     print(attack_table(columns, {}))
@@ -198,6 +206,9 @@ def parse_attack_options() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="names of attacks, comma separated")
     parser.add_argument("--repeat", type=int, default=5, help="repetitions of every attack")
     parser.add_argument("--quick", action="store_true", help="skip slow attacks")
+    parser.add_argument(
+        "--foreign", action="store_true", help="run scripts by a virtual environment of their own"
+    )
     parser.add_argument("--json", action="store_true", help="print this user's outcomes as JSON")
     parser.add_argument("--write", action="store_true", help="put the table into docs/sandbox.md")
     return parser.parse_args()

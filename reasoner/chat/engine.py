@@ -21,7 +21,7 @@ from reasoner.chat.answer.structured import (
 from reasoner.chat.endpoint.address import Address, resolve_address
 from reasoner.chat.endpoint.cache import ExchangeFolder, Exchanges, NoExchanges
 from reasoner.chat.endpoint.client import ModelEndpoint
-from reasoner.chat.endpoint.faults import EndpointError, PromptTooLongError
+from reasoner.chat.endpoint.faults import EndpointDownError, EndpointError, PromptTooLongError
 from reasoner.chat.endpoint.prices import Prices, load_prices, price_of
 from reasoner.chat.endpoint.retry import Tell, must_pause_run
 from reasoner.chat.prompt.render import prompt_messages
@@ -30,6 +30,7 @@ from reasoner.protocol import (
     DiagnoseBrief,
     Diagnosis,
     DraftBrief,
+    ReasonerDownError,
     ReasonerError,
     ReasonerUnavailableError,
     RepairBrief,
@@ -101,6 +102,7 @@ class Chat:
         """Ask each model one tiny structured question and return the cost.
 
         Raises:
+            ReasonerDownError: nothing answers at the address.
             ReasonerUnavailableError: key, model name, price or answer of a model is no good.
         """
         usage = Usage()
@@ -113,6 +115,8 @@ class Chat:
             )
             try:
                 usage += (await asker.ask(question))[1]
+            except EndpointDownError as error:
+                raise ReasonerDownError(str(error)) from error
             except EndpointError as error:
                 raise ReasonerUnavailableError(str(error)) from error
             except NoUsableAnswerError as error:

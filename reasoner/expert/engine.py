@@ -13,8 +13,9 @@ from reasoner.expert.cross import combine_accepted_moves
 from reasoner.expert.facts import read_task_facts
 from reasoner.expert.momentum import choose_hypothesis, sibling_record_factor, sibling_resting_moves
 from reasoner.expert.moves import Move, MoveContext, Reason
+from reasoner.expert.packages import PACKAGE_OF_FAMILY, list_missing_families, list_missing_packages
 from reasoner.expert.render import describe_script, render_script
-from reasoner.expert.spec import ScriptSpec, TaskFacts, canonical_spec, parse_spec
+from reasoner.expert.spec import RANGES, ScriptSpec, TaskFacts, canonical_spec, parse_spec
 from reasoner.protocol import (
     Brief,
     DiagnoseBrief,
@@ -25,6 +26,7 @@ from reasoner.protocol import (
     Hypothesis,
     Observation,
     ReasonerError,
+    ReasonerUnavailableError,
     RepairBrief,
     Review,
     ReviewBrief,
@@ -51,10 +53,29 @@ class Expert:
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
+    def check_packages(self, packages: dict[str, str], inputs: list[str], python: str) -> list[str]:
+        """Return notes on what the expert leaves out for want of a package.
+
+        Raises:
+            ReasonerUnavailableError: its scripts cannot run by this Python.
+        """
+        if missing := list_missing_packages(packages, inputs):
+            raise ReasonerUnavailableError(
+                f"the expert's scripts need {', '.join(missing)}, which {python} lacks; install it "
+                "there, make an environment with `gome env create NAME --preset tabular`, or let a "
+                "model write the scripts with --model"
+            )
+        return [
+            f"{python} lacks {PACKAGE_OF_FAMILY[family]}: the expert does without its models"
+            for family in list_missing_families(packages)
+        ]
+
     async def draft(self, brief: DraftBrief) -> Solution:
         """Render a first spec without the suspected columns."""
         facts = read_task_facts(brief)
         plain = first_spec(facts, brief.stage.trace, len(brief.history))
+        if n_too_long := sum("timeout" in fact.codes for fact in brief.history):
+            plain = _cheaper_spec(_safe_spec(facts), 2 * n_too_long)
         spec = plain.with_changes(drop=_suspected_columns(brief))
         why = "A first solution with the columns as they are"
         if spec.drop:
@@ -102,6 +123,8 @@ class Expert:
         if spec is not None and (brief.attempt == 1 or leaking):
             repaired = _repair_spec(spec, brief, leaking)
             new = repaired if repaired != spec else new
+        if brief.attempt > 1 and spec is not None and _exceeds_limits(brief):
+            new = _cheaper_spec(new, spec.rows + 2)
         drop = {*new.drop, *_suspected_columns(brief), *leaking}
         new = new.with_changes(drop=tuple(sorted(drop)))
         why = "A safer form of a script that failed."
@@ -155,6 +178,11 @@ def _safe_spec(facts: TaskFacts) -> ScriptSpec:
     )
 
 
+def _cheaper_spec(spec: ScriptSpec, halvings: int) -> ScriptSpec:
+    """The spec with the least capacity and a part of the rows."""
+    return spec.with_changes(size=-2, rows=min(RANGES["rows"][1], spec.rows + halvings))
+
+
 def _suspected_columns(brief: Brief) -> tuple[str, ...]:
     """Columns that the profile suspects of leaking the target; no honest script uses them."""
     return tuple(str(leak["column"]) for leak in brief.profile.get("leaks", []))
@@ -174,9 +202,8 @@ def _repair_spec(spec: ScriptSpec, brief: RepairBrief, leaking: tuple[str, ...])
     if _exceeds_limits(brief):
         if spec.second or spec.seeds > 1:
             return spec.with_changes(second=None, seeds=1)
-        return spec.with_changes(
-            family="hgb", size=min(spec.size, 0), slow=0, shift=False, chars=False
-        )
+        plain = spec.with_changes(family="hgb", slow=0, shift=False, chars=False)
+        return _cheaper_spec(plain, 2)
     return spec.with_changes(
         second=None,
         categories="frequency" if spec.categories != "frequency" else "onehot",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from reasoner.expert.names import plain_names
+from reasoner.expert.packages import list_missing_families
 from reasoner.expert.spec import TaskFacts
 from reasoner.protocol import Brief, TaskBrief
 
@@ -48,6 +49,7 @@ def read_task_facts(brief: Brief) -> TaskFacts:
         class_of_column=_class_of_column(task),
         plain_names=plain_names([*columns, *(name for names in more.values() for name in names)]),
         counts=_holds_counts(profile.get("target", {})),
+        missing_families=list_missing_families(brief.resources.packages),
     )
     return replace(facts, **_column_kinds(brief, columns, group), **_hazards(profile))
 

@@ -303,7 +303,7 @@ def _encoding_trigger(kind: str) -> Trigger:
 
 def _family_trigger(name: str) -> Trigger:
     def trigger(context: MoveContext) -> Reason | None:
-        if name in context.models or name in context.families:
+        if name in (*context.models, *context.families, *context.facts.missing_families):
             return None
         prospects = FAMILY_PROSPECTS[name](context)
         if prospects is None:
@@ -346,7 +346,7 @@ FAMILY_PROSPECTS: dict[str, Callable[[MoveContext], Prospects | None]] = {
 
 def _blend_trigger(name: str) -> Trigger:
     def trigger(context: MoveContext) -> Reason | None:
-        if context.spec.second or name == context.spec.family:
+        if context.spec.second or name in (context.spec.family, *context.facts.missing_families):
             return None
         if name in ("svm", "knn") and context.facts.text:
             return None
@@ -468,6 +468,21 @@ def _select_reason(context: MoveContext) -> Reason | None:
     return Reason("many columns say nothing about the target alone", ("importances",), 0.7, 0.35)
 
 
+def _all_rows_reason(context: MoveContext) -> Reason | None:
+    """Fits that left rows out to save time may have all of them, where the time allows it."""
+    seconds = context.number_at("resources.seconds")
+    limit_s = context.number_at("resources.limit_s")
+    if not seconds or seconds * 2**context.spec.rows > limit_s / 2:
+        return None
+    took = f"took {seconds:.0f} s of {limit_s:.0f} s"
+    return Reason(
+        f"the fits use 1/{2**context.spec.rows} of the rows, and {took}",
+        ("resources",),
+        effect=2.5,
+        confidence=0.6,
+    )
+
+
 def _recent_reason(context: MoveContext) -> Reason | None:
     if context.facts.split != "time":
         return None
@@ -550,7 +565,18 @@ FIXED_MOVES: list[Move] = [
         _date_parts_reason,
     ),
     Move(
-        "recent", "train on the recent half only", "data", _set_fields(recent=True), _recent_reason
+        "all_rows",
+        "fit on all rows, for which there is time",
+        "data",
+        _set_fields(rows=0),
+        _all_rows_reason,
+    ),
+    Move(
+        "balanced",
+        "train on the recent half only",
+        "data",
+        _set_fields(recent=True),
+        _recent_reason,
     ),
     Move(
         "capacity_down",

@@ -90,6 +90,8 @@ def describe_script(spec: ScriptSpec, facts: TaskFacts) -> str:
         parts.append(f"capacity {spec.size:+d}")
     if spec.seeds > 1:
         parts.append(f"{spec.seeds} seeds averaged")
+    if spec.rows:
+        parts.append(f"1/{2**spec.rows} of the rows in a fit")
     if spec.categories != "native":
         parts.append(f"{spec.categories} encoding")
     if spec.target:

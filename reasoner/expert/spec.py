@@ -14,8 +14,10 @@ BOOSTED_FAMILIES = {"hgb", "lgbm"}
 SCALED_FAMILIES = {"linear", "svm", "knn"}
 """Families that need numbers of a similar scale."""
 FAMILIES = {*BOOSTED_FAMILIES, "extra", *SCALED_FAMILIES}
+SUBSTITUTES = {"lgbm": "hgb"}
+"""Family -> the one in its place where its package is missing."""
 PROBABILITY_METRICS = ("auc", "log_loss", "brier", "average_precision")
-RANGES = {"size": (-2, 3), "slow": (0, 3), "seeds": (1, 10)}
+RANGES = {"size": (-2, 3), "slow": (0, 3), "seeds": (1, 10), "rows": (0, 6)}
 """Values that the renderer supports; a header may contain any others."""
 
 
@@ -28,6 +30,7 @@ class ScriptSpec:
     size: int = 0  # capacity, -2 to 3
     slow: int = 0  # times that the learning rate is halved and the rounds are doubled
     seeds: int = 1  # seeds averaged per model
+    rows: int = 0  # times that the rows of a fit are halved, to save time
     categories: str = "native"  # native | onehot | target | frequency
     drop: tuple[str, ...] = ()
     target: str | None = None  # log | sqrt
@@ -87,6 +90,7 @@ class TaskFacts:
     offsets: tuple[str, ...] = ()  # columns of times with an offset from UTC
     few_words: tuple[str, ...] = ()  # text columns in which too few words repeat
     counts: bool = False  # a regression's target consists of many different whole numbers
+    missing_families: tuple[str, ...] = ()  # whose package the scripts' Python lacks
 
     @property
     def needs_probabilities(self) -> bool:
@@ -117,6 +121,10 @@ def is_stochastic(spec: ScriptSpec) -> bool:
 def canonical_spec(spec: ScriptSpec, facts: TaskFacts) -> ScriptSpec:
     """Reset the choices that have no effect, so that equal scripts have equal specs."""
     changes: dict[str, Any] = {"drop": tuple(sorted(set(spec.drop)))}
+    if spec.family in facts.missing_families:
+        spec = spec.with_changes(family=SUBSTITUTES[spec.family])
+    if spec.second in facts.missing_families:
+        spec = spec.with_changes(second=None)
     parts = {spec.family, spec.second}
     boosted = bool(parts & BOOSTED_FAMILIES)
     if spec.second == spec.family:

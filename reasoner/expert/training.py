@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from reasoner.expert.spec import ScriptSpec, TaskFacts, is_stochastic
 
+MIN_KEPT_ROWS = 50
 FORWARD = {
     None: "train[TARGET].to_numpy(dtype=float)",
     "log": "np.log1p(train[TARGET].to_numpy(dtype=float).clip(min=0))",
@@ -93,11 +94,24 @@ def _training_row_lines(spec: ScriptSpec, facts: TaskFacts) -> list[str]:
             "    keep = np.arange(len(X_fit)) >= len(X_fit) // 2  # the recent half",
             "    X_fit, y_fit = X_fit[keep], y_fit[keep]",
         ]
+    if spec.rows:
+        lines += _fewer_row_lines(spec, facts)
     if facts.empty:
         lines += [
             "    X_fit = X_fit.assign(**{c: 0.0 for c in X_fit if X_fit[c].isna().all()})",
         ]
     return lines
+
+
+def _fewer_row_lines(spec: ScriptSpec, facts: TaskFacts) -> list[str]:
+    """Lines that fit on a part of the rows; a class with few rows keeps them all."""
+    share = f"1 / {2**spec.rows}"
+    lines = [f"    keep = np.random.default_rng(0).random(len(X_fit)) < {share}  # to save time"]
+    if facts.is_classification:
+        lines.append(f"    keep |= np.bincount(y_fit)[y_fit] < {MIN_KEPT_ROWS}")
+    else:
+        lines.append(f"    keep[:{MIN_KEPT_ROWS}] = True")
+    return [*lines, "    X_fit, y_fit = X_fit[keep], y_fit[keep]"]
 
 
 def _model_loop_lines(spec: ScriptSpec, facts: TaskFacts) -> list[str]:

@@ -28,6 +28,7 @@ def create_e2b_sandbox(
     usd_per_hour: float,
     life_s: int,
     network: bool = False,
+    python: str | None = None,
 ) -> E2BSandbox:
     """Create the sandbox; nothing is started yet.
 
@@ -44,6 +45,7 @@ def create_e2b_sandbox(
             usd_per_s=usd_per_hour / 3600,
             life_s=life_s,
             network=network,
+            python=python or "",
         )
     )
 

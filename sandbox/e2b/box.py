@@ -22,7 +22,15 @@ from sandbox.inside.progress import EVERY_S, LastLine, ProgressCallback
 from sandbox.inside.specs import MachineInfo, RemoteLimits, RemoteSpec
 from sandbox.local.plan import script_environment
 from sandbox.parcels import Parcel
-from sandbox.protocol import End, Execution, Host, Job, SandboxLostError, SandboxUnavailableError
+from sandbox.protocol import (
+    End,
+    Execution,
+    Host,
+    Job,
+    SandboxLostError,
+    SandboxUnavailableError,
+    Survey,
+)
 
 # our modules that run in the sandbox, below sandbox/
 INSIDE_MODULES = (
@@ -37,6 +45,7 @@ INSIDE_MODULES = (
     "inside/remote",
 )
 HOME = "${GOME_HOME:-/opt/gome}"  # a template may set another folder
+DEFAULT_TEMPLATE = "code-interpreter-v1"
 LEASE_S = 600  # a sandbox whose owner was killed ends by itself after this
 SLACK_S = 120  # beyond the script's own limit, before its supervisor counts as lost
 ENFORCED_LIMITS = [
@@ -62,6 +71,7 @@ class RentalTerms:
     usd_per_s: float
     life_s: int
     network: bool = False
+    python: str = ""  # of the scripts, as the template names it
 
 
 class SupervisorReport(BaseModel):
@@ -135,10 +145,19 @@ class Box:
             f"sandbox/{name}.py": (source / f"{name}.py").read_bytes() for name in INSIDE_MODULES
         }
         await self.files.write({f"{self.home}/inside/{name}": text for name, text in texts.items()})
-        machine: MachineInfo = json.loads(await self._ask(f"exec {self._python('survey')}"))
+        command = self._python("survey", self.terms.python)
+        machine: MachineInfo = json.loads(await self._ask(f"exec {command}"))
+        if not machine["survey"]:
+            raise SandboxUnavailableError(
+                f"no script can run by {self.terms.python or 'python3'} in the E2B template "
+                f"{self.terms.template or DEFAULT_TEMPLATE} ({machine['problem']}); --python names "
+                "an interpreter of the template"
+            )
         self.host = Host(
-            packages={str(name): str(version) for name, version in machine["packages"].items()},
+            **Survey.model_validate(machine["survey"]).model_dump(),
+            interpreter=self.terms.python,
             cpus=int(machine["cpus"]),
+            memory_bytes=int(machine["memory_bytes"]) * 9 // 10,  # the rest is the system's
             enforced=enforced_limits(self.terms.network),
             notice=NOTICE,
         )
@@ -152,7 +171,7 @@ class Box:
             with translated_errors("data could not be sent to the E2B sandbox"):
                 for parcel in parcels:
                     await self.files.send(parcel, f"{self.home}/data")
-                spec = json.dumps(job_spec(job, parcels)).encode()
+                spec = json.dumps(job_spec(job, parcels, self.terms.python)).encode()
                 await self.files.write({f"{folder}/spec.json": spec})
             limit_s = job.limits.wall_s + job.limits.grace_s + SLACK_S
             with translated_errors("the E2B sandbox broke while the script ran"):
@@ -175,12 +194,12 @@ class Box:
             async with asyncio.timeout(20):
                 await retry_transient(self.vm.kill)
 
-    def _python(self, argument: str) -> str:
+    def _python(self, *arguments: str) -> str:
         code = (
             f"import sys; sys.path.insert(0, {self.home + '/inside'!r}); "
             "from sandbox.inside.remote import main; main()"
         )
-        return f"python3 -I -c {shlex.quote(code)} {shlex.quote(argument)}"
+        return f"python3 -I -c {shlex.quote(code)} {shlex.join(arguments)}"
 
     async def _ask(self, command: str) -> str:
         result = await retry_transient(
@@ -306,10 +325,11 @@ def is_command_end(error: Exception) -> bool:
     return isinstance(error, CommandExitException)
 
 
-def job_spec(job: Job, parcels: list[Parcel]) -> RemoteSpec:
+def job_spec(job: Job, parcels: list[Parcel], python: str) -> RemoteSpec:
     """Return a job's spec.json."""
     return {
         "script": job.script,
+        "python": python,
         "limits": cast(RemoteLimits, job.limits.model_dump()),
         "env": script_environment(job),
         "inputs": [(parcel.name, parcel.sha256, parcel.is_folder) for parcel in parcels],
@@ -336,7 +356,7 @@ async def open_box(terms: RentalTerms) -> Box:
         box = Box(await retry_transient(create, tries=8), terms)
     try:
         with translated_errors(
-            f"the E2B template {terms.template or 'code-interpreter-v1'} cannot be used",
+            f"the E2B template {terms.template or DEFAULT_TEMPLATE} cannot be used",
             starting=True,
         ):
             await box.set_up()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.e2b.errors import retry_transient
+from sandbox.inside.collect import MAX_FOLDER_BYTES, wanted_names
 from sandbox.parcels import Parcel
 from sandbox.protocol import Job
 
@@ -90,13 +91,15 @@ class BoxFiles:
             reported: name -> (size, SHA-256), as the supervisor reported them; checked.
         """
         files = {}
-        for name in job.collect:
-            if name in reported:
-                size, digest = reported[name]
-                target = job.workspace / name
-                download = partial(self._download, f"{folder}/{name}", target, size, digest)
-                await retry_transient(download)
-                files[name] = str(target)
+        names = wanted_names(job.collect, reported)
+        if sum(reported[name][0] for name in names if name not in job.collect) > MAX_FOLDER_BYTES:
+            names = [name for name in names if name in job.collect]
+        for name in names:
+            size, digest = reported[name]
+            target = job.workspace / name
+            download = partial(self._download, f"{folder}/{name}", target, size, digest)
+            await retry_transient(download)
+            files[name] = str(target)
         return files
 
     async def _download(self, path: str, target: Path, size: int, digest: str) -> None:

@@ -1,7 +1,8 @@
 """Collect and hash the files that a script left.
 
-Only regular files of its own are collected, never through a link. Standard library only: this
-runs inside remote sandboxes too.
+Only regular files of its own are collected, never through a link. A name that ends with a slash
+stands for the files of a folder, which are bounded in number, depth and size. Standard library
+only: this runs inside remote sandboxes too.
 """
 
 from __future__ import annotations
@@ -9,9 +10,13 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 MAX_FILE_BYTES = 1 * 2**30
+MAX_FOLDER_FILES, MAX_FOLDER_DEPTH = 200, 4
+MAX_FOLDER_BYTES = 1 * 2**30  # of all its files
 
 
 def collect_files(
@@ -21,12 +26,85 @@ def collect_files(
     files: dict[str, str] = {}
     refused: dict[str, str] = {}
     for name in names:
+        if name.endswith("/"):
+            found, refusal = collect_folder(workspace, name.rstrip("/"), max_bytes)
+            files |= found
+            refused |= {name: refusal} if refusal else {}
+            continue
         reason = check_artifact(workspace, name, max_bytes)
         if reason is None:
             files[name] = str(workspace / name)
         elif reason:
             refused[name] = reason
     return files, refused
+
+
+def collect_folder(workspace: Path, folder: str, max_bytes: int) -> tuple[dict[str, str], str]:
+    """Return name -> path of a folder's files, all or none, and why they are refused."""
+    files: dict[str, str] = {}
+    total = 0
+    pending = [folder]
+    while pending:
+        name = pending.pop()
+        try:
+            entries = list_entries(workspace, name)
+        except FileNotFoundError:
+            return {}, ""
+        except OSError as error:
+            return {}, f"{name[:80]} is not a folder that can be read ({error.strerror})"
+        for entry, is_folder in entries:
+            path = f"{name}/{entry}"
+            if is_folder and path.count("/") >= MAX_FOLDER_DEPTH:
+                return {}, f"more than {MAX_FOLDER_DEPTH} folders deep"
+            if is_folder:
+                pending.append(path)
+                continue
+            if reason := check_artifact(workspace, path, max_bytes):
+                return {}, f"{path[:80]} is {reason}"
+            files[path] = str(workspace / path)
+            total += (workspace / path).lstat().st_size
+            if len(files) > MAX_FOLDER_FILES or total > MAX_FOLDER_BYTES:
+                return {}, (
+                    f"more than {MAX_FOLDER_FILES} files or {MAX_FOLDER_BYTES // 2**20} MiB"
+                )
+    return files, ""
+
+
+def list_entries(workspace: Path, name: str) -> list[tuple[str, bool]]:
+    """Return a folder's entries, each with whether it is a folder; no link is followed.
+
+    Raises:
+        OSError: it cannot be read, is a link, or holds too much.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
+    handle = os.open(workspace, flags)
+    try:
+        for part in Path(name).parts:
+            below = os.open(part, flags, dir_fd=handle)
+            os.close(handle)
+            handle = below
+        found = []
+        with os.scandir(handle) as entries:
+            for entry in entries:
+                found.append((entry.name, entry.is_dir(follow_symlinks=False)))
+                if len(found) > MAX_FOLDER_FILES:
+                    raise OSError(0, f"more than {MAX_FOLDER_FILES} entries")
+        return sorted(found)
+    finally:
+        with suppress(OSError):
+            os.close(handle)
+
+
+def wanted_names(collect: list[str], reported: Iterable[str]) -> list[str]:
+    """Return those of the reported names that were asked for; they come from where a script ran."""
+    folders = tuple(name for name in collect if name.endswith("/"))
+    names = []
+    for name in reported:
+        is_below = bool(folders) and name.startswith(folders)
+        is_plain = len(name) < 1000 and not {"", ".", ".."} & set(name.split("/"))
+        if name in collect or (is_below and is_plain and "\0" not in name):
+            names.append(name)
+    return names[: len(collect) + MAX_FOLDER_FILES]
 
 
 def check_artifact(workspace: Path, name: str, max_bytes: int) -> str | None:

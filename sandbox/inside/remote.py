@@ -13,10 +13,12 @@ import json
 import os
 import resource
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +36,8 @@ if TYPE_CHECKING:  # not copied into the sandbox
 UNPRIVILEGED = 65534
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
 TICK_S, HELD_EVERY_S, DISK_EVERY_S, DRAIN_S = 0.1, 0.25, 0.5, 0.5
+SURVEY_S = 50  # for the survey of packages
+RESERVED_FACTOR = 4  # of the memory limit: what a script may reserve
 MAX_UNREAD = 6  # walks in a row that could not read everything
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -139,13 +143,14 @@ def unpack_archive(archive: Path) -> Path:
 
 def start_script(folder: Path, spec: RemoteSpec, unprivileged: bool) -> subprocess.Popen[bytes]:
     """Start the script with its limits, as an ordinary user if `unprivileged`."""
+    python = find_python(spec["python"])
     own = {
-        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{Path(python).parent}:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(folder / "tmp"),
         "TMPDIR": str(folder / "tmp"),
     }
     return subprocess.Popen(
-        [sys.executable, "-s", "solution.py"],
+        [python, "-s", "solution.py"],
         cwd=folder / "work",
         env=spec["env"] | own,
         stdin=subprocess.DEVNULL,
@@ -162,8 +167,8 @@ def restrict_process(limits: RemoteLimits, unprivileged: bool) -> None:
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
     LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    # RLIMIT_DATA gives a clean MemoryError; RLIMIT_AS would break torch
-    cap_limit(resource.RLIMIT_DATA, memory)
+    # refuses what the machine could never hold: it counts what is reserved, used or not
+    cap_limit(resource.RLIMIT_DATA, RESERVED_FACTOR * memory)
     cap_limit(resource.RLIMIT_FSIZE, limits["disk_bytes"])
     cap_limit(resource.RLIMIT_CORE, 0)
     cap_limit(resource.RLIMIT_NOFILE, 4096)
@@ -301,9 +306,14 @@ def count_oom_kills() -> int:
     return 0
 
 
-def can_drop_root(folder: Path) -> bool:
+def find_python(name: str) -> str:
+    """Return the path of the scripts' Python, given as path or command; empty: this one."""
+    return (shutil.which(name) or name) if name else sys.executable
+
+
+def can_drop_root(folder: Path, python: str) -> bool:
     """Whether we are root and an ordinary user could reach the job and the interpreter."""
-    needed = (folder, Path(sys.executable).resolve())
+    needed = (folder, Path(python).resolve())
     return os.getuid() == 0 and all(is_open_to_all(path) for path in needed)
 
 
@@ -312,7 +322,7 @@ def supervise_job(folder: Path) -> RemoteResult:
     spec: RemoteSpec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
     lay_out_job(folder, spec)
     tree, kills, began = ProcessTree(), count_oom_kills(), time.monotonic()
-    unprivileged = can_drop_root(folder)
+    unprivileged = can_drop_root(folder, find_python(spec["python"]))
     process = start_script(folder, spec, unprivileged)
     watch = ScriptWatch(folder, spec["limits"], tree, process)
     end = watch.run()
@@ -339,22 +349,42 @@ def supervise_job(folder: Path) -> RemoteResult:
     }
 
 
-def describe_machine() -> MachineInfo:
-    """Return the packages and cores that scripts find here."""
-    from sandbox.inside.probe import find_packages
+def describe_machine(python: str) -> MachineInfo:
+    """Return the cores and, as the scripts' Python sees them, the packages that are here."""
+    from sandbox.inside import probe
 
+    survey: dict[str, object] = {}
+    problem = ""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            done = subprocess.run(
+                [find_python(python), "-I", str(probe.__file__)],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=SURVEY_S,
+                check=False,
+            )
+            problem = done.stdout.decode(errors="replace").strip()[-300:]
+            survey = json.loads(Path(folder, probe.SURVEY_FILE).read_text(encoding="utf-8"))
+            problem = ""
+        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+            problem = problem or str(error)
+    memory_bytes = os.sysconf("SC_PHYS_PAGES") * resource.getpagesize()
     return {
-        "packages": find_packages(),
+        "survey": survey,
         "cpus": os.cpu_count() or 1,
-        "python": sys.version.split()[0],
+        "memory_bytes": memory_bytes,
+        "problem": problem,
     }
 
 
 def main() -> None:
-    """Answer `survey`, or run the job of the folder named."""
+    """Answer `survey` (of the Python named next), or run the job of the folder named."""
     os.umask(0o022)
     if sys.argv[1] == "survey":
-        sys.stdout.write(json.dumps(describe_machine()))
+        sys.stdout.write(json.dumps(describe_machine("".join(sys.argv[2:3]))))
         return
     folder = Path(sys.argv[1]).absolute()
     with suppress(OSError):  # the kernel is to kill scripts before their supervisor

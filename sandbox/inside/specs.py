@@ -5,7 +5,7 @@ The programs inside import this module for type checking only, so it is never co
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 
 class LandlockRules(TypedDict):
@@ -61,6 +61,7 @@ class RemoteSpec(TypedDict):
     """spec.json: one job of `remote.py`."""
 
     script: str
+    python: str  # that runs it: a path or a command; empty: the supervisor's own
     limits: RemoteLimits
     env: dict[str, str]
     inputs: list[tuple[str, str, bool]]  # name below input/, SHA-256, whether it is a folder
@@ -84,6 +85,7 @@ class RemoteResult(TypedDict):
 class MachineInfo(TypedDict):
     """Answer of `remote.py survey`."""
 
-    packages: dict[str, str]
+    survey: dict[str, Any]  # fields of `sandbox.protocol.Survey`
     cpus: int
-    python: str
+    memory_bytes: int
+    problem: str  # why the script's Python gave no survey

@@ -13,20 +13,24 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from sandbox.env.registry import resolve_python
 from sandbox.inside.collect import collect_files
 from sandbox.inside.output import Output
-from sandbox.inside.probe import find_packages
 from sandbox.inside.progress import ProgressCallback
 from sandbox.local import cgroup, plan, procs
 from sandbox.local.bytecode import compile_packages
 from sandbox.local.cores import lease_cores
 from sandbox.local.gpus import Gpu, device_files, lease_gpus, select_gpus
+from sandbox.local.interpreter import find_interpreter
 from sandbox.local.plan import Placement
 from sandbox.local.running import OutputDrain, RunningJob, read_report
+from sandbox.local.survey import survey_interpreter
 from sandbox.local.tiers import Tier, choose_tier
 from sandbox.local.users import lease_user, remove_files_of
 from sandbox.local.watchdog import JobResult, interpret_end, watch_job
 from sandbox.protocol import Execution, Host, Job
+
+FREE_SHARE = 0.9  # of the free memory; the rest is the harness's own
 
 
 def create_local_sandbox(
@@ -35,13 +39,24 @@ def create_local_sandbox(
     network: bool = False,
     gpus: str = "none",
     run_dir: Path | None = None,
+    python: str | None = None,
 ) -> LocalSandbox:
     """Create a sandbox in the strongest tier that starts here.
 
+    Args:
+        isolation: tier, or auto.
+        network: whether scripts reach the network.
+        gpus: which GPUs scripts may lease.
+        run_dir: folder of the run.
+        python: interpreter of the scripts, as the setting names it; None: Gome's own.
+
     Raises:
-        SandboxUnavailableError: no tier starts, or a wanted GPU is missing.
+        SandboxUnavailableError: no tier starts, the interpreter cannot be used, or a wanted GPU is
+            missing.
     """
-    return LocalSandbox(choose_tier(isolation, network=network), run_dir, select_gpus(gpus))
+    path = find_interpreter(resolve_python(python)).path if python else ""
+    tier = choose_tier(isolation, network=network, python=path)
+    return LocalSandbox(tier, run_dir, select_gpus(gpus), path)
 
 
 class LocalSandbox:
@@ -51,10 +66,15 @@ class LocalSandbox:
     """
 
     def __init__(
-        self, isolation: Tier, run_dir: Path | None, gpus: list[Gpu] | None = None
+        self,
+        isolation: Tier,
+        run_dir: Path | None,
+        gpus: list[Gpu] | None = None,
+        python: str = "",
     ) -> None:
         self.isolation = isolation
         self.gpus = gpus or []
+        self.python = python  # path of the scripts' interpreter; empty: Gome's own
         self.tier: str = isolation.name
         self.notes = run_dir / "pids" if run_dir else None
         cgroup.remove_stale_groups()
@@ -63,17 +83,24 @@ class LocalSandbox:
             kill_leftover_jobs(self.notes)
 
     async def probe(self) -> Host:
-        """Describe this machine; compiles the packages that have no bytecode yet."""
-        packages = find_packages()
-        await asyncio.to_thread(compile_packages, packages)
+        """Describe this machine and, as seen in the sandbox, the scripts' Python.
+
+        Compiles the packages that have no bytecode yet.
+        """
+        python = await asyncio.to_thread(find_interpreter, self.python)
+        survey = await survey_interpreter(self, python)
+        await asyncio.to_thread(compile_packages, survey.packages, python)
         n_cores = len(os.sched_getaffinity(0))
         return Host(
-            packages=packages,
+            **survey.model_dump(),
+            interpreter=python.path,
             cpus=n_cores,
             total_cpus=n_cores,
+            memory_bytes=usable_memory_bytes(),
+            total_memory_bytes=usable_memory_bytes(),
             gpus=[gpu.title for gpu in self.gpus],
             enforced=self.isolation.enforced,
-            notice=self.notice,
+            notice=self.notice + (f" Scripts run by {python.path}." if self.python else ""),
         )
 
     @property
@@ -118,7 +145,9 @@ class LocalSandbox:
     @contextmanager
     def _place_on_cores(self, job: Job, gpus: list[Gpu]) -> Iterator[Placement]:
         tier = self.isolation
-        is_root_dropped = tier.drops_root and plan.is_open_to_other_user(tier.name, job)
+        is_root_dropped = tier.drops_root and plan.is_open_to_other_user(
+            tier.name, job, self.python
+        )
         user = lease_user() if is_root_dropped else None
         try:
             with lease_cores(job.limits.cpus) as cores:
@@ -128,6 +157,7 @@ class LocalSandbox:
                     devices=device_files(gpus),
                     gpu_ids=[gpu.uuid for gpu in gpus],
                     mark=f"{os.getpid()}-{job.id}-{time.monotonic_ns()}",
+                    python=self.python,
                 )
         finally:
             if user:
@@ -143,7 +173,9 @@ class LocalSandbox:
         group = cgroup.make_group(place.mark, limits.memory_bytes, limits.processes)
         report_in, report_out = os.pipe2(os.O_CLOEXEC)
         output_in, output_out = os.pipe2(os.O_CLOEXEC)
-        launch = plan.make_plan(self.isolation.name, job, replace(place, report=report_out))
+        has_memory_group = group is not None and group.limits_memory
+        place = replace(place, report=report_out, has_memory_group=has_memory_group)
+        launch = plan.make_plan(self.isolation.name, job, place)
         launch = group.wrap_plan(launch) if group else launch
         output = Output(limits.output_bytes)
         drain = OutputDrain(output_in, output, limits.output_kill_bytes, on_progress)
@@ -170,6 +202,15 @@ class LocalSandbox:
             os.close(report_in)
             if group:
                 await asyncio.to_thread(group.close)
+
+
+def usable_memory_bytes() -> int:
+    """Return the memory that scripts may use here: most of what is free, half of all at least."""
+    import psutil
+
+    memory, limit = psutil.virtual_memory(), cgroup.own_memory_limit()
+    total = min(memory.total, limit) if limit else memory.total
+    return int(max(FREE_SHARE * min(memory.available, total), total / 2))
 
 
 @contextmanager

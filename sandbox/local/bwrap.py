@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from sandbox.local.interpreter import SYSTEM_FOLDERS, find_interpreter_needs
@@ -31,7 +32,13 @@ def etc_names(network: bool) -> tuple[str, ...]:
 
 
 def base_arguments(
-    *, network: bool, root: bool, tmp_bytes: int, devices: list[str], gpu: bool
+    *,
+    network: bool,
+    root: bool,
+    tmp_bytes: int,
+    devices: list[str],
+    gpu: bool,
+    pythons: Sequence[str] = (),
 ) -> list[str]:
     """Return the arguments for namespaces and an allow-list of mounts.
 
@@ -43,6 +50,7 @@ def base_arguments(
         tmp_bytes: size of /tmp, and of /dev/shm.
         devices: device files to bind.
         gpu: whether to bind /sys, which CUDA reads.
+        pythons: the interpreters that run inside; none: the one that runs now.
     """
     arguments = ["--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try"]
     arguments += [] if network else ["--unshare-net"]
@@ -60,12 +68,12 @@ def base_arguments(
     arguments += ["--ro-bind", "/sys", "/sys"] if gpu else []
     arguments += parent_arguments(f"{TOOLS}/keeper.py")
     # after /tmp: an environment may be below it
-    return [*arguments, *interpreter_mounts(), "--proc", "/proc"]
+    return [*arguments, *interpreter_mounts(*pythons), "--proc", "/proc"]
 
 
-def interpreter_mounts(python: str = "") -> list[str]:
-    """Return arguments for what a Python needs; by default, the one that runs now."""
-    needs, arguments = find_interpreter_needs(python), list[str]()
+def interpreter_mounts(*pythons: str) -> list[str]:
+    """Return arguments for what Pythons need; by default, the one that runs now."""
+    needs, arguments = find_interpreter_needs(*pythons), list[str]()
     for path in needs.paths:
         arguments += [*parent_arguments(path), "--ro-bind", path, path]
     for path, target in needs.links:

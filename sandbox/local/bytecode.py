@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import distributions
 from pathlib import Path
 
 from sandbox.inside.probe import find_packages
+from sandbox.local.interpreter import Interpreter, find_interpreter
 
 # imported by the packages that scripts name
 DEPENDENCIES = ["python-dateutil", "threadpoolctl", "patsy", "narwhals"]
@@ -24,21 +24,23 @@ TESTS_FOLDER = "tests"  # of a package: scripts never import it
 LIMIT_S = 600
 
 
-def compile_packages(names: Iterable[str]) -> int:
+def compile_packages(names: Iterable[str], python: Interpreter | None = None) -> int:
     """Compile those of the named packages, and of their imports, that lack bytecode.
 
-    Returns the number of package folders compiled.
+    `python`: the interpreter that imports them; None: the one that runs now. Returns the number of
+    package folders compiled.
     """
+    python = python or find_interpreter()
     roots = [
         root
         for name in [*names, *DEPENDENCIES]
-        for root in package_roots(name)
-        if lacks_bytecode(root) and os.access(root, os.W_OK)
+        for root in package_roots(name, python)
+        if lacks_bytecode(root, python.tag) and os.access(root, os.W_OK)
     ]
     if not roots:
         return 0
     options = ["-q", "-j", "0", "-x", rf"/{TESTS_FOLDER}/"]
-    command = [sys.executable, "-m", "compileall", *options, *map(str, roots)]
+    command = [python.path, "-I", "-m", "compileall", *options, *map(str, roots)]
     try:
         subprocess.run(
             command,
@@ -53,24 +55,22 @@ def compile_packages(names: Iterable[str]) -> int:
     return len(roots)
 
 
-def package_roots(name: str) -> list[Path]:
+def package_roots(name: str, python: Interpreter) -> list[Path]:
     """Return the folders of a distribution's packages; empty if it is not installed."""
-    try:
-        files = distribution(name).files or []
-    except PackageNotFoundError:
-        return []
+    found = distributions(name=name, path=list(python.site_folders))
+    files = next((item.files or [] for item in found), [])
     inits = [file for file in files if len(file.parts) == 2 and file.name == "__init__.py"]
     return [Path(str(file.locate())).parent for file in inits]
 
 
-def lacks_bytecode(root: Path) -> bool:
-    """Whether some folder below contains modules and no bytecode of this interpreter."""
-    tag = f".{sys.implementation.cache_tag}.pyc"
+def lacks_bytecode(root: Path, tag: str) -> bool:
+    """Whether some folder below contains modules and no bytecode of interpreters of this tag."""
+    suffix = f".{tag}.pyc"
     for folder, subfolders, files in os.walk(root):
         subfolders[:] = [name for name in subfolders if name not in (TESTS_FOLDER, "__pycache__")]
         has_modules = any(name.endswith(".py") for name in files)
         cache_names = list_names(Path(folder) / "__pycache__") if has_modules else []
-        if has_modules and not any(name.endswith(tag) for name in cache_names):
+        if has_modules and not any(name.endswith(suffix) for name in cache_names):
             return True
     return False
 

@@ -120,6 +120,14 @@ def _own_groups() -> dict[str, str]:
     return groups
 
 
+def own_memory_limit() -> int:
+    """Return the memory limit of this process's own group; 0 if there is none."""
+    own = _own_groups()
+    first = ROOT / "memory" / own.get("memory", "/").lstrip("/") / "memory.limit_in_bytes"
+    second = ROOT / own.get("", "/").lstrip("/") / "memory.max"  # may say `max`
+    return min(filter(None, (read_number(first), read_number(second))), default=0)
+
+
 def is_usable_parent(parent: Path, controller: str, version: int) -> bool:
     """Whether a group with this controller can be made in the folder."""
     if not os.access(parent, os.W_OK) or not os.access(parent / "cgroup.procs", os.W_OK):

@@ -1,13 +1,12 @@
-"""What a Python interpreter needs of the disk outside the system's folders, and no more.
+"""A Python that runs scripts: which one it is, and what it needs of the disk, and no more.
 
-The interpreter is asked: it names its prefixes and its standard library, and shows which shared
-libraries it loads. Links on the way to it are passed on as links, never as the folders that hold
-them: `~/bin/python3` does not make the home readable.
+The interpreter is asked: it names itself, its prefixes and its standard library, and shows which
+shared libraries it loads. Links on the way to it are passed on as links, never as the folders that
+hold them: `~/bin/python3` does not make the home readable.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
 import subprocess
@@ -17,6 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sandbox.protocol import SandboxUnavailableError
 
@@ -38,6 +39,7 @@ PRIVATE_NAMES = (  # below a home; an environment may be inside some of them, bu
 KEPT_NAMES = (".ssh", ".gnupg", ".aws", ".kube", ".password-store", "keyrings")  # never bound
 MAX_LINKS = 40
 LIMIT_S = 60
+OLDEST = (3, 9)  # Python that scripts, and the programs of ours that ask it, are written for
 QUESTION = """
 import json, sys, sysconfig
 for name in ("ssl", "ctypes", "sqlite3", "lzma", "bz2", "zlib", "hashlib", "readline", "uuid"):
@@ -46,9 +48,10 @@ for name in ("ssl", "ctypes", "sqlite3", "lzma", "bz2", "zlib", "hashlib", "read
     except ImportError:
         pass
 places = sysconfig.get_paths()
+site_folders = [places["purelib"], places["platlib"]]
 library = sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME")
 prefixes = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix]
-folders = prefixes + [places[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+folders = prefixes + [places[name] for name in ("stdlib", "platstdlib")] + site_folders
 try:
     lines = [line.split(maxsplit=5) for line in open("/proc/self/maps", errors="replace")]
 except OSError:
@@ -56,8 +59,27 @@ except OSError:
 libraries = sorted({line[5].strip() for line in lines if len(line) > 5 and ".so" in line[5]})
 libraries += ["/".join(library)] if all(library) else []
 files = [getattr(sys, "_base_executable", None) or sys.executable] + libraries
-print(json.dumps([folders, files]))
+print(json.dumps({
+    "path": sys.executable,
+    "version": list(sys.version_info[:3]),
+    "tag": sys.implementation.cache_tag or "",
+    "site_folders": site_folders,
+    "folders": folders,
+    "files": files,
+}))
 """
+
+
+class InterpreterAnswer(BaseModel):
+    """What a Python says of itself: the answer to `QUESTION`."""
+
+    model_config = ConfigDict(frozen=True)
+    path: str
+    version: list[int]
+    tag: str  # of its bytecode files
+    site_folders: list[str]  # of installed packages
+    folders: list[str]
+    files: list[str]
 
 
 @dataclass(frozen=True)
@@ -74,38 +96,96 @@ class InterpreterNeeds:
         return [*self.folders, *self.files]
 
 
-def find_interpreter_needs(python: str = "") -> InterpreterNeeds:
-    """Return what a Python needs; without a path, the one that runs now.
+@dataclass(frozen=True)
+class Interpreter:
+    """A Python that runs scripts."""
+
+    path: str
+    version: str
+    tag: str  # of its bytecode files
+    site_folders: tuple[str, ...]  # of installed packages
+    needs: InterpreterNeeds
+
+
+def find_interpreter_needs(*pythons: str) -> InterpreterNeeds:
+    """Return what Pythons need together; an empty path, or none, is the one that runs now.
+
+    Raises:
+        SandboxUnavailableError: one does not run, or one of its folders holds private files.
+    """
+    return _merge_needs(*(find_interpreter(python).needs for python in pythons or ("",)))
+
+
+def find_interpreter(python: str = "") -> Interpreter:
+    """Ask a Python by its path; without one, describe the Python that runs now.
+
+    A launcher (of pyenv, for example) leads to the interpreter that it starts.
 
     Raises:
         SandboxUnavailableError: it does not run, or one of its folders holds private files.
     """
-    return _examine_interpreter(os.path.abspath(python or sys.executable))  # noqa: PTH100 (links)
+    if not python:
+        return _examine_interpreter(os.path.abspath(sys.executable), True)  # noqa: PTH100 (links)
+    return _examine_interpreter(os.path.abspath(python), False)  # noqa: PTH100
 
 
 @lru_cache(maxsize=16)
-def _examine_interpreter(python: str) -> InterpreterNeeds:
-    named_folders, named_files = ask_interpreter(python)
+def _examine_interpreter(python: str, is_own: bool) -> Interpreter:
+    answer = ask_interpreter(python)
+    named = answer.path
+    is_usable = Path(named).is_absolute() and Path(named).is_file()
+    path = named if is_usable and not is_own else python
+    if tuple(answer.version) < OLDEST:
+        raise SandboxUnavailableError(
+            f"{python} is Python {_version_text(answer)}; scripts need "
+            f"{'.'.join(map(str, OLDEST))} or later"
+        )
+    return Interpreter(
+        path,
+        _version_text(answer),
+        answer.tag,
+        tuple(dict.fromkeys(answer.site_folders)),
+        _collect_needs(path, answer),
+    )
+
+
+def _version_text(answer: InterpreterAnswer) -> str:
+    return ".".join(map(str, answer.version))
+
+
+def _collect_needs(python: str, answer: InterpreterAnswer) -> InterpreterNeeds:
     links: dict[str, str] = {}
     folders: list[str] = []
-    for named in dict.fromkeys(named_folders):
+    for named in dict.fromkeys(answer.folders):
         real = resolve_links(named, links)
         if Path(real).is_dir() and not is_inside(real, [*SYSTEM_FOLDERS, *folders]):
             check_not_private(real, python)
             folders = [one for one in folders if not is_inside(one, [real])] + [real]
     files = []
-    for named in dict.fromkeys([python, *named_files]):
+    for named in dict.fromkeys([python, *answer.files]):
         real = resolve_links(named, links)
         if Path(real).is_file() and not is_inside(real, [*SYSTEM_FOLDERS, *folders]):
             files.append(real)
-    kept = {path: target for path, target in links.items() if not is_inside(path, folders)}
+    return _merge_needs(InterpreterNeeds(tuple(folders), tuple(files), tuple(links.items())))
+
+
+def _merge_needs(*needs: InterpreterNeeds) -> InterpreterNeeds:
+    """Return the needs together, without what one of the folders holds anyway."""
+    named = dict.fromkeys(folder for need in needs for folder in need.folders)
+    folders = [
+        one for one in named if not is_inside(one, [other for other in named if other != one])
+    ]
+    files = dict.fromkeys(file for need in needs for file in need.files)
+    links = {path: target for need in needs for path, target in need.links}
     return InterpreterNeeds(
-        tuple(folders), tuple(dict.fromkeys(files)), tuple(sorted(kept.items()))
+        tuple(folders),
+        tuple(file for file in files if not is_inside(file, folders)),
+        tuple(sorted(item for item in links.items() if not is_inside(item[0], folders))),
     )
 
 
-def ask_interpreter(python: str) -> tuple[list[str], list[str]]:
-    """Return the folders and files that a Python names when it is asked.
+def ask_interpreter(python: str) -> InterpreterAnswer:
+    """Return what a Python says of itself.
 
     Raises:
         SandboxUnavailableError: it does not answer.
@@ -119,13 +199,12 @@ def ask_interpreter(python: str) -> tuple[list[str], list[str]]:
             timeout=LIMIT_S,
             check=False,
         )
-        folders, files = json.loads(done.stdout.strip().splitlines()[-1])
-    except (OSError, ValueError, IndexError, subprocess.TimeoutExpired) as error:
+        return InterpreterAnswer.model_validate_json(done.stdout.strip().splitlines()[-1])
+    except (OSError, ValidationError, ValueError, IndexError, subprocess.TimeoutExpired) as error:
         raise SandboxUnavailableError(
             f"{python} does not say where it is installed ({type(error).__name__}); "
             "run it by hand to see why, or use another Python"
         ) from error
-    return [str(folder) for folder in folders], [str(file) for file in files]
 
 
 def resolve_links(path: str, links: dict[str, str]) -> str:

@@ -23,6 +23,7 @@ KEEPER, CONFINE = INSIDE / "keeper.py", INSIDE / "confine.py"
 # processes of ours above a script: bubblewrap has two of its own, namespaces need one outside
 N_KEEPERS: dict[TierName, int] = {"bubblewrap": 3, "userns": 2, "landlock": 1, "none": 1}
 DEVICE_NAMES = ("null", "zero", "full", "random", "urandom", "shm")
+RESERVED_FACTOR = 4  # of the memory limit: what a script may reserve, without using all of it
 TMP_NAME = ".tmp"  # in the workspace, for jobs without a /tmp of their own
 
 
@@ -31,7 +32,8 @@ class Placement:
     """What the host assigned to a job besides its limits.
 
     `mark` names the job among this machine's processes; `report` is the descriptor of the keeper's
-    report.
+    report; `has_memory_group`: a control group limits its memory; `python` is the interpreter of
+    the script (empty: Gome's own).
     """
 
     cores: list[int] = field(default_factory=list)
@@ -40,6 +42,13 @@ class Placement:
     gpu_ids: list[str] = field(default_factory=list)
     mark: str = ""
     report: int = -1
+    has_memory_group: bool = False
+    python: str = ""
+
+    @property
+    def pythons(self) -> tuple[str, ...]:
+        """The interpreters that run in the sandbox: the script's and the keeper's."""
+        return (self.python, keeper_python(self.python)) if self.python else ("",)
 
 
 @dataclass(frozen=True)
@@ -58,17 +67,28 @@ def make_plan(
     environment = script_environment(
         job, place, tmp="/tmp" if tier == "bubblewrap" else f"{inside}/{TMP_NAME}"
     )
-    command = command or [sys.executable, "-s", "solution.py"]
+    command = command or [place.python or sys.executable, "-s", "solution.py"]
     spec = keeper_spec(tier, job, place, inside, command)
+    keeper_command = [keeper_python(place.python), "-I", "-S"]
     if tier == "bubblewrap":
-        keeper = [sys.executable, "-I", "-S", f"{bwrap.TOOLS}/{KEEPER.name}", json.dumps(spec)]
+        keeper = [*keeper_command, f"{bwrap.TOOLS}/{KEEPER.name}", json.dumps(spec)]
         outer = [
             shutil.which("bwrap") or "bwrap",
             *bwrap_arguments(job, place, environment),
             *keeper,
         ]
         return LaunchPlan(outer, {"PATH": "/usr/bin:/bin", "GOME_JOB": place.mark})
-    return LaunchPlan([sys.executable, "-I", "-S", str(KEEPER), json.dumps(spec)], environment)
+    return LaunchPlan([*keeper_command, str(KEEPER), json.dumps(spec)], environment)
+
+
+def keeper_python(python: str) -> str:
+    """Return the interpreter of the keeper, which needs no packages: Gome's own.
+
+    Beside a script's `python` of its own it is the one that Gome's environment was made of, so that
+    this environment is not bound.
+    """
+    base = getattr(sys, "_base_executable", None)
+    return str(base) if python and base and Path(base).is_file() else sys.executable
 
 
 def keeper_spec(
@@ -89,7 +109,7 @@ def keeper_spec(
         "confined": confined,
         "namespaces": tier == "userns",
         "network": job.limits.network,
-        "covered": covered_folders(job) if tier == "userns" else [],
+        "covered": covered_folders(job, place) if tier == "userns" else [],
         "tmp_bytes": tmp_bytes(job),
         "landlock": landlock_rules(job, place, tier) if tier in ("userns", "landlock") else None,
         "families": families if confined and confine.is_seccomp_supported() else [],
@@ -102,13 +122,15 @@ def keeper_spec(
 def resource_limits(tier: TierName, job: Job, place: Placement) -> dict[str, int]:
     """Return resource limits by name.
 
-    RLIMIT_DATA gives a clean MemoryError. RLIMIT_AS would break torch, and neither works with
-    CUDA, which maps the GPU's memory.
+    Memory is limited by what is resident. Where no control group does it, RLIMIT_DATA stands far
+    behind the watchdog and refuses what no such limit could hold: it counts what is reserved too,
+    often twice what is used. RLIMIT_AS would break torch, and neither works with CUDA, which maps
+    the GPU's memory.
     """
     limits = job.limits
     values = {"RLIMIT_FSIZE": limits.disk_bytes, "RLIMIT_CORE": 0, "RLIMIT_NOFILE": 4096}
-    if not place.gpu_ids:
-        values["RLIMIT_DATA"] = limits.memory_bytes
+    if not place.gpu_ids and not place.has_memory_group:
+        values["RLIMIT_DATA"] = RESERVED_FACTOR * limits.memory_bytes
     if place.uid is not None or os.getuid() != 0:
         own_count = tier in ("bubblewrap", "userns") or place.uid is not None
         values["RLIMIT_NPROC"] = limits.processes + (0 if own_count else count_threads(os.getuid()))
@@ -143,6 +165,7 @@ def bwrap_arguments(job: Job, place: Placement, environment: dict[str, str]) -> 
         tmp_bytes=tmp_bytes(job),
         devices=place.devices,
         gpu=bool(place.gpu_ids),
+        pythons=place.pythons,
     )
     for path in (KEEPER, CONFINE):
         arguments += ["--ro-bind", str(path), f"{bwrap.TOOLS}/{path.name}"]
@@ -160,7 +183,7 @@ def landlock_rules(job: Job, place: Placement, tier: TierName) -> LandlockRules:
     readable = [
         *SYSTEM_FOLDERS,
         *(f"/etc/{name}" for name in bwrap.etc_names(job.limits.network)),
-        *find_interpreter_needs().paths,
+        *find_interpreter_needs(*place.pythons).paths,
     ]
     # joblib reads its CPU quota below /sys/fs/cgroup
     readable += ["/proc", "/sys/fs/cgroup", "/sys/devices/system", *job.inputs.values()]
@@ -174,12 +197,12 @@ def landlock_rules(job: Job, place: Placement, tier: TierName) -> LandlockRules:
     }
 
 
-def covered_folders(job: Job) -> list[str]:
+def covered_folders(job: Job, place: Placement) -> list[str]:
     """Return the folders to cover with an empty file system.
 
     /run contains the sockets of services; it stays open if something that the job needs is there.
     """
-    interpreter = find_interpreter_needs().paths
+    interpreter = find_interpreter_needs(*place.pythons).paths
     needed = [str(job.workspace), *job.inputs.values(), *interpreter, str(INSIDE)]
     is_run_needed = any(os.path.realpath(path).startswith("/run/") for path in needed)
     if is_run_needed or not Path("/run").is_dir():
@@ -198,7 +221,7 @@ def script_environment(
         "LOKY_MAX_CPU_COUNT": threads,
     }
     fixed = {
-        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "PATH": f"{Path(place.python or sys.executable).parent}:/usr/bin:/bin",
         "HOME": tmp,
         "TMPDIR": tmp,
         "LANG": "C.UTF-8",
@@ -210,6 +233,8 @@ def script_environment(
     }
     if place.mark:
         fixed["GOME_JOB"] = place.mark
+    if not job.limits.network:  # libraries of model hubs fail at once instead of trying again
+        fixed |= {"HF_HUB_OFFLINE": "1", "NO_ALBUMENTATIONS_UPDATE": "1"}
     if place.gpu_ids and (libraries := os.environ.get("LD_LIBRARY_PATH")):
         fixed["LD_LIBRARY_PATH"] = libraries
     return fixed | names | job.env
@@ -247,12 +272,13 @@ def write_new_file(path: Path, text: str) -> None:
         file.write(text)
 
 
-def is_open_to_other_user(tier: TierName, job: Job) -> bool:
+def is_open_to_other_user(tier: TierName, job: Job, python: str = "") -> bool:
     """Whether an ordinary user can reach what the job needs.
 
     Bubblewrap binds files wherever they are, as long as the user may read them.
     """
     if tier == "bubblewrap":
         return all(others_can_read(path) for path in job.inputs.values())
-    needed = [*find_interpreter_needs().paths, *job.inputs.values()]
+    interpreter = find_interpreter_needs(*Placement(python=python).pythons).paths
+    needed = [*interpreter, *job.inputs.values()]
     return all(others_can_reach(path) for path in needed) and others_can_enter(job.workspace)

@@ -90,6 +90,19 @@ def cpu_s(pid: int) -> float:
     return 0.0
 
 
+def count_runnable(pids: list[int], most: int) -> int:
+    """Return how many threads run or are ready to run; counting ends at `most`."""
+    n = 0
+    for pid in pids:
+        with suppress(OSError):
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                with suppress(OSError), open(f"/proc/{pid}/task/{thread}/stat", "rb") as file:
+                    n += file.read().rpartition(b") ")[2][:1] == b"R"
+                if n >= most:
+                    return n
+    return n
+
+
 def start_ticks(pid: int) -> int:
     """Return the start time in ticks since boot; 0 if the process has ended.
 

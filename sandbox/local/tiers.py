@@ -116,8 +116,10 @@ def describe_unstopped(tier: str, limits: list[str]) -> str:
     return f"{line}; {UNCOUNTED}" if "memory (watchdog)" in limits and tier != "e2b" else line
 
 
-def choose_tier(isolation: str, *, network: bool = False) -> Tier:
+def choose_tier(isolation: str, *, network: bool = False, python: str = "") -> Tier:
     """Return the strongest tier that starts here (`auto`), or the one named.
+
+    `python`: path of the scripts' own interpreter, if they have one.
 
     Raises:
         SandboxUnavailableError: none of them starts; the message has the reasons and the remedy.
@@ -131,15 +133,20 @@ def choose_tier(isolation: str, *, network: bool = False) -> Tier:
     )
     reasons = []
     for name in wanted:
-        tier, why = probe_tier(name, network)
+        tier, why = probe_tier(name, network, python)
         if tier is not None:
             return tier
         reasons.append(f"{name}: {why}")
+    if python and any(probe_tier(name, network)[0] for name in wanted):
+        raise SandboxUnavailableError(
+            f"{python} does not start in the sandbox ({'; '.join(reasons)}), where Gome's own "
+            "Python does; use another Python: `gome env create NAME` makes an environment"
+        )
     raise SandboxUnavailableError(f"no isolation available ({'; '.join(reasons)}). {REMEDY}")
 
 
 @lru_cache(maxsize=16)
-def probe_tier(name: TierName, network: bool = False) -> tuple[Tier | None, str]:
+def probe_tier(name: TierName, network: bool = False, python: str = "") -> tuple[Tier | None, str]:
     """Return the tier if it starts here, else None and the reason why it does not."""
     if name == "bubblewrap" and shutil.which("bwrap") is None:
         return None, "bubblewrap is not installed"
@@ -151,16 +158,16 @@ def probe_tier(name: TierName, network: bool = False) -> tuple[Tier | None, str]
     if os.getuid() == 0 and (leased := lease_user()):
         uid, lease = leased
         try:
-            why = try_tier(tier, uid)
+            why = try_tier(tier, uid, python)
         finally:
             lease.release()
         if not why:
             return replace(tier, drops_root=True), ""
-    why = try_tier(tier, None)
+    why = try_tier(tier, None, python)
     return (None, why) if why else (tier, "")
 
 
-def try_tier(tier: Tier, uid: int | None) -> str:
+def try_tier(tier: Tier, uid: int | None, python: str = "") -> str:
     """Run Python in the tier with the real flags; return why it fails, or an empty string."""
     report_in, report_out = os.pipe()
     with (
@@ -171,8 +178,8 @@ def try_tier(tier: Tier, uid: int | None) -> str:
         workspace.chmod(0o755)
         job = Job(id="probe", script="", workspace=workspace, limits=Limits(network=tier.network))
         plan.lay_out_workspace(job, tier.name, uid)
-        place = Placement(uid=uid, report=report_out)
-        command = [sys.executable, "-I", "-S", "-c", "print('ok')"]
+        place = Placement(uid=uid, report=report_out, python=python)
+        command = [python or sys.executable, "-I", "-S", "-c", "print('ok')"]
         launch = plan.make_plan(tier.name, job, place, command)
         try:
             probe = subprocess.run(

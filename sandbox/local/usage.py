@@ -12,11 +12,12 @@ from pathlib import Path
 
 from sandbox.inside.held import device_of, find_held_files
 from sandbox.inside.walk import FolderUse, measure_folder
-from sandbox.local.procs import TreeUsage, tree_pids
+from sandbox.local.procs import TreeUsage, count_runnable, tree_pids
 from sandbox.protocol import End, Limits
 
 MEMORY_EVERY_S = 0.05
 DISK_EVERY_S = 0.5
+TIME_EVERY_S = 0.5
 MAX_UNREAD = 6  # walks in a row that could not read everything: a script may move its folders
 
 
@@ -46,6 +47,33 @@ async def watch_memory(
             return "memory"
         # sampling a large tree takes a while; it may cost a fifth of a core at most
         await asyncio.sleep(max(MEMORY_EVERY_S, 4 * (time.monotonic() - began)))
+
+
+async def watch_time(pid: int, usage: TreeUsage, limits: Limits) -> End:
+    """Return once the tree has had its seconds, or all of its wall time has passed.
+
+    Seconds in which threads wait for a core count as far as the tree got one: a machine shared with
+    others ends no script that it starved. What sleeps or waits for a disk has its seconds.
+    """
+    longest_s = max(limits.wall_s, limits.longest_s or 0.0)
+    counted_s, cpu_s, last = 0.0, usage.cpu_s, usage.began
+    while True:
+        left_s = min(limits.wall_s - counted_s, usage.began + longest_s - last)
+        if left_s <= 0:
+            return "timeout"
+        await asyncio.sleep(min(TIME_EVERY_S, left_s))
+        now = time.monotonic()
+        passed_s, last = now - last, now
+        if longest_s > limits.wall_s:
+            n = await asyncio.to_thread(lambda: count_runnable(tree_pids(pid)[1:], limits.cpus))
+            passed_s = count_served_s(passed_s, usage.cpu_s - cpu_s, min(n, limits.cpus))
+            cpu_s = usage.cpu_s
+        counted_s += passed_s
+
+
+def count_served_s(passed_s: float, cpu_s: float, n_wanted: int) -> float:
+    """Return how many of the seconds that passed count, by the cores that were wanted."""
+    return min(passed_s, cpu_s / n_wanted) if n_wanted else passed_s
 
 
 async def watch_disk(pid: int, usage: TreeUsage, workspace: Path, limits: Limits) -> End:

@@ -15,7 +15,7 @@ from sandbox.inside.output import Output
 from sandbox.inside.specs import KeeperReport
 from sandbox.local import cgroup, procs
 from sandbox.local.running import OutputDrain, terminate_tree
-from sandbox.local.usage import watch_disk, watch_memory
+from sandbox.local.usage import watch_disk, watch_memory, watch_time
 from sandbox.protocol import End, Job, SandboxLostError
 
 
@@ -48,16 +48,17 @@ async def watch_job(
             watch_memory(pid, usage, limits.memory_bytes, is_killed, job.workspace)
         ),
         asyncio.create_task(watch_disk(pid, usage, job.workspace, limits)),
+        asyncio.create_task(watch_time(pid, usage, limits)),
     ]
     try:
         waiting: list[asyncio.Future[End]] = [ended, drain.flooded, *watchers]
-        done, _ = await asyncio.wait(
-            waiting, timeout=limits.wall_s, return_when=asyncio.FIRST_COMPLETED
+        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        end: End = next(
+            (task.result() for task in (drain.flooded, *watchers) if task in done), "exit"
         )
-        if not done:
+        if end == "timeout":
             await terminate_tree(pid, ended, limits.grace_s)
-            return "timeout"
-        return next((task.result() for task in (drain.flooded, *watchers) if task in done), "exit")
+        return end
     finally:
         for task in watchers:
             task.cancel()

@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 from typing import Any, TypedDict
 
+from sandbox.inside.collect import wanted_names
 from sandbox.inside.progress import ProgressCallback
 from sandbox.parcels import Parcel, ParcelCache
 from sandbox.protocol import (
@@ -39,7 +40,12 @@ class RayNode(TypedDict):
 
 
 def create_ray_sandbox(
-    *, address: str | None, isolation: str, network: bool = False, gpus: bool = False
+    *,
+    address: str | None,
+    isolation: str,
+    network: bool = False,
+    gpus: bool = False,
+    python: str | None = None,
 ) -> RaySandbox:
     """Create the sandbox; the cluster is joined at first use.
 
@@ -51,7 +57,11 @@ def create_ray_sandbox(
             "the ray sandbox needs the extra `ray`: uv sync --extra ray, or pip install 'gome[ray]'"
         )
     return RaySandbox(
-        address or os.environ.get("RAY_ADDRESS") or "auto", isolation, network=network, gpus=gpus
+        address or os.environ.get("RAY_ADDRESS") or "auto",
+        isolation,
+        network=network,
+        gpus=gpus,
+        python=python,
     )
 
 
@@ -64,9 +74,16 @@ class RaySandbox:
     tier = "ray"
 
     def __init__(
-        self, address: str, isolation: str, *, network: bool = False, gpus: bool = False
+        self,
+        address: str,
+        isolation: str,
+        *,
+        network: bool = False,
+        gpus: bool = False,
+        python: str | None = None,
     ) -> None:
         self.address, self.isolation, self.network, self.gpus = address, isolation, network, gpus
+        self.python = python  # as the nodes know it
         self.parcel_cache = ParcelCache()
         self.parts: dict[str, list[Any]] = {}
         self._sending = asyncio.Lock()
@@ -77,22 +94,25 @@ class RaySandbox:
         await self._connect()
         task = self._remote_function(describe_node, Job(id="probe", script="", workspace=Path()))
         answer = await self._await_answer(
-            task.remote(code_version(), self.isolation, self.network), None
+            task.remote(code_version(), self.isolation, self.network, self.python), None
         )
+        host = Host.model_validate(answer["host"])
         self.tier = f"ray/{answer['tier']}"
         nodes = await asyncio.to_thread(living_nodes)
         cores, gpus = resource_amounts(nodes, "CPU"), resource_amounts(nodes, "GPU")
-        return Host(
-            packages=answer["packages"],
-            cpus=max(cores, default=1),
-            total_cpus=sum(cores),
-            gpus=["GPU of the Ray cluster"] * sum(gpus) if self.gpus else [],
-            enforced=answer["enforced"],
-            notice=(
-                f"{answer['sentence']} On a Ray cluster of {len(nodes)} nodes with "
+        memory = resource_amounts(nodes, "memory")
+        changes = {
+            "cpus": max(cores, default=1),
+            "total_cpus": sum(cores),
+            "memory_bytes": max(memory, default=0) or None,
+            "total_memory_bytes": sum(memory) or None,
+            "gpus": ["GPU of the Ray cluster"] * sum(gpus) if self.gpus else [],
+            "notice": (
+                f"{host.notice} On a Ray cluster of {len(nodes)} nodes with "
                 f"{sum(cores)} cores and {sum(gpus)} GPUs."
             ),
-        )
+        }
+        return host.model_copy(update=changes)
 
     async def run(self, job: Job, on_progress: ProgressCallback | None = None) -> Execution:
         """Run one script as a task; its output is not seen before its end."""
@@ -106,7 +126,7 @@ class RaySandbox:
         inputs = [(parcel.name, parcel.sha256, parcel.is_folder) for parcel in parcels]
         chunks = {parcel.sha256: self.parts[parcel.sha256] for parcel in parcels}
         reference = self._remote_function(run_job, job).remote(
-            code_version(), self.isolation, fields, inputs, chunks
+            code_version(), self.isolation, self.python, fields, inputs, chunks
         )
         answer = await self._await_answer(reference, job)
         return await asyncio.to_thread(deliver_results, job, answer)
@@ -279,11 +299,10 @@ def describe_needs(job: Job | None) -> str:
 def deliver_results(job: Job, answer: NodeAnswer) -> Execution:
     """Write the node's files into the job's workspace here; return its execution."""
     files = {}
-    for name in job.collect:
-        if name in answer["files"]:
-            path = job.workspace / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(answer["files"][name])
-            files[name] = str(path)
+    for name in wanted_names(job.collect, answer["files"]):
+        path = job.workspace / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(answer["files"][name])
+        files[name] = str(path)
     execution = Execution.model_validate(answer["execution"])
     return execution.model_copy(update={"files": files, "tier": f"ray/{execution.tier}"})

@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypedDict
 
-from sandbox.inside.probe import find_packages
 from sandbox.inside.remote import unpack_archive
 from sandbox.inside.walk import remove_folder
 from sandbox.local.backend import create_local_sandbox
@@ -27,9 +26,7 @@ class NodeAnswer(TypedDict, total=False):
     """Answer of a task: a description of the node, or a job's results, or a failure."""
 
     tier: str  # of a description
-    enforced: list[str]
-    sentence: str
-    packages: dict[str, str]
+    host: dict[str, Any]  # fields of `sandbox.protocol.Host`
     execution: dict[str, Any]  # of a job: fields of `sandbox.protocol.Execution`
     files: dict[str, bytes]  # name -> content
     unavailable: str  # of a failure: message of a SandboxUnavailableError
@@ -44,21 +41,22 @@ def code_version() -> str:
     return total.hexdigest()[:12]
 
 
-def describe_node(version: str, isolation: str, network: bool) -> NodeAnswer:
-    """Return the tier and packages that scripts find on this node."""
+def describe_node(
+    version: str, isolation: str, network: bool, python: str | None = None
+) -> NodeAnswer:
+    """Return the tier, the Python and the packages that scripts find on this node."""
     with reported_failures() as answer:
         check_code_version(version)
-        tier = create_local_sandbox(isolation=isolation, network=network).isolation
-        answer["tier"] = tier.name
-        answer["enforced"] = tier.enforced
-        answer["sentence"] = tier.sentence
-        answer["packages"] = find_packages()
+        sandbox = create_local_sandbox(isolation=isolation, network=network, python=python)
+        answer["tier"] = sandbox.tier
+        answer["host"] = asyncio.run(sandbox.probe()).model_dump()
     return answer
 
 
 def run_job(
     version: str,
     isolation: str,
+    python: str | None,
     job: dict[str, Any],
     inputs: list[tuple[str, str, bool]],
     chunks: dict[str, list[Any]],
@@ -68,6 +66,7 @@ def run_job(
     Args:
         version: hash of the agent's code.
         isolation: tier of the local sandbox, or auto.
+        python: the scripts' interpreter on this node; None: the worker's own.
         job: fields of `sandbox.protocol.Job` without workspace and inputs.
         inputs: (name below input/, hash, whether it is a folder).
         chunks: hash -> references of the parcel's parts, fetched only if it is missing here.
@@ -79,6 +78,7 @@ def run_job(
             isolation=isolation,
             network=limits["network"],
             gpus="auto" if limits["gpus"] else "none",
+            python=python,
         )
         root = node_folder()
         paths = {

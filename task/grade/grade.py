@@ -36,8 +36,6 @@ from task.types import (
 
 Array = NDArray[Any]
 END_MESSAGES = {
-    "timeout": "the script was ended at its time limit; make it cheaper",
-    "memory": "the script was ended at its memory limit; hold less in memory",
     "disk": "the script filled its disk allowance; write less",
     "output": "the script printed without end; print less",
     "cancelled": "the run was interrupted",
@@ -77,7 +75,9 @@ def grade_execution(
         test = require_predictions(truth, files, "submission.csv")
         check_plausible(truth, oof)
     except PredictionsError as error:
-        return refused_grade(error.problem, findings)
+        problem = error.problem
+        problem["message"] = describe_rehearsal(facts) + problem["message"]
+        return refused_grade(problem, findings)
     score = compare.score_predictions(truth, oof)
     paired = {
         name: compare_arrays(truth, [oof], [read_earlier(truth, item["oof"])], seed)
@@ -140,17 +140,62 @@ def refused_grade(problem: ProblemJson, findings: Evidence) -> GradeJson:
 def execution_problem(facts: ExecutionFacts) -> ProblemJson | None:
     """Return why the execution itself failed; None if it ended well."""
     end, code = facts.get("end", "exit"), facts.get("exit_code", 0)
-    if end in END_MESSAGES:
-        return make_problem(end, END_MESSAGES[end])
+    place = describe_rehearsal(facts)
+    if end in ("timeout", "memory", *END_MESSAGES):
+        return make_problem(end, place + describe_end(end, facts))
     if end == "exit" and code == 0:
         return None
     if error := evidence.find_last_error(facts.get("output", "")):
         where = f" (line {error['line']} of solution.py)" if error.get("line") else ""
-        message = f"the script crashed: {error['type']}: {error['message']}{where}"
+        message = f"{place}the script crashed: {error['type']}: {error['message']}{where}"
+        if error["type"].endswith("MemoryError"):
+            limit = describe_memory(facts)
+            return make_problem("memory", f"{message[:500]}; its memory limit was{limit}")
         return make_problem("crash", message[:600])
     signal = facts.get("signal")
     how = f"signal {signal}" if signal else f"exit code {code}"
-    return make_problem("crash", f"the script ended with {how}")
+    return make_problem("crash", f"{place}the script ended with {how}")
+
+
+def describe_rehearsal(facts: ExecutionFacts) -> str:
+    """Return where a rehearsal took place, to begin a sentence with; empty for an execution."""
+    sample = facts.get("rehearsed")
+    if not sample:
+        return ""
+    return f"in a rehearsal on {sample['rows']:,} of {sample['of']:,} training rows: "
+
+
+def describe_end(end: str, facts: ExecutionFacts) -> str:
+    """Return how a script ended that did not end by itself: the limit, what it used, a remedy."""
+    if end == "timeout":
+        return f"the script was ended at its time limit{describe_time(facts)}; make it cheaper"
+    if end == "memory":
+        return (
+            f"the script was ended at its memory limit{describe_memory(facts)}; hold less at a time"
+        )
+    return END_MESSAGES[end]
+
+
+def describe_time(facts: ExecutionFacts) -> str:
+    """Return a time limit with what was used, to continue a sentence with; empty if unknown."""
+    limit_s, wall_s, cpu_s = facts.get("limit_s"), facts.get("wall_s"), facts.get("cpu_s")
+    if limit_s is None or wall_s is None:
+        return ""
+    text = f" of {limit_s:,.0f} s after {wall_s:,.0f} s"
+    if cpu_s is None:
+        return text
+    cpus = facts.get("cpus")
+    cores = f" on {cpus} core{'s' if cpus != 1 else ''}" if cpus else ""
+    return f"{text} ({cpu_s:,.0f} CPU seconds{cores})"
+
+
+def describe_memory(facts: ExecutionFacts) -> str:
+    """Return a memory limit with what was held, to continue a sentence with; empty if unknown."""
+    limit_mb, peak = facts.get("limit_mb"), facts.get("peak_bytes")
+    if limit_mb is None:
+        return ""
+    held = f": it held {peak / 2**30:.2f} GiB and asked for more" if peak else ""
+    return f" of {limit_mb / 2**10:.2f} GiB{held}"
 
 
 def require_predictions(truth: Truth, files: dict[str, str], name: str) -> Array:

@@ -257,9 +257,16 @@ def _allowed_names(names: Sequence[str], allowed: set[str]) -> list[str]:
 
 
 def solution_from_repair(answer: RepairAnswer, brief: RepairBrief) -> Solution:
-    """Return the repaired script with cause and fix. Raises AnswerError."""
+    """Return the repaired script with cause and fix. Raises AnswerError.
+
+    After a rehearsal an answer may stand by the script, which then runs on all rows.
+    """
+    is_kept = not answer.edits and answer.script.strip() in ("", brief.script.strip())
+    script = brief.script
+    if not (brief.rehearsal and is_kept):
+        script = edit_script(brief.script, answer.edits, answer.script)
     return Solution(
-        script=edit_script(brief.script, answer.edits, answer.script),
+        script=script,
         summary=single_line(answer.summary or answer.fix or "a repaired script", 160),
         hypothesis=brief.hypothesis,
         cause=single_line(answer.cause, 300),

@@ -129,7 +129,11 @@ def common_context(brief: Brief) -> Context:
 def draft_context(brief: Brief) -> Context:
     """Return the names of draft.md."""
     assert isinstance(brief, DraftBrief)
-    return common_context(brief) | {"siblings": list_texts(brief.siblings, "siblings", 200)}
+    too_long = [fact for fact in brief.history if "timeout" in fact.codes]
+    return common_context(brief) | {
+        "siblings": list_texts(brief.siblings, "siblings", 200),
+        "too_long": list_attempts(too_long, "history", short=True),
+    }
 
 
 def diagnose_context(brief: Brief) -> Context:
@@ -189,6 +193,7 @@ def repair_context(brief: Brief) -> Context:
         "attempt": f"repair {brief.attempt} of this attempt",
         "limit": sections.limit_hit(brief),
         "last_try": brief.attempt >= 2,
+        "rehearsal": single_line(brief.rehearsal, 500),
     }
 
 

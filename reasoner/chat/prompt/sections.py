@@ -197,9 +197,11 @@ def resources_section(resources: Resources) -> dict[str, str]:
     )
     return {
         "wall": duration_text(resources.wall_s),
+        "on_cores": f" on {resources.cpus} core{'s' if resources.cpus != 1 else ''}",
         "memory": size_text(resources.memory_bytes),
         "cpus": f"{resources.cpus} CPU core{'s' if resources.cpus != 1 else ''}",
         "gpus": f"GPUs: {gpus}" if resources.gpus else "no GPU",
+        "python": f"Python {single_line(resources.python, 20)}. " if resources.python else "",
         "packages": packages or "nothing is known to be",
     }
 

@@ -1,0 +1,74 @@
+"""What the harness did beside the attempts, in words: its baseline, and its rehearsals."""
+
+from __future__ import annotations
+
+from report.formatting import (
+    clean_text,
+    finite_number,
+    format_duration,
+    format_gain,
+    format_plural,
+    format_score,
+    whole_number,
+)
+from report.model import Event, RunView
+
+MAX_REHEARSALS = 200
+
+
+def describe_baseline(event: Event | None, metric: str) -> str:
+    """Say what the baseline is: `plain model, auc 0.7812 ± 0.0121`; empty without one."""
+    if event is None:
+        return ""
+    score = finite_number(event.get("score"))
+    parts = [clean_text(event.get("method"), 40)]
+    if score is not None:
+        parts.append(f"{metric} {format_score(score, finite_number(event.get('se')))}")
+    return ", ".join(part for part in parts if part)
+
+
+def baseline_sentence(view: RunView) -> str:
+    """Compare the best attempt with the baseline in one sentence; empty without a baseline."""
+    text = describe_baseline(view.baseline, view.metric)
+    if not text or view.baseline is None:
+        return ""
+    best, score = view.best_attempt, finite_number(view.baseline.get("score"))
+    if best is None:
+        return f"Baseline of the harness, until an attempt is accepted: {text}."
+    if score is None or best.score is None:
+        return f"Baseline of the harness: {text}."
+    gain = (best.score - score) * (1 if view.rising else -1)
+    return f"Baseline of the harness: {text}; the best attempt is {format_gain(gain)} against it."
+
+
+def describe_rehearsal(event: Event) -> str:
+    """Describe a rehearsal in one line."""
+    rows, total = whole_number(event.get("rows")), whole_number(event.get("of"))
+    text = (
+        f"on {rows:,} of {total:,} rows in {format_duration(finite_number(event.get('seconds')))}"
+    )
+    if event.get("failed") is True:
+        return f"failed {text}: repaired first, no execution spent"
+    expected = finite_number(event.get("expected_s"))
+    return f"{text}; all rows would take about {format_duration(expected)}"
+
+
+def rehearsal_sentence(view: RunView) -> str:
+    """Say how many rehearsals there were and what they found; empty without any."""
+    if not view.rehearsals:
+        return ""
+    n_failed = sum(event.get("failed") is True for event in view.rehearsals)
+    seconds = sum(finite_number(event.get("seconds")) or 0.0 for event in view.rehearsals)
+    text = f"{format_plural(len(view.rehearsals), 'rehearsal')} on a sample of the rows took"
+    text += f" {format_duration(seconds)} and no execution"
+    if not n_failed:
+        return f"{text}."
+    return f"{text}; {n_failed} found a failure before the whole script was spent."
+
+
+def rehearsal_lines(view: RunView) -> list[str]:
+    """Describe the latest rehearsals, a line each."""
+    return [
+        f"{clean_text(event.get('attempt'), 100)} {describe_rehearsal(event)}"
+        for event in view.rehearsals[-50:]
+    ]

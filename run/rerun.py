@@ -1,0 +1,103 @@
+"""best/ for whoever gets it: requirements.txt and README.md, how to run the solution again."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from run.artifacts import write_atomic
+from run.attempt import Attempt
+from run.run import Run
+
+HIDDEN_NEEDS = {"read_parquet": "pyarrow"}  # what a call needs beside the imports of a script
+
+
+def write_rerun_notes(
+    run: Run, folder: Path, attempt: Attempt, n_model_files: int, *, refit: bool
+) -> None:
+    """Write requirements.txt and README.md of best/."""
+    scripts = [run.artifacts.get(str(attempt.script))]
+    scripts += [run.artifacts.get(member.script) for member in attempt.members.values()]
+    setup = run.setup
+    lines = list_requirements(scripts, setup.modules, setup.installed)
+    head = f"# What the solution imports, as it ran by Python {setup.python or '?'}"
+    write_atomic(folder / "requirements.txt", "\n".join([head, *lines, ""]))
+    write_atomic(folder / "README.md", _readme_text(run, attempt, n_model_files, refit=refit))
+
+
+def list_requirements(
+    scripts: Iterable[str], modules: Mapping[str, str], installed: Mapping[str, str]
+) -> list[str]:
+    """Return the lines of requirements.txt: what scripts import beside the standard library.
+
+    Args:
+        scripts: their texts.
+        modules: first name of an import -> package that brings it.
+        installed: package -> version.
+    """
+    names = {name for script in scripts for name in _imported_names(script)}
+    packages, unknown = set(), []
+    for name in sorted(names - set(sys.stdlib_module_names)):
+        package = modules.get(name) or (name if name in installed else None)
+        if package in installed:
+            packages.add(str(package))
+        else:
+            unknown.append(f"# {name}: imported, but not installed where the solution ran")
+    return [_pinned(name, installed[name]) for name in sorted(packages)] + unknown
+
+
+def _pinned(name: str, version: str) -> str:
+    """Return `name==version`; a local version such as 2.9.0+cpu is found in no index."""
+    public, mark, _ = version.partition("+")
+    return f"{name}=={public}" + (f"  # ran with {version}" if mark else "")
+
+
+def _imported_names(script: str) -> set[str]:
+    """Return the first names of a script's imports, and of packages that its calls need."""
+    try:
+        tree = ast.parse(script)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+        elif isinstance(node, ast.Attribute) and node.attr in HIDDEN_NEEDS:
+            names.add(HIDDEN_NEEDS[node.attr])
+    return names
+
+
+def _readme_text(run: Run, attempt: Attempt, n_model_files: int, *, refit: bool) -> str:
+    task, setup = run.prepared.task, run.setup
+    score = "" if attempt.score is None else f"{task.metric} {attempt.score:.5g}"
+    score += f" ± {attempt.score_se:.2g}" if score and attempt.score_se is not None else ""
+    rows = "all labelled rows" if refit else "the training rows of the run"
+    members = "- `members/`: the solutions that it blends\n" if attempt.members else ""
+    model = f"- `model/`: what it trained ({n_model_files} files)\n" if n_model_files else ""
+    python = f" (Python {setup.python})" if setup.python else ""
+    return f"""# The best solution of run {run.id}
+
+Attempt {attempt.id}{f": {score} in cross-validation" if score else ""}. Trained on {rows}.
+
+- `solution.py`: the script; it reads `input/` and writes `oof.csv` and `submission.csv`
+{members}- `submission.csv`: its predictions for the test table
+{model}- `requirements.txt`: the packages that it imports, at their versions{python}
+- `input/`: links to the data of the run
+
+Run it again, in this folder:
+
+```
+python -m venv .env && .env/bin/pip install -r requirements.txt
+.env/bin/python solution.py
+```
+
+Predict new rows, in the sandbox and with the same Python:
+
+```
+gome predict {run.id} rows.csv -o predictions.csv
+```
+"""

@@ -1,0 +1,1 @@
+"""Environments made by `gome env`: where they are, how they are made, and what they hold."""

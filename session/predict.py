@@ -1,0 +1,202 @@
+"""gome predict: run a run's best solution on new rows, in the sandbox, without changing the run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from graph.settings import Settings, load_settings
+from run.artifacts import Artifacts
+from run.attempt import SUBMISSION, Attempt, load_attempt
+from run.best import PublishedBest, read_best
+from run.folder import check_regular_files, read_run_meta
+from run.limits import DEFAULT_MEMORY_BYTES
+from run.lock import RunError
+from run.services import sandbox_for
+from run.setup import Setup, read_setup
+from sandbox.inside.walk import make_fresh_folder, remove_folder
+from sandbox.local.gpus import needs_gpu
+from sandbox.protocol import Execution, Job, Limits, Sandbox
+from task.client import TaskWorker
+from task.types import Prepared
+
+Say = Callable[[str], None]
+SHORTEST_LIMIT_S, TIMES_ITS_SECONDS = 600.0, 5.0
+
+
+class Predicted(NamedTuple):
+    """What `gome predict` wrote."""
+
+    path: Path
+    n_rows: int
+    attempt: str
+
+
+class Solution(NamedTuple):
+    """The scripts in best/ by name; `weights`: how an ensemble blends them, else empty."""
+
+    scripts: dict[str, str]
+    weights: dict[str, float]
+    seconds: float
+
+
+async def predict_rows(
+    folder: Path,
+    rows: Path,
+    out: Path,
+    *,
+    changes: dict[str, Any] | None = None,
+    limit_s: float | None = None,
+    say: Say = lambda text: None,
+) -> Predicted:
+    """Predict new rows by what is in best/.
+
+    The solution runs as it ran in the run: with the same training data, and the new rows in the
+    place of the test table.
+
+    Args:
+        folder: the run folder.
+        rows: table of the new rows, in any format that a task may have.
+        out: csv to write, in the form of the run's submission.
+        changes: settings that replace the run's.
+        limit_s: wall limit of one script; None: several times what it took in the run.
+        say: is told of columns that differ, and what is being done.
+
+    Raises:
+        RunError: the run has no solution yet, or it fails on these rows.
+        TaskError: the rows do not fit the training table.
+        SandboxUnavailableError: scripts cannot run here.
+    """
+    check_regular_files(folder)
+    stored = read_run_meta(folder)["settings"]
+    settings = load_settings({**stored, **(changes or {})})
+    setup, best = read_setup(folder), read_best(folder / "best")
+    if best is None:
+        raise RunError(
+            f"{folder} has no solution yet; `gome show {folder.name}` lists its attempts"
+        )
+    solution = read_solution(folder, best)
+    place, _ = make_fresh_folder(folder / "work" / f"predict-{os.getpid()}")
+    worker = TaskWorker(folder)
+    try:
+        new = await worker.prepare_new_rows(
+            setup.prepared,
+            str(rows.expanduser().absolute()),
+            trained_inputs(folder, setup.prepared, refit=best.refit),
+            str(place / "public"),
+            str(place / "private"),
+        )
+        for note in new.notes:
+            say(note)
+        sandbox = sandbox_for(settings, place)
+        limits = script_limits(settings, setup, solution, limit_s)
+        try:
+            submissions = {
+                name: await run_solution(sandbox, place, new.prepared, name, text, limits, say)
+                for name, text in solution.scripts.items()
+            }
+        finally:
+            await sandbox.close()
+        source = next(iter(submissions.values()))
+        if solution.weights:
+            source = str(place / "blend.csv")
+            await worker.mix(new.prepared, submissions, solution.weights, source)
+        draft = out.with_name(f".{out.name}.{os.getpid()}.part")
+        await worker.final_submission(new.prepared, source, str(draft))
+        draft.replace(out)
+        return Predicted(out, new.prepared.n_test, best.attempt)
+    except OSError as error:
+        raise RunError(f"{error.filename or out}: {error.strerror}") from error
+    finally:
+        await worker.close()
+        await asyncio.to_thread(remove_folder, place)
+
+
+def read_solution(folder: Path, best: PublishedBest) -> Solution:
+    """Return the scripts in best/. Raises RunError."""
+    attempt = _best_attempt(folder, best)
+    members = attempt.members if attempt else {}
+    paths = {name: folder / "best" / "members" / name / "solution.py" for name in members}
+    paths = paths or {best.attempt: folder / "best" / "solution.py"}
+    try:
+        scripts = {name: path.read_text(encoding="utf-8") for name, path in paths.items()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{folder / 'best'}: its solution cannot be read ({error})") from error
+    weights = {name: member.weight for name, member in members.items()}
+    return Solution(scripts, weights, attempt.seconds if attempt else 0.0)
+
+
+def _best_attempt(folder: Path, best: PublishedBest) -> Attempt | None:
+    """Return the attempt in best/; None for a baseline, which is none."""
+    ref = (best.model_extra or {}).get("ref")
+    if best.baseline or not isinstance(ref, str):
+        return None
+    return load_attempt(Artifacts(folder / "artifacts").root, ref)
+
+
+def trained_inputs(folder: Path, prepared: Prepared, *, refit: bool) -> dict[str, str]:
+    """Return what the solution in best/ was trained with: name below input/ -> path."""
+    refitted = folder / "refit"
+    return {
+        name: str(refitted / name) if refit and (refitted / name).is_file() else path
+        for name, path in prepared.inputs.items()
+    }
+
+
+def script_limits(
+    settings: Settings, setup: Setup, solution: Solution, limit_s: float | None
+) -> Limits:
+    """Return the limits of one script."""
+    given = settings.run_memory_bytes
+    memory = (setup.memory_bytes or DEFAULT_MEMORY_BYTES) if given == "auto" else given
+    return Limits(
+        wall_s=limit_s or max(SHORTEST_LIMIT_S, TIMES_ITS_SECONDS * solution.seconds),
+        memory_bytes=memory,
+        cpus=setup.cpus,
+        network=settings.network,
+    )
+
+
+async def run_solution(
+    sandbox: Sandbox,
+    place: Path,
+    prepared: Prepared,
+    name: str,
+    script: str,
+    limits: Limits,
+    say: Say,
+) -> str:
+    """Run one script; return the path of its submission. Raises RunError."""
+    workspace, _ = make_fresh_folder(place / "jobs" / name)
+    host = await sandbox.probe()
+    n_gpus = 1 if host.gpus and needs_gpu(script) else 0
+    say(f"running {name} on {prepared.n_test} rows")
+    execution = await sandbox.run(
+        Job(
+            id=f"predict-{name}",
+            script=script,
+            workspace=workspace,
+            inputs=prepared.inputs,
+            limits=limits.model_copy(update={"gpus": n_gpus}),
+            collect=[SUBMISSION],
+        )
+    )
+    if not execution.ok or SUBMISSION not in execution.files:
+        raise RunError(f"{name} fails on these rows: {describe_end(execution)}")
+    return execution.files[SUBMISSION]
+
+
+def describe_end(execution: Execution) -> str:
+    """Say how a script ended that gave no predictions."""
+    lines = execution.output.strip().splitlines()
+    last = lines[-1][:300] if lines else "it printed nothing"
+    if execution.end == "timeout":
+        return "it ran out of time; give it more with --time"
+    if execution.end != "exit":
+        return f"it was ended for its use of {execution.end} ({last})"
+    if not execution.ok:
+        return last
+    return f"it wrote no {SUBMISSION}"
