@@ -76,9 +76,9 @@ ALLOW_LIST = (f"{GUARDS}::test_bubblewrap_mounts_the_allow_list_and_no_more",)
 NAMESPACES = (f"{GUARDS}::test_a_script_has_namespaces_of_its_own[bubblewrap]",)
 
 SANDBOX = [
-    Mutant("mount-root", BWRAP, '*interpreter_mounts(), "--proc", "/proc"]', '"--ro-bind", "/root", "/root", *interpreter_mounts(), "--proc", "/proc"]', "a script sees /root", ALLOW_LIST),
-    Mutant("mount-home", BWRAP, '*interpreter_mounts(), "--proc", "/proc"]', '"--ro-bind", "/home", "/home", *interpreter_mounts(), "--proc", "/proc"]', "a script sees every home", ALLOW_LIST),
-    Mutant("mount-var-tmp", BWRAP, '*interpreter_mounts(), "--proc", "/proc"]', '*parent_arguments("/var/tmp"), "--ro-bind", "/var/tmp", "/var/tmp", *interpreter_mounts(), "--proc", "/proc"]', "a script sees other runs and their labels", stops("files")),
+    Mutant("mount-root", BWRAP, '*interpreter_mounts(*pythons), "--proc", "/proc"]', '"--ro-bind", "/root", "/root", *interpreter_mounts(*pythons), "--proc", "/proc"]', "a script sees /root", ALLOW_LIST),
+    Mutant("mount-home", BWRAP, '*interpreter_mounts(*pythons), "--proc", "/proc"]', '"--ro-bind", "/home", "/home", *interpreter_mounts(*pythons), "--proc", "/proc"]', "a script sees every home", ALLOW_LIST),
+    Mutant("mount-var-tmp", BWRAP, '*interpreter_mounts(*pythons), "--proc", "/proc"]', '*parent_arguments("/var/tmp"), "--ro-bind", "/var/tmp", "/var/tmp", *interpreter_mounts(*pythons), "--proc", "/proc"]', "a script sees other runs and their labels", stops("files")),
     Mutant("mount-etc", BWRAP, '"--ro-bind-try", source, source]\n    return arguments', '"--ro-bind-try", source, source]\n    arguments += ["--ro-bind", "/etc", "/etc"]\n    return arguments', "a script sees all of /etc", ALLOW_LIST),
     Mutant("seal", BWRAP, 'return ["--remount-ro", "/proc", "--remount-ro", "/"]', "return []", "root writes /proc/sys", stops_root("kernel-files", "write")),
     Mutant("inputs-writable", PLAN, '"--ro-bind", source,', '"--bind", source,', "a script changes the data that later ones read", stops_root("write")),
