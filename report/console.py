@@ -134,6 +134,7 @@ PRINTED_KINDS = (
     "finalizing",
     "finalized",
     "run_resumed",
+    "labels_checked",
 )
 
 
