@@ -252,6 +252,7 @@ def _describe_following(shuffles: list[Shuffle]) -> Problem:
 
 
 def _announce_check(run: Run, name: str, check: LabelCheck) -> None:
+    usd = sum(each.usd for each in check.shuffles)
     payload: Json = check.model_dump(exclude={"problem"})
     run.events.emit(
         "labels_checked",
@@ -260,5 +261,5 @@ def _announce_check(run: Run, name: str, check: LabelCheck) -> None:
         **payload,
         seconds=round(sum(each.seconds for each in check.shuffles), 3),
         message=check.problem.message if check.problem else "",
-        usage={"usd": sum(each.usd for each in check.shuffles)},
+        usage={"usd": usd} if usd else {},
     )

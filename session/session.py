@@ -338,7 +338,7 @@ async def _drive_graph(run: Run, saver: Saver, session: Session) -> str:
         given: Any = {"task": run.task_path, "run_dir": str(run.folder)}
     else:
         given = None
-        standing = standing or await read_standing(run, graph, config)
+        standing = standing or await read_standing(run, graph, config, just_restored=True)
         if standing:
             await settle_run(run, standing.state)
     return await _run_with_answers(run, graph, config, given, session.ask)
