@@ -29,6 +29,7 @@ from run.events import Listener, iterate_events
 from run.folder import check_regular_files, make_run_folder, new_run_folder, read_run_meta
 from run.guard import NodeFailedError
 from run.lock import drive_alone, hold_lock, release_lock
+from run.ownership import check_own_run
 from run.registry import RunContext, close_run, open_run
 from run.run import Run
 from run.steering import Answer, Question
@@ -194,7 +195,8 @@ async def resume_run(
         config: callbacks, tags and metadata as LangChain takes them.
         checkpoint: the run's Postgres address again, where it needs its password.
         repair: go back to the last round whose files are whole.
-        trust: accept a metric file inside the run folder; it runs with the user's rights.
+        trust: accept a metric file inside the run folder, which runs with the user's rights, and
+            settings in run.json that were not chosen by this account.
     """
     read_run_meta(folder)
     check_regular_files(folder)
@@ -203,6 +205,7 @@ async def resume_run(
             hold_lock(folder)
             repaired = roll_back(folder) if repair else ""
             run = open_run(folder, trust=trust)
+            foreign = check_own_run(run.id, run.settings, trust=trust)
             spent = await check_services(run, reasoner)
     except BaseException:
         await close_run(folder)
@@ -210,7 +213,8 @@ async def resume_run(
         raise
     url = check_checkpoint_url(checkpoint)
     session = Session(listeners, ask, config, url, policy, acceptance)
-    return await drive_run(folder, session, spent=spent, resumed=True, repaired=repaired)
+    notes = [text for text in (repaired, foreign) if text]
+    return await drive_run(folder, session, spent=spent, resumed=True, notes=notes)
 
 
 async def check_services(run: Run, reasoner: Reasoner | None = None) -> Usage:
@@ -227,7 +231,7 @@ async def drive_run(
     *,
     spent: Usage | None = None,
     resumed: bool = False,
-    repaired: str = "",
+    notes: Sequence[str] = (),
 ) -> Outcome:
     """Drive the run under its lock.
 
@@ -236,7 +240,7 @@ async def drive_run(
         session: what to drive it with.
         spent: what the check of the endpoint has cost.
         resumed: whether an earlier session is continued.
-        repaired: what a repair did.
+        notes: what to warn of, such as what a repair did.
     """
     run = open_run(folder)
     run.events.listeners.extend([_report_writer(run), *session.listeners])
@@ -245,8 +249,8 @@ async def drive_run(
             if resumed:
                 run.events.emit("run_resumed", run=run.id, after=_previous_end(run))
                 _warn_of_metric(run)
-            if repaired:
-                run.warn(repaired)
+            for note in notes:
+                run.warn(note)
             if spent and spent.calls:
                 run.events.emit("checked", usage=spent.model_dump())
             reason = await _drive_with_recovery(run, session)
@@ -298,6 +302,7 @@ async def prepare_thread(folder: Path) -> None:
     try:
         with drive_alone(folder), explain_disk_errors(folder):
             run = open_run(folder)
+            check_own_run(run.id, run.settings)
             async with open_checkpoints(folder) as saver:
                 graph = build_graph(saver)
                 config: Any = {"configurable": {"thread_id": thread_id(run.id)}}
