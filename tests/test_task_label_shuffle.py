@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from trust_kit import ready, write_frames
 
-from task.grade.label_shuffle import measure_following, write_shuffled_labels
+from scoring.label_check import is_too_good
+from task.grade.label_shuffle import measure_following, measure_strength, write_shuffled_labels
 from task.types import Prepared
 
 Array = NDArray[Any]
@@ -220,6 +221,99 @@ def test_a_cheat_follows_the_shuffled_labels_in_both_folds(
 @pytest.mark.parametrize("name", HONEST)
 def test_an_honest_script_is_not_refused(tmp_path: Path, name: str, n: int) -> None:
     assert max(count_followed(tmp_path, HONEST[name], n, seed) for seed in range(SEEDS)) < 2
+
+
+# ----------------------------------------------------------------------------------- every metric
+
+
+def many_frames(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Targets of several kinds, all from x with noise."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"id": [f"r{i}" for i in range(360)], "x": rng.normal(size=360)})
+    noisy = frame["x"] + rng.normal(0, 1, 360)
+    frame["value"], frame["other"] = np.exp(noisy), frame["x"] ** 2 + rng.normal(0, 1, 360)
+    frame["colour"] = pd.cut(noisy, 4, labels=["red", "green", "blue", "gold"]).astype(str)
+    frame["grade"] = pd.cut(noisy, 4, labels=False)
+    frame["won"], frame["too"] = (noisy > 0).astype(int), (frame["other"] > 1).astype(int)
+    return frame.iloc[:300], frame.iloc[300:]
+
+
+def true_predictions(prepared: Prepared, frame: pd.DataFrame) -> pd.DataFrame:
+    """Predictions in the form of the task that agree with the labels of a table."""
+    out = pd.DataFrame({"id": frame["id"]})
+    rng = np.random.default_rng(1)
+    assert prepared.form is not None
+    for column in prepared.form.columns:
+        values = frame[column.target]
+        if column.label:
+            is_label = values.astype(str) == column.label
+            out[column.name] = np.clip(is_label * 0.6 + rng.uniform(0, 0.3, len(frame)), 0, 1)
+        else:
+            out[column.name] = values
+    return out
+
+
+METRICS = {
+    "auc": ["won"],
+    "logloss": ["colour"],
+    "accuracy": ["colour"],
+    "f1": ["won"],
+    "qwk": ["grade"],
+    "map@3": ["colour"],
+    "rmse": ["value"],
+    "mae": ["value", "other"],
+    "rmsle": ["value"],
+}
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_every_kind_of_prediction_can_be_checked(tmp_path: Path, metric: str) -> None:
+    targets = METRICS[metric]
+    train, test = many_frames(4)
+    columns = ["id", "x", *targets]
+    target = f"[{', '.join(targets)}]"
+    task = write_frames(tmp_path / "task", train[columns], test[["id", "x"]], metric, target=target)
+    prepared = ready(task, audit=False)
+    public = Path(prepared.public)
+    labels, folds = pd.read_csv(public / "train.csv"), pd.read_csv(public / "folds.csv")["fold"]
+    is_held = (folds >= 0).to_numpy()
+    first = tmp_path / "first.csv"
+    true_predictions(prepared, labels)[is_held].to_csv(first, index=False)
+    strength = measure_strength(prepared, str(first))
+    assert len(strength["power"]) == len(strength["plain"]) >= len(targets)
+    assert is_too_good(strength["power"], strength["plain"])
+    table = write_shuffled_labels(prepared, 0, "abc", str(tmp_path))
+    shuffled = pd.read_csv(table["path"])
+    moved = (shuffled[targets] != labels[targets]).any(axis=1)
+    assert moved.sum() > 20 and set(folds[moved]) == {table["fold"]}
+    assert shuffled.drop(columns=targets).equals(labels.drop(columns=targets))
+    second = tmp_path / "second.csv"
+    true_predictions(prepared, shuffled)[is_held].to_csv(second, index=False)
+    for path, follows in ((second, True), (first, False)):
+        found = measure_following(prepared, str(first), str(path), table["fold"], "abc")
+        assert (found["follows"], found["problem"]) == (follows, None)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_only_labels_of_one_fold_change_in_the_table(tmp_path: Path, form: str) -> None:
+    train, test = class_frames(60, 1)
+    train["town"] = ['a "quoted", word', "two\nlines", "", "x\ry", "NA", "007"] * 10
+    task = write_frames(tmp_path / "task", train, test, "auc")
+    if form == "parquet":
+        spec = (task / "task.yaml").read_text()
+        (task / "task.yaml").write_text(spec.replace("train.csv", "train.parquet"))
+        train.to_parquet(task / "train.parquet", index=False)
+    prepared = ready(task, audit=False)
+    read = pd.read_csv if form == "csv" else pd.read_parquet
+    before = read(Path(prepared.public) / f"train.{form}")
+    table = write_shuffled_labels(prepared, 0, "7", str(tmp_path))
+    after = read(table["path"])
+    assert before.drop(columns="label").equals(after.drop(columns="label"))
+    assert dict(before.dtypes) == dict(after.dtypes)
+    folds = pd.read_csv(Path(prepared.public) / "folds.csv")["fold"]
+    moved = before["label"] != after["label"]
+    assert moved.any() and set(folds[moved]) == {table["fold"]}
+    assert sorted(before["label"]) == sorted(after["label"])
 
 
 @pytest.mark.slow

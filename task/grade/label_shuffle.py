@@ -104,8 +104,10 @@ def signal_column(truth: Truth, p: Array, column: int) -> Array:
     return np.asarray(p.reshape(len(p), -1)[:, column], dtype=float)
 
 
-def rank_weight(guesses: list[str], label: str) -> float:
+def rank_weight(guesses: list[str] | str, label: str) -> float:
     """Return 1 / rank of a label among guesses, best first; 0 where it is not guessed."""
+    if isinstance(guesses, str):  # a text is one guess
+        return float(guesses == label)
     return 1.0 / (guesses.index(label) + 1) if label in guesses else 0.0
 
 
@@ -191,13 +193,14 @@ def shuffle_csv(
         source.open(newline="", encoding="utf-8") as file,
         target.open("w", newline="", encoding="utf-8") as out,
     ):
-        reader, writer = csv.reader(file), csv.writer(out, lineterminator="\n")
-        writer.writerow(next(reader))
-        for number, record in enumerate(reader):
+        reader, plain_writer = csv.reader(file), csv.writer(out, lineterminator="\n")
+        quoting_writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        for number, record in enumerate(reader, -1):  # -1: the header
             if number in origin:
                 for place, cell in zip(places, cells[origin[number]], strict=True):
                     record[place] = cell
-            writer.writerow(record)
+            has_return = any("\r" in cell for cell in record)  # quoted only where it ends lines
+            (quoting_writer if has_return else plain_writer).writerow(record)
 
 
 def shuffle_parquet(
