@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from policies.protocol import Policy
 from reasoner.protocol import CheckedReasoner, Reasoner, ReasonerUnavailableError, Usage
 from report.model import AttemptView
 from run.best import read_best
-from run.checkpoints.open import Saver, check_checkpoint_url, open_checkpoints, thread_id
+from run.checkpoints.open import Saver, check_checkpoint_url, thread_id
 from run.events import Listener, iterate_events
 from run.folder import check_regular_files, make_run_folder, new_run_folder, read_run_meta
 from run.guard import NodeFailedError
@@ -35,13 +34,12 @@ from run.run import Run
 from run.steering import Answer, Question
 from sandbox.protocol import SandboxUnavailableError
 from scoring.acceptance import Acceptance
-from session.disk_errors import explain_disk_errors, is_corrupt
+from session.disk_errors import explain_disk_errors
 from session.recovery import (
-    CheckpointsDamagedError,
     read_standing,
     restore_last_round,
-    set_aside,
     settle_run,
+    use_checkpoints,
 )
 from session.rollback import roll_back
 from session.signals import handle_signals
@@ -303,11 +301,14 @@ async def prepare_thread(folder: Path) -> None:
         with drive_alone(folder), explain_disk_errors(folder):
             run = open_run(folder)
             check_own_run(run.id, run.settings)
-            async with open_checkpoints(folder) as saver:
+            config: Any = {"configurable": {"thread_id": thread_id(run.id)}}
+
+            async def restore_thread(saver: Saver) -> None:
                 graph = build_graph(saver)
-                config: Any = {"configurable": {"thread_id": thread_id(run.id)}}
                 if not await read_standing(run, graph, config):
                     await restore_last_round(run, graph, config)
+
+            await use_checkpoints(run, "", restore_thread)
     finally:
         await close_run(folder)
 
@@ -315,20 +316,7 @@ async def prepare_thread(folder: Path) -> None:
 async def _drive_with_recovery(run: Run, session: Session) -> str:
     """Drive from the checkpoints, or from the last whole round if they are unusable."""
     url = session.checkpoint or run.settings.checkpoint
-    try:
-        async with open_checkpoints(run.folder, url) as saver:
-            return await _drive_graph(run, saver, session)
-    except (CheckpointsDamagedError, sqlite3.DatabaseError) as error:
-        is_damaged = isinstance(error, CheckpointsDamagedError) or is_corrupt(error)
-        if url or not is_damaged:
-            raise
-        aside = set_aside(run.folder / "checkpoints.sqlite")
-        run.warn(
-            f"{error}; stored as {aside.name if aside else 'nothing'}, the run resumes from its "
-            "last merge and repeats nothing finished"
-        )
-    async with open_checkpoints(run.folder, url) as saver:
-        return await _drive_graph(run, saver, session)
+    return await use_checkpoints(run, url, lambda saver: _drive_graph(run, saver, session))
 
 
 async def _drive_graph(run: Run, saver: Saver, session: Session) -> str:
