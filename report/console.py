@@ -136,6 +136,7 @@ PRINTED_KINDS = (
     "finalizing",
     "finalized",
     "run_resumed",
+    "labels_checked",
 )
 
 

@@ -151,6 +151,7 @@ class RunView:
     recalls: Mapping[tuple[int, int], tuple[Event, ...]] = field(default_factory=dict)
     hypotheses: Mapping[str, Event] = field(default_factory=dict)
     executions: Mapping[str, Event] = field(default_factory=dict)
+    label_checks: Mapping[str, Event] = field(default_factory=dict)
     merges: tuple[MergeView, ...] = ()
     baseline: Event | None = None
     rehearsals: tuple[Event, ...] = ()

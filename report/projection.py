@@ -21,6 +21,7 @@ from report.formatting import (
     whole_number,
 )
 from report.harness_work import MAX_REHEARSALS, describe_baseline, describe_rehearsal
+from report.label_checks import describe_label_check
 from report.model import (
     VERDICTS,
     AttemptView,
@@ -383,6 +384,16 @@ def _on_checked(view: RunView, event: Event) -> RunView:
     return _add_usage(view, event, "check")
 
 
+def _on_labels_checked(view: RunView, event: Event) -> RunView:
+    """Book the second execution on shuffled labels; it is the harness's, not an attempt's."""
+    view = _add_usage(view, event, "check labels")
+    id = _clean_id(event.get("attempt"))
+    if id is None:
+        return view
+    view = replace(view, label_checks={**view.label_checks, id: event})
+    return _add_line(view, event, "checked", f"{id}: {describe_label_check(event)}")
+
+
 def _on_unanswered(view: RunView, event: Event) -> RunView:
     trace = finite_number(event.get("trace"))
     view = _add_usage(view, event, "unanswered")
@@ -444,6 +455,7 @@ HANDLERS: dict[str, Callable[[RunView, Event], RunView]] = {
     "finalizing": _on_finalizing,
     "finalized": _on_finalized,
     "checked": _on_checked,
+    "labels_checked": _on_labels_checked,
     "unanswered": _on_unanswered,
     "warning": _on_warning,
     "run_ended": _on_run_ended,

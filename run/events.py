@@ -25,6 +25,7 @@ SPENDING = SCRIPTED | {
     "checked",
     "rehearsed",
     "execution_finished",
+    "labels_checked",
 }
 MAX_AMOUNT = 1e15
 Listener = Callable[[Json], None]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from langgraph.checkpoint.serde.event_hooks import register_serde_event_listener
 from pydantic import ValidationError
@@ -16,12 +16,15 @@ from pydantic import ValidationError
 from graph.build import Compiled
 from graph.state import SCHEMA_VERSION, Json, RunState
 from run.best import publish_best, read_best
+from run.checkpoints.open import Saver, open_checkpoints
 from run.events import is_prefix
 from run.lock import RunError
 from run.rounds import last_round
 from run.run import Run
 from scoring.baseline import publish_baseline
+from session.disk_errors import is_corrupt
 
+Answered = TypeVar("Answered")
 AHEAD_S = 120.0  # a checkpoint this far in the future was written before the clock went back
 
 
@@ -36,10 +39,14 @@ class Standing(NamedTuple):
     unfinished: bool
 
 
-async def read_standing(run: Run, graph: Compiled, config: Any) -> Standing | None:
+async def read_standing(
+    run: Run, graph: Compiled, config: Any, *, just_restored: bool = False
+) -> Standing | None:
     """Return the latest state in the checkpoints, checked.
 
     None: there is none, or it belongs to the folder that this one was copied from.
+    `just_restored`: this process wrote it. Its id may be ahead of a clock that went back meanwhile,
+    because ids only ever rise within a process; so do those of all that follow.
 
     Raises:
         RunError: the state was not written by Gome, or by a newer one.
@@ -66,7 +73,9 @@ async def read_standing(run: Run, graph: Compiled, config: Any) -> Standing | No
     if "schema_version" not in snapshot.values and set(snapshot.next) <= {"__start__", "profile"}:
         return None  # the run ended before its first state
     state = check_state(run, snapshot.values)
-    if _is_in_future(snapshot.config["configurable"].get("checkpoint_id", "")):
+    if not just_restored and _is_in_future(
+        snapshot.config["configurable"].get("checkpoint_id", "")
+    ):
         raise CheckpointsDamagedError("the clock went back since the last session")
     if state.run_dir != str(run.folder):
         return None
@@ -139,6 +148,26 @@ def set_aside(path: Path) -> Path | None:
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     return aside
+
+
+async def use_checkpoints(
+    run: Run, url: str, use: Callable[[Saver], Awaitable[Answered]]
+) -> Answered:
+    """Call `use` with the checkpoints; set an unusable file aside and call it again without."""
+    try:
+        async with open_checkpoints(run.folder, url) as saver:
+            return await use(saver)
+    except (CheckpointsDamagedError, sqlite3.DatabaseError) as error:
+        is_damaged = isinstance(error, CheckpointsDamagedError) or is_corrupt(error)
+        if url or not is_damaged:
+            raise
+        aside = set_aside(run.folder / "checkpoints.sqlite")
+        run.warn(
+            f"{error}; stored as {aside.name if aside else 'nothing'}, the run resumes from its "
+            "last merge and repeats nothing finished"
+        )
+    async with open_checkpoints(run.folder, url) as saver:
+        return await use(saver)
 
 
 async def restore_last_round(run: Run, graph: Compiled, config: Any) -> bool:

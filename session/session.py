@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,23 +31,23 @@ from reasoner.protocol import (
 )
 from report.model import AttemptView
 from run.best import read_best
-from run.checkpoints.open import Saver, check_checkpoint_url, open_checkpoints, thread_id
+from run.checkpoints.open import Saver, check_checkpoint_url, thread_id
 from run.events import Listener, iterate_events
 from run.folder import check_regular_files, make_run_folder, new_run_folder, read_run_meta
 from run.guard import NodeFailedError
 from run.lock import drive_alone, hold_lock, release_lock
+from run.ownership import check_own_run
 from run.registry import RunContext, close_run, open_run
 from run.run import Run
 from run.steering import Answer, Question
 from sandbox.protocol import SandboxUnavailableError
 from scoring.acceptance import Acceptance
-from session.disk_errors import explain_disk_errors, is_corrupt
+from session.disk_errors import explain_disk_errors
 from session.recovery import (
-    CheckpointsDamagedError,
     read_standing,
     restore_last_round,
-    set_aside,
     settle_run,
+    use_checkpoints,
 )
 from session.rollback import roll_back
 from session.signals import handle_signals
@@ -207,7 +206,8 @@ async def resume_run(
         config: callbacks, tags and metadata as LangChain takes them.
         checkpoint: the run's Postgres address again, where it needs its password.
         repair: go back to the last round whose files are whole.
-        trust: accept a metric file inside the run folder; it runs with the user's rights.
+        trust: accept a metric file inside the run folder, which runs with the user's rights, and
+            settings in run.json that were not chosen by this account.
     """
     read_run_meta(folder)
     check_regular_files(folder)
@@ -216,6 +216,7 @@ async def resume_run(
             hold_lock(folder)
             repaired = roll_back(folder) if repair else ""
             run = open_run(folder, trust=trust)
+            foreign = check_own_run(run.id, run.settings, trust=trust)
             spent = await check_services(run, reasoner)
             await renew_environment(run)
     except BaseException:
@@ -224,7 +225,8 @@ async def resume_run(
         raise
     url = check_checkpoint_url(checkpoint)
     session = Session(listeners, ask, config, url, policy, acceptance)
-    return await drive_run(folder, session, spent=spent, resumed=True, repaired=repaired)
+    notes = [text for text in (repaired, foreign) if text]
+    return await drive_run(folder, session, spent=spent, resumed=True, notes=notes)
 
 
 async def check_services(run: Run, reasoner: Reasoner | None = None) -> Usage:
@@ -241,7 +243,7 @@ async def drive_run(
     *,
     spent: Usage | None = None,
     resumed: bool = False,
-    repaired: str = "",
+    notes: Sequence[str] = (),
 ) -> Outcome:
     """Drive the run under its lock.
 
@@ -250,7 +252,7 @@ async def drive_run(
         session: what to drive it with.
         spent: what the check of the endpoint has cost.
         resumed: whether an earlier session is continued.
-        repaired: what a repair did.
+        notes: what to warn of, such as what a repair did.
     """
     run = open_run(folder)
     run.events.listeners.extend([_report_writer(run), *session.listeners])
@@ -259,8 +261,8 @@ async def drive_run(
             if resumed:
                 run.events.emit("run_resumed", run=run.id, after=_previous_end(run))
                 _warn_of_metric(run)
-            if repaired:
-                run.warn(repaired)
+            for note in notes:
+                run.warn(note)
             if spent and spent.calls:
                 run.events.emit("checked", usage=spent.model_dump())
             reason = await _drive_with_recovery(run, session)
@@ -312,11 +314,15 @@ async def prepare_thread(folder: Path) -> None:
     try:
         with drive_alone(folder), explain_disk_errors(folder):
             run = open_run(folder)
-            async with open_checkpoints(folder) as saver:
+            check_own_run(run.id, run.settings)
+            config: Any = {"configurable": {"thread_id": thread_id(run.id)}}
+
+            async def restore_thread(saver: Saver) -> None:
                 graph = build_graph(saver)
-                config: Any = {"configurable": {"thread_id": thread_id(run.id)}}
                 if not await read_standing(run, graph, config):
                     await restore_last_round(run, graph, config)
+
+            await use_checkpoints(run, "", restore_thread)
     finally:
         await close_run(folder)
 
@@ -324,20 +330,7 @@ async def prepare_thread(folder: Path) -> None:
 async def _drive_with_recovery(run: Run, session: Session) -> str:
     """Drive from the checkpoints, or from the last whole round if they are unusable."""
     url = session.checkpoint or run.settings.checkpoint
-    try:
-        async with open_checkpoints(run.folder, url) as saver:
-            return await _drive_graph(run, saver, session)
-    except (CheckpointsDamagedError, sqlite3.DatabaseError) as error:
-        is_damaged = isinstance(error, CheckpointsDamagedError) or is_corrupt(error)
-        if url or not is_damaged:
-            raise
-        aside = set_aside(run.folder / "checkpoints.sqlite")
-        run.warn(
-            f"{error}; stored as {aside.name if aside else 'nothing'}, the run resumes from its "
-            "last merge and repeats nothing finished"
-        )
-    async with open_checkpoints(run.folder, url) as saver:
-        return await _drive_graph(run, saver, session)
+    return await use_checkpoints(run, url, lambda saver: _drive_graph(run, saver, session))
 
 
 async def _drive_graph(run: Run, saver: Saver, session: Session) -> str:
@@ -352,7 +345,7 @@ async def _drive_graph(run: Run, saver: Saver, session: Session) -> str:
         given: Any = {"task": run.task_path, "run_dir": str(run.folder)}
     else:
         given = None
-        standing = standing or await read_standing(run, graph, config)
+        standing = standing or await read_standing(run, graph, config, just_restored=True)
         if standing:
             await settle_run(run, standing.state)
     return await _run_with_answers(run, graph, config, given, session.ask)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     import task.grade.blend
     import task.grade.grade
     import task.grade.handover
+    import task.grade.label_shuffle
     import task.grade.rehearse
     import task.grade.score_answers
     import task.load.examples
@@ -108,6 +109,9 @@ class TaskWorker:
     sample = RemoteFunction(task.data.sample.sample_task)
     baseline = RemoteFunction(task.grade.baseline.make_baseline)
     grade = RemoteFunction(task.grade.grade.grade_execution)
+    measure_strength = RemoteFunction(task.grade.label_shuffle.measure_strength)
+    write_shuffled_labels = RemoteFunction(task.grade.label_shuffle.write_shuffled_labels)
+    measure_following = RemoteFunction(task.grade.label_shuffle.measure_following)
     compare_files = RemoteFunction(task.grade.grade.compare_files)
     check_submission = RemoteFunction(task.grade.grade.check_submission)
     blend = RemoteFunction(task.grade.blend.blend_attempts)

@@ -26,7 +26,7 @@ from run.lock import RunError
 from run.registry import close_run, open_run
 from run.rounds import last_round
 from session.fork import fork_run
-from session.session import resume_run, start_run
+from session.session import prepare_thread, resume_run, start_run
 from task.load.spec import read_spec
 from task.types import TaskError
 
@@ -48,6 +48,14 @@ def folder(finished: Path, tmp_path: Path) -> Iterator[Path]:
 
 async def resumed(folder: Path) -> str:
     return (await resume_run(folder, reasoner=Player(scripts()))).reason
+
+
+async def test_a_server_gets_a_whole_thread_of_a_damaged_file(folder: Path) -> None:
+    (folder / "checkpoints.sqlite").write_bytes(b"no database" * 1000)
+    await prepare_thread(folder)
+    assert list(folder.glob("checkpoints.sqlite.damaged-*"))
+    with sqlite3.connect(folder / "checkpoints.sqlite") as connection:
+        assert connection.execute("SELECT count(*) FROM checkpoints").fetchone()[0] > 0
 
 
 @pytest.mark.parametrize("name", [name for name in RUN_FILES if name != "run.json"])
