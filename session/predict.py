@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from run.best import PublishedBest, read_best
 from run.folder import check_regular_files, read_run_meta
 from run.limits import DEFAULT_MEMORY_BYTES
 from run.lock import RunError
+from run.ownership import check_own_run
 from run.services import sandbox_for
 from run.setup import Setup, read_setup
 from sandbox.inside.walk import make_fresh_folder, remove_folder
@@ -24,6 +26,7 @@ from task.client import TaskWorker
 from task.types import Prepared
 
 Say = Callable[[str], None]
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}")  # of an attempt; it becomes a folder's
 SHORTEST_LIMIT_S, TIMES_ITS_SECONDS = 600.0, 5.0
 
 
@@ -71,8 +74,11 @@ async def predict_rows(
         SandboxUnavailableError: scripts cannot run here.
     """
     check_regular_files(folder)
-    stored = read_run_meta(folder)["settings"]
-    settings = load_settings({**stored, **(changes or {})})
+    meta, changes = read_run_meta(folder), changes or {}
+    settings = load_settings({**meta["settings"], **changes})
+    plain = settings.model_copy(update={name: getattr(Settings(), name) for name in changes})
+    if warning := check_own_run(meta["run"], plain):
+        say(warning)
     setup, best = read_setup(folder), read_best(folder / "best")
     if best is None:
         raise RunError(
@@ -121,6 +127,8 @@ def read_solution(folder: Path, best: PublishedBest) -> Solution:
     members = attempt.members if attempt else {}
     paths = {name: folder / "best" / "members" / name / "solution.py" for name in members}
     paths = paths or {best.attempt: folder / "best" / "solution.py"}
+    if odd := [name for name in paths if not NAME.fullmatch(name)]:
+        raise RunError(f"{folder / 'best'}: {odd[0][:80]!r} is not the name of an attempt")
     try:
         scripts = {name: path.read_text(encoding="utf-8") for name, path in paths.items()}
     except (OSError, UnicodeDecodeError) as error:

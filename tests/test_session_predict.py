@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from kit import HONEST, Player, quick, table, write_task
 from test_scoring_ensemble import Halves
 from trust_kit import one_column
 
+from run.lock import RunError
 from session.predict import predict_rows
 from session.session import Outcome, start_run
 from task.data.new_rows import prepare_new_rows
@@ -85,6 +88,28 @@ def test_the_command_names_run_rows_and_file(
     assert "there is no such file" in one_line(gome("predict", "gone.csv"))
     assert "expected one table" in one_line(gome("predict", "a", "b", "c"))
     assert "--time soon: expected seconds" in one_line(gome("predict", rows, "--time", "soon"))
+
+
+async def test_a_run_of_a_stranger_is_not_obeyed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the program that its run.json names, nor a path as the name of an attempt."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    outcome = await solved(tmp_path)
+    rows, out = tmp_path / "task/test.csv", tmp_path / "out.csv"
+    path = outcome.folder / "run.json"
+    meta = json.loads(path.read_text())
+    meta["settings"]["python"] = str(tmp_path / "evil/bin/python")
+    path.write_text(json.dumps(meta))
+    with pytest.raises(RunError, match="was not started by this account, .* python="):
+        await predict_rows(outcome.folder, rows, out)
+    await predict_rows(outcome.folder, rows, out, changes={"python": sys.executable})
+    best = outcome.folder / "best/best.json"
+    facts = json.loads(best.read_text()) | {"attempt": "../../best", "ref": None}
+    best.write_text(json.dumps(facts))
+    with pytest.raises(RunError, match="'../../best' is not the name of an attempt"):
+        await predict_rows(outcome.folder, rows, out, changes={"python": sys.executable})
+    assert (outcome.folder / "best/solution.py").is_file()
 
 
 # columns
