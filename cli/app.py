@@ -10,11 +10,13 @@ something is missing on this machine (a run that had begun is paused, `gome resu
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
 from cli import memory
 from cli.clean import clean_command
+from cli.compare import compare_command
 from cli.doctor import doctor_command
 from cli.example import example_command
 from cli.export_run import export_command
@@ -46,6 +48,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "resume": resume_command,
     "ls": ls_command,
     "show": show_command,
+    "compare": compare_command,
     "example": example_command,
     "score": score_command,
     "init": init_command,
@@ -61,3 +64,25 @@ COMMANDS: dict[str, Callable[..., None]] = {
 for name, command in COMMANDS.items():
     app.command(name)(command)
 app.add_typer(memory.app, name="memory")
+
+
+def print_version(asked: bool) -> None:
+    """Print Gome's version and end, where `--version` is given."""
+    if asked:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            typer.echo(f"gome {version('gome')}")
+        except PackageNotFoundError:
+            typer.echo("gome from a checkout that is not installed")
+        raise typer.Exit
+
+
+@app.callback()
+def read_common_options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", is_eager=True, callback=print_version),
+    ] = False,
+) -> None:
+    """Read the options that stand before a command."""

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cli.config import parse_duration
 from report.formatting import clean_text, format_duration, format_score
 from run.steering import Answer, Budget, Choose, Proposal, Question
+from settings.parse import parse_duration
 
 USAGE = """One command per line; an empty line sends them. Press Enter to just continue.
   try TRACE ID           try this proposal next      try TRACE: WORDS   try your own idea next

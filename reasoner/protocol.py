@@ -49,7 +49,7 @@ class ReasonerError(Exception):
         self.usage = usage or Usage()
 
 
-class ReasonerUnavailableError(Exception):
+class ReasonerUnavailableError(RuntimeError):
     """The reasoner cannot work at all (no key, wrong key, endpoint down).
 
     The run stops with this message and can be resumed. `usage` is what was spent until then.

@@ -25,11 +25,17 @@ from report.formatting import (
 from report.live import COLOURS, MARKS, summary_panel
 from report.model import AttemptView, RunView
 from report.reliability import ReliabilityRow, calibrate_run, describe_confidence
-from report.summary import describe_best_change, run_headline
+from report.summary import describe_best_change, run_headline, state_word
 
 MAX_DIFF_LINES = 400
 MAX_ATTEMPTS = 50
-STATE_COLOURS = {"running": "cyan", "error": "red", "lost": "yellow"}
+STATE_COLOURS = {
+    "running": "cyan",
+    "failed": "red",
+    "interrupted": "yellow",
+    "paused": "yellow",
+    "waiting": "yellow",
+}
 
 
 def runs_table(
@@ -48,12 +54,12 @@ def runs_table(
         table.add_column(
             name,
             justify="right" if name in ("attempts", "gain") else "left",
-            no_wrap=name != "run",  # a narrow terminal folds the names
+            no_wrap=name not in ("run", "best"),  # a narrow terminal folds them
             overflow="fold",
         )
     for folder, view in runs:
         best = view.best_attempt
-        state = run_state(view, now, (alive or {}).get(folder.name))
+        state = state_word(view, run_state(view, now, (alive or {}).get(folder.name)))
         score = f"{format_score(best.score, best.score_se)} {view.metric}" if best else "–"
         table.add_row(
             Text(clean_text(folder.name, 60)),

@@ -26,12 +26,29 @@ ENDINGS = {
     "waiting": "Waiting for an answer; the run can be resumed.",
     "error": "Stopped by an error. Resume once it is fixed.",
 }
-RESUMABLE = ("stopped", "interrupted", "paused", "error")
+RESUMABLE = ("stopped", "interrupted", "paused", "error", "waiting")
+STATE_WORDS = {
+    "running": "running",
+    "waiting": "waiting",
+    "paused": "paused",
+    "interrupted": "interrupted",
+    "stopped": "interrupted",
+    "lost": "interrupted",
+    "error": "failed",
+}
 
 
 def direction_arrow(view: RunView) -> str:
     """Arrow in the direction of better scores."""
     return "↑" if view.rising else "↓"
+
+
+def state_word(view: RunView, state: str) -> str:
+    """Return running, waiting, paused, interrupted, finished or failed (see `run_state`).
+
+    A run that ended by its budget, target or convergence is finished if it has a best attempt.
+    """
+    return STATE_WORDS.get(state) or ("finished" if view.best_attempt else "failed")
 
 
 def run_headline(view: RunView) -> str:

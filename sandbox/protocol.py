@@ -15,7 +15,7 @@ from sandbox.inside.progress import ProgressCallback
 End = Literal["exit", "timeout", "memory", "disk", "output", "cancelled"]
 
 
-class SandboxUnavailableError(Exception):
+class SandboxUnavailableError(RuntimeError):
     """No sandbox of the wanted kind can start here; the message has the remedy."""
 
 
