@@ -10,12 +10,10 @@ The `gome` command is in cli/. Nothing heavy is imported before it is used.
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.util
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 PACKAGES = frozenset(  # of this distribution, at the top level (docs/decisions/0026)
     {"briefs", "cli", "graph", "memory", "nodes", "policies", "reasoner", "report", "rpc"}
@@ -38,6 +36,7 @@ def check_packages() -> None:
 
 check_packages()
 
+from session.sync import run_sync  # noqa: E402
 from settings.keywords import SETTINGS_TEXT, SettingsKeywords  # noqa: E402
 
 if TYPE_CHECKING:
@@ -61,8 +60,6 @@ EXPORTS = {
     "Settings": "graph.settings",
     "TaskError": "task.types",
 }
-P = ParamSpec("P")
-T = TypeVar("T")
 __all__ = [
     "Outcome",
     "ReasonerUnavailableError",
@@ -150,25 +147,6 @@ async def asolve(
     about = {"target": target, "metric": metric, "description": description}
     call = FrontCall(str(task), frames, about, {**settings}, echo, config, policy, acceptance)
     return await solve_call(call)
-
-
-def run_sync(work: Callable[P, Coroutine[Any, Any, T]], name: str) -> Callable[P, T]:
-    """Return `work` for synchronous code, also inside a notebook's running loop."""
-    import asyncio
-
-    @functools.wraps(work)
-    def call_sync(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return asyncio.run(work(*args, **kwargs))
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            return pool.submit(asyncio.run, work(*args, **kwargs)).result()
-
-    call_sync.__name__ = call_sync.__qualname__ = name
-    return call_sync
 
 
 asolve.__doc__ = f"{asolve.__doc__}\n    Settings:\n{SETTINGS_TEXT}"

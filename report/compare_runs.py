@@ -105,7 +105,7 @@ def setting_rows(runs: Sequence[ComparedRun]) -> list[tuple[str, list[str]]]:
     names = sorted({name for run in runs for name in run.view.settings} - OWN_SETTINGS)
     rows = []
     for name in names:
-        cells = [clean_text(run.view.settings.get(name, "–"), 60) for run in runs]
+        cells = [clean_text(str(run.view.settings.get(name, "–")), 60) for run in runs]
         if len(set(cells)) > 1:
             rows.append((clean_text(name, 30), cells))
     return rows
