@@ -81,7 +81,10 @@ def __getattr__(name: str) -> Any:
 
 
 def build_graph(
-    checkpointer: Any = None, policy: Policy | None = None, acceptance: Acceptance | None = None
+    checkpointer: Any = None,
+    policy: Policy | None = None,
+    acceptance: Acceptance | None = None,
+    store: Any = None,
 ) -> Compiled:
     """Build the LangGraph graph, to invoke, stream, draw or embed.
 
@@ -94,10 +97,12 @@ def build_graph(
             (scoring.acceptance.Acceptance). A difference in the doubt band is still measured again
             before the rule is asked, the audit may still veto what it accepts, and the finale
             chooses by its own rule.
+        store: A LangGraph store, as nodes of yours read it; memory.langgraph_store has the
+            success memory's.
     """
     from graph.build import build_graph as build
 
-    return build(checkpointer, policy, acceptance)
+    return build(checkpointer, policy, acceptance, store)
 
 
 async def asolve(

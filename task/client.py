@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     import task.grade.blend
     import task.grade.grade
     import task.grade.handover
+    import task.grade.plots
     import task.grade.rehearse
     import task.grade.score_answers
     import task.load.examples
@@ -105,6 +106,7 @@ class TaskWorker:
     blend = RemoteFunction(task.grade.blend.blend_attempts)
     blend_driver = RemoteFunction(task.grade.blend.blend_driver)
     mix = RemoteFunction(task.grade.blend.mix_submissions)
+    plot = RemoteFunction(task.grade.plots.describe_predictions)
     list_examples = RemoteFunction(task.load.examples.list_examples)
     write_example = RemoteFunction(task.load.examples.write_example)
     score_private = RemoteFunction(task.grade.score_answers.score_private)
