@@ -51,7 +51,8 @@ def studio_command(
     folder = find_run(name, runs_dir) if name else None
     if importlib.util.find_spec("langgraph_api") is None:
         raise usage_error(
-            "Studio needs its server: `make studio` in the checkout, or pip install 'langgraph-cli[inmem]'"
+            "Studio needs its server: `make studio` in the checkout, or"
+            " pip install 'langgraph-cli[inmem]'"
         )
     place = place.expanduser().resolve()
     place.mkdir(parents=True, exist_ok=True)

@@ -32,9 +32,7 @@ def panels_of(tmp_path: Path, task: Prepared, predict: Any) -> list[Any]:
     train = pd.read_csv(f"{task.public}/train.csv")
     folds = pd.read_csv(f"{task.public}/folds.csv")
     train = train[train["id"].isin(folds.loc[folds["fold"] >= 0, "id"])]
-    return list(
-        describe_predictions(task, save(tmp_path / "oof.csv", train["id"], predict(train)))
-    )
+    return list(describe_predictions(task, save(tmp_path / "oof.csv", train["id"], predict(train))))
 
 
 def test_two_classes_have_roc_and_calibration(tmp_path: Path) -> None:

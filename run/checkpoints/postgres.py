@@ -27,7 +27,8 @@ async def open_postgres(url: str, thread: str) -> AsyncIterator[Any]:
         from psycopg.rows import dict_row
     except ImportError as error:
         raise RunError(
-            "--checkpoint postgresql://… needs pip install langgraph-checkpoint-postgres 'psycopg[binary]'"
+            "--checkpoint postgresql://… needs"
+            " pip install langgraph-checkpoint-postgres 'psycopg[binary]'"
         ) from error
 
     class PostgresSaver(AsyncPostgresSaver):  # type: ignore[misc]  # the extra may be missing

@@ -48,7 +48,8 @@ def create_ray_sandbox(
     """
     if importlib.util.find_spec("ray") is None:
         raise SandboxUnavailableError(
-            "the ray sandbox needs Ray: `uv sync --extra ray` in the checkout, or pip install 'ray>=2.50'"
+            "the ray sandbox needs Ray: `uv sync --extra ray` in the checkout, or"
+            " pip install 'ray>=2.50'"
         )
     return RaySandbox(
         address or os.environ.get("RAY_ADDRESS") or "auto", isolation, network=network, gpus=gpus
