@@ -446,6 +446,15 @@ class Reasoner(Protocol):
 
 
 @runtime_checkable
+class MoveReasoner(Protocol):
+    """A reasoner that does not read words: it takes its own proposals, and moves by their names."""
+
+    def list_moves(self) -> dict[str, str]:
+        """Return what it can do on any task: name -> statement."""
+        ...
+
+
+@runtime_checkable
 class CheckedReasoner(Protocol):
     """What a reasoner with an endpoint offers beside the verbs; a session calls it first."""
 

@@ -51,6 +51,10 @@ class Expert:
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
+    def list_moves(self) -> dict[str, str]:
+        """Return the moves that exist for every task: name -> statement."""
+        return {move.name: move.statement for move in moves.FIXED_MOVES}
+
     async def draft(self, brief: DraftBrief) -> Solution:
         """Render a first spec without the suspected columns."""
         facts = read_task_facts(brief)
