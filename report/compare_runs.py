@@ -18,7 +18,7 @@ from report.formatting import (
     draw_sparkline,
     format_count,
     format_duration,
-    format_gain,
+    format_improvement,
     format_score,
     format_usd,
 )
@@ -69,7 +69,7 @@ def result_rows(runs: Sequence[ComparedRun]) -> list[tuple[str, list[str]]]:
         ("task", lambda view: clean_text(view.task, 60)),
         ("metric", lambda view: f"{view.metric}, {'higher' if view.rising else 'lower'} is better"),
         ("best", best_text),
-        ("gain", lambda view: format_gain(view.total_gain)),
+        ("gain", lambda view: format_improvement(view.total_gain, rising=view.rising)),
         ("curve", curve_text),
         ("helped most", helpful_text),
         ("attempts", lambda view: f"{len(view.attempts)} ({view.n_accepted} accepted)"),
@@ -97,7 +97,10 @@ def curve_text(view: RunView) -> str:
 def helpful_text(view: RunView) -> str:
     """The change that helped most."""
     top = most_helpful_attempt(view)
-    return f"{clean_text(top.hypothesis or top.kind, 80)} ({format_gain(top.gain)})" if top else "–"
+    if top is None:
+        return "–"
+    gain = format_improvement(top.gain, rising=view.rising)
+    return f"{clean_text(top.hypothesis or top.kind, 80)} ({gain})"
 
 
 def setting_rows(runs: Sequence[ComparedRun]) -> list[tuple[str, list[str]]]:

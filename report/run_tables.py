@@ -19,7 +19,7 @@ from report.formatting import (
     format_age,
     format_count,
     format_duration,
-    format_gain,
+    format_improvement,
     format_score,
 )
 from report.live import COLOURS, MARKS, summary_panel
@@ -65,7 +65,7 @@ def runs_table(
             Text(clean_text(folder.name, 60)),
             Text(state, STATE_COLOURS.get(state, "")),
             Text(score),
-            Text(format_gain(view.total_gain)),
+            Text(format_improvement(view.total_gain, rising=view.rising)),
             Text(str(len(view.attempts))),
             Text(format_age(now - view.last) if view.last else "–"),
         )
@@ -149,7 +149,7 @@ def _attempt_row(view: RunView, attempt: AttemptView) -> tuple[Text, ...]:
         Text(attempt.kind),
         Text(verdict, COLOURS.get(attempt.verdict, "")),
         Text(format_score(attempt.score)),
-        Text(format_gain(attempt.gain, attempt.gain_se)),
+        Text(format_improvement(attempt.gain, attempt.gain_se, rising=view.rising)),
         Text(format_duration(attempt.seconds)),
         *map(Text, tokens),
         Text(text),

@@ -9,7 +9,7 @@ from report.formatting import (
     clean_text,
     format_count,
     format_duration,
-    format_gain,
+    format_improvement,
     format_plural,
     format_score,
     format_usd,
@@ -103,7 +103,7 @@ def describe_best_change(view: RunView) -> str:
             return "No attempt beat the first draft by more than noise."
         return "No attempt has beaten the first draft by more than noise yet."
     text = top.hypothesis.rstrip(".") or top.kind
-    gain = format_gain(top.gain, top.gain_se)
+    gain = format_improvement(top.gain, top.gain_se, rising=view.rising)
     return f"What helped most: {text} ({gain}, trace {top.trace}, step {top.step})."
 
 
@@ -115,7 +115,8 @@ def format_score_change(view: RunView) -> str:
     last = format_score(best.score, best.score_se)
     if first.id == best.id:
         return last
-    return f"{format_score(first.score)} → {last}  ({format_gain(view.total_gain)})"
+    gain = format_improvement(view.total_gain, rising=view.rising)
+    return f"{format_score(first.score)} → {last}  ({gain})"
 
 
 def describe_usage(view: RunView) -> str:

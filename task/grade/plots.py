@@ -134,7 +134,7 @@ def make_value_panels(truth: Truth, p: Array) -> list[Panel]:
     panels: list[Panel] = []
     for index, column in enumerate(truth.form.columns[: min(MAX_TARGETS, y.shape[1])]):
         true, predicted = y[:, index], p[:, index]
-        is_share = 0 <= predicted.min() and predicted.max() <= 1
+        is_share = predicted.min() >= 0 and predicted.max() <= 1
         if is_share and set(np.unique(true)) == {0.0, 1.0}:
             panels.append(binary_panel(column.name, "1", true, predicted))
         else:
