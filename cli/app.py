@@ -31,6 +31,7 @@ from cli.run import run_command
 from cli.score import score_command
 from cli.show import show_command
 from cli.studio import studio_command
+from cli.ui import ui_command
 
 app = typer.Typer(
     help="Gome writes, runs, diagnoses and improves training scripts for your task"
@@ -58,6 +59,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "hint": hint_command,
     "studio": studio_command,
     "report": report_command,
+    "ui": ui_command,
     "doctor": doctor_command,
     "clean": clean_command,
 }

@@ -140,6 +140,9 @@ class SettingsKeywords(TypedDict, total=False):
     otel: bool
     """Send OpenTelemetry spans of run, rounds, steps and verbs to OTEL_EXPORTER_OTLP_ENDPOINT
     (extra otel)."""
+    track: Literal["", "mlflow", "wandb"]
+    """Record the run, its attempts, scores and best/ in an experiment tracker: mlflow or wandb
+    (extras of these names)."""
     runs_dir: str
     """Folder that contains the run folders."""
 
@@ -287,5 +290,8 @@ SETTINGS_TEXT = """\
                 that is read-only. a text; default None.
             otel: Send OpenTelemetry spans of run, rounds, steps and verbs to
                 OTEL_EXPORTER_OTLP_ENDPOINT (extra otel). true or false; default False.
+            track: Record the run, its attempts, scores and best/ in an experiment
+                tracker: mlflow or wandb (extras of these names). one of mlflow, wandb;
+                default ''.
             runs_dir: Folder that contains the run folders. a text; default 'runs'.
 """

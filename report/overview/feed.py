@@ -63,4 +63,5 @@ class RunsFeed:
         events = list(tail.poll())
         is_new = known is None or tail.offset < before
         view = apply_events(events, RunView() if is_new or known is None else known.view)
-        return ComparedRun(folder, view, run_state(view, time.time(), self.is_alive(folder)))
+        alive = view.ended is None and self.is_alive(folder)
+        return ComparedRun(folder, view, run_state(view, time.time(), alive))
