@@ -10,11 +10,13 @@ something is missing on this machine (a run that had begun is paused, `gome resu
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
 from cli import env, memory
 from cli.clean import clean_command
+from cli.compare import compare_command
 from cli.doctor import doctor_command
 from cli.example import example_command
 from cli.export_run import export_command
@@ -30,6 +32,7 @@ from cli.run import run_command
 from cli.score import score_command
 from cli.show import show_command
 from cli.studio import studio_command
+from cli.ui import ui_command
 
 app = typer.Typer(
     help="Gome writes, runs, diagnoses and improves training scripts for your task"
@@ -47,6 +50,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "resume": resume_command,
     "ls": ls_command,
     "show": show_command,
+    "compare": compare_command,
     "example": example_command,
     "score": score_command,
     "init": init_command,
@@ -57,6 +61,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "studio": studio_command,
     "report": report_command,
     "predict": predict_command,
+    "ui": ui_command,
     "doctor": doctor_command,
     "clean": clean_command,
 }
@@ -64,3 +69,25 @@ for name, command in COMMANDS.items():
     app.command(name)(command)
 app.add_typer(memory.app, name="memory")
 app.add_typer(env.app, name="env")
+
+
+def print_version(asked: bool) -> None:
+    """Print Gome's version and end, where `--version` is given."""
+    if asked:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            typer.echo(f"gome {version('gome')}")
+        except PackageNotFoundError:
+            typer.echo("gome from a checkout that is not installed")
+        raise typer.Exit
+
+
+@app.callback()
+def read_common_options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", is_eager=True, callback=print_version),
+    ] = False,
+) -> None:
+    """Read the options that stand before a command."""

@@ -7,7 +7,6 @@ run scripts with your rights. Secrets are read from the environment alone.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -21,6 +20,7 @@ from pydantic import ValidationError
 from cli.errors import usage_error
 from graph.settings import Settings, task_settings
 from settings.field import AUTO, about_setting, describe_rejection
+from settings.parse import parse_duration, split_names, suggest_near
 
 CONFIG_FILE = "gome.toml"
 VARIABLE_PREFIX = "GOME_"
@@ -126,7 +126,7 @@ def settings_from_environment() -> Sources:
         name = variable.removeprefix(VARIABLE_PREFIX).lower()
         if name in KNOWN:
             sources[name] = Source(os.environ[variable], variable)
-        elif suggestion := suggest_name(name, cutoff=0.75):
+        elif suggestion := suggest_near(name, KNOWN, cutoff=0.75):
             raise usage_error(f"{variable} in the environment: no such setting{suggestion}")
     return sources
 
@@ -159,7 +159,7 @@ def _settings_from_file(path: Path) -> Sources:
                 f"{path}: `{name}` looks like a secret; none is read from files,"
                 " set OPENAI_API_KEY in the environment"
             )
-        raise usage_error(f"{path}: no setting is called `{name}`{suggest_name(name)}")
+        raise usage_error(f"{path}: no setting is called `{name}`{suggest_near(name, KNOWN)}")
     return {name: Source(value, f"{path}: {name}") for name, value in table.items()}
 
 
@@ -196,18 +196,12 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise usage_error(f"{path}: not valid TOML ({error})") from None
 
 
-def suggest_name(name: str, cutoff: float = 0.6) -> str:
-    """Return `, did you mean …?` for a name close to a known one, else an empty text."""
-    close = difflib.get_close_matches(name, list(KNOWN), n=1, cutoff=cutoff)
-    return f", did you mean `{close[0]}`?" if close else ""
-
-
 def parse_value(name: str, value: Any, place: str) -> Any:
     """Parse the text of a flag, a variable or --set; other values are returned as they are."""
     if not isinstance(value, str):
         return value
     if name == "model":
-        return [part.strip() for part in value.split(",") if part.strip()]
+        return split_names(value)
     if value in ("", "none") and name not in WITH_NONE:
         return None
     if name == "extra_body":
@@ -225,10 +219,3 @@ def parse_value(name: str, value: Any, place: str) -> Any:
                 f"{place} {value}: expected seconds, or a number with s, m or h"
             ) from None
     return value
-
-
-def parse_duration(text: str) -> float:
-    """Return the seconds of `90`, `90s`, `30m` or `12h`. Raises ValueError."""
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
-    return float(number) * unit

@@ -23,11 +23,17 @@ def hint_command(
 
     The next diagnosis and update quote it as your words. The run does not stop.
     """
+    from report.event_log import load_view
     from run.hints import HintError, add_hint
     from run.lock import RunError
     from session.disk_errors import explain_disk_errors
 
     folder = find_run(name, runs_dir)
+    if load_view(folder).reasoner == "expert":
+        raise usage_error(
+            f"{folder.name} is run by the expert, which reads no words; start a run with --model to"
+            " be read, or choose the expert's next move with --set steer=each"
+        )
     try:
         with explain_disk_errors(folder):
             stored = add_hint(folder, text, trace=trace)

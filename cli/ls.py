@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json as jsonlib
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from cli.config import configured_runs_dir
 from cli.options import RunsDir
 from cli.run_folders import run_folders
 
 
-def ls_command(runs_dir: RunsDir = None) -> None:
+def ls_command(
+    runs_dir: RunsDir = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per run.")] = False,
+) -> None:
     """List the runs, newest first, with their best scores."""
     import time
 
     from rich.console import Console
 
-    from report.event_log import load_view
+    from report.event_log import load_view, run_state
+    from report.run_json import summarize_run
     from report.run_tables import runs_table
     from run.lock import is_driven
 
@@ -23,4 +31,10 @@ def ls_command(runs_dir: RunsDir = None) -> None:
     folders = run_folders(str(root))
     alive = {folder.name: is_driven(folder) for folder in folders}
     views = [(folder, load_view(folder)) for folder in folders]
-    Console().print(runs_table(views, time.time(), alive, root))
+    now = time.time()
+    if not json:
+        Console().print(runs_table(views, now, alive, root))
+        return
+    for folder, view in views:
+        state = run_state(view, now, alive[folder.name])
+        typer.echo(jsonlib.dumps(summarize_run(folder, view, state)))

@@ -122,7 +122,12 @@ TaskFolder = Annotated[
     ),
 ]
 RunName = Annotated[
-    str, typer.Argument(help="Run folder or its name below --runs-dir; empty: the latest.")
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="Run: its name or the beginning of it, the name of its task, or its folder;"
+        " empty: the latest.",
+    ),
 ]
 RunsDir = Annotated[str | None, setting_option("runs_dir")]
 SetPairs = Annotated[

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.config import parse_duration
 from cli.errors import exit_on_failure, usage_error
 from cli.options import RunsDir, setting_options
 from cli.run_folders import find_run
+from settings.parse import parse_duration
 
 
 @setting_options("python", "isolation")

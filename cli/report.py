@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.config import configured_runs_dir
 from cli.errors import usage_error
 from cli.options import RunName, RunsDir
 from cli.run_folders import find_run
@@ -27,6 +28,10 @@ def report_command(
     every: Annotated[
         int, typer.Option(min=1, max=3600, help="Seconds between updates with --watch.")
     ] = 5,
+    all: Annotated[
+        bool,
+        typer.Option("--all", help="Write the pages of all runs and RUNS/index.html over them."),
+    ] = False,
 ) -> None:
     """Write the page of a run, RUN/report.html.
 
@@ -34,6 +39,11 @@ def report_command(
     """
     from report.detail import AttemptDetails
 
+    if all:
+        if name or watch:
+            raise usage_error("--all writes every run's page once; leave RUN and --watch out")
+        write_index(runs_dir, open=open)
+        return
     folder = find_run(name, runs_dir)
     details = AttemptDetails(folder)
     try:
@@ -51,6 +61,24 @@ def report_command(
         ) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def write_index(runs_dir: str | None, *, open: bool) -> None:
+    """Write index.html and the pages that it links to; print its path."""
+    from report.overview.index_page import write_all_reports
+
+    root = Path(configured_runs_dir(runs_dir)).expanduser().resolve()
+    if not root.is_dir():
+        raise usage_error(f"no runs below {root}; start one with `gome run DIR`")
+    try:
+        path = write_all_reports(root, is_running)
+    except OSError as error:
+        raise usage_error(
+            f"{error.filename} cannot be written ({error.strerror}); free space or make it writable"
+        ) from None
+    typer.echo(str(path))
+    if open:
+        typer.launch(path.as_uri())
 
 
 def write_page(folder: Path, every: int, details: AttemptDetails) -> Path:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from cli.config import configured_runs_dir
 from cli.errors import usage_error
+
+LATEST = "latest"
+MAX_NAMED = 5  # runs that a message lists
 
 
 def run_folders(runs_dir: str | None) -> list[Path]:
@@ -19,14 +23,35 @@ def run_folders(runs_dir: str | None) -> list[Path]:
 
 
 def find_run(name: str, runs_dir: str | None) -> Path:
-    """Return the run of a folder, of a name below runs_dir or, without a name, the latest."""
+    """Return the run that a command names.
+
+    A folder; a name below runs_dir or a prefix of one; the name of a task: its latest run; `latest`
+    or no name: the latest run. Raises typer.Exit after one sentence where none or several fit.
+    """
     root = configured_runs_dir(runs_dir)
-    if not name:
-        folders = run_folders(root)
-        if not folders:
-            raise usage_error(f"no runs below {root}; start one with `gome run DIR`")
-        return folders[0].resolve()
-    for folder in (Path(name).expanduser(), Path(root).expanduser() / name):
+    for folder in (Path(name).expanduser(), Path(root).expanduser() / name) if name else ():
         if (folder / "run.json").exists():
             return folder.resolve()
-    raise usage_error(f"no run named {name} below {root}; `gome ls` lists them")
+    folders = run_folders(root)
+    if not folders:
+        raise usage_error(f"no runs below {root}; start one with `gome run DIR`")
+    if name in ("", LATEST):
+        return folders[0].resolve()
+    found = [folder for folder in folders if folder.name.startswith(name)]
+    if not found:
+        found = [folder for folder in folders if task_name(folder) == name][:1]
+    if not found:
+        raise usage_error(f"no run named {name} below {root}; `gome ls` lists them")
+    if len(found) > 1:
+        names = ", ".join(folder.name for folder in found[:MAX_NAMED])
+        raise usage_error(f"{name} begins the names of {len(found)} runs ({names}); write more")
+    return found[0].resolve()
+
+
+def task_name(folder: Path) -> str:
+    """Return the name of the task folder that a run was started with; empty if unreadable."""
+    try:
+        meta = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        return Path(str(meta["task"])).name
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""

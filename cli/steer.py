@@ -8,13 +8,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cli.config import parse_duration
 from report.formatting import clean_text, format_duration, format_score
-from run.steering import Answer, Budget, Choose, Proposal, Question
+from run.steering import Answer, Budget, Choose, Proposal, Question, explain_moves
+from settings.parse import parse_duration
 
-USAGE = """One command per line; an empty line sends them. Press Enter to just continue.
-  try TRACE ID           try this proposal next      try TRACE: WORDS   try your own idea next
-  try TRACE ID: WORDS    the proposal in your words  hint WORDS         advice to the reasoner
+TRY_WORDS = """\
+  try TRACE ID           try this proposal next
+  try TRACE: WORDS       try your own idea next
+  try TRACE ID: WORDS    the proposal in your words
+  hint WORDS             advice to the reasoner"""
+TRY_MOVES = """\
+  try TRACE ID           try this proposal next
+  try TRACE: MOVE        try a move of the expert"""
+USAGE = """\
   pin TRACE              never restart this trace    drop TRACE         end this trace
   steps N   time 2h   tokens N   usd N   new budgets
   stop                   end the run with the current best
@@ -115,7 +121,8 @@ def question_text(question: Question) -> str:
     used, limit = question.used, format_duration(question.limits.get("time_s"))
     spent = format_duration(used.get("time_s"))
     lines.append(f"used {spent} of {limit}, {used.get('executions')} executions")
-    return "\n".join([*lines, USAGE])
+    heading = "One command per line; an empty line sends them. Press Enter to just continue."
+    return "\n".join([*lines, heading, TRY_MOVES if question.moves else TRY_WORDS, USAGE])
 
 
 def _proposal_line(proposal: Proposal) -> str:
@@ -157,6 +164,8 @@ def parse_try(answer: Answer, rest: str, question: Question) -> dict[str, Any]:
             f"trace {trace} has no proposal '{clean_text(name, 40)}';"
             f" it has {', '.join(known) or 'none'}"
         )
+    if question.moves and words and (name or words not in question.moves):
+        raise ValueError(explain_moves(question.moves))
     if not name and not words:
         raise ValueError("name a proposal or your own idea: try 0 h1, or try 0: use a log target")
     others = [choice for choice in answer.choose if choice.trace != trace]
@@ -189,6 +198,8 @@ def budget_parser(field: str) -> Parser:
 
 def parse_hint(answer: Answer, rest: str, question: Question) -> dict[str, Any]:
     """Parse `hint WORDS`; several hints become one. Raises ValueError."""
+    if question.moves:
+        raise ValueError(explain_moves(question.moves))
     if not rest:
         raise ValueError("write the hint behind the word: hint watch the skewed target")
     return {"hint": f"{answer.hint} {rest}".strip()}

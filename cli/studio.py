@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,9 +18,13 @@ import typer
 from cli.errors import exit_on_failure, usage_error
 from cli.options import RunsDir
 from cli.run_folders import find_run
+from settings.search import PRESETS
 
 STUDIO_URL = "https://smith.langchain.com"
 MAX_START_S = 120.0
+GRAPH = "gome"
+LOG_FILE = "langgraph.log"
+ASSISTANTS = uuid.UUID("5d6a2c0e-4f0f-4d5c-9a55-6f6d65000000")  # name space of the presets' ids
 
 
 def studio_command(
@@ -45,7 +50,10 @@ def studio_command(
     """
     folder = find_run(name, runs_dir) if name else None
     if importlib.util.find_spec("langgraph_api") is None:
-        raise usage_error("Studio needs the extra `studio`: pip install 'gome[studio]'")
+        raise usage_error(
+            "Studio needs its server: `make studio` in the checkout, or"
+            " pip install 'langgraph-cli[inmem]'"
+        )
     place = place.expanduser().resolve()
     place.mkdir(parents=True, exist_ok=True)
     config = write_config(place, [STUDIO_URL, *(origin or [])])
@@ -66,15 +74,23 @@ def server_config(origins: list[str]) -> dict[str, Any]:
 
     The graph is named by module, because a path would run its file a second time.
     """
-    from graph.build import DESCRIPTION
+    from graph.build import DESCRIPTION, TRACE_DESCRIPTION
 
     return {
+        "$schema": "https://langgra.ph/schema.json",
         "python_version": "3.11",
         "dependencies": ["."],
-        "graphs": {"gome": {"path": "graph.build:graph", "description": DESCRIPTION}},
+        "graphs": {
+            GRAPH: {"path": "graph.build:graph", "description": DESCRIPTION},
+            "trace": {"path": "graph.build:trace_graph", "description": TRACE_DESCRIPTION},
+        },
         "checkpointer": {"path": "run.checkpoints.studio.make_checkpointer"},
+        "store": {"path": "memory.langgraph_store.make_store"},
         "http": {
-            "cors": {"allow_origins": origins, "allow_methods": ["*"], "allow_headers": ["*"]}
+            "cors": {"allow_origins": origins, "allow_methods": ["*"], "allow_headers": ["*"]},
+            # both protocols talk in messages; a task folder is none
+            "disable_mcp": True,
+            "disable_a2a": True,
         },
         "env": {
             "LANGSMITH_TRACING": os.environ.get("LANGSMITH_TRACING", "false"),
@@ -110,11 +126,18 @@ def serve_studio(config: Path, port: int, jobs: int, folder: Path | None) -> int
         str(jobs),
     ]
     command = [sys.executable, "-m", "langgraph_cli", "dev", "--config", str(config), *options]
-    server = subprocess.Popen(command, cwd=config.parent, env=environment)
+    log_path = config.parent / LOG_FILE
+    with log_path.open("wb") as log:
+        server = subprocess.Popen(
+            command, cwd=config.parent, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
     try:
         if asyncio.run(wait_until_ready(server, port, folder)):
-            typer.echo(studio_address(port, folder))
-        return server.wait()
+            typer.echo(f"{studio_address(port, folder)}\nLog: {log_path}   Ctrl-C stops the server")
+        code = server.wait()
+        if code:
+            typer.echo(explain_end(code, log_path), err=True)
+        return code
     except KeyboardInterrupt:
         server.wait()
         return 130
@@ -135,13 +158,31 @@ async def wait_until_ready(server: subprocess.Popen[bytes], port: int, folder: P
         try:
             if folder is not None:
                 await register_thread(client, folder)
-            else:
-                await client.assistants.search()
+            await create_assistants(client)
         except (httpx.HTTPError, OSError):
             await asyncio.sleep(0.3)
         else:
             return True
     return False
+
+
+def explain_end(code: int, log_path: Path) -> str:
+    """Say that the server ended, with the last line of its log."""
+    lines = log_path.read_text(errors="replace").strip().splitlines()
+    last = lines[-1].strip()[:300] if lines else "its log is empty"
+    return f"gome: the server ended with code {code}: {last} ({log_path})"
+
+
+async def create_assistants(client: Any) -> None:
+    """Create one assistant per preset, so that Studio offers them by name."""
+    for preset in PRESETS:
+        await client.assistants.create(
+            graph_id=GRAPH,
+            context={"preset": preset},
+            assistant_id=str(uuid.uuid5(ASSISTANTS, preset)),
+            if_exists="do_nothing",
+            name=f"Gome, preset {preset}",
+        )
 
 
 async def register_thread(client: Any, folder: Path) -> None:
@@ -150,7 +191,7 @@ async def register_thread(client: Any, folder: Path) -> None:
 
     await client.threads.create(
         thread_id=thread_id(folder.name),
-        graph_id="gome",
+        graph_id=GRAPH,
         if_exists="do_nothing",
         metadata={"run": folder.name},
     )

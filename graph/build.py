@@ -1,6 +1,7 @@
 """The wiring, on one screen.
 
-`graph` is what langgraph.json and LangGraph Studio point at; it has no checkpointer of its own.
+`graph` and `trace_graph` are what langgraph.json and LangGraph Studio point at; they have neither
+checkpointer nor store of their own.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.store.base import BaseStore
 
 from graph import routes
 from graph.settings import Settings
@@ -35,6 +37,7 @@ DESCRIPTION = (
     "ML-engineering agent: drafts, runs, diagnoses and updates training scripts "
     "in parallel traces that meet at a merge"
 )
+TRACE_DESCRIPTION = "One round of a trace: draft, or diagnose and update; execute, validate, record"
 MAX_SUPERSTEPS = 1_000_000  # budgets in the settings end a run, not LangGraph's recursion limit
 Compiled = CompiledStateGraph[Any, Any, Any, Any]
 
@@ -67,7 +70,10 @@ def build_trace_graph(policy: Policy | None, acceptance: Acceptance | None) -> C
 
 
 def build_graph(
-    checkpointer: Any = None, policy: Policy | None = None, acceptance: Acceptance | None = None
+    checkpointer: Any = None,
+    policy: Policy | None = None,
+    acceptance: Acceptance | None = None,
+    store: BaseStore | None = None,
 ) -> Compiled:
     """Compile the graph: profile, traces in parallel, merge (all-reduce), steer, again or finalize.
 
@@ -76,6 +82,8 @@ def build_graph(
         policy: replaces the policy that the settings name.
         acceptance: replaces the rule that compares an attempt with its trace's best; the doubt
             band, the audit's veto and the finale's own rule remain.
+        store: what nodes and tools reach as `runtime.store`; a session passes the success memory
+            (memory.langgraph_store).
     """
     graph = StateGraph(RunState, input_schema=Input, context_schema=Settings)
     graph.add_node("profile", guard_round(profile))
@@ -89,8 +97,9 @@ def build_graph(
     graph.add_edge("merge", "steer")
     graph.add_conditional_edges("steer", routes.route_traces, ["trace", "finalize"])
     graph.add_edge("finalize", END)
-    compiled = graph.compile(checkpointer=checkpointer, name="gome")
+    compiled = graph.compile(checkpointer=checkpointer, store=store, name="gome")
     return compiled.with_config(recursion_limit=MAX_SUPERSTEPS)
 
 
 graph = build_graph()
+trace_graph = build_trace_graph(None, None)

@@ -13,6 +13,7 @@ from settings.budget import BudgetSettings
 from settings.field import Scope, about_setting
 from settings.operation import OperationSettings
 from settings.operation import without_password as without_password
+from settings.parse import read_setting_texts
 from settings.search import PRESETS, SearchSettings
 from settings.trust import TrustSettings
 
@@ -33,11 +34,13 @@ class Settings(  # pydantic lists the fields of the last base first
 
     @model_validator(mode="before")
     @classmethod
-    def _resolve_preset(cls, given: Any) -> Any:
-        """Add the preset's values where none is given, so that run.json stores resolved ones."""
+    def _resolve_given(cls, given: Any) -> Any:
+        """Read texts such as `5m`, and add the preset's values, so that run.json stores them."""
         if not isinstance(given, dict):
             return given
-        return {**PRESETS.get(given.get("preset") or "", {}), **given}
+        values = read_setting_texts(given, cls.model_fields)
+        preset = values.get("preset")
+        return {**PRESETS.get(preset if isinstance(preset, str) else "", {}), **values}
 
 
 GROUPS = Settings.__bases__[::-1]

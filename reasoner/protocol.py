@@ -49,7 +49,7 @@ class ReasonerError(Exception):
         self.usage = usage or Usage()
 
 
-class ReasonerUnavailableError(Exception):
+class ReasonerUnavailableError(RuntimeError):
     """The reasoner cannot work at all (no key, wrong key, endpoint down).
 
     The run stops with this message and can be resumed. `usage` is what was spent until then.
@@ -453,6 +453,15 @@ class Reasoner(Protocol):
 
     async def close(self) -> None:
         """Release connections."""
+        ...
+
+
+@runtime_checkable
+class MoveReasoner(Protocol):
+    """A reasoner that does not read words: it takes its own proposals, and moves by their names."""
+
+    def list_moves(self) -> dict[str, str]:
+        """Return what it can do on any task: name -> statement."""
         ...
 
 

@@ -22,7 +22,9 @@ from report.formatting import (
     format_count,
     format_duration,
     format_usd,
+    reword_difference,
 )
+from report.key_labels import label_evidence
 from report.model import AttemptView, Event, RunView
 
 MAX_DIFF_INPUT_LINES = 1_200  # bounds the time that a hostile pair of scripts costs to seconds
@@ -119,7 +121,7 @@ class AttemptDetails:
         return {
             "id": attempt.id,
             "repairs": attempt.repairs,
-            "reasons": list(attempt.reasons),
+            "reasons": [reword_difference(text, rising=view.rising) for text in attempt.reasons],
             "problems": list(attempt.problems),
             "folds": list(attempt.folds),
             "parent_folds": list(parent.folds) if parent else [],
@@ -232,14 +234,16 @@ def diff_scripts(old: str, new: str, limit: int) -> str:
 
 
 def evidence_rows(evidence: Mapping[str, object], n: int) -> list[tuple[str, str]]:
-    """Return the first n (path, value) rows of the evidence, without what the page shows apart."""
+    """Return the first n (label, value) rows of the evidence, without what the page shows apart."""
     rows: list[tuple[str, str]] = []
     for key, value in evidence.items():
         if key in ("segments", "resources", "error"):
             continue
         items = value if isinstance(value, dict) else {"": value}
         for name, item in items.items():
-            rows.append((clean_text(f"{key}.{name}".rstrip("."), 80), format_value(item)))
+            rows.append(
+                (label_evidence(clean_text(f"{key}.{name}".rstrip("."), 80)), format_value(item))
+            )
     return rows[:n]
 
 

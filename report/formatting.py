@@ -102,6 +102,38 @@ def format_gain(value: float | None, se: float | None = None) -> str:
     return _format_signed(value, se, decimal_places(value, se, 3), "+")
 
 
+def format_improvement(value: float | None, se: float | None = None, *, rising: bool) -> str:
+    """Format a gain (positive is better) as the score shows it: `+0.0123` or `lower by 7130`.
+
+    `rising`: whether a higher score is better; where it is not, words say which way it went.
+    """
+    if rising or value is None:
+        return format_gain(value, se)
+    return _format_amount(value, se, ("lower by", "higher by"))
+
+
+def format_benefit(value: float | None, se: float | None = None) -> str:
+    """Format a gain of an unknown metric: `better by 0.0123 ± 0.0020`."""
+    return "–" if value is None else _format_amount(value, se, ("better by", "worse by"))
+
+
+def _format_amount(value: float, se: float | None, words: tuple[str, str]) -> str:
+    amount = _format_signed(abs(value), se, decimal_places(value, se, 3))
+    return f"{words[0] if value >= 0 else words[1]} {amount}" if value else f"equal ({amount})"
+
+
+def reword_difference(reason: str, *, rising: bool) -> str:
+    """Return a reason of a verdict with its difference in the metric's direction."""
+    return reason if rising else DIFFERENCE.sub(_reword_match, reason)
+
+
+DIFFERENCE = re.compile(r"([+-]\d[\d.]*(?:e[+-]\d+)?) ± (\d[\d.]*(?:e[+-]\d+)?)")
+
+
+def _reword_match(match: re.Match[str]) -> str:
+    return format_improvement(float(match[1]), float(match[2]), rising=False)
+
+
 def format_duration(seconds: float | None) -> str:
     """Format seconds as `0.4 s`, `12 s`, `2:31` or `1:02:31`."""
     if seconds is None:

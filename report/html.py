@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 WEB = Path(__file__).parent / "web"
-STYLES = ("base.css", "parts.css")
+STYLES = ("base.css", "parts.css", "charts.css")
 SCRIPTS = (
     "vendor/d3.js",
     "vendor/prism.js",
@@ -37,6 +37,7 @@ SCRIPTS = (
     "table.js",
     "diff.js",
     "attempt.js",
+    "charts.js",
     "app.js",
 )
 
@@ -82,7 +83,7 @@ def render_report(
         script=script,
         style_hash=csp_hash(style),
         script_hash=csp_hash(script),
-        index=build_index(view, refresh_s if state == "running" else 0),
+        index=build_index(view, run_dir, refresh_s if state == "running" else 0),
         chunks=pack_details(view, details or AttemptDetails(run_dir)),
     )
 

@@ -24,7 +24,7 @@ from report.formatting import (
     clean_text,
     draw_sparkline,
     format_duration,
-    format_gain,
+    format_improvement,
     format_score,
     parse_progress,
 )
@@ -171,7 +171,8 @@ def _best_line(view: RunView, width: int) -> Text:
     )
     if view.first is not None and view.first.id != best.id:
         text.append(f"   first {format_score(view.first.score)}", "bright_black")
-        text.append(f"   {format_gain(view.total_gain)}", "green")
+        gain = format_improvement(view.total_gain, rising=view.rising)
+        text.append(f"   {gain}", "green")
     if len(view.curve) > 1:
         n_blocks = 32 if width >= WIDE_COLUMNS else 14
         text.append(f"   {draw_sparkline(view.curve, n_blocks, rising=view.rising)}", "cyan")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from report.event_log import load_view
-from report.formatting import format_gain, format_score
+from report.formatting import format_improvement, format_score
 from report.html import load_template
 from report.model import AttemptView, RunView
 from report.summary import describe_best_change, format_score_change
@@ -32,7 +32,7 @@ def outcome_html(run_dir: Path, submission: str, reason: str) -> str:
         line=curve.best_line(),
         ticks=curve.ticks(),
         columns=COLUMNS,
-        rows=[attempt_cells(attempt) for attempt in attempts[-ROWS:]],
+        rows=[attempt_cells(attempt, rising=view.rising) for attempt in attempts[-ROWS:]],
         n_more=max(0, len(attempts) - ROWS),
         verdicts={attempt.verdict for attempt in attempts},
         colours=COLOURS,
@@ -42,13 +42,13 @@ def outcome_html(run_dir: Path, submission: str, reason: str) -> str:
     )
 
 
-def attempt_cells(attempt: AttemptView) -> tuple[str, ...]:
+def attempt_cells(attempt: AttemptView, *, rising: bool) -> tuple[str, ...]:
     """Cells of an attempt's row in the table."""
     return (
         attempt.id,
         attempt.verdict,
         format_score(attempt.score, attempt.score_se),
-        format_gain(attempt.gain, attempt.gain_se),
+        format_improvement(attempt.gain, attempt.gain_se, rising=rising),
         attempt.hypothesis[:160],
     )
 

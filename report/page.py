@@ -15,12 +15,13 @@ from report.formatting import (
     decimal_places,
     format_age,
     format_duration,
-    format_gain,
+    format_improvement,
     format_plural,
     format_score,
 )
 from report.harness_work import baseline_sentence, rehearsal_lines, rehearsal_sentence
 from report.label_checks import describe_label_check
+from report.lineage import BestStory, tell_story
 from report.model import VERDICTS, RunView
 from report.page_tables import (
     CalibrationFacts,
@@ -29,6 +30,7 @@ from report.page_tables import (
     LabelledRow,
     MemoryFacts,
     ReadFacts,
+    SettingRow,
     calibration_facts,
     cost_rows,
     describe_blend,
@@ -40,6 +42,7 @@ from report.page_tables import (
     task_rows,
 )
 from report.payload import audit_scores
+from report.plots.panels import load_importances, load_panels
 from report.summary import ENDINGS, RESUMABLE, describe_best_change
 
 STATES = {
@@ -54,10 +57,11 @@ STATES = {
 
 
 @dataclass(frozen=True)
-class SubmissionFile:
-    """Path of the submission and whether it is final."""
+class HandedFiles:
+    """Paths of submission and solution, and whether they are final."""
 
-    path: str
+    submission: str
+    solution: str
     status: str
 
 
@@ -108,7 +112,7 @@ class PageFacts:
     best_se: str
     certainty: list[str]
     best_change: str
-    submission: SubmissionFile | None
+    files: HandedFiles | None
     n_attempts: int
     verdicts: list[VerdictShare]
     budgets: list[BudgetBar]
@@ -126,7 +130,10 @@ class PageFacts:
     task_rows: list[LabelledRow]
     read: ReadFacts
     notes: list[str]
-    settings: list[LabelledRow]
+    settings: list[SettingRow]  # at their defaults, or all of a run that stored no defaults
+    changed: list[SettingRow]
+    story: BestStory | None
+    plots: str
     environment: list[LabelledRow]
 
 
@@ -135,6 +142,7 @@ def report_facts(view: RunView, run_dir: Path, state: str, now: float) -> PageFa
     meta = parse_json(read_text(run_dir / "run.json"))
     setup = parse_json(read_text(run_dir / "setup.json", MAX_SETUP_BYTES))
     merges = [(merge.round, merge.actions) for merge in view.merges if merge.actions]
+    settings = setting_rows(view, meta)
     can_resume = state in (*RESUMABLE, "lost")
     return PageFacts(
         run=view.run or run_dir.name,
@@ -149,7 +157,7 @@ def report_facts(view: RunView, run_dir: Path, state: str, now: float) -> PageFa
         best_se=best_error_text(view),
         certainty=certainty_lines(view),
         best_change=describe_best_change(view),
-        submission=submission_file(view, run_dir),
+        files=handed_files(view, run_dir),
         n_attempts=len(view.attempts),
         verdicts=verdict_shares(view),
         budgets=budget_bars(view, now),
@@ -167,7 +175,10 @@ def report_facts(view: RunView, run_dir: Path, state: str, now: float) -> PageFa
         task_rows=task_rows(view, setup),
         read=read_facts(meta),
         notes=[clean_text(note, 300) for note in bounded_list(view.profile.get("notes"))],
-        settings=setting_rows(view),
+        settings=[row for row in settings if not row.default],
+        changed=[row for row in settings if row.default],
+        story=tell_story(view),
+        plots=describe_plots(view, run_dir),
         environment=environment_rows(view, meta, setup),
     )
 
@@ -202,7 +213,8 @@ def certainty_lines(view: RunView) -> list[str]:
         lines.append(f"± is one standard error; {n_folds} from {low} to {high}")
     if view.first is not None and view.first.id != best.id:
         first = format_score(view.first.score)
-        lines.append(f"{format_gain(view.total_gain)} against the first draft ({first})")
+        gain = format_improvement(view.total_gain, rising=view.rising)
+        lines.append(f"{gain} {'against' if view.rising else 'than'} the first draft ({first})")
     audit = audit_scores(view).get(best.id) if view.ended is not None else None
     if audit is not None:
         lines.append(f"{format_score(audit)} on audit rows hidden from every script and model")
@@ -211,14 +223,24 @@ def certainty_lines(view: RunView) -> list[str]:
     return lines
 
 
-def submission_file(view: RunView, run_dir: Path) -> SubmissionFile | None:
-    """Return the submission in the run folder; None where there is none yet."""
-    path = run_dir / "best" / "submission.csv"
-    if not path.is_file():
+def handed_files(view: RunView, run_dir: Path) -> HandedFiles | None:
+    """Return submission and solution in the run folder; None where there are none yet."""
+    submission, solution = (run_dir / "best" / name for name in ("submission.csv", "solution.py"))
+    if not submission.is_file():
         return None
-    if view.best_attempt is None:
-        return SubmissionFile(str(path), "the baseline")
-    return SubmissionFile(str(path), "final" if view.final else "best so far, not final")
+    state = "final" if view.final else "best so far, not final"
+    return HandedFiles(
+        str(submission),
+        str(solution) if solution.is_file() else "",
+        state if view.best_attempt else "the baseline",
+    )
+
+
+def describe_plots(view: RunView, run_dir: Path) -> str:
+    """Say what the plots show; empty where there are none."""
+    if not load_panels(view, run_dir) and not load_importances(view, run_dir):
+        return ""
+    return f"Out-of-fold predictions of {view.best}, counted by the harness against the labels."
 
 
 def verdict_shares(view: RunView) -> list[VerdictShare]:

@@ -12,14 +12,15 @@ from report.formatting import (
     bounded_list,
     clean_text,
     finite_number,
+    format_benefit,
     format_bytes,
     format_count,
     format_duration,
-    format_gain,
     format_plural,
     format_score,
     format_usd,
 )
+from report.key_labels import label_setting, setting_text
 from report.model import RunView
 from report.payload import final_candidates
 from report.reliability import ReliabilityRow, calibrate_run, describe_confidence
@@ -160,7 +161,7 @@ def _strength(hint: HintRecord) -> float:
 def hint_row(hint: HintRecord) -> HintRow:
     """Format a hint."""
     weight = hint["weight"] or 0
-    source = (hint["kind"], f"gain {format_gain(hint['gain'], hint['gain_se'])}", hint["where"])
+    source = (hint["kind"], format_benefit(hint["gain"], hint["gain_se"]), hint["where"])
     return HintRow(
         text=hint["hypothesis"],
         weight=f"{weight:+.2f}".replace("-", MINUS),
@@ -282,12 +283,36 @@ def split_text(split: object) -> str:
     return f"{clean_text(fields.get('kind'), 40)}{column}{folds}"
 
 
-def setting_rows(view: RunView) -> list[LabelledRow]:
-    """Return the settings of a run by name; an empty one shows a dash."""
-    return [
-        (clean_text(name, 60), "–" if value in (None, [], "") else format_value(value))
-        for name, value in sorted(view.settings.items())
+@dataclass(frozen=True)
+class SettingRow:
+    """A setting: readable label, its name, its value; `default` where the value is another."""
+
+    label: str
+    name: str
+    value: str
+    default: str
+
+
+def setting_rows(view: RunView, meta: Mapping[str, object]) -> list[SettingRow]:
+    """Return the settings of a run, by label; an empty one shows a dash."""
+    changed = as_mapping(meta.get("changed"))
+    rows = [
+        SettingRow(
+            label=label_setting(clean_text(name, 60)),
+            name=clean_text(name, 60),
+            value=format_setting(name, value),
+            default=format_setting(name, changed[name]) if name in changed else "",
+        )
+        for name, value in view.settings.items()
     ]
+    return sorted(rows, key=lambda row: row.label.lower())
+
+
+def format_setting(name: str, value: object) -> str:
+    """Format a setting's value in one line."""
+    if value in (None, [], {}, ""):
+        return "–"
+    return setting_text(name, value) or format_value(value)
 
 
 def environment_rows(

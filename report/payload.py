@@ -11,11 +11,20 @@ import gzip
 import json
 from bisect import bisect_right
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TypedDict
 
 from report.detail import AttemptDetails
-from report.formatting import as_mapping, bounded_list, clean_text, finite_number
+from report.formatting import (
+    as_mapping,
+    bounded_list,
+    clean_text,
+    finite_number,
+    reword_difference,
+)
+from report.lineage import diff_best
 from report.model import AttemptView, MergeView, RunView
+from report.plots.panels import Panel, load_importances, load_panels
 
 ATTEMPTS_PER_CHUNK = 25
 MAX_CHUNK_BYTES = 14 * 2**20  # of all chunks together
@@ -40,27 +49,33 @@ class PageIndex(TypedDict):
     attempts: list[dict[str, object]]
     merges: list[MergeEntry]
     audit: dict[str, float]
+    panels: list[Panel]
+    importances: list[tuple[str, float]]
+    bestDiff: str
     refresh: float
 
 
-def build_index(view: RunView, refresh_s: float = 0) -> PageIndex:
+def build_index(view: RunView, run_dir: Path, refresh_s: float = 0) -> PageIndex:
     """Build the index that the page's script reads."""
     return {
         "metric": view.metric,
         "rising": view.rising,
         "best": view.best,
         "perChunk": ATTEMPTS_PER_CHUNK,
-        "attempts": [index_row(attempt) for attempt in view.attempts.values()],
+        "attempts": [index_row(attempt, rising=view.rising) for attempt in view.attempts.values()],
         "merges": [
             {"round": merge.round, "after": n, "actions": list(merge.actions)}
             for merge, n in merge_positions(view)
         ],
         "audit": audit_scores(view) if view.ended is not None else {},
+        "panels": load_panels(view, run_dir),
+        "importances": load_importances(view, run_dir),
+        "bestDiff": diff_best(view, run_dir),
         "refresh": refresh_s,
     }
 
 
-def index_row(attempt: AttemptView) -> dict[str, object]:
+def index_row(attempt: AttemptView, *, rising: bool) -> dict[str, object]:
     """Return an attempt's row in the index, without its empty fields."""
     values: dict[str, object] = {
         "id": attempt.id,
@@ -77,7 +92,9 @@ def index_row(attempt: AttemptView) -> dict[str, object]:
         "seconds": attempt.seconds,
         "component": attempt.component,
         "text": clean_text(attempt.hypothesis or attempt.kind, 240),
-        "why": clean_text((attempt.problems or attempt.reasons or ("",))[0], 200),
+        "why": reword_difference(
+            clean_text((attempt.problems or attempt.reasons or ("",))[0], 200), rising=rising
+        ),
     }
     return {key: value for key, value in values.items() if value not in (None, "")}
 

@@ -15,9 +15,10 @@ from report.formatting import (
     bounded_list,
     clean_text,
     finite_number,
-    format_gain,
+    format_improvement,
     format_plural,
     format_score,
+    reword_difference,
     whole_number,
 )
 from report.harness_work import MAX_REHEARSALS, describe_baseline, describe_rehearsal
@@ -294,7 +295,9 @@ def _on_attempt(view: RunView, event: Event) -> RunView:
         view = _count_attempt(view, event, attempt)
     if attempt.kind != "refit":
         view = _update_best(view, attempt)
-    return _add_line(view, event, attempt.verdict, describe_attempt(attempt), attempt.trace)
+    return _add_line(
+        view, event, attempt.verdict, describe_attempt(attempt, rising=view.rising), attempt.trace
+    )
 
 
 def _count_attempt(view: RunView, event: Event, attempt: AttemptView) -> RunView:
@@ -328,7 +331,7 @@ def _update_best(view: RunView, attempt: AttemptView) -> RunView:
     return replace(view, best=leader, curve=(*view.curve, scores[leader]))
 
 
-def describe_attempt(attempt: AttemptView) -> str:
+def describe_attempt(attempt: AttemptView, *, rising: bool) -> str:
     """Describe an attempt in one line: gain with its noise, what was tried, and the reason."""
     what = attempt.hypothesis or attempt.kind
     why = (attempt.problems or attempt.reasons or ("",))[0]
@@ -336,8 +339,9 @@ def describe_attempt(attempt: AttemptView) -> str:
         return f"{what}: {why}" if why else what
     if attempt.gain is None:
         return f"{format_score(attempt.score, attempt.score_se)}  {what}"
-    text = f"{format_gain(attempt.gain, attempt.gain_se)}  {what}"
+    text = f"{format_improvement(attempt.gain, attempt.gain_se, rising=rising)}  {what}"
     reason = STATED_DIFFERENCE.sub("", why).strip(" :,")
+    reason = reword_difference(reason, rising=rising)
     if attempt.replaces and attempt.verdict == "tie":
         reason += "; replaces the best"
     return f"{text} ({reason})" if reason and attempt.verdict != "accepted" else text

@@ -19,17 +19,23 @@ from report.formatting import (
     format_age,
     format_count,
     format_duration,
-    format_gain,
+    format_improvement,
     format_score,
 )
 from report.live import COLOURS, MARKS, summary_panel
 from report.model import AttemptView, RunView
 from report.reliability import ReliabilityRow, calibrate_run, describe_confidence
-from report.summary import describe_best_change, run_headline
+from report.summary import describe_best_change, run_headline, state_word
 
 MAX_DIFF_LINES = 400
 MAX_ATTEMPTS = 50
-STATE_COLOURS = {"running": "cyan", "error": "red", "lost": "yellow"}
+STATE_COLOURS = {
+    "running": "cyan",
+    "failed": "red",
+    "interrupted": "yellow",
+    "paused": "yellow",
+    "waiting": "yellow",
+}
 
 
 def runs_table(
@@ -48,18 +54,18 @@ def runs_table(
         table.add_column(
             name,
             justify="right" if name in ("attempts", "gain") else "left",
-            no_wrap=name != "run",  # a narrow terminal folds the names
+            no_wrap=name not in ("run", "best"),  # a narrow terminal folds them
             overflow="fold",
         )
     for folder, view in runs:
         best = view.best_attempt
-        state = run_state(view, now, (alive or {}).get(folder.name))
+        state = state_word(view, run_state(view, now, (alive or {}).get(folder.name)))
         score = f"{format_score(best.score, best.score_se)} {view.metric}" if best else "–"
         table.add_row(
             Text(clean_text(folder.name, 60)),
             Text(state, STATE_COLOURS.get(state, "")),
             Text(score),
-            Text(format_gain(view.total_gain)),
+            Text(format_improvement(view.total_gain, rising=view.rising)),
             Text(str(len(view.attempts))),
             Text(format_age(now - view.last) if view.last else "–"),
         )
@@ -143,7 +149,7 @@ def _attempt_row(view: RunView, attempt: AttemptView) -> tuple[Text, ...]:
         Text(attempt.kind),
         Text(verdict, COLOURS.get(attempt.verdict, "")),
         Text(format_score(attempt.score)),
-        Text(format_gain(attempt.gain, attempt.gain_se)),
+        Text(format_improvement(attempt.gain, attempt.gain_se, rising=view.rising)),
         Text(format_duration(attempt.seconds)),
         *map(Text, tokens),
         Text(text),

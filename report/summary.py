@@ -9,7 +9,7 @@ from report.formatting import (
     clean_text,
     format_count,
     format_duration,
-    format_gain,
+    format_improvement,
     format_plural,
     format_score,
     format_usd,
@@ -27,12 +27,29 @@ ENDINGS = {
     "waiting": "Waiting for an answer; the run can be resumed.",
     "error": "Stopped by an error. Resume once it is fixed.",
 }
-RESUMABLE = ("stopped", "interrupted", "paused", "waiting", "error")
+RESUMABLE = ("stopped", "interrupted", "paused", "error", "waiting")
+STATE_WORDS = {
+    "running": "running",
+    "waiting": "waiting",
+    "paused": "paused",
+    "interrupted": "interrupted",
+    "stopped": "interrupted",
+    "lost": "interrupted",
+    "error": "failed",
+}
 
 
 def direction_arrow(view: RunView) -> str:
     """Arrow in the direction of better scores."""
     return "↑" if view.rising else "↓"
+
+
+def state_word(view: RunView, state: str) -> str:
+    """Return running, waiting, paused, interrupted, finished or failed (see `run_state`).
+
+    A run that ended by its budget, target or convergence is finished if it has a best attempt.
+    """
+    return STATE_WORDS.get(state) or ("finished" if view.best_attempt else "failed")
 
 
 def run_headline(view: RunView) -> str:
@@ -87,7 +104,7 @@ def describe_best_change(view: RunView) -> str:
             return "No attempt beat the first draft by more than noise."
         return "No attempt has beaten the first draft by more than noise yet."
     text = top.hypothesis.rstrip(".") or top.kind
-    gain = format_gain(top.gain, top.gain_se)
+    gain = format_improvement(top.gain, top.gain_se, rising=view.rising)
     return f"What helped most: {text} ({gain}, trace {top.trace}, step {top.step})."
 
 
@@ -99,7 +116,8 @@ def format_score_change(view: RunView) -> str:
     last = format_score(best.score, best.score_se)
     if first.id == best.id:
         return last
-    return f"{format_score(first.score)} → {last}  ({format_gain(view.total_gain)})"
+    gain = format_improvement(view.total_gain, rising=view.rising)
+    return f"{format_score(first.score)} → {last}  ({gain})"
 
 
 def describe_usage(view: RunView) -> str:

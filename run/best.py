@@ -15,6 +15,7 @@ from graph.state import Best, Json, Trace
 from run.artifacts import write_atomic
 from run.attempt import Attempt, Member
 from run.models import place_model
+from run.plots import publish_plots
 from run.rerun import write_rerun_notes
 from run.run import Run
 from sandbox.inside.walk import remove_folder
@@ -64,6 +65,7 @@ async def publish_best(run: Run, best: Best, *, force: bool = False) -> None:
         attempt = run.attempt(best.ref)
         submission = run.artifacts.path(str(attempt.submission))
         await write_solution(run, folder, attempt, submission, run.prepared.inputs)
+        await publish_plots(run, folder, attempt)
         write_best_json(folder, best, {"refit": False})
 
 

@@ -155,8 +155,19 @@ def check_regular_files(folder: Path) -> None:
 
 
 def write_run_meta(folder: Path, meta: Json) -> None:
-    """Write run.json atomically."""
+    """Write run.json atomically, with the defaults of the settings that differ from them."""
+    meta = {**meta, "changed": changed_settings(meta["settings"])}
     write_atomic(folder / "run.json", json.dumps(meta, indent=2))
+
+
+def changed_settings(stored: Json) -> Json:
+    """Return the default of every stored setting that has another value."""
+    defaults = Settings().model_dump()
+    return {
+        name: defaults[name]
+        for name, value in stored.items()
+        if name in defaults and value != defaults[name]
+    }
 
 
 def reroot_paths(value: Any, moved: dict[str, str]) -> Any:

@@ -29,6 +29,7 @@ from run.lock import RunError
 from run.services import count_slots, memory_for, reasoner_for, sandbox_for, stream_event
 from run.setup import Setup, read_setup
 from run.telemetry import RunSpans, make_spans
+from run.trackers.listener import TrackListener, make_track_listener
 from sandbox.protocol import Sandbox
 from task.client import TaskWorker
 from task.types import Prepared
@@ -81,6 +82,12 @@ class Run:
         if self.settings.otel:
             self.spans = make_spans(self.id, self.warn)
             self.events.listeners.append(self.spans.on_event)
+        self.tracking: TrackListener | None = None
+        if self.settings.track:
+            stored = self.settings.model_dump()
+            self.tracking = make_track_listener(self.settings.track, folder, stored, self.warn)
+            self.tracking.recall_events(iterate_events(self.events.path))
+            self.events.listeners.append(self.tracking.on_event)
 
     def warn(self, message: str) -> None:
         """Record a warning in the run's events."""
@@ -124,6 +131,8 @@ class Run:
             await asyncio.to_thread(self.memory.close)
         if self.spans:
             await asyncio.to_thread(self.spans.close)
+        if self.tracking:
+            await asyncio.to_thread(self.tracking.close)
 
     def change_settings(self, **values: Any) -> None:
         """Set new values and store them in run.json for every later session."""

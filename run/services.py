@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from graph.settings import Settings
 from graph.state import Json
 from memory.protocol import Memory
 from reasoner.protocol import Reasoner
 from sandbox.protocol import Sandbox
+
+if TYPE_CHECKING:
+    from langgraph.store.base import BaseStore
 
 
 def count_slots(settings: Settings) -> int:
@@ -61,6 +65,15 @@ def memory_for(settings: Settings, run: str, warn: Callable[[str], None]) -> Mem
         evaluation=settings.evaluation,
         on_warning=warn,
     )
+
+
+def store_for(settings: Settings) -> BaseStore | None:
+    """Return the success memory as a LangGraph store; None where it is off."""
+    if settings.memory == "off":
+        return None
+    from memory.langgraph_store import SuccessStore
+
+    return SuccessStore(settings.memory, settings.embedding)
 
 
 def stream_event(event: Json) -> None:

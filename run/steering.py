@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from graph.state import Json, RunState, Trace
-from reasoner.protocol import Diagnosis, Hypothesis
+from reasoner.protocol import Diagnosis, Hypothesis, MoveReasoner
 from run.hints import MAX_CHARS, add_hint, to_plain_line
 from run.run import Run
 
@@ -59,6 +60,10 @@ class Question(BaseModel):
     proposals: list[Proposal] = []
     used: dict[str, Any] = {}
     limits: dict[str, Any] = {}
+    moves: dict[str, str] = Field(
+        {},
+        description="moves that a reasoner which reads no words takes by name: name -> statement",
+    )
 
 
 class Strict(BaseModel):
@@ -137,6 +142,20 @@ def make_question(run: Run, state: RunState) -> Question | None:
             "max_tokens": settings.max_tokens,
             "max_usd": settings.max_usd,
         },
+        moves=known_moves(run),
+    )
+
+
+def known_moves(run: Run) -> dict[str, str]:
+    """Return the moves of a reasoner that reads no words; empty for one that does."""
+    return run.reasoner.list_moves() if isinstance(run.reasoner, MoveReasoner) else {}
+
+
+def explain_moves(moves: Iterable[str]) -> str:
+    """Say why words are refused, and what is understood instead."""
+    return (
+        "the expert reads no words, only its proposals and moves by name: "
+        f"{', '.join(sorted(moves))}"
     )
 
 
@@ -193,7 +212,9 @@ def untried_proposals(run: Run, trace: Trace) -> list[Hypothesis]:
 
 def apply_answer(run: Run, state: RunState, answer: Answer) -> Json:
     """Return the state update that the answer asks for; repeating it after a kill is harmless."""
-    if answer.hint:
+    if answer.hint and (moves := known_moves(run)):
+        run.warn(f"the hint is left out: {explain_moves(moves)}")
+    elif answer.hint:
         add_hint(run.folder, answer.hint, key=f"round-{state.round}")
     traces = {key: _steer_trace(run, trace, answer) for key, trace in state.traces.items()}
     update: Json = {}
@@ -257,13 +278,19 @@ def _chosen_hypothesis(run: Run, trace: Trace, choice: Choose) -> Hypothesis | N
     """The proposal that was meant, in the person's words where given; None: nothing to do."""
     for known in untried_proposals(run, trace):
         if known.id == choice.hypothesis:
-            return known.model_copy(update={"statement": choice.statement or known.statement})
+            words = "" if known_moves(run) else choice.statement
+            return known.model_copy(update={"statement": words or known.statement})
     if not choice.statement:
+        return None
+    moves = known_moves(run)
+    if moves and choice.statement not in moves:
+        run.warn(f"{choice.statement!r} is left out: {explain_moves(moves)}")
         return None
     return Hypothesis(
         id=f"you-{trace.trace}-{trace.step}",
         challenge="a person's own idea",
-        statement=choice.statement,
+        statement=moves.get(choice.statement, choice.statement),
         component="workflow",
         plan=choice.statement,
+        move=choice.statement if moves else None,
     )

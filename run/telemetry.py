@@ -245,7 +245,8 @@ def make_spans(run: str, warn: Callable[[str], None]) -> RunSpans:
     except ImportError as error:
         raise RunError(
             f"otel: OpenTelemetry is not installed ({error.name}); "
-            "pip install 'gome[otel]', or leave --otel out"
+            "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http,"
+            " or leave --otel out"
         ) from error
 
 

@@ -16,7 +16,7 @@ MODEL_FOLDER = "model/"  # in which a script may leave what it trained
 End = Literal["exit", "timeout", "memory", "disk", "output", "cancelled"]
 
 
-class SandboxUnavailableError(Exception):
+class SandboxUnavailableError(RuntimeError):
     """No sandbox of the wanted kind can start here; the message has the remedy."""
 
 

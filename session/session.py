@@ -39,6 +39,7 @@ from run.lock import drive_alone, hold_lock, release_lock
 from run.ownership import check_own_run
 from run.registry import RunContext, close_run, open_run
 from run.run import Run
+from run.services import store_for
 from run.steering import Answer, Question
 from sandbox.protocol import SandboxUnavailableError
 from scoring.acceptance import Acceptance
@@ -335,7 +336,7 @@ async def _drive_with_recovery(run: Run, session: Session) -> str:
 
 async def _drive_graph(run: Run, saver: Saver, session: Session) -> str:
     """Invoke the graph from its checkpoint until it ends; return why it ended."""
-    graph = build_graph(saver, session.policy, session.acceptance)
+    graph = build_graph(saver, session.policy, session.acceptance, store_for(run.settings))
     thread = {"configurable": {"thread_id": thread_id(run.id)}}
     config: Any = {**(session.config or {}), **thread}
     standing = await read_standing(run, graph, config)

@@ -41,6 +41,14 @@ class OperationSettings(SettingsGroup):
         flag="",
         title="OpenTelemetry",
     )
+    track: Literal["", "mlflow", "wandb"] = setting(
+        "",
+        "Record the run, its attempts, scores and best/ in an experiment tracker: mlflow or wandb"
+        " (extras of these names).",
+        scope="machine",
+        flag="TRACKER",
+        title="Experiment tracker",
+    )
     runs_dir: str = setting(
         "runs", "Folder that contains the run folders.", scope="machine", flag="FOLDER"
     )

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     import task.grade.grade
     import task.grade.handover
     import task.grade.label_shuffle
+    import task.grade.plots
     import task.grade.rehearse
     import task.grade.score_answers
     import task.load.examples
@@ -118,6 +119,7 @@ class TaskWorker:
     blend_driver = RemoteFunction(task.grade.blend.blend_driver)
     mix = RemoteFunction(task.grade.blend.mix_submissions)
     guess_modality = RemoteFunction(task.load.modality.guess_modality)
+    plot = RemoteFunction(task.grade.plots.describe_predictions)
     list_examples = RemoteFunction(task.load.examples.list_examples)
     write_example = RemoteFunction(task.load.examples.write_example)
     score_private = RemoteFunction(task.grade.score_answers.score_private)

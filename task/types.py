@@ -18,7 +18,7 @@ Kind = Literal["binary", "multiclass", "regression"]
 SplitKind = Literal["auto", "stratified", "random", "group", "time", "file"]
 
 
-class TaskError(Exception):
+class TaskError(ValueError):
     """A task folder that cannot be solved as it is; the message names the file and the remedy."""
 
 

@@ -40,6 +40,7 @@ class Server:
             "STUDIO_CHECKPOINTS": str(self.place / "checkpoints.sqlite"),
             "NO_COLOR": "1",
             "OPENAI_API_KEY": "none",
+            "GOME_MEMORY": str(self.place / "memory"),
         }
         words = [
             sys.executable,

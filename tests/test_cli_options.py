@@ -73,7 +73,7 @@ def test_every_command_obeys_the_folder_of_runs_in_gome_toml(
     forked = gome("fork", run.name, "--set", "accept_z=2")
     assert forked.exit_code == 0 and len(os.listdir(runs)) == 3, forked.output
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert "extra `studio`" in gome("studio", run.name).stderr  # the run was found
+    assert "Studio needs its server" in gome("studio", run.name).stderr  # the run was found
     monkeypatch.setenv("GOME_RUNS_DIR", "nowhere")
     for name in ("show", "report", "resume", "fork", "export", "clean"):
         done = gome(name)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from cli.app import app
 from cli.steer import ask_in_terminal, parse_answer
+from evals.harness.made_up import synthetic_events
 from run.steering import Answer, Budget, Choose, Proposal, Question
 
 QUESTION = Question(
@@ -74,6 +75,38 @@ def test_an_unreadable_line_is_asked_again(line: str) -> None:
     given = iter([line, "hint kept", ""])
     answer = ask_in_terminal(QUESTION, lambda _: next(given), said.append)
     assert len(said) == 2 and answer == Answer(hint="kept")
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("try 0: log_target", Choose(trace=0, statement="log_target")),
+        ("try 0 h1", Choose(trace=0, hypothesis="h1")),
+        ("try 0: use a log target", None),
+        ("try 0 h1: in my words", None),
+        ("hint mind the skew", None),
+    ],
+)
+def test_the_expert_is_told_moves_and_no_words(line: str, wanted: Choose | None) -> None:
+    said: list[str] = []
+    given = iter([line, ""])
+    question = QUESTION.model_copy(update={"moves": {"log_target": "fit the logarithm"}})
+    answer = ask_in_terminal(question, lambda _: next(given), said.append)
+    assert "try a move of the expert" in said[0] and "your own idea" not in said[0]
+    assert answer == Answer(choose=[wanted] if wanted else [])
+    if wanted is None:
+        assert said[1].strip().endswith("moves by name: log_target")
+
+
+def test_a_hint_to_a_run_of_the_expert_is_refused(tmp_path: Path) -> None:
+    synthetic_events(steps=2, folder=tmp_path / "one")
+    log = tmp_path / "one" / "events.jsonl"
+    started, *rest = log.read_text().splitlines()
+    log.write_text("\n".join([json.dumps(json.loads(started) | {"reasoner": "expert"}), *rest]))
+    (tmp_path / "one" / "run.json").write_text("{}")
+    done = CliRunner().invoke(app, ["hint", "one", "mind the skew", "--runs-dir", str(tmp_path)])
+    assert done.exit_code == 2 and "reads no words" in done.stderr
+    assert not (tmp_path / "one" / "hints.jsonl").exists()
 
 
 def test_control_c_leaves_the_question_open() -> None:

@@ -15,19 +15,20 @@ from typing import Any
 import pytest
 from kit import events, write_task
 from longrun_kit import run_twice
+from memory_kit import a_record
 from openai_server import Server as Endpoint
 from studio_kit import ROOT, Server, by_place, up
 
 from cli.studio import STUDIO_URL, server_config
 from graph.settings import Settings
+from memory.records import validate_record
 from run.checkpoints.open import thread_id
+from settings.search import PRESETS
 
 
 def test_the_repositorys_langgraph_json_is_what_gome_studio_writes() -> None:
     ours, written = json.loads((ROOT / "langgraph.json").read_text()), server_config([STUDIO_URL])
-    assert {key: ours[key] for key in ("graphs", "checkpointer", "http")} == {
-        key: written[key] for key in ("graphs", "checkpointer", "http")
-    }
+    assert {**ours, "env": None} == {**written, "env": None}
 
 
 def test_every_setting_has_a_form_field() -> None:
@@ -57,6 +58,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 async def test_requests_of_studio_are_answered(server: Server, tmp_path: Path) -> None:
     client = await up(server)
     await forms_and_drawing(client, server)
+    await store_and_wrong_paths(client)
     task, folder = str(write_task(tmp_path / "task")), tmp_path / "run"
     context = {"traces": 1, "steps": 3, "memory": "off", "time_s": 600, "steer": "each"}
     thread = (await client.threads.create())["thread_id"]
@@ -92,7 +94,11 @@ async def test_requests_of_studio_are_answered(server: Server, tmp_path: Path) -
 async def forms_and_drawing(client: Any, server: Server) -> None:
     import httpx
 
-    (assistant,) = await client.assistants.search(graph_id="gome")
+    offered = {each["name"]: each for each in await client.assistants.search(graph_id="gome")}
+    assert {f"Gome, preset {preset}" for preset in PRESETS} < set(offered)
+    assert offered["Gome, preset tree"]["context"] == {"preset": "tree"}
+    assert await client.assistants.search(graph_id="trace")
+    assistant = offered["Gome, preset gome"]
     schemas = await client.assistants.get_schemas(assistant["assistant_id"])
     assert schemas["input_schema"]["properties"]["task"]["description"]
     assert schemas["context_schema"]["properties"]["policy"]["enum"]
@@ -108,6 +114,22 @@ async def forms_and_drawing(client: Any, server: Server) -> None:
         )
     assert good.headers.get("access-control-allow-origin") == STUDIO_URL
     assert bad.headers.get("access-control-allow-origin") not in ("*", "https://evil.example")
+
+
+async def store_and_wrong_paths(client: Any) -> None:
+    """Store items are the success memory's; a wrong path's sentence arrives as it is."""
+    value = validate_record(a_record(0)).model_dump()
+    await client.store.put_item(["success", value["task_hash"]], value["id"], value)
+    found = await client.store.search_items(["success"], query="skewed residuals")
+    assert [item["key"] for item in found["items"]] == [value["id"]]
+    assert await client.store.list_namespaces() == {"namespaces": [["success", "t1"]]}
+    await client.store.delete_item(["success", value["task_hash"]], value["id"])
+    thread = (await client.threads.create())["thread_id"]
+    done = await client.runs.wait(
+        thread, "gome", input={"task": "/nowhere/at/all"}, raise_error=False
+    )
+    assert done["__error__"]["error"] == "TaskError"
+    assert done["__error__"]["message"].startswith("/nowhere/at/all is not a folder")
 
 
 async def answered(client: Any, thread: str, answer: dict[str, Any]) -> None:

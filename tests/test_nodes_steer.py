@@ -10,6 +10,7 @@ from kit import HONEST, Player, events, quick, write_task
 from langchain_core.runnables import RunnableConfig
 from longrun_kit import attempts, scripts
 
+from reasoner.expert.engine import Expert
 from reasoner.protocol import DiagnoseBrief, Diagnosis, Hypothesis, Solution, UpdateBrief
 from run.folder import read_run_meta
 from run.hints import add_hint
@@ -87,6 +88,28 @@ async def test_answers_of_a_person_take_effect(tmp_path: Path) -> None:
     assert player.said[-1] == ["the target is skewed"]
     assert len(attempts(done.folder)) == 5 and read_run_meta(done.folder)["settings"]["steps"] == 5
     assert attempts(done.folder)["t0s2"]["why"] == "chosen by a person"
+
+
+@pytest.mark.slow
+async def test_the_expert_runs_a_move_by_name_and_leaves_out_words(tmp_path: Path) -> None:
+    _, ask = asker(
+        Answer(choose=[Choose(trace=0, statement="try something clever")], hint="be bold"),
+        Answer(choose=[Choose(trace=0, statement="family:linear")]),
+    )
+    done = await start_run(
+        str(write_task(tmp_path / "task")),
+        quick(tmp_path, steer="each", steps=3, time_s=900),
+        ask=ask,
+    )
+    told = [event["message"] for event in events(done.folder, "warning")]
+    assert any("'try something clever' is left out" in text for text in told)
+    assert any("the hint is left out" in text for text in told)
+    assert not (done.folder / "hints.jsonl").exists()
+    last = next(e for e in events(done.folder, "attempt") if e["id"] == "t0s2")
+    assert (last["move"], last["hypothesis"]) == (
+        "family:linear",
+        Expert().list_moves()["family:linear"],
+    )
 
 
 @pytest.mark.slow

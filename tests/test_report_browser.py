@@ -58,12 +58,49 @@ def test_the_first_screen_shows_the_essentials(page: Path, tmp_path: Path) -> No
         for selector in ("#score", ".helped", ".path code", ".counts", ".budget", "#curve"):
             element = driver.find_element(By.CSS_SELECTOR, selector)
             assert element.is_displayed() and element.rect["y"] < height, selector
-        assert texts(driver, ".path code") == [str(page.parent / "best" / "submission.csv")]
+        best = page.parent / "best"
+        paths = [str(best / "submission.csv"), str(best / "solution.py")]
+        assert texts(driver, ".path code") == paths
+        assert texts(driver, ".path button.copy") == ["Copy", "Copy"]
         assert "What helped most: less noise in the score" in texts(driver, ".helped")[0]
         for plot in ("#curve", "#forest"):
             assert len(driver.find_elements(By.CSS_SELECTOR, f"{plot} .point")) == 8
         assert len(driver.find_elements(By.CSS_SELECTOR, "#forest .edge.strong")) == 1
         assert (complaints(driver), asked(driver)) == ([], [])
+
+
+def test_the_curve_begins_at_one_and_holds_the_best_with_its_error(
+    page: Path, tmp_path: Path
+) -> None:
+    with opened(page, tmp_path) as driver:
+        low, high = driver.execute_script("return CURVE.domain")
+        score, se = driver.execute_script("const b = BY_ID.get(DATA.best); return [b.score, b.se]")
+        assert se > 0 and low <= score - se and score + se <= high
+        ticks = driver.execute_script(
+            "return [...document.querySelectorAll('#curve g')].map((g) =>"
+            " [...g.querySelectorAll('.tick text')].map((t) => t.textContent))"
+        )
+        assert any(words and words[0] == "1" for words in ticks)
+
+
+def test_plots_of_the_predictions_and_the_way_to_the_best(page: Path, tmp_path: Path) -> None:
+    with opened(page, tmp_path) as driver:
+        titles = texts(driver, "#plots figcaption")
+        assert [title.split(",")[0] for title in titles] == [
+            "ROC",
+            "Precision and recall",
+            "Calibration",
+        ]
+        assert len(driver.find_elements(By.CSS_SELECTOR, "#plots figure .legend span")) == 7
+        [panel] = driver.execute_script("return DATA.panels")
+        assert sum(n for n, _ in panel["groups"]) == panel["n"] == 120
+        assert texts(driver, "#story ol li")[-1].startswith(
+            driver.execute_script("return DATA.best")
+        )
+        assert driver.find_elements(By.CSS_SELECTOR, "#best-diff .diff tr.add")
+        for legend in ("#legend", "#forest-legend"):
+            assert "best of the run" in texts(driver, legend)[0]
+        assert complaints(driver) == []
 
 
 def test_a_page_per_attempt_with_diagnosis_diff_folds_and_log(page: Path, tmp_path: Path) -> None:

@@ -146,8 +146,8 @@ def test_ls_shows_runs_with_state_best_and_age(tmp_path: Path) -> None:
         ),
         140,
     )
-    assert "budget" in text
-    assert "lost" in text
+    assert "finished" in text
+    assert "interrupted" in text
     assert "2 h ago" in text
     assert "No runs yet in /data/runs." in shown(runs_table([], 0, runs_dir="/data/runs"), 80)
 

@@ -200,11 +200,11 @@ def test_events_cut_by_a_crash_and_lost_artifacts_still_make_a_page(tmp_path: Pa
     assert page.index["attempts"] and all(not d["script"] for d in details(page))
 
 
-def test_audit_scores_are_shown_only_after_the_end_of_the_run() -> None:
+def test_audit_scores_are_shown_only_after_the_end_of_the_run(tmp_path: Path) -> None:
     events = synthetic_events(traces=2, steps=3)
     before = [event for event in events if event["ev"] != "run_ended"]
-    assert build_index(apply_events(before))["audit"] == {}
-    assert set(build_index(apply_events(events))["audit"]) == {
+    assert build_index(apply_events(before), tmp_path)["audit"] == {}
+    assert set(build_index(apply_events(events), tmp_path)["audit"]) == {
         c["attempt"] for e in events if e["ev"] == "finalizing" for c in e["candidates"]
     }
 

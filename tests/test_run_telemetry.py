@@ -177,7 +177,7 @@ async def test_missing_packages_are_reported_before_anything_is_spent(
     monkeypatch.setitem(
         __import__("sys").modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None
     )
-    with pytest.raises(RunError, match=r"pip install 'gome\[otel\]'"):
+    with pytest.raises(RunError, match=r"pip install opentelemetry-sdk"):
         await start_run(
             str(write_task(tmp_path / "task")),
             quick(tmp_path, otel=True),

@@ -1,4 +1,4 @@
-"""`make reference`: the pages of docs/ that the code writes: settings, task.yaml, commands.
+"""`make reference`: what the code writes of itself: settings, task.yaml, commands, keywords.
 
 python -m tools.reference            # write them
 python -m tools.reference --check    # exit code 1 where one is out of date
@@ -20,6 +20,7 @@ from graph.settings import GROUPS
 from settings.field import AUTO, About, SettingsGroup, about_setting, auto_kinds
 from task.grade.metrics import METRICS
 from task.load.spec import TaskSpec
+from tools import keywords
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 MADE = "<!-- Written by `make reference`; change the code, not this page. -->\n"
@@ -218,21 +219,27 @@ def on_one_line(text: str | None) -> str:
     return " ".join((text or "").split())
 
 
-PAGES = {"settings.md": settings_page, "task.md": task_page, "commands.md": commands_page}
+PAGES = {
+    DOCS / "settings.md": settings_page,
+    DOCS / "task.md": task_page,
+    DOCS / "commands.md": commands_page,
+    keywords.PATH: keywords.keywords_module,
+}
 
 
 def main() -> int:
-    stale = []
-    for name, page in PAGES.items():
-        path = DOCS / name
-        if not path.exists() or path.read_text() != page():
-            stale.append(name)
+    stale = {
+        path: text
+        for path, page in PAGES.items()
+        if (text := page()) != (path.read_text() if path.exists() else "")
+    }
+    names = ", ".join(str(path.relative_to(DOCS.parent)) for path in stale)
     if "--check" in sys.argv:
-        print(f"out of date, run `make reference`: {', '.join(stale)}" if stale else "up to date")
+        print(f"out of date, run `make reference`: {names}" if stale else "up to date")
         return bool(stale)
-    for name in stale:
-        (DOCS / name).write_text(PAGES[name]())
-        print(f"docs/{name} written")
+    for path, text in stale.items():
+        path.write_text(text)
+    print(f"written: {names}" if stale else "up to date")
     return 0
 
 

@@ -45,14 +45,17 @@ curves.
 def main() -> None:
     parser = page_parser(__doc__, "crossover.jsonl")
     parser.add_argument(
-        "--readme", type=Path, default=Path("README.md"), help="file whose headline is replaced"
+        "--headline",
+        type=Path,
+        default=Path("docs/results.md"),
+        help="page whose headline is replaced",
     )
     options = parser.parse_args()
     rows: list[StudyRow] = read_rows(options.runs)
     write_study_page(options.out, "crossover.md", crossover_page(rows))
     draw_crossover(scores_by_cell(rows), options.out / "crossover.png")
     curves.draw_curves(rows, STRATEGIES, options.out / "steps.png")
-    replace_headline(options.readme, headline_text(rows))
+    replace_headline(options.headline, headline_text(rows))
 
 
 def normalised_run_score(row: StudyRow) -> float:
@@ -207,7 +210,7 @@ def medal_cell(medals: list[str]) -> str:
 
 
 def headline_text(rows: list[StudyRow]) -> str:
-    """Return the README's headline from the same runs."""
+    """Return the headline of docs/results.md from the same runs."""
     cells = scores_by_cell(rows)
     n_tasks, n_seeds = len({row["task"] for row in rows}), len({row["seed"] for row in rows})
 
@@ -222,18 +225,18 @@ def headline_text(rows: list[StudyRow]) -> str:
         f"`mcts` {score('mcts', 1.0)}; with one that is always wrong {score('gome', 0.0)}, "
         f"{score('adaptive', 0.0)}, {score('tree', 0.0)} and {score('mcts', 0.0)}; drafts alone "
         f"{score('random', 0.0)}.\n"
-        "[The study](docs/results/crossover.md), and [what makes a crossover "
-        "appear](docs/results/conditions.md).\n\n"
-        "![Score against skill](docs/results/crossover.png)"
+        "[The study](results/crossover.md), and [what makes a crossover "
+        "appear](results/conditions.md).\n\n"
+        "![Score against skill](results/crossover.png)"
     )
 
 
-def replace_headline(readme: Path, text: str) -> None:
+def replace_headline(page: Path, text: str) -> None:
     """Replace the text between the headline's two markers, where the file has them."""
-    whole = readme.read_text()
+    whole = page.read_text()
     if BEGIN in whole and END in whole:
         before, after = whole.split(BEGIN)[0], whole.split(END)[1]
-        readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+        page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
 def draw_crossover(cells: Cells, path: Path) -> None:

@@ -70,6 +70,10 @@ class Expert:
             for family in list_missing_families(packages)
         ]
 
+    def list_moves(self) -> dict[str, str]:
+        """Return the moves that exist for every task: name -> statement."""
+        return {move.name: move.statement for move in moves.FIXED_MOVES}
+
     async def draft(self, brief: DraftBrief) -> Solution:
         """Render a first spec without the suspected columns."""
         facts = read_task_facts(brief)

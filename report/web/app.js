@@ -55,12 +55,20 @@ function reloading() {
   setInterval(() => { if (on && !document.hidden && getSelection().isCollapsed) location.reload(); }, 1000 * DATA.refresh);
 }
 
+function drawBestDiff() {
+  const place = document.getElementById("best-diff");
+  if (place && DATA.bestDiff) place.append(h("details", { open: DATA.bestDiff.length < 12_000 }, h("summary", {}, "Changes of the script"), diffBlock(DATA.bestDiff, "Difference of the best script to its first draft")));
+}
+
 for (const button of document.querySelectorAll("button.copy")) {
   button.addEventListener("click", async () => {
     try { await navigator.clipboard.writeText(button.dataset.copy); button.textContent = "Copied"; } catch { getSelection().selectAllChildren(button.previousElementSibling); }
   });
 }
 drawLegend();
+drawForestLegend();
+drawPlots();
+drawBestDiff();
 redrawn(document.getElementById("curve"), drawCurve);
 redrawn(document.getElementById("forest"), drawForest);
 drawFilters();

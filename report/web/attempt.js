@@ -74,7 +74,7 @@ function recalledPart(detail) {
   const weight = (w) => `${w >= 0 ? "+" : "−"}${Math.abs(w || 0).toFixed(2)}`;
   return part("Recalled from memory", h("ul", { class: "hints" }, ...detail.recalled.map((r) => h("li", {},
     h("span", { class: `weight${(r.weight || 0) < 0 ? " warn" : ""}` }, weight(r.weight)),
-    h("span", {}, r.hypothesis, h("span", { class: "soft" }, `${r.kind} · gain ${gain(r.gain, r.gain_se)}${r.where ? ` · ${r.where}` : ""}`))))));
+    h("span", {}, r.hypothesis, h("span", { class: "soft" }, `${r.kind} · ${benefit(r.gain, r.gain_se)}${r.where ? ` · ${r.where}` : ""}`))))));
 }
 
 function evidencePart(detail) {

@@ -17,34 +17,41 @@ function range(attempts) {
   const scores = attempts.filter((a) => a.score !== undefined).map((a) => a.score).sort((a, b) => a - b);
   if (!scores.length) return [0, 1];
   const best = DATA.rising ? scores[scores.length - 1] : scores[0];
-  const ends = steps(attempts).map((a) => a.score);
+  const ends = steps(attempts).map((a) => a.score), last = steps(attempts).pop(), se = (last && last.se) || 0;
   const far = d3.quantileSorted(scores, DATA.rising ? 0.1 : 0.9);
   const worst = DATA.rising ? Math.min(far, ...ends) : Math.max(far, ...ends);
-  const room = Math.abs(best - worst) * 0.08 || Math.abs(best) * 0.05 || 1;
-  const low = Math.min(best, worst) - room, high = Math.max(best, worst) + room;
-  const share = scores[0] >= 0 && scores[scores.length - 1] <= 1; // no auc above 1, no loss below 0
-  return share ? [Math.max(0, low), Math.min(1, high)] : [scores[0] >= 0 ? Math.max(0, low) : low, high];
+  const held = [best, worst, ...(last ? [last.score - se, last.score + se] : [])]; // the best with its whole error
+  const room = (Math.max(...held) - Math.min(...held)) * 0.06 || Math.abs(best) * 0.05 || 1;
+  const low = Math.min(...held) - room, high = Math.max(...held) + room;
+  const share = scores[0] >= 0 && scores[scores.length - 1] <= 1; // no axis above an auc of 1 or below a loss of 0, but for an error
+  const floor = Math.min(0, ...held), ceiling = Math.max(1, ...held);
+  return share ? [Math.max(floor, low), Math.min(ceiling, high)] : [scores[0] >= 0 ? Math.max(floor, low) : low, high];
 }
+
+const CURVE = { domain: [0, 1] };
 
 function drawCurve(width) {
   const n = ATTEMPTS.length, narrow = width < 560, height = narrow ? 260 : 350;
   const box = { left: narrow ? 52 : 64, right: width - (narrow ? 14 : 20), top: 38, bottom: height - 46 };
-  const x = d3.scaleLinear([0.5, Math.max(n, 8) + 0.5], [box.left, box.right]);
+  const x = d3.scaleLinear([1, Math.max(n, 8)], [box.left + 12, box.right - 12]);
   const y = d3.scaleLinear(range(ATTEMPTS), [box.bottom - 16, box.top]).nice(5);
   const r = n > 600 ? 2.4 : n > 150 ? 3.4 : 4.6;
+  CURVE.domain = y.domain();
   const svg = s("svg", { class: n > 600 ? "dense" : null, width, height, role: "group", "aria-label": `Score curve of ${n} attempts; arrow keys move between them, Enter opens one` });
   const root = d3.select(svg);
   const left = root.append("g").attr("transform", `translate(${box.left},0)`).attr("aria-hidden", "true");
   left.call(d3.axisLeft(y).ticks(5).tickSize(box.left - box.right).tickPadding(8));
   const bottom = root.append("g").attr("transform", `translate(0,${box.bottom})`).attr("aria-hidden", "true");
-  bottom.call(d3.axisBottom(x).ticks(Math.min(n, narrow ? 5 : 10)).tickFormat((v) => (Number.isInteger(v) ? v : "")).tickSize(0).tickPadding(12));
+  const whole = x.ticks(narrow ? 5 : 10).filter((v) => Number.isInteger(v) && v > 1);
+  if (whole.length && x(whole[0]) - x(1) < 24) whole.shift();
+  bottom.call(d3.axisBottom(x).tickValues([1, ...whole]).tickFormat(String).tickSize(0).tickPadding(12));
   root.append("text").attr("x", box.right).attr("y", height - 8).attr("text-anchor", "end").text("attempts in order of completion");
   root.append("text").attr("x", 16).attr("y", 20).text(`${DATA.metric} ${DATA.rising ? "↑" : "↓"}`).attr("visibility", narrow ? "hidden" : "visible");
   const clamp = (value) => Math.max(box.top, Math.min(box.bottom - 10, y(value)));
 
   const path = (attempts) => {
     const found = steps(attempts);
-    return found.length ? [...found.map((a) => [x(a.order + 1), clamp(a.score), a.se || 0, a.score]), [x(n) + 6, clamp(found[found.length - 1].score), found[found.length - 1].se || 0, found[found.length - 1].score]] : [];
+    return found.length ? [...found.map((a) => [x(a.order + 1), clamp(a.score), a.se || 0, a.score]), [Math.min(x(n) + 8, box.right), clamp(found[found.length - 1].score), found[found.length - 1].se || 0, found[found.length - 1].score]] : [];
   };
   const line = d3.line().curve(d3.curveStepAfter);
   const lanes = [...new Set(ATTEMPTS.map((a) => a.trace))];
@@ -85,6 +92,13 @@ function drawLegend() {
     ...(ATTEMPTS.some(takesPlace) ? [entry(mark("tie", 4.2, true), "tie that replaces the best (faster or simpler)")] : []),
     entry(swatch("best"), "best so far ± standard error"),
     ...(new Set(ATTEMPTS.map((a) => a.trace)).size > 1 ? [entry(swatch("trace"), "best of a trace")] : []),
-    ...(Object.keys(DATA.audit).length ? [entry(s("path", { class: "mark audit", d: "M0 -6L6 0L0 6L-6 0Z" }), "audit")] : []),
+    ...(DATA.best ? [entry([s("circle", { class: "halo shown", r: 6 }), mark("accepted", 3)], "best of the run")] : []),
+    ...(Object.keys(DATA.audit).length ? [entry(s("path", { class: "mark audit", d: "M0 -6L6 0L0 6L-6 0Z" }), "score on audit rows")] : []),
+    ...(hasOutlier() ? [entry(s("path", { class: "off", d: "M-5 -2h10l-5 6z" }), "beyond the axis")] : []),
   );
+}
+
+function hasOutlier() {
+  const [low, high] = range(ATTEMPTS);
+  return ATTEMPTS.some((a) => a.score !== undefined && (a.score < low || a.score > high));
 }

@@ -36,7 +36,7 @@ function hunk(lines, oldStart, newStart) {
   });
 }
 
-function diffBlock(text) {
+function diffBlock(text, label = "Difference to the parent's script") {
   const body = h("tbody", {}), gap = (words) => body.append(h("tr", { class: "gap" }, h("td", { colspan: "4" }, words)));
   let lines = [], start = null;
   const flush = () => { if (start && lines.length) body.append(...hunk(lines, ...start)); lines = []; };
@@ -47,5 +47,5 @@ function diffBlock(text) {
     else if (line) { flush(); gap(line); }
   }
   flush();
-  return h("div", { class: "diff", tabindex: "0", role: "region", "aria-label": "Difference to the parent's script" }, h("table", {}, body));
+  return h("div", { class: "diff", tabindex: "0", role: "region", "aria-label": label }, h("table", {}, body));
 }

@@ -30,7 +30,11 @@ function signed(value, se, digits, plus) {
   return sign + Math.abs(value).toFixed(n) + (se === undefined || se === null ? "" : ` ± ${se.toFixed(n)}`);
 }
 const score = (value, se) => (value === undefined || value === null ? "–" : signed(value, se, 4, ""));
-const gain = (value, se) => (value === undefined || value === null ? "–" : signed(value, se, 3, "+"));
+// A gain is positive where it is better; under a metric that falls, words say which way the score went.
+const worded = (value, se, [up, down]) => (value ? `${value > 0 ? up : down} ${signed(Math.abs(value), se, 3, "")}` : `equal (${signed(0, se, 3, "")})`);
+const known = (value) => value !== undefined && value !== null;
+const gain = (value, se) => (!known(value) ? "–" : DATA.rising ? signed(value, se, 3, "+") : worded(value, se, ["lower by", "higher by"]));
+const benefit = (value, se) => (known(value) ? worded(value, se, ["better by", "worse by"]) : "–");
 function duration(seconds) {
   if (seconds === undefined || seconds === null) return "–";
   if (seconds < 60) return seconds < 9.95 ? `${seconds.toFixed(1)} s` : `${Math.round(seconds)} s`;

@@ -5,6 +5,17 @@ function lineage(id) {
   return path;
 }
 
+function drawForestLegend() {
+  const entry = (picture, text) => h("span", {}, sample(picture), text), present = VERDICTS.filter((v) => ATTEMPTS.some((a) => a.verdict === v));
+  document.getElementById("forest-legend").append(
+    ...present.map((v) => entry(mark(v, 4.2), v)),
+    ...(ATTEMPTS.some((a) => BY_ID.has(a.parent)) ? [entry(s("path", { class: "edge", d: "M-7 0H7" }), "changed into")] : []),
+    ...(DATA.best ? [entry(s("path", { class: "edge strong", d: "M-7 0H7" }), "way to the best"), entry([s("circle", { class: "halo shown", r: 6 }), mark("accepted", 3)], "best of the run")] : []),
+    ...(DATA.merges.length ? [entry(s("path", { class: "merge-line", d: "M0 -7V7" }), "merge")] : []),
+    ...(DATA.merges.some((m) => m.actions.length) ? [entry(s("text", { class: "merge-mark", "text-anchor": "middle", y: 5 }, "⇄"), "merge that acted")] : []),
+  );
+}
+
 function drawForest(width) {
   const lanes = [...new Set(ATTEMPTS.map((a) => a.trace))].sort((a, b) => (a < 0) - (b < 0) || a - b);
   const lane = new Map(lanes.map((trace, index) => [trace, index]));

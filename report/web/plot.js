@@ -9,12 +9,12 @@ function mark(verdict, r, filled) {
   if (verdict === "tie") return s("path", { class: `mark tie${filled ? " takes" : ""}`, d: `M0 ${-1.25 * r}L${1.25 * r} 0L0 ${1.25 * r}L${-1.25 * r} 0Z` });
   return s("circle", { class: `mark ${verdict}`, r });
 }
-const sample = (child) => s("svg", { viewBox: "-7 -7 14 14", "aria-hidden": "true" }, child);
+const sample = (...children) => s("svg", { viewBox: "-7 -7 14 14", "aria-hidden": "true" }, ...children);
 const verdictOf = (verdict) => h("span", { class: `verdict ${verdict}` }, sample(mark(verdict, 4.2)), verdict);
 
 function effect(attempt) {
   if (attempt.verdict === "failed") return "failed" + (attempt.why ? `: ${attempt.why}` : "");
-  const gained = attempt.gain === undefined ? "" : `, gain ${gain(attempt.gain, attempt.gainSe)}`;
+  const gained = attempt.gain === undefined ? "" : `, ${DATA.rising ? "gain " : ""}${gain(attempt.gain, attempt.gainSe)}`;
   const place = takesPlace(attempt) ? "; replaces the best" : "";
   return `${attempt.verdict}, score ${score(attempt.score, attempt.se)}${gained}${place}`;
 }

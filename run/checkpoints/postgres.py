@@ -56,7 +56,8 @@ async def open_postgres(url: str, thread: str) -> AsyncIterator[Any]:
         from psycopg.rows import dict_row
     except ImportError as error:
         raise RunError(
-            "--checkpoint postgresql://… needs the extra `postgres`: pip install 'gome[postgres]'"
+            "--checkpoint postgresql://… needs"
+            " pip install langgraph-checkpoint-postgres 'psycopg[binary]'"
         ) from error
 
     class PostgresSaver(AsyncPostgresSaver):  # type: ignore[misc]  # the extra may be missing

@@ -105,7 +105,7 @@ def detect_gpus() -> list[Gpu]:
 
 
 def query_nvml() -> list[Gpu] | None:
-    """Ask NVML; None without the package (`pip install 'gome[gpu]'`) or the driver's library."""
+    """Ask NVML; None without the package (`pip install nvidia-ml-py`) or the driver's library."""
     try:
         import pynvml
     except ImportError:

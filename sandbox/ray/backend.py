@@ -54,7 +54,8 @@ def create_ray_sandbox(
     """
     if importlib.util.find_spec("ray") is None:
         raise SandboxUnavailableError(
-            "the ray sandbox needs the extra `ray`: uv sync --extra ray, or pip install 'gome[ray]'"
+            "the ray sandbox needs Ray: `uv sync --extra ray` in the checkout, or"
+            " pip install 'ray>=2.50'"
         )
     return RaySandbox(
         address or os.environ.get("RAY_ADDRESS") or "auto",

@@ -293,7 +293,8 @@ def read_workbook(data: Buffer) -> Table:
         from python_calamine import CalamineWorkbook
     except ImportError:
         raise ValueError(
-            "an Excel workbook; save it as csv, or install what reads it: pip install 'gome[excel]'"
+            "an Excel workbook; save it as csv, or install what reads it:"
+            " pip install python-calamine"
         ) from None
     try:
         book = CalamineWorkbook.from_filelike(io.BytesIO(data))

@@ -1,0 +1,49 @@
+"""A run as JSON, for `gome ls --json` and `gome show --json`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from report.model import AttemptView, RunView
+from report.summary import state_word
+
+
+def summarize_run(folder: Path, view: RunView, state: str) -> dict[str, Any]:
+    """Return what `gome ls` shows of a run; times are Unix seconds, `gain` positive is better.
+
+    `state`: of `run_state`; the row says it in one word and `reason` why the run ended.
+    """
+    best = view.best_attempt
+    return {
+        "run": folder.name,
+        "folder": str(folder),
+        "task": view.task,
+        "state": state_word(view, state),
+        "reason": state,
+        "metric": view.metric,
+        "direction": view.direction,
+        "best": {"attempt": best.id, "score": best.score, "se": best.score_se} if best else None,
+        "gain": view.total_gain,
+        "attempts": len(view.attempts),
+        "accepted": view.n_accepted,
+        "seconds": round(view.elapsed(), 1),
+        "tokens": view.usage.tokens,
+        "usd": view.usage.usd,
+        "last": view.last,
+    }
+
+
+def detail_run(folder: Path, view: RunView, state: str) -> dict[str, Any]:
+    """Return `summarize_run` with the settings and every attempt."""
+    return summarize_run(folder, view, state) | {
+        "settings": dict(view.settings),
+        "warnings": list(view.warnings),
+        "attempts": [attempt_json(attempt) for attempt in view.attempts.values()],
+    }
+
+
+def attempt_json(attempt: AttemptView) -> dict[str, Any]:
+    """Return an attempt's fields."""
+    return asdict(attempt)

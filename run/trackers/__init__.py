@@ -1,0 +1,1 @@
+"""Experiment trackers that listen to a run (setting `track`): MLflow, Weights & Biases."""

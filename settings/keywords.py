@@ -1,0 +1,318 @@
+"""The keywords of `gome.solve`. Written by `make reference`; change the fields, not this file."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+
+class SettingsKeywords(TypedDict, total=False):
+    """Every setting of a run, by its name."""
+
+    preset: Literal["", "gome", "adaptive", "tree", "mcts", "random"]
+    """Sets several settings at once; an explicitly given setting takes precedence. The
+    published method, the adaptive policy, AIDE's greedy tree search, UCT, or best of N
+    drafts."""
+    traces: int
+    """Parallel traces, each with its own best solution and history."""
+    merge_every: int
+    """Steps that a trace makes between two merges."""
+    patience: int
+    """Merges without an accepted attempt after which a trace counts as stuck and is rescued."""
+    sharing: bool
+    """Traces see what the others measured and are running on this task, even without a memory."""
+    ensemble: bool
+    """Blend the accepted solutions of all traces at every merge, as a candidate for the best."""
+    steps: int
+    """Attempts per trace, including the draft but not repairs."""
+    time_s: float | str
+    """Wall time of the whole run, resumed sessions included; 90, 30m or 12h."""
+    max_executions: int | None
+    """Stop after this many executed scripts, the finale included."""
+    draft_share: float
+    """Largest share of the budget that first drafts may use."""
+    finalize_share: float
+    """Share of time and executions reserved for the finale."""
+    max_repairs: int
+    """Repairs of a failed script before the attempt is abandoned."""
+    max_failures: int
+    """Consecutive steps without a valid script before a trace is abandoned."""
+    seed: int
+    """Seed of folds, audit rows and tie-breaks."""
+    n_folds: int | None
+    """Folds of the cross-validation; empty: as task.yaml says, else 5."""
+    accept_z: float
+    """Accept an attempt when its paired improvement exceeds this many standard errors
+    (docs/design.md)."""
+    confirm: bool
+    """Measure a doubtful difference again with another seed (for scripts that read GOME_SEED)."""
+    audit: bool
+    """Hold back hidden audit rows when there are enough training rows."""
+    audit_bits: int
+    """Answers that the audit rows give during a run, one bit each; later ones are not asked."""
+    check_labels: bool
+    """Where no audit rows can tell, run a script whose score is far better than a plain
+    model's once more with the labels of one fold shuffled, and refuse it if its predictions
+    follow them (docs/trust.md)."""
+    review: bool
+    """A model reads every script that would become a trace's best, for leaks and for
+    evaluation that differs from the task. What it can quote from the code is sent back once
+    for repair where no audit rows can measure it, and noted otherwise."""
+    top_k: int
+    """Solutions compared in the finale, including the best of every leading trace."""
+    final_seeds: int
+    """Seeds with which the finale runs each of them."""
+    caution: float
+    """The finale chooses by the mean score minus this many standard errors over seeds."""
+    model: list[str] | str
+    """Model of the OpenAI-compatible endpoint, or verb=model for one verb (draft, diagnose,
+    update, repair, review); empty: the embedded expert."""
+    base_url: str | None
+    """Base URL of the endpoint; empty: OPENAI_BASE_URL, else OpenAI's own."""
+    key_env: str
+    """Name of the environment variable that contains the API key."""
+    fallback: str | None
+    """Model to ask when the model of a verb fails."""
+    max_usd: float | None
+    """Stop when models and rented sandboxes have cost this much."""
+    max_tokens: int | None
+    """Stop when the models have read and written this many tokens."""
+    temperature: float | None
+    """Sent only if set; newer models refuse it."""
+    reasoning_effort: str | None
+    """Sent only if set: minimal, low, medium, high, or what the model knows."""
+    max_output_tokens: int | None
+    """Limit of one answer, sent only if set."""
+    extra_body: dict[str, Any]
+    """More fields of a request, as JSON, for servers that need them: {'provider': {'sort':
+    'price'}}"""
+    stream: bool
+    """Receive answers as a stream, which keeps proxies from cutting off long ones."""
+    answer_time_s: float | str
+    """Time limit of one answer."""
+    retries: int
+    """How often a failing request is repeated, with growing pauses."""
+    backoff_s: float | str
+    """Pause before the first retry; it doubles each time, up to a minute."""
+    max_unanswered: int
+    """Consecutive steps without a usable answer after which the run pauses, resumable."""
+    prices: str | None
+    """YAML file with prices of models; empty: the table included in Gome."""
+    cache: str | None
+    """Folder in which answers are stored and looked up, for replays; empty: none."""
+    sandbox: Literal["local", "e2b", "ray"]
+    """Where scripts run."""
+    ray_address: str | None
+    """Head of the Ray cluster, host:port or ray://host:port; empty: RAY_ADDRESS, else a
+    cluster on this machine."""
+    python: str | None
+    """Python that runs the scripts: an interpreter, the folder of an environment, or the name
+    of one made by `gome env`; empty: Gome's own."""
+    isolation: Literal["auto", "bubblewrap", "userns", "landlock", "none"]
+    """Isolation tier of the local sandbox (docs/sandbox.md); none runs scripts with your own
+    rights."""
+    gpus: str
+    """GPUs that scripts may lease: auto, none, or indices such as 0,1."""
+    network: bool
+    """Let scripts reach the network."""
+    slots: int
+    """Scripts that run at the same time; 0: as many as traces, locally at most the cores."""
+    run_time_s: float | Literal["auto"] | str
+    """Wall limit of one script; auto: a share of the time that the run has left."""
+    rehearse_s: float | str
+    """A script that is expected to run longer than this first runs on a small sample of the
+    rows; 0: never."""
+    run_cpus: int
+    """Cores of one script; 0: the available ones, divided among the slots."""
+    run_memory_bytes: int | Literal["auto"]
+    """Memory limit of one script; auto: its share of the machine's memory."""
+    e2b_template: str | None
+    """E2B template; empty: E2B's code interpreter (scikit-learn, no boosting libraries)."""
+    e2b_usd_per_hour: float
+    """Price of one running E2B sandbox per hour; the default is that of 2 cores and 2 GiB
+    (docs/sandbox-backends.md)."""
+    e2b_life_s: int | str
+    """Longest life of one E2B sandbox in your plan; 86400 on Pro."""
+    memory: str
+    """Folder of the success memory, http://host:port of a Chroma server, or off."""
+    embedding: str
+    """Embedding of the memory's texts: lexical (offline) or openai:MODEL[@BASE_URL]. Records
+    of different embeddings are never compared."""
+    ranking: Literal["momentum", "similarity", "paper"]
+    """Ranking of recalled records: momentum (docs/memory.md), plain similarity, or the
+    published formula."""
+    evaluation: bool
+    """Ignore what the memory knows about this very task from earlier runs."""
+    steer: Literal["never", "stuck", "each"]
+    """Wait for your answer after a merge: never, when a trace is stuck, or after each."""
+    checkpoint: str
+    """postgresql://user@host:port/database; empty: SQLite in the run folder. A password is
+    never stored."""
+    otel: bool
+    """Send OpenTelemetry spans of run, rounds, steps and verbs to OTEL_EXPORTER_OTLP_ENDPOINT
+    (extra otel)."""
+    track: Literal["", "mlflow", "wandb"]
+    """Record the run, its attempts, scores and best/ in an experiment tracker: mlflow or wandb
+    (extras of these names)."""
+    runs_dir: str
+    """Folder that contains the run folders."""
+
+
+SETTINGS_TEXT = """\
+        The search
+            preset: Sets several settings at once; an explicitly given setting takes
+                precedence. The published method, the adaptive policy, AIDE's greedy
+                tree search, UCT, or best of N drafts. one of gome, adaptive, tree,
+                mcts, random; default ''.
+            traces: Parallel traces, each with its own best solution and history. a
+                whole number from 1 to 64; default 2.
+            policy: Chooses the next step and the solution it starts from
+                (docs/design.md); gome always follows the gradient. one of gome,
+                adaptive, tree, mcts, random; default 'gome'.
+            merge_every: Steps that a trace makes between two merges. a whole number of
+                at least 1; default 1.
+            patience: Merges without an accepted attempt after which a trace counts as
+                stuck and is rescued. a whole number of at least 1; default 3.
+            sharing: Traces see what the others measured and are running on this task,
+                even without a memory. true or false; default True.
+            ensemble: Blend the accepted solutions of all traces at every merge, as a
+                candidate for the best. true or false; default True.
+
+        The budget
+            steps: Attempts per trace, including the draft but not repairs. a whole
+                number from 1 to 100000; default 8.
+            time_s: Wall time of the whole run, resumed sessions included; 90, 30m or
+                12h. a number above 0; default 3600.
+            max_executions: Stop after this many executed scripts, the finale included.
+                a whole number of at least 1; default None.
+            target: Stop when the best score reaches this value. a number; default None.
+            draft_share: Largest share of the budget that first drafts may use. a number
+                from 0 to 0.9; default 0.1.
+            finalize_share: Share of time and executions reserved for the finale. a
+                number from 0 to 0.5; default 0.1.
+            max_repairs: Repairs of a failed script before the attempt is abandoned. a
+                whole number from 0 to 10; default 2.
+            max_failures: Consecutive steps without a valid script before a trace is
+                abandoned. a whole number of at least 1; default 6.
+
+        Trust
+            seed: Seed of folds, audit rows and tie-breaks. a whole number of at least
+                0; default 0.
+            n_folds: Folds of the cross-validation; empty: as task.yaml says, else 5. a
+                whole number from 2 to 20; default None.
+            accept_z: Accept an attempt when its paired improvement exceeds this many
+                standard errors (docs/design.md). a number of at least 0; default 1.15.
+            confirm: Measure a doubtful difference again with another seed (for scripts
+                that read GOME_SEED). true or false; default True.
+            audit: Hold back hidden audit rows when there are enough training rows. true
+                or false; default True.
+            audit_bits: Answers that the audit rows give during a run, one bit each;
+                later ones are not asked. a whole number of at least 0; default 20.
+            check_labels: Where no audit rows can tell, run a script whose score is far
+                better than a plain model's once more with the labels of one fold
+                shuffled, and refuse it if its predictions follow them (docs/trust.md).
+                true or false; default True.
+            review: A model reads every script that would become a trace's best, for
+                leaks and for evaluation that differs from the task. What it can quote
+                from the code is sent back once for repair where no audit rows can
+                measure it, and noted otherwise. true or false; default True.
+            top_k: Solutions compared in the finale, including the best of every leading
+                trace. a whole number from 1 to 20; default 3.
+            final_seeds: Seeds with which the finale runs each of them. a whole number
+                from 1 to 20; default 3.
+            caution: The finale chooses by the mean score minus this many standard
+                errors over seeds. a number of at least 0; default 1.0.
+
+        Models
+            model: Model of the OpenAI-compatible endpoint, or verb=model for one verb
+                (draft, diagnose, update, repair, review); empty: the embedded expert. a
+                list of texts; default [].
+            base_url: Base URL of the endpoint; empty: OPENAI_BASE_URL, else OpenAI's
+                own. a text; default None.
+            key_env: Name of the environment variable that contains the API key. a text
+                that matches ^[A-Z_][A-Z0-9_]{0,63}$; default 'OPENAI_API_KEY'.
+            fallback: Model to ask when the model of a verb fails. a text; default None.
+            max_usd: Stop when models and rented sandboxes have cost this much. a number
+                above 0; default None.
+            max_tokens: Stop when the models have read and written this many tokens. a
+                whole number above 0; default None.
+            temperature: Sent only if set; newer models refuse it. a number from 0 to 2;
+                default None.
+            reasoning_effort: Sent only if set: minimal, low, medium, high, or what the
+                model knows. a text of at most 20 characters; default None.
+            max_output_tokens: Limit of one answer, sent only if set. a whole number of
+                at least 256; default None.
+            extra_body: More fields of a request, as JSON, for servers that need them:
+                {"provider": {"sort": "price"}} a JSON object; default {}.
+            stream: Receive answers as a stream, which keeps proxies from cutting off
+                long ones. true or false; default True.
+            answer_time_s: Time limit of one answer. a number above 0; default 600.
+            retries: How often a failing request is repeated, with growing pauses. a
+                whole number from 0 to 100; default 6.
+            backoff_s: Pause before the first retry; it doubles each time, up to a
+                minute. a number from 0 to 60; default 2.0.
+            max_unanswered: Consecutive steps without a usable answer after which the
+                run pauses, resumable. a whole number of at least 1; default 6.
+            prices: YAML file with prices of models; empty: the table included in Gome.
+                a text; default None.
+            cache: Folder in which answers are stored and looked up, for replays; empty:
+                none. a text; default None.
+
+        The sandbox
+            sandbox: Where scripts run. one of local, e2b, ray; default 'local'.
+            ray_address: Head of the Ray cluster, host:port or ray://host:port; empty:
+                RAY_ADDRESS, else a cluster on this machine. a text; default None.
+            python: Python that runs the scripts: an interpreter, the folder of an
+                environment, or the name of one made by `gome env`; empty: Gome's own. a
+                text; default None.
+            isolation: Isolation tier of the local sandbox (docs/sandbox.md); none runs
+                scripts with your own rights. one of auto, bubblewrap, userns, landlock,
+                none; default 'auto'.
+            gpus: GPUs that scripts may lease: auto, none, or indices such as 0,1. a
+                text; default 'auto'.
+            network: Let scripts reach the network. true or false; default False.
+            slots: Scripts that run at the same time; 0: as many as traces, locally at
+                most the cores. a whole number of at least 0; default 0.
+            run_time_s: Wall limit of one script; auto: a share of the time that the run
+                has left. auto, or a number above 0; default 'auto'.
+            rehearse_s: A script that is expected to run longer than this first runs on
+                a small sample of the rows; 0: never. a number of at least 0; default
+                120.
+            run_cpus: Cores of one script; 0: the available ones, divided among the
+                slots. a whole number of at least 0; default 0.
+            run_memory_bytes: Memory limit of one script; auto: its share of the
+                machine's memory. auto, or a number above 0; default 'auto'.
+            e2b_template: E2B template; empty: E2B's code interpreter (scikit-learn, no
+                boosting libraries). a text; default None.
+            e2b_usd_per_hour: Price of one running E2B sandbox per hour; the default is
+                that of 2 cores and 2 GiB (docs/sandbox-backends.md). a number of at
+                least 0; default 0.1332.
+            e2b_life_s: Longest life of one E2B sandbox in your plan; 86400 on Pro. a
+                whole number of at least 60; default 3600.
+
+        The success memory
+            memory: Folder of the success memory, http://host:port of a Chroma server,
+                or off. a text; default '~/.gome/memory'.
+            embedding: Embedding of the memory's texts: lexical (offline) or
+                openai:MODEL[@BASE_URL]. Records of different embeddings are never
+                compared. a text that matches
+                ^(lexical|openai:[^@\\s]+(@https?://\\S+)?)$; default 'lexical'.
+            ranking: Ranking of recalled records: momentum (docs/memory.md), plain
+                similarity, or the published formula. one of momentum, similarity,
+                paper; default 'momentum'.
+            evaluation: Ignore what the memory knows about this very task from earlier
+                runs. true or false; default False.
+
+        Operation
+            steer: Wait for your answer after a merge: never, when a trace is stuck, or
+                after each. one of never, stuck, each; default 'never'.
+            checkpoint: postgresql://user@host:port/database; empty: SQLite in the run
+                folder. A password is never stored. a text; default ''.
+            config: A task.yaml that stands outside the task's folder, as of a folder
+                that is read-only. a text; default None.
+            otel: Send OpenTelemetry spans of run, rounds, steps and verbs to
+                OTEL_EXPORTER_OTLP_ENDPOINT (extra otel). true or false; default False.
+            track: Record the run, its attempts, scores and best/ in an experiment
+                tracker: mlflow or wandb (extras of these names). one of mlflow, wandb;
+                default ''.
+            runs_dir: Folder that contains the run folders. a text; default 'runs'.
+"""

@@ -1,0 +1,47 @@
+"""The numbers on the README's first screen stand on the pages that it names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+README = " ".join((ROOT / "README.md").read_text().split())
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text()
+
+
+def test_every_run_improved_as_the_study_counts() -> None:
+    text = page("results/examples.md")
+    counted = re.search(r"improved on the private rows: (\d+ of \d+ runs)", text)
+    assert counted is not None
+    names = {line.split()[0] for line in text.splitlines() if line.endswith(("  yes", "  no"))}
+    assert f"{counted[1]} on {len(names)} real data sets" in README
+
+
+def test_leaks_are_counted_over_all_kinds() -> None:
+    rows = re.findall(
+        r"^\w+ +(\d+) / (\d+) +(\d+) / (\d+) +(\d+) / (\d+)$",
+        page("results/leaks.md"),
+        re.MULTILINE,
+    )
+    n, right, honest = (sum(int(row[k]) for row in rows) for k in (1, 2, 4))
+    assert f"{right} of {n} planted leaks are refused for the right reason" in README
+    assert f"{honest} of {n} honest twins" in README
+
+
+def test_noise_is_accepted_as_often_as_the_study_says() -> None:
+    text = page("results/acceptance.md")
+    shares = dict(re.findall(r"^(\w+) +noise +([\d.]+)%", text, re.MULTILINE))
+    assert f"accepted {shares['confirmed']} % of the time" in README
+    assert f"higher score accepts {shares['higher']} % of them" in README
+
+
+def test_kills_are_counted_as_the_log_says() -> None:
+    found = re.search(
+        r"with -9, (\d+) times over the lives.*?scripts run twice: (\d+)", page("log.md")
+    )
+    assert found is not None and found[2] == "0"
+    assert f"killed {found[1]} times with `kill -9`" in README
