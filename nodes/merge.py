@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from briefs.brief import HISTORY
 from briefs.crossover import rescue_trace
-from graph.state import Best, Json, RunState, Trace
+from graph.state import Best, RunState, Trace
 from run.attempt import Attempt
 from run.best import best_of_traces, is_better, publish_best
 from run.budget import exhausted_budget
-from run.calibration import calibration_event
 from run.registry import NodeRuntime, current_run
 from run.run import Run
 from scoring.acceptance import Acceptance
 from scoring.ensemble import accepted_ids, challenge_best, extend_pool
 from scoring.lessons import is_lesson
+from scoring.merge_events import announce_merge, report_calibration
 
 
 async def merge(
@@ -33,13 +32,13 @@ async def merge(
     ensemble = await _blend_pool(run, state, pool, single, acceptance)
     for index, trace in enumerate(traces):
         traces[index] = _settle_trace(run, trace, traces, fresh[trace.trace], single, actions)
-    _report_calibration(run, state.round, traces)
+    report_calibration(run, state.round, traces)
     if ensemble:
         summary = run.attempt(ensemble.ref).summary
         actions.append(f"{summary} beats the best single solution")
         await publish_best(run, ensemble)
     best, used = ensemble or single, run.events.used
-    _announce_merge(run, state.round, traces, best, actions)
+    announce_merge(run, state.round, traces, best, actions)
     return {
         "round": state.round + 1,
         "traces": {str(trace.trace): trace.dump() for trace in traces},
@@ -96,41 +95,6 @@ def _settle_trace(
     if after.status == "running" and not has_steps:
         return after.evolve(status="done")
     return after
-
-
-def _report_calibration(run: Run, number: int, traces: list[Trace]) -> None:
-    """Emit how the reasoner's predictions fared over the latest attempts of all traces."""
-    result = run.history.calibration([trace.head for trace in traces], HISTORY)
-    if result is not None:
-        payload = calibration_event(result, run.reasoner.name)
-        run.events.emit("calibration", key=str(number), **payload)
-
-
-def _announce_merge(
-    run: Run, number: int, traces: list[Trace], best: Best | None, actions: list[str]
-) -> None:
-    fields = {"attempt", "score", "se", "trace"}
-    best_fields = {**best.model_dump(include=fields), "score_se": best.se} if best else None
-    run.events.emit(
-        "merged",
-        key=str(number),
-        round=number,
-        best=best_fields,
-        standings=[_trace_standing(trace) for trace in traces],
-        actions=actions,
-        used=run.events.used.dump(),
-    )
-
-
-def _trace_standing(trace: Trace) -> Json:
-    return {
-        "trace": trace.trace,
-        "step": trace.step,
-        "status": trace.status,
-        "best_score": trace.best.score if trace.best else None,
-        "attempts": trace.step,
-        "accepted": trace.n_accepted,
-    }
 
 
 def _loop_end(run: Run, traces: list[Trace], best: Best | None) -> str:
