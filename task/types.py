@@ -14,7 +14,8 @@ PROMISING_P = 0.4
 """p(improved) from which an attempt may replace the best; below it the leak gates are skipped."""
 
 Direction = Literal["max", "min"]
-Kind = Literal["binary", "multiclass", "regression"]
+Kind = Literal["binary", "multiclass", "regression", "text"]
+MediaRole = Literal["train", "test", "both"]
 SplitKind = Literal["auto", "stratified", "random", "group", "time", "file"]
 
 
@@ -95,6 +96,16 @@ class SubmissionForm(BaseModel):
     decided: list[str] = Field(
         default_factory=list, description="by what names were matched, where it is not obvious"
     )
+    sample_ids: list[str] = Field(
+        default_factory=list,
+        description="id columns as the sample writes them; several are joined to one for scripts "
+        "and taken apart at hand-over; empty: the sample's first column, or no sample",
+    )
+    order: list[str] = Field(
+        default_factory=list,
+        description="all columns of the sample in its order, with those that are carried over "
+        "unchanged; empty: no sample",
+    )
 
     @property
     def names(self) -> list[str]:
@@ -106,6 +117,14 @@ class SubmissionForm(BaseModel):
         return {
             column.name: {"target": column.target, "label": column.label} for column in self.columns
         }
+
+
+class MediaSource(BaseModel):
+    """A folder, an archive or a file that holds one or more files per row of a table."""
+
+    model_config = ConfigDict(frozen=True)
+    path: str = Field(description="absolute path of a folder, an archive or a file")
+    role: MediaRole = Field("both", description="whose rows its files belong to")
 
 
 class Task(BaseModel):
@@ -156,6 +175,18 @@ class Task(BaseModel):
     )
     repairs: list[str] = Field(
         default_factory=list, description="what was repaired of the tables, a sentence each"
+    )
+    media: list[MediaSource] = Field(
+        default_factory=list, description="side files of the rows: pictures, sounds, arrays, texts"
+    )
+    label_sources: list[str] = Field(
+        default_factory=list,
+        description="absolute paths of files that repeat the training labels in another form; "
+        "never mounted",
+    )
+    readings: list[str] = Field(
+        default_factory=list,
+        description="by which reader labels, rows and ids were found, a sentence each",
     )
 
 
