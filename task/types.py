@@ -16,6 +16,7 @@ PROMISING_P = 0.4
 Direction = Literal["max", "min"]
 Kind = Literal["binary", "multiclass", "regression", "text"]
 MediaRole = Literal["train", "test", "both"]
+CLASS_KINDS: tuple[Kind, ...] = ("binary", "multiclass")
 SplitKind = Literal["auto", "stratified", "random", "group", "time", "file"]
 
 
@@ -127,6 +128,18 @@ class MediaSource(BaseModel):
     role: MediaRole = Field("both", description="whose rows its files belong to")
 
 
+class LayoutKeys(BaseModel):
+    """Keys of task.yaml by which the tables of a folder are made, where they are made."""
+
+    model_config = ConfigDict(frozen=True)
+    train: str | None = None
+    test: str | None = None
+    sample: str | None = None
+    id: str | None = None
+    target: tuple[str, ...] = ()
+    reader: str | None = Field(None, description="Python file in the task folder: read.py")
+
+
 class Task(BaseModel):
     """A task after all checks: paths of its files, what to predict, how it is scored."""
 
@@ -184,6 +197,13 @@ class Task(BaseModel):
         description="absolute paths of files that repeat the training labels in another form; "
         "never mounted",
     )
+    layout: LayoutKeys | None = Field(
+        None, description="train and test are made of the folder by a reader; None: they are tables"
+    )
+    label_columns: list[str] = Field(
+        default_factory=list,
+        description="columns of the raw table that a target is put together of; empty: itself",
+    )
     readings: list[str] = Field(
         default_factory=list,
         description="by which reader labels, rows and ids were found, a sentence each",
@@ -234,6 +254,9 @@ class ScoreJson(TypedDict):
     n: int
 
 
+CompareMethod = Literal["rows", "bootstrap", "folds"]
+
+
 class PairedJson(TypedDict):
     """Improvement of one attempt over another on the same rows.
 
@@ -243,7 +266,7 @@ class PairedJson(TypedDict):
     d: float
     se: float
     p_improved: float
-    method: Literal["rows", "bootstrap", "folds"]
+    method: CompareMethod
     n: int
 
 
@@ -286,7 +309,7 @@ class Paired(BaseModel):
     d: float
     se: float
     p_improved: float
-    method: Literal["rows", "bootstrap", "folds"] = "rows"
+    method: CompareMethod = "rows"
     n: int = 0
 
 
@@ -439,6 +462,20 @@ class ErrorReport(TypedDict, total=False):
     exit_code: int | None
 
 
+class TextStats(TypedDict):
+    """Predicted texts beside the true ones; shares of the rows."""
+
+    empty: float
+    empty_true: float
+    empty_test: float  # of the test predictions
+    exact: float  # predicted letter for letter
+    distinct: int
+    mean_chars: float
+    mean_chars_true: float
+    mean_chars_test: float
+    worst: NotRequired[list[dict[str, str]]]  # true and predicted text of rows that lost most
+
+
 class SubmissionCheck(TypedDict):
     """Test predictions against out-of-fold predictions."""
 
@@ -461,6 +498,7 @@ class Evidence(TypedDict, total=False):
     warnings: dict[str, int]  # category -> count in the log
     resources: ResourceUse
     error: ErrorReport  # of a failed execution
+    texts: TextStats
     submission: SubmissionCheck
     problems: list[ProblemJson]
     # from the script's evidence.json, bounded
@@ -490,6 +528,10 @@ class TargetProfile(TypedDict, total=False):
     nonnegative: bool
     integer: bool
     n_unique: int
+    empty_share: float  # of texts
+    mean_chars: float
+    mean_words: float
+    examples: list[str]
 
 
 class ColumnProfile(TypedDict, total=False):
@@ -561,6 +603,20 @@ class TextColumn(TypedDict):
     vocabulary: int
 
 
+class MediaProfile(TypedDict):
+    """Files of one ending that belong to rows: how many, whose, and what they are."""
+
+    ending: str
+    kind: str  # image | sound | scan | array | table | text | other
+    n_files: int
+    files_per_row: float
+    train_share: float  # of the training rows that have such a file
+    test_share: float
+    bytes: str  # a spread
+    examples: list[str]  # paths below input/, of train and of test
+    facts: dict[str, str]  # width, height, mode, rate, seconds, array, columns, …: spreads
+
+
 class Hazards(TypedDict, total=False):
     """What some fit of the cross-validation lacks although the table has it."""
 
@@ -589,4 +645,5 @@ class Profile(TypedDict, total=False):
     hazards: Hazards
     more: dict[ColumnKind, list[str]]  # columns beyond those that are described, by kind
     id_is_date: bool
+    media: list[MediaProfile]  # side files of the rows, by ending
     notes: list[str]  # short facts for people and prompts, most important first

@@ -15,11 +15,13 @@ from task.grade.predictions import (
     PredictionsError,
     Truth,
     align_rows,
+    content_of,
     convert_predictions,
     get_truth,
     read_prediction_table,
 )
-from task.load.form import label_text, plain_name
+from task.load.form import plain_name
+from task.load.ids import read_sample_ids
 from task.load.tables import read_table
 from task.types import Prepared, TaskError
 
@@ -51,8 +53,9 @@ def write_final_submission(prepared: Prepared, source: str, out: str) -> None:
 def read_own_rows(truth: Truth, source: str, ids: list[str]) -> Array:
     """Read predictions of some of the test rows, as they were graded. Raises PredictionsError."""
     path, columns = Path(source), truth.prepared.columns
-    is_text = truth.metric.needs in ("label", "ranking") and bool(truth.labels)
-    frame = read_prediction_table(path, path.name, len(truth.test_ids), columns, is_text=is_text)
+    frame = read_prediction_table(
+        path, path.name, len(truth.test_ids), columns, content=content_of(truth)
+    )
     keys = list(frame[columns[0]].map(str))
     rows = match_keys(keys, ids)
     own = frame.take(rows[rows >= 0])
@@ -67,6 +70,9 @@ def render_cells(truth: Truth, values: Array) -> list[list[Any]]:
     if truth.metric.needs == "label" and truth.labels:
         texts = {code: spelled[label] for label, code in truth.codes.items()}
         return [[texts[float(code)] for code in values]]
+    if truth.metric.needs == "text":
+        written = np.asarray(values, dtype=object).reshape(len(values), -1)
+        return [list(written[:, index]) for index in range(written.shape[1])]
     table = np.asarray(values, dtype=float).reshape(len(values), -1)
     return [list(table[:, index]) for index in range(table.shape[1])]
 
@@ -80,7 +86,7 @@ def fill_sample(
     sample = read_table(Path(task.sample_submission)).frame
     rows = np.arange(len(sample))
     if task.id is not None:
-        keys = list(sample[task.sample_id or sample.columns[0]].map(label_text))
+        keys = list(read_sample_ids(task, sample))
         rows = match_keys(written_ids, keys)
         if (rows < 0).any():
             plain = [plain_name(key) for key in written_ids]

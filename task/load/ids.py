@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from task.load.form import label_text, plain_name
-from task.types import TaskError
+from task.types import Task, TaskError
 
 USUAL_IDS = ("id", "Id", "ID", "row_id", "index", "Unnamed: 0")
 ID_ENDING = re.compile(r"(_id|Id|ID)$")
@@ -128,6 +128,13 @@ def join_parts(frame: pd.DataFrame, names: list[str], mark: str) -> pd.Series[An
     for name in names[1:]:
         joined = joined + mark + id_texts(frame[name])
     return joined
+
+
+def read_sample_ids(task: Task, sample: pd.DataFrame) -> pd.Series[Any]:
+    """Return the ids of a sample as scripts see them: one column, or several put together."""
+    if task.id_parts and set(task.id_parts) <= set(sample):
+        return join_parts(sample, task.id_parts, task.id_mark)
+    return id_texts(sample[task.sample_id or sample.columns[0]])
 
 
 def row_numbers(ids: pd.Series[Any], n_train: int, n_test: int) -> str | None:

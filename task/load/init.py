@@ -13,8 +13,9 @@ from task.data.prepare import prepare_task, resolve_split
 from task.grade.metrics import METRICS
 from task.grade.rehearse import RehearsalJson, rehearse
 from task.load import roles
+from task.load.decide import COLUMN_METRICS
 from task.load.spec import LoadedTask, locate_tables, read_spec, read_task
-from task.types import Task, TaskError, TaskFile, TaskReport
+from task.types import SubmissionForm, Task, TaskError, TaskFile, TaskReport
 
 
 def init_task(
@@ -136,8 +137,8 @@ def report_task(loaded: LoadedTask, root: Path, rehearsal: RehearsalJson | None)
         train=roles.relative_name(Path(task.train), root),
         test=roles.relative_name(Path(task.test), root),
         sample=roles.relative_name(sample, root) if sample else None,
-        id=task.id,
-        target=task.target,
+        id=name_id(task, form),
+        target=task.label_columns or task.target,
         kind=task.kind,
         metric=roles.relative_name(Path(task.metric), root)
         if task.metric.endswith(".py")
@@ -153,6 +154,15 @@ def report_task(loaded: LoadedTask, root: Path, rehearsal: RehearsalJson | None)
         rehearsal=dict(rehearsal) if rehearsal else None,
         refusal=None,
     )
+
+
+def name_id(task: Task, form: SubmissionForm) -> str | None:
+    """Return the id as the files write it: a column, columns joined, or columns of the sample."""
+    if len(form.sample_ids) > 1:
+        return " ".join(form.sample_ids)
+    if task.id_parts:
+        return task.id_mark.join(task.id_parts)
+    return task.id or (task.sample_id if task.layout else None)
 
 
 class YamlLine(NamedTuple):
@@ -254,8 +264,10 @@ def yaml_inline(value: object) -> str:
 
 def is_metric_for(name: str, task: Task) -> bool:
     """Whether a metric fits the kind and the number of the targets."""
-    is_of_columns = name.endswith("_mean_columns") or name == "kl_divergence"
+    is_of_columns = name.endswith("_mean_columns") or name in COLUMN_METRICS
+    if task.kind == "text":
+        return METRICS[name].needs == "text"
     if len(task.target) > 1:
         return is_of_columns
-    is_of_values = METRICS[name].needs == "value"
-    return is_of_values == (task.kind == "regression") and not is_of_columns
+    is_of_values, is_plain = METRICS[name].needs == "value", METRICS[name].frame is None
+    return is_of_values == (task.kind == "regression") and is_plain and not is_of_columns

@@ -10,8 +10,9 @@ import pandas as pd
 from task.load.columns import type_tables
 from task.load.form import label_text
 from task.load.ids import join_parts
+from task.load.layouts.layout import read_layout_again
 from task.load.tables import Table, read_alike
-from task.types import Kind, Task, TaskError
+from task.types import CLASS_KINDS, Kind, Task, TaskError
 
 ROW_ID = "row_id"
 RESERVED_ID = "fold"  # a column of folds.csv
@@ -31,6 +32,9 @@ class TaskRows(NamedTuple):
 
 def read_rows(task: Task) -> TaskRows:
     """Read a task's tables. The same task gives the same rows. Raises TaskError."""
+    if task.layout is not None:
+        made = read_layout_again(Path(task.root), task.layout)
+        return type_rows(task, made.train, made.test)
     train, test = read_alike(Path(task.train), Path(task.test))
     return type_rows(task, train, test)
 
@@ -50,6 +54,9 @@ def type_rows(task: Task, train: Table, test: Table) -> TaskRows:
         labels=task.target if task.kind != "regression" else [],
     )
     rows, others = typed.train, typed.test
+    if task.kind == "text":  # an empty cell is a label
+        for name in task.target:
+            rows[name] = rows[name].astype(object).where(rows[name].notna(), "").map(str)
     rows, dropped = drop_unlabelled(rows, task)
     if task.id is None:
         rows = insert_id(rows, id_column, [str(i) for i in range(len(rows))])
@@ -63,7 +70,7 @@ def type_rows(task: Task, train: Table, test: Table) -> TaskRows:
             rows[id_column] = rows[id_column].map(label_text)
         else:
             rows = insert_id(rows, id_column, make_ids(others[id_column], len(rows)))
-    if task.kind != "regression":
+    if task.kind in CLASS_KINDS:
         rows[task.target[0]] = rows[task.target[0]].map(label_text)
     found = typed.repairs + repairs + dropped
     columns = [
