@@ -172,6 +172,7 @@ class Task(BaseModel):
         default_factory=list, description="columns that the id is put together of"
     )
     id_mark: str = Field("_", description="what stands between the parts of the id")
+    id_name: str = Field("", description="what people call the id, where rows are numbered")
     sample_id: str | None = Field(
         None, description="id column of the sample; None: its first column"
     )

@@ -28,7 +28,9 @@ FORMED = ("weighted_log_loss", "bias_auc", "distance_percentiles", "lwlrap")
 """Metrics that are weighted or grouped themselves."""
 MAX_TEXTS_READ, MIN_LIST_SHARE, RECURRING_SHARE, MAX_LABEL_CHARS = 5000, 0.2, 0.8, 40
 MAX_CLASSES, MAX_CLASS_SHARE = 1000, 0.05
-"""More distinct labels than both are texts, where the metric can score texts."""
+MAX_DISTINCT_SHARE = 0.5
+"""More distinct labels than both, or than half of the rows, are texts, where the metric scores
+texts."""
 SUM_TOLERANCE = 1e-6
 OWN_REMEDY = (
     "put a file metric.py with score(answers, submission) into the folder and set "
@@ -170,7 +172,8 @@ def is_free_text(values: pd.Series[Any], said: pd.Series[Any] | None) -> bool:
     if is_numeric(present) or not len(present):
         return False
     n_values = present.nunique()
-    if n_values > MAX_CLASSES and n_values > MAX_CLASS_SHARE * len(present):
+    is_many = n_values > MAX_CLASSES and n_values > MAX_CLASS_SHARE * len(present)
+    if is_many or n_values > MAX_DISTINCT_SHARE * len(present):
         return True
     if said is None:
         return False

@@ -317,7 +317,7 @@ def form_of_classes(
 
 def form_of_one(task: Task, names: list[str], labels: list[str], metric: Metric) -> SubmissionForm:
     """Return the form with one prediction column. Raises TaskError where the sample has more."""
-    target, decided = task.target[0], []
+    target, decided, sample_names = task.target[0], [], names
     if len(names) > 1:
         exact = [name for name in names if plain_name(name) == plain_name(target)]
         if len(exact) != 1:
@@ -343,13 +343,25 @@ def form_of_one(task: Task, names: list[str], labels: list[str], metric: Metric)
         labels = [other for other in labels if other != label] + [label]
         decided.append(f"positive class: {label} ({why})")
     holds = label if metric.needs == "probability" else ""
+    free = list_free_columns(task, sample_names, metric)
     return SubmissionForm(
         id="",
-        columns=[FormColumn(name=name, target=target, label=holds)],
+        columns=[
+            FormColumn(name=name, target=target, label=holds),
+            *(FormColumn(name=other, target="") for other in free),
+        ],
         labels=labels,
         positive=label,
         decided=decided,
     )
+
+
+def list_free_columns(task: Task, names: list[str], metric: Metric) -> list[str]:
+    """List the sample's columns that the metric reads and that no label belongs to."""
+    if metric.true_value is None:
+        return []
+    pattern = re.compile(metric.true_value[0], re.IGNORECASE)
+    return [name for name in names if name not in task.target and pattern.search(name)]
 
 
 def spell_as_sample(

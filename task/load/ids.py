@@ -98,7 +98,7 @@ def id_texts(values: pd.Series[Any]) -> pd.Series[Any]:
 
 def same_values(one: pd.Series[Any], two: pd.Series[Any]) -> bool:
     """Whether two columns contain the same values, each once; as text, else as plain text."""
-    if len(one) != len(two) or not two.is_unique:
+    if len(one) != len(two) or has_nested_cells(two) or not two.is_unique:
         return False
     if set(id_texts(one)) == set(id_texts(two)):
         return True
@@ -106,10 +106,17 @@ def same_values(one: pd.Series[Any], two: pd.Series[Any]) -> bool:
     return len(plain) == len(two) and set(id_texts(one).map(plain_name)) == plain
 
 
+def has_nested_cells(values: pd.Series[Any]) -> bool:
+    """Whether cells are lists or objects, which name no row."""
+    return values.dtype == object and any(isinstance(cell, (list, dict)) for cell in values)
+
+
 def find_parts(ids: pd.Series[Any], test: pd.DataFrame) -> tuple[tuple[str, ...], str] | None:
     """Find columns of test and a mark that put together give the ids."""
     wanted = set(id_texts(ids))
-    columns = [str(c) for c in test.columns if test[c].notna().all()][:MAX_PARTS_COLUMNS]
+    columns = [
+        str(c) for c in test.columns if test[c].notna().all() and not has_nested_cells(test[c])
+    ][:MAX_PARTS_COLUMNS]
     for n_parts in (2, 3):
         for names in permutations(columns, n_parts):
             for mark in MARKS:

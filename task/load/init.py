@@ -15,7 +15,7 @@ from task.grade.rehearse import RehearsalJson, rehearse
 from task.load import roles
 from task.load.decide import COLUMN_METRICS
 from task.load.spec import LoadedTask, locate_tables, read_spec, read_task
-from task.types import SubmissionForm, Task, TaskError, TaskFile, TaskReport
+from task.types import Split, SubmissionForm, Task, TaskError, TaskFile, TaskReport
 
 
 def init_task(
@@ -162,7 +162,7 @@ def name_id(task: Task, form: SubmissionForm) -> str | None:
         return " ".join(form.sample_ids)
     if task.id_parts:
         return task.id_mark.join(task.id_parts)
-    return task.id or (task.sample_id if task.layout else None)
+    return task.id or task.id_name or None
 
 
 class YamlLine(NamedTuple):
@@ -209,6 +209,8 @@ def yaml_lines(loaded: LoadedTask, root: Path) -> list[YamlLine]:
     n_values = train[task.target[0]].nunique()
     target = task.target[0] if len(task.target) == 1 else task.target
     others = [name for name in METRICS if is_metric_for(name, task)]
+    if task.layout is not None:
+        return layout_lines(task, form, split, why_split, n_values)
     lines = [
         YamlLine("name", task.name, "the folder's name"),
         YamlLine("train", roles.relative_name(Path(task.train), root), f"{len(train)} rows"),
@@ -229,6 +231,41 @@ def yaml_lines(loaded: LoadedTask, root: Path) -> list[YamlLine]:
         YamlLine(
             "split", f"{split.kind}:{split.column}" if split.column else split.kind, why_split
         ),
+        YamlLine("n_folds", split.n_folds, "folds of the cross-validation"),
+    ]
+
+
+def layout_lines(
+    task: Task, form: SubmissionForm, split: Split, why_split: str, n_values: int
+) -> list[YamlLine]:
+    """Return the lines of a task whose tables are made of its folder.
+
+    What the reader found is written as comments: it is found again at every start.
+    """
+    assert task.layout is not None
+    name = name_id(task, form) or "none"
+    target = ", ".join(task.label_columns or task.target)
+    lines = [YamlLine("name", task.name, "the folder's name")]
+    given = task.layout.model_dump(exclude_none=True)
+    keys = {"sample": "sample_submission"}
+    for key, value in given.items():
+        if value:
+            text = list(value) if isinstance(value, tuple) else value
+            lines.append(YamlLine(keys.get(key, key), text, "as you said"))
+    lines += [YamlLine("# read", text, "by the layout of the folder") for text in task.readings]
+    lines += [
+        YamlLine("# id", name, "as the sample names its rows"),
+        YamlLine("# target", target, "by the layout of the folder"),
+    ]
+    if form.positive:
+        why = next(text for text in form.decided if text.startswith("positive class"))
+        lines.append(YamlLine("positive", form.positive, why.partition("(")[2].rstrip(")")))
+    kind = f"{split.kind}:{split.column}" if split.column else split.kind
+    return [
+        *lines,
+        YamlLine("kind", task.kind, f"{n_values} distinct values of the target"),
+        YamlLine("metric", task.metric, explain_metric(task)),
+        YamlLine("split", kind, why_split),
         YamlLine("n_folds", split.n_folds, "folds of the cross-validation"),
     ]
 

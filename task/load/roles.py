@@ -127,8 +127,8 @@ def is_sample_submission(
 
 
 def relative_name(path: Path, root: Path) -> str:
-    """Return the path as task.yaml names it."""
-    return str(path.relative_to(root))
+    """Return the path as task.yaml names it; a path outside the folder as it is."""
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
 def explain_missing_pair(root: Path, tables: list[Path]) -> str:

@@ -296,6 +296,7 @@ def draft_of_layout(root: Path, spec: TaskSpec, made: LayoutTables, keys: Layout
         run_time_s=spec.run_time_s,
         id_parts=made.id_parts,
         id_mark=made.mark,
+        id_name=made.id_name,
         sample_id=made.sample_id,
         positive=spec.positive or "",
         columns=spec.columns or {},

@@ -24,6 +24,7 @@ from task.types import TaskError
 MAX_UNZIPPED_BYTES = 20 * 2**30
 TABLE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".xlsx")
 TABLE_ENDINGS = tuple(suffix + form for suffix in TABLE_SUFFIXES for form in ("", ".gz", ".zip"))
+SEVEN_ZIP_MAGIC = b"7z\xbc\xaf"
 EXCEL_MAGIC = b"\xd0\xcf\x11\xe0"  # of .xls
 MAGIC_BYTES = {
     b"\x89PNG": "a PNG picture",
@@ -31,7 +32,7 @@ MAGIC_BYTES = {
     b"%PDF": "a PDF",
     b"GIF8": "a GIF picture",
     b"\x7fELF": "a program",
-    b"7z\xbc\xaf": "a 7z archive",
+    SEVEN_ZIP_MAGIC: "a 7z archive",
     b"Rar!": "a RAR archive",
     b"BZh": "a bzip2 archive",
     b"\xfd7zXZ": "an xz archive",
@@ -138,6 +139,8 @@ def load_content(path: Path) -> Content:
             content = Content(raw, content.name.removesuffix(".gz"))
         elif head == b"PK\x03\x04" and not is_workbook(content.data):
             content = unzip_table(content)
+        elif head == SEVEN_ZIP_MAGIC:
+            content = unpack_seven_zip(content)
     return content
 
 
@@ -177,6 +180,33 @@ def unzip_table(content: Content) -> Content:
         if tables[0].file_size > MAX_UNZIPPED_BYTES:
             raise ValueError("too large unzipped")
         return Content(archive.read(tables[0]), Path(tables[0].filename).name)
+
+
+def unpack_seven_zip(content: Content) -> Content:
+    """Return the only table of a 7z archive. Raises ValueError without py7zr."""
+    try:
+        import py7zr
+    except ImportError:
+        raise ValueError(
+            "a 7z archive; unpack it, or install what reads it: pip install 'gome[media]'"
+        ) from None
+    try:
+        with py7zr.SevenZipFile(io.BytesIO(content.data)) as archive:
+            tables = [
+                item
+                for item in archive.list()
+                if Path(item.filename).name.endswith(TABLE_ENDINGS) and not item.is_directory
+            ]
+            if len(tables) != 1:
+                raise ValueError(f"a 7z archive with {len(tables)} tables")
+            if tables[0].uncompressed > MAX_UNZIPPED_BYTES:
+                raise ValueError("too large unpacked")
+            factory = py7zr.io.BytesIOFactory(MAX_UNZIPPED_BYTES)
+            archive.extract(targets=[tables[0].filename], factory=factory)
+    except py7zr.exceptions.ArchiveError as error:
+        raise ValueError(f"a 7z archive that cannot be read ({error})") from error
+    [data] = [product.read() for product in factory.products.values()]
+    return Content(data, Path(tables[0].filename).name)
 
 
 def parse_table(content: Content, n_rows: int | None, encoding: str | None) -> Table:

@@ -20,6 +20,7 @@ from task.load.tables import TABLE_ENDINGS
 MAX_FILES = 2_000_000
 MAX_TABLES_PER_FOLDER = 12
 """A folder with more tables than this holds a table per row of the task."""
+SEVEN_ZIP = ".7z"
 ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".7z")
 TEXT_ENDINGS = (".txt", ".dat")
 OWN_FILES = {"task.yaml", "description.md", "folds.csv", "read.py"}

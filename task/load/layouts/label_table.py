@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,8 +60,10 @@ def find_label_table(
         named = [path for path in scene.heads if scene.name_path(path) == scene.keys.train]
         return choose_columns(scene, named[0], columns, test) if named else None
     found = []
+    counts = Counter(path.name for path in scene.heads)
     for path in scene.heads:
-        if says_test(path) and not says_train(path):
+        is_one_of_many = path.parent != scene.root and counts[path.name] > 1
+        if is_one_of_many or (says_test(path) and not says_train(path)):
             continue
         if table := choose_columns(scene, path, columns, test):
             found.append((rate_table(scene, table, columns), table))
@@ -92,12 +95,13 @@ def choose_columns(
     """Choose id and targets of a table; None where it cannot hold the labels."""
     head = scene.heads[path]
     key = find_id_column(scene, path, columns)
-    others = [str(name) for name in head.columns if name != key]
+    is_keyed = key is not None or all(match_column(head, name) for name in columns.ids)
+    others = [name for name in list_plain_columns(head) if name != key]
     if scene.keys.target:
         is_there = set(scene.keys.target) <= set(others)
         return LabelTable(path, key, list(scene.keys.target), "as you said") if is_there else None
     is_pair = test is not None and set(map(str, test.columns)) - set(columns.ids) <= set(others)
-    if is_of_test(scene, path, key, columns) or (key is None and not is_pair):
+    if is_of_test(scene, path, key, columns) or not (is_keyed or is_pair):
         return None
     exact = [match_column(head, name) for name in columns.predicted]
     if part := [str(name) for name in exact if name in others]:
@@ -105,10 +109,20 @@ def choose_columns(
     if not (LABEL_WORD.search(plain_stem(path.name)) or names_files(scene, path, key)):
         return None
     absent = [name for name in others if test is None or match_column(test, name) is None]
-    absent = [name for name in absent if name not in columns.ids]
+    ids = {match_column(head, name) for name in columns.ids}
+    absent = [name for name in absent if name not in ids]
     if len(columns.predicted) > 1:
         return choose_class_column(scene, path, key, absent, columns.predicted)
     return choose_single(scene, path, key, absent, columns)
+
+
+def list_plain_columns(head: pd.DataFrame) -> list[str]:
+    """List the columns whose cells are single values."""
+    return [
+        str(name)
+        for name in head.columns
+        if not head[name].map(lambda cell: isinstance(cell, (list, dict))).any()
+    ]
 
 
 def is_of_test(scene: Scene, path: Path, key: str | None, columns: SampleColumns) -> bool:

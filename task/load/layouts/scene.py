@@ -42,6 +42,7 @@ class LayoutTables(NamedTuple):
     label_columns: list[str] = []  # noqa: RUF012 - columns that a target is put together of
     label_sources: list[Path] = []  # noqa: RUF012 - files that repeat the labels
     group: str | None = None  # column whose rows belong together
+    id_name: str = ""  # what people call the id where rows are numbered
 
 
 class SampleColumns(NamedTuple):

@@ -120,10 +120,11 @@ def tables_of_files(
     """Return the tables of labelled files; training rows get ids that do not tell the label."""
     assert scene.sample is not None and scene.sample_path is not None
     [key] = columns.ids
+    path = FILE_COLUMN if FILE_COLUMN not in (key, *columns.predicted) else FILE_COLUMN + "_path"
     target = columns.predicted[0] if len(columns.predicted) == 1 else LABEL_COLUMN
     train = pd.DataFrame(
         {
-            FILE_COLUMN: [file.path for file in found.labels],
+            path: [file.path for file in found.labels],
             target: list(found.labels.values()),
         },
         dtype="str",
@@ -131,7 +132,7 @@ def tables_of_files(
     ids = scene.sample.frame[key]
     files = [linked.get(text) for text in ids.map(label_text)]
     test = pd.DataFrame({key: ids})
-    test[FILE_COLUMN] = pd.Series([file.path if file else None for file in files], dtype="str")
+    test[path] = pd.Series([file.path if file else None for file in files], dtype="str")
     first = next(iter(found.labels)).source
     source = next(item.path for item in scene.inventory.sources if item.name == first)
     return LayoutTables(

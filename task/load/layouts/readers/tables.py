@@ -278,4 +278,5 @@ def read_by_place(parts: Parts, group: str | None) -> LayoutTables | None:
         target=parts.table.target,
         readings=[*parts.describe(), said],
         group=group,
+        id_name=parts.columns.ids[0] if group else "",
     )
