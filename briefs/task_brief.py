@@ -6,6 +6,8 @@ from briefs.brief import script_cpus
 from reasoner.protocol import TaskBrief
 from run.run import Run
 from run.setup import Setup
+from sandbox.parcels import describe_transfer
+from task.data.media.listing import count_bytes
 from task.types import Prepared
 
 
@@ -21,6 +23,7 @@ async def set_up_run(run: Run) -> Setup:
         audit=settings.audit,
         n_folds=settings.n_folds,
     )
+    warn_of_transfer(run, prepared)
     rehearsal = await run.worker.rehearse(prepared)
     profile = await run.worker.profile(prepared)
     host = await run.sandbox.probe()
@@ -38,6 +41,13 @@ async def set_up_run(run: Run) -> Setup:
         enforced=host.enforced,
         notice=host.notice,
     )
+
+
+def warn_of_transfer(run: Run, prepared: Prepared) -> None:
+    """Say what large inputs cost where scripts run on other machines."""
+    kind = run.settings.sandbox
+    if kind != "local" and (text := describe_transfer(kind, count_bytes(prepared.inputs.values()))):
+        run.warn(text)
 
 
 def make_task_brief(prepared: Prepared, prediction: str) -> TaskBrief:

@@ -25,7 +25,7 @@ def resume_command(
     ] = False,
     trust: Annotated[
         bool,
-        typer.Option(help="Accept a metric file inside the run folder; it runs with your rights."),
+        typer.Option(help="Accept a metric file inside the run folder; it sees the labels."),
     ] = False,
     checkpoint: Annotated[
         str, typer.Option(metavar="URL", help="The run's Postgres address, if it needs a password.")

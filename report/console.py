@@ -131,6 +131,7 @@ PRINTED_KINDS = (
     "attempt",
     "merged",
     "warning",
+    "file_made",
     "finalizing",
     "finalized",
     "run_resumed",

@@ -19,7 +19,7 @@ from report.formatting import (
     format_plural,
     format_score,
 )
-from report.model import VERDICTS, RunView
+from report.model import VERDICTS, MadeView, RunView
 from report.page_tables import (
     CalibrationFacts,
     CostRow,
@@ -120,6 +120,7 @@ class PageFacts:
     costs: list[CostRow]
     task_rows: list[LabelledRow]
     read: ReadFacts
+    made: list[MadeView]
     notes: list[str]
     settings: list[LabelledRow]
     environment: list[LabelledRow]
@@ -158,6 +159,7 @@ def report_facts(view: RunView, run_dir: Path, state: str, now: float) -> PageFa
         costs=cost_rows(view),
         task_rows=task_rows(view, setup),
         read=read_facts(meta),
+        made=list(view.made),
         notes=[clean_text(note, 300) for note in bounded_list(view.profile.get("notes"))],
         settings=setting_rows(view),
         environment=environment_rows(view, meta, setup),

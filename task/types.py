@@ -6,7 +6,7 @@ be part of a prompt. No heavy library is imported.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
+from typing import Any, ClassVar, Literal, NamedTuple, NotRequired, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,7 +21,24 @@ SplitKind = Literal["auto", "stratified", "random", "group", "time", "file"]
 
 
 class TaskError(Exception):
-    """A task folder that cannot be solved as it is; the message names the file and the remedy."""
+    """A task folder that cannot be solved as it is; the message names the file and the remedy.
+
+    `needs`: the file that would help, which a person or a model may write; empty: none.
+    """
+
+    needs: ClassVar[str] = ""
+
+
+class ReaderNeededError(TaskError):
+    """Labels or rows are in no place that a fixed reader knows."""
+
+    needs = "read.py"
+
+
+class MetricNeededError(TaskError):
+    """The metric that the description asks for is not built in, or its name means several."""
+
+    needs = "metric.py"
 
 
 class TaskFile(NamedTuple):
@@ -53,6 +70,7 @@ class TaskReport(TypedDict):
     decided: list[str]
     rehearsal: dict[str, Any] | None
     refusal: str | None
+    needs: str  # read.py or metric.py: the file that would help; empty: none
 
 
 class Split(BaseModel):

@@ -49,6 +49,7 @@ class ScriptSpec:
     expectation: bool = False
     soften: bool = False
     select: bool = False
+    answer: str = ""  # of free answers: the way (reasoner.expert.answers.WAYS); empty: the best
 
     def with_changes(self, **changes: Any) -> ScriptSpec:
         """Copy with some fields changed."""
@@ -87,6 +88,10 @@ class TaskFacts:
     offsets: tuple[str, ...] = ()  # columns of times with an offset from UTC
     few_words: tuple[str, ...] = ()  # text columns in which too few words repeat
     counts: bool = False  # a regression's target consists of many different whole numbers
+    media: tuple[tuple[str, str], ...] = ()  # (kind, ending) of the rows' side files
+    limit_s: float = 600  # of the script
+    target_of_column: tuple[tuple[str, str], ...] = ()
+    """(column of the files, column of the training table that it answers for, or empty)."""
 
     @property
     def needs_probabilities(self) -> bool:
@@ -106,7 +111,12 @@ class TaskFacts:
     @property
     def is_classification(self) -> bool:
         """Whether the target is a class."""
-        return self.kind != "regression"
+        return self.kind not in ("regression", "text")
+
+    @property
+    def is_text(self) -> bool:
+        """Whether any text is an answer."""
+        return self.kind == "text"
 
 
 def is_stochastic(spec: ScriptSpec) -> bool:
@@ -117,6 +127,9 @@ def is_stochastic(spec: ScriptSpec) -> bool:
 def canonical_spec(spec: ScriptSpec, facts: TaskFacts) -> ScriptSpec:
     """Reset the choices that have no effect, so that equal scripts have equal specs."""
     changes: dict[str, Any] = {"drop": tuple(sorted(set(spec.drop)))}
+    if facts.is_text:
+        return ScriptSpec(answer=spec.answer, **changes)
+    changes["answer"] = ""
     parts = {spec.family, spec.second}
     boosted = bool(parts & BOOSTED_FAMILIES)
     if spec.second == spec.family:

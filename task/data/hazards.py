@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from task.types import Hazards, Prepared
+from task.types import CLASS_KINDS, Hazards, Prepared
 
 Array = NDArray[Any]
 LARGEST_NUMBER = 1e30  # beyond it single precision overflows
@@ -28,7 +28,7 @@ def find_hazards(train: pd.DataFrame, test: pd.DataFrame, prepared: Prepared) ->
     fits = list(iterate_fits(read_folds_column(prepared), task.split.kind == "time"))
     names = [c for c in train.columns if c in test.columns and c not in (prepared.id, *task.target)]
     features, hazards = train[names], Hazards(smallest_fit=min(int(fit.sum()) for fit in fits))
-    if task.kind != "regression":
+    if task.kind in CLASS_KINDS:
         codes = pd.factorize(train[task.target[0]].astype(str))[0]
         hazards["fewest_of_class"] = fewest_of_class(codes, fits)
     test_only = test.drop(columns=[*train.columns, prepared.id], errors="ignore")

@@ -28,8 +28,11 @@ NUMBER = re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$")
 BOOLEANS = {"true": "True", "false": "False"}
 
 
-def write_public_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table for scripts; a csv is read back and compared. Raises TaskError."""
+def write_public_table(frame: pd.DataFrame, path: Path, free: Iterable[str] = ()) -> None:
+    """Write a table for scripts; a csv is read back and compared. Raises TaskError.
+
+    `free`: columns of texts that may be empty, or words that pandas reads as missing by default.
+    """
     if path.suffix == ".parquet":
         frame.to_parquet(path, index=False)
         return
@@ -37,7 +40,13 @@ def write_public_table(frame: pd.DataFrame, path: Path) -> None:
         write_fast(frame, path)
     except (pa.ArrowException, TypeError):
         frame.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC)
-    check_written(frame, path)
+    check_written(frame.assign(**{name: drop_missing_words(frame[name]) for name in free}), path)
+
+
+def drop_missing_words(texts: pd.Series[Any]) -> pd.Series[Any]:
+    """Return texts with gaps where pandas reads a missing value."""
+    is_missing = texts.astype(str).isin({"", *PANDAS_MISSING})
+    return texts.astype(object).where(~is_missing)
 
 
 def write_fast(frame: pd.DataFrame, path: Path) -> None:

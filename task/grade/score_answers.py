@@ -9,8 +9,14 @@ import pandas as pd
 
 from task.data.prepare import LABEL_PREFIX
 from task.data.public_tables import match_keys
-from task.grade.metrics import get_metric
-from task.grade.predictions import PredictionsError, Truth, convert_predictions
+from task.grade.frames.answers import make_answers
+from task.grade.metrics import task_metric
+from task.grade.predictions import (
+    PredictionsError,
+    Truth,
+    bind_to_form,
+    convert_predictions,
+)
 from task.load.form import label_text
 from task.load.rows import ROW_ID
 from task.load.spec import LoadedTask, read_task
@@ -36,7 +42,7 @@ def score_private(task: str, answers: str, submission: str) -> float:
     except PredictionsError as error:
         raise TaskError(f"{submission}: {error}") from error
     try:
-        return float(truth.metric.score(truth.y, p))
+        return float(truth.metric.score(truth.scored, p))
     except ValueError as error:
         raise TaskError(f"{answers}: {truth.metric.name} cannot be computed ({error})") from error
 
@@ -92,9 +98,12 @@ def answers_as_truth(loaded: LoadedTask, true: pd.DataFrame, answers: str) -> Tr
         data_hash="",
         form=form,
     )
-    truth = Truth(prepared, get_metric(task.metric, task.direction), form.labels, frame)
+    truth = Truth(prepared, task_metric(task), form.labels, frame)
     for name in task.target:
         values: pd.Series[Any] = true[name].reset_index(drop=True)
+        if task.kind == "text":
+            truth.frame[LABEL_PREFIX + name] = values.astype(object).where(values.notna(), "")
+            continue
         if task.kind == "regression":
             numbers = pd.to_numeric(values, errors="coerce")
             is_bad = numbers.isna()
@@ -107,4 +116,18 @@ def answers_as_truth(loaded: LoadedTask, true: pd.DataFrame, answers: str) -> Tr
                 "which the training table does not have as a label; correct the answers"
             )
         truth.frame[LABEL_PREFIX + name] = numbers
-    return truth
+    if truth.metric.frame is None:
+        return truth
+    rows = true.reset_index(drop=True).apply(numbers_of_column)
+    rows[prepared.id] = true[task.id] if task.id in true else frame["_id"]
+    frame["_row"] = range(len(frame))
+    bound = bind_to_form(truth.metric, make_answers(rows, form), prepared)
+    return Truth(prepared, bound, form.labels, truth.frame)
+
+
+def numbers_of_column(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column as numbers where all of its cells are numbers."""
+    try:
+        return pd.to_numeric(values)
+    except (ValueError, TypeError):
+        return values

@@ -16,7 +16,7 @@ from task.grade.metric_words import MetricWords
 from task.grade.metrics import METRICS, TEXT_TWINS, get_metric, metric_for_targets, unscorable
 from task.load.form import class_labels, plain_name
 from task.load.rows import kind_of
-from task.types import Direction, Kind, Task, TaskError
+from task.types import Direction, Kind, MetricNeededError, Task, TaskError
 
 DEFAULT_METRICS: dict[Kind, str] = {"binary": "auc", "multiclass": "log_loss", "regression": "rmse"}
 COLUMN_METRICS = ("kl_divergence", "lwlrap", "mean_angular_error", "distance_percentiles")
@@ -74,7 +74,7 @@ def decide_metric(
     `names`: the sample's prediction columns.
     """
     if asked.words and asked.words.foreign:
-        raise TaskError(
+        raise MetricNeededError(
             f"description.md asks for {asked.words.foreign} ({asked.words.sentence!r}), which is "
             f"not built in; {OWN_REMEDY}, or name another metric there"
         )
@@ -105,7 +105,7 @@ def name_form(asked: Asked, values: pd.Series[Any], columns: list[str]) -> str:
     elif is_label_list(values) and name in LIST_TWINS:
         name = LIST_TWINS[name]
     elif is_label_list(values) and name == "f1":
-        raise TaskError(
+        raise MetricNeededError(
             f"F1{asked.source} means three things where a cell has several labels: set `metric:` "
             "in task.yaml to tags_f1_micro (all labels together), tags_f1_samples (the mean over "
             "rows) or tags_f1_macro (the mean over labels)"
@@ -123,7 +123,7 @@ def name_form(asked: Asked, values: pd.Series[Any], columns: list[str]) -> str:
     if name == "log_mae":
         if len(groups) == 1:
             return f"{name}_per_{groups[0]}"
-        raise TaskError(
+        raise MetricNeededError(
             f"the logarithm of the mean absolute error{asked.source} is averaged over groups, and "
             "no column is named as theirs; set `metric: log_mae_per_COLUMN` in task.yaml"
         )
@@ -147,7 +147,10 @@ def is_run_lengths(values: pd.Series[Any]) -> bool:
 
 
 def is_label_list(values: pd.Series[Any]) -> bool:
-    """Whether cells are lists of labels: words separated by blanks or marks that recur."""
+    """Whether cells are lists of labels: words, separated by blanks or marks, in many combinations.
+
+    Names of classes may have several words too; there are no more names than words then.
+    """
     present = values.dropna()
     if is_numeric(present) or not len(present):
         return False
@@ -158,6 +161,8 @@ def is_label_list(values: pd.Series[Any]) -> bool:
     if len(several) < MIN_LIST_SHARE * len(cells):
         return False
     words = Counter(word for cell in several for word in cell)
+    if len({frozenset(cell) for cell in cells}) <= len({word for cell in cells for word in cell}):
+        return False
     n_recurring = sum(count for count in words.values() if count > 1)
     is_short = all(len(word) <= MAX_LABEL_CHARS for word in words)
     return is_short and n_recurring > RECURRING_SHARE * sum(words.values())
@@ -282,7 +287,7 @@ def check_columns(metric: Metric, train: pd.DataFrame, task: Task) -> None:
                 f"{task.train} has no column {name!r}, which {metric.name} reads; {REMEDY}"
             )
     if metric.name == "bias_auc" and not group_columns(train, task.target):
-        raise TaskError(
+        raise MetricNeededError(
             f"{task.train}: bias_auc needs columns that say which group a row speaks of (shares "
             f"in 0..1 with missing values) and finds none; {OWN_REMEDY}"
         )

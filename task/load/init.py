@@ -14,7 +14,14 @@ from task.grade.metrics import METRICS
 from task.grade.rehearse import RehearsalJson, rehearse
 from task.load import roles
 from task.load.decide import COLUMN_METRICS
-from task.load.spec import LoadedTask, locate_tables, read_spec, read_task
+from task.load.spec import (
+    LoadedTask,
+    find_beside,
+    locate_tables,
+    parse_spec,
+    read_spec,
+    read_task,
+)
 from task.types import Split, SubmissionForm, Task, TaskError, TaskFile, TaskReport
 
 
@@ -25,11 +32,13 @@ def init_task(
     target: str | None = None,
     hold_out: float | None = None,
     config: str | None = None,
+    keys: dict[str, Any] | None = None,
 ) -> TaskFile:
     """Write the task.yaml of a folder, or `config` for a folder that cannot be written.
 
-    `hold_out`: share of a single table's rows that become the test table. Raises TaskError when
-    the data leave something open.
+    `hold_out`: share of a single table's rows that become the test table. `keys`: what task.yaml
+    shall say in any case, with files that lie beside it. Raises TaskError when the data leave
+    something open.
     """
     root = Path(folder).expanduser().resolve()
     path = Path(config).expanduser().resolve() if config else root / "task.yaml"
@@ -41,9 +50,10 @@ def init_task(
         raise TaskError(
             f"{root} cannot be written ({error.strerror}); choose a folder that you may write to"
         ) from error
-    tables = roles.find_roles(root)
+    tables = roles.find_roles_if_any(root)
     why = tables.why | ({"target": "as you said"} if target else {})
-    loaded = read_task(folder, keys=tables.keys | ({"target": target} if target else {}))
+    given = tables.keys | ({"target": target} if target else {}) | (keys or {})
+    loaded = read_task(folder, keys=place_files(given, root, path))
     rehearsal = rehearse_task(loaded.task)
     text, reasons = render_task_yaml(loaded, root, why)
     report = report_task(loaded, root, rehearsal)
@@ -59,6 +69,12 @@ def init_task(
         )
         return TaskFile("", done + reasons, notice, dict(report))
     return TaskFile(str(path), done + reasons, "", dict(report))
+
+
+def place_files(keys: dict[str, Any], root: Path, config: Path) -> dict[str, Any]:
+    """Return the keys with the paths of files that lie beside a task.yaml kept elsewhere."""
+    spec = find_beside(parse_spec(keys, config), root, config)
+    return spec.model_dump(exclude_none=True)
 
 
 def describe_task(
@@ -81,6 +97,7 @@ def describe_task(
         report["rehearsal"] = dict(rehearse_task(loaded.task))
     except TaskError as error:
         report["refusal"] = str(error)
+        report["needs"] = error.needs
         name_tables(report, root, config)
     return report
 
@@ -105,6 +122,7 @@ def empty_report() -> TaskReport:
         decided=[],
         rehearsal=None,
         refusal=None,
+        needs="",
     )
 
 
@@ -153,6 +171,7 @@ def report_task(loaded: LoadedTask, root: Path, rehearsal: RehearsalJson | None)
         decided=task.decided,
         rehearsal=dict(rehearsal) if rehearsal else None,
         refusal=None,
+        needs="",
     )
 
 
@@ -227,11 +246,22 @@ def yaml_lines(loaded: LoadedTask, root: Path) -> list[YamlLine]:
     return [
         *lines,
         YamlLine("kind", task.kind, f"{n_values} distinct values of the target"),
-        YamlLine("metric", task.metric, f"{explain_metric(task)}; others: {', '.join(others)}"),
+        *metric_lines(task, f"; others: {', '.join(others)}"),
         YamlLine(
             "split", f"{split.kind}:{split.column}" if split.column else split.kind, why_split
         ),
         YamlLine("n_folds", split.n_folds, "folds of the cross-validation"),
+    ]
+
+
+def metric_lines(task: Task, others: str = "") -> list[YamlLine]:
+    """Return the line of the metric; of a file with its direction."""
+    if not task.metric.endswith(".py"):
+        return [YamlLine("metric", task.metric, f"{explain_metric(task)}{others}")]
+    way = "higher" if task.direction == "max" else "lower"
+    return [
+        YamlLine("metric", Path(task.metric).name, "score(answers, submission) of this file"),
+        YamlLine("direction", task.direction, f"{way} is better"),
     ]
 
 
@@ -251,6 +281,7 @@ def layout_lines(
     for key, value in given.items():
         if value:
             text = list(value) if isinstance(value, tuple) else value
+            text = Path(value).name if key == "reader" and Path(value).is_absolute() else text
             lines.append(YamlLine(keys.get(key, key), text, "as you said"))
     lines += [YamlLine("# read", text, "by the layout of the folder") for text in task.readings]
     lines += [
@@ -264,7 +295,7 @@ def layout_lines(
     return [
         *lines,
         YamlLine("kind", task.kind, f"{n_values} distinct values of the target"),
-        YamlLine("metric", task.metric, explain_metric(task)),
+        *metric_lines(task),
         YamlLine("split", kind, why_split),
         YamlLine("n_folds", split.n_folds, "folds of the cross-validation"),
     ]

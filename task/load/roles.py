@@ -68,6 +68,14 @@ def find_roles(root: Path) -> Roles:
     return Roles(keys, why)
 
 
+def find_roles_if_any(root: Path) -> Roles:
+    """Return the roles of a folder's tables; none where only a reader can make a pair of them."""
+    try:
+        return find_roles(root)
+    except TaskError:
+        return Roles({}, {})
+
+
 def filled_columns(head: pd.DataFrame) -> list[str]:
     """List the columns that contain anything."""
     return [str(name) for name in head.columns if head[name].notna().any()]

@@ -413,7 +413,20 @@ def read_spec(root: Path, config: str | None = None) -> TaskSpec:
             f"{path} is not valid YAML ({(str(error).splitlines() or [''])[0]}); "
             "fix it or write a new one with `gome init`"
         ) from error
-    return parse_spec(keys, path)
+    spec = parse_spec(keys, path)
+    return find_beside(spec, root, path) if config else spec
+
+
+def find_beside(spec: TaskSpec, root: Path, config: Path) -> TaskSpec:
+    """Return the keys with the files that lie beside the config instead of in the task folder."""
+    changes = {}
+    for key in ("metric", "reader"):
+        name = getattr(spec, key)
+        if name and name.endswith(".py") and not (root / name).exists():
+            beside = Path(os.path.abspath(config)).with_name(Path(name).name)  # noqa: PTH100
+            if beside.is_file():
+                changes[key] = str(beside)
+    return spec.model_copy(update=changes)
 
 
 def parse_spec(keys: object, path: Path) -> TaskSpec:
@@ -469,11 +482,16 @@ def path_inside(root: Path, name: str) -> Path:
     Raises TaskError outside `root`.
     """
     path = Path(os.path.normpath(root / name))
-    if not path.is_relative_to(root):
+    if not path.is_relative_to(root) and not is_beside_config(Path(name)):
         raise TaskError(
             f"{root / 'task.yaml'}: {name!r} is outside the task folder; move the file into it"
         )
     return path
+
+
+def is_beside_config(path: Path) -> bool:
+    """Whether a file lies beside a task.yaml that is kept outside of the task folder."""
+    return path.is_absolute() and path.is_file() and path.with_name("task.yaml").is_file()
 
 
 def check_named_id(spec: TaskSpec, tables: Tables) -> None:

@@ -16,18 +16,20 @@ from reasoner.chat.answer.schemas import (
     DiagnoseAnswer,
     DraftAnswer,
     EditAnswer,
+    FileAnswer,
     HypothesisAnswer,
     RepairAnswer,
     ReviewAnswer,
     UpdateAnswer,
 )
-from reasoner.chat.answer.scripts import check_script, extract_code
+from reasoner.chat.answer.scripts import check_file, check_script, extract_code
 from reasoner.chat.prompt.numbered_facts import citable_paths
 from reasoner.chat.prompt.text import single_line
 from reasoner.protocol import (
     Brief,
     Diagnosis,
     Effect,
+    FileBrief,
     Hypothesis,
     Observation,
     RepairBrief,
@@ -35,6 +37,7 @@ from reasoner.protocol import (
     ReviewBrief,
     Solution,
     UpdateBrief,
+    WrittenFile,
 )
 
 N_HYPOTHESES, N_OBSERVATIONS, N_CAUSES, N_REASONS = 3, 8, 5, 6
@@ -54,6 +57,24 @@ def to_solution(answer: BaseModel, brief: Brief) -> Solution:
     if isinstance(answer, RepairAnswer) and isinstance(brief, RepairBrief):
         return solution_from_repair(answer, brief)
     raise TypeError(f"{type(answer).__name__} does not answer a {type(brief).__name__}")
+
+
+def to_written_file(answer: BaseModel, brief: FileBrief) -> WrittenFile:
+    """Return the file that an answer holds, checked as far as that goes without running it.
+
+    Raises AnswerError.
+    """
+    assert isinstance(answer, FileAnswer)
+    script = answer.script if answer.script.strip() else ""
+    script = extract_code(script) or script
+    if problem := check_file(script, brief.file):
+        raise AnswerError(problem)
+    if any(script.strip() == one.script.strip() for one in brief.earlier):
+        raise AnswerError("The file is one that was refused, letter for letter. Change it.")
+    direction = "" if answer.direction == "none" else answer.direction
+    if brief.file == "metric.py" and not direction:
+        raise AnswerError("Say in `direction` whether max or min is better.")
+    return WrittenFile(script=script, summary=single_line(answer.summary, 200), direction=direction)
 
 
 def to_diagnosis(answer: BaseModel, brief: Brief) -> Diagnosis:

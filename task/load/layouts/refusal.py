@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from task.load.layouts.scene import Scene
-from task.types import TaskError
+from task.types import ReaderNeededError, TaskError
 
 REMEDY = (
     "write a read.py that reads them (docs/task.md) and set `reader: read.py` in task.yaml, or let "
@@ -24,13 +24,13 @@ def refuse_layout(scene: Scene) -> TaskError | None:
         return None
     if scene.sample is None:
         found = list_contents(scene)
-        return TaskError(
+        return ReaderNeededError(
             f"{scene.root} has no training and test table and no sample submission "
             f"(it has {found}), so nothing says what to predict; {REMEDY}"
         )
     asked = ", ".join(str(name) for name in scene.sample.frame.columns[:N_SHOWN])
     unread = "".join(f"; {name} cannot be read: {why}" for name, why in unread_items(scene))
-    return TaskError(
+    return ReaderNeededError(
         f"{scene.root}: {scene.name_path(scene.sample_path or scene.root)} asks for {asked} and "
         f"the labels are in no table, folder or file name that a reader understands "
         f"(there are {list_contents(scene)}{unread}); {REMEDY}"
