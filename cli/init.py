@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @setting_options("model", "base_url", "isolation")
 def init_command(
-    given: dict[str, Any],
     folder: Annotated[
         str, typer.Argument(help="Folder with your training and test tables, whatever their names.")
     ],
+    given: dict[str, Any],
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite an existing task.yaml.")
     ] = False,

@@ -14,7 +14,6 @@ from pathlib import Path
 from sandbox.inside.collect import file_sha256
 from sandbox.protocol import SandboxLostError
 
-
 E2B_BYTES, E2B_DISK_BYTES = 2**28, 8 * 2**30  # of inputs: from which it is told
 RAY_BYTES = 2 * 2**30
 

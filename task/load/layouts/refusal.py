@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from task.load.layouts.scene import Scene
 from task.types import ReaderNeededError, TaskError
 
@@ -49,8 +47,9 @@ def list_contents(scene: Scene) -> str:
     names = [name for name in names if scene.root / name != scene.sample_path]
     names += [path.name for path in inventory.others]
     for source in inventory.sources:
-        kind = Counter(source.suffixes).most_common(1)
-        what = f" with {len(source.files):,} files, mostly {kind[0][0] or 'without ending'}"
-        names.append(source.path.name + (what if kind else ""))
+        what = (
+            f" with {len(source.files):,} files, mostly {source.common_suffix or 'without ending'}"
+        )
+        names.append(source.path.name + (what if source.files else ""))
     more = f" and {len(names) - N_SHOWN} more" if len(names) > N_SHOWN else ""
     return ", ".join(names[:N_SHOWN]) + more
