@@ -16,7 +16,7 @@ import pandas as pd
 from PIL import Image
 
 N, M = 60, 20  # training rows, rows to predict
-WORDS = "ash birch cedar dogwood elm fir gum hazel iris juniper".split()
+WORDS = ["ash", "birch", "cedar", "dogwood", "elm", "fir", "gum", "hazel", "iris", "juniper"]
 
 
 class Site:
@@ -85,13 +85,16 @@ class Kind:
     fill: Callable[[Site], None]
 
 
+Filler = Callable[[Site], None]
 KINDS: dict[str, Kind] = {}
 
 
-def kind(name: str, id: str | None, target: str, metric: str, description: str) -> Any:
+def kind(
+    name: str, id: str | None, target: str, metric: str, description: str
+) -> Callable[[Filler], Filler]:
     """Register a layout; `metric` is such as `max auc`."""
 
-    def keep(fill: Callable[[Site], None]) -> Callable[[Site], None]:
+    def keep(fill: Filler) -> Filler:
         direction, _, plain = metric.partition(" ")
         KINDS[name] = Kind(name, id, target.split(), plain, direction, description, fill)
         return fill
@@ -140,7 +143,7 @@ def fill_label_first(site: Site) -> None:
             "Comment": site.sentences(n, 3),
         }
     )
-    frame.loc[1, "Comment"] = frame.loc[2, "Comment"]
+    frame["Comment"] = frame["Comment"].where(frame.index != 1, frame["Comment"].iloc[2])
     site.csv("train.csv", frame[:N])
     site.csv("test.csv", frame[N:].drop(columns="Insult"))
     site.csv("sample_submission_null.csv", frame[N:].assign(Insult=0))
@@ -191,7 +194,8 @@ def fill_ragged_labels(site: Site) -> None:
     "id",
     "formation_energy_ev_natom bandgap_energy_ev",
     "min rmsle_mean_columns",
-    "Two properties of a crystal.\nScored by the mean column-wise root mean squared logarithmic error.",
+    "Two properties of a crystal.\n"
+    "Scored by the mean column-wise root mean squared logarithmic error.",
 )
 def fill_folders_of_geometry(site: Site) -> None:
     targets = ["formation_energy_ev_natom", "bandgap_energy_ev"]
@@ -648,7 +652,7 @@ def fill_two_id_columns(site: Site) -> None:
     train, test = pd.concat([rows(1, 8), rows(2, 8)], ignore_index=True), rows(9, 5)
     site.csv(
         "train.csv",
-        train.assign(segmentation=[site.runs() if i % 2 else None for i in range(len(train))]),
+        train.assign(segmentation=[site.runs() if i % 2 else "" for i in range(len(train))]),
     )
     for frame, part in ((train, "train"), (test, "test")):
         for key in frame["id"].unique():
@@ -855,9 +859,9 @@ def fill_a_table_per_folder(site: Site) -> None:
         )
         site.picture(f"train/{key}/mask.png")
         site.picture(f"train/{key}/surface_volume/00.tif")
-    for key in "ab":
-        site.picture(f"test/{key}/mask.png")
-        site.picture(f"test/{key}/surface_volume/00.tif")
+    for letter in "ab":
+        site.picture(f"test/{letter}/mask.png")
+        site.picture(f"test/{letter}/surface_volume/00.tif")
     site.csv("sample_submission.csv", pd.DataFrame({"Id": ["a", "b"], "Predicted": "1 1 5 1"}))
 
 
@@ -1008,4 +1012,32 @@ def fill_tracks(site: Site) -> None:
     site.csv(
         "sample_submission.csv",
         pd.concat(rows)[["tripId", "time", "lat", "lng"]].assign(lat=0, lng=0),
+    )
+
+
+@kind(
+    "what-is-bought-next",
+    "customer_id",
+    "article_id",
+    "max map@12",
+    "Which articles does a customer buy in the 7-day period after?\n"
+    "Scored by the mean average precision at 12.",
+)
+def fill_what_is_bought_next(site: Site) -> None:
+    people = [f"c{i}" for i in range(30)]
+    articles = [f"0{700000000 + i}" for i in range(15)]
+    rows = [
+        {"t_dat": f"2020-09-{day:02}", "customer_id": person, "article_id": article, "price": 0.05}
+        for day in range(1, 23)
+        for person, article in zip(
+            site.rng.choice(people, 8, replace=False), site.rng.choice(articles, 8), strict=True
+        )
+    ]
+    site.csv("transactions_train.csv", pd.DataFrame(rows))
+    site.csv("customers.csv", pd.DataFrame({"customer_id": people, "age": 40, "Active": 1.0}))
+    site.csv("articles.csv", pd.DataFrame({"article_id": articles, "product_type": 253}))
+    site.picture(f"images/{articles[0][:3]}/{articles[0]}.jpg")
+    site.csv(
+        "sample_submission.csv",
+        pd.DataFrame({"customer_id": people, "prediction": " ".join(articles[:12])}),
     )

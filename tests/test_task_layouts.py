@@ -55,7 +55,7 @@ def test_written_task_yaml_reads_the_same(tmp_path: Path) -> None:
         init_task(str(root))
         after = describe_task(str(root))
         for key in ("id", "target", "metric", "kind", "rows", "columns"):
-            assert after[key] == before[key], key  # type: ignore[literal-required]
+            assert after[key] == before[key], key
 
 
 def test_values_come_back_to_their_ids(tmp_path: Path) -> None:
@@ -132,6 +132,14 @@ with open("rows.csv", "w", newline="") as file:
 """
 
 
+ATTACK = """
+try:
+    open("input/sounds/known00.snd", "w").write("999")
+except OSError:
+    pass
+"""
+
+
 def write_sounds(root: Path, reader: str) -> None:
     """Write a folder whose labels only a reader of its own finds."""
     site = layout_kit.Site(root, "How loud?\nScored by the root mean squared error.")
@@ -195,8 +203,7 @@ def test_reader_is_checked(old: str, new: str, said: str, tmp_path: Path, cache:
 def test_reader_cannot_write_into_the_folder(tmp_path: Path, cache: Path) -> None:
     """A reader sees the folder, and nothing that it does there stays."""
     root = tmp_path / "task"
-    attack = 'import os\ntry:\n    open("input/sounds/known00.snd", "w").write("999")\nexcept OSError:\n    pass\n'
-    write_sounds(root, attack + READER)
+    write_sounds(root, ATTACK + READER)
     assert describe_task(str(root))["refusal"] is None
     assert (root / "sounds" / "known00.snd").read_text() == "0.0"
 
@@ -224,6 +231,38 @@ def test_odd_folders_are_refused_in_a_sentence(tmp_path: Path) -> None:
         assert "\n" not in report["refusal"]
         with pytest.raises(TaskError):
             read_task(str(root))
+
+
+def test_classes_without_a_number_are_a_question(tmp_path: Path) -> None:
+    """Where the sample asks for a number and folders are words, nothing is guessed."""
+    root = tmp_path / "task"
+    site = layout_kit.Site(root, "Is something hidden?\nScored by the area under the ROC curve.")
+    for folder in ("Cover", "JMiPOD", "UERD"):
+        for number in range(10):
+            site.picture(f"{folder}/{number:04}.jpg")
+    for number in range(5):
+        site.picture(f"Test/{number:04}.jpg")
+    ids = [f"{number:04}.jpg" for number in range(5)]
+    site.csv("sample_submission.csv", pd.DataFrame({"Id": ids, "Label": 0.5}))
+    refusal = str(describe_task(str(root))["refusal"])
+    assert "one number (Label)" in refusal and "Cover, JMiPOD, UERD" in refusal
+    assert "read.py" in refusal
+
+
+def test_history_ends_before_the_labels(tmp_path: Path) -> None:
+    """A list to predict is never part of the history beside it."""
+    root = tmp_path / "task"
+    layout_kit.make_layout("what-is-bought-next", root)
+    bought = pd.read_csv(root / "transactions_train.csv", dtype=str)
+    loaded = read_task(str(root))
+    train = loaded.rows.train.set_index("customer_id")
+    for person, row in train.iterrows():
+        own = bought[bought["customer_id"] == person]
+        last, before = own[own["t_dat"] >= "2020-09-16"], own[own["t_dat"] < "2020-09-16"]
+        assert set(str(row["prediction"]).split()) == set(last["article_id"])
+        assert row["n_before"] == len(before)
+    assert str(root / "transactions_train.csv") in loaded.task.label_sources
+    assert str(root / "transactions_train.csv") not in loaded.task.extra
 
 
 def test_report_is_json(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ HEADER = "# expert-spec: "
 BOOSTED_FAMILIES = {"hgb", "lgbm"}
 SCALED_FAMILIES = {"linear", "svm", "knn"}
 """Families that need numbers of a similar scale."""
+JOINT_FAMILIES = {"extra", "linear", "knn"}
+"""Families that fit several values at once."""
 FAMILIES = {*BOOSTED_FAMILIES, "extra", *SCALED_FAMILIES}
 PROBABILITY_METRICS = ("auc", "log_loss", "brier", "average_precision")
 RANGES = {"size": (-2, 3), "slow": (0, 3), "seeds": (1, 10)}
@@ -122,6 +124,12 @@ class TaskFacts:
 def is_stochastic(spec: ScriptSpec) -> bool:
     """Whether the predictions depend on the seed, so that the script reads GOME_SEED."""
     return spec.seeds > 1 or bool({"lgbm", "extra", "svm"} & {spec.family, spec.second})
+
+
+def needs_model_per_target(spec: ScriptSpec, facts: TaskFacts) -> bool:
+    """Whether every target gets a model of its own; with files, fast families take all at once."""
+    families = {spec.family, spec.second} - {None}
+    return len(facts.target) > 1 and not (facts.media and families <= JOINT_FAMILIES)
 
 
 def canonical_spec(spec: ScriptSpec, facts: TaskFacts) -> ScriptSpec:

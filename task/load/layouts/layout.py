@@ -18,6 +18,7 @@ from task.load.layouts.readers.pixels import read_pixels
 from task.load.layouts.readers.positions import read_positions
 from task.load.layouts.readers.ragged import read_ragged
 from task.load.layouts.readers.tables import read_label_tables
+from task.load.layouts.readers.transactions import read_transactions
 from task.load.layouts.readers.visits import read_visits
 from task.load.layouts.refusal import refuse_layout
 from task.load.layouts.scene import LayoutTables, Scene
@@ -30,6 +31,7 @@ READERS: tuple[Reader, ...] = (
     read_positions,
     read_boxes,
     read_visits,
+    read_transactions,
     read_label_tables,
     read_annotations,
     read_folder_tables,

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
+from task.load.layouts.remedy import REMEDY
 from task.load.layouts.scene import Scene
 from task.types import ReaderNeededError, TaskError
 
-REMEDY = (
-    "write a read.py that reads them (docs/task.md) and set `reader: read.py` in task.yaml, or let "
-    "a model write it: `gome init --model NAME`"
-)
 N_SHOWN = 5
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from task.load.form import label_text, plain_name
 from task.load.layouts.readers.tables import make_rows_of_sample
+from task.load.layouts.remedy import REMEDY
 from task.load.layouts.scene import LayoutTables, SampleColumns, Scene, split_sample
 from task.load.tables import Table, frame_of_json
 from task.types import TaskError
@@ -120,7 +121,7 @@ def choose_label(item: Annotations, predicted: list[str]) -> str:
             return keys[plain_name(name)]
     raise TaskError(
         f"{item.path}: its annotations have {', '.join(keys.values())} and no label such as "
-        "category_id; write a read.py (docs/task.md) and set `reader: read.py` in task.yaml"
+        f"category_id; {REMEDY}"
     )
 
 
@@ -133,15 +134,13 @@ def label_images(item: Annotations, key: str, target: str) -> pd.DataFrame:
     if several := [image for image, found in labels.items() if len(found) > 1]:
         raise TaskError(
             f"{item.path}: {len(several)} images have annotations of several labels "
-            f"(e.g. {several[0]!r}), so a row has no single one; write a read.py (docs/task.md) "
-            "and set `reader: read.py` in task.yaml"
+            f"(e.g. {several[0]!r}), so a row has no single one; {REMEDY}"
         )
     frame = plain_columns(frame_of_json(item.images))
     name = next((c for c in IMAGE_IDS if c in frame and is_key_of(frame[c], labels)), None)
     if name is None:
         raise TaskError(
-            f"{item.path}: no key of its images names the image_id of its annotations; write a "
-            "read.py (docs/task.md) and set `reader: read.py` in task.yaml"
+            f"{item.path}: no key of its images names the image_id of its annotations; {REMEDY}"
         )
     frame = frame.rename(columns={name: key})
     frame[key] = frame[key].map(label_text)

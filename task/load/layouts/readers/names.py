@@ -11,14 +11,17 @@ import pandas as pd
 
 from task.load.form import label_text, match_names
 from task.load.layouts.links import link_files
+from task.load.layouts.remedy import REMEDY
 from task.load.layouts.scene import (
     LayoutTables,
     RoleFile,
     SampleColumns,
     Scene,
+    is_number_column,
     split_sample,
 )
 from task.load.tables import Table
+from task.types import TaskError
 
 FILE_COLUMN = "file"
 LABEL_COLUMN = "label"
@@ -49,6 +52,7 @@ def read_names(scene: Scene) -> LayoutTables | None:
     found = label_by_folder(train, columns) or label_by_name(train)
     if found is None or not fits_sample(found, columns):
         return None
+    check_single(scene, found, columns)
     return tables_of_files(scene, found, columns, linked)
 
 
@@ -65,6 +69,28 @@ def fits_sample(found: NamedFiles, columns: SampleColumns) -> bool:
     if len(columns.predicted) == 1:
         return True
     return match_names(columns.predicted, sorted(set(found.labels.values()))) is not None
+
+
+def check_single(scene: Scene, found: NamedFiles, columns: SampleColumns) -> None:
+    """Refuse several classes by words where the sample asks for one number. Raises TaskError."""
+    classes = sorted(set(found.labels.values()))
+    if len(columns.predicted) > 1 or len(classes) < 3 or scene.sample is None:
+        return
+    values = scene.sample.frame[columns.predicted[0]]
+    if is_number_column(values) and not all(map(is_number, classes)):
+        raise TaskError(
+            f"{scene.sample_path} asks for one number ({columns.predicted[0]}) and the training "
+            f"files are of {len(classes)} classes by {found.how.partition(' (')[0]} "
+            f"({', '.join(classes[:5])}), so nothing says which number is which; {REMEDY}"
+        )
+
+
+def is_number(text: str) -> bool:
+    """Whether a text reads as a number."""
+    try:
+        return float(text) == float(text)
+    except ValueError:
+        return False
 
 
 def label_by_folder(files: list[RoleFile], columns: SampleColumns) -> NamedFiles | None:
