@@ -216,6 +216,7 @@ class FileTry(Frozen):
 
     script: str
     error: str
+    direction: str = ""
 
 
 class FileBrief(Frozen):

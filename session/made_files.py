@@ -6,7 +6,6 @@ to the model, at most N_TRIES times.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +92,7 @@ class FileMaker:
                 self.tell(f"{path}: {written.summary or 'written'}; it passed its checks")
                 return report
             self.tell(f"{name} was refused: {error}")
-            earlier.append(FileTry(script=written.script, error=error))
+            earlier.append(FileTry(script=written.script, error=error, direction=written.direction))
         raise TaskError(
             f"{refusal}; the model's {name} was refused {N_TRIES} times, the last time because "
             f"{earlier[-1].error} (it is kept as {self.folder / name})"
@@ -154,8 +153,3 @@ def read_keys(task: str, config: str | None) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
         return {}
     return dict(keys) if isinstance(keys, dict) else {}
-
-
-def plain_sentence(text: str) -> str:
-    """Return a refusal without the advice to let a model write the file."""
-    return re.sub(r", or let a model write it[^.]*", "", text)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from chat_kit import at_home, gome, one_line, schema_of
 from chat_kit import honest as honest_script
-from openai_server import Body, Say, Server, say
+from openai_server import Body, Say, Server, fail, say
 
 from reasoner.chat.prompt.files import file_messages
 from reasoner.chat.prompt.text import n_tokens
@@ -83,7 +83,7 @@ def scripted(**files: list[Say]) -> Any:
             body
         ).get("properties", {}):
             name = "read.py" if "# Request: write read.py" in user_text(body) else "metric.py"
-            return waiting[name].pop(0)
+            return waiting[name].pop(0) if waiting[name] else fail(400, "no more answers")
         return honest_script(body, n)
 
     return reply
@@ -176,6 +176,15 @@ def test_what_is_wrong_with_a_metric_is_told(
         done = gome("init", str(root), "--model", "m")
     assert done.exit_code == 0, done.output
     assert words in user_text(server.requests[1])
+
+
+def test_a_file_in_a_fence_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = write_tables(tmp_path / "task", PINBALL)
+    with Server(scripted(metric_py=[say(f"Here it is:\n```python\n{METRIC}```\nDone.")])) as server:
+        at_home(tmp_path, monkeypatch, server.url)
+        done = gome("init", str(root), "--model", "m")
+    assert done.exit_code == 0, done.output
+    assert (root / "metric.py").read_text().strip() == METRIC.strip()
 
 
 def test_after_three_tries_it_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

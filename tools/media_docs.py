@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-MEDIA_TEXT = '''
+MEDIA_TEXT = """
 ## Pictures, sounds and other files of the rows
 Folders and archives (zip, tar, 7z) beside the tables are media: they are mounted once and never
 copied per script, archives are unpacked once per run. `input/index.csv` says which files belong to
@@ -62,4 +62,4 @@ print(outcome.score, outcome.submission)
 ```
 
 ![The report of the example](pictures/report-sky.png)
-'''
+"""

@@ -27,6 +27,7 @@ MASK_TWINS = {"f1": "dice_masks", "jaccard": "iou_masks"}
 FORMED = ("weighted_log_loss", "bias_auc", "distance_percentiles", "lwlrap")
 """Metrics that are weighted or grouped themselves."""
 MAX_TEXTS_READ, MIN_LIST_SHARE, RECURRING_SHARE, MAX_LABEL_CHARS = 5000, 0.2, 0.8, 40
+ALONE_SHARE = 0.5  # of the words of lists that are labels by themselves in other rows
 MAX_CLASSES, MAX_CLASS_SHARE = 1000, 0.05
 MAX_DISTINCT_SHARE = 0.5
 """More distinct labels than both, or than half of the rows, are texts, where the metric scores
@@ -147,25 +148,44 @@ def is_run_lengths(values: pd.Series[Any]) -> bool:
 
 
 def is_label_list(values: pd.Series[Any]) -> bool:
-    """Whether cells are lists of labels: words, separated by blanks or marks, in many combinations.
+    """Whether cells are lists of labels: words, separated by blanks or marks, that recur.
 
-    Names of classes may have several words too; there are no more names than words then.
+    Names of classes may have several words too; there are no more names than words then, and no
+    word is a name by itself.
     """
-    present = values.dropna()
-    if is_numeric(present) or not len(present):
-        return False
-    texts = present.astype(str).astype(object).head(MAX_TEXTS_READ)
-    mark = find_separator(texts.to_numpy())
-    cells = [split_words(text, mark) for text in texts]
+    cells = read_lists(values)
     several = [cell for cell in cells if len(cell) > 1]
-    if len(several) < MIN_LIST_SHARE * len(cells):
+    if not several or len(several) < MIN_LIST_SHARE * len(cells):
         return False
     words = Counter(word for cell in several for word in cell)
-    if len({frozenset(cell) for cell in cells}) <= len({word for cell in cells for word in cell}):
+    total = sum(words.values())
+    if any(len(word) > MAX_LABEL_CHARS for word in words):
         return False
+    alone = {cell[0] for cell in cells if len(cell) == 1}
+    if sum(count for word, count in words.items() if word in alone) > ALONE_SHARE * total:
+        return True
     n_recurring = sum(count for count in words.values() if count > 1)
-    is_short = all(len(word) <= MAX_LABEL_CHARS for word in words)
-    return is_short and n_recurring > RECURRING_SHARE * sum(words.values())
+    has_combinations = len({frozenset(cell) for cell in cells}) > len({*words, *alone})
+    return has_combinations and n_recurring > RECURRING_SHARE * total
+
+
+def is_list_of_relevant(values: pd.Series[Any]) -> bool:
+    """Whether cells are lists of things to find, for a ranking metric: hardly two are alike."""
+    cells = read_lists(values)
+    n_several = sum(len(cell) > 1 for cell in cells)
+    if n_several < MIN_LIST_SHARE * len(cells):
+        return False
+    return len({tuple(cell) for cell in cells}) > MAX_DISTINCT_SHARE * len(cells)
+
+
+def read_lists(values: pd.Series[Any]) -> list[list[str]]:
+    """Return the words of the first cells; none of numbers."""
+    present = values.dropna()
+    if is_numeric(present) or not len(present):
+        return []
+    texts = present.astype(str).astype(object).head(MAX_TEXTS_READ)
+    mark = find_separator(texts.to_numpy())
+    return [split_words(text, mark) for text in texts]
 
 
 def is_free_text(values: pd.Series[Any], said: pd.Series[Any] | None) -> bool:
@@ -215,6 +235,9 @@ def infer_kind(
         return "text"
     if n_targets > 1:
         return "regression"
+    if metric is not None and metric.needs == "ranking":
+        if is_label_list(values) or is_list_of_relevant(values):
+            return "text"
     takes_text = metric is not None and (metric.name in TEXT_TWINS or metric.is_own)
     if takes_text and is_free_text(values, said):
         return "text"

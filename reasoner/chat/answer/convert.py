@@ -45,6 +45,7 @@ N_CITES = 8  # paths of one observation or hypothesis
 N_DROPPED = 20  # columns that one hypothesis may drop
 N_SCRIPTS = 2  # that an answer may ask to see
 MIN_QUOTED_CHARS = 8  # of code in a finding
+DIRECTION = re.compile(r"""^direction\s*=\s*["'](max|min)["']""", re.MULTILINE)
 SIGNS = {"better": 1, "none": 0, "worse": -1}
 
 
@@ -69,9 +70,13 @@ def to_written_file(answer: BaseModel, brief: FileBrief) -> WrittenFile:
     script = extract_code(script) or script
     if problem := check_file(script, brief.file):
         raise AnswerError(problem)
-    if any(script.strip() == one.script.strip() for one in brief.earlier):
-        raise AnswerError("The file is one that was refused, letter for letter. Change it.")
     direction = "" if answer.direction == "none" else answer.direction
+    if brief.file == "metric.py" and not direction and (match := DIRECTION.search(script)):
+        direction = "max" if match.group(1) == "max" else "min"
+    if any(
+        script.strip() == one.script.strip() and direction == one.direction for one in brief.earlier
+    ):
+        raise AnswerError("The file is one that was refused, letter for letter. Change it.")
     if brief.file == "metric.py" and not direction:
         raise AnswerError("Say in `direction` whether max or min is better.")
     return WrittenFile(script=script, summary=single_line(answer.summary, 200), direction=direction)
