@@ -51,7 +51,7 @@ def write_table(path: Path, signal: float) -> None:
 
 
 def write_text(path: Path, signal: float) -> None:
-    words = "marsh reed nest" if signal else "roof chimney nest"
+    words = "marsh reed nest" if (signal > 0) != (RNG.random() < 0.1) else "roof chimney nest"
     noise = " ".join(RNG.choice(list("abcdefgh"), 20))
     path.with_suffix(".txt").write_text(f"{words} {noise}")
 
@@ -113,7 +113,7 @@ def test_the_first_script_learns_from_files(write: Writer, tmp_path: Path) -> No
     write_media_task(tmp_path / "task", write)
     prepared = prepare_folder(tmp_path / "task", tmp_path / "run")
     grade = run_script(prepared, draft_script(make_brief(prepared)), tmp_path / "work")
-    assert grade["score"]["value"] > 0.9
+    assert grade["score"]["value"] > 0.8
 
 
 def test_broken_files_are_missing_values(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from evals.harness.pages import table_head, table_row
+from evals.mlebench.checks import check_as_graders
 from task.data.prepare import prepare_task
 from task.grade.handover import write_final_submission
 from task.grade.predictions import get_truth, read_predictions
@@ -87,13 +88,9 @@ def check_submission(task: Task, scratch: Path) -> list[str]:
         return [] if len(made) == prepared.n_test else ["submission: another number of rows"]
     sample = read_table(Path(task.sample_submission)).frame
     assert prepared.form is not None
-    wrong = []
-    if list(made.columns) != [str(name) for name in sample.columns]:
-        wrong.append(f"submission: columns {list(made.columns)}")
-    for name in prepared.form.sample_ids:
-        if list(made[name]) != ["" if pd.isna(cell) else str(cell) for cell in sample[name]]:
-            wrong.append(f"submission: other ids in {name}")
-    return wrong
+    texts = sample.astype(object).where(sample.notna(), "").map(str)
+    wrong = check_as_graders(texts, made, prepared.form, truth.metric)
+    return [f"submission: {what}" for what in wrong]
 
 
 def check_folders(root: Path, names: list[str]) -> Iterator[Finding]:

@@ -26,6 +26,8 @@ from task.load.tables import read_table
 from task.types import Prepared, TaskError
 
 Array = NDArray[Any]
+ORDER_METRICS = ("auc", "auc_mean_columns", "average_precision_mean_columns", "bias_auc", "lwlrap")
+"""Metrics of the order alone, which take any numbers."""
 
 
 def write_final_submission(prepared: Prepared, source: str, out: str) -> None:
@@ -74,7 +76,22 @@ def render_cells(truth: Truth, values: Array) -> list[list[Any]]:
         written = np.asarray(values, dtype=object).reshape(len(values), -1)
         return [list(written[:, index]) for index in range(written.shape[1])]
     table = np.asarray(values, dtype=float).reshape(len(values), -1)
+    if truth.metric.name in ORDER_METRICS:
+        table = fit_unit_range(table)
+    elif truth.metric.needs == "probability":
+        table = np.clip(table, 0, 1)
     return [list(table[:, index]) for index in range(table.shape[1])]
+
+
+def fit_unit_range(table: Array) -> Array:
+    """Return scores that are probabilities in 0..1, in the same order.
+
+    Graders refuse others, though the metric knows the order alone.
+    """
+    low, high = float(table.min(initial=0)), float(table.max(initial=1))
+    if low >= 0 and high <= 1:
+        return table
+    return np.asarray((table - low) / (high - low))
 
 
 def fill_sample(

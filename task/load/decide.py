@@ -162,7 +162,7 @@ def is_label_list(values: pd.Series[Any]) -> bool:
     if any(len(word) > MAX_LABEL_CHARS for word in words):
         return False
     alone = {cell[0] for cell in cells if len(cell) == 1}
-    if sum(count for word, count in words.items() if word in alone) > ALONE_SHARE * total:
+    if sum(count for word, count in words.items() if word in alone) >= ALONE_SHARE * total:
         return True
     n_recurring = sum(count for count in words.values() if count > 1)
     has_combinations = len({frozenset(cell) for cell in cells}) > len({*words, *alone})
@@ -235,9 +235,9 @@ def infer_kind(
         return "text"
     if n_targets > 1:
         return "regression"
-    if metric is not None and metric.needs == "ranking":
-        if is_label_list(values) or is_list_of_relevant(values):
-            return "text"
+    is_ranked = metric is not None and metric.needs == "ranking"
+    if is_ranked and (is_label_list(values) or is_list_of_relevant(values)):
+        return "text"
     takes_text = metric is not None and (metric.name in TEXT_TWINS or metric.is_own)
     if takes_text and is_free_text(values, said):
         return "text"
