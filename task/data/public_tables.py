@@ -19,12 +19,13 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 from numpy.typing import NDArray
 
-from task.load.marked_numbers import PANDAS_MISSING
+from task.load.marked_numbers import INFINITY, PANDAS_MISSING
 from task.types import TaskError
 
 WHOLE = re.compile(r"^[-+]?\d+$")
 PLAIN_WHOLE = re.compile(r"^(?:0|[1-9]\d*)$")
 NUMBER = re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$")
+SAFE_DIGITS = 15  # of a number that any parser and writer of floats returns alike
 BOOLEANS = {"true": "True", "false": "False"}
 
 
@@ -126,21 +127,23 @@ def plain_key(text: str) -> str:
 def spell_texts(texts: Iterable[str]) -> dict[str, str]:
     """Return how ids or labels stand in public tables, by the text as written.
 
-    As written, save for words that read_csv takes for missing, and texts that it makes equal.
+    As written, save for words that read_csv takes for missing or infinite, numbers that a float
+    does not keep, and texts that it makes equal.
     """
     distinct = list(dict.fromkeys(texts))
     if all(map(PLAIN_WHOLE.match, distinct)):
         return dict(zip(distinct, distinct, strict=True))
     counts = Counter(plain_key(text) for text in distinct)
-    is_number = all(NUMBER.match(text.strip()) for text in distinct)
-    has_floats = not all(WHOLE.match(text.strip()) for text in distinct)
+    has_floats = any(is_float_text(text) for text in distinct)
     taken = set(distinct)
     result = {}
     for text in distinct:
         spelled = text
-        if is_number and (counts[plain_key(text)] > 1 or (has_floats and is_cut_by_float(text))):
+        if reads_as_value(text) and (
+            counts[plain_key(text)] > 1 or (has_floats and is_cut_by_float(text))
+        ):
             spelled = f"_{text}"
-        elif text in PANDAS_MISSING or not text.strip():
+        elif text in PANDAS_MISSING or not text.strip() or INFINITY.match(text):
             spelled = f"{text}_"
         while spelled != text and spelled in taken:
             spelled += "_"
@@ -149,9 +152,28 @@ def spell_texts(texts: Iterable[str]) -> dict[str, str]:
     return result
 
 
+def reads_as_value(text: str) -> bool:
+    """Whether a column of such texts is read as numbers or truth values."""
+    stripped = text.strip()
+    return bool(NUMBER.match(stripped)) or stripped.lower() in BOOLEANS
+
+
+def is_float_text(text: str) -> bool:
+    """Whether a text is a number that is not written as a whole one."""
+    stripped = text.strip()
+    return bool(NUMBER.match(stripped)) and not WHOLE.match(stripped)
+
+
 def is_cut_by_float(text: str) -> bool:
-    """Whether a whole number has more digits than a float holds."""
-    return bool(WHOLE.match(text.strip())) and int(float(text)) != int(text)
+    """Whether a number has more digits than a float is sure to keep."""
+    stripped = text.strip()
+    if WHOLE.match(stripped):
+        return abs(int(stripped)) > 2**53
+    if not NUMBER.match(stripped):
+        return False
+    body = re.split("[eE]", stripped)[0]
+    n_digits = len(re.sub(r"\D", "", body).lstrip("0"))
+    return n_digits > SAFE_DIGITS or not np.isfinite(float(stripped))
 
 
 def match_keys(given: Sequence[str], wanted: Sequence[str]) -> NDArray[np.int64]:
