@@ -95,6 +95,8 @@ class SubmissionForm(BaseModel):
     decided: list[str] = Field(
         default_factory=list, description="by what names were matched, where it is not obvious"
     )
+    separator: str = Field(",", description="of the final submission, as in the sample")
+    decimal: str = Field(".", description="decimal mark of the final submission")
 
     @property
     def names(self) -> list[str]:

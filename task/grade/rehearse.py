@@ -151,7 +151,8 @@ def try_handover(prepared: Prepared, folder: Path) -> None:
     if not prepared.task.sample_submission:
         return
     sample = read_table(Path(prepared.task.sample_submission)).frame
-    back = pd.read_csv(out, dtype=str, keep_default_na=False)
+    separator = get_truth(prepared).form.separator
+    back = pd.read_csv(out, dtype=str, keep_default_na=False, sep=separator)
     name = prepared.task.sample_id or str(sample.columns[0])
     wanted: list[Any] = [str(key) for key in sample[name]]
     if list(back.columns) != [str(c) for c in sample.columns] or list(back[name]) != wanted:

@@ -48,6 +48,7 @@ class Rows(NamedTuple):
     names: list[str]
     table: pa.Table
     repairs: list[str]
+    separator: str
 
 
 def parse_rows(data: Buffer, form: str, n_rows: int | None = None) -> Rows:
@@ -68,7 +69,7 @@ def parse_rows(data: Buffer, form: str, n_rows: int | None = None) -> Rows:
         repairs += more if n_rows is None else []
     if n_cut:
         table = check_empty(table, len(names))
-    return Rows(names, table, repairs)
+    return Rows(names, table, repairs, dialect.separator)
 
 
 def decode_head(data: Buffer) -> str:

@@ -27,6 +27,7 @@ class TaskRows(NamedTuple):
     has_made_ids: bool  # the training rows have no ids of their own
     columns: list[dict[str, str]]  # name, kind, why, fate
     repairs: list[str]
+    has_decimal_commas: bool = False  # whether its tables write numbers as 3,14
 
 
 def read_rows(task: Task) -> TaskRows:
@@ -71,7 +72,8 @@ def type_rows(task: Task, train: Table, test: Table) -> TaskRows:
         for item in typed.columns
     ]
     has_made_ids = task.id is None or task.id not in train.frame
-    return TaskRows(rows, others, id_column, has_made_ids, columns, found)
+    has_commas = typed.has_decimal_commas
+    return TaskRows(rows, others, id_column, has_made_ids, columns, found, has_commas)
 
 
 def drop_target_of_test(task: Task, test: Table) -> list[str]:

@@ -50,6 +50,7 @@ class Table(NamedTuple):
     frame: pd.DataFrame
     repairs: list[str]
     encoding: str | None = None  # where it was guessed
+    separator: str = ","  # of a csv; of other formats that of a csv written instead
 
 
 class Content(NamedTuple):
@@ -201,7 +202,8 @@ def parse_table(content: Content, n_rows: int | None, encoding: str | None) -> T
     else:
         table = parse_text_table(text.data, form, n_rows)
     guess = text.encoding if text.is_guess else None
-    return Table(table.frame, said + table.repairs, guess)
+    separator = table.separator if form == "csv" else ","
+    return Table(table.frame, said + table.repairs, guess, separator)
 
 
 def describe_encoding(text: Text) -> list[str]:
@@ -222,7 +224,8 @@ def parse_text_table(data: Buffer, form: str, n_rows: int | None) -> Table:
         name: pd.Series(as_text_array(column))
         for name, column in zip(names, rows.table.columns, strict=True)
     }
-    return drop_empty_end(Table(pd.DataFrame(columns, copy=False), rows.repairs + said))
+    frame = pd.DataFrame(columns, copy=False)
+    return drop_empty_end(Table(frame, rows.repairs + said, separator=rows.separator))
 
 
 def as_text_array(column: pa.ChunkedArray) -> Any:
