@@ -18,8 +18,12 @@ KEYS = st.one_of(
     st.integers(-(10**20), 10**20).map(str),
     st.integers(0, 999).map("{:06d}".format),
     st.floats(0, 1000).map(str),
-    st.sampled_from(["NA", "None", "nan", "null", "True", "false", "1e5", "10e0", "1.0", "inf", "true"]),
-    st.sampled_from(["-inf", "Infinity", "0.", "1e400", "-0", "+7", " 7", "1e-320", "TRUE"]),
+    st.sampled_from(
+        ["NA", "None", "nan", "null", "True", "false", "1e5", "10e0", "1.0", "inf", "true"]
+    ),
+    st.sampled_from(
+        ["-inf", "Infinity", "true", "0.", "1e400", "-0", "+7", " 7", "1e-320", "TRUE"]
+    ),
 )
 
 

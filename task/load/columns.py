@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from task.load.cells import expand_cells, tag_column, text_of_cells
+from task.load.counted_dates import may_be_counted, read_counted_dates
 from task.load.dates import (
     ISO_SHAPE,
     format_times,
-    integer_dates,
     looks_like_dates,
     parse_column_dates,
 )
@@ -395,25 +395,23 @@ def drop_infinities(numbers: list[Series]) -> tuple[list[Series], list[str]]:
 
 
 def read_integer_dates(name: str, numbers: list[Series]) -> Decision | None:
-    """Read whole numbers as dates where they are yyyymmdd or unix time; None for plain numbers."""
+    """Read numbers as dates where they count or spell them; None for plain numbers."""
     for column in numbers:
-        first = column.to_numpy()[:20]
-        if not (
-            (first > 1e7) & (first < 1e20) & (first == np.floor(first)) | np.isnan(first)
-        ).all():
+        if not may_be_counted(name, column.to_numpy()[:20].astype(float)):
             return None
     known = [column.dropna() for column in numbers]
     if not any(len(column) for column in known):
         return None
     distinct = pd.concat(known).unique().astype(float)
-    found = integer_dates(name, distinct)
+    found = read_counted_dates(name, distinct)
     if found is None:
         return None
     times, why = found
     texts = dict(zip(times.dropna().index, format_times(times.dropna()), strict=True))
     written = [column.astype(float).map(texts).astype("str") for column in numbers]
     n, first = sum(len(column) for column in known), next(iter(texts))
-    said = f"{n} dates written in ISO form ({int(first)} -> {texts[first]!r})"
+    written_as = int(first) if first == int(first) else first
+    said = f"{n} dates written in ISO form ({written_as} -> {texts[first]!r})"
     return Decision("date", why, written, [said])
 
 

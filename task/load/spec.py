@@ -237,6 +237,8 @@ def read_tables(files: TableFiles) -> Tables:
     """Read all tables. Raises TaskError for one that cannot be read or is empty."""
     train, test = read_alike(files.train, files.test)
     sample = read_table(files.sample) if files.sample else None
+    check_names(train, files.train)
+    check_names(test, files.test)
     if train.frame.empty:
         raise TaskError(f"{files.train} has no rows; put the labelled training rows there")
     if test.frame.empty:
@@ -247,6 +249,23 @@ def read_tables(files: TableFiles) -> Tables:
             "correct it, or remove it: a submission then has the ids and the target"
         )
     return Tables(train, test, sample, files)
+
+
+def check_names(table: Table, path: Path) -> None:
+    """Refuse a table without names of its columns, or without columns. Raises TaskError."""
+    names = [str(name) for name in table.frame.columns]
+    if not table.has_header:
+        first = ",".join(names[:4]) + (",…" if len(names) > 4 else "")
+        raise TaskError(
+            f"{path} has no line with the names of its {len(names)} columns: its first line "
+            f"({first}) reads like the rows below it; put names before it in every table, the "
+            "same ones in train and test, and `target` for the column to predict"
+        )
+    if len(names) == 1 and len(names[0].split()) > 1:
+        raise TaskError(
+            f"{path} has one column only, named {names[0][:60]!r}; separate its fields by commas "
+            "and save it as csv"
+        )
 
 
 def read_description(root: Path) -> str:
