@@ -115,3 +115,24 @@ def test_labels_are_handed_over_with_the_separator_of_the_sample(tmp_path: Path)
     source.to_csv(tmp_path / "said.csv", index=False)
     write_final_submission(prepared, str(tmp_path / "said.csv"), str(tmp_path / "out.csv"))
     assert list(pd.read_csv(tmp_path / "out.csv", sep=";")["y"]) == ["high; up"] * N_TEST
+
+
+def test_labels_of_several_targets_are_rounded_and_handed_over_whole(tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    tables = make_tables()
+    targets = {"wet": lambda f: (f["x"] > 0).astype(int), "hot": lambda f: (f["x"] > 1).astype(int)}
+    tables["train"].drop(columns="y").assign(**targets).to_csv(
+        tmp_path / "t" / "train.csv", index=False
+    )
+    tables["test"].to_csv(tmp_path / "t" / "test.csv", index=False)
+    sample = tables["test"][["id"]].assign(hot=0, wet=0)
+    sample.to_csv(tmp_path / "t" / "sample_submission.csv", index=False)
+    (tmp_path / "t" / "description.md").write_text("Evaluated by the mean F1 of both columns.\n")
+    prepared = prepare_folder(tmp_path / "t")
+    assert prepared.task.metric == "f1_mean_columns"
+    rehearse(prepared)
+    said = sample.assign(hot=0.2, wet=0.8)
+    said.to_csv(tmp_path / "said.csv", index=False)
+    write_final_submission(prepared, str(tmp_path / "said.csv"), str(tmp_path / "out.csv"))
+    back = pd.read_csv(tmp_path / "out.csv", dtype=str)
+    assert set(back["wet"]) == {"1"} and set(back["hot"]) == {"0"}

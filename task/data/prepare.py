@@ -17,7 +17,7 @@ from task.data.twins import twin_groups
 from task.grade.metrics import get_metric
 from task.load.columns import DECIMAL_COMMA
 from task.load.form import class_labels, label_text, make_form
-from task.load.rows import read_rows
+from task.load.rows import TaskRows, read_rows
 from task.load.tables import Table, read_table
 from task.types import Prepared, Split, SubmissionForm, Task
 
@@ -42,10 +42,20 @@ class PublicRows(NamedTuple):
 
 
 def prepare_task(
-    task: Task, public: str, private: str, *, seed: int, audit: bool, n_folds: int | None = None
+    task: Task,
+    public: str,
+    private: str,
+    *,
+    seed: int,
+    audit: bool,
+    n_folds: int | None = None,
+    read: TaskRows | None = None,
 ) -> Prepared:
-    """Write both folders. The same task and seed give the same bytes. Raises TaskError."""
-    rows = read_public_rows(task)
+    """Write both folders. The same task and seed give the same bytes. Raises TaskError.
+
+    `read`: the task's rows, where they are read already.
+    """
+    rows = read_public_rows(task, read)
     train, test, id_column = rows.train, rows.test, rows.id
     task = task.model_copy(update={"split": resolve_split(task, train, test, n_folds)})
     twins = twin_groups(train, test, [id_column, *task.target])
@@ -117,9 +127,9 @@ def with_known_positive(prepared: Prepared) -> Task:
     return task.model_copy(update={"positive": labels[-1]})
 
 
-def read_public_rows(task: Task) -> PublicRows:
+def read_public_rows(task: Task, read: TaskRows | None = None) -> PublicRows:
     """Read train and test, spell ids and labels for scripts, and derive the submission's form."""
-    rows = read_rows(task)
+    rows = read or read_rows(task)
     sample = read_table(Path(task.sample_submission)) if task.sample_submission else None
     form = make_form(task, rows.train, sample.frame if sample else None, rows.id)
     if sample:

@@ -70,6 +70,8 @@ def render_cells(truth: Truth, values: Array) -> list[list[Any]]:
         texts = {code: spelled[label] for label, code in truth.codes.items()}
         return [[texts[float(code)] for code in values]]
     table = np.asarray(values, dtype=float).reshape(len(values), -1)
+    if truth.metric.is_whole:
+        table = table.astype(int)
     return [list(table[:, index]) for index in range(table.shape[1])]
 
 

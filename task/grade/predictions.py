@@ -390,6 +390,8 @@ def convert_predictions(truth: Truth, values: pd.DataFrame, name: str) -> Array:
         numbers = scale_to_one(numbers)
     if truth.form.bounds is not None:
         numbers = np.clip(numbers, *truth.form.bounds)
+    if truth.metric.is_whole:
+        numbers = np.rint(numbers)
     return numbers[:, 0] if numbers.shape[1] == 1 else numbers
 
 

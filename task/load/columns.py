@@ -70,6 +70,7 @@ class Roles(NamedTuple):
     ids: Collection[str] = ()
     target: Collection[str] = ()
     labels: Collection[str] = ()
+    has_features: bool = True  # whether the others are typed, too
 
     def of(self, name: str) -> str:
         """Return id, label, target or feature."""
@@ -103,13 +104,15 @@ def type_tables(
     id_columns: Sequence[str] = (),
     target: Sequence[str] = (),
     labels: Sequence[str] = (),
+    has_features: bool = True,
 ) -> TypedTables:
     """Give every column one type in both tables.
 
     `id_columns` and `labels` stay text, letter for letter, with only empty cells missing; a
-    `target` is numeric where it can be, else text. The same tables give the same types.
+    `target` is numeric where it can be, else text. The same tables give the same types. Without
+    `has_features` only these columns are returned.
     """
-    roles = Roles(set(id_columns), set(target), set(labels))
+    roles = Roles(set(id_columns), set(target), set(labels), has_features)
     frames = [train.frame, test.frame]
     is_comma_free = "," not in (train.separator, test.separator)
     typed, columns, hints = type_frames(frames, roles, is_comma_free)
@@ -134,6 +137,8 @@ def type_frames(
     frames = [frame.reset_index(drop=True) for frame in frames]
     names = list(dict.fromkeys(str(name) for frame in frames for name in frame.columns))
     hints = Hints(has_decimal_commas(frames, is_comma_free), 2**20 // max(1, len(names)))
+    if not roles.has_features:
+        names = [name for name in names if roles.of(name) != "feature"]
     parts: list[dict[str, Series]] = [{} for _ in frames]
     columns = []
     for name in names:
@@ -144,7 +149,8 @@ def type_frames(
             parts[index].update(name_parts(name, values, names))
         columns.append(describe_column(name, decision, role, places, len(frames)))
     typed = [
-        pd.DataFrame(part, index=frame.index) for part, frame in zip(parts, frames, strict=True)
+        pd.DataFrame({name: values.array for name, values in part.items()}, index=frame.index)
+        for part, frame in zip(parts, frames, strict=True)
     ]
     return typed, columns, hints
 

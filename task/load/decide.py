@@ -152,6 +152,8 @@ def metric_remarks(asked: Asked, metric: Metric, kind: Kind) -> list[str]:
         remarks.append("F1 of several classes is taken as their mean (f1_macro)")
     if metric.name.endswith("_mean_columns"):
         remarks.append("the score is the mean of the scores of the target columns")
+    if metric.is_whole:
+        remarks.append("predictions are rounded to whole numbers, as the labels are")
     return remarks
 
 

@@ -43,12 +43,12 @@ def init_task(
     tables = roles.find_roles(root)
     why = tables.why | ({"target": "as you said"} if target else {})
     loaded = read_task(folder, keys=tables.keys | ({"target": target} if target else {}))
-    rehearsal = rehearse_task(loaded.task)
+    rehearsal = rehearse_task(loaded)
     text, reasons = render_task_yaml(loaded, root, why)
     report = report_task(loaded, root, rehearsal)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        replace_text(path, text)
     except OSError as error:
         if config:
             raise TaskError(f"{path} cannot be written ({error.strerror})") from error
@@ -77,7 +77,7 @@ def describe_task(
             keys |= {"target": target}
         loaded = read_task(folder, keys=keys)
         report = report_task(loaded, root, None)
-        report["rehearsal"] = dict(rehearse_task(loaded.task))
+        report["rehearsal"] = dict(rehearse_task(loaded))
     except TaskError as error:
         report["refusal"] = str(error)
         name_tables(report, root, config)
@@ -120,11 +120,15 @@ def name_tables(report: TaskReport, root: Path, config: str | None) -> None:
     report["sample"] = roles.relative_name(files.sample, root) if files.sample else None
 
 
-def rehearse_task(task: Task) -> RehearsalJson:
+def rehearse_task(loaded: LoadedTask) -> RehearsalJson:
     """Rehearse the metric in a folder of its own that is removed. Raises TaskError."""
     with tempfile.TemporaryDirectory(prefix="gome-init-") as folder:
         public, private = Path(folder) / "public", Path(folder) / "private"
-        return rehearse(prepare_task(task, str(public), str(private), seed=0, audit=False))
+        return rehearse(
+            prepare_task(
+                loaded.task, str(public), str(private), seed=0, audit=False, read=loaded.rows
+            )
+        )
 
 
 def report_task(loaded: LoadedTask, root: Path, rehearsal: RehearsalJson | None) -> TaskReport:
@@ -153,6 +157,17 @@ def report_task(loaded: LoadedTask, root: Path, rehearsal: RehearsalJson | None)
         rehearsal=dict(rehearsal) if rehearsal else None,
         refusal=None,
     )
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file whole; an earlier one stays where that fails. Raises OSError."""
+    draft = path.with_name(f".{path.name}.new")
+    try:
+        draft.write_text(text)
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 class YamlLine(NamedTuple):

@@ -91,6 +91,8 @@ def find_sample(root: Path, train: Path, test: Path) -> Path | None:
     paths = [path for path in list_tables(root) if path not in (train, test)]
     if named := [path for path in paths if SAMPLE_PATTERN.search(path.name)]:
         return min(named, key=lambda path: ("sample" not in path.name.lower(), path.name))
+    if not paths:
+        return None
     columns = {
         path: [str(c) for c in read_table(path, n_rows=50).frame.columns]
         for path in (*paths, train, test)

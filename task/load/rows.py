@@ -36,8 +36,11 @@ def read_rows(task: Task) -> TaskRows:
     return type_rows(task, train, test)
 
 
-def type_rows(task: Task, train: Table, test: Table) -> TaskRows:
-    """Type the tables together, name their rows and drop those without a label."""
+def type_rows(task: Task, train: Table, test: Table, *, has_features: bool = True) -> TaskRows:
+    """Type the tables together, name their rows and drop those without a label.
+
+    Without `has_features` the rows have ids and targets alone.
+    """
     repairs = drop_target_of_test(task, test)
     test = Table(test.frame.drop(columns=task.target, errors="ignore"), test.repairs)
     if task.id_parts:
@@ -49,6 +52,7 @@ def type_rows(task: Task, train: Table, test: Table) -> TaskRows:
         id_columns=[task.id] if task.id else [],
         target=task.target,
         labels=task.target if task.kind != "regression" else [],
+        has_features=has_features,
     )
     rows, others = typed.train, typed.test
     rows, dropped = drop_unlabelled(rows, task)

@@ -161,13 +161,12 @@ def read_task(
     spec = read_spec(root, config) if keys is None else parse_spec(keys, root / "task.yaml")
     tables = read_tables(locate_tables(root, spec))
     task = draft_task(root, spec, tables)
-    rows = type_rows(task, tables.train, tables.test)
-    check_ids(tables, task, rows)
+    labels = type_rows(task, tables.train, tables.test, has_features=False)
+    check_ids(tables, task, labels)
     asked = read_asked(spec, root, task.description)
     names = prediction_names(task, tables.form, tables.train.frame)
-    kind, metric, remarks = decide_metric(asked, task, rows.train, tables.form, names)
-    if kind != "regression":
-        rows = type_rows(task.model_copy(update={"kind": kind}), tables.train, tables.test)
+    kind, metric, remarks = decide_metric(asked, task, labels.train, tables.form, names)
+    rows = type_rows(task.model_copy(update={"kind": kind}), tables.train, tables.test)
     changes = {
         "kind": kind,
         "metric": metric.name,

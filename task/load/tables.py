@@ -222,8 +222,7 @@ def parse_text_table(data: Buffer, form: str, n_rows: int | None) -> Table:
     rows = parse_rows(data, form, n_rows)
     names, said = clean_names(rows.names)
     columns = {
-        name: pd.Series(as_text_array(column))
-        for name, column in zip(names, rows.table.columns, strict=True)
+        name: as_text_array(column) for name, column in zip(names, rows.table.columns, strict=True)
     }
     frame = pd.DataFrame(columns, copy=False)
     return drop_empty_rows(
