@@ -45,6 +45,8 @@ def init_task(
     loaded = read_task(folder, keys=tables.keys | ({"target": target} if target else {}))
     rehearsal = rehearse_task(loaded)
     text, reasons = render_task_yaml(loaded, root, why)
+    if done:
+        reasons = [line for line in reasons if not line.startswith("target: ")]  # told by `done`
     report = report_task(loaded, root, rehearsal)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -243,7 +245,8 @@ def id_line(task: Task) -> YamlLine:
     if task.id_parts:
         return YamlLine("# id", task.id, f"put together: {task.id_mark.join(task.id_parts)}")
     if task.id:
-        why = "first column of the sample, or a column of unique values in both tables"
+        has_sample = task.sample_submission is not None
+        why = "its values are the sample's" if has_sample else "unique values in both tables"
         return YamlLine("id", task.id, why)
     why = (
         "rows are numbered through train and test; submission.csv keeps the order of the test table"
