@@ -31,8 +31,9 @@ Array = NDArray[Any]
 def write_final_submission(prepared: Prepared, source: str, out: str) -> None:
     """Write the submission of the task's own test rows.
 
-    Audit rows are dropped; order, ids, columns and labels are those of the task's sample; values
-    are those that were graded. Raises TaskError where the source cannot be read.
+    Audit rows are dropped; order, ids, columns, labels, separator and decimal mark are those of
+    the task's sample; values are those that were graded. Raises TaskError where the source cannot
+    be read.
     """
     truth, (ids, written_ids) = get_truth(prepared), read_test_ids(prepared)
     try:
@@ -47,7 +48,8 @@ def write_final_submission(prepared: Prepared, source: str, out: str) -> None:
             result[column.name] = cells[index]
     else:
         result = fill_sample(prepared, truth, written_ids, cells)
-    result.to_csv(out, index=False)
+    form = truth.form
+    result.to_csv(out, index=False, sep=form.separator, decimal=form.decimal)
 
 
 def read_own_rows(truth: Truth, source: str, ids: list[str]) -> Array:
@@ -74,6 +76,8 @@ def render_cells(truth: Truth, values: Array) -> list[list[Any]]:
         written = np.asarray(values, dtype=object).reshape(len(values), -1)
         return [list(written[:, index]) for index in range(written.shape[1])]
     table = np.asarray(values, dtype=float).reshape(len(values), -1)
+    if truth.metric.is_whole:
+        table = table.astype(int)
     return [list(table[:, index]) for index in range(table.shape[1])]
 
 
