@@ -208,8 +208,9 @@ def print_report(report: dict[str, Any]) -> None:
             typer.echo(f"  * {sentence}")
     if found := report["rehearsal"]:
         typer.echo(
-            f"Rehearsal on {found['rows']} rows: the true labels score {found['truth']:.6g} by "
-            f"{found['metric']}, shuffled ones {found['shuffled']:.6g}."
+            f"Rehearsal on {found['rows']} rows: the true labels score "
+            f"{round(found['truth'], 6):g} by {found['metric']}, shuffled ones "
+            f"{found['shuffled']:.6g}."
         )
     rows = [[item[key] for key in ("name", "kind", "fate", "why")] for item in report["columns"]]
     shown = [["column", "kind", "what happens to it", "why"], *rows[:MAX_COLUMNS]]

@@ -25,7 +25,10 @@ def resume_command(
     ] = False,
     trust: Annotated[
         bool,
-        typer.Option(help="Accept a metric file inside the run folder; it sees the labels."),
+        typer.Option(
+            help="Accept a metric file inside the run folder; it sees the labels. Also accept "
+            "settings that were not chosen by this account."
+        ),
     ] = False,
     checkpoint: Annotated[
         str, typer.Option(metavar="URL", help="The run's Postgres address, if it needs a password.")

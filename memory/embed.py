@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import unicodedata
@@ -197,18 +198,28 @@ class EndpointEmbedding:
         """Return (n, width) float32, rows of length 1. Raises EmbeddingError."""
         import openai
 
+        from reasoner.chat.endpoint.classify import innermost_reason
+        from reasoner.chat.endpoint.faults import mask_secrets
+
         client = self._open_client()
         try:
             answer = client.embed_documents([text[:MAX_TEXT_CHARS] or " " for text in texts])
+        except openai.APIStatusError as error:
+            raise self._error(mask_secrets(str(error), self._secrets)[:240]) from None
         except (openai.OpenAIError, ValueError, TypeError) as error:
-            raise EmbeddingError(
-                f"embedding endpoint ({self.model}): {type(error).__name__}: {str(error)[:200]}"
-            ) from None
+            raise self._error(innermost_reason(error, self._secrets)) from None
         return self._unit_vectors(answer, len(texts))
+
+    @property
+    def _secrets(self) -> tuple[str, ...]:
+        key = self.api_key or os.environ.get("OPENAI_API_KEY", "")
+        return (key,) if key else ()
 
     def _open_client(self) -> OpenAIEmbeddings:
         if self._client is None:
             from langchain_openai import OpenAIEmbeddings
+
+            from reasoner.chat.endpoint.embeddings import CheckedEmbeddingClient
 
             options: dict[str, Any] = {  # of OpenAIEmbeddings, which has its own defaults
                 "base_url": self.base_url,
@@ -220,6 +231,7 @@ class EndpointEmbedding:
                 check_embedding_ctx_length=False,  # otherwise it downloads a tokenizer file
                 request_timeout=self.timeout_s,
                 max_retries=2,
+                http_client=CheckedEmbeddingClient(timeout=self.timeout_s),
                 **{key: value for key, value in options.items() if value is not None},
             )
         return self._client
@@ -229,21 +241,21 @@ class EndpointEmbedding:
         try:
             rows = np.asarray(answer, dtype=np.float32)
         except (ValueError, TypeError):
-            raise self._error("answered with something that is not a matrix") from None
+            raise self._error("it answered with something that is not a matrix") from None
         if rows.ndim != 2 or len(rows) != n or not np.isfinite(rows).all():
-            raise self._error(f"answered with shape {rows.shape} for {n} texts")
+            raise self._error(f"it answered with shape {rows.shape} for {n} texts")
         width = int(rows.shape[1])
         if self._width and width != self._width:
-            raise self._error(f"changed its width from {self._width} to {width}")
+            raise self._error(f"it changed its width from {self._width} to {width}")
         self._width = width
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         if (norms == 0).any():
-            raise self._error("answered with a zero vector")
+            raise self._error("it answered with a zero vector")
         unit: Vectors = (rows / norms).astype(np.float32)
         return unit
 
     def _error(self, message: str) -> EmbeddingError:
-        return EmbeddingError(f"embedding endpoint ({self.model}) {message}")
+        return EmbeddingError(f"embedding endpoint ({self.model}): {message}")
 
 
 # ------------------------------------------------------------------------------------- cache

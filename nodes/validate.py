@@ -12,12 +12,15 @@ from run.run import Run
 from scoring.acceptance import Acceptance, Judgement
 from scoring.evaluation import Candidate, evaluate_candidate
 from scoring.flaws import removes_flaw
+from scoring.label_check import FOLLOWS, UNCHECKED
 
 REPAIRABLE = (
     "leak_column",
     "leak_id",
     "leak_duplicates",
     "leak_encoding",
+    FOLLOWS,
+    UNCHECKED,
 )  # their messages name the cause
 
 

@@ -135,6 +135,7 @@ PRINTED_KINDS = (
     "finalizing",
     "finalized",
     "run_resumed",
+    "labels_checked",
 )
 
 

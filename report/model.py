@@ -160,6 +160,7 @@ class RunView:
     recalls: Mapping[tuple[int, int], tuple[Event, ...]] = field(default_factory=dict)
     hypotheses: Mapping[str, Event] = field(default_factory=dict)
     executions: Mapping[str, Event] = field(default_factory=dict)
+    label_checks: Mapping[str, Event] = field(default_factory=dict)
     merges: tuple[MergeView, ...] = ()
     best: str | None = None
     curve: tuple[float, ...] = ()

@@ -19,6 +19,7 @@ from report.formatting import (
     format_plural,
     format_score,
 )
+from report.label_checks import describe_label_check
 from report.model import VERDICTS, MadeView, RunView
 from report.page_tables import (
     CalibrationFacts,
@@ -200,6 +201,8 @@ def certainty_lines(view: RunView) -> list[str]:
     audit = audit_scores(view).get(best.id) if view.ended is not None else None
     if audit is not None:
         lines.append(f"{format_score(audit)} on audit rows hidden from every script and model")
+    if check := view.label_checks.get(best.id):
+        lines.append(f"too good to be taken on trust: {describe_label_check(check)}")
     return lines
 
 

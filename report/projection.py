@@ -20,6 +20,7 @@ from report.formatting import (
     format_score,
     whole_number,
 )
+from report.label_checks import describe_label_check
 from report.model import (
     VERDICTS,
     AttemptView,
@@ -384,6 +385,16 @@ def _on_checked(view: RunView, event: Event) -> RunView:
     return _add_usage(view, event, "check")
 
 
+def _on_labels_checked(view: RunView, event: Event) -> RunView:
+    """Book the second execution on shuffled labels; it is the harness's, not an attempt's."""
+    view = _add_usage(view, event, "check labels")
+    id = _clean_id(event.get("attempt"))
+    if id is None:
+        return view
+    view = replace(view, label_checks={**view.label_checks, id: event})
+    return _add_line(view, event, "checked", f"{id}: {describe_label_check(event)}")
+
+
 def _on_unanswered(view: RunView, event: Event) -> RunView:
     trace = finite_number(event.get("trace"))
     view = _add_usage(view, event, "unanswered")
@@ -439,6 +450,7 @@ HANDLERS: dict[str, Callable[[RunView, Event], RunView]] = {
     "finalizing": _on_finalizing,
     "finalized": _on_finalized,
     "checked": _on_checked,
+    "labels_checked": _on_labels_checked,
     "unanswered": _on_unanswered,
     "file_made": _on_file_made,
     "warning": _on_warning,

@@ -26,7 +26,7 @@ ENDINGS = {
     "waiting": "Waiting for an answer; the run can be resumed.",
     "error": "Stopped by an error. Resume once it is fixed.",
 }
-RESUMABLE = ("stopped", "interrupted", "paused", "error")
+RESUMABLE = ("stopped", "interrupted", "paused", "waiting", "error")
 
 
 def direction_arrow(view: RunView) -> str:

@@ -18,7 +18,14 @@ from graph.state import Json, Used
 
 SCRIPTED = frozenset({"drafted", "updated", "repaired"})
 # events whose usage counts as tokens or money
-SPENDING = SCRIPTED | {"diagnosed", "reviewed", "unanswered", "checked", "execution_finished"}
+SPENDING = SCRIPTED | {
+    "diagnosed",
+    "reviewed",
+    "unanswered",
+    "checked",
+    "execution_finished",
+    "labels_checked",
+}
 MAX_AMOUNT = 1e15
 Listener = Callable[[Json], None]
 

@@ -16,6 +16,7 @@ from graph.state import Json
 from reasoner.chat.endpoint.address import public_url
 from run.artifacts import read_regular, write_atomic
 from run.lock import RunError
+from run.ownership import own_run
 from task.types import TaskError
 
 RUN_FILES = (
@@ -76,6 +77,7 @@ def make_run_folder(folder: Path, task: str, settings: Settings) -> None:
             (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / "private").chmod(0o700)
         write_run_meta(folder, meta)
+        own_run(folder.name, settings)
     except OSError as error:
         raise TaskError(
             f"{folder}: the run folder cannot be written ({error.strerror}); "

@@ -16,6 +16,7 @@ from run.attempt import OOF, SUBMISSION, Attempt, ExecutionRecord, Member, best_
 from run.run import Run
 from scoring.acceptance import Acceptance
 from scoring.evaluation import Candidate, evaluate_candidate
+from scoring.label_check import is_refused
 from scoring.records import announce_attempt, assemble_attempt
 from task.types import Blend, TaskError
 
@@ -66,6 +67,8 @@ def _pool_entry(attempt: Attempt) -> PoolEntry:
 def is_blendable(attempt: Attempt) -> bool:
     """Whether an attempt's predictions are valid and honest."""
     if attempt.verdict == "failed" or attempt.problems or attempt.score is None:
+        return False
+    if is_refused(attempt.codes):
         return False
     return bool(attempt.oof and attempt.submission)
 

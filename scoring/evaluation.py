@@ -1,4 +1,4 @@
-"""Evaluation of an execution: grade, comparison with the best, second seed in doubt, audit."""
+"""Evaluation of an execution: grade, difference to the best, second seed, audit, label check."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from scoring.acceptance import (
 )
 from scoring.audit import consult_audit
 from scoring.execution import ScriptRun, announce_execution, execute_script
+from scoring.label_check import check_labels
 from task.client import WorkerTimeoutError
 from task.types import Grade, Paired, Problem, Reference
 
@@ -53,7 +54,12 @@ async def evaluate_candidate(
         validity=candidate.validity,
         again=again,
     )
-    return grade, await consult_audit(run, candidate.attempt, grade, judgement)
+    judgement = await consult_audit(run, candidate.attempt, grade, judgement)
+    if candidate.repeatable:
+        judgement = await check_labels(
+            run, candidate.attempt, candidate.script, candidate.execution, grade, judgement
+        )
+    return grade, judgement
 
 
 def _tie_break_of(run: Run, best: Best) -> TieBreak:

@@ -19,6 +19,7 @@ from run.folder import check_regular_files, read_run_meta, reroot_paths, write_r
 from run.hints import HINTS_FILE as HINTS
 from run.hints import hints_until
 from run.lock import RunError
+from run.ownership import is_own_run, own_run
 from run.rounds import ROUNDS_FILE, Round, parse_round, read_rounds, store_round
 from run.steering import wake_trace
 from settings.field import describe_rejection
@@ -53,6 +54,8 @@ def fork_run(folder: Path, at: int | None, changes: Json, *, fresh: bool = False
     task = reroot_paths(meta["task"], {str(folder): str(new)})
     created = {"run": name, "parent": origin, "created": format_now()}
     write_run_meta(new, {**meta, "task": task, **created, "settings": settings.model_dump()})
+    if is_own_run(meta["run"], load_settings(meta["settings"])):
+        own_run(name, settings)
     return new
 
 

@@ -35,10 +35,14 @@ class Standing(NamedTuple):
     unfinished: bool
 
 
-async def read_standing(run: Run, graph: Compiled, config: Any) -> Standing | None:
+async def read_standing(
+    run: Run, graph: Compiled, config: Any, *, just_restored: bool = False
+) -> Standing | None:
     """Return the latest state in the checkpoints, checked.
 
     None: there is none, or it belongs to the folder that this one was copied from.
+    `just_restored`: this process wrote it. Its id may be ahead of a clock that went back meanwhile,
+    because ids only ever rise within a process; so do those of all that follow.
 
     Raises:
         RunError: the state was not written by Gome, or by a newer one.
@@ -65,7 +69,9 @@ async def read_standing(run: Run, graph: Compiled, config: Any) -> Standing | No
     if "schema_version" not in snapshot.values and set(snapshot.next) <= {"__start__", "profile"}:
         return None  # the run ended before its first state
     state = check_state(run, snapshot.values)
-    if _is_in_future(snapshot.config["configurable"].get("checkpoint_id", "")):
+    if not just_restored and _is_in_future(
+        snapshot.config["configurable"].get("checkpoint_id", "")
+    ):
         raise CheckpointsDamagedError("the clock went back since the last session")
     if state.run_dir != str(run.folder):
         return None

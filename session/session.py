@@ -35,6 +35,7 @@ from run.events import Listener, iterate_events
 from run.folder import check_regular_files, make_run_folder, new_run_folder, read_run_meta
 from run.guard import NodeFailedError
 from run.lock import drive_alone, hold_lock, release_lock
+from run.ownership import check_own_run
 from run.registry import RunContext, close_run, open_run
 from run.run import Run
 from run.services import reasoner_for
@@ -244,7 +245,8 @@ async def resume_run(
         config: callbacks, tags and metadata as LangChain takes them.
         checkpoint: the run's Postgres address again, where it needs its password.
         repair: go back to the last round whose files are whole.
-        trust: accept a metric file inside the run folder; it runs with the user's rights.
+        trust: accept a metric file inside the run folder, which runs with the user's rights, and
+            settings in run.json that were not chosen by this account.
     """
     read_run_meta(folder)
     check_regular_files(folder)
@@ -253,6 +255,7 @@ async def resume_run(
             hold_lock(folder)
             repaired = roll_back(folder) if repair else ""
             run = open_run(folder, trust=trust)
+            foreign = check_own_run(run.id, run.settings, trust=trust)
             spent = await check_services(run, reasoner)
     except BaseException:
         await close_run(folder)
@@ -260,7 +263,8 @@ async def resume_run(
         raise
     url = check_checkpoint_url(checkpoint)
     session = Session(listeners, ask, config, url, policy, acceptance)
-    return await drive_run(folder, session, spent=spent, resumed=True, repaired=repaired)
+    notes = [text for text in (repaired, foreign) if text]
+    return await drive_run(folder, session, spent=spent, resumed=True, notes=notes)
 
 
 async def check_services(run: Run, reasoner: Reasoner | None = None) -> Usage:
@@ -277,7 +281,7 @@ async def drive_run(
     *,
     spent: Usage | None = None,
     resumed: bool = False,
-    repaired: str = "",
+    notes: Sequence[str] = (),
 ) -> Outcome:
     """Drive the run under its lock.
 
@@ -286,7 +290,7 @@ async def drive_run(
         session: what to drive it with.
         spent: what the check of the endpoint has cost.
         resumed: whether an earlier session is continued.
-        repaired: what a repair did.
+        notes: what to warn of, such as what a repair did.
     """
     run = open_run(folder)
     run.events.listeners.extend([_report_writer(run), *session.listeners])
@@ -295,8 +299,8 @@ async def drive_run(
             if resumed:
                 run.events.emit("run_resumed", run=run.id, after=_previous_end(run))
                 _warn_of_metric(run)
-            if repaired:
-                run.warn(repaired)
+            for note in notes:
+                run.warn(note)
             if spent and spent.calls:
                 run.events.emit("checked", usage=spent.model_dump())
             reason = await _drive_with_recovery(run, session)
@@ -351,6 +355,7 @@ async def prepare_thread(folder: Path) -> None:
     try:
         with drive_alone(folder), explain_disk_errors(folder):
             run = open_run(folder)
+            check_own_run(run.id, run.settings)
             async with open_checkpoints(folder) as saver:
                 graph = build_graph(saver)
                 config: Any = {"configurable": {"thread_id": thread_id(run.id)}}
@@ -391,7 +396,7 @@ async def _drive_graph(run: Run, saver: Saver, session: Session) -> str:
         given: Any = {"task": run.task_path, "run_dir": str(run.folder)}
     else:
         given = None
-        standing = standing or await read_standing(run, graph, config)
+        standing = standing or await read_standing(run, graph, config, just_restored=True)
         if standing:
             await settle_run(run, standing.state)
     return await _run_with_answers(run, graph, config, given, session.ask)

@@ -41,6 +41,13 @@ class TrustSettings(SettingsGroup):
         scope="task",
         ge=0,
     )
+    check_labels: bool = setting(
+        True,
+        "Where no audit rows can tell, run a script whose score is far better than a plain model's"
+        " once more with the labels of one fold shuffled, and refuse it if its predictions follow"
+        " them (docs/trust.md).",
+        scope="run",
+    )
     review: bool = setting(
         True,
         "A model reads every script that would become a trace's best, for leaks and for"

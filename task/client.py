@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     import task.grade.blend
     import task.grade.grade
     import task.grade.handover
+    import task.grade.label_shuffle
     import task.grade.rehearse
     import task.grade.score_answers
     import task.load.examples
@@ -102,6 +103,9 @@ class TaskWorker:
     profile = RemoteFunction(task.data.profile.profile_data)
     preview = RemoteFunction(task.data.preview.preview_inputs)
     grade = RemoteFunction(task.grade.grade.grade_execution)
+    measure_strength = RemoteFunction(task.grade.label_shuffle.measure_strength)
+    write_shuffled_labels = RemoteFunction(task.grade.label_shuffle.write_shuffled_labels)
+    measure_following = RemoteFunction(task.grade.label_shuffle.measure_following)
     compare_files = RemoteFunction(task.grade.grade.compare_files)
     check_submission = RemoteFunction(task.grade.grade.check_submission)
     blend = RemoteFunction(task.grade.blend.blend_attempts)

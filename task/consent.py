@@ -58,7 +58,7 @@ def is_metric_file(metric: str) -> bool:
 
 
 def give_consent(content: bytes) -> None:
-    """Store that the user accepts this metric; without a writable home it is asked for again."""
+    """Store that the user accepts this content; without a writable home it is asked for again."""
     if has_consent(content):
         return
     path = Path(CONSENTS).expanduser()
@@ -68,8 +68,19 @@ def give_consent(content: bytes) -> None:
             file.write(hashlib.sha256(content).hexdigest() + "\n")
 
 
+def can_store_consent() -> bool:
+    """Whether consent can be remembered: the user has a writable home."""
+    path = Path(CONSENTS).expanduser()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a"):
+            return True
+    except OSError:
+        return False
+
+
 def has_consent(content: bytes) -> bool:
-    """Whether the user has accepted this metric before."""
+    """Whether the user has accepted this content before."""
     try:
         known = Path(CONSENTS).expanduser().read_text(errors="replace").split()
     except OSError:

@@ -125,6 +125,8 @@ class SubmissionForm(BaseModel):
         description="all columns of the sample in its order, with those that are carried over "
         "unchanged; empty: no sample",
     )
+    separator: str = Field(",", description="of the final submission, as in the sample")
+    decimal: str = Field(".", description="decimal mark of the final submission")
 
     @property
     def names(self) -> list[str]:

@@ -123,7 +123,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        answer = self.server_.take(body, dict(self.headers))
+        headers = {name.title(): value for name, value in self.headers.items()}
+        answer = self.server_.take(body, headers)
         with contextlib.suppress(OSError):  # the client may have given up
             self.pause(answer.wait_s)
             if answer.status != 200:

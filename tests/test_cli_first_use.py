@@ -229,6 +229,18 @@ def test_clean_removes_ended_runs_and_nothing_else(tmp_path: Path) -> None:
     assert (open_ / "work" / "file").exists() and (outside / "mine").exists()
 
 
+@pytest.mark.parametrize("reason", ["interrupted", "paused", "waiting"])
+def test_clean_keeps_what_a_resume_needs(tmp_path: Path, reason: str) -> None:
+    folder = run_folder(tmp_path, "one", ended=False)
+    with (folder / "events.jsonl").open("a") as file:
+        ended = {"t": 9e9, "ev": "run_ended", "reason": reason, "message": "", "best": None}
+        file.write(json.dumps(ended) + "\n")
+    done = gome("clean", "--runs-dir", str(tmp_path))
+    assert "kept: it can be resumed (gome resume one)" in done.output
+    assert (folder / "work" / "file").exists()
+    assert "gome resume one" in gome("show", str(folder)).output
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_shell_completes_commands_and_options(shell: str) -> None:
     named = {

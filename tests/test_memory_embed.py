@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -146,6 +147,97 @@ def test_a_vector_without_a_direction_is_refused(
     monkeypatch.setattr(handler, "answer", lambda _, texts: [row for _ in texts])
     with pytest.raises(EmbeddingError):
         made.embed(["a"])
+
+
+class Raw(Embeddings):
+    """Sends these bytes, whatever is asked."""
+
+    status, content, place = 200, b"", ""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(self.status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(self.content)))
+        if self.place:
+            self.send_header("location", self.place)
+        self.end_headers()
+        self.wfile.write(self.content)
+
+
+def rows_of(*rows: Any) -> bytes:
+    return json.dumps({"data": [{"embedding": row} for row in rows]}).encode()
+
+
+ODD_ANSWERS = {
+    "neither": (b"<html>", "not JSON"),
+    "list": (b"[1, 2]", "no JSON object"),
+    "deep": (b'{"data":' + b"[" * 100_000, "nests too deeply"),
+    "none": (b'{"data": null}', "0 vectors for 1 texts"),
+    "more": (rows_of([1.0], [2.0]), "2 vectors for 1 texts"),
+    "word": (rows_of(["1.0"]), "no number"),
+    "true": (rows_of([True, 1.0]), "no number"),
+    "nested": (rows_of([[1.0]]), "no number"),
+    "huge": (b'{"data": [{"embedding": [1' + b"0" * 400 + b"]}]}", "cannot be read"),
+    "nan": (b'{"data": [{"embedding": [NaN, 1]}]}', "not finite"),
+    "empty": (rows_of([]), "has 0 numbers"),
+    "wide": (rows_of([0.5] * 70_000), "has 70000 numbers"),
+    "base64": (rows_of("AAAA"), "cannot be read"),
+    "error": (b'{"error": {"message": "no quota"}}', "no quota"),
+    "long": (b" " * (3 * 2**20), "longer than 2 MiB"),
+}
+
+
+@pytest.mark.parametrize("name", ODD_ANSWERS)
+def test_an_odd_answer_is_one_typed_error(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    made, handler = endpoint
+    content, said = ODD_ANSWERS[name]
+    monkeypatch.setattr(handler, "do_POST", Raw.do_POST)
+    for attribute, value in (("status", 200), ("content", content), ("place", "")):
+        monkeypatch.setattr(handler, attribute, value, raising=False)
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.0)
+    with pytest.raises(EmbeddingError, match=said):
+        made.embed(["a"])
+
+
+def test_vectors_in_base64_and_in_any_order_are_understood(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, handler = endpoint
+    coded = base64.b64encode(np.array([3.0, 4.0], dtype="<f4").tobytes()).decode()
+    data = [{"index": 1, "embedding": [0, 1]}, {"index": 0, "embedding": coded}]
+    monkeypatch.setattr(handler, "do_POST", Raw.do_POST)
+    content = json.dumps({"data": data}).encode()
+    for attribute, value in (("status", 200), ("content", content), ("place", "")):
+        monkeypatch.setattr(handler, attribute, value, raising=False)
+    assert made.embed(["a", "b"]) == pytest.approx(np.array([[0.6, 0.8], [0.0, 1.0]]))
+
+
+def test_texts_are_not_sent_to_another_host(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, handler = endpoint
+    monkeypatch.setattr(handler, "do_POST", Raw.do_POST)
+    place = "http://localhost:9/v1/embeddings"
+    for attribute, value in (("status", 307), ("content", b""), ("place", place)):
+        monkeypatch.setattr(handler, attribute, value, raising=False)
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.0)
+    with pytest.raises(EmbeddingError, match="redirects to http://localhost:9.*another host"):
+        made.embed(["a"])
+
+
+def test_an_error_quotes_no_key(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, handler = endpoint
+    monkeypatch.setenv("OPENAI_API_KEY", "very-secret-key")
+    monkeypatch.setattr(handler, "do_POST", Raw.do_POST)
+    content = b'{"error": {"message": "Incorrect API key: very-secret-key"}}'
+    for attribute, value in (("status", 401), ("content", content), ("place", "")):
+        monkeypatch.setattr(handler, attribute, value, raising=False)
+    with pytest.raises(EmbeddingError, match="Incorrect API key") as caught:
+        made.embed(["a"])
+    assert "very-secret-key" not in str(caught.value)
 
 
 def test_an_endpoint_that_is_down_is_one_kind_of_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,8 +168,7 @@ def test_a_certificate_that_is_not_trusted_is_named() -> None:
     error.verify_message = "self-signed certificate"
     outer = OSError("connection error")
     outer.__cause__ = error
-    address = Address("https://localhost:1/v1", "https://localhost:1/v1", "none", "OPENAI_API_KEY")
-    said = innermost_reason(outer, ModelEndpoint(address, "m", ModelSettings()))
+    said = innermost_reason(outer, ())
     assert "not trusted: self-signed certificate" in said and "permitted" not in said
     with pytest.raises(ssl.SSLError), explain_disk_errors(Path("run")):
         raise error

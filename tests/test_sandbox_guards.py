@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from attacks import ATTACKS, Bait, play
 
-from sandbox.inside import confine
+from sandbox.inside import confine, keeper
 from sandbox.local import bwrap, cgroup
 from sandbox.local.backend import LocalSandbox
 from sandbox.local.interpreter import find_interpreter_needs
@@ -172,3 +172,42 @@ def test_no_filter_means_no_tier(monkeypatch: pytest.MonkeyPatch) -> None:
         assert probe_tier("landlock")[0] is None and probe_tier("userns")[0] is None
     finally:
         probe_tier.cache_clear()
+
+
+def test_a_keeper_without_a_pid_namespace_signals_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+    monkeypatch.setattr(keeper, "send_signal", lambda pid, number: sent.append(pid))
+    inode = os.stat("/proc/self/ns/pid").st_ino
+    spec: Any = {"sweep": False, "agent_namespace": inode}
+    with pytest.raises(OSError, match="no PID namespace of its own"):
+        keeper.check_namespace(spec)
+    keeper.check_namespace(spec | {"sweep": True})
+    keeper.check_namespace(spec | {"agent_namespace": inode + 1})
+    assert sent == []
+
+
+async def test_a_job_that_cannot_be_planned_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tier = opened("bubblewrap")
+    assert (await ran("print(1)", tier, tmp_path)).exit_code == 0  # opens what is opened once
+    made: list[Any] = []
+    real = cgroup.make_group
+
+    def make_group(*given: Any) -> Any:
+        made.append(real(*given))
+        return made[-1]
+
+    def refuse(*_: object) -> None:
+        raise OSError("no plan")
+
+    monkeypatch.setattr(cgroup, "make_group", make_group)
+    monkeypatch.setattr("sandbox.local.plan.make_plan", refuse)
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(3):
+        (tmp_path / str(number)).mkdir()
+        with pytest.raises(OSError, match="no plan"):
+            await ran("print(1)", tier, tmp_path / str(number))
+    assert len(os.listdir("/proc/self/fd")) == before
+    folders = [folder for group in made if group for folder in group.folders.values()]
+    assert len(made) == 3 and not any(folder.exists() for folder in folders)

@@ -24,6 +24,9 @@ def truth_and_predictions(name: str, seed: int) -> tuple[Any, Any, Any]:
     if metric.needs == "label":
         y = rng.permutation(np.arange(n) % (2 if name == "f1" else 3)).astype(float)
         return y, y, y[order]
+    if METRICS[name].is_whole:
+        y = np.column_stack([rng.permutation(np.arange(n) % 2) for _ in range(3)]).astype(float)
+        return y, y, y[order]
     if name.startswith(("lwlrap", "auc_", "average_precision_", "log_loss_", "brier_")):
         y = np.column_stack([rng.permutation(np.arange(n) % 2) for _ in range(3)]).astype(float)
         return y, y, y[order]
@@ -44,6 +47,15 @@ def test_the_truth_is_the_optimum_and_a_shuffle_is_worse(name: str, seed: int) -
     assert metric.score(y, best) == pytest.approx(metric.best, abs=1e-9)
     sign = 1 if metric.direction == "max" else -1
     assert sign * metric.score(y, best) > sign * metric.score(y, shuffled)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "balanced_accuracy", "f1", "f1_macro", "mcc", "qwk"])
+def test_labels_of_several_targets_are_scored_column_by_column(name: str) -> None:
+    metric = METRICS[metric_for_targets(name, 3)]
+    y, _, shuffled = truth_and_predictions(metric.name, 3)
+    p = np.where(np.arange(len(y))[:, None] % 3 == 0, shuffled, y)
+    single = [METRICS[name].score(y[:, j], p[:, j]) for j in range(3)]
+    assert metric.score(y, p) == pytest.approx(float(np.mean(single)))
 
 
 @pytest.mark.parametrize("name", ["auc", "log_loss", "rmse", "rmsle", "spearman", "r2", "pearson"])

@@ -94,3 +94,13 @@ def open_run_without_worker(tmp_path: Path, **changes: Any) -> Run:
     setup = Setup(prepared=task, profile={}, brief=brief, packages={}, cpus=1, tier="none")
     write_setup(folder, setup)
     return open_run(folder)
+
+
+def class_task(folder: Path, n: int, *, noise: float) -> Path:
+    """A task folder of two classes with five columns; without noise x - y alone decides."""
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame(rng.normal(size=(n + 60, 5)), columns=["x", "y", "u", "v", "w"])
+    signal = frame["x"] - frame["y"] + noise * rng.normal(size=len(frame))
+    frame["label"] = (signal > 0).astype(int)
+    frame.insert(0, "id", [f"r{i}" for i in range(len(frame))])
+    return write_frames(folder, frame.iloc[:n], frame.iloc[n:], "auc")

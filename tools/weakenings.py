@@ -1,7 +1,7 @@
 """The mutants of `tools.mutants`: each weakens one guard, and names the tests that should notice.
 
-Left out on purpose: mutants that would kill processes of this machine. A keeper without its PID
-namespace, or one that takes itself to be inside one (`sweep`), signals everything there is.
+Left out on purpose: a mutant that weakens two guards at once. A keeper without its PID namespace
+that does not look whether it has one would signal everything on this machine.
 """
 
 # ruff: noqa: E501 (old and new text stand as they are in their files)
@@ -33,6 +33,7 @@ USAGE, IMPORT, COLLECT = (
     "session/import_run.py",
     "sandbox/inside/collect.py",
 )
+LABELS, LABEL_TESTS = "scoring/label_check.py", "tests/test_scoring_label_check.py"
 ATTACKS, GUARDS = "tests/test_sandbox_attacks.py", "tests/test_sandbox_guards.py"
 SECCOMP, CONFORMANCE = "tests/test_sandbox_seccomp.py", "tests/test_sandbox_conformance.py"
 MEMORY, JOURNALS = "tests/test_memory_processes.py", "tests/test_memory_journal.py"
@@ -118,6 +119,7 @@ SANDBOX = [
     Mutant("leases-of-others", "sandbox/local/leases.py", "or info.st_uid != os.getuid()", "or info.st_uid < 0", "another user holds or plants leases", (f"{GUARDS}::test_a_folder_of_leases_that_somebody_else_owns_is_refused",)),
     Mutant("leases-unlocked", "sandbox/local/leases.py", "fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)", "fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)", "two jobs share a user or a GPU", ("tests/test_sandbox_gpus.py::test_processes_never_hold_one_gpu_together",)),
     Mutant("leftovers-live", "sandbox/local/backend.py", "            kill_leftover_jobs(self.notes)\n", "            pass\n", "a resumed run leaves a killed one's scripts", (f"{ATTACKS}::test_a_resumed_run_ends_leftovers_of_a_killed_one",)),
+    Mutant("blind-keeper", KEEPER, 'if not spec["sweep"] and os.stat(', "if False and os.stat(", "a keeper without a namespace signals the whole machine", (f"{GUARDS}::test_a_keeper_without_a_pid_namespace_signals_nothing",)),
 ]  # fmt: skip
 
 SCORES = [
@@ -134,6 +136,11 @@ SCORES = [
     Mutant("audit-leak-silent", "task/grade/audit.py", "z <= LEAK_Z", "z <= 1e9", "training on validated rows goes unseen", ("tests/test_task_leaks.py::test_only_the_audit_detects_training_on_validated_rows",)),
     Mutant("audit-budget", "scoring/audit.py", "if count_audit_bits(run) >= run.settings.audit_bits:", "if False:", "the audit is asked until it is learnt", (TRUST + "::test_the_audit_answers_until_its_bits_are_spent_and_never_twice_for_one_attempt",)),
     Mutant("audit-always", "scoring/audit.py", "if not judgement.replaces or grade.audit is None:", "if grade.audit is None:", "rejected attempts spend bits", (TRUST + "::test_the_audit_is_not_consulted_about_rejected_attempts",)),
+    Mutant("label-check", LABELS, "    if can_audit_tell(run, grade):\n", "    if True:\n", "labels and noise win where no rows are held back", (LABEL_TESTS + "::test_labels_and_noise_are_refused_below_the_size_of_the_audit[120]",)),
+    Mutant("label-follows", "task/grade/label_shuffle.py", "follows = p <= FALSE_ALARM and", "follows = p < 0 and", "predictions may follow shuffled labels", (LABEL_TESTS + "::test_labels_and_noise_are_refused_below_the_size_of_the_audit[120]",)),
+    Mutant("label-condemns", "task/grade/label_shuffle.py", "follows = p <= FALSE_ALARM and followed >= MIN_FOLLOWED", "follows = True", "an honest score of 1.0 is refused", (LABEL_TESTS + "::test_a_true_score_of_one_is_checked_and_stays[120]",)),
+    Mutant("label-sulks", LABELS, "        return _refuse_unchecked(check, failure)\n", "        return check\n", "a script that fails on shuffled labels is believed", (LABEL_TESTS + "::test_a_script_that_fails_on_other_labels_is_refused_and_may_be_repaired",)),
+    Mutant("label-blended", "scoring/ensemble.py", "    if is_refused(attempt.codes):\n", "    if False:\n", "a refused script joins an ensemble", (LABEL_TESTS + "::test_a_refused_script_is_blended_with_none",)),
 ]  # fmt: skip
 
 RECORDS = [
@@ -162,6 +169,11 @@ RECORDS = [
     Mutant("secrets-stored", "run/folder.py", 'update={"base_url": public_url(settings.base_url)}', "update={}", "run.json holds the endpoint's password", ("tests/test_reasoner_chat_run.py::test_the_key_is_stored_and_printed_nowhere",)),
     Mutant("secrets-printed", "reasoner/chat/endpoint/faults.py", "        if len(secret) >= 4:\n", "        if False:\n", "an error quotes the password", ("tests/test_reasoner_chat_run.py::test_the_key_is_stored_and_printed_nowhere",)),
     Mutant("key-shape-printed", "reasoner/chat/endpoint/faults.py", 'KEY_TEXT.sub("***", text)', "text", "an error quotes a key that is not ours", ("tests/test_reasoner_chat_masks.py::test_our_secrets_and_whatever_looks_like_one_are_masked",)),
+    Mutant("foreign-settings", "run/ownership.py", "    if is_own_run(run, settings):\n", "    if True:\n", "a copied folder chooses endpoint and isolation", ("tests/test_run_ownership.py::test_a_strangers_folder_is_refused_until_it_is_trusted",)),
+    Mutant("redirects-followed", "reasoner/chat/endpoint/redirects.py", "    if not is_same_host(before.url, request.url):\n", "    if False:\n", "a redirect takes the prompt to another host", ("tests/test_reasoner_chat_transport.py::test_no_prompt_is_sent_to_another_host",)),
+    Mutant("vectors-unchecked", "reasoner/chat/endpoint/embeddings.py", "    if not all(map(math.isfinite, vector)):\n", "    if False:\n", "an endpoint's NaN reaches the index", ("tests/test_memory_embed.py::test_an_odd_answer_is_one_typed_error[nan]",)),
+    Mutant("answers-unbounded", "reasoner/chat/endpoint/embeddings.py", "        if len(content) > limit:\n", "        if False:\n", "an endless answer fills the memory", ("tests/test_memory_embed.py::test_an_odd_answer_is_one_typed_error[long]",)),
+    Mutant("waiting-cleaned", "report/summary.py", '"paused", "waiting", "error")', '"paused", "error")', "clean empties a waiting run", ("tests/test_cli_first_use.py::test_clean_keeps_what_a_resume_needs",)),
 ]  # fmt: skip
 
 MUTANTS = [*SANDBOX, *SCORES, *RECORDS]

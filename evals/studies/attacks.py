@@ -5,7 +5,8 @@
 
 Every attack is repeated: a race that is won once in five is not stopped. A cell of the table says
 in how many repetitions the outcome was seen. --write puts the table into docs/sandbox.md. As root
-the list is also run as an ordinary user (20001), on a copy that this user can read.
+the list is also run as an ordinary user (20001), on a copy that this user can read, by an
+interpreter behind a link in that user's home.
 """
 
 from __future__ import annotations
@@ -94,13 +95,14 @@ def play_as_user(arguments: list[str]) -> Results:
     with tempfile.TemporaryDirectory(prefix="gome-attacks-copy-", dir="/var/tmp") as folder:
         Path(folder).chmod(0o755)
         copy_checkout(Path(folder))
+        home = make_linked_home(Path(folder), python)
         process = subprocess.run(
-            [str(python), "-m", "evals.studies.attacks", "--json", *arguments],
+            [str(home / "bin/python3"), "-m", "evals.studies.attacks", "--json", *arguments],
             cwd=folder,
             env={
                 "PATH": "/usr/bin:/bin",
                 "PYTHONPATH": f"{folder}:{folder}/packages",
-                "HOME": "/nonexistent",
+                "HOME": str(home),
             },
             user=USER,
             group=USER,
@@ -110,6 +112,17 @@ def play_as_user(arguments: list[str]) -> Results:
         )
     results: Results = json.loads(process.stdout)
     return results
+
+
+def make_linked_home(folder: Path, python: Path) -> Path:
+    """Make a home of this user, with the interpreter behind a link in its bin."""
+    home = folder / "home"
+    (home / "bin").mkdir(parents=True)
+    (home / "bin/python3").symlink_to(python)
+    for path in (home, home / "bin"):
+        os.chown(path, USER, USER)
+    home.chmod(0o700)
+    return home
 
 
 def copy_checkout(folder: Path) -> None:

@@ -7,7 +7,7 @@ writes a `sandbox.inside.specs.KeeperReport` to the descriptor `report`, which t
 holds. Without a PID namespace it is the subreaper of the tree and lives until the tree is gone.
 """
 
-# ruff: noqa: PTH100, PTH120, PTH123, PTH208 (pathlib takes longer to import than all the rest)
+# ruff: noqa: PTH100, PTH116, PTH120, PTH123, PTH208 (pathlib takes longer to import than all the rest)
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ def main() -> None:
             watch_parent(spec["parent"])
         if spec["namespaces"]:
             enter_namespaces(spec)
+        check_namespace(spec)
         confine.prctl(confine.PR_SET_DUMPABLE, 0)  # the script may not look into its keeper
         child = os.fork()
         if child == 0:
@@ -64,6 +65,15 @@ def main() -> None:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     send_report(spec, {"status": status, "cpu_s": used.ru_utime + used.ru_stime})
     exit_like(status)
+
+
+def check_namespace(spec: KeeperSpec) -> None:
+    """Refuse to go on where a PID namespace is missing: `clear_tree` signals all that it can see.
+
+    Raises OSError.
+    """
+    if not spec["sweep"] and os.stat("/proc/self/ns/pid").st_ino == spec["agent_namespace"]:
+        raise OSError("the sandbox has no PID namespace of its own")
 
 
 def exit_like(status: int) -> None:

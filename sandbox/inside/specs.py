@@ -33,6 +33,7 @@ class KeeperSpec(TypedDict):
     families: list[int]  # socket families that the seccomp filter allows; empty: no filter
     sweep: bool  # whether to kill the tree by search, for want of a PID namespace
     parent: int  # process id of the agent
+    agent_namespace: int  # inode of its PID namespace
     report: int  # descriptor to write the report to
 
 

@@ -140,18 +140,21 @@ class LocalSandbox:
     ) -> JobResult:
         """Run the job until its last process has ended; nothing survives, whatever happens."""
         limits = job.limits
-        group = cgroup.make_group(place.mark, limits.memory_bytes, limits.processes)
-        report_in, report_out = os.pipe2(os.O_CLOEXEC)
-        output_in, output_out = os.pipe2(os.O_CLOEXEC)
-        launch = plan.make_plan(self.isolation.name, job, replace(place, report=report_out))
-        launch = group.wrap_plan(launch) if group else launch
-        output = Output(limits.output_bytes)
-        drain = OutputDrain(output_in, output, limits.output_kill_bytes, on_progress)
         sweeps = self.isolation.name != "bubblewrap"
         usage = procs.TreeUsage(plan.N_KEEPERS[self.isolation.name])
-        running = None
+        output = Output(limits.output_bytes)
+        group = cgroup.make_group(place.mark, limits.memory_bytes, limits.processes)
+        handles: list[int] = []  # that nothing else closes yet
+        running = drain = None
         try:
-            running = RunningJob(launch, str(job.workspace), (report_out,), output_out)
+            handles += (report := os.pipe2(os.O_CLOEXEC))
+            handles += (pipe := os.pipe2(os.O_CLOEXEC))
+            launch = plan.make_plan(self.isolation.name, job, replace(place, report=report[1]))
+            launch = group.wrap_plan(launch) if group else launch
+            handles = [report[0], report[1], pipe[1]]
+            drain = OutputDrain(pipe[0], output, limits.output_kill_bytes, on_progress)
+            handles = [report[0]]
+            running = RunningJob(launch, str(job.workspace), (report[1],), pipe[1])
             with pid_note(self.notes, job.id, running.pid, place.mark):
                 try:
                     end = await watch_job(running.pid, running.ended, drain, job, usage, group)
@@ -159,15 +162,17 @@ class LocalSandbox:
                     running.kill(sweeps=sweeps)
                 await running.finish()
             await drain.wait_closed()
-            report = read_report(report_in)
-            if not report and sweeps:  # the script killed its own keeper
+            told = read_report(report[0])
+            if not told and sweeps:  # the script killed its own keeper
                 await asyncio.to_thread(kill_marked, place.mark)
-            return interpret_end(end, running.process.returncode, output, report, usage, group)
+            return interpret_end(end, running.process.returncode, output, told, usage, group)
         finally:
             if running:
                 running.close()
-            drain.close()
-            os.close(report_in)
+            if drain:
+                drain.close()
+            for handle in handles:
+                os.close(handle)
             if group:
                 await asyncio.to_thread(group.close)
 

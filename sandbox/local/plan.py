@@ -95,6 +95,7 @@ def keeper_spec(
         "families": families if confined and confine.is_seccomp_supported() else [],
         "sweep": tier != "bubblewrap",
         "parent": os.getpid(),
+        "agent_namespace": Path("/proc/self/ns/pid").stat().st_ino,
         "report": place.report,
     }
 

@@ -107,7 +107,7 @@ def has_offset(*columns: pd.Series[Any]) -> bool:
             return True
         if pd.api.types.is_numeric_dtype(column) or column.isna().all():
             continue
-        texts = column.dropna().astype(str)
+        texts = column.dropna().astype(str).astype(object)
         if texts.head(50).str.match(r"\d{4}-\d\d-\d\d").all() and texts.str.contains(OFFSET).any():
             return True
     return False
@@ -115,7 +115,7 @@ def has_offset(*columns: pd.Series[Any]) -> bool:
 
 def has_few_words(texts: pd.Series[Any], smallest_fit: int) -> bool:
     """Whether too few words occur in several rows for a vocabulary in every fit."""
-    sample = texts.dropna().astype(str).head(MAX_TEXTS)
+    sample = texts.dropna().astype(str).head(MAX_TEXTS).astype(object)
     words = sample.str.lower().str.findall(r"\b\w\w+\b").map(set).explode()
     share = len(sample) / max(len(texts), 1)
     often = max(3.0, 3 * len(texts) / max(smallest_fit, 1))  # so often that every fit has it twice

@@ -17,10 +17,11 @@ from task.data.public_tables import spell_texts, write_public_table
 from task.data.twins import twin_groups
 from task.grade.frames.answers import make_answers
 from task.grade.metrics import task_metric
+from task.load.columns import DECIMAL_COMMA
 from task.load.form import class_labels, label_text, make_form
 from task.load.layouts.inventory import walk_names
-from task.load.rows import read_rows
-from task.load.tables import read_table
+from task.load.rows import TaskRows, read_rows
+from task.load.tables import Table, read_table
 from task.types import CLASS_KINDS, Prepared, Split, SubmissionForm, Task
 
 MIN_AUDITED_ROWS = 2000  # with fewer training rows there is no audit: every row is needed
@@ -45,10 +46,20 @@ class PublicRows(NamedTuple):
 
 
 def prepare_task(
-    task: Task, public: str, private: str, *, seed: int, audit: bool, n_folds: int | None = None
+    task: Task,
+    public: str,
+    private: str,
+    *,
+    seed: int,
+    audit: bool,
+    n_folds: int | None = None,
+    read: TaskRows | None = None,
 ) -> Prepared:
-    """Write both folders. The same task and seed give the same bytes. Raises TaskError."""
-    rows = read_public_rows(task)
+    """Write both folders. The same task and seed give the same bytes. Raises TaskError.
+
+    `read`: the task's rows, where they are read already.
+    """
+    rows = read_public_rows(task, read)
     side = SideFiles.read(task, rows.train, rows.test, rows.id, Path(public), seed)
     train, test, id_column = side.train, rows.test, rows.id
     task = task.model_copy(update={"split": resolve_split(task, train, test, n_folds)})
@@ -130,11 +141,13 @@ def with_known_positive(prepared: Prepared) -> Task:
     return task.model_copy(update={"positive": labels[-1]})
 
 
-def read_public_rows(task: Task) -> PublicRows:
+def read_public_rows(task: Task, read: TaskRows | None = None) -> PublicRows:
     """Read train and test, spell ids and labels for scripts, and derive the submission's form."""
-    rows = read_rows(task)
-    sample = read_table(Path(task.sample_submission)).frame if task.sample_submission else None
-    form = make_form(task, rows.train, sample, rows.id)
+    rows = read or read_rows(task)
+    sample = read_table(Path(task.sample_submission)) if task.sample_submission else None
+    form = make_form(task, rows.train, sample.frame if sample else None, rows.id)
+    if sample:
+        form = write_as_sample(form, sample, rows.has_decimal_commas)
     train, test = rows.train.copy(deep=False), rows.test.copy(deep=False)
     spelled = spell_texts([*train[rows.id], *test[rows.id]])
     train[rows.id], test[rows.id] = train[rows.id].map(spelled), test[rows.id].map(spelled)
@@ -147,6 +160,21 @@ def read_public_rows(task: Task) -> PublicRows:
         repairs += describe_spelling(labels, "labels")
     written = {text: key for key, text in spelled.items() if text != key}
     return PublicRows(train, test, rows.id, rows.has_made_ids, form, written, rows.columns, repairs)
+
+
+def write_as_sample(form: SubmissionForm, sample: Table, has_commas: bool) -> SubmissionForm:
+    """Return the form with the separator and the decimal mark that the sample has.
+
+    `has_commas`: whether the other tables write 3,14, for a sample without such a number.
+    """
+    if sample.separator == ",":
+        return form
+    names = [column.name for column in form.columns]
+    cells = [str(cell) for name in names for cell in sample.frame[name].dropna().unique()[:1000]]
+    is_comma = has_commas and not any("." in cell for cell in cells)
+    is_comma = is_comma or any(map(DECIMAL_COMMA.match, cells))
+    decimal = "," if is_comma else "."
+    return form.model_copy(update={"separator": sample.separator, "decimal": decimal})
 
 
 def describe_spelling(spelled: dict[str, str], what: str) -> list[str]:

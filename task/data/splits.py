@@ -131,17 +131,24 @@ def detect_group_column(
     candidates = []
     for column in shared_features(train, test, id_column, target):
         values = train[column]
-        if pd.api.types.is_float_dtype(values):
-            numbers = values.dropna()
-            if not (numbers == numbers.round()).all():
-                continue
+        if pd.api.types.is_float_dtype(values) and has_fractions(values):
+            continue
         n_unique = values.nunique()
         if not (10 <= n_unique <= len(train) / 1.8) or values.isna().mean() > MAX_GAPS:
             continue
-        unseen = ~test[column].dropna().map(key_text).isin(set(values.dropna().map(key_text)))
+        known, others = set(map(key_text, values.dropna().unique())), test[column].dropna()
+        unseen = others.isin([value for value in others.unique() if key_text(value) not in known])
         if len(unseen) and unseen.mean() > 1 - MAX_OVERLAP:
             candidates.append((n_unique, column))
     return max(candidates)[1] if candidates else None
+
+
+def has_fractions(values: pd.Series[Any]) -> bool:
+    """Whether a number among them is not whole; most columns show it at once."""
+    for numbers in (values.iloc[:50].dropna(), values.dropna()):
+        if (numbers != numbers.round()).any():
+            return True
+    return False
 
 
 def key_text(value: object) -> str:
@@ -166,7 +173,7 @@ def parse_dates(values: pd.Series[Any]) -> pd.Series[Any] | None:
         return to_dates(values).dropna()
     if pd.api.types.is_numeric_dtype(values) or values.isna().all():
         return None
-    texts = values.dropna().astype(str)
+    texts = values.dropna().astype(str).astype(object)
     if not texts.head(50).str.match(DATE).all():
         return None
     dates = to_dates(texts)

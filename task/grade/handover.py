@@ -33,8 +33,9 @@ ORDER_METRICS = ("auc", "auc_mean_columns", "average_precision_mean_columns", "b
 def write_final_submission(prepared: Prepared, source: str, out: str) -> None:
     """Write the submission of the task's own test rows.
 
-    Audit rows are dropped; order, ids, columns and labels are those of the task's sample; values
-    are those that were graded. Raises TaskError where the source cannot be read.
+    Audit rows are dropped; order, ids, columns, labels, separator and decimal mark are those of
+    the task's sample; values are those that were graded. Raises TaskError where the source cannot
+    be read.
     """
     truth, (ids, written_ids) = get_truth(prepared), read_test_ids(prepared)
     try:
@@ -49,7 +50,8 @@ def write_final_submission(prepared: Prepared, source: str, out: str) -> None:
             result[column.name] = cells[index]
     else:
         result = fill_sample(prepared, truth, written_ids, cells)
-    result.to_csv(out, index=False)
+    form = truth.form
+    result.to_csv(out, index=False, sep=form.separator, decimal=form.decimal)
 
 
 def read_own_rows(truth: Truth, source: str, ids: list[str]) -> Array:
@@ -80,6 +82,8 @@ def render_cells(truth: Truth, values: Array) -> list[list[Any]]:
         table = fit_unit_range(table)
     elif truth.metric.needs == "probability":
         table = np.clip(table, 0, 1)
+    if truth.metric.is_whole:
+        table = table.astype(int)
     return [list(table[:, index]) for index in range(table.shape[1])]
 
 

@@ -52,6 +52,7 @@ class Metric:
         columns: columns that the answers need besides the targets.
         write_truth: turns a true cell into a submission's, where they are written differently.
         true_value: predicted value of a column that is no target (its name is a pattern).
+        is_whole: predicted values are labels, rounded to whole numbers.
         sums_to_one: the predictions of a row are scaled to sum to one.
         resample: how differences are judged where rows have no loss: by drawing rows with
             replacement, or from fold to fold.
@@ -71,6 +72,7 @@ class Metric:
     write_truth: Callable[[str], str] | None = None
     true_value: tuple[str, float] | None = None
     sums_to_one: bool = False
+    is_whole: bool = False
     resample: Resampling = "rows"
 
     @property

@@ -278,6 +278,16 @@ def correlation(y: Array, p: Array) -> float:
     return float(value) if np.isfinite(value) else 0.0
 
 
+def wrong_label_shares(y: Array, p: Array) -> Array:
+    """Return the share of every row's targets that are wrong."""
+    return np.asarray((y.reshape(len(y), -1) != p.reshape(len(p), -1)).mean(axis=1))
+
+
+def column_label_metric(name: str, one: ScoreFunction) -> Metric:
+    """Return the mean of the scores of several columns of labels."""
+    return Metric(f"{name}_mean_columns", "max", "value", mean_over_columns(one), is_whole=True)
+
+
 _LABEL_METRICS = (
     Metric("accuracy", "max", "label", accuracy_score, wrong_labels),
     Metric("balanced_accuracy", "max", "label", flat_score(sk.balanced_accuracy_score)),
@@ -313,6 +323,19 @@ _OTHER_METRICS = (
     Metric("spearman", "max", "value", spearman_score),
 )
 _COLUMN_METRICS = (  # of several targets
+    Metric(
+        "accuracy_mean_columns",
+        "max",
+        "value",
+        lambda y, p: 1 - float(wrong_label_shares(y, p).mean()),
+        wrong_label_shares,
+        is_whole=True,
+    ),
+    column_label_metric("balanced_accuracy", flat_score(sk.balanced_accuracy_score)),
+    column_label_metric("f1", f1_score("binary")),
+    column_label_metric("f1_macro", f1_score("macro")),
+    column_label_metric("mcc", flat_score(sk.matthews_corrcoef)),
+    column_label_metric("qwk", weighted_kappa),
     Metric("auc_mean_columns", "max", "value", mean_over_columns(roc_auc)),
     Metric("average_precision_mean_columns", "max", "value", mean_over_columns(_precision)),
     Metric("brier_mean_columns", "min", "value", mean_loss(squared_errors), squared_errors, _SHARE),
@@ -500,6 +523,8 @@ def unscorable(metric: Metric, y: Array) -> str | None:
         return f"{int((~np.isfinite(values)).sum())} of them are infinite or missing"
     if metric.name.startswith("rmsle") and values.min() < 0:
         return f"{int((values < 0).sum())} of them are negative (the smallest is {values.min():g})"
+    if metric.is_whole and (values % 1 != 0).any():
+        return f"they should be whole numbers (one is {values[values % 1 != 0][0]:g})"
     if metric.name in BINARY_COLUMNS and not set(np.unique(values)) <= {0.0, 1.0}:
         return f"they should be 0 or 1 (one is {values[~np.isin(values, (0, 1))][0]:g})"
     low, high = metric.bounds or (None, None)
@@ -512,4 +537,9 @@ def unscorable(metric: Metric, y: Array) -> str | None:
     return None
 
 
-BINARY_COLUMNS = ("auc_mean_columns", "average_precision_mean_columns", "lwlrap")
+BINARY_COLUMNS = (
+    "auc_mean_columns",
+    "average_precision_mean_columns",
+    "f1_mean_columns",
+    "lwlrap",
+)

@@ -475,6 +475,8 @@ def convert_predictions(truth: Truth, values: pd.DataFrame, name: str) -> Array:
         numbers = np.clip(numbers, *truth.form.bounds)
     if truth.has_class_columns or truth.metric.sums_to_one:
         numbers = scale_to_one(numbers)
+    if truth.metric.is_whole:
+        numbers = np.rint(numbers)
     return numbers[:, 0] if numbers.shape[1] == 1 else numbers
 
 

@@ -17,6 +17,7 @@ from task.grade.predictions import (
     bind_to_form,
     convert_predictions,
 )
+from task.load.columns import type_tables
 from task.load.form import label_text
 from task.load.rows import ROW_ID
 from task.load.spec import LoadedTask, read_task
@@ -27,10 +28,12 @@ from task.types import Prepared, TaskError
 def score_private(task: str, answers: str, submission: str) -> float:
     """Score a submission against answers, both matched by names and ids. Raises TaskError."""
     loaded = read_task(task)
-    true, said = read_table(Path(answers)).frame, read_table(Path(submission)).frame
+    names = [column.name for column in loaded.form.columns]
+    is_number = bool(loaded.form.columns[0].label) or loaded.task.kind == "regression"
+    true = read_values(answers, loaded.task.target if loaded.task.kind == "regression" else [])
+    said = read_values(submission, names if is_number else [])
     true, said = align_tables(loaded, true, said, (answers, submission))
     truth = answers_as_truth(loaded, true, answers)
-    names = [column.name for column in loaded.form.columns]
     if len(names) == 1 and names[0] not in said and len(said.columns) == 1:
         said = said.set_axis(names, axis=1)
     if missing := [name for name in names if name not in said]:
@@ -45,6 +48,14 @@ def score_private(task: str, answers: str, submission: str) -> float:
         return float(truth.metric.score(truth.scored, p))
     except ValueError as error:
         raise TaskError(f"{answers}: {truth.metric.name} cannot be computed ({error})") from error
+
+
+def read_values(path: str, numbers: list[str]) -> pd.DataFrame:
+    """Read a table as it is written; the columns `numbers` as numbers in any usual spelling."""
+    table = read_table(Path(path))
+    others = [name for name in table.frame.columns if name not in numbers]
+    empty = table._replace(frame=table.frame.head(0))
+    return type_tables(table, empty, id_columns=others, target=numbers).train
 
 
 def align_tables(

@@ -68,19 +68,26 @@ class Decision(NamedTuple):
 
 
 def decide_metric(
-    asked: Asked, task: Task, train: pd.DataFrame, sample: pd.DataFrame | None, names: list[str]
+    asked: Asked,
+    task: Task,
+    train: pd.DataFrame,
+    sample: pd.DataFrame | None,
+    names: list[str],
+    columns: list[str] | None = None,
 ) -> Decision:
     """Decide kind and metric together. Raises TaskError where they contradict each other.
 
-    `names`: the sample's prediction columns.
+    `names`: the sample's prediction columns. `columns`: all names of the training table, where
+    `train` has only ids and targets (see `reads_features`).
     """
+    columns = list(map(str, train.columns)) if columns is None else columns
     if asked.words and asked.words.foreign:
         raise MetricNeededError(
             f"description.md asks for {asked.words.foreign} ({asked.words.sentence!r}), which is "
             f"not built in; {OWN_REMEDY}, or name another metric there"
         )
     values, n_targets = train[task.target[0]], len(task.target)
-    wanted = name_form(asked, values, list(map(str, train.columns)))
+    wanted = name_form(asked, values, columns)
     named = get_metric(wanted, asked.direction) if wanted else None
     said = sample[names[0]] if sample is not None and len(names) == 1 else None
     kind = asked.kind or infer_kind(values, n_targets, len(names), named, said)
@@ -91,8 +98,16 @@ def decide_metric(
         name = "f1_macro"
     metric = get_metric(name, asked.direction, kind)
     check_kind(metric, kind, values, task, asked)
-    check_columns(metric, train, task)
-    return Decision(kind, metric, metric_remarks(asked, metric, kind, train, task))
+    check_columns(metric, train, columns, task)
+    remarks = metric_remarks(asked, metric, kind, columns, task)
+    if metric.name == "bias_auc":
+        remarks.append(f"groups: {', '.join(group_columns(train, task.target)[:12])}")
+    return Decision(kind, metric, remarks)
+
+
+def reads_features(asked: Asked) -> bool:
+    """Whether other columns than ids and targets decide on the metric."""
+    return asked.name == "bias_auc"
 
 
 def name_form(asked: Asked, values: pd.Series[Any], columns: list[str]) -> str:
@@ -302,10 +317,10 @@ def check_kind(
         raise TaskError(f"{name} needs whole numbers in order and {what} has others; {REMEDY}")
 
 
-def check_columns(metric: Metric, train: pd.DataFrame, task: Task) -> None:
+def check_columns(metric: Metric, train: pd.DataFrame, columns: list[str], task: Task) -> None:
     """Refuse a metric over columns that the training table lacks. Raises TaskError."""
     for name in metric.columns:
-        if name not in train:
+        if name not in columns:
             raise TaskError(
                 f"{task.train} has no column {name!r}, which {metric.name} reads; {REMEDY}"
             )
@@ -317,7 +332,7 @@ def check_columns(metric: Metric, train: pd.DataFrame, task: Task) -> None:
 
 
 def metric_remarks(
-    asked: Asked, metric: Metric, kind: Kind, train: pd.DataFrame, task: Task
+    asked: Asked, metric: Metric, kind: Kind, columns: list[str], task: Task
 ) -> list[str]:
     """Say what was decided about the metric beyond its name."""
     remarks, words = [], asked.words
@@ -341,21 +356,21 @@ def metric_remarks(
             "F1 of label sets is taken over all labels of all rows together (micro); "
             "`metric: tags_f1_samples` is the mean over rows, tags_f1_macro that over labels"
         )
-    if metric.name == "weighted_log_loss" and not {str(name).lower() for name in train} & set(
+    if metric.name == "weighted_log_loss" and not {name.lower() for name in columns} & set(
         WEIGHT_NAMES
     ):
         remarks.append(
             "no column of the training table is called weight: every row weighs the same; add "
             "such a column, or a metric of your own (`metric: metric.py`)"
         )
-    if metric.name == "bias_auc":
-        remarks.append(f"groups: {', '.join(group_columns(train, task.target)[:12])}")
     if metric.name == "distance_percentiles":
-        group = task.id_parts[0] if len(task.id_parts) > 1 and task.id_parts[0] in train else ""
+        group = task.id_parts[0] if len(task.id_parts) > 1 and task.id_parts[0] in columns else ""
         how = f"for every {group!r}, then averaged" if group else "over all rows together"
         remarks.append(f"the percentiles of the distances are taken {how}")
     if metric.needs == "text" and metric.name == "accuracy":
         remarks.append("labels are texts: a row counts where the whole text is right")
+    if metric.is_whole:
+        remarks.append("predictions are rounded to whole numbers, as the labels are")
     return remarks
 
 

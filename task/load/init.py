@@ -54,12 +54,14 @@ def init_task(
     why = tables.why | ({"target": "as you said"} if target else {})
     given = tables.keys | ({"target": target} if target else {}) | (keys or {})
     loaded = read_task(folder, keys=place_files(given, root, path))
-    rehearsal = rehearse_task(loaded.task)
+    rehearsal = rehearse_task(loaded)
     text, reasons = render_task_yaml(loaded, root, why)
+    if done:
+        reasons = [line for line in reasons if not line.startswith("target: ")]  # told by `done`
     report = report_task(loaded, root, rehearsal)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        replace_text(path, text)
     except OSError as error:
         if config:
             raise TaskError(f"{path} cannot be written ({error.strerror})") from error
@@ -94,7 +96,7 @@ def describe_task(
             keys |= {"target": target}
         loaded = read_task(folder, keys=keys)
         report = report_task(loaded, root, None)
-        report["rehearsal"] = dict(rehearse_task(loaded.task))
+        report["rehearsal"] = dict(rehearse_task(loaded))
     except TaskError as error:
         report["refusal"] = str(error)
         report["needs"] = error.needs
@@ -139,11 +141,15 @@ def name_tables(report: TaskReport, root: Path, config: str | None) -> None:
     report["sample"] = roles.relative_name(files.sample, root) if files.sample else None
 
 
-def rehearse_task(task: Task) -> RehearsalJson:
+def rehearse_task(loaded: LoadedTask) -> RehearsalJson:
     """Rehearse the metric in a folder of its own that is removed. Raises TaskError."""
     with tempfile.TemporaryDirectory(prefix="gome-init-") as folder:
         public, private = Path(folder) / "public", Path(folder) / "private"
-        return rehearse(prepare_task(task, str(public), str(private), seed=0, audit=False))
+        return rehearse(
+            prepare_task(
+                loaded.task, str(public), str(private), seed=0, audit=False, read=loaded.rows
+            )
+        )
 
 
 def report_task(loaded: LoadedTask, root: Path, rehearsal: RehearsalJson | None) -> TaskReport:
@@ -182,6 +188,17 @@ def name_id(task: Task, form: SubmissionForm) -> str | None:
     if task.id_parts:
         return task.id_mark.join(task.id_parts)
     return task.id or task.id_name or None
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file whole; an earlier one stays where that fails. Raises OSError."""
+    draft = path.with_name(f".{path.name}.new")
+    try:
+        draft.write_text(text)
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 class YamlLine(NamedTuple):
@@ -306,7 +323,8 @@ def id_line(task: Task) -> YamlLine:
     if task.id_parts:
         return YamlLine("# id", task.id, f"put together: {task.id_mark.join(task.id_parts)}")
     if task.id:
-        why = "first column of the sample, or a column of unique values in both tables"
+        has_sample = task.sample_submission is not None
+        why = "its values are the sample's" if has_sample else "unique values in both tables"
         return YamlLine("id", task.id, why)
     why = (
         "rows are numbered through train and test; submission.csv keeps the order of the test table"

@@ -28,6 +28,7 @@ class TaskRows(NamedTuple):
     has_made_ids: bool  # the training rows have no ids of their own
     columns: list[dict[str, str]]  # name, kind, why, fate
     repairs: list[str]
+    has_decimal_commas: bool = False  # whether its tables write numbers as 3,14
 
 
 def read_rows(task: Task) -> TaskRows:
@@ -39,8 +40,11 @@ def read_rows(task: Task) -> TaskRows:
     return type_rows(task, train, test)
 
 
-def type_rows(task: Task, train: Table, test: Table) -> TaskRows:
-    """Type the tables together, name their rows and drop those without a label."""
+def type_rows(task: Task, train: Table, test: Table, *, has_features: bool = True) -> TaskRows:
+    """Type the tables together, name their rows and drop those without a label.
+
+    Without `has_features` the rows have ids and targets alone.
+    """
     repairs = drop_target_of_test(task, test)
     test = Table(test.frame.drop(columns=task.target, errors="ignore"), test.repairs)
     if task.id_parts:
@@ -52,6 +56,7 @@ def type_rows(task: Task, train: Table, test: Table) -> TaskRows:
         id_columns=[task.id] if task.id else [],
         target=task.target,
         labels=task.target if task.kind != "regression" else [],
+        has_features=has_features,
     )
     rows, others = typed.train, typed.test
     if task.kind == "text":  # an empty cell is a label
@@ -78,7 +83,8 @@ def type_rows(task: Task, train: Table, test: Table) -> TaskRows:
         for item in typed.columns
     ]
     has_made_ids = task.id is None or task.id not in train.frame
-    return TaskRows(rows, others, id_column, has_made_ids, columns, found)
+    has_commas = typed.has_decimal_commas
+    return TaskRows(rows, others, id_column, has_made_ids, columns, found, has_commas)
 
 
 def drop_target_of_test(task: Task, test: Table) -> list[str]:

@@ -20,7 +20,7 @@ from task.data.splits import explain_rare_classes
 from task.grade.metric_words import read_metric_words
 from task.grade.metrics import canonical_metric
 from task.load import roles
-from task.load.decide import Asked, check_scorable, decide_metric
+from task.load.decide import Asked, check_scorable, decide_metric, reads_features
 from task.load.form import make_form, prediction_names
 from task.load.ids import check_sample_ids, choose_id, read_sample_ids
 from task.load.layouts.inventory import OWN_FILES, is_table_name
@@ -179,12 +179,14 @@ def read_task(
     if not root.is_dir():
         raise TaskError(f"{root} is not a folder; give the folder that contains the task's data")
     spec = read_spec(root, config) if keys is None else parse_spec(keys, root / "task.yaml")
-    tables, task, rows = read_draft(root, spec)
+    tables, task, labels = read_draft(root, spec)
     asked = read_asked(spec, root, task.description)
     names = prediction_names(task, tables.form, tables.train.frame)
-    kind, metric, remarks = decide_metric(asked, task, rows.train, tables.form, names)
-    if kind != "regression":
-        rows = type_rows(task.model_copy(update={"kind": kind}), tables.train, tables.test)
+    columns = [str(name) for name in tables.train.frame.columns]
+    if reads_features(asked):
+        labels = type_rows(task, tables.train, tables.test)
+    kind, metric, remarks = decide_metric(asked, task, labels.train, tables.form, names, columns)
+    rows = type_rows(task.model_copy(update={"kind": kind}), tables.train, tables.test)
     changes = {
         "kind": kind,
         "metric": metric.name,
@@ -209,7 +211,7 @@ class Draft(NamedTuple):
 
     tables: Tables
     task: Task
-    rows: TaskRows
+    rows: TaskRows  # ids and targets alone
 
 
 def read_draft(root: Path, spec: TaskSpec) -> Draft:
@@ -248,7 +250,7 @@ def read_plain_draft(root: Path, spec: TaskSpec) -> Draft:
     """Read a folder of a training and a test table. Raises TaskError."""
     tables = read_tables(locate_tables(root, spec))
     task = draft_task(root, spec, tables)
-    rows = type_rows(task, tables.train, tables.test)
+    rows = type_rows(task, tables.train, tables.test, has_features=False)
     check_ids(tables, task, rows)
     return Draft(tables, task, rows)
 
@@ -306,7 +308,7 @@ def draft_of_layout(root: Path, spec: TaskSpec, made: LayoutTables, keys: Layout
         label_columns=made.label_columns,
         readings=made.readings,
     )
-    rows = type_rows(task, tables.train, tables.test)
+    rows = type_rows(task, tables.train, tables.test, has_features=False)
     check_ids(tables, task, rows)
     return Draft(tables, task, rows)
 
@@ -361,6 +363,8 @@ def read_tables(files: TableFiles) -> Tables:
     """Read all tables. Raises TaskError for one that cannot be read or is empty."""
     train, test = read_alike(files.train, files.test)
     sample = read_table(files.sample) if files.sample else None
+    check_names(train, files.train)
+    check_names(test, files.test)
     if train.frame.empty:
         raise TaskError(f"{files.train} has no rows; put the labelled training rows there")
     if test.frame.empty:
@@ -371,6 +375,23 @@ def read_tables(files: TableFiles) -> Tables:
             "correct it, or remove it: a submission then has the ids and the target"
         )
     return Tables(train, test, sample, files)
+
+
+def check_names(table: Table, path: Path) -> None:
+    """Refuse a table without names of its columns, or without columns. Raises TaskError."""
+    names = [str(name) for name in table.frame.columns]
+    if not table.has_header:
+        first = ",".join(names[:4]) + (",…" if len(names) > 4 else "")
+        raise TaskError(
+            f"{path} has no line with the names of its {len(names)} columns: its first line "
+            f"({first}) reads like the rows below it; put names before it in every table, the "
+            "same ones in train and test, and `target` for the column to predict"
+        )
+    if len(names) == 1 and len(names[0].split()) > 1:
+        raise TaskError(
+            f"{path} has one column only, named {names[0][:60]!r}; separate its fields by commas "
+            "and save it as csv"
+        )
 
 
 def read_description(root: Path) -> str:

@@ -51,6 +51,8 @@ class Table(NamedTuple):
     frame: pd.DataFrame
     repairs: list[str]
     encoding: str | None = None  # where it was guessed
+    separator: str = ","  # of a csv; of other formats that of a csv written instead
+    has_header: bool = True  # whether its first line names the columns
 
 
 class Content(NamedTuple):
@@ -231,7 +233,8 @@ def parse_table(content: Content, n_rows: int | None, encoding: str | None) -> T
     else:
         table = parse_text_table(text.data, form, n_rows)
     guess = text.encoding if text.is_guess else None
-    return Table(table.frame, said + table.repairs, guess)
+    separator = table.separator if form == "csv" else ","
+    return Table(table.frame, said + table.repairs, guess, separator, table.has_header)
 
 
 def describe_encoding(text: Text) -> list[str]:
@@ -249,10 +252,12 @@ def parse_text_table(data: Buffer, form: str, n_rows: int | None) -> Table:
     rows = parse_rows(data, form, n_rows)
     names, said = clean_names(rows.names)
     columns = {
-        name: pd.Series(as_text_array(column))
-        for name, column in zip(names, rows.table.columns, strict=True)
+        name: as_text_array(column) for name, column in zip(names, rows.table.columns, strict=True)
     }
-    return drop_empty_end(Table(pd.DataFrame(columns, copy=False), rows.repairs + said))
+    frame = pd.DataFrame(columns, copy=False)
+    return drop_empty_rows(
+        Table(frame, rows.repairs + said, separator=rows.separator, has_header=rows.has_header)
+    )
 
 
 def as_text_array(column: pa.ChunkedArray) -> Any:
@@ -260,18 +265,29 @@ def as_text_array(column: pa.ChunkedArray) -> Any:
     return pd.array(column.combine_chunks() if column.num_chunks > 1 else column, dtype="str")
 
 
-def drop_empty_end(table: Table) -> Table:
-    """Drop rows at the end in which every cell is empty, as spreadsheets leave them."""
-    frame, n = table.frame, 0
-    if frame.shape[1] < 2:
+def drop_empty_rows(table: Table) -> Table:
+    """Drop rows in which every cell is empty, as spreadsheets leave them.
+
+    Those between others only where the first column names the rows, so that none is lost.
+    """
+    frame = table.frame
+    if frame.shape[1] < 2 or not len(frame):
         return table
-    while len(frame) > n and frame.iloc[-1 - n].isna().all():
-        n += 1
+    is_empty = frame.iloc[:, 0].isna()
+    for name in frame.columns[1:]:
+        if not is_empty.any():
+            return table
+        is_empty &= frame[name].isna()
+    first = frame.iloc[:, 0][~is_empty]
+    if first.isna().any() or not first.is_unique:
+        is_empty &= is_empty[::-1].cummin()[::-1]  # at the end only
+    n = int(is_empty.sum())
     if not n:
         return table
     rows = "row" if n == 1 else "rows"
-    said = f"{n} empty {rows} at the end left out"
-    return table._replace(frame=frame.iloc[:-n], repairs=[*table.repairs, said])
+    said = f"{n} empty {rows} left out"
+    kept = frame[~is_empty].reset_index(drop=True)
+    return table._replace(frame=kept, repairs=[*table.repairs, said])
 
 
 def clean_names(names: list[Any]) -> tuple[list[str], list[str]]:
@@ -348,7 +364,7 @@ def read_workbook(data: Buffer) -> Table:
             for name, column in zip(names, columns, strict=True)
         }
     )
-    return drop_empty_end(Table(frame, said + more))
+    return drop_empty_rows(Table(frame, said + more))
 
 
 def plain_cell(cell: object) -> object:

@@ -6,10 +6,11 @@ import os
 import re
 import ssl
 import time
+from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from reasoner.chat.endpoint.completion import ReplyProblemError
+from reasoner.chat.endpoint.completion import ReplyFormatError, ReplyProblemError
 from reasoner.chat.endpoint.faults import (
     EndpointDownError,
     EndpointError,
@@ -19,6 +20,7 @@ from reasoner.chat.endpoint.faults import (
     TransientError,
     mask_secrets,
 )
+from reasoner.chat.endpoint.redirects import RedirectedError
 
 if TYPE_CHECKING:
     from openai import APIError, APIStatusError
@@ -60,6 +62,8 @@ def classify_error(error: Exception, endpoint: ModelEndpoint) -> EndpointError:
 
     url = endpoint.address.public_url
     name = f"{endpoint.model} at {url}"
+    if isinstance(error, RedirectedError):
+        return PermanentError(f"{url}: {error}")
     if isinstance(error, openai.APITimeoutError | TimeoutError):
         limit_s = endpoint.options.answer_time_s
         return TransientError(
@@ -69,7 +73,7 @@ def classify_error(error: Exception, endpoint: ModelEndpoint) -> EndpointError:
         return classify_status(error, endpoint)
     if isinstance(error, openai.APIConnectionError):
         return EndpointDownError(
-            f"{url} cannot be reached ({innermost_reason(error, endpoint)});"
+            f"{url} cannot be reached ({innermost_reason(error, endpoint.address.secrets)});"
             " is the server up and --base-url right?"
         )
     if isinstance(error, openai.APIError):
@@ -83,7 +87,9 @@ def classify_error(error: Exception, endpoint: ModelEndpoint) -> EndpointError:
             " does --base-url end as it should, mostly in /v1?",
             pauses_run=True,
         )
-    return TransientError(f"{name}: the answer broke off ({innermost_reason(error, endpoint)})")
+    return TransientError(
+        f"{name}: the answer broke off ({innermost_reason(error, endpoint.address.secrets)})"
+    )
 
 
 def classify_status(error: APIStatusError, endpoint: ModelEndpoint) -> EndpointError:
@@ -142,22 +148,32 @@ def endpoint_message(error: APIError, endpoint: ModelEndpoint) -> str:
     return mask_secrets(text, endpoint.address.secrets)[:240]
 
 
-def innermost_reason(error: BaseException, endpoint: ModelEndpoint) -> str:
+def innermost_reason(error: BaseException, secrets: tuple[str, ...]) -> str:
     """Return the innermost cause: `Connection refused` rather than `Connection error`."""
-    while (cause := error.__cause__ or error.__context__) is not None:
-        error = cause
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return (
-            f"its certificate is not trusted: {error.verify_message}; "
-            "SSL_CERT_FILE may name the authority that signed it"
-        )
+    chain = list(_error_chain(error))
+    for each in chain:
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return (
+                f"its certificate is not trusted: {each.verify_message}; "
+                "SSL_CERT_FILE may name the authority that signed it"
+            )
+    ours = (ReplyFormatError, ReplyProblemError, RedirectedError)
+    error = next((each for each in chain if isinstance(each, ours)), chain[-1])
     if (
         isinstance(error, OSError)
         and not isinstance(error, ssl.SSLError)
         and (error.errno or 0) > 0
     ):
         return os.strerror(error.errno or 0)
-    return mask_secrets(str(error) or type(error).__name__, endpoint.address.secrets)[:160]
+    return mask_secrets(str(error) or type(error).__name__, secrets)[:240]
+
+
+def _error_chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what it came from, hidden or not."""
+    at: BaseException | None = error
+    while at is not None:
+        yield at
+        at = at.__cause__ or at.__context__
 
 
 def retry_after_s(error: APIStatusError) -> float | None:

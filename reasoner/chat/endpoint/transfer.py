@@ -20,6 +20,7 @@ from reasoner.chat.endpoint.completion import (
     ReplyProblemError,
     ReplyReader,
 )
+from reasoner.chat.endpoint.redirects import MAX_REDIRECTS, RedirectedError, next_request
 
 if TYPE_CHECKING:
     import httpx2 as httpx
@@ -37,8 +38,12 @@ class CheckedClient(DefaultAsyncHttpxClient):
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send a request; its answer fills the Completion of this task."""
-        response = await super().send(request, **{**options, "stream": True})
         completion = receiving.get()
+        try:
+            response = await self._follow(request, options)
+        except RedirectedError as error:
+            completion.problem = error
+            raise
         if not response.is_success:
             content = await read_error(response)
             return plain_response(response, request, content=content)
@@ -53,6 +58,21 @@ class CheckedClient(DefaultAsyncHttpxClient):
         if not options.get("stream"):
             await plain.aread()
         return plain
+
+    async def _follow(self, request: httpx.Request, options: dict[str, Any]) -> httpx.Response:
+        fixed = {**options, "stream": True, "follow_redirects": False}
+        for _ in range(MAX_REDIRECTS):
+            response = await super().send(request, **fixed)
+            try:
+                following = next_request(response)
+            except RedirectedError:
+                await response.aclose()
+                raise
+            if following is None:
+                return response
+            await response.aclose()
+            request = following
+        raise RedirectedError(f"it redirects more than {MAX_REDIRECTS} times")
 
 
 class ReplyEvents(httpx.AsyncByteStream):

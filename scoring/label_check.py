@@ -1,0 +1,265 @@
+"""The check of scores that are too good to be true: a second execution with shuffled labels.
+
+Where no held-back rows can tell, a script whose out-of-fold predictions are far better than those
+of the plain model runs once more on a training table in which the labels of one fold are permuted.
+Predictions that follow them have seen the labels that they predict. What the check cleared becomes
+the yardstick of later attempts, so an honest run is checked once or twice, not at every step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from graph.state import Json
+from run.attempt import OOF, ExecutionRecord
+from run.budget import REPEAT_EXTRA_S, REPEAT_FACTOR
+from run.run import Run
+from scoring.acceptance import Judgement
+from scoring.audit import count_audit_bits
+from scoring.execution import ScriptRun, execute_script
+from task.client import WorkerTimeoutError
+from task.types import Grade, Problem
+
+MIN_AUDIT_ROWS = 100  # fewer held-back rows cannot tell
+LEFT_SHARE, MIN_GAP = 0.5, 0.02
+"""Too good: at most this share of what the yardstick leaves is left, and the gap is so large."""
+N_FOLDS = 2  # folds whose shuffled labels must be followed before a script is refused
+FOLLOWS, UNCHECKED = "leak_labels", "unchecked"
+"""Codes: predictions follow the labels of the rows that they predict; it could not be found out."""
+ENDS = {
+    "timeout": "it ran into its time limit of {limit:.0f} s",
+    "memory": "it ran into its memory limit",
+    "disk": "it ran into its disk limit",
+    "output": "it printed without end",
+}
+
+
+class Shuffle(BaseModel):
+    """What a second execution on shuffled labels showed."""
+
+    model_config = ConfigDict(frozen=True)
+    fold: int
+    seconds: float
+    usd: float = 0.0
+    p: float = 1.0
+    followed: float = 0.0
+    follows: bool = False
+    failure: str = ""  # why it could not be compared
+
+
+class LabelCheck(BaseModel):
+    """The answer for one script, as it is stored.
+
+    `power` and `bar` are the strength of its predictions and of what they were compared with, per
+    target column, 0..1.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    result: Literal["ordinary", "honest", "follows", "unchecked"]
+    power: list[float] = []
+    bar: list[float] = []
+    shuffles: list[Shuffle] = []
+    problem: Problem | None = None
+
+
+class Draw(BaseModel):
+    """The number that decides a permutation; scripts must not be able to guess it."""
+
+    number: str
+
+
+class Doubted(NamedTuple):
+    """A script whose score is checked, and its first execution."""
+
+    name: str  # attempt and repair
+    script: str  # artifact
+    oof: str  # path
+    wall_s: float
+
+
+async def check_labels(
+    run: Run, name: str, script: str, execution: ExecutionRecord, grade: Grade, before: Judgement
+) -> Judgement:
+    """Return the judgement after the check, which only ever refuses.
+
+    Args:
+        run: the run.
+        name: of the script: attempt and repair.
+        script: its artifact.
+        execution: its first execution.
+        grade: of that execution.
+        before: the judgement so far.
+    """
+    if not run.settings.check_labels or before.verdict == "failed" or is_refused(before.codes):
+        return before
+    if can_audit_tell(run, grade):
+        return before
+    doubted = Doubted(name, script, str(run.artifacts.path(execution.files[OOF])), execution.wall_s)
+
+    async def ask() -> LabelCheck:
+        return await _check_script(run, doubted)
+
+    check = await run.once("labels", [name, script], ask, LabelCheck)
+    if check.result != "ordinary":
+        _announce_check(run, name, check)
+    return before if check.problem is None else Judgement("rejected", False, [check.problem])
+
+
+def is_refused(codes: list[str]) -> bool:
+    """Whether an attempt's predictions may not be used at all, not even in a blend."""
+    return any(code.startswith("leak_") or code == UNCHECKED for code in codes)
+
+
+def can_audit_tell(run: Run, grade: Grade) -> bool:
+    """Whether held-back rows judge the attempts of this run: enough of them, that still answer.
+
+    Under a split by time they are harder than the others and show no leak.
+    """
+    if grade.audit is None or grade.audit.n < MIN_AUDIT_ROWS:
+        return False
+    is_by_time = run.prepared.task.split.kind == "time"
+    return not is_by_time and count_audit_bits(run) < run.settings.audit_bits
+
+
+def is_too_good(power: list[float], bar: list[float]) -> bool:
+    """Whether predictions leave far less unexplained than the bar, in any target column."""
+    return any(
+        one - other > MIN_GAP and 1 - one < LEFT_SHARE * (1 - other)
+        for one, other in zip(power, bar, strict=True)
+    )
+
+
+async def _check_script(run: Run, doubted: Doubted) -> LabelCheck:
+    try:
+        strength = await run.worker.measure_strength(run.prepared, doubted.oof)
+    except WorkerTimeoutError as error:
+        return _refuse_unchecked(LabelCheck(result="unchecked"), str(error))
+    power, bar = strength["power"], _raise_bar(run, strength["plain"])
+    check = LabelCheck(result="ordinary", power=power, bar=bar)
+    if not is_too_good(power, bar):
+        return check
+    shuffles: list[Shuffle] = []
+    for place in range(N_FOLDS):
+        limit_s = min(run.time_left_s, REPEAT_FACTOR * doubted.wall_s + REPEAT_EXTRA_S)
+        if limit_s < doubted.wall_s + 1:
+            why = f"the run has no time left to spend its {doubted.wall_s:.0f} s again"
+            return _refuse_unchecked(check, why)
+        shuffles.append(await _execute_shuffled(run, doubted, place, limit_s))
+        check = check.model_copy(update={"shuffles": list(shuffles)})
+        if not shuffles[-1].failure and not shuffles[-1].follows:
+            return check.model_copy(update={"result": "honest"})
+    if failure := next((each.failure for each in shuffles if each.failure), ""):
+        return _refuse_unchecked(check, failure)
+    return check.model_copy(update={"result": "follows", "problem": _describe_following(shuffles)})
+
+
+def _raise_bar(run: Run, plain: list[float]) -> list[float]:
+    """The plain model's strength, or where it is higher that of a script that was cleared."""
+    bar = plain
+    for check in read_label_checks(run):
+        if check.result == "honest" and len(check.power) == len(bar):
+            bar = [max(one, other) for one, other in zip(bar, check.power, strict=True)]
+    return bar
+
+
+def read_label_checks(run: Run) -> list[LabelCheck]:
+    """Return every answer of this run."""
+    paths = sorted((run.folder / "done").glob("labels-*.json"))
+    return [LabelCheck.model_validate_json(path.read_bytes()) for path in paths]
+
+
+async def _execute_shuffled(run: Run, doubted: Doubted, place: int, limit_s: float) -> Shuffle:
+    """Execute the script on shuffled labels and compare; stored, so that no resume repeats it."""
+    parts = [doubted.name, doubted.script, str(place)]
+
+    async def draw_number() -> Draw:
+        return Draw(number=secrets.token_hex(16))
+
+    draw = await run.once("draw", parts, draw_number, Draw)
+
+    async def execute() -> Shuffle:
+        folder = run.folder / "work" / f"{doubted.name}-shuffled{place}-input"
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            table = await run.worker.write_shuffled_labels(
+                run.prepared, place, draw.number, str(folder)
+            )
+            inputs = run.prepared.inputs | {Path(table["path"]).name: table["path"]}
+            name, what = f"{doubted.name}-shuffled{place}", f"{doubted.name} on shuffled labels"
+            task = ScriptRun(name, doubted.script, inputs, limit_s, {"what": what})
+            async with run.slots:
+                execution = await execute_script(run, task)
+            return await _compare_predictions(run, doubted, execution, table["fold"], draw.number)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, True)
+
+    return await run.once("shuffled", parts, execute, Shuffle)
+
+
+async def _compare_predictions(
+    run: Run, doubted: Doubted, execution: ExecutionRecord, fold: int, number: str
+) -> Shuffle:
+    shuffle = Shuffle(fold=fold, seconds=round(execution.wall_s, 3), usd=execution.usd)
+    if failure := _describe_failure(run, execution):
+        return shuffle.model_copy(update={"failure": failure})
+    second = str(run.artifacts.path(execution.files[OOF]))
+    try:
+        found = await run.worker.measure_following(run.prepared, doubted.oof, second, fold, number)
+    except WorkerTimeoutError as error:
+        return shuffle.model_copy(update={"failure": str(error)})
+    problem = found["problem"]
+    changes = {name: found[name] for name in ("p", "followed", "follows")}
+    return shuffle.model_copy(update=changes | {"failure": problem["message"] if problem else ""})
+
+
+def _describe_failure(run: Run, execution: ExecutionRecord) -> str:
+    """Why an execution has no predictions to compare; empty: it has."""
+    if execution.end in ENDS:
+        return ENDS[execution.end].format(limit=execution.wall_s)
+    if not execution.ok:
+        last = run.artifacts.get(str(execution.log)).strip().rpartition("\n")[2]
+        return f"it ended with exit code {execution.exit_code}: {last[:200]}"
+    return "" if OOF in execution.files else f"it wrote no {OOF}"
+
+
+def _refuse_unchecked(check: LabelCheck, why: str) -> LabelCheck:
+    message = (
+        "the out-of-fold score is far better than a plain model's, so the script was to run again "
+        f"with the labels of one fold shuffled, and nothing could be compared: {why}; make it run "
+        "on any labels, and faster if time is short"
+    )
+    problem = Problem(code=UNCHECKED, message=message)
+    return check.model_copy(update={"result": "unchecked", "problem": problem})
+
+
+def _describe_following(shuffles: list[Shuffle]) -> Problem:
+    folds = " and ".join(str(each.fold) for each in shuffles)
+    share = min(each.followed for each in shuffles)
+    message = (
+        "out-of-fold predictions follow the labels of the very rows that they predict: the script "
+        f"ran again with the labels of one fold shuffled (fold {folds}), and its predictions of "
+        f"that fold agreed with the shuffled labels ({share:.0%} as well as with the true ones "
+        "before); predict every fold by a model, and from features, that have seen none of its "
+        "labels"
+    )
+    return Problem(code=FOLLOWS, message=message)
+
+
+def _announce_check(run: Run, name: str, check: LabelCheck) -> None:
+    usd = sum(each.usd for each in check.shuffles)
+    payload: Json = check.model_dump(exclude={"problem"})
+    run.events.emit(
+        "labels_checked",
+        key=name,
+        attempt=name.rpartition("r")[0],
+        **payload,
+        seconds=round(sum(each.seconds for each in check.shuffles), 3),
+        message=check.problem.message if check.problem else "",
+        usage={"usd": usd} if usd else {},
+    )
