@@ -8,7 +8,9 @@ from run.folder import read_run_meta, write_run_meta
 from run.limits import share_memory
 from run.run import Run
 from run.setup import Setup, write_setup
+from sandbox.parcels import describe_transfer
 from sandbox.protocol import Host
+from task.data.media.listing import count_bytes
 from task.types import Prepared
 
 
@@ -24,6 +26,7 @@ async def set_up_run(run: Run) -> Setup:
         audit=settings.audit,
         n_folds=settings.n_folds,
     )
+    warn_of_transfer(run, prepared)
     rehearsal = await run.worker.rehearse(prepared)
     profile = await run.worker.profile(prepared)
     host = await run.sandbox.probe()
@@ -92,6 +95,13 @@ def check_script_packages(run: Run, host: Host, inputs: list[str]) -> list[str]:
         return []
     python = host.interpreter or "the scripts' Python"
     return run.reasoner.check_packages(host.packages, inputs, python)
+
+
+def warn_of_transfer(run: Run, prepared: Prepared) -> None:
+    """Say what large inputs cost where scripts run on other machines."""
+    kind = run.settings.sandbox
+    if kind != "local" and (text := describe_transfer(kind, count_bytes(prepared.inputs.values()))):
+        run.warn(text)
 
 
 def make_task_brief(prepared: Prepared, prediction: str) -> TaskBrief:

@@ -15,7 +15,7 @@ from cli.options import RunsDir
 def import_command(
     source: Annotated[Path, typer.Argument(help="A zip of `gome export`.")],
     trust: Annotated[
-        bool, typer.Option(help="Accept a metric that is a Python file; it runs with your rights.")
+        bool, typer.Option(help="Accept a metric that is a Python file; it sees the labels.")
     ] = False,
     runs_dir: RunsDir = None,
 ) -> None:

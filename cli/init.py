@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Annotated, Any
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.config import make_settings
 from cli.errors import exit_on_failure, usage_error
+from cli.options import setting_options
+
+if TYPE_CHECKING:
+    from graph.settings import Settings
+    from task.client import TaskWorker
+    from task.types import TaskReport
 
 
+@setting_options("model", "base_url", "isolation")
 def init_command(
     folder: Annotated[
         str, typer.Argument(help="Folder with your training and test tables, whatever their names.")
     ],
+    given: dict[str, Any],
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite an existing task.yaml.")
     ] = False,
@@ -52,26 +64,41 @@ def init_command(
     It says what to predict and how predictions are scored, with a reason for every line, and how
     every column is read.
     """
+    settings = make_settings(given, [])
     if dry_run and hold_out is not None:
         raise usage_error("--hold-out moves rows, so it does not go with --dry-run")
     if dry_run:
-        work = print_description(folder, target, config, force, as_json)
+        work = print_description(folder, target, config, force, as_json, settings)
     else:
-        work = write_task_yaml(folder, force, target, hold_out, config, as_json)
+        wanted = InitOptions(force, target, hold_out, config)
+        work = write_task_yaml(folder, wanted, as_json, settings)
     asyncio.run(exit_on_failure(work))
 
 
 async def print_description(
-    folder: str, target: str | None, config: str | None, fresh: bool, as_json: bool
+    folder: str,
+    target: str | None,
+    config: str | None,
+    fresh: bool,
+    as_json: bool,
+    settings: Settings,
 ) -> None:
-    """Print what is read of the folder, or why it is refused; write nothing."""
+    """Print what is read of the folder, or why it is refused; write nothing there.
+
+    What a model writes goes to a folder that is removed.
+    """
+    from session.made_files import read_keys
     from task.client import TaskWorker
 
-    worker = TaskWorker()
+    worker = TaskWorker(isolation=settings.isolation)
     try:
-        report: dict[str, Any] = dict(
-            await worker.describe_task(folder, target=target, config=config, fresh=fresh)
-        )
+        report = await worker.describe_task(folder, target=target, config=config, fresh=fresh)
+        if report["needs"] and settings.model:
+            with tempfile.TemporaryDirectory(prefix="gome-made-") as made:
+                keys = {} if fresh else read_keys(folder, config)
+                keys |= {"target": target} if target else {}
+                await make_missing_files(folder, Path(made), keys, worker, settings, report)
+                report = await worker.describe_task(folder, config=str(Path(made) / "task.yaml"))
     finally:
         await worker.close()
     if as_json:
@@ -79,27 +106,55 @@ async def print_description(
         return
     if report["refusal"]:
         raise usage_error(report["refusal"])
+    shown: dict[str, Any] = dict(report)
     for key in ("train", "test", "sample", "id", "target", "kind", "metric", "split"):
-        typer.echo(f"  - {key}: {report[key]}")
-    print_report(report)
+        typer.echo(f"  - {key}: {shown[key]}")
+    print_report(shown)
+
+
+@dataclass(frozen=True)
+class InitOptions:
+    """What was asked for besides the folder."""
+
+    force: bool
+    target: str | None
+    hold_out: float | None
+    config: str | None
 
 
 async def write_task_yaml(
-    folder: str,
-    force: bool,
-    target: str | None,
-    hold_out: float | None,
-    config: str | None,
-    as_json: bool,
+    folder: str, wanted: InitOptions, as_json: bool, settings: Settings
 ) -> None:
-    """Write the file and print the reasons. Raises TaskError for unusable tables."""
-    from task.client import TaskWorker
+    """Write the file and print the reasons. Raises TaskError for unusable tables.
 
-    worker = TaskWorker()
+    With a model, read.py and metric.py are written where they are needed, beside task.yaml.
+    """
+    from task.client import TaskWorker
+    from task.types import TaskError
+
+    worker = TaskWorker(isolation=settings.isolation)
+    config = wanted.config
     try:
-        path, reasons, notice, report = await worker.init_task(
-            folder, force=force, target=target, hold_out=hold_out, config=config
-        )
+        try:
+            path, reasons, notice, report = await worker.init_task(folder, **asdict(wanted))
+        except TaskError:
+            if not settings.model:
+                raise
+            described = await worker.describe_task(folder, target=wanted.target, fresh=True)
+            if not described["needs"]:
+                raise
+            place = Path(config).expanduser().parent if config else Path(folder).expanduser()
+            keys = await make_missing_files(
+                folder,
+                place,
+                {"target": wanted.target} if wanted.target else {},
+                worker,
+                settings,
+                described,
+            )
+            path, reasons, notice, report = await worker.init_task(
+                folder, force=True, config=config, keys=keys
+            )
     finally:
         await worker.close()
     if as_json:
@@ -111,6 +166,34 @@ async def write_task_yaml(
     print_report(report)
     with_config = f" --config {config}" if config else ""
     typer.echo(f"Next: check it, then gome run {folder}{with_config}")
+
+
+async def make_missing_files(
+    folder: str,
+    place: Path,
+    keys: dict[str, Any],
+    worker: TaskWorker,
+    settings: Settings,
+    report: TaskReport,
+) -> dict[str, Any]:
+    """Let the model write what the task lacks into `place`; return the keys of task.yaml.
+
+    Raises TaskError, ReasonerError, ReasonerUnavailableError.
+    """
+    from reasoner.protocol import FileWriter
+    from run.services import reasoner_for
+    from session.made_files import FileMaker
+
+    def tell(text: str) -> None:
+        typer.echo(text, err=True)
+
+    writer = reasoner_for(settings, tell)
+    assert isinstance(writer, FileWriter)
+    maker = FileMaker(folder, place, keys, worker, writer, tell)
+    await maker.make_files(report)
+    spent = maker.usage
+    tell(f"{spent.calls} answers, {spent.input_tokens + spent.output_tokens:,} tokens")
+    return maker.keys
 
 
 MAX_COLUMNS = 60  # that are printed
@@ -125,8 +208,9 @@ def print_report(report: dict[str, Any]) -> None:
             typer.echo(f"  * {sentence}")
     if found := report["rehearsal"]:
         typer.echo(
-            f"Rehearsal on {found['rows']} rows: the true labels score {found['truth']:.6g} by "
-            f"{found['metric']}, shuffled ones {found['shuffled']:.6g}."
+            f"Rehearsal on {found['rows']} rows: the true labels score "
+            f"{round(found['truth'], 6):g} by {found['metric']}, shuffled ones "
+            f"{found['shuffled']:.6g}."
         )
     rows = [[item[key] for key in ("name", "kind", "fate", "why")] for item in report["columns"]]
     shown = [["column", "kind", "what happens to it", "why"], *rows[:MAX_COLUMNS]]

@@ -26,7 +26,7 @@ def resume_command(
     trust: Annotated[
         bool,
         typer.Option(
-            help="Accept a metric file inside the run folder (it runs with your rights), and "
+            help="Accept a metric file inside the run folder; it sees the labels. Also accept "
             "settings that were not chosen by this account."
         ),
     ] = False,

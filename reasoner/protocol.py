@@ -216,6 +216,53 @@ class Review(Frozen):
     usage: Usage = Usage()
 
 
+FileName = Literal["read.py", "metric.py"]
+
+
+class FileTry(Frozen):
+    """A file that was written and refused, with the reason."""
+
+    script: str
+    error: str
+    direction: str = ""
+
+
+class FileBrief(Frozen):
+    """What is known of a task folder whose labels or metric no built-in code reads."""
+
+    file: FileName = Field(description="the file to write")
+    name: str
+    description: str
+    refusal: str = Field(description="why the file is needed")
+    listing: list[str] = Field(description="files, folders and archives of the task folder")
+    heads: dict[str, str] = Field(default_factory=dict, description="first lines or bytes of files")
+    answers: str = Field("", description="columns and first labelled rows, where they are read")
+    sample: str = Field("", description="first rows of the sample submission")
+    packages: dict[str, str] = Field(
+        default_factory=dict, description="importable: name -> version"
+    )
+    earlier: list[FileTry] = Field(default_factory=list, description="tries that were refused")
+    seed: int = 0
+
+
+class WrittenFile(Frozen):
+    """A file that a model wrote for a task folder."""
+
+    script: str
+    summary: str = ""
+    direction: Literal["max", "min", ""] = Field("", description="of a metric")
+    usage: Usage = Usage()
+
+
+@runtime_checkable
+class FileWriter(Protocol):
+    """A reasoner that can write read.py and metric.py; the embedded expert cannot."""
+
+    async def write_file(self, brief: FileBrief) -> WrittenFile:
+        """Write the file. Raises ReasonerError, ReasonerUnavailableError."""
+        ...
+
+
 class Fact(Frozen):
     """Compact summary of an earlier attempt."""
 

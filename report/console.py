@@ -133,6 +133,7 @@ PRINTED_KINDS = (
     "attempt",
     "merged",
     "warning",
+    "file_made",
     "finalizing",
     "finalized",
     "run_resumed",

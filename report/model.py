@@ -122,6 +122,15 @@ class LogLine:
 
 
 @dataclass(frozen=True)
+class MadeView:
+    """A file that a model wrote so that the task could be read or scored."""
+
+    name: str
+    summary: str
+    script: str
+
+
+@dataclass(frozen=True)
 class RunView:
     """Everything known of a run, projected from its events. Times are Unix seconds."""
 
@@ -161,6 +170,7 @@ class RunView:
     final: Event | None = None
     ended: Event | None = None
     warnings: tuple[str, ...] = ()
+    made: tuple[MadeView, ...] = ()
     lines: tuple[LogLine, ...] = ()
 
     @property

@@ -22,7 +22,7 @@ from report.formatting import (
 from report.harness_work import baseline_sentence, rehearsal_lines, rehearsal_sentence
 from report.label_checks import describe_label_check
 from report.lineage import BestStory, tell_story
-from report.model import VERDICTS, RunView
+from report.model import VERDICTS, MadeView, RunView
 from report.page_tables import (
     CalibrationFacts,
     CostRow,
@@ -129,6 +129,7 @@ class PageFacts:
     rehearsal_lines: list[str]
     task_rows: list[LabelledRow]
     read: ReadFacts
+    made: list[MadeView]
     notes: list[str]
     settings: list[SettingRow]  # at their defaults, or all of a run that stored no defaults
     changed: list[SettingRow]
@@ -174,6 +175,7 @@ def report_facts(view: RunView, run_dir: Path, state: str, now: float) -> PageFa
         rehearsal_lines=rehearsal_lines(view),
         task_rows=task_rows(view, setup),
         read=read_facts(meta),
+        made=list(view.made),
         notes=[clean_text(note, 300) for note in bounded_list(view.profile.get("notes"))],
         settings=[row for row in settings if not row.default],
         changed=[row for row in settings if row.default],

@@ -28,6 +28,7 @@ from report.model import (
     AttemptView,
     Event,
     LogLine,
+    MadeView,
     MergeView,
     RunView,
     SideJob,
@@ -37,6 +38,7 @@ from report.model import (
 
 MAX_LINES = 50
 MAX_WARNINGS = 200
+MAX_MADE, MAX_MADE_CHARS = 3, 40_000
 MAX_TRACES = 256
 MAX_SIDE_JOBS = 64
 
@@ -411,6 +413,14 @@ def _on_warning(view: RunView, event: Event) -> RunView:
     return _add_line(view, event, "warning", text)
 
 
+def _on_file_made(view: RunView, event: Event) -> RunView:
+    name = clean_text(event.get("name"), 40)
+    summary = clean_text(event.get("summary"), 200)
+    script = str(event.get("script", ""))[:MAX_MADE_CHARS]
+    view = replace(view, made=(*view.made[-MAX_MADE:], MadeView(name, summary, script)))
+    return _add_line(view, event, "made", f"{name}, written by the model: {summary}")
+
+
 def _on_sandbox(view: RunView, event: Event) -> RunView:
     text = clean_text(event.get("notice"), 1000).removeprefix("Sandbox: ")
     return _add_line(view, event, "sandbox", text) if text else view
@@ -461,6 +471,7 @@ HANDLERS: dict[str, Callable[[RunView, Event], RunView]] = {
     "checked": _on_checked,
     "labels_checked": _on_labels_checked,
     "unanswered": _on_unanswered,
+    "file_made": _on_file_made,
     "warning": _on_warning,
     "run_ended": _on_run_ended,
 }

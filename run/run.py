@@ -68,7 +68,7 @@ class Run:
         self.settings = _stored_settings(folder, meta["settings"])
         self.artifacts = Artifacts(folder / "artifacts")
         self.events = Events(folder / "events.jsonl")
-        self.worker = TaskWorker(folder, trust=trust)
+        self.worker = TaskWorker(folder, trust=trust, isolation=self.settings.isolation)
         self.worker.limit_s = self.worker_limit_s
         self.history = History(self.attempt)
         self.loop = asyncio.get_running_loop()

@@ -14,6 +14,9 @@ from pathlib import Path
 from sandbox.inside.collect import file_sha256
 from sandbox.protocol import SandboxLostError
 
+E2B_BYTES, E2B_DISK_BYTES = 2**28, 8 * 2**30  # of inputs: from which it is told
+RAY_BYTES = 2 * 2**30
+
 
 @dataclass(frozen=True)
 class Parcel:
@@ -24,6 +27,27 @@ class Parcel:
     sha256: str
     n_bytes: int
     is_folder: bool
+
+
+def describe_transfer(kind: str, n_bytes: int) -> str:
+    """Say what sending a job's inputs costs, where they are large; empty where it does not matter.
+
+    Args:
+        kind: local, ray or e2b.
+        n_bytes: of all inputs.
+    """
+    size = f"{n_bytes / 2**30:.1f} GiB"
+    if kind == "e2b" and n_bytes > E2B_BYTES:
+        room = ", more than its disk holds" if n_bytes > E2B_DISK_BYTES else ""
+        return (
+            f"input/ has {size}, which goes to every rented sandbox before its first script{room}; "
+            "run scripts on this machine (--sandbox local) or on Ray nodes, which keep it"
+        )
+    if kind == "ray" and n_bytes > RAY_BYTES:
+        return (
+            f"input/ has {size}, which goes to every node of the Ray cluster once and stays there"
+        )
+    return ""
 
 
 class ParcelCache:

@@ -22,7 +22,7 @@ MANIFEST = "gome-export.json"
 SCHEMA = 1
 LOGS = ("run.json", "setup.json", "events.jsonl", "rounds.jsonl", "hints.jsonl", "report.html")
 STORES = ("artifacts", "best")
-RESUME_STORES = ("done", "public", "private", "refit", "models")  # needed for a resume
+RESUME_STORES = ("done", "public", "private", "media", "refit", "models")  # needed for a resume
 MAX_ARTIFACT_BYTES = 2 * 2**20  # in a read-only zip; predictions are left out
 
 
@@ -99,7 +99,8 @@ def task_entries(folder: Path) -> dict[str, Path]:
     task = read_raw_setup(folder)["prepared"]["task"]
     root = Path(task["root"])
     paths = [task[name] for name in ("train", "test", "sample_submission") if task.get(name)]
-    paths += task.get("extra", [])
+    paths += [*task.get("extra", []), *(source["path"] for source in task.get("media", []))]
+    paths += task.get("label_sources", [])
     if is_metric_file(task["metric"]):
         paths.append(task["metric"])
     paths += [root / name for name in ("task.yaml", "description.md")]

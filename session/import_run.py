@@ -189,7 +189,8 @@ def settle_import(source: Path, folder: Path, manifest: ExportManifest, trust: b
         content = Path(metric).read_bytes() if Path(metric).is_file() else b""
         if not trust and not has_consent(content):
             raise RunError(
-                f"{source}: its metric is a Python file, which runs with your rights; "
+                f"{source}: its metric is a Python file, which sees the labels (and runs with your "
+                "rights under --isolation none); "
                 f"look at task/{Path(metric).name[:100]} in it, then use --trust"
             )
         give_consent(content)
@@ -263,7 +264,7 @@ def stored_paths(prepared: Prepared) -> Iterator[str]:
     """Yield every path of a prepared task. Names below input/ count as paths below public/."""
     task = prepared.task
     yield from (task.root, task.train, task.test, prepared.public, prepared.private)
-    yield from task.extra
+    yield from (*task.extra, *task.label_sources, *(source.path for source in task.media))
     yield from prepared.inputs.values()
     yield from (str(Path(prepared.public) / name) for name in prepared.inputs)
     if task.sample_submission:

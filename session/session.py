@@ -24,6 +24,7 @@ from graph.state import Json
 from policies.protocol import Policy
 from reasoner.protocol import (
     CheckedReasoner,
+    FileWriter,
     Reasoner,
     ReasonerDownError,
     ReasonerUnavailableError,
@@ -39,11 +40,12 @@ from run.lock import drive_alone, hold_lock, release_lock
 from run.ownership import check_own_run
 from run.registry import RunContext, close_run, open_run
 from run.run import Run
-from run.services import store_for
+from run.services import reasoner_for, store_for
 from run.steering import Answer, Question
 from sandbox.protocol import SandboxUnavailableError
 from scoring.acceptance import Acceptance
 from session.disk_errors import explain_disk_errors
+from session.made_files import MADE_FOLDER, FileMaker, read_keys
 from session.recovery import (
     read_standing,
     restore_last_round,
@@ -158,11 +160,11 @@ async def start_run(
         ReasonerUnavailableError: no model answers.
     """
     check_checkpoint_url(settings.checkpoint)
-    worker = TaskWorker()
+    worker = TaskWorker(isolation=settings.isolation)
     folder = folder or new_run_folder(settings, task)
     is_new = not folder.exists()
     try:
-        await worker.load_task(task, settings.config)
+        settings, made = await load_or_make(task, settings, folder, worker, reasoner)
         make_run_folder(folder, task, settings)
         run = open_run(folder)
         worker.limit_s = run.worker_limit_s
@@ -170,6 +172,9 @@ async def start_run(
         spent = Usage()
         with suppress(ReasonerDownError):  # the run begins: its baseline waits for no endpoint
             spent = await check_services(run, reasoner)
+        if made:
+            tell_made_files(run, made)
+            spent += made.usage
         check_script_packages(run, await run.sandbox.probe(), [])
     except BaseException:
         await close_run(folder)
@@ -179,6 +184,45 @@ async def start_run(
         raise
     session = Session(listeners, ask, config, settings.checkpoint, policy, acceptance)
     return await drive_run(folder, session, spent=spent)
+
+
+async def load_or_make(
+    task: str,
+    settings: Settings,
+    folder: Path,
+    worker: TaskWorker,
+    reasoner: Reasoner | None,
+) -> tuple[Settings, FileMaker | None]:
+    """Load the task; a model writes the read.py or metric.py that it lacks into the run folder.
+
+    Return the settings, whose config names those files then, and their maker. Raises TaskError.
+    """
+    try:
+        await worker.load_task(task, settings.config)
+        return settings, None
+    except TaskError:
+        messages: list[str] = []
+        writer = reasoner or (reasoner_for(settings, messages.append) if settings.model else None)
+        report = await worker.describe_task(task, config=settings.config)
+        if not isinstance(writer, FileWriter) or not report["needs"]:
+            raise
+    keys = read_keys(task, settings.config)
+    maker = FileMaker(task, folder / MADE_FOLDER, keys, worker, writer, messages.append)
+    await maker.make_files(report)
+    return settings.model_copy(update={"config": str(maker.config)}), maker
+
+
+def tell_made_files(run: Run, maker: FileMaker) -> None:
+    """Record the files that a model wrote for the report."""
+    for made in maker.made:
+        run.events.emit(
+            "file_made",
+            name=made.name,
+            summary=made.summary,
+            tries=made.tries,
+            model=getattr(maker.writer, "name", ""),
+            script=made.path.read_text(errors="replace"),
+        )
 
 
 async def resume_run(
@@ -284,7 +328,10 @@ def _warn_of_metric(run: Run) -> None:
     """Say that this run's metric is code, before it runs: the folder may come from elsewhere."""
     metric = run.prepared.task.metric if (run.folder / "setup.json").exists() else ""
     if metric and is_metric_file(metric):
-        run.warn(f"the metric of this run is {metric}, which runs with your rights")
+        run.warn(
+            f"the metric of this run is {metric}, which sees the labels; "
+            "with --isolation none it runs with your rights"
+        )
 
 
 def _report_writer(run: Run) -> Listener:

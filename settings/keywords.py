@@ -65,7 +65,7 @@ class SettingsKeywords(TypedDict, total=False):
     """The finale chooses by the mean score minus this many standard errors over seeds."""
     model: list[str] | str
     """Model of the OpenAI-compatible endpoint, or verb=model for one verb (draft, diagnose,
-    update, repair, review); empty: the embedded expert."""
+    update, repair, review, write); empty: the embedded expert."""
     base_url: str | None
     """Base URL of the endpoint; empty: OPENAI_BASE_URL, else OpenAI's own."""
     key_env: str
@@ -224,8 +224,8 @@ SETTINGS_TEXT = """\
 
         Models
             model: Model of the OpenAI-compatible endpoint, or verb=model for one verb
-                (draft, diagnose, update, repair, review); empty: the embedded expert. a
-                list of texts; default [].
+                (draft, diagnose, update, repair, review, write); empty: the embedded
+                expert. a list of texts; default [].
             base_url: Base URL of the endpoint; empty: OPENAI_BASE_URL, else OpenAI's
                 own. a text; default None.
             key_env: Name of the environment variable that contains the API key. a text

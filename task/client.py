@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from rpc.json_lines import AsyncChildProcess, CallError, ChildError
 from task.types import NewRows, Prepared, Task, TaskError, TaskFile
-from task.worker import REFUSED, TRUST, call_function
+from task.worker import ISOLATION, REFUSED, TRUST, call_function
 
 CALL_TIMEOUT_S = 900.0
 P = ParamSpec("P")
@@ -36,6 +36,7 @@ class DottedName:
 
 
 if TYPE_CHECKING:
+    import task.data.contents
     import task.data.new_rows
     import task.data.prepare
     import task.data.preview
@@ -100,6 +101,7 @@ class TaskWorker:
     load_task = RemoteFunction(task.load.spec.load_task, Task.model_validate)
     init_task = RemoteFunction(task.load.init.init_task, TaskFile._make)
     describe_task = RemoteFunction(task.load.init.describe_task)
+    show_contents = RemoteFunction(task.data.contents.show_contents)
     rehearse = RemoteFunction(task.grade.rehearse.rehearse)
     prepare = RemoteFunction(task.data.prepare.prepare_task, Prepared.model_validate)
     prepare_refit = RemoteFunction(task.data.prepare.prepare_refit, Prepared.model_validate)
@@ -124,15 +126,20 @@ class TaskWorker:
     write_example = RemoteFunction(task.load.examples.write_example)
     score_private = RemoteFunction(task.grade.score_answers.score_private)
 
-    def __init__(self, folder: Path | None = None, *, trust: bool = False) -> None:
+    def __init__(
+        self, folder: Path | None = None, *, trust: bool = False, isolation: str = "auto"
+    ) -> None:
         """Start nothing yet.
 
         Args:
             folder: the run folder whose metric needs consent, see `task.consent`.
             trust: the user gives it.
+            isolation: tier of the sandbox in which a metric file runs.
         """
         consent = [str(folder), *([TRUST] if trust else [])] if folder else []
-        self._child = AsyncChildProcess([sys.executable, "-P", "-m", "task.worker", *consent])
+        self._child = AsyncChildProcess(
+            [sys.executable, "-P", "-m", "task.worker", ISOLATION + isolation, *consent]
+        )
         self.limit_s: Callable[[], float] = lambda: CALL_TIMEOUT_S
         self._most_s = CALL_TIMEOUT_S
 

@@ -1,6 +1,8 @@
-"""Consent to a metric that is a Python file, which runs with the user's rights.
+"""Consent to a metric that is a Python file.
 
-A metric in a task folder that the user names is the user's own. One inside a run folder came with
+It runs in a sandbox process of its own (`task.grade.own_metric`), but it sees the labels and decides
+the scores, so the user accepts it once. A metric in a task folder that the user names is the user's
+own. One inside a run folder came with
 the run, maybe from a stranger: it runs only after the user's consent (`--trust`). The consent is
 stored by the file's hash and outside of run folders, since a folder must not vouch for itself; it
 holds for resumes, forks and copies, until the file changes.
@@ -26,6 +28,7 @@ class MetricPolicy:
 
     folder: Path | None = None
     trust: bool = False  # the user consents to whatever metric the run has
+    isolation: str = "auto"  # tier of the sandbox that it runs in
 
     def check(self, path: Path, content: bytes) -> None:
         """Return if this metric may run. Raises TaskError."""
@@ -35,8 +38,9 @@ class MetricPolicy:
             give_consent(content)
         elif not has_consent(content):
             raise TaskError(
-                f"{path}: the metric is a Python file inside the run folder, and it would run "
-                "with your rights; read it, then use `gome resume --trust`"
+                f"{path}: the metric is a Python file inside the run folder; it sees the labels "
+                "and decides the scores, and with --isolation none it would run with your rights; "
+                "read it, then use `gome resume --trust`"
             )
 
     def _came_with_run(self, path: Path) -> bool:

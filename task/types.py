@@ -6,7 +6,7 @@ be part of a prompt. No heavy library is imported.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
+from typing import Any, ClassVar, Literal, NamedTuple, NotRequired, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,12 +14,31 @@ PROMISING_P = 0.4
 """p(improved) from which an attempt may replace the best; below it the leak gates are skipped."""
 
 Direction = Literal["max", "min"]
-Kind = Literal["binary", "multiclass", "regression"]
+Kind = Literal["binary", "multiclass", "regression", "text"]
+MediaRole = Literal["train", "test", "both"]
+CLASS_KINDS: tuple[Kind, ...] = ("binary", "multiclass")
 SplitKind = Literal["auto", "stratified", "random", "group", "time", "file"]
 
 
 class TaskError(ValueError):
-    """A task folder that cannot be solved as it is; the message names the file and the remedy."""
+    """A task folder that cannot be solved as it is; the message names the file and the remedy.
+
+    `needs`: the file that would help, which a person or a model may write; empty: none.
+    """
+
+    needs: ClassVar[str] = ""
+
+
+class ReaderNeededError(TaskError):
+    """Labels or rows are in no place that a fixed reader knows."""
+
+    needs = "read.py"
+
+
+class MetricNeededError(TaskError):
+    """The metric that the description asks for is not built in, or its name means several."""
+
+    needs = "metric.py"
 
 
 class TaskFile(NamedTuple):
@@ -51,6 +70,7 @@ class TaskReport(TypedDict):
     decided: list[str]
     rehearsal: dict[str, Any] | None
     refusal: str | None
+    needs: str  # read.py or metric.py: the file that would help; empty: none
 
 
 class Split(BaseModel):
@@ -95,6 +115,18 @@ class SubmissionForm(BaseModel):
     decided: list[str] = Field(
         default_factory=list, description="by what names were matched, where it is not obvious"
     )
+    sample_ids: list[str] = Field(
+        default_factory=list,
+        description="id columns as the sample writes them; several are joined to one for scripts "
+        "and taken apart at hand-over; empty: the sample's first column, or no sample",
+    )
+    order: list[str] = Field(
+        default_factory=list,
+        description="all columns of the sample in its order, with those that are carried over "
+        "unchanged; empty: no sample",
+    )
+    separator: str = Field(",", description="of the final submission, as in the sample")
+    decimal: str = Field(".", description="decimal mark of the final submission")
 
     @property
     def names(self) -> list[str]:
@@ -106,6 +138,26 @@ class SubmissionForm(BaseModel):
         return {
             column.name: {"target": column.target, "label": column.label} for column in self.columns
         }
+
+
+class MediaSource(BaseModel):
+    """A folder, an archive or a file that holds one or more files per row of a table."""
+
+    model_config = ConfigDict(frozen=True)
+    path: str = Field(description="absolute path of a folder, an archive or a file")
+    role: MediaRole = Field("both", description="whose rows its files belong to")
+
+
+class LayoutKeys(BaseModel):
+    """Keys of task.yaml by which the tables of a folder are made, where they are made."""
+
+    model_config = ConfigDict(frozen=True)
+    train: str | None = None
+    test: str | None = None
+    sample: str | None = None
+    id: str | None = None
+    target: tuple[str, ...] = ()
+    reader: str | None = Field(None, description="Python file in the task folder: read.py")
 
 
 class Task(BaseModel):
@@ -140,6 +192,7 @@ class Task(BaseModel):
         default_factory=list, description="columns that the id is put together of"
     )
     id_mark: str = Field("_", description="what stands between the parts of the id")
+    id_name: str = Field("", description="what people call the id, where rows are numbered")
     sample_id: str | None = Field(
         None, description="id column of the sample; None: its first column"
     )
@@ -156,6 +209,25 @@ class Task(BaseModel):
     )
     repairs: list[str] = Field(
         default_factory=list, description="what was repaired of the tables, a sentence each"
+    )
+    media: list[MediaSource] = Field(
+        default_factory=list, description="side files of the rows: pictures, sounds, arrays, texts"
+    )
+    label_sources: list[str] = Field(
+        default_factory=list,
+        description="absolute paths of files that repeat the training labels in another form; "
+        "never mounted",
+    )
+    layout: LayoutKeys | None = Field(
+        None, description="train and test are made of the folder by a reader; None: they are tables"
+    )
+    label_columns: list[str] = Field(
+        default_factory=list,
+        description="columns of the raw table that a target is put together of; empty: itself",
+    )
+    readings: list[str] = Field(
+        default_factory=list,
+        description="by which reader labels, rows and ids were found, a sentence each",
     )
 
 
@@ -211,6 +283,9 @@ class ScoreJson(TypedDict):
     n: int
 
 
+CompareMethod = Literal["rows", "bootstrap", "folds"]
+
+
 class PairedJson(TypedDict):
     """Improvement of one attempt over another on the same rows.
 
@@ -220,7 +295,7 @@ class PairedJson(TypedDict):
     d: float
     se: float
     p_improved: float
-    method: Literal["rows", "bootstrap", "folds"]
+    method: CompareMethod
     n: int
 
 
@@ -263,7 +338,7 @@ class Paired(BaseModel):
     d: float
     se: float
     p_improved: float
-    method: Literal["rows", "bootstrap", "folds"] = "rows"
+    method: CompareMethod = "rows"
     n: int = 0
 
 
@@ -428,6 +503,20 @@ class ErrorReport(TypedDict, total=False):
     exit_code: int | None
 
 
+class TextStats(TypedDict):
+    """Predicted texts beside the true ones; shares of the rows."""
+
+    empty: float
+    empty_true: float
+    empty_test: float  # of the test predictions
+    exact: float  # predicted letter for letter
+    distinct: int
+    mean_chars: float
+    mean_chars_true: float
+    mean_chars_test: float
+    worst: NotRequired[list[dict[str, str]]]  # true and predicted text of rows that lost most
+
+
 class SubmissionCheck(TypedDict):
     """Test predictions against out-of-fold predictions."""
 
@@ -450,6 +539,7 @@ class Evidence(TypedDict, total=False):
     warnings: dict[str, int]  # category -> count in the log
     resources: ResourceUse
     error: ErrorReport  # of a failed execution
+    texts: TextStats
     submission: SubmissionCheck
     problems: list[ProblemJson]
     # from the script's evidence.json, bounded
@@ -479,6 +569,10 @@ class TargetProfile(TypedDict, total=False):
     nonnegative: bool
     integer: bool
     n_unique: int
+    empty_share: float  # of texts
+    mean_chars: float
+    mean_words: float
+    examples: list[str]
 
 
 class ColumnProfile(TypedDict, total=False):
@@ -550,6 +644,20 @@ class TextColumn(TypedDict):
     vocabulary: int
 
 
+class MediaProfile(TypedDict):
+    """Files of one ending that belong to rows: how many, whose, and what they are."""
+
+    ending: str
+    kind: str  # image | sound | scan | array | table | text | other
+    n_files: int
+    files_per_row: float
+    train_share: float  # of the training rows that have such a file
+    test_share: float
+    bytes: str  # a spread
+    examples: list[str]  # paths below input/, of train and of test
+    facts: dict[str, str]  # width, height, mode, rate, seconds, array, columns, …: spreads
+
+
 class Hazards(TypedDict, total=False):
     """What some fit of the cross-validation lacks although the table has it."""
 
@@ -578,4 +686,5 @@ class Profile(TypedDict, total=False):
     hazards: Hazards
     more: dict[ColumnKind, list[str]]  # columns beyond those that are described, by kind
     id_is_date: bool
+    media: list[MediaProfile]  # side files of the rows, by ending
     notes: list[str]  # short facts for people and prompts, most important first

@@ -20,7 +20,7 @@ from task.types import TaskError
 
 REFUSED = "refused"
 """Error kind of a TaskError; its message is for people."""
-TRUST = "--trust"
+TRUST, ISOLATION = "--trust", "--isolation="
 
 
 def call_function(path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -39,10 +39,13 @@ def call_function(path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
 def main() -> None:
     """Serve until stdin closes, so that the worker ends with its owner, however that ends.
 
-    Arguments: the run folder whose metric needs consent, if any, and TRUST where the user gives it.
+    Arguments: ISOLATION and the tier that a metric file runs in; the run folder whose metric needs
+    consent, if any, and TRUST where the user gives it.
     """
-    policy.folder = Path(sys.argv[1]) if len(sys.argv) > 1 else None
-    policy.trust = TRUST in sys.argv[2:]
+    tier, *rest = sys.argv[1:] or [ISOLATION + "auto"]
+    policy.isolation = tier.removeprefix(ISOLATION)
+    policy.folder = Path(rest[0]) if rest else None
+    policy.trust = TRUST in rest[1:]
     warnings.simplefilter("ignore")
     serve_calls({call_function.__name__: call_function}, refusals={TaskError: REFUSED})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+
+from task.load.init import replace_text
 
 KEYS = (
     "train test sample id target kind metric direction columns classes positive split rows "
@@ -84,3 +87,17 @@ def test_task_yaml_goes_where_config_says(folder: Path) -> None:
     assert not (folder / "task.yaml").exists()
     path.write_text(path.read_text().replace("metric: auc", "metric: log_loss"))
     assert describe(folder, "--config", str(path))["metric"] == "log_loss"
+
+
+def test_a_task_file_that_cannot_be_written_leaves_the_earlier_one(tmp_path: Path) -> None:
+    path = tmp_path / "task.yaml"
+    path.write_text("metric: auc\n")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            replace_text(path, "metric: rmse\n" * 100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_text() == "metric: auc\n"
+    assert [item.name for item in tmp_path.iterdir()] == ["task.yaml"]

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from kit import write_task
 
+from evals.mlebench.run import add_reader, parse_arguments
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -63,6 +65,13 @@ def test_a_competition_is_solved_within_the_containers_contract(tmp_path: Path) 
     assert "secret" not in "".join(
         path.read_text(errors="replace") for path in (places["logs"]).rglob("*.csv")
     )
+
+
+def test_a_competition_with_a_reader_of_its_own_gets_it(tmp_path: Path) -> None:
+    places, settings = parse_arguments([f"data={tmp_path}", f"logs={tmp_path}", "steps=1"])
+    config = add_reader(settings, places, "billion-word-imputation").config
+    assert config is not None and "readers/billion_word_imputation.py" in Path(config).read_text()
+    assert add_reader(settings, places, "some-other-competition").config is None
 
 
 def test_an_unknown_setting_is_reported(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ HOSTILE = {
         edited("setup.json", mounts_home),
         "a path outside the run",
     ),
-    "a metric that is code": (edited("setup.json", own_metric), "runs with your rights"),
+    "a metric that is code": (edited("setup.json", own_metric), "sees the labels"),
     "a run named ..": (lambda manifest, contents: manifest.update(run=".."), "no usable name"),
     "a bomb": (
         lambda manifest, contents: contents.update({"artifacts/aa/zero": bytes(400 * 2**20)}),

@@ -29,7 +29,10 @@ from task.types import TaskError
 
 Edit = Callable[[dict[str, Any]], None]
 METRIC = """from sklearn.metrics import roc_auc_score
-open({marker!r}, "a").close()
+try:
+    open({marker!r}, "a").close()
+except OSError:
+    pass
 direction, needs = "max", "probability"
 def score(y, p):
     return roc_auc_score(y, p)
@@ -156,7 +159,7 @@ def test_a_metric_file_needs_trust_however_it_is_spelt(
     code = METRIC.format(marker=str(marker)).encode()
     edits = {"setup.json": set_metric(spelling)}
     source = repack(exported, tmp_path / "run.zip", edits, task__metric_py=code)
-    with pytest.raises(RunError, match="runs with your rights|a path outside the run"):
+    with pytest.raises(RunError, match="sees the labels|a path outside the run"):
         import_run(source, tmp_path / "there")
     if spelling in OUTSIDE:
         with pytest.raises(RunError, match="a path outside the run"):
@@ -173,11 +176,10 @@ async def test_a_trusted_metric_stays_trusted_in_resume_fork_and_export(
     folder, _ = import_run(source, tmp_path / "there", trust=True)
     new = fork_run(folder, 1, {"steps": 2}, fresh=True)
     assert (await resume_run(new, reasoner=Player(scripts()))).reason == "budget: steps"
-    assert marker.exists()
-    assert "which runs with your rights" in events(new, "warning")[0]["message"]
+    assert not marker.exists()  # even a trusted metric runs in the sandbox
+    assert "which sees the labels" in events(new, "warning")[0]["message"]
     export_run(new, tmp_path / "again.zip")
     import_run(tmp_path / "again.zip", tmp_path / "elsewhere")  # the same file: trusted
-    marker.unlink()
     again = fork_run(folder, 1, {"steps": 2}, fresh=True)
     metric = again / "task" / "metric.py"
     metric.unlink()
@@ -231,7 +233,7 @@ async def test_a_raw_run_folder_runs_no_metric_of_its_own_without_trust(
     assert not marker.exists()
     if not task_yaml:
         done = await resume_run(folder, reasoner=Player(scripts()), trust=True)
-        assert done.reason == "budget: steps" and marker.exists()
+        assert done.reason == "budget: steps" and not marker.exists()
 
 
 def read_only_with_task(manifest: dict[str, Any]) -> None:

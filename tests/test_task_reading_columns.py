@@ -41,6 +41,11 @@ def kind_of(typed: TypedTables, name: str = "v") -> str:
         (["23.4 kmpl", "12 kmpl", "9 kmpl"], [23.4, 12, 9]),
         (["1,23,456.7", "12", "3"], [123456.7, 12, 3]),
         (["007", "1e3", " 2 "], [7, 1000, 2]),
+        (["€110.5M", "€600K", "€0"], [110.5e6, 600e3, 0]),
+        (["950", "1.2K", "30k"], [950, 1200, 30_000]),
+        (["300 K", "280.5 K", "270 K"], [300, 280.5, 270]),
+        (["12.5%", "0.25", "3%"], [12.5, 25, 3]),
+        (["12.5%", "30", "3%"], [12.5, 30, 3]),
     ],
 )
 def test_numbers_with_marks_are_numbers(
@@ -113,6 +118,12 @@ def test_infinite_numbers_are_missing_and_told(tmp_path: Path) -> None:
             ["2021-01-01 10:00:00", "2021-01-02 11:30:00"],
         ),
         (["2021-03", "2021-12"], ["2021-03-01", "2021-12-01"]),
+        (["Mar-21", "Dec-98"], ["2021-03-01", "1998-12-01"]),
+        (["98-Mar", "21-Dec"], ["1998-03-01", "2021-12-01"]),
+        (["2021Q3", "2020-Q1"], ["2021-07-01", "2020-01-01"]),
+        (["Q3 2021", "1Q2020"], ["2021-07-01", "2020-01-01"]),
+        (["2020-W01", "2020W53"], ["2019-12-30", "2020-12-28"]),
+        (["1959M1", "1960M12"], ["1959-01-01", "1960-12-01"]),
     ],
 )
 def test_dates_of_all_spellings_are_written_in_iso_form(
@@ -121,6 +132,12 @@ def test_dates_of_all_spellings_are_written_in_iso_form(
     typed = read_pair(tmp_path, written * 20, written)
     assert kind_of(typed) == "date"
     assert typed.train["v"].tolist() == iso * 20 and typed.test["v"].tolist() == iso
+
+
+@pytest.mark.parametrize("form", ["{0:02d}-Mar", "Mar-{0:02d}"])
+def test_days_without_a_year_are_no_dates(tmp_path: Path, form: str) -> None:
+    days = [form.format(day) for day in range(1, 32)]
+    assert kind_of(read_pair(tmp_path, days * 3, days)) == "text"
 
 
 def test_days_and_months_are_decided_over_both_tables(tmp_path: Path) -> None:
@@ -145,6 +162,29 @@ def test_whole_numbers_that_are_dates_are_written_in_iso_form(
     typed = read_pair(tmp_path, [str(n) for n in numbers], [str(numbers[0])], name=name)
     assert typed.train[name].tolist() == [str(day.date()) for day in days]
     assert typed.test[name].tolist() == [first]
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("date", "{:%d%m%Y}"),
+        ("saleDate", "{:%m%d%Y}"),
+        ("order_date", "{days}"),
+        ("date", "{days}.5"),
+    ],
+)
+def test_other_numbers_are_dates_in_a_column_named_after_dates(
+    tmp_path: Path, name: str, form: str
+) -> None:
+    days = pd.date_range("2020-12-25", periods=60, freq="D")
+    numbers = [form.format(day, days=(day - pd.Timestamp("1899-12-30")).days) for day in days]
+    typed = read_pair(tmp_path, numbers, numbers[:1], name=name)
+    assert kind_of(typed, name) == "date"
+    assert [text[:10] for text in typed.train[name]] == [str(day.date()) for day in days]
+    assert any("written in ISO form" in said for said in typed.repairs)
+    assert kind_of(read_pair(tmp_path, numbers, numbers[:1], name="candidate"), "candidate") == (
+        "numeric"
+    )
 
 
 def test_numbers_of_the_size_of_unix_time_stay_numbers_without_a_name_of_time(

@@ -17,6 +17,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from task.load.columns import type_tables
+from task.load.spec import load_task
 from task.load.tables import find_table, read_alike, read_table
 from task.types import TaskError
 
@@ -164,6 +165,55 @@ def test_a_header_one_name_short_names_the_rows(tmp_path: Path) -> None:
     frame = read_table(tmp_path / "train.csv").frame
     assert frame.columns.tolist() == ["Unnamed: 0", "a", "y"]
     assert frame["Unnamed: 0"].tolist() == ["r1", "r2"]
+
+
+def test_fields_that_blanks_align_are_read(tmp_path: Path) -> None:
+    lines = ['  id   "a b"     y', *(f"{i:4d}   {i / 7:8.3f} \t {i % 2} " for i in range(12))]
+    (tmp_path / "train.csv").write_text("\r\n".join(lines))
+    table = read_table(tmp_path / "train.csv")
+    assert table.frame.columns.tolist() == ["id", "a b", "y"]
+    assert table.frame["y"].tolist() == [str(i % 2) for i in range(12)]
+    assert table.repairs == ["train.csv: fields are separated by blanks"]
+
+
+def test_sentences_in_one_column_are_not_taken_apart(tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text("the text\n" + "hello world\ngood morning\n" * 5)
+    assert read_table(tmp_path / "test.csv").frame.columns.tolist() == ["the text"]
+
+
+@pytest.mark.parametrize(
+    ("first", "rest"),
+    [
+        ("5.1,3.5,1.4,setosa", "4.9,3.0,1.4,setosa"),
+        ("6,148,72,0", "1,85,66,1"),
+        ("0,0.126,0.378", "1,0.5,0.7"),
+        ("b,30.83,0,+", "b,24.5,0.5,+"),
+    ],
+)
+def test_a_table_without_names_of_its_columns_is_refused(
+    tmp_path: Path, first: str, rest: str
+) -> None:
+    write_pair(tmp_path, "\n".join([first, *[rest] * 30]), "\n".join([first, *[rest] * 5]))
+    with pytest.raises(TaskError, match="has no line with the names of its"):
+        load_task(str(tmp_path))
+    names = ",".join([*(f"x{i}" for i in range(first.count(","))), "target"])
+    for name in ("train.csv", "test.csv"):
+        text = (tmp_path / name).read_text()
+        (tmp_path / name).write_text(names + "\n" + text)
+        assert read_table(tmp_path / name).has_header
+
+
+@pytest.mark.parametrize("names", ["0,1,2,3", "id,a,a,y", "1990,1991,1992,1993", "id,2001,2002,y"])
+def test_numbered_and_repeated_names_are_names(tmp_path: Path, names: str) -> None:
+    (tmp_path / "train.csv").write_text("\n".join([names, *["7,5,3,2"] * 30]))
+    assert read_table(tmp_path / "train.csv").has_header
+
+
+def test_empty_rows_are_left_out_where_the_first_column_names_the_rows(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("id,a,y\n1,2,3\n,,\n2,3,4\n,,\n")
+    (tmp_path / "test.csv").write_text("a,b\n1,2\n,\n1,4\n,\n")
+    assert read_table(tmp_path / "train.csv").frame["id"].tolist() == ["1", "2"]
+    assert len(read_table(tmp_path / "test.csv").frame) == 3
 
 
 def test_equal_names_are_made_unique_and_told(tmp_path: Path) -> None:

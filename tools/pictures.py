@@ -1,4 +1,4 @@
-"""`make pictures`: docs/pictures from a real run: console, report in light and dark, an attempt.
+"""`make pictures`: docs/pictures from real runs: console, reports, an attempt.
 
     python -m tools.pictures [--run RUN_FOLDER]
 
@@ -11,6 +11,8 @@ import argparse
 import asyncio
 import io
 import re
+import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -25,6 +27,7 @@ from report.html import write_report
 from report.live import render_screen
 from report.projection import apply_events
 from session.session import start_run
+from tools.media_docs import MEDIA_TEXT
 
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 PLACE = Path("/tmp/gome")
@@ -43,7 +46,11 @@ def main() -> int:
     run = options.run or asyncio.run(solve_example_run())
     PICTURES.mkdir(exist_ok=True)
     (PICTURES / "console.svg").write_text(draw_console(run))
-    take_screenshots(write_report(run), load_view(run).best or "")
+    page, best = write_report(run), load_view(run).best or ""
+    take_screenshot(page, "report-light", height=1010)
+    take_screenshot(page, "report-dark", height=1010, dark=True)
+    take_screenshot(page, "report-attempt", height=1240, hash=f"#/attempt/{best}")
+    take_screenshot(write_report(solve_documented_example()), "report-sky", height=1010)
     for path in sorted(PICTURES.iterdir()):
         print(f"{path.relative_to(PICTURES.parent.parent)}  {path.stat().st_size / 1024:.0f} KB")
     return 0
@@ -56,6 +63,17 @@ async def solve_example_run() -> Path:
         traces=2, steps=7, time_s=900, memory=str(PLACE / "memory"), runs_dir=str(PLACE / "runs")
     )
     return (await start_run(str(PLACE / "modechoice"), settings)).folder
+
+
+def solve_documented_example() -> Path:
+    """Run the blocks of the example of docs/task.md in order; return its run folder."""
+    place = PLACE / "media"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    for language, text in re.findall(r"```(python|bash)\n(.*?)```", MEDIA_TEXT, re.DOTALL):
+        program = [sys.executable, "-c"] if language == "python" else ["bash", "-ec"]
+        subprocess.run([*program, text], cwd=place, check=True)
+    return max((place / "runs").iterdir())
 
 
 def draw_console(run: Path) -> str:
@@ -72,17 +90,14 @@ def draw_console(run: Path) -> str:
     return re.sub(r"@font-face\s*\{.*?\}", "", svg, flags=re.DOTALL)
 
 
-def take_screenshots(page: Path, best: str) -> None:
-    """Photograph the report in light and dark, and the page of the best attempt."""
-    for name, dark, hash, height in (
-        ("report-light", False, "", 1010),
-        ("report-dark", True, "", 1010),
-        ("report-attempt", False, f"#/attempt/{best}", 1240),
-    ):
-        with open_browser(PLACE / "profile", width=1180, height=height, dark=dark) as driver:
-            driver.get(page.as_uri() + hash)
-            time.sleep(2)
-            driver.save_screenshot(str(PICTURES / f"{name}.png"))
+def take_screenshot(
+    page: Path, name: str, *, height: int, dark: bool = False, hash: str = ""
+) -> None:
+    """Photograph a page in the headless browser."""
+    with open_browser(PLACE / "profile", width=1180, height=height, dark=dark) as driver:
+        driver.get(page.as_uri() + hash)
+        time.sleep(2)
+        driver.save_screenshot(str(PICTURES / f"{name}.png"))
 
 
 if __name__ == "__main__":

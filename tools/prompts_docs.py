@@ -11,9 +11,10 @@ import difflib
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from reasoner.chat.prompt.files import file_messages
 from reasoner.chat.prompt.render import prompt_hash, prompt_messages
 from reasoner.chat.prompt.text import n_tokens
-from reasoner.protocol import Brief, ReviewBrief
+from reasoner.protocol import Brief, FileBrief, FileTry, ReviewBrief
 from tools.prompt_record import BRIEFS, EXAMPLE, load_recording
 
 DOCS = Path(__file__).parent.parent / "docs" / "prompts"
@@ -28,6 +29,23 @@ DOCUMENTED = {
     "diagnose-step5": ("t0s5 diagnose", "trace 0 after five steps"),
     "update-step5": ("t0s5 update", "its sixth attempt, with memory and history"),
 }
+
+
+FILE_BRIEF = FileBrief(
+    file="read.py",
+    name="sensor-lines",
+    description="Predict y of every line.\nScored by the pinball loss at 0.9.",
+    refusal="sample_submission.csv asks for id, y and the labels are in no table, folder or file "
+    "name that a reader understands (there are examples.dat)",
+    listing=[
+        '"examples.dat": 41.2 kB',
+        '"sample_submission.csv": 5.1 kB; columns id | y; rows b0 | 0.0 / b1 | 0.0',
+    ],
+    heads={"examples.dat": 'v1|{"n": "a0", "x": 0, "y": 0.0}\nv1|{"n": "a1", "x": 1, "y": 2.0}\n'},
+    sample="id,y\nb0,0.0\nb1,0.0\n",
+    packages={"numpy": "2.3", "pandas": "3.0"},
+    earlier=[FileTry(script="import csv, json\n…\n", error="IndexError: list index out of range")],
+)
 
 
 class Documented(NamedTuple):
@@ -67,7 +85,14 @@ def prompt_pages() -> dict[str, str]:
         system = first["content"]
         pages[f"{name}.md"] = f"<!-- user message of `{verb}`: {what} -->\n\n{second['content']}"
         rows.append(f"| [{name}]({name}.md) | {what} | {n_tokens(second['content']):,} |")
-    pages["system.md"] = f"<!-- system message of every verb -->\n\n{system}"
+    for file, name in (("read.py", "write-read"), ("metric.py", "write-metric")):
+        brief = FILE_BRIEF.model_copy(update={"file": file})
+        first, second = file_messages(brief)
+        what = f"a task folder that needs a {file}"
+        pages[f"{name}.md"] = f"<!-- user message of `write`: {what} -->\n\n{second['content']}"
+        rows.append(f"| [{name}]({name}.md) | {what} | {n_tokens(second['content']):,} |")
+        pages["write-system.md"] = f"<!-- system message of `write` -->\n\n{first['content']}"
+    pages["system.md"] = f"<!-- system message of the verbs of the loop -->\n\n{system}"
     pages["README.md"] = index_page(rows, system)
     return pages
 
@@ -87,7 +112,7 @@ Version of the prompts: `{prompt_hash()}` (in `run.json` of every run with a mod
 
 | page | what | tokens, about |
 |---|---|---|
-| [system](system.md) | the same for every verb | {n_tokens(system):,} |
+| [system](system.md) | the same for every verb of the loop | {n_tokens(system):,} |
 """ + "".join(f"{row}\n" for row in rows)
 
 

@@ -21,6 +21,7 @@ from settings.field import AUTO, About, SettingsGroup, about_setting, auto_kinds
 from task.grade.metrics import METRICS
 from task.load.spec import TaskSpec
 from tools import keywords
+from tools.media_docs import MEDIA_TEXT
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 MADE = "<!-- Written by `make reference`; change the code, not this page. -->\n"
@@ -107,7 +108,7 @@ and another order of rows and columns must change nothing. Otherwise the task is
 the mean of the columns' scores is taken (`auc` becomes `auc_mean_columns`). A metric of your own
 is a Python file in the task folder with `score(y_true, y_pred)`; add `direction: max` or `min`
 with it.
-"""
+{MEDIA_TEXT}"""
 
 
 def commands_page() -> str:

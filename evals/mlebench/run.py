@@ -33,6 +33,7 @@ DEFAULT_FOLDERS = {
     "code": "/home/code",
     "logs": "/home/logs",
 }
+READERS = Path(__file__).with_name("readers")
 SPARE_S = 120  # of the container's time limit, for start and end
 
 
@@ -81,7 +82,9 @@ def parse_arguments(arguments: list[str]) -> tuple[ContainerFolders, Settings]:
 
 async def run_competition(places: ContainerFolders, settings: Settings) -> Outcome:
     """Run, and copy every new best to the container's folders at once."""
-    folder = new_run_folder(settings, os.environ.get("COMPETITION_ID", places.data.name))
+    competition = os.environ.get("COMPETITION_ID", places.data.name)
+    settings = add_reader(settings, places, competition)
+    folder = new_run_folder(settings, competition)
 
     def on_event(event: dict[str, Any]) -> None:
         if event["ev"] in ("attempt", "merged", "finalized"):
@@ -91,6 +94,19 @@ async def run_competition(places: ContainerFolders, settings: Settings) -> Outco
         return await start_run(
             str(places.data), settings, folder=folder, listeners=[listener.on_event, on_event]
         )
+
+
+def add_reader(settings: Settings, places: ContainerFolders, competition: str) -> Settings:
+    """Return settings that name the competition's own read.py, where there is one.
+
+    It is named in a task.yaml beside the logs, since the data folder is read-only.
+    """
+    reader = READERS / f"{competition.replace('-', '_')}.py"
+    if settings.config or not reader.is_file():
+        return settings
+    config = places.logs / "task.yaml"
+    config.write_text(yaml.safe_dump({"reader": str(reader.resolve())}))
+    return settings.model_copy(update={"config": str(config)})
 
 
 def copy_best(folder: Path, places: ContainerFolders) -> None:

@@ -31,7 +31,8 @@ from sklearn.pipeline import make_pipeline
 from evals.harness.pages import study_parser
 from scoring.acceptance import TieBreak, is_doubtful, judge_attempt
 from task.grade.compare import compare_predictions
-from task.grade.metrics import Metric, get_metric
+from task.grade.metric import Metric
+from task.grade.metrics import get_metric
 from task.types import Grade, Paired, PairedJson
 
 Array = NDArray[Any]

@@ -8,7 +8,12 @@ from typing import TypeVar
 
 from pydantic import BaseModel, Field
 
-from reasoner.chat.answer.convert import to_diagnosis, to_review, to_solution
+from reasoner.chat.answer.convert import (
+    to_diagnosis,
+    to_review,
+    to_solution,
+    to_written_file,
+)
 from reasoner.chat.answer.forms import known_form
 from reasoner.chat.answer.schemas import SCHEMAS
 from reasoner.chat.answer.scripts import rescue_from_text
@@ -24,12 +29,14 @@ from reasoner.chat.endpoint.client import ModelEndpoint
 from reasoner.chat.endpoint.faults import EndpointDownError, EndpointError, PromptTooLongError
 from reasoner.chat.endpoint.prices import Prices, load_prices, price_of
 from reasoner.chat.endpoint.retry import Tell, must_pause_run
+from reasoner.chat.prompt.files import file_messages
 from reasoner.chat.prompt.render import prompt_messages
 from reasoner.protocol import (
     Brief,
     DiagnoseBrief,
     Diagnosis,
     DraftBrief,
+    FileBrief,
     ReasonerDownError,
     ReasonerError,
     ReasonerUnavailableError,
@@ -39,11 +46,12 @@ from reasoner.protocol import (
     Solution,
     UpdateBrief,
     Usage,
+    WrittenFile,
 )
-from reasoner.settings import ModelSettings, models_by_verb
+from reasoner.settings import FILE_VERB, ModelSettings, models_by_verb
 
 T = TypeVar("T")
-SCRIPT_VERBS = ("draft", "update", "repair")
+SCRIPT_VERBS = ("draft", "update", "repair", FILE_VERB)
 PROMPT_SHARES = (1.0, 0.4, 0.15)  # of the section budgets, tried until the prompt is short enough
 CHECK_PROMPT = 'Add 2 and 3. Answer with one JSON object, such as {"answer": 7}.'
 
@@ -98,6 +106,13 @@ class Chat:
         review, usage = await self._ask("review", brief, lambda answer: to_review(answer, brief))
         return review.model_copy(update={"usage": usage})
 
+    async def write_file(self, brief: FileBrief) -> WrittenFile:
+        """Write read.py or metric.py of a task folder."""
+        written, usage = await self._ask(
+            FILE_VERB, brief, lambda answer: to_written_file(answer, brief)
+        )
+        return written.model_copy(update={"usage": usage})
+
     async def check(self) -> Usage:
         """Ask each model one tiny structured question and return the cost.
 
@@ -140,12 +155,16 @@ class Chat:
         return solution.model_copy(update={"usage": usage})
 
     async def _ask(
-        self, verb: str, brief: Brief, accept: Callable[[BaseModel], T]
+        self, verb: str, brief: Brief | FileBrief, accept: Callable[[BaseModel], T]
     ) -> tuple[T, Usage]:
         """Ask the verb's model, then the fallback."""
 
         def question(share: float) -> ModelQuestion[T]:
-            messages = prompt_messages(verb, brief, share)
+            messages = (
+                file_messages(brief, share)
+                if isinstance(brief, FileBrief)
+                else prompt_messages(verb, brief, share)
+            )
             rescue = rescue_from_text if verb in SCRIPT_VERBS else keep_parsed
             return ModelQuestion(
                 messages, SCHEMAS[verb], accept, question_salt(verb, brief), rescue
@@ -188,8 +207,10 @@ def combined_error(
     return ReasonerError(f"{verb}: {text}", spent)
 
 
-def question_salt(verb: str, brief: Brief) -> str:
+def question_salt(verb: str, brief: Brief | FileBrief) -> str:
     """Return where in a run a question is asked; elsewhere, an equal prompt is asked again."""
+    if isinstance(brief, FileBrief):
+        return f"{verb} {brief.file} {len(brief.earlier)} seed {brief.seed}"
     return f"{verb} t{brief.stage.trace}s{brief.stage.step} seed {brief.seed}"
 
 

@@ -168,6 +168,9 @@ def first_spec(facts: TaskFacts, trace: int, earlier: int) -> ScriptSpec:
             ScriptSpec(family="extra"),
         )
         return text_specs[turn % len(text_specs)]
+    if facts.media:
+        families: tuple[str, ...] = ("extra", "linear", "hgb", "lgbm")
+        return ScriptSpec(family=families[turn % len(families)])
     families = ("hgb", "lgbm", "extra", "linear", "hgb", "lgbm")
     spec = ScriptSpec(family=families[turn % len(families)], size=-1 if turn >= 4 else 0)
     return spec.with_changes(date_parts=True) if facts.id in facts.dates else spec

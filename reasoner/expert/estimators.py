@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from reasoner.expert.spec import BOOSTED_FAMILIES, SCALED_FAMILIES, ScriptSpec, TaskFacts
+from reasoner.expert.spec import (
+    BOOSTED_FAMILIES,
+    SCALED_FAMILIES,
+    ScriptSpec,
+    TaskFacts,
+    needs_model_per_target,
+)
 
 MAX_LEAVES = {-2: 4, -1: 8, 0: 31, 1: 63, 2: 127, 3: 255}
 C_VALUES = {-2: 0.02, -1: 0.2, 0: 1.0, 1: 5.0, 2: 20.0, 3: 100.0}
@@ -270,7 +276,8 @@ def shifted(X_fit, y_fit):
 
 def model_import_lines(spec: ScriptSpec, facts: TaskFacts) -> set[str]:
     """Import lines of the names that the script's models and thresholds use."""
-    code = models_code(spec, facts) + (" MultiOutputRegressor" if len(facts.target) > 1 else "")
+    is_split = needs_model_per_target(spec, facts)
+    code = models_code(spec, facts) + (" MultiOutputRegressor" if is_split else "")
     if facts.is_classification and facts.scarce:
         code += " DummyClassifier"
     if spec.thresholds:

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from reasoner.expert.media import MIN_SHARE
 from reasoner.expert.names import plain_names
 from reasoner.expert.packages import list_missing_families
 from reasoner.expert.spec import TaskFacts
@@ -50,6 +51,9 @@ def read_task_facts(brief: Brief) -> TaskFacts:
         plain_names=plain_names([*columns, *(name for names in more.values() for name in names)]),
         counts=_holds_counts(profile.get("target", {})),
         missing_families=list_missing_families(brief.resources.packages),
+        media=_media_kinds(profile),
+        limit_s=brief.resources.wall_s,
+        target_of_column=tuple((name, form["target"]) for name, form in task.form.items()),
     )
     return replace(facts, **_column_kinds(brief, columns, group), **_hazards(profile))
 
@@ -84,6 +88,15 @@ def _hazards(profile: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _media_kinds(profile: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Kind and ending of the side files that enough rows have, in train and in test."""
+    return tuple(
+        (kind["kind"], kind["ending"])
+        for kind in profile.get("media", [])
+        if min(kind["train_share"], kind["test_share"]) >= MIN_SHARE and kind["ending"]
+    )
+
+
 def _holds_counts(target: dict[str, Any]) -> bool:
     """Whether a regression's target consists of many different whole numbers."""
     return bool(target.get("integer")) and (target.get("n_unique") or 0) > MANY_COUNTS
@@ -113,7 +126,7 @@ def _columns_of_kind(columns: ColumnProfiles, kind: str, group: str | None) -> t
 
 def _target_labels(profile: dict[str, Any], kind: str) -> tuple[str, ...]:
     """Class labels, in numeric order if all are numbers; empty for a regression."""
-    if kind == "regression":
+    if kind in ("regression", "text"):
         return ()
     target = profile.get("target", {})
     names = list(target.get("labels") or target.get("rates", {}))

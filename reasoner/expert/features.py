@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pprint import pformat
 
+from reasoner.expert.media import media_code
 from reasoner.expert.spec import ScriptSpec, TaskFacts
 
 DATE_PARTS = {
@@ -19,7 +20,7 @@ def features_code(spec: ScriptSpec, facts: TaskFacts) -> str:
     """Code of X and X_test, built together so that categories agree; labels are never used."""
     raw = {facts.id, *facts.target, *facts.ignored, *spec.drop, *facts.dates, *facts.text}
     usable = {*facts.numeric, *facts.categorical, *facts.dates, *facts.text}
-    nothing = not usable - {*spec.drop, *facts.ignored, *facts.target}
+    nothing = not facts.media and not usable - {*spec.drop, *facts.ignored, *facts.target}
     categorical = [name for name in facts.categorical if name not in spec.drop]
     lines = [
         "",
@@ -43,10 +44,11 @@ def features_code(spec: ScriptSpec, facts: TaskFacts) -> str:
         "",
         "",
         "X_all = features(both)",
+        *(["X_all = X_all.join(media_features(both[ID]))"] if facts.media else []),
         "X, X_test = X_all.iloc[: len(train)], X_all.iloc[len(train) :].reset_index(drop=True)",
         *(_select_lines(facts) if spec.select else []),
     ]
-    return "\n".join(lines)
+    return "\n".join([media_code(facts), *lines] if facts.media else lines)
 
 
 def _bounds_code(facts: TaskFacts) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from reasoner.expert.answers import WAYS
 from reasoner.expert.spec import SCALED_FAMILIES, ScriptSpec, TaskFacts, canonical_spec
 from reasoner.protocol import Component
 
@@ -507,6 +508,18 @@ def _set_fields(**changes: Any) -> Edit:
     return lambda spec: spec.with_changes(**changes)
 
 
+def _way_reason(name: str) -> Trigger:
+    """Trigger of one way of answering freely, where the answers may be any text."""
+
+    def trigger(context: MoveContext) -> Reason | None:
+        if not context.facts.is_text or context.spec.answer == name:
+            return None
+        challenge = "the way that is most alike on the folds need not have the best score"
+        return Reason(challenge, ("cv.mean",), effect=0.8, confidence=0.3)
+
+    return trigger
+
+
 FIXED_MOVES: list[Move] = [
     Move(
         "group_diff",
@@ -711,6 +724,12 @@ FIXED_MOVES: list[Move] = [
             _blend_trigger(name),
         )
         for name in ("extra", "lgbm", "hgb", "linear", "svm")
+    ),
+    *(
+        Move(
+            f"way:{name}", f"answer by {text}", "model", _set_fields(answer=name), _way_reason(name)
+        )
+        for name, text in WAYS.items()
     ),
 ]
 

@@ -5,10 +5,13 @@ The script contains only what the spec asks for, and follows docs/script-contrac
 
 from __future__ import annotations
 
+import sys
 from pprint import pformat
 
+from reasoner.expert.answers import answers_code, answers_import_lines, describe_answers
 from reasoner.expert.estimators import model_import_lines, models_code
 from reasoner.expert.features import features_code
+from reasoner.expert.media import media_import_lines, media_modules
 from reasoner.expert.names import facts_with_plain_names, spec_with_plain_names
 from reasoner.expert.predictions import output_code, postprocessing_code
 from reasoner.expert.spec import (
@@ -55,6 +58,8 @@ def render_script(spec: ScriptSpec, facts: TaskFacts, why: str = "") -> str:
     header, description = spec_header(spec), describe_script(spec, facts)
     spec, facts = spec_with_plain_names(spec, facts), facts_with_plain_names(facts)
     reason = f"\n\n{_docstring_text(why)}" if why else ""
+    if facts.is_text:
+        return _render_answers(spec, facts, f'{header}\n"""{description}{reason}\n"""\n')
     blocks = [
         header,
         f'"""{description}{reason}\n"""\n',
@@ -66,6 +71,19 @@ def render_script(spec: ScriptSpec, facts: TaskFacts, why: str = "") -> str:
         cross_validation_code(facts),
         postprocessing_code(spec, facts),
         output_code(facts),
+    ]
+    return "\n".join(block for block in blocks if block) + "\n"
+
+
+def _render_answers(spec: ScriptSpec, facts: TaskFacts, header: str) -> str:
+    """Return the script of a task of free answers."""
+    sample = 'sample = pd.read_csv("input/sample_submission.csv", nrows=1, keep_default_na=False)'
+    blocks = [
+        header,
+        _imports_code(spec, facts),
+        _loading_code(spec, facts),
+        sample,
+        answers_code(spec, facts),
     ]
     return "\n".join(block for block in blocks if block) + "\n"
 
@@ -82,6 +100,8 @@ def family_in_summary(summary: str) -> str | None:
 
 def describe_script(spec: ScriptSpec, facts: TaskFacts) -> str:
     """One line: what the script is."""
+    if facts.is_text:
+        return _docstring_text(describe_answers(spec, facts))
     model = FAMILY_NAMES[spec.family]
     if spec.second:
         model += f" blended with {FAMILY_NAMES[spec.second]}"
@@ -105,17 +125,37 @@ def describe_script(spec: ScriptSpec, facts: TaskFacts) -> str:
 
 
 def _imports_code(spec: ScriptSpec, facts: TaskFacts) -> str:
-    metric = train_metric(facts)
+    metric = None if facts.is_text else train_metric(facts)
+    models = answers_import_lines(facts) if facts.is_text else model_import_lines(spec, facts)
+    other = [
+        *sorted(models),
+        *([f"from sklearn.metrics import {metric.function}"] if metric else []),
+    ]
+    standard: list[str] = []
+    if facts.is_text or facts.media:
+        standard, other = split_imports([*other, *media_import_lines(facts)])
     lines = [
-        "import json",
-        "import os",
+        *(f"import {name}" for name in sorted(["json", "os", *media_modules(facts)])),
+        *standard,
         "",
         "import numpy as np",
         "import pandas as pd",
-        *sorted(model_import_lines(spec, facts)),
-        *([f"from sklearn.metrics import {metric.function}"] if metric else []),
+        *other,
     ]
     return "\n".join(lines)
+
+
+def split_imports(lines: list[str]) -> tuple[list[str], list[str]]:
+    """Sort import lines, one per module: those of the standard library, and others."""
+    modules: dict[str, set[str]] = {}
+    for line in lines:
+        module, _, names = line.removeprefix("from ").partition(" import ")
+        modules.setdefault(module, set()).update(names.split(", "))
+    merged = {
+        name: f"from {name} import {', '.join(sorted(modules[name]))}" for name in sorted(modules)
+    }
+    own = [name for name in merged if name.partition(".")[0] in sys.stdlib_module_names]
+    return [merged[n] for n in own], [line for n, line in merged.items() if n not in own]
 
 
 def _fold_column(facts: TaskFacts) -> str:

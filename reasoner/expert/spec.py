@@ -13,6 +13,8 @@ HEADER = "# expert-spec: "
 BOOSTED_FAMILIES = {"hgb", "lgbm"}
 SCALED_FAMILIES = {"linear", "svm", "knn"}
 """Families that need numbers of a similar scale."""
+JOINT_FAMILIES = {"extra", "linear", "knn"}
+"""Families that fit several values at once."""
 FAMILIES = {*BOOSTED_FAMILIES, "extra", *SCALED_FAMILIES}
 SUBSTITUTES = {"lgbm": "hgb"}
 """Family -> the one in its place where its package is missing."""
@@ -52,6 +54,7 @@ class ScriptSpec:
     expectation: bool = False
     soften: bool = False
     select: bool = False
+    answer: str = ""  # of free answers: the way (reasoner.expert.answers.WAYS); empty: the best
 
     def with_changes(self, **changes: Any) -> ScriptSpec:
         """Copy with some fields changed."""
@@ -91,6 +94,10 @@ class TaskFacts:
     few_words: tuple[str, ...] = ()  # text columns in which too few words repeat
     counts: bool = False  # a regression's target consists of many different whole numbers
     missing_families: tuple[str, ...] = ()  # whose package the scripts' Python lacks
+    media: tuple[tuple[str, str], ...] = ()  # (kind, ending) of the rows' side files
+    limit_s: float = 600  # of the script
+    target_of_column: tuple[tuple[str, str], ...] = ()
+    """(column of the files, column of the training table that it answers for, or empty)."""
 
     @property
     def needs_probabilities(self) -> bool:
@@ -110,12 +117,23 @@ class TaskFacts:
     @property
     def is_classification(self) -> bool:
         """Whether the target is a class."""
-        return self.kind != "regression"
+        return self.kind not in ("regression", "text")
+
+    @property
+    def is_text(self) -> bool:
+        """Whether any text is an answer."""
+        return self.kind == "text"
 
 
 def is_stochastic(spec: ScriptSpec) -> bool:
     """Whether the predictions depend on the seed, so that the script reads GOME_SEED."""
     return spec.seeds > 1 or bool({"lgbm", "extra", "svm"} & {spec.family, spec.second})
+
+
+def needs_model_per_target(spec: ScriptSpec, facts: TaskFacts) -> bool:
+    """Whether every target gets a model of its own; with files, fast families take all at once."""
+    families = {spec.family, spec.second} - {None}
+    return len(facts.target) > 1 and not (facts.media and families <= JOINT_FAMILIES)
 
 
 def canonical_spec(spec: ScriptSpec, facts: TaskFacts) -> ScriptSpec:
@@ -125,6 +143,9 @@ def canonical_spec(spec: ScriptSpec, facts: TaskFacts) -> ScriptSpec:
         spec = spec.with_changes(family=SUBSTITUTES[spec.family])
     if spec.second in facts.missing_families:
         spec = spec.with_changes(second=None)
+    if facts.is_text:
+        return ScriptSpec(answer=spec.answer, **changes)
+    changes["answer"] = ""
     parts = {spec.family, spec.second}
     boosted = bool(parts & BOOSTED_FAMILIES)
     if spec.second == spec.family:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from reasoner.expert.spec import ScriptSpec, TaskFacts, is_stochastic
+from reasoner.expert.spec import ScriptSpec, TaskFacts, is_stochastic, needs_model_per_target
 
 MIN_KEPT_ROWS = 50
 FORWARD = {
@@ -118,7 +118,8 @@ def _model_loop_lines(spec: ScriptSpec, facts: TaskFacts) -> list[str]:
     seeds = f"range({spec.seeds})"
     if is_stochastic(spec):
         seeds = f"range(1000 * SEED, 1000 * SEED + {spec.seeds})"
-    model = "MultiOutputRegressor(make(seed))" if len(facts.target) > 1 else "make(seed)"
+    is_split = needs_model_per_target(spec, facts)
+    model = "MultiOutputRegressor(make(seed))" if is_split else "make(seed)"
     result = "means"
     if spec.detrend:
         result = "[mean + trend.predict(X_other) for mean, X_other in zip(means, others)]"

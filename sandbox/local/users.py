@@ -16,6 +16,9 @@ from sandbox.local.leases import Lease, lease_folder, try_lease
 
 # below 65536, so that they exist inside containers; not assigned by Debian, Fedora or systemd
 FIRST_UID, N_UIDS = 64100, 256
+MANY_FILES = 5_000
+open_folders: set[tuple[str, int]] = set()
+"""Large folders, with their time of change, of which every user may read all files."""
 
 
 def lease_user() -> tuple[int, Lease] | None:
@@ -45,17 +48,34 @@ def remove_files_of(uid: int, folder: Path) -> None:
 
 
 def others_can_read(path: str | Path) -> bool:
-    """Whether every user may read this file, or everything below this folder."""
+    """Whether every user may read this file, or everything below this folder.
+
+    A folder of more than MANY_FILES is walked once, until it changes.
+    """
     try:
-        if not mode_allows_others(Path(path)):
-            return False
-        return all(
-            mode_allows_others(Path(parent) / name)
-            for parent, folders, files in os.walk(path)
-            for name in (*folders, *files)
-        )
+        stamp = (str(path), Path(path).stat().st_mtime_ns)
+        if stamp in open_folders:
+            return True
+        n_files = count_open_files(Path(path))
     except OSError:
         return False
+    if n_files > MANY_FILES:
+        open_folders.add(stamp)
+    return n_files > 0
+
+
+def count_open_files(path: Path) -> int:
+    """Return how many files and folders are here and below; 0 if a user may not read one of them.
+
+    Raises OSError.
+    """
+    n_files = int(mode_allows_others(path))
+    for parent, folders, files in os.walk(path) if n_files else ():
+        for name in (*folders, *files):
+            if not mode_allows_others(Path(parent) / name):
+                return 0
+            n_files += 1
+    return n_files
 
 
 def mode_allows_others(path: Path) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from task.types import Hazards, Prepared
+from task.types import CLASS_KINDS, Hazards, Prepared
 
 Array = NDArray[Any]
 LARGEST_NUMBER = 1e30  # beyond it single precision overflows
@@ -28,7 +28,7 @@ def find_hazards(train: pd.DataFrame, test: pd.DataFrame, prepared: Prepared) ->
     fits = list(iterate_fits(read_folds_column(prepared), task.split.kind == "time"))
     names = [c for c in train.columns if c in test.columns and c not in (prepared.id, *task.target)]
     features, hazards = train[names], Hazards(smallest_fit=min(int(fit.sum()) for fit in fits))
-    if task.kind != "regression":
+    if task.kind in CLASS_KINDS:
         codes = pd.factorize(train[task.target[0]].astype(str))[0]
         hazards["fewest_of_class"] = fewest_of_class(codes, fits)
     test_only = test.drop(columns=[*train.columns, prepared.id], errors="ignore")
@@ -107,7 +107,7 @@ def has_offset(*columns: pd.Series[Any]) -> bool:
             return True
         if pd.api.types.is_numeric_dtype(column) or column.isna().all():
             continue
-        texts = column.dropna().astype(str)
+        texts = column.dropna().astype(str).astype(object)
         if texts.head(50).str.match(r"\d{4}-\d\d-\d\d").all() and texts.str.contains(OFFSET).any():
             return True
     return False
@@ -115,7 +115,7 @@ def has_offset(*columns: pd.Series[Any]) -> bool:
 
 def has_few_words(texts: pd.Series[Any], smallest_fit: int) -> bool:
     """Whether too few words occur in several rows for a vocabulary in every fit."""
-    sample = texts.dropna().astype(str).head(MAX_TEXTS)
+    sample = texts.dropna().astype(str).head(MAX_TEXTS).astype(object)
     words = sample.str.lower().str.findall(r"\b\w\w+\b").map(set).explode()
     share = len(sample) / max(len(texts), 1)
     often = max(3.0, 3 * len(texts) / max(smallest_fit, 1))  # so often that every fit has it twice

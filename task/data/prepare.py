@@ -12,17 +12,22 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from task.data import splits
+from task.data.media.side_files import SideFiles
 from task.data.public_tables import spell_texts, write_public_table
 from task.data.twins import twin_groups
-from task.grade.metrics import get_metric
+from task.grade.frames.answers import make_answers
+from task.grade.metrics import task_metric
+from task.load.columns import DECIMAL_COMMA
 from task.load.form import class_labels, label_text, make_form
-from task.load.rows import read_rows
-from task.load.tables import read_table
-from task.types import Prepared, Split, SubmissionForm, Task
+from task.load.layouts.inventory import walk_names
+from task.load.rows import TaskRows, read_rows
+from task.load.tables import Table, read_table
+from task.types import CLASS_KINDS, Prepared, Split, SubmissionForm, Task
 
 MIN_AUDITED_ROWS = 2000  # with fewer training rows there is no audit: every row is needed
 AUDIT_SHARE = 0.1
 MAX_AUDIT_ROWS = 10_000
+ANSWERS = "answers.parquet"  # all columns of the labelled rows, for metrics over tables
 LABEL_PREFIX = "="  # of the target columns in labels.parquet, beside _id, _fold and _twin
 Array = NDArray[Any]
 
@@ -41,27 +46,46 @@ class PublicRows(NamedTuple):
 
 
 def prepare_task(
-    task: Task, public: str, private: str, *, seed: int, audit: bool, n_folds: int | None = None
+    task: Task,
+    public: str,
+    private: str,
+    *,
+    seed: int,
+    audit: bool,
+    n_folds: int | None = None,
+    read: TaskRows | None = None,
 ) -> Prepared:
-    """Write both folders. The same task and seed give the same bytes. Raises TaskError."""
-    rows = read_public_rows(task)
-    train, test, id_column = rows.train, rows.test, rows.id
+    """Write both folders. The same task and seed give the same bytes. Raises TaskError.
+
+    `read`: the task's rows, where they are read already.
+    """
+    rows = read_public_rows(task, read)
+    side = SideFiles.read(task, rows.train, rows.test, rows.id, Path(public), seed)
+    train, test, id_column = side.train, rows.test, rows.id
     task = task.model_copy(update={"split": resolve_split(task, train, test, n_folds)})
     twins = twin_groups(train, test, [id_column, *task.target])
+    together = side.group_rows(twins)
     is_audit = np.zeros(len(train), dtype=bool)
-    if audit and len(train) >= MIN_AUDITED_ROWS:
-        is_audit = choose_audit_rows(train, task, seed, twins)
-    visible, hidden = train[~is_audit].reset_index(drop=True), train[is_audit]
+    if audit and len(train) >= MIN_AUDITED_ROWS and side.may_hold_back(task):
+        is_audit = choose_audit_rows(train, task, seed, together)
+        is_audit = is_audit & side.hold_back(train[is_audit])
+    visible = train[~is_audit].reset_index(drop=True)
+    hidden = side.name_held_back(train[is_audit])
     visible_twins = None if twins is None else twins[~is_audit]
+    visible_sets = None if together is None else together[~is_audit]
     folds = splits.assign_folds(
-        visible, task.split, task.kind, task.target, id_column, seed, together=visible_twins
+        visible, task.split, task.kind, task.target, id_column, seed, together=visible_sets
     )
-    public_test, audit_ids = mix_audit_into_test(hidden, test, task, rows, seed)
+    public_test, audit_ids = mix_audit_into_test(hidden, test, task, rows, seed, side.held_ids)
     write_public_folder(Path(public), task, visible, public_test, folds, rows.form)
+    inputs = side.mount(train[~is_audit])
     secret = Path(private)
     secret.mkdir(parents=True, exist_ok=True)
     hidden = hidden.assign(**{id_column: audit_ids})
     write_labels(secret, visible, hidden, [id_column, *task.target], folds, visible_twins)
+    if task_metric(task).frame is not None:
+        rows_of_labels = pd.concat([visible, hidden], ignore_index=True)
+        make_answers(rows_of_labels, rows.form).to_parquet(secret / ANSWERS, index=False)
     meta = {
         "labels": rows.form.labels,
         "test_ids": list(test[id_column]),
@@ -73,7 +97,7 @@ def prepare_task(
         task=task,
         public=public,
         private=private,
-        inputs=list_inputs(task, Path(public)),
+        inputs=list_inputs(Path(public), inputs),
         id=id_column,
         columns=rows.form.names,
         n_train=len(visible),
@@ -83,7 +107,7 @@ def prepare_task(
         data_hash=data_fingerprint(task),
         form=rows.form,
         read=rows.columns,
-        repairs=list(dict.fromkeys([*task.repairs, *rows.repairs])),
+        repairs=list(dict.fromkeys([*task.repairs, *rows.repairs, *side.notes])),
     )
 
 
@@ -91,15 +115,16 @@ def prepare_refit(prepared: Prepared, public: str) -> Prepared:
     """Prepare the final fit: every labelled row in train, and no audit rows in test."""
     task = prepared.task
     rows = read_public_rows(with_known_positive(prepared))
-    train, test = rows.train, rows.test
-    twins = twin_groups(train, test, [prepared.id, *task.target])
+    side = SideFiles.read(task, rows.train, rows.test, rows.id, Path(public), prepared.seed)
+    train, test = side.train, rows.test
+    together = side.group_rows(twin_groups(train, test, [prepared.id, *task.target]))
     folds = splits.assign_folds(
-        train, task.split, task.kind, task.target, prepared.id, prepared.seed, together=twins
+        train, task.split, task.kind, task.target, prepared.id, prepared.seed, together=together
     )
     write_public_folder(Path(public), task, train, test, folds, rows.form)
     changes = {
         "public": public,
-        "inputs": list_inputs(task, Path(public)),
+        "inputs": list_inputs(Path(public), side.mount(train)),
         "n_train": len(train),
         "n_test": len(test),
         "n_audit": 0,
@@ -116,16 +141,18 @@ def with_known_positive(prepared: Prepared) -> Task:
     return task.model_copy(update={"positive": labels[-1]})
 
 
-def read_public_rows(task: Task) -> PublicRows:
+def read_public_rows(task: Task, read: TaskRows | None = None) -> PublicRows:
     """Read train and test, spell ids and labels for scripts, and derive the submission's form."""
-    rows = read_rows(task)
-    sample = read_table(Path(task.sample_submission)).frame if task.sample_submission else None
-    form = make_form(task, rows.train, sample, rows.id)
+    rows = read or read_rows(task)
+    sample = read_table(Path(task.sample_submission)) if task.sample_submission else None
+    form = make_form(task, rows.train, sample.frame if sample else None, rows.id)
+    if sample:
+        form = write_as_sample(form, sample, rows.has_decimal_commas)
     train, test = rows.train.copy(deep=False), rows.test.copy(deep=False)
     spelled = spell_texts([*train[rows.id], *test[rows.id]])
     train[rows.id], test[rows.id] = train[rows.id].map(spelled), test[rows.id].map(spelled)
     repairs = describe_spelling(spelled, "ids")
-    if task.kind != "regression":
+    if task.kind in CLASS_KINDS:
         target = task.target[0]
         labels = spell_texts(list(dict.fromkeys([*class_labels(train[target]), *form.labels])))
         train[target] = train[target].map(labels)
@@ -133,6 +160,21 @@ def read_public_rows(task: Task) -> PublicRows:
         repairs += describe_spelling(labels, "labels")
     written = {text: key for key, text in spelled.items() if text != key}
     return PublicRows(train, test, rows.id, rows.has_made_ids, form, written, rows.columns, repairs)
+
+
+def write_as_sample(form: SubmissionForm, sample: Table, has_commas: bool) -> SubmissionForm:
+    """Return the form with the separator and the decimal mark that the sample has.
+
+    `has_commas`: whether the other tables write 3,14, for a sample without such a number.
+    """
+    if sample.separator == ",":
+        return form
+    names = [column.name for column in form.columns]
+    cells = [str(cell) for name in names for cell in sample.frame[name].dropna().unique()[:1000]]
+    is_comma = has_commas and not any("." in cell for cell in cells)
+    is_comma = is_comma or any(map(DECIMAL_COMMA.match, cells))
+    decimal = "," if is_comma else "."
+    return form.model_copy(update={"separator": sample.separator, "decimal": decimal})
 
 
 def describe_spelling(spelled: dict[str, str], what: str) -> list[str]:
@@ -169,7 +211,7 @@ def resolve_split(
     """Return the task's split, with `auto` decided from the data."""
     split = task.split if n_folds is None else task.split.model_copy(update={"n_folds": n_folds})
     if split.kind != "auto":
-        if task.kind != "regression" and split.kind in ("stratified", "random"):
+        if task.kind in CLASS_KINDS and split.kind in ("stratified", "random"):
             usable = splits.usable_folds(train[task.target[0]], split.n_folds)
             return split.model_copy(update={"n_folds": usable})
         return split
@@ -206,15 +248,23 @@ def choose_audit_rows(
 
 
 def mix_audit_into_test(
-    audit: pd.DataFrame, test: pd.DataFrame, task: Task, public: PublicRows, seed: int
+    audit: pd.DataFrame,
+    test: pd.DataFrame,
+    task: Task,
+    public: PublicRows,
+    seed: int,
+    held_ids: list[str],
 ) -> tuple[pd.DataFrame, list[Any]]:
-    """Return test with the unlabelled audit rows mixed in, and the ids that these have there."""
+    """Return test with the unlabelled audit rows mixed in, and the ids that these have there.
+
+    `held_ids`: their ids, where their files have names after them.
+    """
     if audit.empty:
         return test, []
     id_column = public.id
     rows = imitate_test_columns(audit.drop(columns=task.target), test, seed)
-    ids = list(rows[id_column])
-    if set(test[id_column]) & set(ids) or public.has_made_ids:
+    ids = held_ids or list(rows[id_column])
+    if not held_ids and (set(test[id_column]) & set(ids) or public.has_made_ids):
         ids = draw_new_ids(test[id_column], len(rows), seed)
     rows = rows.assign(**{id_column: ids})
     if task.split.kind == "time":
@@ -267,12 +317,13 @@ def write_public_folder(
 ) -> None:
     """Write the files that scripts see as input/."""
     folder.mkdir(parents=True, exist_ok=True)
-    texts = [form.id, *(task.target if task.kind != "regression" else [])]
+    texts = [form.id, *(task.target if task.kind in CLASS_KINDS else [])]
     write_rows(train, folder / "train.csv", task, texts)
     write_rows(test, folder / "test.csv", task, texts)
     write_public_table(pd.DataFrame({form.id: train[form.id], "fold": folds}), folder / "folds.csv")
     sample = sample_submission(task, train, test, form)
-    write_public_table(sample, folder / "sample_submission.csv")
+    free = form.names[1:] if task.kind == "text" else []
+    write_public_table(sample, folder / "sample_submission.csv", free)
     if task.description:
         (folder / "description.md").write_text(task.description)
 
@@ -280,7 +331,8 @@ def write_public_folder(
 def write_rows(frame: pd.DataFrame, path: Path, task: Task, texts: list[str]) -> None:
     """Write train or test as csv; as parquet, with numbers for texts, where train is parquet."""
     if not task.train.endswith(".parquet"):
-        write_public_table(frame, path)
+        free = task.target if task.kind == "text" else []
+        write_public_table(frame, path, [name for name in free if name in frame])
         return
     changes = {name: as_numbers(frame[name]) for name in texts if name in frame}
     frame.assign(**changes).to_parquet(path.with_suffix(".parquet"), index=False)
@@ -297,11 +349,17 @@ def sample_submission(
 ) -> pd.DataFrame:
     """Return a submission that ignores the features: class rates, commonest labels or median."""
     frame = pd.DataFrame({form.id: test[form.id]})
-    metric = get_metric(task.metric, task.direction)
+    metric = task_metric(task)
     for column in form.columns:
+        if not column.target:
+            frame[column.name] = metric.true_value[1] if metric.true_value else 0.5
+            continue
         values = train[column.target]
         if column.label:
             frame[column.name] = round(float((values.map(label_text) == column.label).mean()), 6)
+        elif metric.needs == "text":
+            texts = values.map(metric.write_truth) if metric.write_truth else values
+            frame[column.name] = texts.mode().iloc[0]
         elif metric.needs == "ranking":
             top = values.value_counts().index[: int(metric.name.rpartition("@")[2] or 1)]
             frame[column.name] = " ".join(map(str, top))
@@ -337,22 +395,23 @@ def write_labels(
     labels.to_parquet(folder / "labels.parquet", index=False)
 
 
-def list_inputs(task: Task, public: Path) -> dict[str, str]:
+def list_inputs(public: Path, side_files: dict[str, str]) -> dict[str, str]:
     """List what is mounted below input/: the public tables and the task's other files.
 
     The task's own tables, which contain the audit labels, are never among them.
     """
     tables = {path.name: str(path) for path in sorted(public.iterdir()) if path.is_file()}
-    return tables | {
-        Path(extra).name: extra for extra in task.extra if Path(extra).name not in tables
-    }
+    return tables | {name: path for name, path in side_files.items() if name not in tables}
 
 
 def data_fingerprint(task: Task) -> str:
-    """Hash the bytes of train and test."""
+    """Hash the bytes of train and test; of a folder, the names of its files."""
     digest = hashlib.sha256()
-    for path in (task.train, task.test):
-        with Path(path).open("rb") as file:
+    for path in (Path(task.train), Path(task.test)):
+        if path.is_dir():
+            digest.update("\n".join(walk_names(path)).encode("utf-8", "surrogateescape"))
+            continue
+        with path.open("rb") as file:
             for block in iter(lambda: file.read(2**20), b""):
                 digest.update(block)
     return digest.hexdigest()[:16]

@@ -20,6 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from task.data.media.look import describe_media, profile_media
 from task.types import Prepared
 
 MAX_CHARS = 5_000
@@ -65,9 +66,10 @@ class EntryGroup(NamedTuple):
 
 def preview_inputs(prepared: Prepared) -> str:
     """Return the lines of the preview, at most MAX_CHARS."""
+    media = describe_media(profile_media(prepared))
     names = sorted(prepared.inputs)
     paths = [(name, Path(prepared.inputs[name])) for name in names[:MAX_NAMES]]
-    lines = [line for name, path in paths for line in preview_input(name, path)]
+    lines = [*media, *(line for name, path in paths for line in preview_input(name, path))]
     if len(names) > MAX_NAMES:
         lines.append(f"and {len(names) - MAX_NAMES} more names")
     return limit_lines(lines)

@@ -15,10 +15,12 @@ from scipy import stats
 
 from task.data import splits
 from task.data.hazards import find_hazards, has_few_words
+from task.data.media.look import profile_media
 from task.grade.evidence import clean_json
-from task.grade.metrics import get_metric, roc_auc
+from task.grade.metrics import roc_auc, task_metric
 from task.load.tables import read_public_table
 from task.types import (
+    CLASS_KINDS,
     ColumnKind,
     ColumnProfile,
     DuplicateShares,
@@ -38,6 +40,7 @@ MAX_ROWS = 20_000  # a larger table is sampled
 MAX_COLUMNS = 200
 LEAK_STRENGTH, LEAK_DRIFT = 0.8, 0.15
 WORD_BREAK = r"\s+|[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]{2}"  # two signs are about a word
+MAX_EXAMPLE_CHARS = 120
 DEAD_STRENGTH = 0.3  # a column that is empty or constant in test leaks from this strength on
 
 
@@ -51,6 +54,8 @@ def profile_data(prepared: Prepared) -> dict[str, Any]:
     is_id_date = splits.is_iso_date(train[prepared.id]) and splits.is_iso_date(test[prepared.id])
     train, test = sample_rows(train), sample_rows(test)
     y = train[task.target[0]]
+    if task.kind == "text":
+        y = y.astype(object).where(y.notna(), "").map(str)
     names = [str(column) for column in train.columns if column not in (prepared.id, *task.target)]
     columns = [
         profile_column(train[name], test.get(name), y, task.kind) for name in names[:MAX_COLUMNS]
@@ -61,12 +66,12 @@ def profile_data(prepared: Prepared) -> dict[str, Any]:
         rows=rows,
         n_columns=len(names),
         target=profile_target(y, task.target[0], task.kind),
-        prediction=get_metric(task.metric, task.direction).needs,
+        prediction=task_metric(task).needs,
         columns=columns,
         groups=find_group_columns(train, test, prepared, names),
         time=find_time_columns(train, test, prepared),
         duplicates=duplicate_shares(train, names, y),
-        leaks=flag_leaky_columns(others),
+        leaks=flag_leaky_columns(others, task.kind),
         text=profile_texts(train, columns),
         split=task.split.model_dump() | {"reason": reason},
         hazards=hazards,
@@ -75,6 +80,8 @@ def profile_data(prepared: Prepared) -> dict[str, Any]:
         profile["id_is_date"] = True
     if more := kinds_of_columns(train, test, names[MAX_COLUMNS:]):
         profile["more"] = more
+    if media := profile_media(prepared):
+        profile["media"] = media
     add_text_hazards(hazards, train, [*text_names(columns), *more.get("text", [])])
     profile["notes"] = profile_notes(profile)
     return clean_json(profile)  # type: ignore[no-any-return]
@@ -113,6 +120,18 @@ def sample_rows(frame: pd.DataFrame) -> pd.DataFrame:
 
 def profile_target(y: pd.Series[Any], name: str, kind: Kind) -> TargetProfile:
     """Describe the target: class rates, or the distribution of its values."""
+    if kind == "text":
+        common = y.value_counts(normalize=True).head(3).round(4)
+        return TargetProfile(
+            name=name,
+            kind=kind,
+            n_unique=int(y.nunique()),
+            empty_share=float((y == "").mean()),
+            mean_chars=float(y.str.len().mean()),
+            mean_words=float(np.mean([len(str(text).split()) for text in y])),
+            rates={str(text)[:MAX_EXAMPLE_CHARS]: float(share) for text, share in common.items()},
+            examples=[str(text)[:MAX_EXAMPLE_CHARS] for text in y.drop_duplicates().head(4)],
+        )
     if kind != "regression":
         shares = y.astype(str).value_counts(normalize=True).head(30).round(4)
         rates = {str(label): float(share) for label, share in shares.items()}
@@ -228,6 +247,8 @@ def column_strength(
 
     Categories count by the target mean of the other half of the rows. None for other kinds.
     """
+    if kind == "text":  # what is told of the length of the text
+        y, kind = y.str.len(), "regression"
     codes = pd.Series(pd.factorize(y, sort=True)[0]) if kind != "regression" else y.astype(float)
     values = (
         encode_by_halves(column, codes) if what == "categorical" else column_numbers(column, what)
@@ -323,8 +344,11 @@ def duplicate_shares(train: pd.DataFrame, names: list[str], y: pd.Series[Any]) -
     )
 
 
-def flag_leaky_columns(columns: list[ColumnProfile]) -> list[LeakyColumn]:
-    """Flag columns that tell the target in train and are dead, absent or different in test."""
+def flag_leaky_columns(columns: list[ColumnProfile], kind: Kind) -> list[LeakyColumn]:
+    """Flag columns that tell the target in train and are dead, absent or different in test.
+
+    That a text tells the text to answer with is the task itself.
+    """
     leaky = []
     for column in columns:
         strength, drift = column.get("strength") or 0.0, column.get("drift") or 0.0
@@ -335,7 +359,7 @@ def flag_leaky_columns(columns: list[ColumnProfile]) -> list[LeakyColumn]:
         )
         if strength > DEAD_STRENGTH and is_dead:
             reason = "informative in train but empty or constant in test"
-        elif strength > LEAK_STRENGTH and drift > LEAK_DRIFT:
+        elif strength > LEAK_STRENGTH and drift > LEAK_DRIFT and kind != "text":
             reason = "nearly gives the target away, and is distributed differently in test"
         else:
             continue
@@ -388,6 +412,11 @@ def profile_notes(profile: Profile) -> list[str]:
     notes += _hazard_notes(profile["hazards"], profile["target"])
     for text in profile["text"]:
         notes.append(f"text in {text['column']!r}, about {text['mean_words']:.0f} words a row")
+    for kind in profile.get("media", []):
+        notes.append(
+            f"{kind['train_share']:.0%} of the training rows and {kind['test_share']:.0%} of the "
+            f"test rows have {kind['ending']} files ({kind['kind']}), listed in input/index.csv"
+        )
     repeated = profile["duplicates"]["rows"]
     if repeated > 0.01:
         notes.append(f"{repeated:.1%} of the training rows repeat another's features")
@@ -396,7 +425,7 @@ def profile_notes(profile: Profile) -> list[str]:
 
 def _hazard_notes(hazards: Hazards, target: TargetProfile) -> list[str]:
     notes = []
-    if target["kind"] != "regression" and hazards.get("fewest_of_class") == 0:
+    if target["kind"] in CLASS_KINDS and hazards.get("fewest_of_class") == 0:
         notes.append("some fold trains without one of the classes: give it probability zero there")
     for key, what in (("empty", "no value in some fold's training part:"), ("huge", "infinite:")):
         if names := hazards.get(key):
@@ -409,6 +438,12 @@ def _target_notes(target: TargetProfile) -> list[str]:
         zeros = f", with {target['zero_share']:.0%} zeros" if target["zero_share"] > 0.05 else ""
         is_skewed = abs(target["skew"]) > 1.2
         return [f"target is skewed ({target['skew']:.1f}){zeros}"] if is_skewed else []
+    if target["kind"] == "text":
+        empty = f", {target['empty_share']:.0%} empty" if target["empty_share"] else ""
+        return [
+            f"labels are texts of about {target['mean_chars']:.0f} characters, "
+            f"{target['n_unique']} different ones{empty}"
+        ]
     rarest = min(target["rates"].values())
     return [f"classes are imbalanced: the rarest has {rarest:.1%}"] if rarest < 0.15 else []
 

@@ -19,17 +19,22 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 from numpy.typing import NDArray
 
-from task.load.marked_numbers import PANDAS_MISSING
+from task.load.marked_numbers import INFINITY, PANDAS_MISSING
 from task.types import TaskError
 
 WHOLE = re.compile(r"^[-+]?\d+$")
 PLAIN_WHOLE = re.compile(r"^(?:0|[1-9]\d*)$")
 NUMBER = re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$")
+MANY_COLUMNS = 200
+SAFE_DIGITS = 15  # of a number that any parser and writer of floats returns alike
 BOOLEANS = {"true": "True", "false": "False"}
 
 
-def write_public_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table for scripts; a csv is read back and compared. Raises TaskError."""
+def write_public_table(frame: pd.DataFrame, path: Path, free: Iterable[str] = ()) -> None:
+    """Write a table for scripts; a csv is read back and compared. Raises TaskError.
+
+    `free`: columns of texts that may be empty, or words that pandas reads as missing by default.
+    """
     if path.suffix == ".parquet":
         frame.to_parquet(path, index=False)
         return
@@ -37,7 +42,13 @@ def write_public_table(frame: pd.DataFrame, path: Path) -> None:
         write_fast(frame, path)
     except (pa.ArrowException, TypeError):
         frame.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC)
-    check_written(frame, path)
+    check_written(frame.assign(**{name: drop_missing_words(frame[name]) for name in free}), path)
+
+
+def drop_missing_words(texts: pd.Series[Any]) -> pd.Series[Any]:
+    """Return texts with gaps where pandas reads a missing value."""
+    is_missing = texts.astype(str).isin({"", *PANDAS_MISSING})
+    return texts.astype(object).where(~is_missing)
 
 
 def write_fast(frame: pd.DataFrame, path: Path) -> None:
@@ -68,13 +79,23 @@ def check_written(frame: pd.DataFrame, path: Path) -> None:
     elif len(back) != len(frame):
         wrong = f"{len(frame)} rows, which are {len(back)}"
     else:
-        wrong = next((n for n in names if not reads_alike(frame[n], back[n])), "")
+        same = names_of_same_numbers(frame, back) if len(names) > MANY_COLUMNS else set()
+        others = [name for name in names if name not in same]
+        wrong = next((n for n in others if not reads_alike(frame[n], back[n])), "")
         wrong = f"the column {wrong!r}" if wrong else ""
     if wrong:
         raise TaskError(
             f"{path}: {wrong} cannot be written so that pandas reads it back; "
             "rename or clean it in the task's own table"
         )
+
+
+def names_of_same_numbers(frame: pd.DataFrame, back: pd.DataFrame) -> set[str]:
+    """Return the columns of floats of a wide table that read back the same, compared at once."""
+    names = [n for n in frame if frame[n].dtype == back[n].dtype == np.dtype(float)]
+    one, two = frame[names].to_numpy(), back[names].to_numpy()
+    same = np.isclose(one, two, rtol=1e-12, atol=0, equal_nan=True).all(axis=0)
+    return {str(name) for name, is_same in zip(names, same, strict=True) if is_same}
 
 
 def reads_alike(column: pd.Series[Any], back: pd.Series[Any]) -> bool:
@@ -103,12 +124,18 @@ def reads_alike(column: pd.Series[Any], back: pd.Series[Any]) -> bool:
 def holds_same_texts(column: pd.Series[Any], back: pd.Series[Any]) -> bool:
     """Whether columns without gaps hold the same texts, or the same whole numbers."""
     try:
-        one, two = pa.array(column, pa.large_string()), pa.array(back)
+        one, two = arrow_array(column, pa.large_string()), arrow_array(back)
         if pa.types.is_integer(two.type):
             return bool(pc.cast(one, two.type).equals(two))
         return bool(one.equals(pc.cast(two, pa.large_string())))
     except (pa.ArrowException, TypeError, OverflowError):  # whole numbers beyond 64 bits, too
         return False
+
+
+def arrow_array(column: pd.Series[Any], kind: Any = None) -> Any:
+    """Return a column as one Arrow array."""
+    array = pa.array(column, kind)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 def plain_key(text: str) -> str:
@@ -126,21 +153,23 @@ def plain_key(text: str) -> str:
 def spell_texts(texts: Iterable[str]) -> dict[str, str]:
     """Return how ids or labels stand in public tables, by the text as written.
 
-    As written, save for words that read_csv takes for missing, and texts that it makes equal.
+    As written, save for words that read_csv takes for missing or infinite, numbers that a float
+    does not keep, and texts that it makes equal.
     """
     distinct = list(dict.fromkeys(texts))
     if all(map(PLAIN_WHOLE.match, distinct)):
         return dict(zip(distinct, distinct, strict=True))
     counts = Counter(plain_key(text) for text in distinct)
-    is_number = all(NUMBER.match(text.strip()) for text in distinct)
-    has_floats = not all(WHOLE.match(text.strip()) for text in distinct)
+    has_floats = any(is_float_text(text) for text in distinct)
     taken = set(distinct)
     result = {}
     for text in distinct:
         spelled = text
-        if is_number and (counts[plain_key(text)] > 1 or (has_floats and is_cut_by_float(text))):
+        if reads_as_value(text) and (
+            counts[plain_key(text)] > 1 or (has_floats and is_cut_by_float(text))
+        ):
             spelled = f"_{text}"
-        elif text in PANDAS_MISSING or not text.strip():
+        elif text in PANDAS_MISSING or not text.strip() or INFINITY.match(text):
             spelled = f"{text}_"
         while spelled != text and spelled in taken:
             spelled += "_"
@@ -149,9 +178,28 @@ def spell_texts(texts: Iterable[str]) -> dict[str, str]:
     return result
 
 
+def reads_as_value(text: str) -> bool:
+    """Whether a column of such texts is read as numbers or truth values."""
+    stripped = text.strip()
+    return bool(NUMBER.match(stripped)) or stripped.lower() in BOOLEANS
+
+
+def is_float_text(text: str) -> bool:
+    """Whether a text is a number that is not written as a whole one."""
+    stripped = text.strip()
+    return bool(NUMBER.match(stripped)) and not WHOLE.match(stripped)
+
+
 def is_cut_by_float(text: str) -> bool:
-    """Whether a whole number has more digits than a float holds."""
-    return bool(WHOLE.match(text.strip())) and int(float(text)) != int(text)
+    """Whether a number has more digits than a float is sure to keep."""
+    stripped = text.strip()
+    if WHOLE.match(stripped):
+        return abs(int(stripped)) > 2**53
+    if not NUMBER.match(stripped):
+        return False
+    body = re.split("[eE]", stripped)[0]
+    n_digits = len(re.sub(r"\D", "", body).lstrip("0"))
+    return n_digits > SAFE_DIGITS or not np.isfinite(float(stripped))
 
 
 def match_keys(given: Sequence[str], wanted: Sequence[str]) -> NDArray[np.int64]:

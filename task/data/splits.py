@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from task.load.tables import read_frame
-from task.types import Kind, Split, TaskError
+from task.types import CLASS_KINDS, Kind, Split, TaskError
 
 MAX_OVERLAP = 0.05
 """Of a group column, at most this share of the test's values occurs in train."""
@@ -39,7 +39,7 @@ def decide_split(
         reason = f"the test rows come after the training rows by {column!r}"
         return Split(kind="time", column=column, n_folds=n_folds), reason
     rare = ""
-    if kind != "regression":
+    if kind in CLASS_KINDS:
         n_folds, rare = explain_rare_classes(train[target[0]], n_folds)
     if column := detect_group_column(train, test, id_column, target):
         mean_size = len(train) / train[column].nunique()
@@ -48,8 +48,9 @@ def decide_split(
             f"whole groups are held out{rare}"
         )
         return Split(kind="group", column=column, n_folds=n_folds), reason
-    if kind == "regression":
-        reason = "rows are exchangeable; folds stratified by target quantile"
+    if kind not in CLASS_KINDS:
+        how = "stratified by target quantile" if kind == "regression" else "at random"
+        reason = f"rows are exchangeable; folds {how}"
         return Split(kind="random", n_folds=n_folds), reason
     reason = f"rows are exchangeable; folds stratified by class{rare}"
     return Split(kind="stratified", n_folds=n_folds), reason
@@ -130,17 +131,24 @@ def detect_group_column(
     candidates = []
     for column in shared_features(train, test, id_column, target):
         values = train[column]
-        if pd.api.types.is_float_dtype(values):
-            numbers = values.dropna()
-            if not (numbers == numbers.round()).all():
-                continue
+        if pd.api.types.is_float_dtype(values) and has_fractions(values):
+            continue
         n_unique = values.nunique()
         if not (10 <= n_unique <= len(train) / 1.8) or values.isna().mean() > MAX_GAPS:
             continue
-        unseen = ~test[column].dropna().map(key_text).isin(set(values.dropna().map(key_text)))
+        known, others = set(map(key_text, values.dropna().unique())), test[column].dropna()
+        unseen = others.isin([value for value in others.unique() if key_text(value) not in known])
         if len(unseen) and unseen.mean() > 1 - MAX_OVERLAP:
             candidates.append((n_unique, column))
     return max(candidates)[1] if candidates else None
+
+
+def has_fractions(values: pd.Series[Any]) -> bool:
+    """Whether a number among them is not whole; most columns show it at once."""
+    for numbers in (values.iloc[:50].dropna(), values.dropna()):
+        if (numbers != numbers.round()).any():
+            return True
+    return False
 
 
 def key_text(value: object) -> str:
@@ -165,7 +173,7 @@ def parse_dates(values: pd.Series[Any]) -> pd.Series[Any] | None:
         return to_dates(values).dropna()
     if pd.api.types.is_numeric_dtype(values) or values.isna().all():
         return None
-    texts = values.dropna().astype(str)
+    texts = values.dropna().astype(str).astype(object)
     if not texts.head(50).str.match(DATE).all():
         return None
     dates = to_dates(texts)
@@ -204,7 +212,7 @@ def assign_folds(
     if split.kind == "time":
         return time_blocks(train[str(split.column)], n)
     y = strata_codes(train, kind, target)
-    if kind != "regression" and split.kind != "group":
+    if kind in CLASS_KINDS and split.kind != "group":
         return common_class_folds(train, y, split, seed, together)
     if split.kind == "group" or together is not None:
         groups = group_labels(train, split, together)
@@ -213,7 +221,7 @@ def assign_folds(
                 f"column {split.column!r} has {groups.nunique()} groups, fewer than {n} folds; "
                 "set a smaller `n_folds:` in task.yaml"
             )
-        group_splitter = GroupKFold if kind == "regression" else StratifiedGroupKFold
+        group_splitter = StratifiedGroupKFold if kind in CLASS_KINDS else GroupKFold
         parts = group_splitter(n, shuffle=True, random_state=seed).split(train, y, groups)
         return number_folds(parts, len(train))
     return number_folds(regular_splitter(y, n, seed).split(train, y), len(train))
@@ -268,7 +276,9 @@ def group_labels(
 
 
 def strata_codes(train: pd.DataFrame, kind: Kind, target: list[str]) -> NDArray[np.int64]:
-    """Return the strata: the class, or the decile of a numeric target."""
+    """Return the strata: the class, or the decile of a numeric target; one for texts."""
+    if kind == "text":
+        return np.zeros(len(train), dtype=np.int64)
     values = train[target[0]]
     if kind == "regression":
         ranks = values.rank(method="first")

@@ -46,12 +46,20 @@ def hash_rows(frame: pd.DataFrame) -> Array:
     return np.asarray(pd.util.hash_pandas_object(pd.DataFrame(rounded), index=False))
 
 
-def round_significant(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return the numbers as text at three significant digits."""
+def round_significant(column: pd.Series[Any]) -> Array:
+    """Return the numbers at three significant digits, each as a whole number of its own.
+
+    Digits and exponent are put together; zero, infinite and missing numbers have their own.
+    """
     values = column.to_numpy(dtype=float)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scale = np.power(10.0, np.floor(np.log10(np.abs(values))) - (N_DIGITS - 1))
-        rounded = np.where(
-            np.isfinite(values) & (values != 0), np.round(values / scale) * scale, values
-        )
-    return pd.Series([f"{value:.{N_DIGITS - 1}e}" for value in rounded])
+    is_usual = np.isfinite(values) & (values != 0)
+    sizes = np.abs(np.where(is_usual, values, 1.0))
+    exponents = np.floor(np.log10(sizes)).astype(np.int64)
+    digits = np.rint(sizes / np.power(10.0, exponents - (N_DIGITS - 1))).astype(np.int64)
+    is_next = digits == 10**N_DIGITS  # 9.999 is 10.0
+    digits, exponents = np.where(is_next, digits // 10, digits), exponents + is_next
+    keys = np.sign(np.where(is_usual, values, 1.0)).astype(np.int64) * digits * 1000 + exponents
+    special = np.select(
+        [np.isnan(values), values == np.inf, values == -np.inf], [-3, -2, -1], default=0
+    )
+    return np.where(is_usual, keys, special * 10**9)

@@ -37,7 +37,7 @@ def grade_audit_rows(
     """Grade predictions of the test file on the audit rows; NO_AUDIT where there are none."""
     if truth.audit.empty:
         return NO_AUDIT
-    y, p, metric = truth.encode(truth.audit), test[truth.audit_rows], truth.metric
+    y, p, metric = truth.encode_scored(truth.audit), test[truth.audit_rows], truth.metric
     try:
         value = metric.score(y, p)
     except ValueError:  # one class only among the audit rows

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from task.grade.metrics import Metric
+from task.grade.metric import Metric
 from task.grade.predictions import PredictionsError, Truth, get_truth, read_predictions
 from task.types import BlendJson, Prepared, TaskError
 
@@ -56,7 +56,7 @@ def blend_attempts(prepared: Prepared, members: dict[str, dict[str, str]], out: 
         raise TaskError(f"{text} {refused or ''}".strip())
     classes = class_codes(truth, method)
     nested = blend_across_folds(truth, oof, classes, method)
-    weights = select_weights(truth.metric, truth.y, oof, classes, method, seed=prepared.seed)
+    weights = select_weights(truth.metric, truth.scored, oof, classes, method, seed=prepared.seed)
     total = finish_predictions(weighted_sum(test, weights), classes, method)
     oof_path, submission_path = str(Path(out) / "oof.csv"), str(Path(out) / "submission.csv")
     write_predictions(truth, oof_path, truth.validated_ids, nested, method)
@@ -67,7 +67,7 @@ def blend_attempts(prepared: Prepared, members: dict[str, dict[str, str]], out: 
         classes=truth.labels if method in ("ordinal", "vote") else [],
         oof=oof_path,
         submission=submission_path,
-        scaled=truth.has_class_columns,
+        scaled=truth.has_class_columns or truth.metric.sums_to_one,
         bounds=list(truth.form.bounds or ()),
         refused=refused,
         seconds=time.monotonic() - began,
@@ -75,10 +75,14 @@ def blend_attempts(prepared: Prepared, members: dict[str, dict[str, str]], out: 
 
 
 def choose_method(truth: Truth) -> BlendMethod:
-    """Choose how predictions of this task are blended. Raises TaskError for rankings."""
+    """Choose how predictions of this task are blended. Raises TaskError for rankings and texts."""
     needs, name = truth.metric.needs, truth.metric.name
     if needs == "ranking":
         raise TaskError(f"rankings ({name}) cannot be blended by weights")
+    if needs == "text":
+        raise TaskError(
+            f"texts ({Path(name).name}) cannot be blended: no text lies between two others"
+        )
     if needs == "label" and truth.prepared.task.kind != "regression":
         has_numbers = truth.codes == {label: parse_float(label) for label in truth.labels}
         return "ordinal" if name == "qwk" and has_numbers else "vote"
@@ -116,7 +120,7 @@ def read_members(
         except (PredictionsError, OSError, KeyError) as error:
             refused[name] = str(error)[:200]
             continue
-        score[name] = signed_score(truth.metric, truth.y, p)
+        score[name] = signed_score(truth.metric, truth.scored, p)
         oof[name] = member_part(p, classes, method)
         test[name] = member_part(p_test, classes, method)
     best = sorted(oof, key=lambda name: (-score[name], name))[:MAX_MEMBERS]
@@ -142,7 +146,7 @@ def blend_across_folds(
     for k in np.unique(truth.fold):
         held = truth.fold == k
         weights = select_weights(
-            truth.metric, truth.y, oof, classes, method, rows=~held, seed=int(k) + 1
+            truth.metric, truth.scored, oof, classes, method, rows=~held, seed=int(k) + 1
         )
         total[held] = weighted_sum(oof, weights)[held]
     return finish_predictions(total, classes, method)

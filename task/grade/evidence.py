@@ -26,9 +26,11 @@ from task.types import (
     ResourceUse,
     ScoreJson,
     SubmissionCheck,
+    TextStats,
 )
 
 Array = NDArray[Any]
+N_WORST_TEXTS, MAX_TEXT_CHARS = 5, 120
 MAX_EVIDENCE_BYTES = 256 * 1024
 ScriptKey = Literal["train", "fit", "importances", "learning_curve"]
 SCRIPT_KEYS: tuple[ScriptKey, ...] = get_args(ScriptKey)
@@ -139,6 +141,11 @@ def prediction_evidence(truth: Truth, oof: Array, test: Array, score: ScoreJson)
     if metric.needs == "ranking":
         return evidence
     losses = row_losses(truth, oof)
+    if truth.prepared.task.kind == "text":
+        if losses is not None:
+            evidence["segments"] = segments.find_worst_segments(truth.partitions, losses)
+        evidence["texts"] = text_stats(truth, oof, test, losses)
+        return evidence
     if truth.prepared.task.kind == "regression":
         if oof.ndim == 1 and truth.y.ndim == 1:
             evidence["residuals"] = residual_stats(truth, oof)
@@ -146,23 +153,61 @@ def prediction_evidence(truth: Truth, oof: Array, test: Array, score: ScoreJson)
         evidence["classes"] = class_stats(truth, oof)
         if metric.needs == "probability":
             evidence["calibration"] = calibration_stats(truth.y, oof)
-    evidence["segments"] = segments.find_worst_segments(truth.partitions, losses)
+    if losses is not None:
+        evidence["segments"] = segments.find_worst_segments(truth.partitions, losses)
     distance = prediction_shift(oof, test)
     evidence["submission"] = SubmissionCheck(rows_ok=True, test_pred_vs_oof_ks=distance)
     return evidence
 
 
-def row_losses(truth: Truth, oof: Array) -> Array:
-    """Return a loss per row: the metric's own, else by rank, wrong labels, or squared error."""
+def row_losses(truth: Truth, oof: Array) -> Array | None:
+    """Return a loss per row: the metric's own, else by rank, wrong labels, or squared error.
+
+    None for texts whose metric does not separate into rows, and where shapes do not allow it.
+    """
     metric, y = truth.metric, truth.y
     if metric.row_loss is not None:
-        return np.asarray(metric.row_loss(y, oof), dtype=float)
+        return np.asarray(metric.row_loss(truth.scored, oof), dtype=float)
+    if truth.prepared.task.kind == "text":
+        return None
     if metric.needs == "probability" and oof.ndim == 1:
         ranks = stats.rankdata(oof) / (len(oof) + 1)  # AUC depends on the order alone
         return np.asarray(np.where(y == 1, 1 - ranks, ranks))
     if metric.needs == "label":
         return np.asarray(np.abs(y - oof) ** 2 if metric.name == "qwk" else y != oof, dtype=float)
-    return np.asarray(((y.reshape(len(y), -1) - oof.reshape(len(oof), -1)) ** 2).mean(axis=1))
+    one, two = y.reshape(len(y), -1), oof.reshape(len(oof), -1)
+    return np.asarray(((one - two) ** 2).mean(axis=1)) if one.shape == two.shape else None
+
+
+def text_stats(truth: Truth, oof: Array, test: Array, losses: Array | None) -> TextStats:
+    """Describe predicted texts, and the rows that lost most; of several columns, the first."""
+    true, said, other = (
+        np.asarray(texts.reshape(len(texts), -1)[:, 0], dtype=object)
+        for texts in (truth.y, oof, test)
+    )
+    lengths = [np.array([len(str(text)) for text in texts]) for texts in (true, said, other)]
+    stats_of_texts = TextStats(
+        empty=float((lengths[1] == 0).mean()),
+        empty_true=float((lengths[0] == 0).mean()),
+        empty_test=float((lengths[2] == 0).mean()),
+        exact=float((true == said).mean()),
+        distinct=len(set(said)),
+        mean_chars=float(lengths[1].mean()),
+        mean_chars_true=float(lengths[0].mean()),
+        mean_chars_test=float(lengths[2].mean()),
+    )
+    rows = np.flatnonzero(true != said) if losses is None else np.argsort(-losses, kind="stable")
+    worst = [row for row in rows[:N_WORST_TEXTS] if true[row] != said[row]]
+    stats_of_texts["worst"] = [
+        {"true": shorten_text(true[row]), "predicted": shorten_text(said[row])} for row in worst
+    ]
+    return stats_of_texts
+
+
+def shorten_text(text: object) -> str:
+    """Return a text bounded for a prompt."""
+    plain = str(text)
+    return plain if len(plain) <= MAX_TEXT_CHARS else plain[: MAX_TEXT_CHARS - 1] + "…"
 
 
 def residual_stats(truth: Truth, p: Array) -> ResidualStats:

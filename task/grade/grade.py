@@ -5,6 +5,7 @@ It never raises for what a script wrote.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -32,6 +33,7 @@ from task.types import (
     Prepared,
     ProblemJson,
     Reference,
+    ScoreJson,
 )
 
 Array = NDArray[Any]
@@ -74,11 +76,11 @@ def grade_execution(
         oof = require_predictions(truth, files, "oof.csv")
         test = require_predictions(truth, files, "submission.csv")
         check_plausible(truth, oof)
+        score = score_accepted(truth, oof)
     except PredictionsError as error:
         problem = error.problem
         problem["message"] = describe_rehearsal(facts) + problem["message"]
         return refused_grade(problem, findings)
-    score = compare.score_predictions(truth, oof)
     paired = {
         name: compare_arrays(truth, [oof], [read_earlier(truth, item["oof"])], seed)
         for name, item in references.items()
@@ -103,9 +105,27 @@ def grade_execution(
     )
 
 
+def score_accepted(truth: Truth, oof: Array) -> ScoreJson:
+    """Score predictions; a metric may refuse texts or a file of its own anything.
+
+    Raises PredictionsError.
+    """
+    try:
+        return compare.score_predictions(truth, oof)
+    except ValueError as error:
+        if truth.metric.needs != "text" and not truth.metric.is_own:
+            raise
+        name = Path(truth.metric.name).name
+        raise PredictionsError(
+            "metric", f"{name} cannot score oof.csv: {str(error)[:300]}; correct what is written"
+        ) from error
+
+
 def compare_arrays(truth: Truth, new: list[Array], old: list[Array], seed: int) -> PairedJson:
     """Return the improvement of `new` over `old` on the validated rows."""
-    return compare.compare_predictions(truth.metric, truth.y, new, old, truth.clusters, seed)
+    return compare.compare_predictions(
+        truth.metric, truth.scored, new, old, truth.clusters, seed, truth.fold
+    )
 
 
 def compare_files(
@@ -212,11 +232,11 @@ def check_plausible(truth: Truth, oof: Array) -> None:
 
     Raises PredictionsError.
     """
-    if truth.metric.needs == "ranking":
-        return
+    if truth.metric.needs in ("ranking", "text"):
+        return  # of texts, one answer for all rows may be the best that is known
     rows = oof.reshape(len(oof), -1)
     is_constant = len(rows) > 1 and bool((rows == rows[0]).all())
-    if is_constant and has_usable_feature(truth):
+    if is_constant and not is_same_everywhere(truth) and has_usable_feature(truth):
         raise PredictionsError(
             "constant", "oof.csv predicts the same for every row; the model learned nothing"
         )
@@ -236,10 +256,17 @@ def check_plausible(truth: Truth, oof: Array) -> None:
         )
 
 
+def is_same_everywhere(truth: Truth) -> bool:
+    """Whether all rows have the same label: then the same prediction for all is right."""
+    rows = truth.y.reshape(len(truth.y), -1)
+    return bool((rows == rows[0]).all())
+
+
 def has_usable_feature(truth: Truth) -> bool:
     """Whether a column of both tables has more than one value; else a constant is the best."""
     test = read_public_table(truth.prepared.public, "test")
-    return bool(truth.prepared.task.extra) or any(
+    task = truth.prepared.task
+    return bool(task.extra or task.media) or any(
         name in test and column.nunique() > 1 for name, column in truth.features.items()
     )
 

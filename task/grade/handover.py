@@ -15,22 +15,27 @@ from task.grade.predictions import (
     PredictionsError,
     Truth,
     align_rows,
+    content_of,
     convert_predictions,
     get_truth,
     read_prediction_table,
 )
-from task.load.form import label_text, plain_name
+from task.load.form import plain_name
+from task.load.ids import read_sample_ids
 from task.load.tables import read_table
 from task.types import Prepared, TaskError
 
 Array = NDArray[Any]
+ORDER_METRICS = ("auc", "auc_mean_columns", "average_precision_mean_columns", "bias_auc", "lwlrap")
+"""Metrics of the order alone, which take any numbers."""
 
 
 def write_final_submission(prepared: Prepared, source: str, out: str) -> None:
     """Write the submission of the task's own test rows.
 
-    Audit rows are dropped; order, ids, columns and labels are those of the task's sample; values
-    are those that were graded. Raises TaskError where the source cannot be read.
+    Audit rows are dropped; order, ids, columns, labels, separator and decimal mark are those of
+    the task's sample; values are those that were graded. Raises TaskError where the source cannot
+    be read.
     """
     truth, (ids, written_ids) = get_truth(prepared), read_test_ids(prepared)
     try:
@@ -45,14 +50,16 @@ def write_final_submission(prepared: Prepared, source: str, out: str) -> None:
             result[column.name] = cells[index]
     else:
         result = fill_sample(prepared, truth, written_ids, cells)
-    result.to_csv(out, index=False)
+    form = truth.form
+    result.to_csv(out, index=False, sep=form.separator, decimal=form.decimal)
 
 
 def read_own_rows(truth: Truth, source: str, ids: list[str]) -> Array:
     """Read predictions of some of the test rows, as they were graded. Raises PredictionsError."""
     path, columns = Path(source), truth.prepared.columns
-    is_text = truth.metric.needs in ("label", "ranking") and bool(truth.labels)
-    frame = read_prediction_table(path, path.name, len(truth.test_ids), columns, is_text=is_text)
+    frame = read_prediction_table(
+        path, path.name, len(truth.test_ids), columns, content=content_of(truth)
+    )
     keys = list(frame[columns[0]].map(str))
     rows = match_keys(keys, ids)
     own = frame.take(rows[rows >= 0])
@@ -67,8 +74,28 @@ def render_cells(truth: Truth, values: Array) -> list[list[Any]]:
     if truth.metric.needs == "label" and truth.labels:
         texts = {code: spelled[label] for label, code in truth.codes.items()}
         return [[texts[float(code)] for code in values]]
+    if truth.metric.needs == "text":
+        written = np.asarray(values, dtype=object).reshape(len(values), -1)
+        return [list(written[:, index]) for index in range(written.shape[1])]
     table = np.asarray(values, dtype=float).reshape(len(values), -1)
+    if truth.metric.name in ORDER_METRICS:
+        table = fit_unit_range(table)
+    elif truth.metric.needs == "probability":
+        table = np.clip(table, 0, 1)
+    if truth.metric.is_whole:
+        table = table.astype(int)
     return [list(table[:, index]) for index in range(table.shape[1])]
+
+
+def fit_unit_range(table: Array) -> Array:
+    """Return scores that are probabilities in 0..1, in the same order.
+
+    Graders refuse others, though the metric knows the order alone.
+    """
+    low, high = float(table.min(initial=0)), float(table.max(initial=1))
+    if low >= 0 and high <= 1:
+        return table
+    return np.asarray((table - low) / (high - low))
 
 
 def fill_sample(
@@ -80,7 +107,7 @@ def fill_sample(
     sample = read_table(Path(task.sample_submission)).frame
     rows = np.arange(len(sample))
     if task.id is not None:
-        keys = list(sample[task.sample_id or sample.columns[0]].map(label_text))
+        keys = list(read_sample_ids(task, sample))
         rows = match_keys(written_ids, keys)
         if (rows < 0).any():
             plain = [plain_name(key) for key in written_ids]

@@ -63,7 +63,8 @@ def suspect_leaks(truth: Truth, signal: Array) -> Iterator[ProblemJson]:
 
 def has_suspect_power(truth: Truth, signal: Array, suspect: Suspect) -> bool:
     """Whether predictions are as good as the suspect where the honest columns are far from it."""
-    if suspect.code == "leak_id" and truth.prepared.task.extra:
+    task = truth.prepared.task
+    if suspect.code == "leak_id" and (task.extra or task.media):
         return False  # pictures or other files may tell what no column tells
     rows, target = plain.gate_rows(truth), plain.numeric_target(truth)
     reference = plain.reference_prediction(truth, excluded_columns(suspect))

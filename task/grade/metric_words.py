@@ -3,8 +3,70 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
+from task.types import Direction
+
+FRAME_WORDS = (  # metrics of texts, lists, masks and boxes, and over tables; read first
+    (r"kendall'?s?[ -]tau|kendall (rank )?correlation", "kendall_tau"),
+    (
+        r"normali[sz]ed (levenshtein|edit)|(levenshtein|edit) (distance|ratio),? normali[sz]ed",
+        "normalized_levenshtein",
+    ),
+    (
+        r"(levenshtein|edit)[ -]distance[^.]{0,40}(over|by|per) the (total )?(number|count)"
+        r"|\bword error rate\b|\bwer\b",
+        "edit_distance",
+    ),
+    (r"\bcharacter error rate\b|\bcer\b", "character_error_rate"),
+    (r"levenshtein|edit[ -]distance", "levenshtein"),
+    (r"word[ -]level jaccard|jaccard[^.]{0,30}\bwords?\b", "word_jaccard"),
+    (r"word[ -]level accuracy", "word_accuracy"),
+    (r"\blwlrap\b|label[ -]ranking average precision", "lwlrap"),
+    (
+        r"precision over thresholds[^.]{0,40}(volume|3d)|3d[^.]{0,60}intersection over union",
+        "map_of_iou_3d",
+    ),
+    (
+        r"(average |mean )?precision (over|at|across) (the |different |various |several )?"
+        r"(iou |intersection[ -]over[ -]union )?(\(iou\) )?thresholds?[^.]{0,60}"
+        r"(intersection|\biou\b|masks?|segment)",
+        "map_of_iou",
+    ),
+    (
+        r"(mean average precision|\bmap\b)[^.]{0,30}\bbox(es)?\b"
+        r"|\bbox(es)?\b[^.]{0,40}(mean average precision|\bmap\b)",
+        "map_boxes",
+    ),
+    (r"f[ -]?1[^.]{0,30}(matched )?(characters|boxes|points)", "boxes_f1"),
+    (r"global dice|dice[^.]{0,40}(over all|pooled|whole (test )?set|globally)", "dice_global"),
+    (
+        r"micro[^.]{0,12}\bf[ -]?1[^.]{0,24}\b(tags|keywords|label sets?)"
+        r"|f[ -]?1[^.]{0,12}\b(of|over) (the )?(tags|keywords)",
+        "tags_f1_micro",
+    ),
+    (
+        r"angular error|mean angle between|angle between (the )?(true|predicted)",
+        "mean_angular_error",
+    ),
+    (
+        r"(mixture|combination|average) of (the )?(overall )?aucs?\b"
+        r"[^.]{0,60}(group|identit|overall)|bias aucs?|subgroup auc",
+        "bias_auc",
+    ),
+    (
+        r"percentiles?[^.]{0,30}(distance|position) error"
+        r"|(distance|position) errors?[^.]{0,40}percentile",
+        "distance_percentiles",
+    ),
+    (r"laplace log[ -]likelihood", "laplace_log_likelihood"),
+    (
+        r"weighted[ -](multi[ -]?label )?(binary )?"
+        r"(log[ -]?loss|logarithmic loss|cross[ -]entropy)",
+        "weighted_log_loss",
+    ),
+    (r"log(arithm)? of the mean absolute error|log[ -]mae", "log_mae"),
+)
 STRONG_WORDS = (  # the first that a sentence has; specific before general
     (r"quadratic(ally)?[ -]weighted( cohen'?s?)? kappa|weighted kappa|\bqwk\b", "qwk"),
     (
@@ -74,15 +136,27 @@ RANKING_WORDS = re.compile(
 )
 RANKING_SHORT = re.compile(r"\bmap@(\d{1,3})\b")
 FOREIGN_WORDS = (
-    (r"levenshtein|edit distance", "the Levenshtein distance"),
     (r"\bquantile loss|pinball", "the pinball loss"),
     (r"\bf[ -]?(2|0\.5|beta|β)\b", "an F-beta score"),
     (r"concordance index|\bc-index\b", "the concordance index"),
     (r"\bndcg\b|discounted cumulative gain", "the discounted cumulative gain"),
-    (r"\bbleu\b|\brouge\b|word error rate", "a score of texts"),
+    (r"\bbleu\b|\brouge\b|\bmeteor\b|\bcider\b", "a score of texts"),
     (r"\bcontinuous ranked probability|\bcrps\b", "the continuous ranked probability score"),
-    (r"hausdorff|\bmap at (different|various) intersection", "a score of masks or boxes"),
+    (r"hausdorff|panoptic quality", "a score of masks or boxes"),
+    (r"\bcoco\b[^.]{0,40}(map|average precision)", "the mean average precision of COCO"),
+    (r"weighted[ -](auc|area under)", "a weighted AUC"),
+    (r"probabilistic f[ -]?1|\bpf1\b", "the probabilistic F1"),
+    (r"\btop[ -]?\d+ (error|accuracy)", "the error of the best K guesses"),
 )
+BETTER_WORDS: dict[Direction, str] = {
+    "max": r"\b(higher|larger|greater|bigger)( \w+){0,3} (is|are|means?) better|maximi[sz]",
+    "min": r"\b(lower|smaller|less)( \w+){0,3} (is|are|means?) better|minimi[sz]",
+}
+NATURE_WORDS: dict[Direction, str] = {
+    "max": r"accuracy|correlation|\bauc\b|f[ -]?\d?[ -]?score|overlap|jaccard|dice|\bprecision\b"
+    r"|similarity|kappa|\bbleu\b|\bndcg\b|cumulative gain|\bgain\b",
+    "min": r"\berrors?\b|\bloss|distance|divergence|deviation|\bcrps\b|\brmse\b|\bmae\b",
+}
 FORMS = re.compile(
     r"\b(weighted (?!f[ -]?1|kappa|averaged? f|average of the f)[\w -]{0,30}(?:error|loss|log ?loss"
     r"|auc|accuracy|mae|rmse|mse|score|average|mean)"
@@ -92,6 +166,16 @@ FORMS = re.compile(
 )
 JUDGING = re.compile(
     r"evaluat|scored?\b|scoring|metric|measure|ranked|judged|graded|assessed|leaderboard|submissions"
+)
+CONDITION_WORDS = re.compile(
+    r"\b([A-Za-z_]\w*)\s*(?:is|=|==|equals)\s*['\"`]?([A-Za-z0-9_.+-]*[A-Za-z0-9_])"
+)
+GROUP_WORDS = re.compile(
+    r"\b(?:per|(?:for|in|of|within|by|across|over) (?:each|every|all(?: the)?|the)?)"
+    r" ?([A-Za-z_]\w*)"
+)
+OVERLAP = re.compile(
+    r"(?:overlap|iou|intersection over union)[^.0-9]{0,30}(0?\.\d+)", re.IGNORECASE
 )
 NEGATIONS = re.compile(r"\b(not|instead of|rather than|unlike|no longer)\b[^,;.]{0,40}$")
 SHORT_WORDS = 6  # a sentence so short names nothing else
@@ -104,6 +188,9 @@ class MetricWords(NamedTuple):
     sentence: str
     foreign: str = ""  # what is not built in, in words
     form: str = ""  # words of a weighted or grouped form, which the plain metric is not
+    conditions: tuple[tuple[str, str], ...] = ()  # (column, value) that the sentence may mean
+    groups: tuple[str, ...] = ()  # words that may name a column whose groups are averaged
+    overlap: str = ""  # of boxes that are found
 
 
 def read_metric_words(description: str) -> MetricWords | None:
@@ -118,10 +205,24 @@ def read_metric_words(description: str) -> MetricWords | None:
     return None
 
 
+def read_direction_words(description: str) -> Direction | None:
+    """Return whether higher or lower is better, where the description says so; None: it does not.
+
+    Plain words count before names of metrics; words of both kinds say nothing.
+    """
+    sentences = [text.casefold() for text in split_sentences(description)]
+    judging = [text for text in sentences if JUDGING.search(text)]
+    for group, patterns in ((sentences, BETTER_WORDS), (judging, NATURE_WORDS)):
+        said = {way for way, words in patterns.items() for text in group if re.search(words, text)}
+        if len(said) == 1:
+            return said.pop()
+    return None
+
+
 def split_sentences(text: str) -> list[str]:
     """Return the sentences; a heading goes with the line below it."""
     text = re.sub(r"(?m)^#+ *(.+)$\n*", lambda m: f"{m.group(1).strip()}: ", text)
-    text = re.sub(r"[*_`]{1,2}(?=\w)|(?<=\w)[*`]{1,2}", "", text)
+    text = re.sub(r"(?<!\w)[*_`]{1,2}(?=\w)|[*`]{1,2}(?=\w)|(?<=\w)[*`]{1,2}", "", text)
     parts = re.split(r"(?<=[.!?])\s+(?=[A-Z(\[])|\n\s*\n|\n\s*[-*] ", text)
     return [" ".join(part.split()) for part in parts if part.strip()]
 
@@ -133,11 +234,33 @@ def read_sentence(sentence: str, *, is_weak: bool) -> MetricWords | None:
     for pattern, what in FOREIGN_WORDS:
         if re.search(pattern, text):
             return MetricWords("", shown, foreign=what)
+    for pattern, name in FRAME_WORDS:
+        if (match := re.search(pattern, text)) and not NEGATIONS.search(text[: match.start()]):
+            return MetricWords(name, shown, **name_details(sentence))
     if match := RANKING_WORDS.search(text) or RANKING_SHORT.search(text):
         return MetricWords(f"map@{int(match.group(1))}", shown)
     for pattern, name in STRONG_WORDS + (WEAK_WORDS if is_weak else ()):
         for match in re.finditer(pattern, text):
             if not NEGATIONS.search(text[: match.start()]):
                 form = FORMS.search(text)
-                return MetricWords(name, shown, form=form.group(1) if form else "")
+                words = form.group(1) if form else ""
+                return MetricWords(name, shown, form=words, **name_details(sentence))
     return None
+
+
+class WordDetails(TypedDict):
+    """What a sentence says beside the metric's name."""
+
+    conditions: tuple[tuple[str, str], ...]
+    groups: tuple[str, ...]
+    overlap: str
+
+
+def name_details(sentence: str) -> WordDetails:
+    """Return what may restrict or group the rows; columns of the table decide what it means."""
+    overlap = OVERLAP.search(sentence)
+    return WordDetails(
+        conditions=tuple((match[1], match[2]) for match in CONDITION_WORDS.finditer(sentence)),
+        groups=tuple(match[1] for match in GROUP_WORDS.finditer(sentence)),
+        overlap=overlap[1] if overlap else "",
+    )

@@ -8,52 +8,37 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 from sklearn import metrics as sk
 
-from task.consent import policy
-from task.types import Direction, TaskError
+from task.grade.frames.boxes import BOX_METRICS, box_metric
+from task.grade.frames.lists import LIST_METRICS, list_precision_metric
+from task.grade.frames.masks import MASK_METRICS
+from task.grade.frames.tables import (
+    CONDITION,
+    PER_GROUP,
+    TABLE_METRICS,
+    average_groups,
+    bias_auc,
+    restrict_metric,
+)
+from task.grade.frames.texts import TEXT_METRICS
+from task.grade.metric import (
+    Array,
+    Bounds,
+    LossFunction,
+    Metric,
+    ScoreFunction,
+    score_unbound,
+)
+from task.grade.own_metric import load_own_metric
+from task.types import Direction, Kind, Task, TaskError
 
-Array = NDArray[Any]
-Needs = Literal["probability", "label", "value", "ranking"]
-ScoreFunction = Callable[[Array, Array], float]
-LossFunction = Callable[[Array, Array], Array]  # one loss per row, shape (n,)
-Bounds = tuple[float | None, float | None]
 EPS = 1e-15
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric: score(y_true, y_pred) with both of shape (n,) or (n, k).
-
-    For `probability` with more than two classes y_true contains class positions and y_pred a
-    column per class. `row_loss` gives the loss of each row (lower is better) where the metric is
-    its mean or a monotone function of it. `optimum` is the score of the truth; None: not known.
-    Predicted values are clipped to `bounds`.
-    """
-
-    name: str
-    direction: Direction
-    needs: Needs
-    score: ScoreFunction
-    row_loss: LossFunction | None = None
-    bounds: Bounds | None = None
-    optimum: float | None = None
-
-    @property
-    def best(self) -> float | None:
-        """The score of the truth, where it is known."""
-        if self.optimum is not None or self.name not in METRICS:
-            return self.optimum
-        return 1.0 if self.direction == "max" else 0.0
+MIN_MAE = 1e-9  # of log_mae
 
 
 def roc_auc(y: Array, p: Array) -> float:
@@ -99,6 +84,17 @@ def mean_over_columns(one: ScoreFunction) -> ScoreFunction:
     return score
 
 
+def label_ranking_score(y: Array, p: Array) -> float:
+    """Return the label-weighted label-ranking average precision; y of 0 and 1, a column per label.
+
+    Every true label counts once, whatever its row. Raises ValueError where there is none.
+    """
+    n_labels = y.sum(axis=1)
+    if not n_labels.any():
+        raise ValueError("no row has a label")
+    return float(sk.label_ranking_average_precision_score(y > 0.5, p, sample_weight=n_labels))
+
+
 def mean_over_classes(one: ScoreFunction) -> ScoreFunction:
     """Score each class against the rest, then average over the classes that occur."""
 
@@ -117,6 +113,13 @@ def column_log_losses(y: Array, p: Array) -> Array:
     """Return the log loss of every row's targets, each a probability; averaged over them."""
     y, p = y.reshape(len(y), -1), np.clip(p.reshape(len(p), -1), EPS, 1 - EPS)
     return np.asarray(-(y * np.log(p) + (1 - y) * np.log1p(-p)).mean(axis=1))
+
+
+def share_log_losses(y: Array, p: Array) -> Array:
+    """Return the log loss of rows whose classes have a column each; both are scaled to one."""
+    p = np.clip(p, EPS, None)
+    p = p / p.sum(axis=1, keepdims=True)
+    return np.asarray(-(y * np.log(p)).sum(axis=1))
 
 
 def divergence_losses(y: Array, p: Array) -> Array:
@@ -161,6 +164,11 @@ def absolute_errors(y: Array, p: Array) -> Array:
 def squared_log_errors(y: Array, p: Array) -> Array:
     """Return the squared error of log(1 + value); negative predictions count as 0."""
     return squared_errors(np.log1p(y), np.log1p(np.clip(p, 0, None)))
+
+
+def log_mean_error(y: Array, p: Array) -> float:
+    """Return the logarithm of the mean absolute error, which counts as MIN_MAE at least."""
+    return float(np.log(max(float(absolute_errors(y, p).mean()), MIN_MAE)))
 
 
 def percentage_errors(y: Array, p: Array) -> Array:
@@ -270,6 +278,16 @@ def correlation(y: Array, p: Array) -> float:
     return float(value) if np.isfinite(value) else 0.0
 
 
+def wrong_label_shares(y: Array, p: Array) -> Array:
+    """Return the share of every row's targets that are wrong."""
+    return np.asarray((y.reshape(len(y), -1) != p.reshape(len(p), -1)).mean(axis=1))
+
+
+def column_label_metric(name: str, one: ScoreFunction) -> Metric:
+    """Return the mean of the scores of several columns of labels."""
+    return Metric(f"{name}_mean_columns", "max", "value", mean_over_columns(one), is_whole=True)
+
+
 _LABEL_METRICS = (
     Metric("accuracy", "max", "label", accuracy_score, wrong_labels),
     Metric("balanced_accuracy", "max", "label", flat_score(sk.balanced_accuracy_score)),
@@ -294,6 +312,7 @@ _OTHER_METRICS = (
     Metric("rmse", "min", "value", _rmse, squared_errors),
     Metric("mse", "min", "value", mean_loss(squared_errors), squared_errors),
     Metric("mae", "min", "value", mean_loss(absolute_errors), absolute_errors),
+    Metric("log_mae", "min", "value", log_mean_error, optimum=float(np.log(MIN_MAE))),
     Metric("mape", "min", "value", mean_loss(percentage_errors), percentage_errors),
     Metric(
         "smape", "min", "value", mean_loss(symmetric_percentage_errors), symmetric_percentage_errors
@@ -304,12 +323,32 @@ _OTHER_METRICS = (
     Metric("spearman", "max", "value", spearman_score),
 )
 _COLUMN_METRICS = (  # of several targets
+    Metric(
+        "accuracy_mean_columns",
+        "max",
+        "value",
+        lambda y, p: 1 - float(wrong_label_shares(y, p).mean()),
+        wrong_label_shares,
+        is_whole=True,
+    ),
+    column_label_metric("balanced_accuracy", flat_score(sk.balanced_accuracy_score)),
+    column_label_metric("f1", f1_score("binary")),
+    column_label_metric("f1_macro", f1_score("macro")),
+    column_label_metric("mcc", flat_score(sk.matthews_corrcoef)),
+    column_label_metric("qwk", weighted_kappa),
     Metric("auc_mean_columns", "max", "value", mean_over_columns(roc_auc)),
     Metric("average_precision_mean_columns", "max", "value", mean_over_columns(_precision)),
     Metric("brier_mean_columns", "min", "value", mean_loss(squared_errors), squared_errors, _SHARE),
     Metric(
-        "kl_divergence", "min", "value", mean_loss(divergence_losses), divergence_losses, _SHARE
+        "kl_divergence",
+        "min",
+        "value",
+        mean_loss(divergence_losses),
+        divergence_losses,
+        _POSITIVE,
+        sums_to_one=True,
     ),
+    Metric("lwlrap", "max", "value", label_ranking_score),
     Metric(
         "log_loss_mean_columns",
         "min",
@@ -331,7 +370,31 @@ _COLUMN_METRICS = (  # of several targets
     ),
     Metric("spearman_mean_columns", "max", "value", mean_over_columns(spearman_score)),
 )
-METRICS = {metric.name: metric for metric in (*_LABEL_METRICS, *_OTHER_METRICS, *_COLUMN_METRICS)}
+_FRAME_METRICS = (
+    *(metric for metric in TEXT_METRICS if metric.name != "accuracy"),
+    *LIST_METRICS,
+    *MASK_METRICS,
+    *BOX_METRICS,
+    *TABLE_METRICS,
+    Metric("bias_auc", "max", "value", score_unbound, frame=bias_auc(roc_auc)),
+)
+FRAME_METRICS = {metric.name: metric for metric in _FRAME_METRICS}
+"""Metrics of texts, lists, masks and boxes, and those that read other columns of the answers."""
+METRICS = {
+    metric.name: metric for metric in (*_LABEL_METRICS, *_OTHER_METRICS, *_COLUMN_METRICS)
+} | FRAME_METRICS
+TEXT_TWINS = {metric.name: metric for metric in TEXT_METRICS if metric.name == "accuracy"}
+"""Metrics that score texts instead of classes where the kind is `text`."""
+SHARES_LOG_LOSS = Metric(
+    "log_loss",
+    "min",
+    "value",
+    mean_loss(share_log_losses),
+    share_log_losses,
+    _SHARE,
+    sums_to_one=True,
+)
+"""The log loss of classes that stand in columns of their own, one of them 1 in every row."""
 ALIASES = {
     "acc": "accuracy",
     "area_under_the_roc_curve": "auc",
@@ -340,7 +403,12 @@ ALIASES = {
     "column_mean_auc": "auc_mean_columns",
     "cross_entropy": "log_loss",
     "f1_score": "f1",
+    "dice": "dice_masks",
+    "edit_distance_of_words": "edit_distance",
     "gini": "auc",
+    "label_weighted_label_ranking_average_precision": "lwlrap",
+    "mean_levenshtein": "levenshtein",
+    "word_error_rate": "edit_distance",
     "iou": "jaccard",
     "kappa": "qwk",
     "logloss": "log_loss",
@@ -364,81 +432,78 @@ ALIASES = {
 }
 
 
+def plain_key(name: str) -> str:
+    """Return a name as the registry writes it."""
+    key = re.sub(r"[^a-z0-9@]+", "_", name.strip().lower()).strip("_")
+    return ALIASES.get(key, key)
+
+
 def canonical_metric(name: str) -> str:
     """Return the registered name of a metric. Raises TaskError with the nearest name."""
-    key = re.sub(r"[^a-z0-9@]+", "_", name.strip().lower()).strip("_")
-    key = ALIASES.get(key, key)
+    key = plain_key(name)
     if key in METRICS or re.fullmatch(r"map@\d{1,3}", key):
         return key
+    if re.fullmatch(r"map_boxes@0?\.\d{1,3}", name.strip()):
+        return f"map_boxes@{float(name.partition('@')[2]):g}"
+    if found := split_form(name.strip()):
+        start = re.split("_where_|_per_", name.strip(), maxsplit=1)[0]
+        return found[0] + name.strip()[len(start) :]
     near = difflib.get_close_matches(key, [*METRICS, *ALIASES, "map@3"], n=1, cutoff=0.5)
     hint = f"known: {', '.join(METRICS)}, map@K."
     if near:
         hint = f"did you mean {ALIASES.get(near[0], near[0])}?"
     raise TaskError(
-        f"unknown metric {name!r}; {hint} Or name a Python file with score(y_true, y_pred)"
+        f"unknown metric {name!r}; {hint} Or name a Python file with score(answers, submission)"
     )
 
 
-def get_metric(name: str, direction: Direction | None = None) -> Metric:
-    """Return a metric by name, `map@K`, or path of a Python file with score(y_true, y_pred).
+def get_metric(name: str, direction: Direction | None = None, kind: Kind | None = None) -> Metric:
+    """Return a metric by name, `map@K`, `NAME_where_COLUMN_is_VALUE`, `NAME_per_COLUMN`, or path.
 
-    Raises TaskError for an unknown name or an unusable file.
+    The path is that of a Python file with score(answers, submission) or score(y_true, y_pred).
+    `kind`: of the target; texts are scored by other functions than classes. Raises TaskError for an
+    unknown name or an unusable file.
     """
     if name.endswith(".py"):
-        return load_user_metric(Path(name), direction)
+        return load_own_metric(Path(name), direction, kind)
     name = canonical_metric(name)
+    if name in METRICS:
+        if name == "log_loss" and kind == "regression":
+            return SHARES_LOG_LOSS
+        return TEXT_TWINS.get(name, METRICS[name]) if kind == "text" else METRICS[name]
+    if name.startswith("map_boxes@"):
+        return box_metric(name)
     if name.startswith("map@"):
+        if kind == "text":
+            return list_precision_metric(name)
         losses = precision_losses_at(int(name[4:]))
-        return Metric(
-            name,
-            "max",
-            "ranking",
-            lambda y, p: 1 - float(losses(y, p).mean()),
-            losses,
-            optimum=1.0,
-        )
-    return METRICS[name]
+        return Metric(name, "max", "ranking", lambda y, p: 1 - float(losses(y, p).mean()), losses)
+    return parse_form(name)
 
 
-def load_user_metric(path: Path, direction: Direction | None) -> Metric:
-    """Load the user's metric, which is trusted code (`task.consent`); in the worker only.
+def task_metric(task: Task) -> Metric:
+    """Return the metric of a task. Raises TaskError."""
+    return get_metric(task.metric, task.direction, task.kind)
 
-    Its input is `needs` of the file, else `value`. The bytes that were checked are run, never a
-    cached compilation of others. Raises TaskError.
-    """
-    if not path.is_file():
-        raise TaskError(
-            f"{path} does not exist; it should define the metric as score(y_true, y_pred)"
-        )
-    content = path.read_bytes()
-    policy.check(path, content)
-    module = ModuleType("user_metric")
-    module.__file__ = str(path)
-    try:
-        exec(compile(content, str(path), "exec", dont_inherit=True), vars(module))
-    except Exception as error:  # noqa: BLE001 - any error of the user's code is for the user to see
-        raise TaskError(f"{path} cannot be loaded: {error!r}") from error
-    if not callable(getattr(module, "score", None)):
-        raise TaskError(f"{path} has no function score(y_true, y_pred)")
-    direction = direction or getattr(module, "direction", None)
-    if direction not in ("max", "min"):
-        raise TaskError(
-            f"{path}: say whether higher is better; "
-            "set `direction: max` or `direction: min` in task.yaml"
-        )
-    needs: Any = getattr(module, "needs", "value")
-    if needs not in get_args(Needs):
-        raise TaskError(
-            f"{path}: `needs` should be probability, label, value or ranking, not {needs!r}"
-        )
-    best = getattr(module, "optimum", None)
-    return Metric(
-        str(path),
-        direction,
-        needs,
-        lambda y, p: float(module.score(y, p)),
-        optimum=None if best is None else float(best),
-    )
+
+def split_form(name: str) -> tuple[str, str] | None:
+    """Return the plain metric and the column of a conditional or grouped form; None for others."""
+    match = CONDITION.fullmatch(name) or PER_GROUP.fullmatch(name)
+    if match is None:
+        return None
+    key = plain_key(match.group(1))
+    is_plain = key in METRICS and METRICS[key].needs == "value" and METRICS[key].frame is None
+    return (key, match.group(2)) if is_plain else None
+
+
+def parse_form(name: str) -> Metric:
+    """Return the metric of rows with a value, or the mean over groups, that a name asks for."""
+    found = split_form(name)
+    assert found is not None  # canonical_metric let it pass
+    base = METRICS[found[0]]
+    if match := CONDITION.fullmatch(name):
+        return restrict_metric(base, name, match.group(2), match.group(3))
+    return average_groups(base, name, found[1])
 
 
 def metric_for_targets(name: str, n_targets: int) -> str:
@@ -458,14 +523,23 @@ def unscorable(metric: Metric, y: Array) -> str | None:
         return f"{int((~np.isfinite(values)).sum())} of them are infinite or missing"
     if metric.name.startswith("rmsle") and values.min() < 0:
         return f"{int((values < 0).sum())} of them are negative (the smallest is {values.min():g})"
+    if metric.is_whole and (values % 1 != 0).any():
+        return f"they should be whole numbers (one is {values[values % 1 != 0][0]:g})"
     if metric.name in BINARY_COLUMNS and not set(np.unique(values)) <= {0.0, 1.0}:
         return f"they should be 0 or 1 (one is {values[~np.isin(values, (0, 1))][0]:g})"
     low, high = metric.bounds or (None, None)
     if high is not None and (values.min() < (low or 0) or values.max() > high):
         return f"they should lie in {low:g}..{high:g} (they reach {values.max():g})"
+    if metric.name == "kl_divergence" and values.min() < 0:
+        return f"they should not be negative (the smallest is {values.min():g})"
     if metric.name == "kl_divergence" and (values.reshape(len(values), -1).sum(axis=1) <= 0).any():
         return "rows with shares that are all zero"
     return None
 
 
-BINARY_COLUMNS = ("auc_mean_columns", "average_precision_mean_columns")
+BINARY_COLUMNS = (
+    "auc_mean_columns",
+    "average_precision_mean_columns",
+    "f1_mean_columns",
+    "lwlrap",
+)

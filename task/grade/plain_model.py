@@ -63,7 +63,7 @@ def is_free_text(column: pd.Series[Any]) -> bool:
     texts = column.dropna().astype(str).head(500)
     if len(texts) < MIN_TEXTS or texts.nunique() < 0.5 * len(texts):
         return False
-    return bool(texts.str.count(r"\s+").mean() + 1 >= MIN_WORDS)
+    return bool(texts.astype(object).str.count(r"\s+").mean() + 1 >= MIN_WORDS)
 
 
 @lru_cache(maxsize=16)

@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from task.data.prepare import LABEL_PREFIX
+from task.data.prepare import ANSWERS, LABEL_PREFIX
 from task.data.public_tables import match_keys, plain_key
 from task.data.segments import Partition, partition_columns
-from task.grade.metrics import Metric, get_metric
+from task.grade.metric import FrameColumns, Metric, bind_answers
+from task.grade.metrics import task_metric
 from task.load.form import label_text
 from task.load.tables import read_public_table
 from task.types import FormColumn, Prepared, ProblemJson, SubmissionForm
@@ -29,6 +30,9 @@ Array = NDArray[Any]
 MAX_LINE_BYTES, MAX_COLUMN_BYTES = 4_000, 100  # of one line: for the id or a text, and a number
 MEAN_LINE_BYTES = 1_000  # of all lines, besides MAX_COLUMN_BYTES
 MAX_EXTRA_LINES = 1_000  # that are read, so that a message can name them
+TEXT_BYTES = 50_000  # mean length of a text
+MAX_TEXT_BYTES = 20_000_000  # of one text: a mask of a large picture
+Content = Literal["number", "label", "text"]
 MISSING = ["", "nan", "NaN", "NA", "null"]
 TOLERANCE = 1e-9  # of probabilities beyond 0..1
 
@@ -41,9 +45,9 @@ class Truth:
     """
 
     prepared: Prepared
-    metric: Metric
+    metric: Metric  # over tables: bound to the answers, whose rows are those of `frame`
     labels: list[str]
-    frame: pd.DataFrame  # _id (text), _fold, _twin, targets with LABEL_PREFIX
+    frame: pd.DataFrame  # _id (text), _fold, _twin, targets with LABEL_PREFIX, _row where bound
 
     @cached_property
     def form(self) -> SubmissionForm:
@@ -74,6 +78,20 @@ class Truth:
     def y(self) -> Array:
         """Encoded labels of the validated rows."""
         return self.encode(self.validated)
+
+    @cached_property
+    def scored(self) -> Array:
+        """What the metric takes as the truth of the validated rows."""
+        return self.encode_scored(self.validated)
+
+    def encode_scored(self, frame: pd.DataFrame) -> Array:
+        """Return what the metric takes as the truth of some rows.
+
+        Their encoded labels or, of a metric over tables, their positions in the answers.
+        """
+        if self.metric.frame is None:
+            return self.y if frame is self.validated else self.encode(frame)
+        return frame["_row"].to_numpy()
 
     @cached_property
     def clusters(self) -> Array | None:
@@ -131,10 +149,10 @@ class Truth:
     def encode(self, frame: pd.DataFrame) -> Array:
         """Encode the labels of some rows for the metric.
 
-        0/1 or class positions for probabilities, `codes` for labels, texts for rankings, else
-        values.
+        0/1 or class positions for probabilities, `codes` for labels, texts for rankings and
+        texts, else values.
         """
-        columns = [LABEL_PREFIX + column.target for column in self.form.columns]
+        columns = [LABEL_PREFIX + column.target for column in self.form.columns if column.target]
         first = frame[columns[0]]
         if self.metric.needs == "probability" and self.prepared.task.kind != "regression":
             position = {label: index for index, label in enumerate(self.labels)}
@@ -143,6 +161,9 @@ class Truth:
             return self.encode_labels(first.map(label_text))
         if self.metric.needs == "ranking":
             return first.map(label_text).to_numpy()
+        if self.prepared.task.kind == "text":
+            texts = frame[columns].astype(object).map(label_text).to_numpy()
+            return texts[:, 0] if texts.shape[1] == 1 else texts
         values = frame[columns].to_numpy(dtype=float)
         return values[:, 0] if values.shape[1] == 1 else values
 
@@ -186,7 +207,30 @@ def load_truth(private: str, prepared_json: str) -> Truth:
         frame = frame.rename(columns=names | {name: LABEL_PREFIX + name for name in task.target})
     frame["_id"] = frame["_id"].map(label_text)
     labels = json.loads((folder / "meta.json").read_text())["labels"]
-    return Truth(prepared, get_metric(task.metric, task.direction), labels, frame)
+    metric = task_metric(task)
+    if metric.frame is None:
+        return Truth(prepared, metric, labels, frame)
+    answers = pd.read_parquet(folder / ANSWERS)
+    frame["_row"] = np.arange(len(frame))
+    return Truth(prepared, bind_to_form(metric, answers, prepared), labels, frame)
+
+
+def bind_to_form(metric: Metric, answers: pd.DataFrame, prepared: Prepared) -> Metric:
+    """Return a metric over tables, bound to the answers; columns are those of the form."""
+    assert prepared.form is not None
+    columns = FrameColumns(
+        id=prepared.id,
+        targets=[column.target for column in prepared.form.columns],
+        predictions=[column.name for column in prepared.form.columns],
+        group=group_of_answers(prepared, answers),
+    )
+    return bind_answers(metric, answers, columns)
+
+
+def group_of_answers(prepared: Prepared, answers: pd.DataFrame) -> str:
+    """Return the column whose rows belong together: the first part of an id made of several."""
+    parts = prepared.task.id_parts
+    return parts[0] if len(parts) > 1 and parts[0] in answers else ""
 
 
 def form_of_earlier_run(prepared: Prepared, metric: Metric, labels: list[str]) -> SubmissionForm:
@@ -230,14 +274,19 @@ class PredictionsError(Exception):
 
 def read_predictions(truth: Truth, path: str, name: str, ids: list[str]) -> Array:
     """Read predictions in the order of `ids`, shape (n,) or (n, k). Raises PredictionsError."""
-    is_text = truth.metric.needs == "ranking" or (
-        truth.metric.needs == "label" and bool(truth.labels)
-    )
     frame = read_prediction_table(
-        Path(path), name, len(ids), truth.prepared.columns, is_text=is_text
+        Path(path), name, len(ids), truth.prepared.columns, content=content_of(truth)
     )
     values = align_rows(frame, name, ids, truth.prepared)
     return convert_predictions(truth, values, name)
+
+
+def content_of(truth: Truth) -> Content:
+    """Return what the prediction columns of a file contain."""
+    if truth.metric.needs == "text":
+        return "text"
+    is_label = truth.metric.needs == "label" and bool(truth.labels)
+    return "label" if is_label or truth.metric.needs == "ranking" else "number"
 
 
 @lru_cache(maxsize=32)
@@ -250,30 +299,36 @@ def read_earlier(truth: Truth, path: str, name: str = "oof.csv") -> Array:
 
 
 def read_prediction_table(
-    path: Path, name: str, n_rows: int, columns: list[str], *, is_text: bool = False
+    path: Path, name: str, n_rows: int, columns: list[str], *, content: Content = "number"
 ) -> pd.DataFrame:
     """Read a csv of the expected columns, in any order, and of bounded size.
 
     Its shape is checked line by line first: pandas may take minutes for a hostile one.
-    `is_text`: predictions are labels. Raises PredictionsError.
+    Raises PredictionsError.
     """
-    check_file_size(path, name, n_rows, columns)
+    check_file_size(path, name, n_rows, columns, TEXT_BYTES if content == "text" else 0)
     try:
-        with path.open("rb") as file:
-            check_lines(file, name, n_rows, columns)
+        if content == "text":
+            check_cells(path, name, n_rows, columns)
+        else:
+            with path.open("rb") as file:
+                check_lines(file, name, n_rows, columns)
     except (UnicodeDecodeError, csv.Error) as error:
         raise PredictionsError("not_text", f"{name} is not a UTF-8 csv file ({error})") from error
     try:
-        return read_checked_table(path, columns, is_text)
+        return read_checked_table(path, columns, content)
     except (ValueError, UnicodeDecodeError) as error:
         raise PredictionsError(
             "not_csv", f"{name} cannot be read as csv: {str(error)[:200]}"
         ) from error
 
 
-def read_checked_table(path: Path, columns: list[str], is_text: bool) -> pd.DataFrame:
-    """Read a csv whose header and shape were checked; its columns in the expected order."""
-    dtype: Any = str if is_text else {columns[0]: str}
+def read_checked_table(path: Path, columns: list[str], content: Content) -> pd.DataFrame:
+    """Read a csv whose header and shape were checked; its columns in the expected order.
+
+    An empty text is a text; an empty label or number is missing.
+    """
+    dtype: Any = {columns[0]: str} if content == "number" else str
     frame = pd.read_csv(
         path,
         dtype=dtype,
@@ -281,7 +336,7 @@ def read_checked_table(path: Path, columns: list[str], is_text: bool) -> pd.Data
         index_col=False,
         low_memory=False,
         keep_default_na=False,
-        na_values=MISSING,
+        na_values=[] if content == "text" else MISSING,
     )
     if frame[columns[0]].isna().any():
         keys = pd.read_csv(path, usecols=[columns[0]], dtype=str, keep_default_na=False)
@@ -289,10 +344,13 @@ def read_checked_table(path: Path, columns: list[str], is_text: bool) -> pd.Data
     return frame[columns]
 
 
-def check_file_size(path: Path, name: str, n_rows: int, columns: list[str]) -> None:
-    """Refuse a file that is too large for its rows. Raises PredictionsError."""
+def check_file_size(path: Path, name: str, n_rows: int, columns: list[str], more: int = 0) -> None:
+    """Refuse a file that is too large for its rows. Raises PredictionsError.
+
+    `more`: bytes that a line may have besides.
+    """
     n_bytes = path.stat().st_size
-    mean = MEAN_LINE_BYTES + MAX_COLUMN_BYTES * len(columns)
+    mean = MEAN_LINE_BYTES + MAX_COLUMN_BYTES * len(columns) + more
     if n_bytes > mean * (n_rows + MAX_EXTRA_LINES):
         raise PredictionsError(
             "too_large",
@@ -331,6 +389,30 @@ def check_lines(file: IO[bytes], name: str, n_rows: int, columns: list[str]) -> 
                 f"{name}: line {number} has {n_fields} fields, the header {len(columns)}; "
                 "write one value per column",
             )
+
+
+def check_cells(path: Path, name: str, n_rows: int, columns: list[str]) -> None:
+    """Check header and number of the rows of a csv whose cells are texts, with line ends maybe.
+
+    Raises PredictionsError, UnicodeDecodeError, csv.Error.
+    """
+    csv.field_size_limit(MAX_TEXT_BYTES)
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.reader(file, strict=True)
+        check_header(next(rows, []), name, columns)
+        for number, row in enumerate(rows, 1):
+            if number > 2 * n_rows + MAX_EXTRA_LINES:
+                raise PredictionsError(
+                    "too_large",
+                    f"{name} has more than {number - 1} rows for {n_rows} expected ones; "
+                    "write one row per id",
+                )
+            if row and len(row) != len(columns):
+                raise PredictionsError(
+                    "not_csv",
+                    f"{name}: row {number} has {len(row)} fields, the header {len(columns)}; "
+                    "write one value per column, quoted where it has commas",
+                )
 
 
 def parse_line(line: bytes) -> list[str]:
@@ -383,13 +465,18 @@ def convert_predictions(truth: Truth, values: pd.DataFrame, name: str) -> Array:
         return convert_rankings(truth, values.iloc[:, 0], name)
     if needs == "label" and truth.prepared.task.kind != "regression":
         return convert_labels(truth, values.iloc[:, 0], name)
+    if needs == "text":
+        texts = values.astype(object).fillna("").to_numpy()
+        return texts[:, 0] if texts.shape[1] == 1 else texts
     numbers = convert_numbers(values, name)
     if needs == "probability" and (truth.metric.name != "auc" or truth.has_class_columns):
         check_probabilities(numbers, name, truth.metric.name)
-    if truth.has_class_columns:
-        numbers = scale_to_one(numbers)
     if truth.form.bounds is not None:
         numbers = np.clip(numbers, *truth.form.bounds)
+    if truth.has_class_columns or truth.metric.sums_to_one:
+        numbers = scale_to_one(numbers)
+    if truth.metric.is_whole:
+        numbers = np.rint(numbers)
     return numbers[:, 0] if numbers.shape[1] == 1 else numbers
 
 

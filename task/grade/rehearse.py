@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 import numpy as np
 import pandas as pd
 
+from task.data.prepare import LABEL_PREFIX
 from task.data.public_tables import match_keys
 from task.grade.handover import write_final_submission
 from task.grade.predictions import PredictionsError, Truth, get_truth, read_predictions
@@ -22,6 +23,7 @@ from task.types import Prepared, TaskError
 
 TOLERANCE = 1e-6
 N_SHUFFLES = 5
+MANY_ROWS = 20_000  # of which one shuffle tells enough
 
 
 class RehearsalJson(TypedDict):
@@ -47,7 +49,7 @@ def rehearse(prepared: Prepared) -> RehearsalJson:
                 f"{prepared.task.train}: its own labels, written as a submission, are refused: "
                 f"{error}; check `target:`, `kind:` and `metric:` in task.yaml"
             ) from error
-        check_found(prepared, found, truth.metric.direction)
+        check_found(prepared, found, truth.metric.direction, is_varied=has_varied_labels(truth))
         try_handover(prepared, Path(folder))
     return found
 
@@ -66,7 +68,8 @@ def grade_truth(truth: Truth, folder: Path) -> RehearsalJson:
             f"{again:.6g} when the rows stand in another order; correct the metric"
         )
     shuffles = [
-        grade_frame(truth, make_submission(truth, labels, rng), folder) for _ in range(N_SHUFFLES)
+        grade_frame(truth, make_submission(truth, labels, rng), folder)
+        for _ in range(N_SHUFFLES if len(labels) < MANY_ROWS else 1)
     ]
     return RehearsalJson(
         metric=Path(truth.metric.name).name,
@@ -79,8 +82,12 @@ def grade_truth(truth: Truth, folder: Path) -> RehearsalJson:
 
 def read_public_labels(truth: Truth) -> pd.DataFrame:
     """Return the validated rows' ids and labels as scripts read them, with pandas' defaults."""
+    task = truth.prepared.task
     frame = read_public_table(truth.prepared.public, "train")
     rows = match_keys([str(key) for key in frame[truth.prepared.id]], truth.validated_ids)
+    if task.kind == "text":  # scripts read texts as they are written
+        texts = pd.DataFrame({name: truth.validated[LABEL_PREFIX + name] for name in task.target})
+        return texts.assign(**{truth.prepared.id: truth.validated_ids})
     if (rows < 0).any():
         missing = truth.validated_ids[int(np.flatnonzero(rows < 0)[0])]
         raise TaskError(
@@ -94,14 +101,19 @@ def make_submission(
     truth: Truth, labels: pd.DataFrame, shuffle: np.random.Generator | None = None
 ) -> pd.DataFrame:
     """Return labels as predictions in the form of a submission; shuffled among the rows or not."""
-    form = truth.form
+    form, metric = truth.form, truth.metric
     order = np.arange(len(labels)) if shuffle is None else shuffle.permutation(len(labels))
     frame = pd.DataFrame({form.id: labels[form.id]})
     for column in form.columns:
+        if not column.target:
+            frame[column.name] = metric.true_value[1] if metric.true_value else 0.5
+            continue
         values = labels[column.target].take(order).reset_index(drop=True)
         if column.label:
             texts = truth.find_labels(values.astype(str))
             frame[column.name] = (texts == column.label).astype(float)
+        elif metric.write_truth:
+            frame[column.name] = values.map(str).map(metric.write_truth)
         else:
             frame[column.name] = values
     return frame
@@ -113,10 +125,9 @@ def grade_frame(truth: Truth, frame: pd.DataFrame, folder: Path) -> float:
     frame.to_csv(path, index=False)
     p = read_predictions(truth, str(path), "oof.csv", truth.validated_ids)
     try:
-        return float(truth.metric.score(truth.y, p))
+        return float(truth.metric.score(truth.scored, p))
     except Exception as error:
-        is_own = truth.metric.name.endswith(".py")  # any error of the user's code is for the user
-        if not is_own and not isinstance(error, (ValueError, ZeroDivisionError)):
+        if not isinstance(error, (ValueError, ZeroDivisionError)):
             raise
         raise TaskError(
             f"{truth.prepared.task.train}: {truth.metric.name} cannot be computed on the validated "
@@ -124,8 +135,19 @@ def grade_frame(truth: Truth, frame: pd.DataFrame, folder: Path) -> float:
         ) from error
 
 
-def check_found(prepared: Prepared, found: RehearsalJson, direction: str) -> None:
-    """Refuse a truth without the optimum, or a shuffle as good. Raises TaskError."""
+def has_varied_labels(truth: Truth) -> bool:
+    """Whether a shuffle changes anything: some validated labels differ."""
+    names = [LABEL_PREFIX + name for name in truth.prepared.task.target]
+    return any(truth.validated[name].nunique(dropna=False) > 1 for name in names)
+
+
+def check_found(
+    prepared: Prepared, found: RehearsalJson, direction: str, *, is_varied: bool = True
+) -> None:
+    """Refuse a truth without the optimum, or a shuffle as good. Raises TaskError.
+
+    `is_varied`: the validated labels are not all the same, so that a shuffle is another answer.
+    """
     task, score, best = prepared.task, found["truth"], found["optimum"]
     remedy = "check `metric:`, `direction:`, `kind:` and `target:` in task.yaml"
     what = f"the true labels of {task.train}, written as a submission,"
@@ -133,7 +155,7 @@ def check_found(prepared: Prepared, found: RehearsalJson, direction: str) -> Non
         expected = "" if best is None else f" instead of {best:g}"
         raise TaskError(f"{what} score {score:.6g} by {found['metric']}{expected}; {remedy}")
     sign = 1 if direction == "max" else -1
-    if not sign * (score - found["shuffled"]) > 0:
+    if is_varied and not sign * (score - found["shuffled"]) > 0:
         raise TaskError(
             f"{what} score {score:.6g} by {found['metric']} ({direction} is better) and shuffled "
             f"ones {found['shuffled']:.6g}; {remedy}"
@@ -151,9 +173,10 @@ def try_handover(prepared: Prepared, folder: Path) -> None:
     if not prepared.task.sample_submission:
         return
     sample = read_table(Path(prepared.task.sample_submission)).frame
-    back = pd.read_csv(out, dtype=str, keep_default_na=False)
+    separator = get_truth(prepared).form.separator
+    back = pd.read_csv(out, dtype=str, keep_default_na=False, sep=separator)
     name = prepared.task.sample_id or str(sample.columns[0])
-    wanted: list[Any] = [str(key) for key in sample[name]]
+    wanted: list[Any] = ["" if pd.isna(key) else str(key) for key in sample[name]]
     if list(back.columns) != [str(c) for c in sample.columns] or list(back[name]) != wanted:
         raise TaskError(
             f"{prepared.task.sample_submission}: its ids or columns cannot be written back as they "

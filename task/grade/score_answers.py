@@ -9,8 +9,15 @@ import pandas as pd
 
 from task.data.prepare import LABEL_PREFIX
 from task.data.public_tables import match_keys
-from task.grade.metrics import get_metric
-from task.grade.predictions import PredictionsError, Truth, convert_predictions
+from task.grade.frames.answers import make_answers
+from task.grade.metrics import task_metric
+from task.grade.predictions import (
+    PredictionsError,
+    Truth,
+    bind_to_form,
+    convert_predictions,
+)
+from task.load.columns import type_tables
 from task.load.form import label_text
 from task.load.rows import ROW_ID
 from task.load.spec import LoadedTask, read_task
@@ -21,10 +28,12 @@ from task.types import Prepared, TaskError
 def score_private(task: str, answers: str, submission: str) -> float:
     """Score a submission against answers, both matched by names and ids. Raises TaskError."""
     loaded = read_task(task)
-    true, said = read_table(Path(answers)).frame, read_table(Path(submission)).frame
+    names = [column.name for column in loaded.form.columns]
+    is_number = bool(loaded.form.columns[0].label) or loaded.task.kind == "regression"
+    true = read_values(answers, loaded.task.target if loaded.task.kind == "regression" else [])
+    said = read_values(submission, names if is_number else [])
     true, said = align_tables(loaded, true, said, (answers, submission))
     truth = answers_as_truth(loaded, true, answers)
-    names = [column.name for column in loaded.form.columns]
     if len(names) == 1 and names[0] not in said and len(said.columns) == 1:
         said = said.set_axis(names, axis=1)
     if missing := [name for name in names if name not in said]:
@@ -36,9 +45,17 @@ def score_private(task: str, answers: str, submission: str) -> float:
     except PredictionsError as error:
         raise TaskError(f"{submission}: {error}") from error
     try:
-        return float(truth.metric.score(truth.y, p))
+        return float(truth.metric.score(truth.scored, p))
     except ValueError as error:
         raise TaskError(f"{answers}: {truth.metric.name} cannot be computed ({error})") from error
+
+
+def read_values(path: str, numbers: list[str]) -> pd.DataFrame:
+    """Read a table as it is written; the columns `numbers` as numbers in any usual spelling."""
+    table = read_table(Path(path))
+    others = [name for name in table.frame.columns if name not in numbers]
+    empty = table._replace(frame=table.frame.head(0))
+    return type_tables(table, empty, id_columns=others, target=numbers).train
 
 
 def align_tables(
@@ -92,9 +109,12 @@ def answers_as_truth(loaded: LoadedTask, true: pd.DataFrame, answers: str) -> Tr
         data_hash="",
         form=form,
     )
-    truth = Truth(prepared, get_metric(task.metric, task.direction), form.labels, frame)
+    truth = Truth(prepared, task_metric(task), form.labels, frame)
     for name in task.target:
         values: pd.Series[Any] = true[name].reset_index(drop=True)
+        if task.kind == "text":
+            truth.frame[LABEL_PREFIX + name] = values.astype(object).where(values.notna(), "")
+            continue
         if task.kind == "regression":
             numbers = pd.to_numeric(values, errors="coerce")
             is_bad = numbers.isna()
@@ -107,4 +127,18 @@ def answers_as_truth(loaded: LoadedTask, true: pd.DataFrame, answers: str) -> Tr
                 "which the training table does not have as a label; correct the answers"
             )
         truth.frame[LABEL_PREFIX + name] = numbers
-    return truth
+    if truth.metric.frame is None:
+        return truth
+    rows = true.reset_index(drop=True).apply(numbers_of_column)
+    rows[prepared.id] = true[task.id] if task.id in true else frame["_id"]
+    frame["_row"] = range(len(frame))
+    bound = bind_to_form(truth.metric, make_answers(rows, form), prepared)
+    return Truth(prepared, bound, form.labels, truth.frame)
+
+
+def numbers_of_column(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column as numbers where all of its cells are numbers."""
+    try:
+        return pd.to_numeric(values)
+    except (ValueError, TypeError):
+        return values

@@ -183,7 +183,7 @@ def suspect_ids(truth: Truth) -> Iterator[Suspect]:
 
 def names_times(texts: Array) -> bool:
     """Whether ids are dates or times, as text or as digits such as 2021030417."""
-    series: Any = pd.Series(texts)
+    series: Any = pd.Series(texts, dtype=object)
     if not series.str.match(TIME_TEXT).all():
         return False
     days: Any = series.str.replace(r"\D", "", regex=True).str[:8]
@@ -192,7 +192,7 @@ def names_times(texts: Array) -> bool:
 
 def id_readings(texts: Array, target: Array) -> Iterator[tuple[str, Array]]:
     """Yield numbers that can be read from ids: size, remainders, first and last characters."""
-    series: Any = pd.Series(texts)
+    series: Any = pd.Series(texts, dtype=object)
     digits: Any = pd.to_numeric(series.str.extract(r"(\d{1,15})", expand=False), errors="coerce")
     if digits.notna().all():
         yield SIZE, digits.to_numpy(dtype=float)

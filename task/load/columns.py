@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from task.load.cells import expand_cells, tag_column, text_of_cells
+from task.load.counted_dates import may_be_counted, read_counted_dates
 from task.load.dates import (
     ISO_SHAPE,
     format_times,
-    integer_dates,
     looks_like_dates,
     parse_column_dates,
 )
@@ -40,6 +40,7 @@ MIN_NUMBERS = 0.9  # of a column's sample, before all its values are looked at
 FEW_VALUES = 20  # a target with more distinct numbers is no set of classes
 LEADING_ZERO = r"^[-+]?0\d"
 DECIMAL_COMMA = re.compile(r"^[^A-Za-z,]{0,12}\d,\d")
+DECIMAL_POINT = re.compile(r"^\s*[-+]?\d*\.(?:\d{1,2}|\d{4,})\s*$")
 WHOLE_NUMBER = re.compile(r"^\s*-?\d+\s*$")
 
 
@@ -60,6 +61,7 @@ class TypedTables(NamedTuple):
     test: pd.DataFrame
     columns: list[ColumnReading]
     repairs: list[str]
+    has_decimal_commas: bool  # whether numbers are written 3,14
 
 
 class Roles(NamedTuple):
@@ -68,6 +70,7 @@ class Roles(NamedTuple):
     ids: Collection[str] = ()
     target: Collection[str] = ()
     labels: Collection[str] = ()
+    has_features: bool = True  # whether the others are typed, too
 
     def of(self, name: str) -> str:
         """Return id, label, target or feature."""
@@ -101,32 +104,41 @@ def type_tables(
     id_columns: Sequence[str] = (),
     target: Sequence[str] = (),
     labels: Sequence[str] = (),
+    has_features: bool = True,
 ) -> TypedTables:
     """Give every column one type in both tables.
 
     `id_columns` and `labels` stay text, letter for letter, with only empty cells missing; a
-    `target` is numeric where it can be, else text. The same tables give the same types.
+    `target` is numeric where it can be, else text. The same tables give the same types. Without
+    `has_features` only these columns are returned.
     """
-    roles = Roles(set(id_columns), set(target), set(labels))
+    roles = Roles(set(id_columns), set(target), set(labels), has_features)
     frames = [train.frame, test.frame]
-    typed, columns = type_frames(frames, roles)
+    is_comma_free = "," not in (train.separator, test.separator)
+    typed, columns, hints = type_frames(frames, roles, is_comma_free)
     repairs = [*train.repairs, *test.repairs]
     repairs += [f"{column.name}: {said}" for column in columns for said in column.repairs]
-    return TypedTables(typed[0], typed[1], columns, repairs)
+    return TypedTables(typed[0], typed[1], columns, repairs, hints.decimal_comma)
 
 
 def type_table(table: Table) -> pd.DataFrame:
     """Give every column of one table the type that its own values have."""
-    return type_frames([table.frame], Roles())[0][0]
+    return type_frames([table.frame], Roles(), table.separator != ",")[0][0]
 
 
 def type_frames(
-    frames: list[pd.DataFrame], roles: Roles
-) -> tuple[list[pd.DataFrame], list[ColumnReading]]:
-    """Give every column one type in all frames."""
+    frames: list[pd.DataFrame], roles: Roles, is_comma_free: bool
+) -> tuple[list[pd.DataFrame], list[ColumnReading], Hints]:
+    """Give every column one type in all frames.
+
+    `is_comma_free`: no comma separates their fields, so that one in a number is hardly a
+    thousands mark.
+    """
     frames = [frame.reset_index(drop=True) for frame in frames]
     names = list(dict.fromkeys(str(name) for frame in frames for name in frame.columns))
-    hints = Hints(has_decimal_commas(frames), 2**20 // max(1, len(names)))
+    hints = Hints(has_decimal_commas(frames, is_comma_free), 2**20 // max(1, len(names)))
+    if not roles.has_features:
+        names = [name for name in names if roles.of(name) != "feature"]
     parts: list[dict[str, Series]] = [{} for _ in frames]
     columns = []
     for name in names:
@@ -137,9 +149,10 @@ def type_frames(
             parts[index].update(name_parts(name, values, names))
         columns.append(describe_column(name, decision, role, places, len(frames)))
     typed = [
-        pd.DataFrame(part, index=frame.index) for part, frame in zip(parts, frames, strict=True)
+        pd.DataFrame({name: values.array for name, values in part.items()}, index=frame.index)
+        for part, frame in zip(parts, frames, strict=True)
     ]
-    return typed, columns
+    return typed, columns, hints
 
 
 def name_parts(name: str, values: Any, taken: Collection[str]) -> dict[str, Series]:
@@ -388,25 +401,23 @@ def drop_infinities(numbers: list[Series]) -> tuple[list[Series], list[str]]:
 
 
 def read_integer_dates(name: str, numbers: list[Series]) -> Decision | None:
-    """Read whole numbers as dates where they are yyyymmdd or unix time; None for plain numbers."""
+    """Read numbers as dates where they count or spell them; None for plain numbers."""
     for column in numbers:
-        first = column.to_numpy()[:20]
-        if not (
-            (first > 1e7) & (first < 1e20) & (first == np.floor(first)) | np.isnan(first)
-        ).all():
+        if not may_be_counted(name, column.to_numpy()[:20].astype(float)):
             return None
     known = [column.dropna() for column in numbers]
     if not any(len(column) for column in known):
         return None
     distinct = pd.concat(known).unique().astype(float)
-    found = integer_dates(name, distinct)
+    found = read_counted_dates(name, distinct)
     if found is None:
         return None
     times, why = found
     texts = dict(zip(times.dropna().index, format_times(times.dropna()), strict=True))
     written = [column.astype(float).map(texts).astype("str") for column in numbers]
     n, first = sum(len(column) for column in known), next(iter(texts))
-    said = f"{n} dates written in ISO form ({int(first)} -> {texts[first]!r})"
+    written_as = int(first) if first == int(first) else first
+    said = f"{n} dates written in ISO form ({written_as} -> {texts[first]!r})"
     return Decision("date", why, written, [said])
 
 
@@ -496,16 +507,21 @@ def mark_numbers(values: list[Series], chunk_rows: int) -> tuple[list[Series], l
     return [("_" + column).astype("str") for column in values], [said]
 
 
-def has_decimal_commas(frames: list[pd.DataFrame]) -> bool:
-    """Whether a text column of the tables is written 3,14."""
-    for frame in frames:
-        cells = frame.iloc[:20].to_numpy(dtype=object)
-        for index, column in enumerate(cells.T):
+def has_decimal_commas(frames: list[pd.DataFrame], is_comma_free: bool) -> bool:
+    """Whether a text column of the tables is written 3,14.
+
+    Where no comma separates fields and no number has a decimal point, 3,141 is one, too.
+    """
+    heads = [frame.iloc[:20].to_numpy(dtype=object) for frame in frames]
+    cells = [cell for head in heads for cell in head.ravel() if isinstance(cell, str)]
+    is_usual = is_comma_free and not any(map(DECIMAL_POINT.match, cells))
+    for frame, head in zip(frames, heads, strict=True):
+        for index, column in enumerate(head.T):
             if not any(isinstance(t, str) and DECIMAL_COMMA.match(t) for t in column):
                 continue
             texts = [text for text in frame.iloc[:500, index] if isinstance(text, str)]
             parts = [split_number(text) for text in texts]
             bodies = [part.body for part in parts if part is not None]
-            if len(bodies) >= MIN_NUMBERS * len(parts) and is_decimal_comma(bodies, False):
+            if len(bodies) >= MIN_NUMBERS * len(parts) and is_decimal_comma(bodies, is_usual):
                 return True
     return False

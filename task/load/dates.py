@@ -8,10 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 from dateutil import parser
-from numpy.typing import NDArray
 
 NEARLY_ALL = 0.98
 N_PROBES = 400
@@ -68,6 +66,16 @@ MONTH_ONLY = re.compile(rf"^{MONTH}[-/,\s]+(?P<year>\d{{4}})$", re.IGNORECASE)
 YEAR_MONTH_NAME = re.compile(
     rf"^(?P<year>\d{{4}})[-/\s]+{MONTH}[-/\s]+(?P<day>\d{{1,2}}){TIME}$", re.IGNORECASE
 )
+MONTH_SHORT = re.compile(rf"^{MONTH}[-/'’\s]+(?P<year>\d{{2}})$", re.IGNORECASE)
+SHORT_MONTH = re.compile(rf"^(?P<year>\d{{2}})[-/'’\s]+{MONTH}$", re.IGNORECASE)
+QUARTER = re.compile(r"^(?P<year>\d{4})[-/.\s]?Q(?P<quarter>[1-4])$", re.IGNORECASE)
+QUARTER_FIRST = re.compile(
+    r"^(?:Q(?P<quarter>[1-4])|(?P<other>[1-4])Q)[-/.\s]?(?P<year>\d{4})$", re.IGNORECASE
+)
+WEEK = re.compile(
+    r"^(?P<year>\d{4})-?W(?P<week>0[1-9]|[1-4]\d|5[0-3])(?:-?(?P<weekday>[1-7]))?$", re.IGNORECASE
+)
+MONTH_MARK = re.compile(r"^(?P<year>\d{4})[-\s]?M(?P<month>0?[1-9]|1[0-2])$", re.IGNORECASE)
 COMPACT = re.compile(
     r"^(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})"
     r"(?:T(?P<hour>\d{2})(?P<minute>\d{2})(?P<second>\d{2})?(?P<zone>Z|[+-]\d{2}:?\d{2})?)?$"
@@ -82,13 +90,15 @@ PATTERNS = (
     MONTH_ONLY,
     MONTH_YEAR,
     YEAR_MONTH,
+    MONTH_SHORT,
+    SHORT_MONTH,
+    QUARTER,
+    QUARTER_FIRST,
+    WEEK,
+    MONTH_MARK,
     COMPACT,
 )
-TIME_NAME = re.compile(
-    r"(?:^|[_\W])(?:date|datetime|time|timestamp|ts|epoch|unix|at)(?:$|[_\W\d])"
-    r"|timestamp|datetime|[a-z](?:Date|Time)$|date$|Date",
-)
-SECONDS = (3.0e8, 4.2e9)  # 1979 to 2103
+MANY_DAYS = 25  # different numbers up to 31 beside a month's name: days, no years
 
 
 class Dates(NamedTuple):
@@ -160,7 +170,7 @@ def parse_column_dates(
     if not n or n < NEARLY_ALL * (n + unread):
         return None
     order = decide_order(moments, in_order, day_first_hint)
-    if order is None:
+    if order is None or names_days(moments):
         return None
     day_first, said = order
     stamps, zones = {}, set()
@@ -199,6 +209,16 @@ def match_loosely(text: str) -> Moment | None:
         return None
     match = YEAR_FIRST.match(stamp.isoformat(" "))
     return Moment(match, False) if match else None
+
+
+def names_days(moments: dict[str, Moment]) -> bool:
+    """Whether Mar-21 and 21-Mar are days without a year: as spreadsheets write 21-Mar."""
+    matches = [moment.match for moment in moments.values()]
+    short = [match for match in matches if match.re in (MONTH_SHORT, SHORT_MONTH)]
+    numbers = {int(match["year"]) for match in short}
+    if not numbers or max(numbers) > 31 or min(numbers) == 0:
+        return False
+    return len(numbers) >= MANY_DAYS or any(match.re is SHORT_MONTH for match in short)
 
 
 def decide_order(
@@ -252,6 +272,10 @@ def read_parts(moment: Moment, day_first: bool) -> tuple[pd.Timestamp, str] | No
         month, day = (two, one) if day_first else (one, two)
         if month > 12:
             month, day = day, month
+    elif quarter := found.get("quarter") or found.get("other"):
+        month, day = 3 * int(quarter) - 2, 1
+    elif week := found.get("week"):
+        return read_week(year, int(week), int(found.get("weekday") or 1))
     else:
         day = int(found.get("day") or 1)
         written = found["month"]
@@ -275,6 +299,14 @@ def read_parts(moment: Moment, day_first: bool) -> tuple[pd.Timestamp, str] | No
     if not YEARS[0] <= year <= YEARS[1]:
         return None
     return stamp, found.get("zone") or ""
+
+
+def read_week(year: int, week: int, weekday: int) -> tuple[pd.Timestamp, str] | None:
+    """Return the day of an ISO week; None for a week that does not exist."""
+    try:
+        return pd.Timestamp.fromisocalendar(year, week, weekday), ""
+    except ValueError:
+        return None
 
 
 def full_year(text: str) -> int:
@@ -319,28 +351,3 @@ def format_times(times: pd.Series[Any]) -> list[str]:
         if (times.dt.microsecond != 0).any():
             form += ".%f"
     return [str(text) for text in times.dt.strftime(form)]
-
-
-def integer_dates(name: str, numbers: NDArray[np.float64]) -> tuple[pd.Series[Any], str] | None:
-    """Read whole numbers as yyyymmdd or, in a column named after time, as unix time.
-
-    `numbers`: the distinct values. None where they are plain numbers.
-    """
-    known = numbers[np.isfinite(numbers)]
-    if len(known) < 5 or (known != np.floor(known)).any() or (known < 0).any():
-        return None
-    if known.min() >= 19000101 and known.max() <= 21001231:
-        texts = pd.Series(known.astype("int64").astype(str))
-        times = pd.to_datetime(texts, format="%Y%m%d", errors="coerce")
-        if times.notna().mean() >= NEARLY_ALL:
-            return pd.Series(times.to_numpy(), index=known), "whole numbers that read yyyymmdd"
-        return None
-    if not TIME_NAME.search(name):
-        return None
-    for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
-        if known.min() >= SECONDS[0] * factor and known.max() <= SECONDS[1] * factor:
-            times = pd.to_datetime(pd.Series(known.astype("int64")), unit=unit)  # type: ignore[call-overload]
-            what = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}.get(unit, unit)
-            why = f"unix time in {what}, by the column's name and its values"
-            return pd.Series(times.to_numpy(), index=known), why
-    return None

@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from task.grade.frames.boxes import MIN_IOU
+from task.grade.frames.lists import find_separator, split_words
+from task.grade.frames.tables import WEIGHT_NAMES, group_columns
+from task.grade.metric import Metric
 from task.grade.metric_words import MetricWords
-from task.grade.metrics import Metric, get_metric, metric_for_targets, unscorable
+from task.grade.metrics import METRICS, TEXT_TWINS, get_metric, metric_for_targets, unscorable
 from task.load.form import class_labels, plain_name
 from task.load.rows import kind_of
-from task.types import Direction, Kind, Task, TaskError
+from task.types import Direction, Kind, MetricNeededError, Task, TaskError
 
 DEFAULT_METRICS: dict[Kind, str] = {"binary": "auc", "multiclass": "log_loss", "regression": "rmse"}
+COLUMN_METRICS = ("kl_divergence", "lwlrap", "mean_angular_error", "distance_percentiles")
+"""Metrics of several targets."""
+LIST_TWINS = {"f1_micro": "tags_f1_micro", "f1_macro": "tags_f1_macro"}
+MASK_TWINS = {"f1": "dice_masks", "jaccard": "iou_masks"}
+"""What Dice and Jaccard mean of masks."""
+FORMED = ("weighted_log_loss", "bias_auc", "distance_percentiles", "lwlrap")
+"""Metrics that are weighted or grouped themselves."""
+MAX_TEXTS_READ, MIN_LIST_SHARE, RECURRING_SHARE, MAX_LABEL_CHARS = 5000, 0.2, 0.8, 40
+ALONE_SHARE = 0.5  # of the words of lists that are labels by themselves in other rows
+MAX_CLASSES, MAX_CLASS_SHARE = 1000, 0.05
+MAX_DISTINCT_SHARE = 0.5
+"""More distinct labels than both, or than half of the rows, are texts, where the metric scores
+texts."""
+SUM_TOLERANCE = 1e-6
+OWN_REMEDY = (
+    "put a file metric.py with score(answers, submission) into the folder and set "
+    "`metric: metric.py` and `direction:` in task.yaml"
+)
 REMEDY = "set `metric:`, `kind:` or `target:` in task.yaml"
 
 
@@ -44,44 +68,198 @@ class Decision(NamedTuple):
 
 
 def decide_metric(
-    asked: Asked, task: Task, train: pd.DataFrame, sample: pd.DataFrame | None, names: list[str]
+    asked: Asked,
+    task: Task,
+    train: pd.DataFrame,
+    sample: pd.DataFrame | None,
+    names: list[str],
+    columns: list[str] | None = None,
 ) -> Decision:
     """Decide kind and metric together. Raises TaskError where they contradict each other.
 
-    `names`: the sample's prediction columns.
+    `names`: the sample's prediction columns. `columns`: all names of the training table, where
+    `train` has only ids and targets (see `reads_features`).
     """
+    columns = list(map(str, train.columns)) if columns is None else columns
     if asked.words and asked.words.foreign:
-        raise TaskError(
+        raise MetricNeededError(
             f"description.md asks for {asked.words.foreign} ({asked.words.sentence!r}), which is "
-            "not built in; put a file metric.py with score(y_true, y_pred) into the folder and set "
-            "`metric: metric.py` and `direction:` in task.yaml, or name another metric there"
+            f"not built in; {OWN_REMEDY}, or name another metric there"
         )
     values, n_targets = train[task.target[0]], len(task.target)
-    named = get_metric(asked.name, asked.direction) if asked.name else None
-    kind = asked.kind or infer_kind(values, n_targets, len(names), named)
+    wanted = name_form(asked, values, columns)
+    named = get_metric(wanted, asked.direction) if wanted else None
+    said = sample[names[0]] if sample is not None and len(names) == 1 else None
+    kind = asked.kind or infer_kind(values, n_targets, len(names), named, said)
     name = named.name if named else default_metric(kind, names, sample, values)
     if not name.endswith(".py"):
-        name = metric_for_targets(name, n_targets)
+        name = name_for_targets(name, train, task)
     if name == "f1" and kind == "multiclass":
         name = "f1_macro"
-    metric = get_metric(name, asked.direction)
+    metric = get_metric(name, asked.direction, kind)
     check_kind(metric, kind, values, task, asked)
-    return Decision(kind, metric, metric_remarks(asked, metric, kind))
+    check_columns(metric, train, columns, task)
+    remarks = metric_remarks(asked, metric, kind, columns, task)
+    if metric.name == "bias_auc":
+        remarks.append(f"groups: {', '.join(group_columns(train, task.target)[:12])}")
+    return Decision(kind, metric, remarks)
+
+
+def reads_features(asked: Asked) -> bool:
+    """Whether other columns than ids and targets decide on the metric."""
+    return asked.name == "bias_auc"
+
+
+def name_form(asked: Asked, values: pd.Series[Any], columns: list[str]) -> str:
+    """Return the metric's name with what restricts or groups its rows, by the table's columns.
+
+    Raises TaskError for a name that means several metrics of such labels.
+    """
+    words, name = asked.words, asked.name
+    if is_run_lengths(values):
+        name = MASK_TWINS.get(name, name) if words else name
+    elif is_label_list(values) and name in LIST_TWINS:
+        name = LIST_TWINS[name]
+    elif is_label_list(values) and name == "f1":
+        raise MetricNeededError(
+            f"F1{asked.source} means three things where a cell has several labels: set `metric:` "
+            "in task.yaml to tags_f1_micro (all labels together), tags_f1_samples (the mean over "
+            "rows) or tags_f1_macro (the mean over labels)"
+        )
+    if words is None:
+        return name
+    if name == "map_boxes" and words.overlap:
+        return name if float(words.overlap) == MIN_IOU else f"{name}@{float(words.overlap):g}"
+    if not name or name not in METRICS or METRICS[name].needs != "value" or METRICS[name].frame:
+        return name
+    for column, value in words.conditions:
+        if column in columns:
+            return f"{name}_where_{column}_is_{value}"
+    groups = [column for column in columns if is_named(column, words.groups)]
+    if name == "log_mae":
+        if len(groups) == 1:
+            return f"{name}_per_{groups[0]}"
+        raise MetricNeededError(
+            f"the logarithm of the mean absolute error{asked.source} is averaged over groups, and "
+            "no column is named as theirs; set `metric: log_mae_per_COLUMN` in task.yaml"
+        )
+    return name
+
+
+def is_named(column: str, words: tuple[str, ...]) -> bool:
+    """Whether one of the words names a column: itself, in the plural, or its last word."""
+    plain = column.casefold()
+    return any(word.casefold().rstrip("s") in (plain, plain.rpartition("_")[2]) for word in words)
+
+
+def is_run_lengths(values: pd.Series[Any]) -> bool:
+    """Whether cells are masks: pairs of start and length, empty where there is nothing."""
+    if is_numeric(values):
+        return False
+    texts = values.dropna().astype(str).head(MAX_TEXTS_READ)
+    n_words = [len(text.split()) for text in texts]
+    is_mask = all(re.fullmatch(r"-1|[\d\s]*", text) for text in texts)
+    return is_mask and any(n > 1 for n in n_words) and all(n % 2 == 0 or n == 1 for n in n_words)
+
+
+def is_label_list(values: pd.Series[Any]) -> bool:
+    """Whether cells are lists of labels: words, separated by blanks or marks, that recur.
+
+    Names of classes may have several words too; there are no more names than words then, and no
+    word is a name by itself.
+    """
+    cells = read_lists(values)
+    several = [cell for cell in cells if len(cell) > 1]
+    if not several or len(several) < MIN_LIST_SHARE * len(cells):
+        return False
+    words = Counter(word for cell in several for word in cell)
+    total = sum(words.values())
+    if any(len(word) > MAX_LABEL_CHARS for word in words):
+        return False
+    alone = {cell[0] for cell in cells if len(cell) == 1}
+    if sum(count for word, count in words.items() if word in alone) >= ALONE_SHARE * total:
+        return True
+    n_recurring = sum(count for count in words.values() if count > 1)
+    has_combinations = len({frozenset(cell) for cell in cells}) > len({*words, *alone})
+    return has_combinations and n_recurring > RECURRING_SHARE * total
+
+
+def is_list_of_relevant(values: pd.Series[Any]) -> bool:
+    """Whether cells are lists of things to find, for a ranking metric: hardly two are alike."""
+    cells = read_lists(values)
+    n_several = sum(len(cell) > 1 for cell in cells)
+    if n_several < MIN_LIST_SHARE * len(cells):
+        return False
+    return len({tuple(cell) for cell in cells}) > MAX_DISTINCT_SHARE * len(cells)
+
+
+def read_lists(values: pd.Series[Any]) -> list[list[str]]:
+    """Return the words of the first cells; none of numbers."""
+    present = values.dropna()
+    if is_numeric(present) or not len(present):
+        return []
+    texts = present.astype(str).astype(object).head(MAX_TEXTS_READ)
+    mark = find_separator(texts.to_numpy())
+    return [split_words(text, mark) for text in texts]
+
+
+def is_free_text(values: pd.Series[Any], said: pd.Series[Any] | None) -> bool:
+    """Whether labels are texts rather than classes: too many, or the sample has others.
+
+    `said`: the sample's predictions, where it has one column.
+    """
+    present = values.dropna()
+    if is_numeric(present) or not len(present):
+        return False
+    n_values = present.nunique()
+    is_many = n_values > MAX_CLASSES and n_values > MAX_CLASS_SHARE * len(present)
+    if is_many or n_values > MAX_DISTINCT_SHARE * len(present):
+        return True
+    if said is None:
+        return False
+    unknown = {str(text) for text in said.dropna().unique()} - {*map(str, present.unique())}
+    return len(unknown) > 1
+
+
+def name_for_targets(name: str, train: pd.DataFrame, task: Task) -> str:
+    """Return the metric that a name means for the targets: of several, the columns' mean.
+
+    The log loss of columns of which one is 1 in every row is that of their classes.
+    """
+    if name == "log_loss" and len(task.target) > 1:
+        values = train[task.target]
+        if all(is_numeric(values[column]) for column in values):
+            is_share = bool((values >= 0).all(axis=None))
+            if is_share and bool(((values.sum(axis=1) - 1).abs() < SUM_TOLERANCE).all()):
+                return name
+    return metric_for_targets(name, len(task.target))
 
 
 def infer_kind(
-    values: pd.Series[Any], n_targets: int, n_predicted: int, metric: Metric | None
+    values: pd.Series[Any],
+    n_targets: int,
+    n_predicted: int,
+    metric: Metric | None,
+    said: pd.Series[Any] | None = None,
 ) -> Kind:
     """Infer the kind of the target from its values, the sample's columns and the metric.
 
-    Several targets are a regression.
+    Several targets are a regression. `said`: the sample's predictions, where it has one column.
     """
+    if metric is not None and metric.needs == "text":
+        return "text"
     if n_targets > 1:
         return "regression"
+    is_ranked = metric is not None and metric.needs == "ranking"
+    if is_ranked and (is_label_list(values) or is_list_of_relevant(values)):
+        return "text"
+    takes_text = metric is not None and (metric.name in TEXT_TWINS or metric.is_own)
+    if takes_text and is_free_text(values, said):
+        return "text"
     kind, present = kind_of(values), values.dropna()
     if not is_numeric(present):
         return kind
-    if metric is not None and metric.needs == "value" and not metric.name.endswith(".py"):
+    if metric is not None and metric.needs == "value" and not metric.is_own:
         return "regression"
     asks_for_classes = n_predicted > 1 or (metric is not None and metric.needs != "value")
     is_whole = bool((present == present.round()).all())
@@ -113,17 +291,22 @@ def check_kind(
 ) -> None:
     """Refuse a metric that cannot score the kind of the target. Raises TaskError."""
     name, what = f"{metric.name}{asked.source}", f"the target {task.target[0]!r} of {task.train}"
-    if len(task.target) > 1:
+    if kind == "text" or metric.needs == "text":
+        if metric.needs != "text":
+            raise TaskError(f"{name} cannot score texts and {what} is of kind text; {REMEDY}")
+        if kind != "text":
+            raise TaskError(f"{name} scores texts and {what} is of kind {kind}; {REMEDY}")
+    elif len(task.target) > 1:
         if metric.needs != "value":
             raise TaskError(
                 f"{name} scores one target and there are {len(task.target)} "
                 f"({', '.join(task.target[:5])}); set `target:`, or a metric of your own as "
                 "`metric: metric.py`, in task.yaml"
             )
-    elif metric.name == "kl_divergence":
+    elif metric.name in COLUMN_METRICS:
         raise TaskError(f"{name} needs several target columns and {what} is one; {REMEDY}")
     elif metric.needs == "value" and not is_numeric(values):
-        own = "; a file says `needs = 'label'`" if metric.name.endswith(".py") else ""
+        own = "; a file says `needs = 'label'` or 'text'" if metric.is_own else ""
         raise TaskError(f"{name} needs numbers and {what} has other values; {REMEDY}{own}")
     elif metric.needs != "value" and kind == "regression":
         raise TaskError(
@@ -134,12 +317,28 @@ def check_kind(
         raise TaskError(f"{name} needs whole numbers in order and {what} has others; {REMEDY}")
 
 
-def metric_remarks(asked: Asked, metric: Metric, kind: Kind) -> list[str]:
+def check_columns(metric: Metric, train: pd.DataFrame, columns: list[str], task: Task) -> None:
+    """Refuse a metric over columns that the training table lacks. Raises TaskError."""
+    for name in metric.columns:
+        if name not in columns:
+            raise TaskError(
+                f"{task.train} has no column {name!r}, which {metric.name} reads; {REMEDY}"
+            )
+    if metric.name == "bias_auc" and not group_columns(train, task.target):
+        raise MetricNeededError(
+            f"{task.train}: bias_auc needs columns that say which group a row speaks of (shares "
+            f"in 0..1 with missing values) and finds none; {OWN_REMEDY}"
+        )
+
+
+def metric_remarks(
+    asked: Asked, metric: Metric, kind: Kind, columns: list[str], task: Task
+) -> list[str]:
     """Say what was decided about the metric beyond its name."""
     remarks, words = [], asked.words
     if words:
         remarks.append(f"metric {metric.name}, read from {words.sentence!r}")
-        if words.form:
+        if words.form and metric.name not in FORMED and not metric.columns:
             remarks.append(
                 f"the description says {words.form!r}: {metric.name} is computed without weights "
                 "or groups; a metric of your own (`metric: metric.py`) can have them"
@@ -152,6 +351,26 @@ def metric_remarks(asked: Asked, metric: Metric, kind: Kind) -> list[str]:
         remarks.append("F1 of several classes is taken as their mean (f1_macro)")
     if metric.name.endswith("_mean_columns"):
         remarks.append("the score is the mean of the scores of the target columns")
+    if metric.name == "tags_f1_micro":
+        remarks.append(
+            "F1 of label sets is taken over all labels of all rows together (micro); "
+            "`metric: tags_f1_samples` is the mean over rows, tags_f1_macro that over labels"
+        )
+    if metric.name == "weighted_log_loss" and not {name.lower() for name in columns} & set(
+        WEIGHT_NAMES
+    ):
+        remarks.append(
+            "no column of the training table is called weight: every row weighs the same; add "
+            "such a column, or a metric of your own (`metric: metric.py`)"
+        )
+    if metric.name == "distance_percentiles":
+        group = task.id_parts[0] if len(task.id_parts) > 1 and task.id_parts[0] in columns else ""
+        how = f"for every {group!r}, then averaged" if group else "over all rows together"
+        remarks.append(f"the percentiles of the distances are taken {how}")
+    if metric.needs == "text" and metric.name == "accuracy":
+        remarks.append("labels are texts: a row counts where the whole text is right")
+    if metric.is_whole:
+        remarks.append("predictions are rounded to whole numbers, as the labels are")
     return remarks
 
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 from task.load.encodings import Buffer
+from task.load.headers import is_aligned_by_blanks, is_row, replace_blanks
 
 csv.field_size_limit(2**31 - 1)
 HEAD_BYTES = 2**20
@@ -40,6 +41,7 @@ class Dialect(NamedTuple):
     has_blanks: bool  # a blank after every separator
     first_line: int  # line number of the first row
     escape: str | None = None
+    has_header: bool = True
 
 
 class Rows(NamedTuple):
@@ -48,14 +50,22 @@ class Rows(NamedTuple):
     names: list[str]
     table: pa.Table
     repairs: list[str]
+    separator: str
+    has_header: bool  # whether the first line names the columns
 
 
 def parse_rows(data: Buffer, form: str, n_rows: int | None = None) -> Rows:
     """Read a text table. Raises ValueError, with the line number, for rows that do not fit."""
     head = decode_head(data)
-    dialect = find_dialect(head, form)
+    dialect, separator, repairs = find_dialect(head, form), "", list[str]()
+    is_odd = dialect.n_fields == 1 or bool(dialect.skipped)
+    if is_odd and is_aligned_by_blanks(head):
+        data, form, separator = replace_blanks(data), "tsv", " "
+        head, repairs = decode_head(data), ["fields are separated by blanks"]
+        dialect = find_dialect(head, form)
+    separator = separator or dialect.separator
     names, n_cut = name_fields(dialect, head)
-    repairs = describe_dialect(dialect, form, n_cut)
+    repairs += describe_dialect(dialect, form, n_cut)
     if n_rows is None and not dialect.has_blanks:
         try:
             table = parse_fast(data, dialect)
@@ -68,7 +78,7 @@ def parse_rows(data: Buffer, form: str, n_rows: int | None = None) -> Rows:
         repairs += more if n_rows is None else []
     if n_cut:
         table = check_empty(table, len(names))
-    return Rows(names, table, repairs)
+    return Rows(names, table, repairs, separator, dialect.has_header)
 
 
 def decode_head(data: Buffer) -> str:
@@ -211,6 +221,7 @@ def make_dialect(head: str, probe: Probe, skip: int) -> Dialect:
         n_fields=width,
         has_blanks=has_blanks,
         first_line=n_lines + head[:skip].count("\n") + 1,
+        has_header=not is_row(header, rows),
     )
 
 

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from task.grade.metrics import Metric, get_metric
-from task.types import FormColumn, SubmissionForm, Task, TaskError
+from task.grade.metric import Metric
+from task.grade.metrics import task_metric
+from task.load.positive_words import find_said_positive
+from task.types import CLASS_KINDS, FormColumn, SubmissionForm, Task, TaskError
 
 POSITIVE_WORDS = ("1", "true", "yes", "y", "t", "positive", "pos", "present")
 NEGATIVE_WORDS = ("0", "-1", "false", "no", "n", "f", "negative", "neg", "absent")
@@ -191,6 +193,8 @@ def decide_positive(task: Task, labels: list[str], names: list[str]) -> Positive
         return Positive(label, f"the sample's column {names[0]!r} names it")
     if label := word_of_positive(labels):
         return Positive(label, "by its word")
+    if said := find_said_positive(task.description, labels):
+        return Positive(said.label, f"description.md: {said.sentence!r}")
     raise TaskError(
         f"{task.train}: nothing says which class of {task.target[0]!r} is the positive one, "
         f"{' or '.join(map(repr, labels))}; set `positive: {labels[-1]}` (or the other) "
@@ -208,8 +212,8 @@ def make_form(
 
     Raises TaskError where names do not decide.
     """
-    metric = get_metric(task.metric, task.direction)
-    labels = class_labels(train[task.target[0]]) if task.kind != "regression" else []
+    metric = task_metric(task)
+    labels = class_labels(train[task.target[0]]) if task.kind in CLASS_KINDS else []
     names = prediction_names(task, sample, train)
     if len(task.target) > 1:
         form = form_of_targets(task, names)
@@ -221,9 +225,20 @@ def make_form(
         update={
             "id": id_column,
             "bounds": metric.bounds if not labels else None,
+            "sample_ids": sample_id_columns(task, sample),
+            "order": [] if sample is None else [str(name) for name in sample.columns],
             "spelling": spell_as_sample(form, labels, sample, metric),
         }
     )
+
+
+def sample_id_columns(task: Task, sample: pd.DataFrame | None) -> list[str]:
+    """Return the id columns of the sample: one, or those that the id is put together of."""
+    if sample is None:
+        return []
+    if task.id_parts and set(task.id_parts) <= set(map(str, sample.columns)):
+        return list(task.id_parts)
+    return [task.sample_id or str(sample.columns[0])]
 
 
 def prediction_names(task: Task, sample: pd.DataFrame | None, train: pd.DataFrame) -> list[str]:
@@ -231,7 +246,8 @@ def prediction_names(task: Task, sample: pd.DataFrame | None, train: pd.DataFram
     if sample is None:
         return []
     names = [str(column) for column in sample.columns]
-    rest = [name for name in names if name != (task.sample_id or names[0])]
+    ids = sample_id_columns(task, sample)
+    rest = [name for name in names if name not in ids]
     known = {str(column) for column in train.columns} - set(task.target)
     unknown = [name for name in rest if name not in known]
     return unknown if any(name in task.target for name in unknown) else rest
@@ -301,7 +317,7 @@ def form_of_classes(
 
 def form_of_one(task: Task, names: list[str], labels: list[str], metric: Metric) -> SubmissionForm:
     """Return the form with one prediction column. Raises TaskError where the sample has more."""
-    target, decided = task.target[0], []
+    target, decided, sample_names = task.target[0], [], names
     if len(names) > 1:
         exact = [name for name in names if plain_name(name) == plain_name(target)]
         if len(exact) != 1:
@@ -327,13 +343,25 @@ def form_of_one(task: Task, names: list[str], labels: list[str], metric: Metric)
         labels = [other for other in labels if other != label] + [label]
         decided.append(f"positive class: {label} ({why})")
     holds = label if metric.needs == "probability" else ""
+    free = list_free_columns(task, sample_names, metric)
     return SubmissionForm(
         id="",
-        columns=[FormColumn(name=name, target=target, label=holds)],
+        columns=[
+            FormColumn(name=name, target=target, label=holds),
+            *(FormColumn(name=other, target="") for other in free),
+        ],
         labels=labels,
         positive=label,
         decided=decided,
     )
+
+
+def list_free_columns(task: Task, names: list[str], metric: Metric) -> list[str]:
+    """List the sample's columns that the metric reads and that no label belongs to."""
+    if metric.true_value is None:
+        return []
+    pattern = re.compile(metric.true_value[0], re.IGNORECASE)
+    return [name for name in names if name not in task.target and pattern.search(name)]
 
 
 def spell_as_sample(

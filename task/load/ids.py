@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from task.load.form import label_text, plain_name
-from task.types import TaskError
+from task.types import Task, TaskError
 
 USUAL_IDS = ("id", "Id", "ID", "row_id", "index", "Unnamed: 0")
 ID_ENDING = re.compile(r"(_id|Id|ID)$")
@@ -98,7 +98,7 @@ def id_texts(values: pd.Series[Any]) -> pd.Series[Any]:
 
 def same_values(one: pd.Series[Any], two: pd.Series[Any]) -> bool:
     """Whether two columns contain the same values, each once; as text, else as plain text."""
-    if len(one) != len(two) or not two.is_unique:
+    if len(one) != len(two) or has_nested_cells(two) or not two.is_unique:
         return False
     if set(id_texts(one)) == set(id_texts(two)):
         return True
@@ -106,10 +106,17 @@ def same_values(one: pd.Series[Any], two: pd.Series[Any]) -> bool:
     return len(plain) == len(two) and set(id_texts(one).map(plain_name)) == plain
 
 
+def has_nested_cells(values: pd.Series[Any]) -> bool:
+    """Whether cells are lists or objects, which name no row."""
+    return values.dtype == object and any(isinstance(cell, (list, dict)) for cell in values)
+
+
 def find_parts(ids: pd.Series[Any], test: pd.DataFrame) -> tuple[tuple[str, ...], str] | None:
     """Find columns of test and a mark that put together give the ids."""
     wanted = set(id_texts(ids))
-    columns = [str(c) for c in test.columns if test[c].notna().all()][:MAX_PARTS_COLUMNS]
+    columns = [
+        str(c) for c in test.columns if test[c].notna().all() and not has_nested_cells(test[c])
+    ][:MAX_PARTS_COLUMNS]
     for n_parts in (2, 3):
         for names in permutations(columns, n_parts):
             for mark in MARKS:
@@ -128,6 +135,13 @@ def join_parts(frame: pd.DataFrame, names: list[str], mark: str) -> pd.Series[An
     for name in names[1:]:
         joined = joined + mark + id_texts(frame[name])
     return joined
+
+
+def read_sample_ids(task: Task, sample: pd.DataFrame) -> pd.Series[Any]:
+    """Return the ids of a sample as scripts see them: one column, or several put together."""
+    if task.id_parts and set(task.id_parts) <= set(sample):
+        return join_parts(sample, task.id_parts, task.id_mark)
+    return id_texts(sample[task.sample_id or sample.columns[0]])
 
 
 def row_numbers(ids: pd.Series[Any], n_train: int, n_test: int) -> str | None:

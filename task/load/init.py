@@ -13,8 +13,16 @@ from task.data.prepare import prepare_task, resolve_split
 from task.grade.metrics import METRICS
 from task.grade.rehearse import RehearsalJson, rehearse
 from task.load import roles
-from task.load.spec import LoadedTask, locate_tables, read_spec, read_task
-from task.types import Task, TaskError, TaskFile, TaskReport
+from task.load.decide import COLUMN_METRICS
+from task.load.spec import (
+    LoadedTask,
+    find_beside,
+    locate_tables,
+    parse_spec,
+    read_spec,
+    read_task,
+)
+from task.types import Split, SubmissionForm, Task, TaskError, TaskFile, TaskReport
 
 
 def init_task(
@@ -24,11 +32,13 @@ def init_task(
     target: str | None = None,
     hold_out: float | None = None,
     config: str | None = None,
+    keys: dict[str, Any] | None = None,
 ) -> TaskFile:
     """Write the task.yaml of a folder, or `config` for a folder that cannot be written.
 
-    `hold_out`: share of a single table's rows that become the test table. Raises TaskError when
-    the data leave something open.
+    `hold_out`: share of a single table's rows that become the test table. `keys`: what task.yaml
+    shall say in any case, with files that lie beside it. Raises TaskError when the data leave
+    something open.
     """
     root = Path(folder).expanduser().resolve()
     path = Path(config).expanduser().resolve() if config else root / "task.yaml"
@@ -40,15 +50,18 @@ def init_task(
         raise TaskError(
             f"{root} cannot be written ({error.strerror}); choose a folder that you may write to"
         ) from error
-    tables = roles.find_roles(root)
+    tables = roles.find_roles_if_any(root)
     why = tables.why | ({"target": "as you said"} if target else {})
-    loaded = read_task(folder, keys=tables.keys | ({"target": target} if target else {}))
-    rehearsal = rehearse_task(loaded.task)
+    given = tables.keys | ({"target": target} if target else {}) | (keys or {})
+    loaded = read_task(folder, keys=place_files(given, root, path))
+    rehearsal = rehearse_task(loaded)
     text, reasons = render_task_yaml(loaded, root, why)
+    if done:
+        reasons = [line for line in reasons if not line.startswith("target: ")]  # told by `done`
     report = report_task(loaded, root, rehearsal)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        replace_text(path, text)
     except OSError as error:
         if config:
             raise TaskError(f"{path} cannot be written ({error.strerror})") from error
@@ -58,6 +71,12 @@ def init_task(
         )
         return TaskFile("", done + reasons, notice, dict(report))
     return TaskFile(str(path), done + reasons, "", dict(report))
+
+
+def place_files(keys: dict[str, Any], root: Path, config: Path) -> dict[str, Any]:
+    """Return the keys with the paths of files that lie beside a task.yaml kept elsewhere."""
+    spec = find_beside(parse_spec(keys, config), root, config)
+    return spec.model_dump(exclude_none=True)
 
 
 def describe_task(
@@ -77,9 +96,10 @@ def describe_task(
             keys |= {"target": target}
         loaded = read_task(folder, keys=keys)
         report = report_task(loaded, root, None)
-        report["rehearsal"] = dict(rehearse_task(loaded.task))
+        report["rehearsal"] = dict(rehearse_task(loaded))
     except TaskError as error:
         report["refusal"] = str(error)
+        report["needs"] = error.needs
         name_tables(report, root, config)
     return report
 
@@ -104,6 +124,7 @@ def empty_report() -> TaskReport:
         decided=[],
         rehearsal=None,
         refusal=None,
+        needs="",
     )
 
 
@@ -120,11 +141,15 @@ def name_tables(report: TaskReport, root: Path, config: str | None) -> None:
     report["sample"] = roles.relative_name(files.sample, root) if files.sample else None
 
 
-def rehearse_task(task: Task) -> RehearsalJson:
+def rehearse_task(loaded: LoadedTask) -> RehearsalJson:
     """Rehearse the metric in a folder of its own that is removed. Raises TaskError."""
     with tempfile.TemporaryDirectory(prefix="gome-init-") as folder:
         public, private = Path(folder) / "public", Path(folder) / "private"
-        return rehearse(prepare_task(task, str(public), str(private), seed=0, audit=False))
+        return rehearse(
+            prepare_task(
+                loaded.task, str(public), str(private), seed=0, audit=False, read=loaded.rows
+            )
+        )
 
 
 def report_task(loaded: LoadedTask, root: Path, rehearsal: RehearsalJson | None) -> TaskReport:
@@ -136,8 +161,8 @@ def report_task(loaded: LoadedTask, root: Path, rehearsal: RehearsalJson | None)
         train=roles.relative_name(Path(task.train), root),
         test=roles.relative_name(Path(task.test), root),
         sample=roles.relative_name(sample, root) if sample else None,
-        id=task.id,
-        target=task.target,
+        id=name_id(task, form),
+        target=task.label_columns or task.target,
         kind=task.kind,
         metric=roles.relative_name(Path(task.metric), root)
         if task.metric.endswith(".py")
@@ -152,7 +177,28 @@ def report_task(loaded: LoadedTask, root: Path, rehearsal: RehearsalJson | None)
         decided=task.decided,
         rehearsal=dict(rehearsal) if rehearsal else None,
         refusal=None,
+        needs="",
     )
+
+
+def name_id(task: Task, form: SubmissionForm) -> str | None:
+    """Return the id as the files write it: a column, columns joined, or columns of the sample."""
+    if len(form.sample_ids) > 1:
+        return " ".join(form.sample_ids)
+    if task.id_parts:
+        return task.id_mark.join(task.id_parts)
+    return task.id or task.id_name or None
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file whole; an earlier one stays where that fails. Raises OSError."""
+    draft = path.with_name(f".{path.name}.new")
+    try:
+        draft.write_text(text)
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 class YamlLine(NamedTuple):
@@ -199,6 +245,8 @@ def yaml_lines(loaded: LoadedTask, root: Path) -> list[YamlLine]:
     n_values = train[task.target[0]].nunique()
     target = task.target[0] if len(task.target) == 1 else task.target
     others = [name for name in METRICS if is_metric_for(name, task)]
+    if task.layout is not None:
+        return layout_lines(task, form, split, why_split, n_values)
     lines = [
         YamlLine("name", task.name, "the folder's name"),
         YamlLine("train", roles.relative_name(Path(task.train), root), f"{len(train)} rows"),
@@ -215,10 +263,57 @@ def yaml_lines(loaded: LoadedTask, root: Path) -> list[YamlLine]:
     return [
         *lines,
         YamlLine("kind", task.kind, f"{n_values} distinct values of the target"),
-        YamlLine("metric", task.metric, f"{explain_metric(task)}; others: {', '.join(others)}"),
+        *metric_lines(task, f"; others: {', '.join(others)}"),
         YamlLine(
             "split", f"{split.kind}:{split.column}" if split.column else split.kind, why_split
         ),
+        YamlLine("n_folds", split.n_folds, "folds of the cross-validation"),
+    ]
+
+
+def metric_lines(task: Task, others: str = "") -> list[YamlLine]:
+    """Return the line of the metric; of a file with its direction."""
+    if not task.metric.endswith(".py"):
+        return [YamlLine("metric", task.metric, f"{explain_metric(task)}{others}")]
+    way = "higher" if task.direction == "max" else "lower"
+    return [
+        YamlLine("metric", Path(task.metric).name, "score(answers, submission) of this file"),
+        YamlLine("direction", task.direction, f"{way} is better"),
+    ]
+
+
+def layout_lines(
+    task: Task, form: SubmissionForm, split: Split, why_split: str, n_values: int
+) -> list[YamlLine]:
+    """Return the lines of a task whose tables are made of its folder.
+
+    What the reader found is written as comments: it is found again at every start.
+    """
+    assert task.layout is not None
+    name = name_id(task, form) or "none"
+    target = ", ".join(task.label_columns or task.target)
+    lines = [YamlLine("name", task.name, "the folder's name")]
+    given = task.layout.model_dump(exclude_none=True)
+    keys = {"sample": "sample_submission"}
+    for key, value in given.items():
+        if value:
+            text = list(value) if isinstance(value, tuple) else value
+            text = Path(value).name if key == "reader" and Path(value).is_absolute() else text
+            lines.append(YamlLine(keys.get(key, key), text, "as you said"))
+    lines += [YamlLine("# read", text, "by the layout of the folder") for text in task.readings]
+    lines += [
+        YamlLine("# id", name, "as the sample names its rows"),
+        YamlLine("# target", target, "by the layout of the folder"),
+    ]
+    if form.positive:
+        why = next(text for text in form.decided if text.startswith("positive class"))
+        lines.append(YamlLine("positive", form.positive, why.partition("(")[2].rstrip(")")))
+    kind = f"{split.kind}:{split.column}" if split.column else split.kind
+    return [
+        *lines,
+        YamlLine("kind", task.kind, f"{n_values} distinct values of the target"),
+        *metric_lines(task),
+        YamlLine("split", kind, why_split),
         YamlLine("n_folds", split.n_folds, "folds of the cross-validation"),
     ]
 
@@ -228,7 +323,8 @@ def id_line(task: Task) -> YamlLine:
     if task.id_parts:
         return YamlLine("# id", task.id, f"put together: {task.id_mark.join(task.id_parts)}")
     if task.id:
-        why = "first column of the sample, or a column of unique values in both tables"
+        has_sample = task.sample_submission is not None
+        why = "its values are the sample's" if has_sample else "unique values in both tables"
         return YamlLine("id", task.id, why)
     why = (
         "rows are numbered through train and test; submission.csv keeps the order of the test table"
@@ -254,8 +350,10 @@ def yaml_inline(value: object) -> str:
 
 def is_metric_for(name: str, task: Task) -> bool:
     """Whether a metric fits the kind and the number of the targets."""
-    is_of_columns = name.endswith("_mean_columns") or name == "kl_divergence"
+    is_of_columns = name.endswith("_mean_columns") or name in COLUMN_METRICS
+    if task.kind == "text":
+        return METRICS[name].needs == "text"
     if len(task.target) > 1:
         return is_of_columns
-    is_of_values = METRICS[name].needs == "value"
-    return is_of_values == (task.kind == "regression") and not is_of_columns
+    is_of_values, is_plain = METRICS[name].needs == "value", METRICS[name].frame is None
+    return is_of_values == (task.kind == "regression") and is_plain and not is_of_columns

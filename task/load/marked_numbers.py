@@ -41,6 +41,12 @@ NUMBER = re.compile(
     \s*\)?\s*$""",
     re.VERBOSE,
 )
+MAGNITUDES = (
+    dict.fromkeys(["k", "thousand"], 3)
+    | dict.fromkeys(["m", "mn", "mln", "mio", "million", "millions"], 6)
+    | dict.fromkeys(["b", "bn", "bln", "mrd", "billion", "billions"], 9)
+)
+"""Words for powers of ten, in lower case."""
 INFINITY = re.compile(r"^\s*([-+]?)(?:inf|infinity|∞)\s*$", re.IGNORECASE)
 NOT_A_NUMBER = re.compile(r"^\s*[-+]?nan\s*$", re.IGNORECASE)
 GROUPS = re.compile(r"^\d{1,3}(?:[,.'’\s\u00a0\u202f]\d{3})+$")
@@ -106,6 +112,7 @@ def parse_numbers(counts: dict[str, int], *, decimal_comma: bool = False) -> Num
             parts[text] = found
         else:
             others[stripped] += count
+    parts, scaled = apply_magnitudes(parts, counts)
     units = common_units(parts, counts)
     for text in [text for text, part in parts.items() if not fits_units(part, units)]:
         others[text.strip()] += counts[text]
@@ -114,6 +121,8 @@ def parse_numbers(counts: dict[str, int], *, decimal_comma: bool = False) -> Num
     if not parts or n_numbers < NEARLY_ALL * (n_numbers + others.total()):
         return None
     comma = is_decimal_comma([part.body for part in parts.values()], decimal_comma)
+    parts, more = read_bare_shares(parts, counts, comma)
+    scaled += more
     for text, part in parts.items():
         number = convert_body(part, comma)
         if number is None:
@@ -123,8 +132,64 @@ def parse_numbers(counts: dict[str, int], *, decimal_comma: bool = False) -> Num
     n_numbers = sum(counts[text] for text in values)
     if n_numbers < NEARLY_ALL * (n_numbers + others.total()):
         return None
-    repairs = describe_marks(parts, counts, comma) + describe_missing(words, others)
+    repairs = describe_marks(parts, counts, comma) + scaled + describe_missing(words, others)
     return Numbers(values, repairs)
+
+
+def apply_magnitudes(
+    parts: dict[str, Parts], counts: dict[str, int]
+) -> tuple[dict[str, Parts], list[str]]:
+    """Return numbers with 12K and 3.4M as thousands and millions, and what was read so.
+
+    Only where a column mixes them, or has numbers without one that are larger: 950 beside 1.2K.
+    """
+    found = {text: part for text, part in parts.items() if part.unit.lower() in MAGNITUDES}
+    bare = [part for part in parts.values() if not part.unit]
+    powers = {MAGNITUDES[part.unit.lower()] for part in found.values()}
+    if not found or len(found) + len(bare) < NEARLY_ALL * len(parts):
+        return parts, []
+    if powers == {6} and {part.unit for part in found.values()} == {"m"}:
+        return parts, []  # metres
+    is_mixed = len(powers) > 1
+    if not is_mixed and bare:
+        is_mixed = median_size(bare) > median_size(list(found.values()))
+    if not is_mixed or any(part.exponent for part in found.values()):
+        return parts, []
+    scaled = {
+        text: part._replace(unit="", exponent=f"e{MAGNITUDES[part.unit.lower()]}")
+        for text, part in found.items()
+    }
+    text, part = next(iter(found.items()))
+    n, power = sum(counts[text] for text in found), MAGNITUDES[part.unit.lower()]
+    said = f"{n} numbers with a magnitude multiplied ({text.strip()[:24]!r}: by 1e{power})"
+    return parts | scaled, [said]
+
+
+def median_size(parts: list[Parts]) -> float:
+    """Return the median of the numbers' sizes, whatever their decimal mark."""
+    return float(np.median([float(re.split("[.,]", f"0{part.body}")[0]) for part in parts]))
+
+
+def read_bare_shares(
+    parts: dict[str, Parts], counts: dict[str, int], comma: bool
+) -> tuple[dict[str, Parts], list[str]]:
+    """Return numbers in percent, and what was read so: 0.125 beside 12.5 % is a share.
+
+    Numbers without the mark are shares where none is above 1 and marked ones are.
+    """
+    bare = {text: part for text, part in parts.items() if not part.unit}
+    marked = [part for part in parts.values() if part.unit == "%"]
+    if not bare or not marked:
+        return parts, []
+    n = sum(counts[text] for text in bare)
+    sizes = [abs(convert_body(part, comma) or 0) for part in bare.values()]
+    largest = max(abs(convert_body(part, comma) or 0) for part in marked)
+    example = next(iter(bare)).strip()[:24]
+    has_shares = max(sizes) <= 1 < largest and any(0 < size < 1 for size in sizes)
+    if not has_shares or any(part.exponent for part in bare.values()):
+        return parts, [f"{n} numbers without % (such as {example!r}) read as percent, too"]
+    shares = {text: part._replace(exponent="e2") for text, part in bare.items()}
+    return parts | shares, [f"{n} numbers without % (such as {example!r}) read as shares of 1"]
 
 
 def common_units(parts: dict[str, Parts], counts: dict[str, int]) -> tuple[str, str]:

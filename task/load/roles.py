@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from task.load.dates import looks_like_dates
 from task.load.tables import TABLE_ENDINGS, find_table, read_table, write_table
 from task.types import TaskError
 
@@ -31,6 +32,7 @@ SAMPLE_PATTERN = re.compile(
 )
 TARGET_NAMES = ("target", "label", "labels", "y", "class", "outcome", "response")
 HOLD_OUT_SEED = 20
+N_DATES = 50  # values that show whether a column contains dates
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,14 @@ def find_roles(root: Path) -> Roles:
     return Roles(keys, why)
 
 
+def find_roles_if_any(root: Path) -> Roles:
+    """Return the roles of a folder's tables; none where only a reader can make a pair of them."""
+    try:
+        return find_roles(root)
+    except TaskError:
+        return Roles({}, {})
+
+
 def filled_columns(head: pd.DataFrame) -> list[str]:
     """List the columns that contain anything."""
     return [str(name) for name in head.columns if head[name].notna().any()]
@@ -91,6 +101,8 @@ def find_sample(root: Path, train: Path, test: Path) -> Path | None:
     paths = [path for path in list_tables(root) if path not in (train, test)]
     if named := [path for path in paths if SAMPLE_PATTERN.search(path.name)]:
         return min(named, key=lambda path: ("sample" not in path.name.lower(), path.name))
+    if not paths:
+        return None
     columns = {
         path: [str(c) for c in read_table(path, n_rows=50).frame.columns]
         for path in (*paths, train, test)
@@ -127,8 +139,8 @@ def is_sample_submission(
 
 
 def relative_name(path: Path, root: Path) -> str:
-    """Return the path as task.yaml names it."""
-    return str(path.relative_to(root))
+    """Return the path as task.yaml names it; a path outside the folder as it is."""
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
 def explain_missing_pair(root: Path, tables: list[Path]) -> str:
@@ -167,6 +179,8 @@ def hold_out_rows(root: Path, share: float, target: str | None) -> list[str]:
     [source] = tables
     frame = read_table(source).frame
     target, why = guess_target(frame, target, source)
+    n_bare = int(frame[target].isna().sum())
+    frame = frame[frame[target].notna()].reset_index(drop=True)
     if "id" not in frame:
         frame.insert(0, "id", np.arange(len(frame)))
     held = np.random.default_rng(HOLD_OUT_SEED).random(len(frame)) < share
@@ -187,8 +201,22 @@ def hold_out_rows(root: Path, share: float, target: str | None) -> list[str]:
         f"their answers are in {private / 'answers.csv'}",
         f"{source.name} itself moved to {private}, "
         "since scripts see every file of the task's folder",
+        *[f"{n_bare} rows without a value of {target} left out"] * bool(n_bare),
+        *hint_at_time(frame.drop(columns=target)),
         f"target: {target} ({why})",
     ]
+
+
+def hint_at_time(frame: pd.DataFrame) -> list[str]:
+    """Say that rows drawn at random are no future, where a column contains dates."""
+    for name in frame:
+        texts = [str(text) for text in frame[name].dropna().unique()[:N_DATES]]
+        if len(texts) > 1 and looks_like_dates(texts):
+            return [
+                f"{name} contains dates: to be scored on the future, split the table by hand, the "
+                "last rows as test.csv"
+            ]
+    return []
 
 
 def guess_target(frame: pd.DataFrame, name: str | None, path: Path) -> tuple[str, str]:

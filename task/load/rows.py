@@ -10,8 +10,9 @@ import pandas as pd
 from task.load.columns import type_tables
 from task.load.form import label_text
 from task.load.ids import join_parts
+from task.load.layouts.layout import read_layout_again
 from task.load.tables import Table, read_alike
-from task.types import Kind, Task, TaskError
+from task.types import CLASS_KINDS, Kind, Task, TaskError
 
 ROW_ID = "row_id"
 RESERVED_ID = "fold"  # a column of folds.csv
@@ -27,16 +28,23 @@ class TaskRows(NamedTuple):
     has_made_ids: bool  # the training rows have no ids of their own
     columns: list[dict[str, str]]  # name, kind, why, fate
     repairs: list[str]
+    has_decimal_commas: bool = False  # whether its tables write numbers as 3,14
 
 
 def read_rows(task: Task) -> TaskRows:
     """Read a task's tables. The same task gives the same rows. Raises TaskError."""
+    if task.layout is not None:
+        made = read_layout_again(Path(task.root), task.layout)
+        return type_rows(task, made.train, made.test)
     train, test = read_alike(Path(task.train), Path(task.test))
     return type_rows(task, train, test)
 
 
-def type_rows(task: Task, train: Table, test: Table) -> TaskRows:
-    """Type the tables together, name their rows and drop those without a label."""
+def type_rows(task: Task, train: Table, test: Table, *, has_features: bool = True) -> TaskRows:
+    """Type the tables together, name their rows and drop those without a label.
+
+    Without `has_features` the rows have ids and targets alone.
+    """
     repairs = drop_target_of_test(task, test)
     test = Table(test.frame.drop(columns=task.target, errors="ignore"), test.repairs)
     if task.id_parts:
@@ -48,8 +56,12 @@ def type_rows(task: Task, train: Table, test: Table) -> TaskRows:
         id_columns=[task.id] if task.id else [],
         target=task.target,
         labels=task.target if task.kind != "regression" else [],
+        has_features=has_features,
     )
     rows, others = typed.train, typed.test
+    if task.kind == "text":  # an empty cell is a label
+        for name in task.target:
+            rows[name] = rows[name].astype(object).where(rows[name].notna(), "").map(str)
     rows, dropped = drop_unlabelled(rows, task)
     if task.id is None:
         rows = insert_id(rows, id_column, [str(i) for i in range(len(rows))])
@@ -63,7 +75,7 @@ def type_rows(task: Task, train: Table, test: Table) -> TaskRows:
             rows[id_column] = rows[id_column].map(label_text)
         else:
             rows = insert_id(rows, id_column, make_ids(others[id_column], len(rows)))
-    if task.kind != "regression":
+    if task.kind in CLASS_KINDS:
         rows[task.target[0]] = rows[task.target[0]].map(label_text)
     found = typed.repairs + repairs + dropped
     columns = [
@@ -71,7 +83,8 @@ def type_rows(task: Task, train: Table, test: Table) -> TaskRows:
         for item in typed.columns
     ]
     has_made_ids = task.id is None or task.id not in train.frame
-    return TaskRows(rows, others, id_column, has_made_ids, columns, found)
+    has_commas = typed.has_decimal_commas
+    return TaskRows(rows, others, id_column, has_made_ids, columns, found, has_commas)
 
 
 def drop_target_of_test(task: Task, test: Table) -> list[str]:

@@ -20,13 +20,26 @@ from task.data.splits import explain_rare_classes
 from task.grade.metric_words import read_metric_words
 from task.grade.metrics import canonical_metric
 from task.load import roles
-from task.load.decide import Asked, check_scorable, decide_metric
+from task.load.decide import Asked, check_scorable, decide_metric, reads_features
 from task.load.form import make_form, prediction_names
-from task.load.ids import check_sample_ids, choose_id
+from task.load.ids import check_sample_ids, choose_id, read_sample_ids
+from task.load.layouts.inventory import OWN_FILES, is_table_name
+from task.load.layouts.layout import read_layout
+from task.load.layouts.scene import LayoutTables
 from task.load.rows import TaskRows, type_rows
 from task.load.tables import Table, find_table, read_alike, read_table
 from task.load.targets import find_target_columns, list_columns
-from task.types import Direction, Kind, Split, SplitKind, SubmissionForm, Task, TaskError
+from task.types import (
+    CLASS_KINDS,
+    Direction,
+    Kind,
+    LayoutKeys,
+    Split,
+    SplitKind,
+    SubmissionForm,
+    Task,
+    TaskError,
+)
 
 TABLE_WORDS = {
     "train": "training table",
@@ -35,7 +48,6 @@ TABLE_WORDS = {
 }
 MAX_DESCRIPTION_CHARS = 200_000
 MAX_SPEC_BYTES = 1_000_000
-OWN_FILES = {"task.yaml", "description.md", "folds.csv"}
 
 
 class TaskSpec(BaseModel):
@@ -88,6 +100,11 @@ class TaskSpec(BaseModel):
     )
     n_folds: int = Field(5, ge=2, le=20, description="folds of the cross-validation")
     run_time_s: float | None = Field(None, gt=0, description="wall limit of one script, seconds")
+    reader: str | None = Field(
+        None,
+        description="a Python file that reads labels and rows to predict where no table has "
+        "them; writes labels.csv and rows.csv",
+    )
 
     @field_validator("target", mode="before")
     @classmethod
@@ -116,6 +133,9 @@ class TableFiles(NamedTuple):
     train: Path
     test: Path
     sample: Path | None
+
+
+NO_FILES = TableFiles(Path(), Path(), None)
 
 
 class Tables(NamedTuple):
@@ -159,15 +179,14 @@ def read_task(
     if not root.is_dir():
         raise TaskError(f"{root} is not a folder; give the folder that contains the task's data")
     spec = read_spec(root, config) if keys is None else parse_spec(keys, root / "task.yaml")
-    tables = read_tables(locate_tables(root, spec))
-    task = draft_task(root, spec, tables)
-    rows = type_rows(task, tables.train, tables.test)
-    check_ids(tables, task, rows)
+    tables, task, labels = read_draft(root, spec)
     asked = read_asked(spec, root, task.description)
     names = prediction_names(task, tables.form, tables.train.frame)
-    kind, metric, remarks = decide_metric(asked, task, rows.train, tables.form, names)
-    if kind != "regression":
-        rows = type_rows(task.model_copy(update={"kind": kind}), tables.train, tables.test)
+    columns = [str(name) for name in tables.train.frame.columns]
+    if reads_features(asked):
+        labels = type_rows(task, tables.train, tables.test)
+    kind, metric, remarks = decide_metric(asked, task, labels.train, tables.form, names, columns)
+    rows = type_rows(task.model_copy(update={"kind": kind}), tables.train, tables.test)
     changes = {
         "kind": kind,
         "metric": metric.name,
@@ -185,6 +204,113 @@ def read_task(
         "repairs": [*found, *describe_rare_classes(rows.train, task)],
     }
     return LoadedTask(task.model_copy(update=said), rows, form)
+
+
+class Draft(NamedTuple):
+    """A task whose kind and metric are not decided yet, with its tables and rows."""
+
+    tables: Tables
+    task: Task
+    rows: TaskRows  # ids and targets alone
+
+
+def read_draft(root: Path, spec: TaskSpec) -> Draft:
+    """Read the tables of a folder; where they are no pair of train and test, by its layout.
+
+    Raises TaskError.
+    """
+    refusal = None
+    if spec.reader is None:
+        try:
+            return read_plain_draft(root, spec)
+        except TaskError as error:
+            refusal = error
+    keys = layout_keys(spec)
+    try:
+        made = read_layout(root, keys)
+    except TaskError:
+        if refusal is not None and has_named_tables(root, spec):
+            raise refusal from None  # the tables are there: what is wrong with them comes first
+        raise
+    if made is None:
+        raise refusal or TaskError(f"{root / 'task.yaml'}: the reader {spec.reader!r} read nothing")
+    return draft_of_layout(root, spec, made, keys)
+
+
+def has_named_tables(root: Path, spec: TaskSpec) -> bool:
+    """Whether training and test table are found by their names."""
+    try:
+        files = locate_tables(root, spec)
+        return all(read_table(path, n_rows=1) for path in (files.train, files.test))
+    except TaskError:
+        return False
+
+
+def read_plain_draft(root: Path, spec: TaskSpec) -> Draft:
+    """Read a folder of a training and a test table. Raises TaskError."""
+    tables = read_tables(locate_tables(root, spec))
+    task = draft_task(root, spec, tables)
+    rows = type_rows(task, tables.train, tables.test, has_features=False)
+    check_ids(tables, task, rows)
+    return Draft(tables, task, rows)
+
+
+def layout_keys(spec: TaskSpec) -> LayoutKeys:
+    """Return the keys of task.yaml that say how a folder is read."""
+    return LayoutKeys(
+        train=spec.train,
+        test=spec.test,
+        sample=spec.sample_submission,
+        id=spec.id,
+        target=tuple(spec.target or ()),
+        reader=spec.reader,
+    )
+
+
+def draft_of_layout(root: Path, spec: TaskSpec, made: LayoutTables, keys: LayoutKeys) -> Draft:
+    """Return the task that a reader made of a folder. Raises TaskError."""
+    files = TableFiles(made.labels, made.rows, made.sample)
+    tables = Tables(made.train, made.test, read_table(made.sample) if made.sample else None, files)
+    split = Split(
+        kind=parse_split_kind(spec),
+        column=parse_split_column(spec, made.train.frame, files.train, root),
+        n_folds=spec.n_folds,
+    )
+    if made.group and split.kind == "auto":
+        n_groups = made.train.frame[made.group].nunique()
+        if n_groups > 1:
+            changes = {"column": made.group, "n_folds": min(spec.n_folds, n_groups)}
+            split = split.model_copy(update={"kind": "group"} | changes)
+    task = Task(
+        root=str(root),
+        name=spec.name or root.name,
+        description=read_description(root),
+        metric="rmse",
+        direction="min",
+        kind="regression",
+        train=str(files.train),
+        test=str(files.test),
+        sample_submission=str(files.sample) if files.sample else None,
+        id=made.id,
+        target=made.target,
+        split=split,
+        extra=list_layout_files(root, made),
+        run_time_s=spec.run_time_s,
+        id_parts=made.id_parts,
+        id_mark=made.mark,
+        id_name=made.id_name,
+        sample_id=made.sample_id,
+        positive=spec.positive or "",
+        columns=spec.columns or {},
+        decided=made.readings,
+        label_sources=[str(path) for path in made.label_sources],
+        layout=keys,
+        label_columns=made.label_columns,
+        readings=made.readings,
+    )
+    rows = type_rows(task, tables.train, tables.test, has_features=False)
+    check_ids(tables, task, rows)
+    return Draft(tables, task, rows)
 
 
 def draft_task(root: Path, spec: TaskSpec, tables: Tables) -> Task:
@@ -237,6 +363,8 @@ def read_tables(files: TableFiles) -> Tables:
     """Read all tables. Raises TaskError for one that cannot be read or is empty."""
     train, test = read_alike(files.train, files.test)
     sample = read_table(files.sample) if files.sample else None
+    check_names(train, files.train)
+    check_names(test, files.test)
     if train.frame.empty:
         raise TaskError(f"{files.train} has no rows; put the labelled training rows there")
     if test.frame.empty:
@@ -247,6 +375,23 @@ def read_tables(files: TableFiles) -> Tables:
             "correct it, or remove it: a submission then has the ids and the target"
         )
     return Tables(train, test, sample, files)
+
+
+def check_names(table: Table, path: Path) -> None:
+    """Refuse a table without names of its columns, or without columns. Raises TaskError."""
+    names = [str(name) for name in table.frame.columns]
+    if not table.has_header:
+        first = ",".join(names[:4]) + (",…" if len(names) > 4 else "")
+        raise TaskError(
+            f"{path} has no line with the names of its {len(names)} columns: its first line "
+            f"({first}) reads like the rows below it; put names before it in every table, the "
+            "same ones in train and test, and `target` for the column to predict"
+        )
+    if len(names) == 1 and len(names[0].split()) > 1:
+        raise TaskError(
+            f"{path} has one column only, named {names[0][:60]!r}; separate its fields by commas "
+            "and save it as csv"
+        )
 
 
 def read_description(root: Path) -> str:
@@ -262,6 +407,15 @@ def list_extra_files(root: Path, files: TableFiles) -> list[str]:
         for item in sorted(root.iterdir())
         if item not in files and item.name not in OWN_FILES and not item.name.startswith(".")
     ]
+
+
+def list_layout_files(root: Path, made: LayoutTables) -> list[str]:
+    """List what a folder contains beside the files of labels, rows to predict and the sample."""
+    files = TableFiles(made.labels, made.rows, made.sample)
+    hidden = {path for path in (*files, *made.label_sources) if path and path.is_file()}
+    hidden = {path for path in hidden if is_table_name(path.name) or path in made.label_sources}
+    hidden |= set(made.label_sources)
+    return [path for path in list_extra_files(root, NO_FILES) if Path(path) not in hidden]
 
 
 def read_spec(root: Path, config: str | None = None) -> TaskSpec:
@@ -280,7 +434,20 @@ def read_spec(root: Path, config: str | None = None) -> TaskSpec:
             f"{path} is not valid YAML ({(str(error).splitlines() or [''])[0]}); "
             "fix it or write a new one with `gome init`"
         ) from error
-    return parse_spec(keys, path)
+    spec = parse_spec(keys, path)
+    return find_beside(spec, root, path) if config else spec
+
+
+def find_beside(spec: TaskSpec, root: Path, config: Path) -> TaskSpec:
+    """Return the keys with the files that lie beside the config instead of in the task folder."""
+    changes = {}
+    for key in ("metric", "reader"):
+        name = getattr(spec, key)
+        if name and name.endswith(".py") and not (root / name).exists():
+            beside = Path(os.path.abspath(config)).with_name(Path(name).name)  # noqa: PTH100
+            if beside.is_file():
+                changes[key] = str(beside)
+    return spec.model_copy(update=changes)
 
 
 def parse_spec(keys: object, path: Path) -> TaskSpec:
@@ -336,11 +503,16 @@ def path_inside(root: Path, name: str) -> Path:
     Raises TaskError outside `root`.
     """
     path = Path(os.path.normpath(root / name))
-    if not path.is_relative_to(root):
+    if not path.is_relative_to(root) and not is_beside_config(Path(name)):
         raise TaskError(
             f"{root / 'task.yaml'}: {name!r} is outside the task folder; move the file into it"
         )
     return path
+
+
+def is_beside_config(path: Path) -> bool:
+    """Whether a file lies beside a task.yaml that is kept outside of the task folder."""
+    return path.is_absolute() and path.is_file() and path.with_name("task.yaml").is_file()
 
 
 def check_named_id(spec: TaskSpec, tables: Tables) -> None:
@@ -379,15 +551,15 @@ def check_ids(tables: Tables, task: Task, rows: TaskRows) -> None:
                 "new column, or set `id:` in task.yaml to another one"
             )
     if sample is not None and files.sample is not None:
-        first = task.sample_id or str(sample.columns[0])
-        check_sample_ids(sample[first], rows.test[rows.id], (files.sample, files.test))
+        ids = read_sample_ids(task, sample)
+        check_sample_ids(ids, rows.test[rows.id], (files.sample, files.test))
 
 
 def check_target(train: pd.DataFrame, task: Task) -> None:
     """Refuse a target with one value only, or more classes than its kind. Raises TaskError."""
     for name in task.target:
         values = train[name]
-        if values.nunique() < 2:
+        if values.nunique() < 2 and len(task.target) == 1:
             raise TaskError(
                 f"{task.train}: the target {name!r} has one class only ({values.iloc[0]!r}); "
                 "there is nothing to learn, check `target:` in task.yaml"
@@ -430,7 +602,7 @@ def check_folds(train: pd.DataFrame, task: Task) -> None:
     Classes rarer than the folds are trained on and never validated; at least two remain.
     """
     split = task.split
-    if task.kind != "regression" and split.kind in ("auto", "stratified", "random"):
+    if task.kind in CLASS_KINDS and split.kind in ("auto", "stratified", "random"):
         counts = train[task.target[0]].value_counts()
         if (counts >= 2).sum() < 2:
             raise TaskError(
@@ -446,7 +618,7 @@ def check_folds(train: pd.DataFrame, task: Task) -> None:
 
 def describe_rare_classes(train: pd.DataFrame, task: Task) -> list[str]:
     """Say which classes are rarer than the folds, and what happens to them."""
-    if task.kind == "regression" or task.split.kind in ("time", "file"):
+    if task.kind not in CLASS_KINDS or task.split.kind in ("time", "file"):
         return []
     _, text = explain_rare_classes(train[task.target[0]], task.split.n_folds)
     return [part for part in text.split("; ") if part]

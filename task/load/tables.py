@@ -24,6 +24,7 @@ from task.types import TaskError
 MAX_UNZIPPED_BYTES = 20 * 2**30
 TABLE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".xlsx")
 TABLE_ENDINGS = tuple(suffix + form for suffix in TABLE_SUFFIXES for form in ("", ".gz", ".zip"))
+SEVEN_ZIP_MAGIC = b"7z\xbc\xaf"
 EXCEL_MAGIC = b"\xd0\xcf\x11\xe0"  # of .xls
 MAGIC_BYTES = {
     b"\x89PNG": "a PNG picture",
@@ -31,7 +32,7 @@ MAGIC_BYTES = {
     b"%PDF": "a PDF",
     b"GIF8": "a GIF picture",
     b"\x7fELF": "a program",
-    b"7z\xbc\xaf": "a 7z archive",
+    SEVEN_ZIP_MAGIC: "a 7z archive",
     b"Rar!": "a RAR archive",
     b"BZh": "a bzip2 archive",
     b"\xfd7zXZ": "an xz archive",
@@ -50,6 +51,8 @@ class Table(NamedTuple):
     frame: pd.DataFrame
     repairs: list[str]
     encoding: str | None = None  # where it was guessed
+    separator: str = ","  # of a csv; of other formats that of a csv written instead
+    has_header: bool = True  # whether its first line names the columns
 
 
 class Content(NamedTuple):
@@ -138,6 +141,8 @@ def load_content(path: Path) -> Content:
             content = Content(raw, content.name.removesuffix(".gz"))
         elif head == b"PK\x03\x04" and not is_workbook(content.data):
             content = unzip_table(content)
+        elif head == SEVEN_ZIP_MAGIC:
+            content = unpack_seven_zip(content)
     return content
 
 
@@ -179,6 +184,33 @@ def unzip_table(content: Content) -> Content:
         return Content(archive.read(tables[0]), Path(tables[0].filename).name)
 
 
+def unpack_seven_zip(content: Content) -> Content:
+    """Return the only table of a 7z archive. Raises ValueError without py7zr."""
+    try:
+        import py7zr
+    except ImportError:
+        raise ValueError(
+            "a 7z archive; unpack it, or install what reads it: pip install 'gome[media]'"
+        ) from None
+    try:
+        with py7zr.SevenZipFile(io.BytesIO(content.data)) as archive:
+            tables = [
+                item
+                for item in archive.list()
+                if Path(item.filename).name.endswith(TABLE_ENDINGS) and not item.is_directory
+            ]
+            if len(tables) != 1:
+                raise ValueError(f"a 7z archive with {len(tables)} tables")
+            if tables[0].uncompressed > MAX_UNZIPPED_BYTES:
+                raise ValueError("too large unpacked")
+            factory = py7zr.io.BytesIOFactory(MAX_UNZIPPED_BYTES)
+            archive.extract(targets=[tables[0].filename], factory=factory)
+    except py7zr.exceptions.ArchiveError as error:
+        raise ValueError(f"a 7z archive that cannot be read ({error})") from error
+    [data] = [product.read() for product in factory.products.values()]
+    return Content(data, Path(tables[0].filename).name)
+
+
 def parse_table(content: Content, n_rows: int | None, encoding: str | None) -> Table:
     """Read a table in the format that its content has. Raises ValueError for a foreign one."""
     data, head = content.data, bytes(content.data[:512])
@@ -201,7 +233,8 @@ def parse_table(content: Content, n_rows: int | None, encoding: str | None) -> T
     else:
         table = parse_text_table(text.data, form, n_rows)
     guess = text.encoding if text.is_guess else None
-    return Table(table.frame, said + table.repairs, guess)
+    separator = table.separator if form == "csv" else ","
+    return Table(table.frame, said + table.repairs, guess, separator, table.has_header)
 
 
 def describe_encoding(text: Text) -> list[str]:
@@ -219,10 +252,12 @@ def parse_text_table(data: Buffer, form: str, n_rows: int | None) -> Table:
     rows = parse_rows(data, form, n_rows)
     names, said = clean_names(rows.names)
     columns = {
-        name: pd.Series(as_text_array(column))
-        for name, column in zip(names, rows.table.columns, strict=True)
+        name: as_text_array(column) for name, column in zip(names, rows.table.columns, strict=True)
     }
-    return drop_empty_end(Table(pd.DataFrame(columns, copy=False), rows.repairs + said))
+    frame = pd.DataFrame(columns, copy=False)
+    return drop_empty_rows(
+        Table(frame, rows.repairs + said, separator=rows.separator, has_header=rows.has_header)
+    )
 
 
 def as_text_array(column: pa.ChunkedArray) -> Any:
@@ -230,18 +265,29 @@ def as_text_array(column: pa.ChunkedArray) -> Any:
     return pd.array(column.combine_chunks() if column.num_chunks > 1 else column, dtype="str")
 
 
-def drop_empty_end(table: Table) -> Table:
-    """Drop rows at the end in which every cell is empty, as spreadsheets leave them."""
-    frame, n = table.frame, 0
-    if frame.shape[1] < 2:
+def drop_empty_rows(table: Table) -> Table:
+    """Drop rows in which every cell is empty, as spreadsheets leave them.
+
+    Those between others only where the first column names the rows, so that none is lost.
+    """
+    frame = table.frame
+    if frame.shape[1] < 2 or not len(frame):
         return table
-    while len(frame) > n and frame.iloc[-1 - n].isna().all():
-        n += 1
+    is_empty = frame.iloc[:, 0].isna()
+    for name in frame.columns[1:]:
+        if not is_empty.any():
+            return table
+        is_empty &= frame[name].isna()
+    first = frame.iloc[:, 0][~is_empty]
+    if first.isna().any() or not first.is_unique:
+        is_empty &= is_empty[::-1].cummin()[::-1]  # at the end only
+    n = int(is_empty.sum())
     if not n:
         return table
     rows = "row" if n == 1 else "rows"
-    said = f"{n} empty {rows} at the end left out"
-    return table._replace(frame=frame.iloc[:-n], repairs=[*table.repairs, said])
+    said = f"{n} empty {rows} left out"
+    kept = frame[~is_empty].reset_index(drop=True)
+    return table._replace(frame=kept, repairs=[*table.repairs, said])
 
 
 def clean_names(names: list[Any]) -> tuple[list[str], list[str]]:
@@ -319,7 +365,7 @@ def read_workbook(data: Buffer) -> Table:
             for name, column in zip(names, columns, strict=True)
         }
     )
-    return drop_empty_end(Table(frame, said + more))
+    return drop_empty_rows(Table(frame, said + more))
 
 
 def plain_cell(cell: object) -> object:

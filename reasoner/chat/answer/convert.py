@@ -16,18 +16,20 @@ from reasoner.chat.answer.schemas import (
     DiagnoseAnswer,
     DraftAnswer,
     EditAnswer,
+    FileAnswer,
     HypothesisAnswer,
     RepairAnswer,
     ReviewAnswer,
     UpdateAnswer,
 )
-from reasoner.chat.answer.scripts import check_script, extract_code
+from reasoner.chat.answer.scripts import check_file, check_script, extract_code
 from reasoner.chat.prompt.numbered_facts import citable_paths
 from reasoner.chat.prompt.text import single_line
 from reasoner.protocol import (
     Brief,
     Diagnosis,
     Effect,
+    FileBrief,
     Hypothesis,
     Observation,
     RepairBrief,
@@ -35,6 +37,7 @@ from reasoner.protocol import (
     ReviewBrief,
     Solution,
     UpdateBrief,
+    WrittenFile,
 )
 
 N_HYPOTHESES, N_OBSERVATIONS, N_CAUSES, N_REASONS = 3, 8, 5, 6
@@ -42,6 +45,7 @@ N_CITES = 8  # paths of one observation or hypothesis
 N_DROPPED = 20  # columns that one hypothesis may drop
 N_SCRIPTS = 2  # that an answer may ask to see
 MIN_QUOTED_CHARS = 8  # of code in a finding
+DIRECTION = re.compile(r"""^direction\s*=\s*["'](max|min)["']""", re.MULTILINE)
 SIGNS = {"better": 1, "none": 0, "worse": -1}
 
 
@@ -54,6 +58,28 @@ def to_solution(answer: BaseModel, brief: Brief) -> Solution:
     if isinstance(answer, RepairAnswer) and isinstance(brief, RepairBrief):
         return solution_from_repair(answer, brief)
     raise TypeError(f"{type(answer).__name__} does not answer a {type(brief).__name__}")
+
+
+def to_written_file(answer: BaseModel, brief: FileBrief) -> WrittenFile:
+    """Return the file that an answer holds, checked as far as that goes without running it.
+
+    Raises AnswerError.
+    """
+    assert isinstance(answer, FileAnswer)
+    script = answer.script if answer.script.strip() else ""
+    script = extract_code(script) or script
+    if problem := check_file(script, brief.file):
+        raise AnswerError(problem)
+    direction = "" if answer.direction == "none" else answer.direction
+    if brief.file == "metric.py" and not direction and (match := DIRECTION.search(script)):
+        direction = "max" if match.group(1) == "max" else "min"
+    if any(
+        script.strip() == one.script.strip() and direction == one.direction for one in brief.earlier
+    ):
+        raise AnswerError("The file is one that was refused, letter for letter. Change it.")
+    if brief.file == "metric.py" and not direction:
+        raise AnswerError("Say in `direction` whether max or min is better.")
+    return WrittenFile(script=script, summary=single_line(answer.summary, 200), direction=direction)
 
 
 def to_diagnosis(answer: BaseModel, brief: Brief) -> Diagnosis:

@@ -328,10 +328,25 @@ class ReviewAnswer(VerbAnswer):
     )
 
 
+class FileAnswer(VerbAnswer):
+    """A file for the task folder."""
+
+    approach: Text = Field(
+        "", description="two or three sentences: what the facts show, and how the file uses it"
+    )
+    direction: Annotated[
+        Literal["max", "min", "none"],
+        one_of("max", "min", "none", default="none", higher="max", lower="min"),
+    ] = Field("none", description="of a metric: max or min is better; none for a reader")
+    script: Text = Field("", description="the whole Python file")
+    summary: Text = Field("", description="one line, at most 15 words: what the file does")
+
+
 SCHEMAS: dict[str, type[VerbAnswer]] = {
     "draft": DraftAnswer,
     "diagnose": DiagnoseAnswer,
     "update": UpdateAnswer,
     "repair": RepairAnswer,
     "review": ReviewAnswer,
+    "write": FileAnswer,
 }

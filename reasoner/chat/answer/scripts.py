@@ -17,6 +17,10 @@ THOUGHT_END = re.compile(r"</(?:think|thinking|reasoning|thought)>", re.IGNORECA
 SCRIPT_START = re.compile(r'^(?:#!|# -\*-|"""|\'\'\'|import \w|from [\w.]+ import )', re.MULTILINE)
 PYTHON_LABELS = ("python", "py", "python3")
 OUTPUTS = ("oof", "submission")  # the files that a script must write, without .csv
+FILE_WORDS = {
+    "read.py": ("labels.csv", "rows.csv"),
+    "metric.py": ("def score(answers, submission", "direction", "optimum"),
+}
 COMPILE_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
 MAX_TEXT_CHARS = 2_000_000
 MAX_TRAILING_LINES = 40  # of prose after a script without a fence
@@ -24,6 +28,25 @@ MAX_TRAILING_LINES = 40  # of prose after a script without a fence
 
 def check_script(text: str) -> str | None:
     """Return what is wrong with a script before it runs, for the model; None if nothing is."""
+    if problem := check_code(text):
+        return problem
+    missing = [f"{name}.csv" for name in OUTPUTS if name not in text]
+    if not missing:
+        return None
+    return f"The script never writes {' and '.join(missing)}; both files are required."
+
+
+def check_file(text: str, name: str) -> str | None:
+    """Return what is wrong with read.py or metric.py before it runs; None if nothing is."""
+    if problem := check_code(text):
+        return problem
+    wanted = FILE_WORDS[name]
+    missing = [word for word in wanted if word not in text]
+    return f"{name} should have {' and '.join(missing)}." if missing else None
+
+
+def check_code(text: str) -> str | None:
+    """Return why a text is no whole Python file, for the model; None if it is one."""
     if not text.strip():
         return "The script is empty."
     if len(text) > MAX_SCRIPT_CHARS:
@@ -39,10 +62,7 @@ def check_script(text: str) -> str | None:
         return f"The script cannot be compiled ({type(error).__name__}: {str(error)[:200]})."
     if has_elision(text):
         return "A line says that code was left out. Give every line of the script."
-    missing = [f"{name}.csv" for name in OUTPUTS if name not in text]
-    if not missing:
-        return None
-    return f"The script never writes {' and '.join(missing)}; both files are required."
+    return None
 
 
 def _compile_quietly(text: str) -> None:

@@ -59,6 +59,9 @@ SECTION_TOKENS = {
     "problems": 600,
     "error": 900,
     "earlier": 500,
+    "listing": 1500,
+    "heads": 2500,
+    "rows": 900,
 }
 """Estimated tokens of each section; their sum bounds the whole prompt."""
 MIN_SECTION_TOKENS = 60

@@ -1,0 +1,1 @@
+"""Side files of a task's rows: pictures, sounds, arrays, texts, tables of one sample."""

@@ -1,0 +1,1 @@
+"""Metrics of texts, lists, masks and boxes, and metrics over tables."""

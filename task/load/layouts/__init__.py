@@ -1,0 +1,1 @@
+"""Folders that are no pair of train and test tables: who holds labels, rows and files."""

@@ -1,0 +1,1 @@
+"""Fixed readers: one kind of label source a module."""

@@ -1,0 +1,282 @@
+"""Labels in a table beside a sample submission, with or without a test table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from task.load.form import label_text
+from task.load.layouts.label_table import LabelTable, find_label_table
+from task.load.layouts.scene import (
+    LayoutTables,
+    SampleColumns,
+    Scene,
+    match_column,
+    says_test,
+    says_train,
+    split_sample,
+    text_set,
+)
+from task.load.tables import Table
+from task.types import TaskError
+
+MARKS = ("_", "/", "|", ":", "#")
+
+
+class TestTable(NamedTuple):
+    """A table of rows to predict, and its column with the sample's ids."""
+
+    path: Path
+    frame: pd.DataFrame
+    id: str
+
+
+class Parts(NamedTuple):
+    """What a folder of tables is made of, before it is put into one form."""
+
+    scene: Scene
+    sample: pd.DataFrame
+    columns: SampleColumns
+    table: LabelTable
+    train: pd.DataFrame
+    test: TestTable | None
+
+    @property
+    def rows_path(self) -> Path:
+        """Where the rows to predict come from."""
+        assert self.scene.sample_path is not None
+        return self.test.path if self.test else self.scene.sample_path
+
+    def describe(self) -> list[str]:
+        """Say where labels and rows to predict come from."""
+        rows = f"the {len(self.sample)} ids of {self.scene.name_path(self.rows_path)}"
+        where = (
+            self.scene.name_path(self.test.path) if self.test else f"{rows}, as no table has them"
+        )
+        return [
+            f"labels: {', '.join(self.table.target)} of {self.scene.name_path(self.table.path)} "
+            f"({self.table.why})",
+            f"rows to predict: {where}",
+        ]
+
+
+def read_label_tables(scene: Scene) -> LayoutTables | None:
+    """Read a table of labels and the rows of a sample; None where no table holds the labels."""
+    parts = find_parts_of_tables(scene)
+    if parts is None:
+        return None
+    if len(parts.columns.ids) > 1:
+        return read_joined(parts)
+    if parts.table.id is not None and parts.train[parts.table.id].duplicated().any():
+        return read_repeated(parts)
+    return read_single(parts)
+
+
+def make_rows_of_sample(scene: Scene, columns: SampleColumns) -> tuple[pd.DataFrame, str]:
+    """Return the sample's ids as the rows to predict, and a sentence on them."""
+    assert scene.sample is not None and scene.sample_path is not None
+    rows = scene.sample.frame[columns.ids].copy()
+    return rows, f"rows to predict: the {len(rows)} ids of {scene.name_path(scene.sample_path)}"
+
+
+def find_parts_of_tables(scene: Scene) -> Parts | None:
+    """Find label table, test table and the sample's columns."""
+    if scene.sample is None:
+        return None
+    sample = scene.sample.frame
+    test = find_test_table(scene, sample)
+    columns = split_sample(sample, test.frame if test else None)
+    if not columns.ids or not columns.predicted:
+        return None
+    table = find_label_table(scene, columns, test.frame if test else None)
+    if table is None:
+        return None
+    return Parts(scene, sample, columns, table, scene.read_full(table.path).frame, test)
+
+
+def find_test_table(scene: Scene, sample: pd.DataFrame) -> TestTable | None:
+    """Find the table of the rows to predict: named so, with as many rows and the same ids."""
+    paths = [path for path in scene.heads if says_test(path) and not says_train(path)]
+    if scene.keys.test:
+        paths = [path for path in scene.heads if scene.name_path(path) == scene.keys.test]
+    for path in paths:
+        for name in map(str, sample.columns):
+            ids = text_set(sample[name])
+            if len(ids) < 2 and len(sample) > 1:
+                continue
+            head = scene.heads[path]
+            for column in map(str, head.columns):
+                if not len(head) or not text_set(head[column]) <= ids:
+                    continue
+                frame = scene.read_full(path).frame
+                if len(frame) == len(sample) and text_set(frame[column]) == ids:
+                    return TestTable(path, frame, column)
+    return None
+
+
+def read_single(parts: Parts) -> LayoutTables:
+    """Read rows with one id column that differs in every row."""
+    [key] = parts.columns.ids
+    train, said = rename_id(parts.train, parts.table.id, key, parts.table.path)
+    if parts.test:
+        test, more = rename_id(parts.test.frame, parts.test.id, key, parts.test.path)
+    else:
+        test, more = parts.sample[[key]].copy(), []
+    train, test, joined = join_side_tables(parts, train, test, key)
+    return LayoutTables(
+        train=Table(train, parts.scene.read_full(parts.table.path).repairs),
+        test=Table(test, []),
+        labels=parts.table.path,
+        rows=parts.rows_path,
+        sample=parts.scene.sample_path,
+        id=key,
+        sample_id=key,
+        target=parts.table.target,
+        readings=[*parts.describe(), *said, *more, *joined],
+    )
+
+
+def rename_id(
+    frame: pd.DataFrame, name: str | None, key: str, path: Path
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return a table whose id column has the sample's name, and a sentence where it had not."""
+    if name is None or name == key:
+        return frame, []
+    return (
+        frame.drop(columns=key, errors="ignore").rename(columns={name: key}),
+        [f"the sample's {key!r} is the column {name!r} of {path.name}: same ids"],
+    )
+
+
+def join_side_tables(
+    parts: Parts, train: pd.DataFrame, test: pd.DataFrame, key: str
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """Join the tables that have one row for every id of train and test."""
+    said: list[str] = []
+    if parts.test or key not in train:
+        return train, test, said
+    wanted = text_set(train[key]) | text_set(test[key])
+    for path, head in parts.scene.heads.items():
+        name = match_column(head, key)
+        if path == parts.table.path or name is None or head.shape[1] < 2:
+            continue
+        side = parts.scene.read_full(path).frame
+        ids = side[name].map(label_text)
+        if not ids.is_unique or not wanted <= set(ids):
+            continue
+        fresh = [c for c in side.columns if c != name and c not in train]
+        side = side[fresh].set_index(pd.Index(ids))
+        train = attach(train, side, key)
+        test = attach(test, side, key)
+        said.append(f"{parts.scene.name_path(path)} joined by {name!r}: a row for every id")
+    return train, test, said
+
+
+def attach(frame: pd.DataFrame, side: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Add the columns of a side table to rows by their ids."""
+    rows = side.loc[list(frame[key].map(label_text))].reset_index(drop=True)
+    return pd.concat([frame.reset_index(drop=True), rows], axis=1)
+
+
+def read_joined(parts: Parts) -> LayoutTables | None:
+    """Read rows that several columns of the sample name together."""
+    names, (train, test) = parts.columns.ids, (parts.train, parts.sample[parts.columns.ids])
+    found = {name: match_column(train, name) for name in names}
+    if not all(found.values()):
+        return None
+    train = train.rename(columns={str(old): name for name, old in found.items()})
+    if parts.test:
+        test = parts.test.frame
+    if train[names].isna().any(axis=None) or train[names].duplicated().any():
+        return read_by_place(parts, None)
+    said = f"ids: {' and '.join(names)} of the sample together"
+    return LayoutTables(
+        train=Table(train, []),
+        test=Table(test, []),
+        labels=parts.table.path,
+        rows=parts.rows_path,
+        sample=parts.scene.sample_path,
+        id=free_name("_".join(names), train),
+        id_parts=names,
+        mark=choose_mark(train[names], test[names]),
+        target=parts.table.target,
+        readings=[*parts.describe(), said],
+    )
+
+
+def free_name(name: str, frame: pd.DataFrame) -> str:
+    """Return a name that no column has."""
+    while name in frame:
+        name += "_"
+    return name
+
+
+def choose_mark(*frames: pd.DataFrame) -> str:
+    """Return a mark that occurs in no part of an id, so that joined ids stay different."""
+    for mark in MARKS:
+        texts = (frame[name].map(label_text) for frame in frames for name in frame)
+        if not any(text.astype(object).str.contains(mark, regex=False).any() for text in texts):
+            return mark
+    return MARKS[0]
+
+
+def read_repeated(parts: Parts) -> LayoutTables | None:
+    """Read a label table in which ids repeat: one row per id where its rows agree on the label."""
+    assert parts.table.id is not None
+    [key] = parts.columns.ids
+    targets = parts.train.groupby(parts.table.id, sort=False)[parts.table.target]
+    is_one_label = bool((targets.nunique(dropna=False) <= 1).all(axis=None))
+    if not is_one_label or parts.sample[key].duplicated().any():
+        return read_by_place(parts, parts.table.id)
+    train, said = gather_rows(parts.train, parts.table.id, parts.table.path)
+    return read_single(parts._replace(train=train))._replace(readings=[*parts.describe(), said])
+
+
+def gather_rows(frame: pd.DataFrame, key: str, path: Path) -> tuple[pd.DataFrame, str]:
+    """Return one row per id; cells of a column that differ within an id are joined by blanks."""
+    groups = frame.groupby(key, sort=False)
+    counts = groups.nunique(dropna=False)
+    result = groups.first()
+    differing = [str(name) for name in counts if (counts[name] > 1).any()]
+    for name in differing:
+        result[name] = groups[name].agg(lambda cells: " ".join(map(label_text, cells.dropna())))
+    said = (
+        f"{path.name}: {len(frame)} rows of {len(result)} ids put together, one row per {key!r}"
+        + (f"; cells of {', '.join(differing[:4])} joined by blanks" if differing else "")
+    )
+    return result.reset_index(), said
+
+
+def read_by_place(parts: Parts, group: str | None) -> LayoutTables | None:
+    """Read rows without ids of their own: the rows to predict are those of the sample in order.
+
+    `group`: column whose values repeat. Raises TaskError where the order is not the sample's.
+    """
+    test = parts.sample[parts.columns.ids].copy()
+    if parts.test:
+        test = parts.test.frame
+        [*names] = [name for name in parts.columns.ids if name in test]
+        for name in names:
+            if list(test[name].map(label_text)) != list(parts.sample[name].map(label_text)):
+                raise TaskError(
+                    f"{parts.test.path} and the sample have several rows per {name!r} in another "
+                    "order, so nothing says which row is which; sort both alike"
+                )
+    if group is not None and group != parts.columns.ids[0] and group in parts.train:
+        test = test.rename(columns={parts.columns.ids[0]: group})
+    said = "rows have no id of their own and are numbered; those of the sample stay in its order"
+    return LayoutTables(
+        train=Table(parts.train, []),
+        test=Table(test, []),
+        labels=parts.table.path,
+        rows=parts.rows_path,
+        sample=parts.scene.sample_path,
+        id=None,
+        sample_id=parts.columns.ids[0],
+        target=parts.table.target,
+        readings=[*parts.describe(), said],
+        group=group,
+        id_name=parts.columns.ids[0] if group else "",
+    )

@@ -1,0 +1,178 @@
+"""The expert's scripts on side files and free answers: they learn what is to be learnt, and end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import wave
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from media_kit import image_tables, picture_bytes, prepare_folder
+
+from briefs.task_brief import make_task_brief
+from reasoner.expert.answers import WAYS
+from reasoner.expert.engine import Expert, first_spec
+from reasoner.expert.facts import read_task_facts
+from reasoner.expert.render import render_script
+from reasoner.protocol import DraftBrief, Resources, Stage
+from task.data.profile import profile_data
+from task.grade.grade import grade_execution
+from task.types import Prepared
+
+RNG = np.random.default_rng(4)
+Writer = Callable[[Path, float], None]
+
+
+def write_picture(path: Path, signal: float) -> None:
+    path.with_suffix(".png").write_bytes(picture_bytes(RNG, signal))
+
+
+def write_sound(path: Path, signal: float) -> None:
+    t = np.arange(2000) / 8000
+    samples = 8000 * np.sin(2 * np.pi * (400 + 900 * signal) * t) + RNG.normal(0, 800, len(t))
+    with wave.open(str(path.with_suffix(".wav")), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(samples.astype("<i2").tobytes())
+
+
+def write_array(path: Path, signal: float) -> None:
+    np.save(path.with_suffix(".npy"), RNG.normal(signal, 0.5, (4, 8)).astype(np.float32))
+
+
+def write_table(path: Path, signal: float) -> None:
+    frame = pd.DataFrame({"a": RNG.normal(size=30), "b": RNG.normal(signal, 1, 30)})
+    frame.to_csv(path.with_suffix(".csv"), index=False)
+
+
+def write_text(path: Path, signal: float) -> None:
+    words = "marsh reed nest" if (signal > 0) != (RNG.random() < 0.1) else "roof chimney nest"
+    noise = " ".join(RNG.choice(list("abcdefgh"), 20))
+    path.with_suffix(".txt").write_text(f"{words} {noise}")
+
+
+def write_media_task(folder: Path, write: Writer, *, broken: int = 0) -> None:
+    """A task whose only signal stands in the rows' files; the first `broken` cannot be read."""
+    train, test = image_tables(70, 30)
+    for part, frame in (("train", train), ("test", test)):
+        (folder / part).mkdir(parents=True)
+        for row in frame.itertuples():
+            write(folder / part / str(row.id), 1.0 if str(row.label) == "stork" else 0.0)
+        for path in sorted((folder / part).iterdir())[:broken]:
+            path.write_bytes(b"broken")
+    train.to_csv(folder / "train.csv", index=False)
+    test[["id"]].to_csv(folder / "test.csv", index=False)
+    (folder / "task.yaml").write_text("metric: auc\npositive: stork\n")
+
+
+def make_brief(prepared: Prepared, wall_s: float = 600) -> DraftBrief:
+    profile = profile_data(prepared)
+    return DraftBrief(
+        task=make_task_brief(prepared, profile["prediction"]),
+        profile=profile,
+        resources=Resources(wall_s=wall_s, memory_bytes=2**32, cpus=2),
+        stage=Stage(phase="draft", used=0, step=0, trace=0, n_traces=1),
+    )
+
+
+def run_script(prepared: Prepared, script: str, folder: Path) -> Any:
+    """Run a script on the prepared inputs; return its grade."""
+    (folder / "input").mkdir(parents=True)
+    for name, source in prepared.inputs.items():
+        (folder / "input" / name).symlink_to(source)
+    (folder / "solution.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, "solution.py"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    names = ("oof.csv", "submission.csv", "evidence.json")
+    grade = grade_execution(prepared, {name: str(folder / name) for name in names}, {}, {})
+    assert grade["ok"], grade["problems"]
+    return grade
+
+
+def draft_script(brief: DraftBrief, answer: str = "") -> str:
+    facts = read_task_facts(brief)
+    return render_script(first_spec(facts, 0, 0).with_changes(answer=answer), facts)
+
+
+@pytest.mark.parametrize(
+    "write", [write_picture, write_sound, write_array, write_table, write_text]
+)
+def test_the_first_script_learns_from_files(write: Writer, tmp_path: Path) -> None:
+    write_media_task(tmp_path / "task", write)
+    prepared = prepare_folder(tmp_path / "task", tmp_path / "run")
+    grade = run_script(prepared, draft_script(make_brief(prepared)), tmp_path / "work")
+    assert grade["score"]["value"] > 0.8
+
+
+def test_broken_files_are_missing_values(tmp_path: Path) -> None:
+    write_media_task(tmp_path / "task", write_picture, broken=8)
+    prepared = prepare_folder(tmp_path / "task", tmp_path / "run")
+    grade = run_script(prepared, draft_script(make_brief(prepared)), tmp_path / "work")
+    assert grade["score"]["value"] > 0.8
+
+
+def test_without_time_the_files_are_left_out_and_the_script_ends(tmp_path: Path) -> None:
+    write_media_task(tmp_path / "task", write_picture)
+    prepared = prepare_folder(tmp_path / "task", tmp_path / "run")
+    script = draft_script(make_brief(prepared, wall_s=1))
+    assert "READ_S = 0 " in script
+    run_script(prepared, script, tmp_path / "work")
+
+
+SPOKEN = {"two": "2", "six": "6"}
+TARGETS: dict[str, tuple[str, Callable[[str], str], float]] = {
+    "copied": ("accuracy", lambda text: text, 1.0),
+    "looked up": ("accuracy", lambda text: SPOKEN.get(text, text), 1.0),
+    "tags": ("tags_f1_micro", lambda text: f"{text} common", 0.4),
+}
+
+
+@pytest.mark.parametrize("name", sorted(TARGETS))
+def test_free_answers_are_better_than_a_constant(name: str, tmp_path: Path) -> None:
+    metric, answer, expected = TARGETS[name]
+    words = ["two", "six", *(f"word{i} of many" for i in range(9))]
+    said = [str(RNG.choice(words)) for _ in range(110)]
+    frame = pd.DataFrame({"id": range(110), "said": said, "answer": list(map(answer, said))})
+    (tmp_path / "task").mkdir()
+    frame[:80].to_csv(tmp_path / "task" / "train.csv", index=False)
+    frame[80:][["id", "said"]].to_csv(tmp_path / "task" / "test.csv", index=False)
+    (tmp_path / "task" / "task.yaml").write_text(f"metric: {metric}\nkind: text\n")
+    prepared = prepare_folder(tmp_path / "task", tmp_path / "run")
+    brief = make_brief(prepared)
+    grade = run_script(prepared, draft_script(brief), tmp_path / "work")
+    constant = run_script(prepared, draft_script(brief, "constant"), tmp_path / "constant")
+    assert grade["score"]["value"] >= expected
+    assert grade["score"]["value"] > constant["score"]["value"]
+
+
+def test_every_way_of_answering_is_a_move_and_a_script(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"id": range(60), "said": ["a", "b", "c"] * 20})
+    frame["answer"] = frame["said"] * 2
+    (tmp_path / "task").mkdir()
+    frame[:40].to_csv(tmp_path / "task" / "train.csv", index=False)
+    frame[40:][["id", "said"]].to_csv(tmp_path / "task" / "test.csv", index=False)
+    (tmp_path / "task" / "task.yaml").write_text("metric: levenshtein\nkind: text\n")
+    prepared = prepare_folder(tmp_path / "task", tmp_path / "run")
+    brief = make_brief(prepared)
+    for way in WAYS:
+        compile(draft_script(brief, way), way, "exec")
+
+
+async def test_the_experts_draft_says_what_it_is(tmp_path: Path) -> None:
+    write_media_task(tmp_path / "task", write_picture)
+    prepared = prepare_folder(tmp_path / "task", tmp_path / "run")
+    solution = await Expert().draft(make_brief(prepared))
+    assert "image_features" in solution.script and "extra trees" in solution.summary
+    assert json.loads(solution.script.splitlines()[0].partition("expert-spec: ")[2])
