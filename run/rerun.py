@@ -12,6 +12,7 @@ from run.attempt import Attempt
 from run.run import Run
 
 HIDDEN_NEEDS = {"read_parquet": "pyarrow"}  # what a call needs beside the imports of a script
+NEEDS_OF_MODULES = {"lightgbm": "sklearn", "xgboost": "sklearn"}  # where it is installed
 
 
 def write_rerun_notes(
@@ -38,6 +39,7 @@ def list_requirements(
         installed: package -> version.
     """
     names = {name for script in scripts for name in _imported_names(script)}
+    names |= {NEEDS_OF_MODULES[name] for name in names & NEEDS_OF_MODULES.keys()} & modules.keys()
     packages, unknown = set(), []
     for name in sorted(names - set(sys.stdlib_module_names)):
         package = modules.get(name) or (name if name in installed else None)

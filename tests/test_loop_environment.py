@@ -171,6 +171,12 @@ def test_requirements_name_what_scripts_import() -> None:
         "torch==2.9.0  # ran with 2.9.0+cpu",
         "# private_kit: imported, but not installed where the solution ran",
     ]
+    modules |= {"xgboost": "xgboost-cpu"}
+    installed |= {"xgboost-cpu": "3.2.0"}
+    assert list_requirements(["import xgboost"], modules, installed) == [
+        "scikit-learn==1.7.0",
+        "xgboost-cpu==3.2.0",
+    ]
 
 
 def test_models_are_kept_within_a_limit_and_the_newest_stays(
