@@ -164,10 +164,11 @@ async def test_the_attacks_are_real(name: str, bait: Bait) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can play as another user")
-def test_an_ordinary_user_is_as_safe() -> None:
+@pytest.mark.parametrize("more", [[], ["--foreign", "--quick"]], ids=["own", "foreign"])
+def test_an_ordinary_user_is_as_safe(more: list[str]) -> None:
     from evals.studies.attacks import play_as_user
 
-    found = play_as_user(["--tiers", ",".join(TIERS), "--repeat", "1"])
+    found = play_as_user(["--tiers", ",".join(TIERS), "--repeat", "1", *more])
     if not found:
         pytest.skip("no interpreter that an ordinary user could reach")
     known = {attack.name: attack.open_in for attack in ATTACKS}
