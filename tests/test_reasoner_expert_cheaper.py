@@ -95,7 +95,7 @@ def test_all_rows_come_back_where_there_is_time_for_them(tmp_path: Path) -> None
     brief = DraftBrief(**brief_of(tmp_path / "task", "auc")["brief"])
     facts = read_task_facts(brief)
     for seconds, is_offered in ((5.0, True), (20.0, False)):
-        evidence = {"resources": {"seconds": seconds, "limit_s": 60.0}}
+        evidence: dict[str, object] = {"resources": {"seconds": seconds, "limit_s": 60.0}}
         context = move_context(brief, ScriptSpec(rows=2), facts, evidence)
         offered = {move.name for move, _ in applicable_moves(context)}
         assert ("all_rows" in offered) == is_offered
