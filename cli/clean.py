@@ -24,7 +24,7 @@ def clean_command(
         bool, typer.Option("--dry-run", help="Print what would be removed, remove nothing.")
     ] = False,
 ) -> None:
-    """Remove the work folders of ended runs.
+    """Remove the work folders of ended runs, and the models of attempts that are not the best.
 
     Never touches best/, nor runs that can be resumed.
     """

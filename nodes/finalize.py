@@ -21,7 +21,7 @@ ENDS = {
     "converged": "no trace expects a further gain",
 }
 EXCUSES = {"budget: time": " within the time"}
-INSTEAD = "the submission is the baseline; `gome show` lists what went wrong"
+LISTED = "`gome show` lists what went wrong"
 
 
 async def finalize(state: RunState, runtime: NodeRuntime) -> dict[str, Any]:
@@ -29,11 +29,13 @@ async def finalize(state: RunState, runtime: NodeRuntime) -> dict[str, Any]:
     run, best = current_run(state.run_dir, runtime), state.best
     reason = state.stop or "converged"
     if best is None:
-        await publish_baseline(run)
+        has_baseline = await publish_baseline(run)
         excuse = EXCUSES.get(reason, "")
-        message = f"no script gave a valid result{excuse}; {INSTEAD}"
+        instead = "the submission is the baseline; " if has_baseline else ""
+        message = f"no script gave a valid result{excuse}; {instead}{LISTED}"
         _announce_end(run, reason.partition(":")[0] if excuse else "error", None, message)
-        return {"stop": reason, "submission": str(run.folder / "best" / "submission.csv")}
+        path = run.folder / "best" / "submission.csv"
+        return {"stop": reason, "submission": str(path) if has_baseline else ""}
     run.board.in_finale = True
     await publish_best(run, best, force=True)
     choice = await choose_final(run, state)

@@ -18,6 +18,7 @@ from sandbox.protocol import End
 from task.types import Grade, Problem
 
 OOF, SUBMISSION = "oof.csv", "submission.csv"
+BASELINE = "baseline"  # stands where an attempt's id stands: the harness's own solution
 HARNESS = "harness"  # code of an attempt that failed by a fault of our own
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from graph.state import Best, Json, Trace
 from run.artifacts import write_atomic
+from run.attempt import BASELINE as BASELINE
 from run.attempt import Attempt, Member
 from run.models import place_model
 from run.plots import publish_plots
@@ -22,7 +23,6 @@ from sandbox.inside.walk import remove_folder
 from sandbox.protocol import MODEL_FOLDER
 
 REFIT_PREFIX = "refit-"  # of the name of an execution on all rows
-BASELINE = "baseline"  # stands where an attempt's id stands
 
 
 class PublishedBest(BaseModel):

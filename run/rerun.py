@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from run.artifacts import write_atomic
-from run.attempt import Attempt
+from run.attempt import BASELINE, Attempt
 from run.run import Run
 
 HIDDEN_NEEDS = {"read_parquet": "pyarrow"}  # what a call needs beside the imports of a script
+NEEDS_OF_MODULES = {"lightgbm": "sklearn", "xgboost": "sklearn"}  # where it is installed
 
 
 def write_rerun_notes(
@@ -38,6 +39,7 @@ def list_requirements(
         installed: package -> version.
     """
     names = {name for script in scripts for name in _imported_names(script)}
+    names |= {NEEDS_OF_MODULES[name] for name in names & NEEDS_OF_MODULES.keys()} & modules.keys()
     packages, unknown = set(), []
     for name in sorted(names - set(sys.stdlib_module_names)):
         package = modules.get(name) or (name if name in installed else None)
@@ -76,12 +78,15 @@ def _readme_text(run: Run, attempt: Attempt, n_model_files: int, *, refit: bool)
     score = "" if attempt.score is None else f"{task.metric} {attempt.score:.5g}"
     score += f" ± {attempt.score_se:.2g}" if score and attempt.score_se is not None else ""
     rows = "all labelled rows" if refit else "the training rows of the run"
+    name = f"Attempt {attempt.id}"
+    if attempt.id == BASELINE:
+        name = "The harness's own baseline, since no attempt was accepted"
     members = "- `members/`: the solutions that it blends\n" if attempt.members else ""
     model = f"- `model/`: what it trained ({n_model_files} files)\n" if n_model_files else ""
     python = f" (Python {setup.python})" if setup.python else ""
     return f"""# The best solution of run {run.id}
 
-Attempt {attempt.id}{f": {score} in cross-validation" if score else ""}. Trained on {rows}.
+{name}{f": {score} in cross-validation" if score else ""}. Trained on {rows}.
 
 - `solution.py`: the script; it reads `input/` and writes `oof.csv` and `submission.csv`
 {members}- `submission.csv`: its predictions for the test table

@@ -192,6 +192,7 @@ def place_fields(event: Json) -> Json:
 def best_attributes(event: Json) -> Json:
     """Return round and best score of a merge or an end."""
     best = event.get("best") or {}
+    best = {} if best.get("baseline") else best  # no attempt's score
     fields = {name: best[name] for name in ("attempt", "score") if name in best}
     score_se = best.get("score_se", best.get("se"))  # run_ended has best.json's name for it
     return {"ev": event["ev"], "round": event.get("round"), **fields, "score_se": score_se}

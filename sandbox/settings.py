@@ -96,7 +96,7 @@ class SandboxSettings(SettingsGroup):
 
     @field_validator("python")
     @classmethod
-    def _absolute(cls, python: str | None) -> str | None:
+    def _absolute_python(cls, python: str | None) -> str | None:
         """Find the interpreter again from another folder; its links are kept as they are."""
         if python is None or "/" not in python:
             return python

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import get_args
 
 from pydantic import Field
 
@@ -38,21 +39,26 @@ class Baseline(StateModel):
         return self.model_dump(include={"method", "score", "se"})
 
 
-async def publish_baseline(run: Run) -> None:
-    """Make the baseline and publish it in best/, unless something is there already."""
-    baseline = await make_method(run, "prior")
-    await write_baseline(run, baseline)
-    if not has_time(run):
-        announce_baseline(run, baseline)
-        return
-    try:
-        baseline = await make_method(run, "plain model")
-    except (TaskError, WorkerError) as error:
-        note = " ".join(str(error).split())[:300]
-        announce_baseline(run, baseline, note)
-        return
-    await write_baseline(run, baseline)
-    announce_baseline(run, baseline)
+async def publish_baseline(run: Run) -> bool:
+    """Make the baseline and publish it in best/, unless an attempt is there; false: there is none.
+
+    What fails here is told and costs the run nothing else.
+    """
+    note, best = "", None
+    for method in get_args(BaselineMethod):
+        if method != "prior" and not has_time(run):
+            note = "there is no time for a plain model"
+            continue
+        try:
+            best = await make_method(run, method)
+            await write_baseline(run, best)
+        except (TaskError, WorkerError) as error:
+            note = " ".join(str(error).split())[:300]
+    if best is None:
+        run.warn(f"there is no baseline: {note}")
+        return False
+    announce_baseline(run, best, note if best.method == "prior" else "")
+    return True
 
 
 def has_time(run: Run) -> bool:

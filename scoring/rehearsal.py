@@ -51,7 +51,7 @@ async def rehearse_script(run: Run, trace: Trace, work: Work) -> Rehearsal | Non
     name, script = work.script_name, str(work.script)
     if not run.is_done("rehearse", [name, script]) and not is_rehearsed(run, trace, work):
         return None
-    sample = await run.worker.sample(run.prepared, str(run.folder / "sample"))
+    sample = await run.worker.sample(run.prepared, str(run.folder / "work" / "sample"))
     sampled = Sampled(rows=sample["rows"], of=sample["of"])
     if sampled.share > LARGEST_SHARE:
         return None

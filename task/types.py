@@ -395,7 +395,7 @@ class SampledJson(TypedDict):
     of: int
 
 
-BaselineMethod = Literal["plain model", "prior"]
+BaselineMethod = Literal["prior", "plain model"]  # the better one last
 
 
 class ExecutionFacts(TypedDict, total=False):

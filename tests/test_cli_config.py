@@ -149,3 +149,46 @@ def test_the_folder_of_runs_by_flag_environment_and_file(
 def test_durations_may_have_a_unit_wherever_the_setting_is_seconds() -> None:
     chosen = make_settings({"time_s": "30m"}, ["answer_time_s=90s", "backoff_s=0.5"], "task")
     assert (chosen.time_s, chosen.answer_time_s, chosen.backoff_s) == (1800, 90, 0.5)
+
+
+# the scripts' Python
+
+
+def test_python_has_a_section_a_variable_and_a_flag(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "gome.toml").write_text('steps = 7\n[scripts]\npython = "envs/ml"\nrun_cpus = 2\n')
+    chosen = make_settings({}, [])
+    assert (chosen.python, chosen.run_cpus, chosen.steps) == (str(here / "envs/ml"), 2, 7)
+    monkeypatch.setenv("GOME_PYTHON", "tab")
+    assert make_settings({}, []).python == "tab"
+    assert make_settings({"python": "./other/bin/python"}, []).python == str(
+        here / "other/bin/python"
+    )
+    assert make_settings({"python": "none"}, []).python is None
+
+
+def test_links_on_the_way_to_python_stay(here: Path) -> None:
+    (here / "link").symlink_to(here / "task")
+    assert make_settings({"python": "link/bin/python"}, []).python == str(here / "link/bin/python")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[scripts]\npythn = "x"\n', "[scripts] has no setting `pythn`; it takes python"),
+        ("scripts = 3\n", "`scripts` is a table: [scripts]"),
+        ("[scripts]\npython = 3\n", "gome.toml: python: expected a text"),
+    ],
+)
+def test_a_mistake_in_the_section_is_named(
+    here: Path, text: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "gome.toml").write_text(text)
+    assert words in refused(capsys)
+
+
+def test_a_task_folder_names_no_python(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It would be a program of a stranger's choice, run outside the sandbox."""
+    (here / "task/gome.toml").write_text('[scripts]\npython = "bin/python"\n')
+    assert "`python` is not for a task folder to set" in refused(capsys)

@@ -6,8 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from attacks import make_foreign_python
 from chat_kit import KEY, at_home, gome, honest
+from kit import table, write_task
 from openai_server import Server, fail
+
+from sandbox.env.registry import Environment
+from task.load.modality import guess_modality
 
 pytestmark = pytest.mark.timeout(900)  # each is a process with pandas in it; a busy machine is slow
 
@@ -50,3 +55,62 @@ def test_a_wrong_key_is_reported_with_its_remedy(
         and "set OPENAI_API_KEY to a valid one" in result.output
         and "✓ packages" in result.output
     )
+
+
+def test_environments_and_what_the_task_wants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_home(tmp_path, monkeypatch)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    folder = tmp_path / ".gome/envs/eyes"
+    folder.mkdir(parents=True)
+    made = Environment(
+        name="eyes",
+        created="2026-11-28",
+        version="3.11.2",
+        presets=["vision"],
+        wanted=["pydicom"],
+        hardware="cpu",
+    )
+    (folder / "gome-env.json").write_text(made.model_dump_json())
+    (folder / "gome-env.lock").write_text("numpy==2.4.6\ntorch==2.15.0\n")
+    pictures = tmp_path / "task/train"
+    pictures.mkdir(parents=True)
+    for index in range(12):
+        (pictures / f"{index}.jpg").touch()
+    result = gome("doctor", "task", "--json")
+    assert result.exit_code == 0, result.output
+    found = {finding["name"]: finding for finding in json.loads(result.output)["findings"]}
+    assert found["env"]["text"] == (
+        "eyes: Python 3.11.2; vision; with pydicom; cpu; torch 2.15.0, no GPU here"
+    )
+    assert "vision (12 files (jpg)): scripts would want torch" in found["task"]["text"]
+    assert found["task"]["remedy"] == "use the environment that you have: --python eyes"
+
+
+def test_the_kind_of_data_is_seen(tmp_path: Path) -> None:
+    task = write_task(tmp_path / "table")
+    assert guess_modality(str(task)) == {"modality": "tabular", "why": "4 columns"}
+    review = "a long review of what happened there and why, "
+    rows = [[f"r{i}", review + str(i), i % 2] for i in range(40)]
+    table(task / "train.csv", ["id", "x", "label"], rows)
+    table(task / "test.csv", ["id", "x"], [[f"s{i}", review + str(i)] for i in range(9)])
+    table(task / "sample_submission.csv", ["id", "label"], [[f"s{i}", 0.5] for i in range(9)])
+    assert guess_modality(str(task))["modality"] == "text"
+    (task / "clips").mkdir()
+    for index in range(10):
+        (task / f"clips/{index}.WAV").touch()
+    assert guess_modality(str(task)) == {"modality": "audio", "why": "10 files (wav)"}
+
+
+def test_a_python_without_the_packages_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_home(tmp_path, monkeypatch)
+    python = make_foreign_python(tmp_path / "bare")
+    result = gome("doctor", "--python", python, "--json")
+    found = {finding["name"]: finding for finding in json.loads(result.output)["findings"]}
+    assert result.exit_code == 2
+    assert "cannot import numpy, pandas, scikit-learn" in found["packages"]["text"]
+    assert f"install into {python}" in found["packages"]["remedy"]

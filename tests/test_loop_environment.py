@@ -22,6 +22,7 @@ from run.models import KEPT_BYTES, keep_model, place_model
 from run.rerun import list_requirements
 from run.setup import read_setup
 from sandbox.local.interpreter import find_interpreter
+from session.export_run import export_run
 from session.session import resume_run, start_run
 
 USES_TINY = "import tiny_kit\nassert tiny_kit.x == 1\n"
@@ -83,6 +84,11 @@ async def test_a_run_by_a_foreign_python_is_told_recorded_and_handed_over(
     assert f"gome predict {outcome.run} rows.csv" in readme and "(2 files)" in readme
     assert (best / "model/parts/more.txt").read_text() == "1"
     assert (best / "model/weights.txt").stat().st_uid == os.getuid()
+    shared = export_run(outcome.folder, tmp_path / "shared.zip", read_only=True)
+    whole = export_run(outcome.folder, tmp_path / "whole.zip")
+    assert not [name for name in shared.files if "model" in name.split("/")]  # it may hold rows
+    assert "best/model/weights.txt" in whole.files
+    assert [name for name in whole.files if name.startswith("models/")]
     done = subprocess.run([foreign, "solution.py"], cwd=best, capture_output=True, check=False)
     assert b"FileExistsError" in done.stderr or done.returncode == 0  # model/ is there already
 
@@ -170,6 +176,12 @@ def test_requirements_name_what_scripts_import() -> None:
         "scikit-learn==1.7.0",
         "torch==2.9.0  # ran with 2.9.0+cpu",
         "# private_kit: imported, but not installed where the solution ran",
+    ]
+    modules |= {"xgboost": "xgboost-cpu"}
+    installed |= {"xgboost-cpu": "3.2.0"}
+    assert list_requirements(["import xgboost"], modules, installed) == [
+        "scikit-learn==1.7.0",
+        "xgboost-cpu==3.2.0",
     ]
 
 

@@ -53,7 +53,7 @@ def test_an_endpoint_that_is_down_is_reported(
     at_home(tmp_path, monkeypatch, url)
     line = one_line(gome("run", "task", "--model", "m", *QUICK))
     assert "cannot be reached" in line and url in line
-    assert not list((tmp_path / "runs").iterdir())
+    assert "gome resume" in line and not events(the_run(tmp_path), "execution_started")
 
 
 def test_an_unknown_model_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from attacks import ATTACKS, Attack, Bait, Outcome, play
+from attacks import ATTACKS, Attack, Bait, Outcome, make_foreign_python, play
 
 from sandbox.local import cgroup
 from sandbox.local.backend import LocalSandbox
+from sandbox.local.interpreter import find_interpreter
 from sandbox.local.tiers import choose_tier, probe_tier
 from sandbox.protocol import Job, Limits
 
@@ -54,6 +55,42 @@ async def test_every_tier_stops_the_attacks_it_promises_to_stop(
     attack: Attack, tier: str, bait: Bait
 ) -> None:
     found = await outcome(attack, tier, bait)
+    assert found.verdict == ("reached" if tier in attack.open_in else "stopped"), found.detail
+
+
+@pytest.fixture(scope="module")
+def foreign() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="gome-foreign-", dir="/var/tmp") as folder:
+        os.chmod(folder, 0o755)
+        yield make_foreign_python(Path(folder, "env"))
+
+
+async def outcome_by(python: str, attack: Attack, tier: str, bait: Bait) -> Outcome:
+    path = find_interpreter(python).path
+    chosen, why = probe_tier(tier, False, path)
+    if chosen is None:
+        pytest.skip(f"{tier} does not start here: {why}")
+    return await play(attack, LocalSandbox(chosen, None, None, path), bait)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("name", ["files", "home-venv", "home-link", "write", "proc"])
+async def test_a_foreign_python_opens_no_files(
+    name: str, tier: str, bait: Bait, foreign: str
+) -> None:
+    attack = next(attack for attack in ATTACKS if attack.name == name)
+    assert (await outcome_by(foreign, attack, tier, bait)).detail == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize(
+    "attack", [attack for attack in ATTACKS if not attack.slow], ids=lambda attack: attack.name
+)
+async def test_a_foreign_python_stops_what_the_tier_promises(
+    attack: Attack, tier: str, bait: Bait, foreign: str
+) -> None:
+    found = await outcome_by(foreign, attack, tier, bait)
     assert found.verdict == ("reached" if tier in attack.open_in else "stopped"), found.detail
 
 
@@ -127,10 +164,11 @@ async def test_the_attacks_are_real(name: str, bait: Bait) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can play as another user")
-def test_an_ordinary_user_is_as_safe() -> None:
+@pytest.mark.parametrize("more", [[], ["--foreign", "--quick"]], ids=["own", "foreign"])
+def test_an_ordinary_user_is_as_safe(more: list[str]) -> None:
     from evals.studies.attacks import play_as_user
 
-    found = play_as_user(["--tiers", ",".join(TIERS), "--repeat", "1"])
+    found = play_as_user(["--tiers", ",".join(TIERS), "--repeat", "1", *more])
     if not found:
         pytest.skip("no interpreter that an ordinary user could reach")
     known = {attack.name: attack.open_in for attack in ATTACKS}

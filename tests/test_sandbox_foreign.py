@@ -100,6 +100,7 @@ async def test_an_end_is_told_alike(case: Case, tier: str, foreign: Path, tmp_pa
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 @pytest.mark.parametrize("tier", TIERS)
 async def test_conformance(case: Case, tier: str, foreign: Path, tmp_path: Path) -> None:
+    (tmp_path / "jobs").mkdir()
     await case(player(sandbox_in(tier, foreign), tmp_path / "jobs"), tmp_path)
 
 

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from attacks import make_foreign_python
 
 from sandbox.local import gpus
 from sandbox.local.backend import LocalSandbox
@@ -145,6 +146,16 @@ async def test_jobs_share_out_the_gpus(machine: Path) -> None:
                 one.gpu_ids == ["GPU-aaaa"],
                 one.gpu_ids == ["GPU-bbbb"],
             )
+
+
+async def test_a_python_of_the_scripts_own_gets_the_leased_gpu(machine: Path) -> None:
+    python = make_foreign_python(machine / "env")
+    box = LocalSandbox(choose_tier("auto", python=python), None, gpus.select_gpus(), python)
+    assert (await box.probe()).gpus == ["NVIDIA Fake One (24 GiB)", "NVIDIA Fake Two (80 GiB)"]
+    done, *_ = await play(box, machine, "leased")
+    assert done.ok and done.gpu_ids[0] in Path(done.files["seen"]).read_text()
+    if box.tier == "bubblewrap":
+        assert Path(done.files["seen"]).read_text().count("nvidia0") <= 1
 
 
 async def test_no_gpu_without_a_lease(machine: Path) -> None:

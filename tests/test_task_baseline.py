@@ -41,7 +41,7 @@ def write_kind(folder: Path, metric: str) -> Path:
 def test_every_kind_has_a_valid_baseline(tmp_path: Path, metric: str) -> None:
     prepared = ready(write_kind(tmp_path / "task", metric))
     truth = get_truth(prepared)
-    made, prior = (
+    prior, made = (
         make_baseline(prepared, str(tmp_path / method), method, limit_s=60, without=[])
         for method in get_args(BaselineMethod)
     )
