@@ -77,6 +77,30 @@ def test_class_columns_that_names_do_not_decide_are_refused_and_said(tmp_path: P
     assert [column.label for column in form.columns] == ["c", "a", "b"]
 
 
+def test_a_class_without_a_column_in_the_sample_is_named(tmp_path: Path) -> None:
+    train, test = rows(["a", "b", "c"])
+    folder = write_folder(tmp_path / "t", train, test, test[["id"]].assign(a=0.5, b=0.5))
+    with pytest.raises(TaskError, match="no column for the class 'c' of 'y'"):
+        load_task(str(folder))
+    write_folder(folder, train[train["y"] != "c"], test, None)
+    assert read_task(str(folder)).form.names == ["id", "a", "b"]
+
+
+def test_columns_of_test_that_differ_by_case_alone_are_those_of_train(tmp_path: Path) -> None:
+    train, test = rows([0, 1])
+    folder = write_folder(tmp_path / "t", train, test.rename(columns={"x": "X ", "id": "ID"}), None)
+    task = load_task(str(folder))
+    assert (task.id, task.target) == ("id", ["y"])
+    assert any("'X' is 'x'" in said for said in task.repairs)
+
+
+def test_an_id_with_a_gap_in_train_is_refused_not_left_out(tmp_path: Path) -> None:
+    train, test = rows([0, 1])
+    train["id"] = train["id"].astype(float).where(train.index != 7)
+    with pytest.raises(TaskError, match="column 'id' has rows without an id"):
+        load_task(str(write_folder(tmp_path / "t", train, test, None)))
+
+
 def test_a_class_that_train_lacks_has_probability_zero(tmp_path: Path) -> None:
     train, test = rows(["a", "b", "c"])
     sample = test[["id"]].assign(p_a=0.25, p_b=0.25, p_c=0.25, p_z=0.25)

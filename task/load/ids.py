@@ -71,8 +71,10 @@ def usual_id(train: pd.DataFrame, test: pd.DataFrame) -> str | None:
     for name in (*USUAL_IDS, *endings):
         if name not in test or not test[name].is_unique or test[name].isna().any():
             continue
-        if name not in train or (train[name].is_unique and not train[name].isna().any()):
-            return name
+        known = train[name].dropna() if name in train else pd.Series(dtype=object)
+        has_gaps = name in train and len(known) < len(train)
+        if known.is_unique and (not has_gaps or name.casefold() == "id"):
+            return name  # `check_ids` refuses an id with gaps
     first = str(test.columns[0])
     return first if first in train and is_row_number(train[first], test[first]) else None
 
