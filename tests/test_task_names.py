@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,27 @@ def test_columns_of_test_that_differ_by_case_alone_are_those_of_train(tmp_path: 
     task = load_task(str(folder))
     assert (task.id, task.target) == ("id", ["y"])
     assert any("'X' is 'x'" in said for said in task.repairs)
+
+
+def test_ids_of_the_sample_in_another_spelling_are_matched_and_told(tmp_path: Path) -> None:
+    train, test = rows([0, 1])
+    test["id"] = [f"Ä-{i}" for i in range(9)]
+    sample = test[["id"]].assign(y=0.5)
+    sample["id"] = [unicodedata.normalize("NFD", key.lower()) for key in sample["id"]]
+    task = load_task(str(write_folder(tmp_path / "t", train, test, sample)))
+    assert any("matched without case, blanks and marks" in said for said in task.decided)
+
+
+def test_a_sample_that_numbers_rows_in_another_order_is_refused_and_sorted_read(
+    tmp_path: Path,
+) -> None:
+    train, test = (frame.drop(columns="id") for frame in rows([0, 1]))
+    sample = pd.DataFrame({"Id": range(9), "y": 0.5})
+    folder = write_folder(tmp_path / "t", train, test, sample[::-1])
+    with pytest.raises(TaskError, match="sort the rows of the sample by it"):
+        load_task(str(folder))
+    sample.to_csv(folder / "sample_submission.csv", index=False)
+    assert load_task(str(folder)).id is None
 
 
 def test_an_id_with_a_gap_in_train_is_refused_not_left_out(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from task.data import splits
 from task.data.public_tables import spell_texts, write_public_table
 from task.data.twins import twin_groups
 from task.grade.metrics import get_metric
-from task.load.columns import DECIMAL_COMMA
 from task.load.form import class_labels, label_text, make_form
+from task.load.number_columns import DECIMAL_COMMA
 from task.load.rows import TaskRows, read_rows
 from task.load.tables import Table, read_table
 from task.types import Prepared, Split, SubmissionForm, Task

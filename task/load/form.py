@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -47,7 +48,8 @@ def plain_name(text: str) -> str:
         number = float(text)
         return str(int(number)) if number.is_integer() else repr(number)
     except (ValueError, OverflowError):
-        return re.sub(r"[\W_]+", "", text.casefold()) or text.strip()
+        composed = unicodedata.normalize("NFC", text.casefold())
+        return re.sub(r"[\W_]+", "", composed) or text.strip()
 
 
 def match_names(names: list[str], meanings: list[str]) -> NameMatch | None:
