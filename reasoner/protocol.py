@@ -76,7 +76,8 @@ class TaskBrief(Frozen):
     target: list[str]
     columns: list[str] = Field(description="columns of submission.csv and oof.csv, the id first")
     prediction: str = Field(
-        "", description="probability | label | value | ranking: what the metric is computed from"
+        "",
+        description="probability | label | value | ranking | text: what the metric needs",
     )
     form: dict[str, dict[str, str]] = Field(
         default_factory=dict,

@@ -22,7 +22,10 @@ MANIFEST = "gome-export.json"
 SCHEMA = 1
 LOGS = ("run.json", "setup.json", "events.jsonl", "rounds.jsonl", "hints.jsonl", "report.html")
 STORES = ("artifacts", "best")
-RESUME_STORES = ("done", "public", "private", "media", "refit", "models")  # needed for a resume
+RESUME_STORES = (  # needed for a resume
+    *("done", "made", "public", "private"),
+    *("media", "refit", "models"),
+)
 MAX_ARTIFACT_BYTES = 2 * 2**20  # in a read-only zip; predictions are left out
 
 
@@ -105,7 +108,8 @@ def task_entries(folder: Path) -> dict[str, Path]:
         paths.append(task["metric"])
     paths += [root / name for name in ("task.yaml", "description.md")]
     entries = {}
-    for path in map(Path, paths):
+    own = [Path(path) for path in paths if not Path(path).is_relative_to(folder.resolve() / "made")]
+    for path in own:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file():
                 entries[f"task/{path_in_task(root, file)}"] = file

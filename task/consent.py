@@ -1,8 +1,8 @@
 """Consent to a metric that is a Python file.
 
-It runs in a sandbox process of its own (`task.grade.own_metric`), but it sees the labels and decides
-the scores, so the user accepts it once. A metric in a task folder that the user names is the user's
-own. One inside a run folder came with
+It runs in a sandbox process of its own (`task.grade.own_metric`), but it sees the labels and
+decides the scores, so the user accepts it once. A metric in a task folder that the user names is
+the user's own. One inside a run folder came with
 the run, maybe from a stranger: it runs only after the user's consent (`--trust`). The consent is
 stored by the file's hash and outside of run folders, since a folder must not vouch for itself; it
 holds for resumes, forks and copies, until the file changes.

@@ -169,7 +169,7 @@ class Task(BaseModel):
     description: str = Field(description="text of description.md, or empty")
     metric: str = Field(
         description="name in task.grade.metrics, "
-        "or absolute path of a Python file with score(y_true, y_pred)"
+        "or absolute path of a Python file with score(answers, submission)"
     )
     direction: Direction
     kind: Kind

@@ -16,6 +16,8 @@ from openai_server import Body, Say, Server, fail, say
 from reasoner.chat.prompt.files import file_messages
 from reasoner.chat.prompt.text import n_tokens
 from reasoner.protocol import FileBrief, FileTry
+from session.export_run import export_run
+from session.import_run import import_run
 from task.grade.metric_words import read_direction_words
 
 N, N_TEST = 60, 12
@@ -43,6 +45,12 @@ def row_scores(answers, submission):
 def score(answers, submission):
     return float(row_scores(answers, submission).mean())
 """
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give every test a home of its own: consents are stored there."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
 
 def write_folder(root: Path, words: str) -> Path:
@@ -220,6 +228,10 @@ def test_a_run_makes_keeps_and_shows_the_files(
     assert "metric.py, written by the model" in page and "0.9 * error.clip" in page
     stored = json.loads((folder / "run.json").read_text())["settings"]["config"]
     assert stored == str(folder / "made" / "task.yaml")
+    export_run(folder, tmp_path / "run.zip")
+    again, _ = import_run(tmp_path / "run.zip", tmp_path / "elsewhere")  # accepted when it was made
+    metric = json.loads((again / "setup.json").read_text())["prepared"]["task"]["metric"]
+    assert metric == str(again / "made" / "metric.py") and Path(metric).is_file()
 
 
 # the prompts

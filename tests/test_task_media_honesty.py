@@ -26,6 +26,7 @@ from media_kit import (
 from task.data import prepare
 from task.data.media import place
 from task.data.prepare import prepare_refit
+from task.load.tables import read_public_table
 from task.types import Prepared, TaskError
 
 N_SURE = 4  # held-back rows, from which words beside their ids are no chance
@@ -49,17 +50,30 @@ def find_labels(prepared: Prepared, keys: dict[str, str]) -> list[str]:
     telling = []
     shuffled = dict(zip(keys, [*list(keys.values())[1:], *list(keys.values())[:1]], strict=True))
     for name, path in input_files(prepared):
-        if name == "test.csv" and prepared.task.kind == "text":
-            assert not set(prepared.task.target) & set(pd.read_csv(path).columns)
-            continue  # an answer may stand in the text that it is about
         texts = [name, *readable_texts(path)]
-        hits, chance = (
+        hits, others = (
             sum(any(tells_label(text, key, word) for text in texts) for key, word in pairs.items())
             for pairs in (keys, shuffled)
         )
+        chance = float(others)
+        if name == "test.csv":  # an answer may stand in the text that it is about
+            chance = len(keys) * features_telling(prepared)
         if hits >= N_SURE and hits > chance + 0.5 * (len(keys) - chance):
             telling.append(name)
     return telling
+
+
+def features_telling(prepared: Prepared) -> float:
+    """Return the share of visible training rows whose features hold the label."""
+    train, test = (read_public_table(prepared.public, name) for name in ("train", "test"))
+    target = prepared.task.target[0]
+    assert target not in test
+    features = train[[name for name in train.columns if name in test]]
+    told = [
+        tells_label(row.to_json(force_ascii=False), str(row[prepared.id]), str(label))
+        for (_, row), label in zip(features.iterrows(), train[target], strict=True)
+    ]
+    return float(np.mean(told))
 
 
 @pytest.mark.parametrize("name", sorted(KINDS))
@@ -265,6 +279,15 @@ def test_a_second_copy_of_the_labels_is_not_mounted(
     prepared = prepare_folder(tmp_path / "task", tmp_path / "two")
     assert {name for name, _ in input_files(prepared)} - before == set()
     assert any("is not among the scripts' files" in text for text in prepared.repairs)
+
+
+def test_a_copy_inside_a_folder_of_media_is_left_out(tmp_path: Path) -> None:
+    train = write_image_task(tmp_path / "task")
+    train.to_csv(tmp_path / "task" / "test" / "answers.csv", index=False)
+    prepared = prepare_folder(tmp_path / "task", tmp_path / "run", audit=False)
+    names = {name for name, _ in input_files(prepared)}
+    assert "test/answers.csv" not in names and len(names) > 100
+    assert any("answers.csv is not among" in text for text in prepared.repairs)
 
 
 def test_other_tables_stay(tmp_path: Path) -> None:

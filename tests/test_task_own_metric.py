@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from pathlib import Path
@@ -171,8 +172,8 @@ HOSTILE = {
     "writes a file": "open({secret!r}, 'w').write('mine')",
     "reads the environment": "os.environ['GOME_TEST_SECRET']",
     "ends": "os._exit(0)",
-    "forges a reply": "os.write(os.dup(3) if False else 1, b'x'); [os.write(fd, b'{{\"id\": 99}}\\n')"
-    " for fd in range(3, 9) if os.path.exists(f'/proc/self/fd/{{fd}}')]",
+    "forges a reply": "[os.write(fd, b'{{\"id\": 99}}\\n') for fd in range(3, 9)"
+    " if os.path.exists(f'/proc/self/fd/{{fd}}')]",
 }
 
 
@@ -216,7 +217,7 @@ def test_it_ends_with_its_owner(tmp_path: Path) -> None:
     metric.score(np.zeros(1), np.zeros(1))
     own, _ = own_metric.open_metric(
         str(tmp_path / "metric.py"),
-        own_metric.hashlib.sha256((tmp_path / "metric.py").read_bytes()).hexdigest(),
+        hashlib.sha256((tmp_path / "metric.py").read_bytes()).hexdigest(),
     )
     service = own._service
     assert service is not None and service.is_alive

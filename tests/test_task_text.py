@@ -9,6 +9,10 @@ import pandas as pd
 import pytest
 from trust_kit import ready
 
+from briefs.task_brief import make_task_brief
+from reasoner.chat.prompt.numbered_facts import data_items, evidence_items
+from reasoner.chat.prompt.sections import describe_form
+from task.data.profile import profile_data
 from task.grade.blend import blend_attempts
 from task.grade.grade import compare_files, grade_execution
 from task.grade.handover import write_final_submission
@@ -214,3 +218,15 @@ def test_the_logarithm_of_an_error_over_unnamed_groups_is_a_question(tmp_path: P
     with pytest.raises(TaskError, match="log_mae_per_COLUMN"):
         describe(tmp_path / "a", text.format("planet"), numbers)
     assert describe(tmp_path / "b", text.format("x"), numbers).metric == "log_mae_per_x"
+
+
+def test_a_model_is_told_what_a_text_is(tmp_path: Path) -> None:
+    prepared = ready(write_text_task(tmp_path / "task"))
+    bad = write_files(prepared, tmp_path / "bad", lambda i: "answer" if i % 2 else "")
+    evidence = grade_execution(prepared, bad, {}, None)["evidence"]
+    lines = [item.text for item in evidence_items(evidence)]
+    assert any("a row that lost most" in line and 'say \\"no\\"' in line for line in lines)
+    facts = [item.text for item in data_items(profile_data(prepared))]
+    assert any(line.startswith("target answer: texts; ") for line in facts)
+    brief = make_task_brief(prepared, "text").model_copy(update={"metric": "tags_f1_micro"})
+    assert "a set of labels" in describe_form(brief) and brief.prediction == "text"

@@ -86,8 +86,7 @@ def prompt_pages() -> dict[str, str]:
         pages[f"{name}.md"] = f"<!-- user message of `{verb}`: {what} -->\n\n{second['content']}"
         rows.append(f"| [{name}]({name}.md) | {what} | {n_tokens(second['content']):,} |")
     for file, name in (("read.py", "write-read"), ("metric.py", "write-metric")):
-        brief = FILE_BRIEF.model_copy(update={"file": file})
-        first, second = file_messages(brief)
+        first, second = file_messages(FILE_BRIEF.model_copy(update={"file": file}))
         what = f"a task folder that needs a {file}"
         pages[f"{name}.md"] = f"<!-- user message of `write`: {what} -->\n\n{second['content']}"
         rows.append(f"| [{name}]({name}.md) | {what} | {n_tokens(second['content']):,} |")

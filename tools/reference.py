@@ -22,6 +22,7 @@ from task.grade.metrics import METRICS
 from task.load.spec import TaskSpec
 from tools import keywords
 from tools.media_docs import MEDIA_TEXT
+from tools.metric_docs import METRIC_TEXT
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 MADE = "<!-- Written by `make reference`; change the code, not this page. -->\n"
@@ -103,12 +104,7 @@ and another order of rows and columns must change nothing. Otherwise the task is
 | name | direction | predictions are |
 |---|---|---|
 {metrics}
-
-`map@K` scores rankings: K classes in a cell, best first, separated by blanks. Of several targets
-the mean of the columns' scores is taken (`auc` becomes `auc_mean_columns`). A metric of your own
-is a Python file in the task folder with `score(y_true, y_pred)`; add `direction: max` or `min`
-with it.
-{MEDIA_TEXT}"""
+{METRIC_TEXT}{MEDIA_TEXT}"""
 
 
 def commands_page() -> str:

@@ -34,6 +34,8 @@ USAGE, IMPORT, COLLECT = (
     "sandbox/inside/collect.py",
 )
 LABELS, LABEL_TESTS = "scoring/label_check.py", "tests/test_scoring_label_check.py"
+ARCHIVES, PLACE = "task/data/media/archives.py", "task/data/media/place.py"
+MEDIA, HONESTY = "tests/test_task_media.py", "tests/test_task_media_honesty.py"
 ATTACKS, GUARDS = "tests/test_sandbox_attacks.py", "tests/test_sandbox_guards.py"
 SECCOMP, CONFORMANCE = "tests/test_sandbox_seccomp.py", "tests/test_sandbox_conformance.py"
 MEMORY, JOURNALS = "tests/test_memory_processes.py", "tests/test_memory_journal.py"
@@ -141,6 +143,12 @@ SCORES = [
     Mutant("label-condemns", "task/grade/label_shuffle.py", "follows = p <= FALSE_ALARM and followed >= MIN_FOLLOWED", "follows = True", "an honest score of 1.0 is refused", (LABEL_TESTS + "::test_a_true_score_of_one_is_checked_and_stays[120]",)),
     Mutant("label-sulks", LABELS, "        return _refuse_unchecked(check, failure)\n", "        return check\n", "a script that fails on shuffled labels is believed", (LABEL_TESTS + "::test_a_script_that_fails_on_other_labels_is_refused_and_may_be_repaired",)),
     Mutant("label-blended", "scoring/ensemble.py", "    if is_refused(attempt.codes):\n", "    if False:\n", "a refused script joins an ensemble", (LABEL_TESTS + "::test_a_refused_script_is_blended_with_none",)),
+    Mutant("archive-climbs", ARCHIVES, 'or ".." in parts', "", "an archive writes outside its folder", (MEDIA + "::test_names_that_lead_out_are_refused",)),
+    Mutant("archive-links", ARCHIVES, "            if not info.isfile():\n", "            if False:\n", "a link in an archive is followed or ends the task", (MEDIA + "::test_links_and_devices_are_refused",)),
+    Mutant("archive-bomb", ARCHIVES, "        if n_bytes > self.n_bytes:\n", "        if False:\n", "an announced bomb is unpacked", (MEDIA + "::test_bombs_are_bounded",)),
+    Mutant("label-copies", PLACE, "return file.path not in media.left_out and", "return", "a second copy of the labels is mounted", (HONESTY + "::test_a_copy_inside_a_folder_of_media_is_left_out",)),
+    Mutant("label-names", PLACE, "        if not any(tells_labels(names, labels.iloc[rows]) for rows, names in kinds):\n", "        if True:\n", "names of files tell the labels", (HONESTY + "::test_names_that_tell_labels_are_not_shown",)),
+    Mutant("held-files", PLACE, "if file.name in plan.moved_out or", "if", "files of held-back rows stay among training files", (HONESTY + "::test_files_of_held_back_rows_lie_among_test_files",)),
 ]  # fmt: skip
 
 RECORDS = [

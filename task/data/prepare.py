@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from task.data import splits
 from task.data.media.side_files import SideFiles
-from task.data.public_tables import spell_texts, write_public_table
+from task.data.public_tables import keeps_spelling, spell_texts, write_public_table
 from task.data.twins import twin_groups
 from task.grade.frames.answers import make_answers
 from task.grade.metrics import task_metric
@@ -69,8 +69,11 @@ def prepare_task(
     if audit and len(train) >= MIN_AUDITED_ROWS and side.may_hold_back(task):
         is_audit = choose_audit_rows(train, task, seed, together)
         is_audit = is_audit & side.hold_back(train[is_audit])
-    visible = train[~is_audit].reset_index(drop=True)
+    visible = train[~is_audit].reset_index(drop=True) if is_audit.any() else train
     hidden = side.name_held_back(train[is_audit])
+    rows = rows._replace(train=rows.train.head(0))  # a long table is held once
+    train = rows.train
+    side.forget_rows()
     visible_twins = None if twins is None else twins[~is_audit]
     visible_sets = None if together is None else together[~is_audit]
     folds = splits.assign_folds(
@@ -78,7 +81,7 @@ def prepare_task(
     )
     public_test, audit_ids = mix_audit_into_test(hidden, test, task, rows, seed, side.held_ids)
     write_public_folder(Path(public), task, visible, public_test, folds, rows.form)
-    inputs = side.mount(train[~is_audit])
+    inputs = side.mount(~is_audit)
     secret = Path(private)
     secret.mkdir(parents=True, exist_ok=True)
     hidden = hidden.assign(**{id_column: audit_ids})
@@ -124,7 +127,7 @@ def prepare_refit(prepared: Prepared, public: str) -> Prepared:
     write_public_folder(Path(public), task, train, test, folds, rows.form)
     changes = {
         "public": public,
-        "inputs": list_inputs(Path(public), side.mount(train)),
+        "inputs": list_inputs(Path(public), side.mount()),
         "n_train": len(train),
         "n_test": len(test),
         "n_audit": 0,
@@ -149,8 +152,10 @@ def read_public_rows(task: Task, read: TaskRows | None = None) -> PublicRows:
     if sample:
         form = write_as_sample(form, sample, rows.has_decimal_commas)
     train, test = rows.train.copy(deep=False), rows.test.copy(deep=False)
-    spelled = spell_texts([*train[rows.id], *test[rows.id]])
-    train[rows.id], test[rows.id] = train[rows.id].map(spelled), test[rows.id].map(spelled)
+    spelled: dict[str, str] = {}
+    if not keeps_spelling(train[rows.id], test[rows.id]):
+        spelled = spell_texts([*train[rows.id], *test[rows.id]])
+        train[rows.id], test[rows.id] = train[rows.id].map(spelled), test[rows.id].map(spelled)
     repairs = describe_spelling(spelled, "ids")
     if task.kind in CLASS_KINDS:
         target = task.target[0]

@@ -27,6 +27,7 @@ PLAIN_WHOLE = re.compile(r"^(?:0|[1-9]\d*)$")
 NUMBER = re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$")
 MANY_COLUMNS = 200
 SAFE_DIGITS = 15  # of a number that any parser and writer of floats returns alike
+MANY_ROWS = 1_000_000  # of a csv that is compared in parts
 BOOLEANS = {"true": "True", "false": "False"}
 
 
@@ -67,10 +68,33 @@ def write_fast(frame: pd.DataFrame, path: Path) -> None:
 
 def check_written(frame: pd.DataFrame, path: Path) -> None:
     """Compare a written csv with its table: names, rows, gaps and numbers. Raises TaskError."""
+    if len(frame) > MANY_ROWS:
+        check_in_parts(frame, path)
+        return
     try:
         back = pd.read_csv(path)
     except (ValueError, pd.errors.ParserError) as error:
         raise TaskError(f"{path} does not read back ({error}); clean the task's tables") from error
+    refuse_differences(frame, back, path)
+
+
+def check_in_parts(frame: pd.DataFrame, path: Path) -> None:
+    """Compare a long csv with its table, a part at a time. Raises TaskError."""
+    n_rows = 0
+    try:
+        with pd.read_csv(path, chunksize=MANY_ROWS) as parts:
+            for back in parts:
+                part = frame.iloc[n_rows : n_rows + len(back)].reset_index(drop=True)
+                n_rows += len(back)
+                refuse_differences(part, back.reset_index(drop=True), path)
+    except (ValueError, pd.errors.ParserError) as error:
+        raise TaskError(f"{path} does not read back ({error}); clean the task's tables") from error
+    if n_rows != len(frame):
+        raise TaskError(f"{path}: {len(frame)} rows read back as {n_rows}; clean the task's tables")
+
+
+def refuse_differences(frame: pd.DataFrame, back: pd.DataFrame, path: Path) -> None:
+    """Refuse a table that reads back in another way. Raises TaskError."""
     names = [str(name) for name in frame.columns]
     wrong = ""
     if list(back.columns) != names:
@@ -176,6 +200,20 @@ def spell_texts(texts: Iterable[str]) -> dict[str, str]:
         taken.add(spelled)
         result[text] = spelled
     return result
+
+
+def keeps_spelling(*columns: pd.Series[Any]) -> bool:
+    """Whether ids or labels all stand in public tables as they are written.
+
+    A fast answer for long columns: no is no answer.
+    """
+    for column in columns:
+        if not isinstance(column.dtype, pd.StringDtype) or column.isna().any():
+            return False
+        texts = pa.chunked_array(pa.array(column, pa.large_string()))
+        if not pc.all(pc.match_substring_regex(texts, r"^(?:0|[1-9]\d{0,14})$")).as_py():
+            return False
+    return True
 
 
 def reads_as_value(text: str) -> bool:

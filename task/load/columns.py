@@ -204,6 +204,10 @@ def decide_column(name: str, values: list[Series], role: str, hints: Hints) -> D
         return Decision("numeric", "empty", [pd.Series(np.nan, index=v.index) for v in values])
     if tags <= {"number", "bool"}:
         return decide_typed(name, series, tags, role)
+    if tags == {"number", "text"}:
+        series = [cast_like_numbers(column) for column in series]
+        if all(not isinstance(column.dtype, pd.StringDtype) for column in series):
+            return decide_typed(name, series, {"number"}, role)
     if tags == {"date"}:
         return decide_times(series)
     if tags <= {"list", "object"}:
@@ -211,6 +215,14 @@ def decide_column(name: str, values: list[Series], role: str, hints: Hints) -> D
         return Decision(kind, "cells that contain several values", parts, said)
     texts = [text_of_cells(column) for column in series]
     return decide_text(name, texts, role, hints)
+
+
+def cast_like_numbers(column: Series) -> Series:
+    """Return text that is all numbers as such, for a column that is numbers in another table."""
+    if not isinstance(column.dtype, pd.StringDtype):
+        return column
+    cast = cast_numbers([pa.array(column, pa.large_string(), from_pandas=True)])
+    return column if cast is None else cast[0]
 
 
 def decide_typed(name: str, series: list[Series], tags: set[str], role: str) -> Decision:

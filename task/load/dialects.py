@@ -19,6 +19,7 @@ import pyarrow.csv as arrow_csv
 
 from task.load.encodings import Buffer
 from task.load.headers import find_double_mark, is_aligned_by_blanks, is_row, replace_blanks
+from task.load.long_tables import LONG_BYTES, read_long_csv
 
 csv.field_size_limit(2**31 - 1)
 HEAD_BYTES = 2**20
@@ -292,19 +293,23 @@ def parse_fast(data: Buffer, dialect: Dialect) -> pa.Table:
     body = pa.py_buffer(memoryview(data)[dialect.start :])
     if not body.size:
         return pa.table({name: pa.array([], pa.large_string()) for name in names})
+    parse_options = arrow_csv.ParseOptions(
+        delimiter=dialect.separator,
+        newlines_in_values=True,
+        escape_char=dialect.escape or False,
+    )
+    convert_options = arrow_csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.large_string()),
+        strings_can_be_null=True,
+        null_values=[""],
+    )
+    if body.size >= LONG_BYTES:
+        return read_long_csv(data, dialect.start, names, parse_options, convert_options)
     return arrow_csv.read_csv(
         pa.BufferReader(body),
         read_options=arrow_csv.ReadOptions(column_names=names, block_size=2**23),
-        parse_options=arrow_csv.ParseOptions(
-            delimiter=dialect.separator,
-            newlines_in_values=True,
-            escape_char=dialect.escape or False,
-        ),
-        convert_options=arrow_csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.large_string()),
-            strings_can_be_null=True,
-            null_values=[""],
-        ),
+        parse_options=parse_options,
+        convert_options=convert_options,
     )
 
 

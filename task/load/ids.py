@@ -103,6 +103,8 @@ def is_row_number(train: pd.Series[Any], test: pd.Series[Any]) -> bool:
 
 def id_texts(values: pd.Series[Any]) -> pd.Series[Any]:
     """Return ids as text."""
+    if isinstance(values.dtype, pd.StringDtype) and not values.isna().any():
+        return values
     return values.map(label_text)
 
 

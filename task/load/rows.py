@@ -9,7 +9,7 @@ import pandas as pd
 
 from task.load.columns import type_tables
 from task.load.form import label_text
-from task.load.ids import join_parts
+from task.load.ids import id_texts, join_parts
 from task.load.layouts.layout import read_layout_again
 from task.load.tables import Table, read_alike
 from task.types import CLASS_KINDS, Kind, Task, TaskError
@@ -69,10 +69,10 @@ def type_rows(task: Task, train: Table, test: Table, *, has_features: bool = Tru
         others = insert_id(others, id_column, [str(n + i) for i in range(len(others))])
     else:
         others = others.rename(columns={task.id: id_column})
-        others[id_column] = others[id_column].map(label_text)
+        others[id_column] = id_texts(others[id_column])
         if task.id in rows:
             rows = rows.rename(columns={task.id: id_column})
-            rows[id_column] = rows[id_column].map(label_text)
+            rows[id_column] = id_texts(rows[id_column])
         else:
             rows = insert_id(rows, id_column, make_ids(others[id_column], len(rows)))
     if task.kind in CLASS_KINDS:

@@ -59,7 +59,7 @@ class TaskSpec(BaseModel):
     name: str | None = Field(None, description="what the task is called; empty: the folder's name")
     metric: str | None = Field(
         None,
-        description="a known name, map@K, or a Python file with score(y_true, y_pred); "
+        description="a known name, map@K, or a Python file with score(answers, submission); "
         "empty: named in description.md, or the default of its kind",
     )
     direction: Direction | None = Field(

@@ -25,6 +25,7 @@ MAX_UNZIPPED_BYTES = 20 * 2**30
 TABLE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".xlsx")
 TABLE_ENDINGS = tuple(suffix + form for suffix in TABLE_SUFFIXES for form in ("", ".gz", ".zip"))
 SEVEN_ZIP_MAGIC = b"7z\xbc\xaf"
+LONG_COLUMN_BYTES = 2**26
 EXCEL_MAGIC = b"\xd0\xcf\x11\xe0"  # of .xls
 MAGIC_BYTES = {
     b"\x89PNG": "a PNG picture",
@@ -263,7 +264,14 @@ def parse_text_table(data: Buffer, form: str, n_rows: int | None) -> Table:
 
 
 def as_text_array(column: pa.ChunkedArray) -> Any:
-    """Return an Arrow column as pandas text, without a copy where pandas stores it so."""
+    """Return an Arrow column as pandas text, without a copy where pandas stores it so.
+
+    Columns of long tables may be numbers, and stay in the blocks in which they were read.
+    """
+    if pa.types.is_floating(column.type):
+        return column.to_numpy()
+    if column.nbytes >= LONG_COLUMN_BYTES:
+        return pd.array(column, dtype="str")
     return pd.array(column.combine_chunks() if column.num_chunks > 1 else column, dtype="str")
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from reasoner.chat.prompt.text import number_text, se_text, signed_text, single_line
 from reasoner.protocol import Brief, DiagnoseBrief, Effect, Fact, Hint, UpdateBrief
 
+N_WORST_TEXTS = 5
 N_CLASSES, N_FOLDS, N_COLUMNS, N_SEGMENTS, N_IMPORTANCES = 12, 10, 60, 8, 15
 MIN_DRIFT = 0.05  # of a column between train and test, below which it is not mentioned
 
@@ -135,6 +136,17 @@ def _class_facts(classes: dict[str, Any]) -> PathsAndTexts:
         yield "classes", f"and {len(classes) - N_CLASSES} more classes"
 
 
+def _text_facts(value: dict[str, Any]) -> PathsAndTexts:
+    plain = {key: item for key, item in value.items() if key != "worst"}
+    yield "texts", f"predicted texts (shares of the rows, mean characters): {key_value_text(plain)}"
+    for index, item in enumerate(value.get("worst", [])[:N_WORST_TEXTS]):
+        true, said = (
+            json.dumps(str(item.get(key, "")), ensure_ascii=False) for key in ("true", "predicted")
+        )
+        text = f"a row that lost most: true {single_line(true, 140)}"
+        yield f"texts.worst[{index}]", f"{text}, predicted {single_line(said, 140)}"
+
+
 def _segment_facts(segments: list[dict[str, Any]]) -> PathsAndTexts:
     for index, item in enumerate(segments[:N_SEGMENTS]):
         where = f"{single_line(item.get('column'), 60)} is {single_line(item.get('value'), 60)}"
@@ -178,6 +190,7 @@ READERS: dict[str, Reader] = {
     "calibration": labelled_reader(
         "calibration", "calibration (mean of the highest probability against the share right)"
     ),
+    "texts": _text_facts,
     "segments": _segment_facts,
     "fit": labelled_reader("fit", "fit, as the script says"),
     "importances": _importance_facts,
@@ -219,6 +232,10 @@ def _data_facts(profile: dict[str, Any]) -> PathsAndTexts:
 
 
 def _target_text(target: dict[str, Any]) -> str:
+    if target.get("kind") == "text":
+        examples = [single_line(json.dumps(text), 130) for text in target.get("examples", [])]
+        numbers = {key: value for key, value in target.items() if isinstance(value, (int, float))}
+        return f"texts; {key_value_text(numbers)}; e.g. {' / '.join(examples)}"
     if rates := target.get("rates"):
         return "class rates " + key_value_text(rates, 20)
     return key_value_text({k: value for k, value in target.items() if k not in ("name", "kind")})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextvars import ContextVar
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Any, Literal
 
 from reasoner.chat.prompt.numbered_facts import column_items, effect_text, fact_line
@@ -103,11 +103,28 @@ KINDS = {
     "binary": "Binary classification",
     "multiclass": "Classification into several classes",
     "regression": "Regression",
+    "text": "Prediction of texts",
 }
 PREDICTIONS = {
     "probability": " The prediction is a probability (0..1), not a label.",
     "label": " The prediction is a class label as it stands in the training table,"
     " not a probability.",
+    "text": " The prediction is a text, compared letter for letter as it is written; an empty one"
+    " is a prediction too. Read texts with `keep_default_na=False, dtype=str`.",
+}
+TEXT_FORMS = {  # by the beginning of the metric's name
+    "tags_f1": "A prediction is a set of labels, separated as in the training table.",
+    "map@": "A prediction is a list of labels, best first, separated as in the training table.",
+    "kendall_tau": "A prediction is an order: all words of the row, separated by blanks.",
+    "edit_distance": "A prediction is a sequence of words, separated by blanks.",
+    "dice": "A prediction is a mask as run lengths, `start length start length …`, or empty.",
+    "iou_masks": "A prediction is a mask as run lengths, `start length start length …`, or empty.",
+    "map_of_iou_3d": "A prediction is nine words for each box: confidence x y z width length height"
+    " yaw class; the training table has them without the confidence.",
+    "map_of_iou": "A prediction is a mask as run lengths, `start length start length …`, or empty.",
+    "map_boxes": "A prediction is six words for each box: class confidence xmin ymin xmax ymax.",
+    "boxes_f1": "A prediction is three words for each point: label x y; the training table has"
+    " label x y width height of boxes, and a point in a box with its label counts.",
 }
 N_TARGETS, N_OUTPUT_COLUMNS = 20, 40
 
@@ -149,6 +166,9 @@ def describe_form(task: TaskBrief) -> str:
     if task.prediction == "ranking":
         n_guesses = single_line(task.metric.rpartition("@")[2], 4)
         parts.append(f"A prediction is {n_guesses} classes, best first, separated by blanks.")
+    if task.prediction == "text":
+        forms = (text for start, text in TEXT_FORMS.items() if task.metric.startswith(start))
+        parts += list(islice(forms, 1))
     if task.bounds:
         low, high = (single_line("" if edge is None else f"{edge:g}", 20) for edge in task.bounds)
         parts.append(f"The harness clips values to {low}..{high}.")

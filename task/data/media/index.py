@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
+from functools import lru_cache
 from typing import NamedTuple
 
 import pandas as pd
@@ -55,14 +55,22 @@ def mounted_files(
             prefix + file.name,
             f"{folder}/{file.name}" if file.name else folder,
             file.n_bytes,
-            role if role != "both" else role_of_name(prefix + file.name),
+            role if role != "both" else role_of_file(prefix + file.name),
         )
         for file in listed
     ]
 
 
+def role_of_file(name: str) -> MediaRole:
+    """Return whose rows a file belongs to by its folders, else by its own name."""
+    folder, _, last = name.rpartition("/")
+    role = role_of_name(folder)
+    return role if role != "both" else role_of_name(last)
+
+
+@lru_cache(maxsize=10_000)
 def role_of_name(name: str) -> MediaRole:
-    """Return whose rows a file belongs to by the words of its folders and its name."""
+    """Return whose rows files belong to by the words of a name."""
     text = name.lower().replace("_", " ")
     is_train, is_test = TRAIN_WORD.search(text), TEST_WORD.search(text)
     if is_train and not is_test:
@@ -76,15 +84,18 @@ class FileNames:
     def __init__(self, files: Sequence[MountedFile]) -> None:
         self.files: dict[str, list[MountedFile]] = {}
         self.folders: dict[str, list[MountedFile]] = {}
+        by_folder: dict[str, list[MountedFile]] = {}
         for file in files:
             for key in file_keys(file.name):
                 self.files.setdefault(key, []).append(file)
-            for key in folder_keys(file.name):
-                self.folders.setdefault(key, []).append(file)
+            by_folder.setdefault(file.name.rpartition("/")[0], []).append(file)
+        for folder, members in by_folder.items():
+            for key in folder_keys(folder):
+                self.folders.setdefault(key, []).extend(members)
 
     def find(self, cell: str) -> tuple[list[MountedFile], bool]:
         """Return the files that a cell names, and whether it names a folder."""
-        for key in dict.fromkeys((cell, cell.strip("/"), PurePosixPath(cell).stem)):
+        for key in (cell, cell.strip("/"), file_stem(cell)):
             if key and (found := self.files.get(key)):
                 return found, False
         if cell.isdigit() and (found := self.files.get(f"#{int(cell)}")):
@@ -98,22 +109,31 @@ class FileNames:
 
 def file_keys(name: str) -> Iterator[str]:
     """Yield what a table may call a file: path, ends of the path, name, stem, its number."""
-    parts = name.split("/")
-    for start in range(len(parts)):
-        yield "/".join(parts[start:])
-    stem = PurePosixPath(name).stem
-    if stem != parts[-1]:
+    last = name
+    while last:
+        yield last
+        _, _, last = last.partition("/")
+    last = name.rpartition("/")[2]
+    stem = file_stem(last)
+    if stem != last:
         yield stem
-    short = parts[-1].partition(".")[0]
-    if short not in (stem, parts[-1], ""):
+    short = last.partition(".")[0]
+    if short not in (stem, last, ""):
         yield short
     if stem.isdigit() and stem.isascii():
         yield f"#{int(stem)}"
 
 
-def folder_keys(name: str) -> Iterator[str]:
-    """Yield what a table may call the folders above a file: each by itself, and joined."""
-    parts = name.split("/")[:-1]
+def file_stem(name: str) -> str:
+    """Return a name without folders and its last ending."""
+    last = name.rpartition("/")[2]
+    stem, dot, _ = last.rpartition(".")
+    return stem if dot and stem else last
+
+
+def folder_keys(folder: str) -> Iterator[str]:
+    """Yield what a table may call a folder and those above it: each by itself, and joined."""
+    parts = folder.split("/")
     for start in range(1, len(parts)):
         yield parts[start]
         for end in range(start + 2, len(parts) + 1):

@@ -15,11 +15,18 @@ MIN_TOLD = 0.5  # of the labels that the commonest one leaves open, from which n
 MAX_GROUPS = 0.34  # distinct texts per row: with more, a part of a name is an id
 NUMBER = re.compile(r"(\d{1,15})")
 SAME_P = 0.01
+MAX_NAMES = 20_000
 NAME_PARTS = re.compile(r"[^\W\d_]+|\d+")
 
 
 def tells_labels(names: Sequence[str], labels: pd.Series[Any], seed: int = 0) -> bool:
-    """Whether some part of the files' names gives the label: a folder, a word, a number."""
+    """Whether some part of the files' names gives the label: a folder, a word, a number.
+
+    At most MAX_NAMES of them are looked at.
+    """
+    if len(names) > MAX_NAMES:
+        chosen = np.random.default_rng(seed).choice(len(names), MAX_NAMES, replace=False)
+        names, labels = [names[place] for place in chosen], labels.iloc[chosen]
     codes = pd.Series(pd.factorize(labels.astype(str))[0])
     if len(codes) < 10 or codes.nunique() < 2 or codes.nunique() > len(codes) / 2:
         return False

@@ -121,11 +121,20 @@ class SideFiles:
         """Say why no rows are held back."""
         self.notes.append(f"no rows are held back for an audit: {why}")
 
-    def mount(self, visible: pd.DataFrame) -> dict[str, str]:
-        """Write the index and return name below input/ -> path of all side files."""
+    def forget_rows(self) -> None:
+        """Drop the training rows where none has a file; a long table is then held once."""
+        if not self.media.has_files:
+            self.train = self.train.head(0)
+
+    def mount(self, is_visible: NDArray[np.bool_] | None = None) -> dict[str, str]:
+        """Write the index and return name below input/ -> path of all side files.
+
+        `is_visible`: which training rows are not held back; None: all.
+        """
         inputs, said = mount_media(self.media, self.plan, self.links)
         self.notes += said
         if self.media.has_files:
+            visible = self.train if is_visible is None else self.train[is_visible]
             frame = index_rows(self.media, self.plan, visible, self.test, self.id_column)
             held = pd.DataFrame(self.held_index, columns=frame.columns)
             frame = pd.concat([frame, held], ignore_index=True)
