@@ -1,4 +1,4 @@
-"""`make pictures`: docs/pictures from a real run: console, report in light and dark, an attempt.
+"""`make pictures`: docs/pictures from a real run: console, report, an attempt, `gome ui`.
 
     python -m tools.pictures [--run RUN_FOLDER]
 
@@ -12,6 +12,7 @@ import asyncio
 import io
 import re
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -23,7 +24,9 @@ from graph.settings import Settings
 from report.event_log import load_view, read_events
 from report.html import write_report
 from report.live import render_screen
+from report.overview.server import open_server
 from report.projection import apply_events
+from run.lock import is_driven
 from session.session import start_run
 
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
@@ -40,22 +43,29 @@ def main() -> int:
     if reason := missing_browser():
         print(reason)
         return 1
-    run = options.run or asyncio.run(solve_example_run())
+    run = options.run or asyncio.run(solve_examples())
     PICTURES.mkdir(exist_ok=True)
     (PICTURES / "console.svg").write_text(draw_console(run))
     take_screenshots(write_report(run), load_view(run).best or "")
+    photograph_overview(run.parent)
     for path in sorted(PICTURES.iterdir()):
         print(f"{path.relative_to(PICTURES.parent.parent)}  {path.stat().st_size / 1024:.0f} KB")
     return 0
 
 
-async def solve_example_run() -> Path:
-    """Solve the example and return the run folder."""
-    await write_example_task("modechoice", PLACE / "modechoice")
-    settings = Settings(
-        traces=2, steps=7, time_s=900, memory=str(PLACE / "memory"), runs_dir=str(PLACE / "runs")
-    )
-    return (await start_run(str(PLACE / "modechoice"), settings)).folder
+async def solve_examples() -> Path:
+    """Solve two more examples for the list of runs, then the one whose run is returned."""
+    for name, steps in (("breast_cancer", 3), ("diabetes", 3), ("modechoice", 7)):
+        await write_example_task(name, PLACE / name)
+        settings = Settings(
+            traces=2,
+            steps=steps,
+            time_s=900,
+            memory=str(PLACE / "memory"),
+            runs_dir=str(PLACE / "runs"),
+        )
+        folder = (await start_run(str(PLACE / name), settings)).folder
+    return folder
 
 
 def draw_console(run: Path) -> str:
@@ -74,15 +84,35 @@ def draw_console(run: Path) -> str:
 
 def take_screenshots(page: Path, best: str) -> None:
     """Photograph the report in light and dark, and the page of the best attempt."""
-    for name, dark, hash, height in (
-        ("report-light", False, "", 1010),
-        ("report-dark", True, "", 1010),
-        ("report-attempt", False, f"#/attempt/{best}", 1240),
+    for name, dark, hash, width, height in (
+        ("report-light", False, "", 1180, 1010),
+        ("report-dark", True, "", 1180, 1010),
+        ("report-phone", False, "", 400, 860),
+        ("report-attempt", False, f"#/attempt/{best}", 1180, 1240),
     ):
-        with open_browser(PLACE / "profile", width=1180, height=height, dark=dark) as driver:
+        with open_browser(PLACE / "profile", width=width, height=height, dark=dark) as driver:
             driver.get(page.as_uri() + hash)
             time.sleep(2)
             driver.save_screenshot(str(PICTURES / f"{name}.png"))
+    with open_browser(PLACE / "profile", width=1180, height=1010) as driver:
+        driver.get(page.as_uri())
+        time.sleep(2)
+        plots = driver.find_element("css selector", "#plots")
+        plots.screenshot(str(PICTURES / "report-plots.png"))
+
+
+def photograph_overview(runs_dir: Path) -> None:
+    """Photograph the page of `gome ui`."""
+    server = open_server(runs_dir, is_driven, 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with open_browser(PLACE / "profile", width=1180, height=560) as driver:
+            driver.get(server.address)
+            time.sleep(3)
+            driver.save_screenshot(str(PICTURES / "ui.png"))
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 if __name__ == "__main__":
