@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evals.harness.browser import missing_browser
-from evals.harness.made_up import synthetic_events
+from evals.harness.made_up import HOSTILE, synthetic_events
 
 pytest.importorskip("selenium")
 from browser_kit import Reader, asked, complaints, go, opened, serious, texts
 from kit import FAULTS, HONEST, quick, write_task
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from test_report_first_page import BINARY, CLASSES, REGRESSION, write_panels
 
+from report.event_log import load_view
 from report.html import write_report
 from session.session import start_run
 
@@ -181,6 +184,47 @@ def test_hostile_text_runs_nothing(tmp_path: Path) -> None:
             == 0
         )
         assert (complaints(driver), asked(driver)) == ([], [])
+
+
+def test_every_kind_of_plot_is_drawn_and_its_labels_stay_text(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    synthetic_events(traces=2, steps=4, folder=folder, hostile=False)
+    many = CLASSES | {
+        "labels": [f"class {i}" for i in range(11)] + ["other"],
+        "matrix": [[9 if i == j else 1 for j in range(12)] for i in range(12)],
+        "n_joined": 30,
+        "n_more": 12,
+    }
+    write_panels(folder, [BINARY, CLASSES, many, REGRESSION])
+    best = load_view(folder).best_attempt
+    assert best is not None
+    path = folder / "artifacts" / best.evidence[:2] / best.evidence
+    path.write_text(json.dumps({"importances": {"top": [[HOSTILE, 0.5], ["age", -0.2]]}}))
+    with opened(write_report(folder), tmp_path, width=400, height=900, dark=True) as driver:
+        titles = [title.split(",")[0] for title in texts(driver, "#plots figcaption")]
+        assert titles == [
+            "ROC",
+            "Precision and recall",
+            "Calibration",
+            "Confusion matrix",
+            "By class",
+            "Confusion matrix",
+            "By class",
+            "Predicted against true",
+            "Residuals",
+            "Residuals by prediction",
+            "Importances",
+        ]
+        assert "joins 30 rarer classes" in driver.find_element(By.ID, "plots").text
+        drawn = driver.execute_script(
+            "return [...document.querySelectorAll('#plots figure > svg')].map((svg) =>"
+            " /NaN|undefined|Infinity/.test(svg.outerHTML))"
+        )
+        assert len(drawn) == 11 and not any(drawn)
+        assert driver.execute_script("return document.documentElement.scrollWidth") == 400
+        assert driver.execute_script("return document.querySelectorAll('img').length") == 0
+        assert (serious(driver), complaints(driver), asked(driver)) == ([], [], [])
+        driver.find_element(By.ID, "plots").screenshot(str(tmp_path / "plots.png"))
 
 
 def test_the_table_filters_and_finds(tmp_path: Path) -> None:

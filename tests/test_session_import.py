@@ -90,6 +90,7 @@ HOSTILE_SETTINGS: dict[str, Any] = {
     "memory": "http://elsewhere:8000",
     "checkpoint": "postgresql://elsewhere/x",
     "otel": True,
+    "track": "wandb",
     "runs_dir": "/",
     "gpus": "0",
     "slots": 99,

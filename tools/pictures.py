@@ -1,4 +1,4 @@
-"""`make pictures`: docs/pictures from real runs: console, reports, an attempt.
+"""`make pictures`: docs/pictures from real runs: console, reports, an attempt, `gome ui`.
 
     python -m tools.pictures [--run RUN_FOLDER]
 
@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -25,7 +26,9 @@ from graph.settings import Settings
 from report.event_log import load_view, read_events
 from report.html import write_report
 from report.live import render_screen
+from report.overview.server import open_server
 from report.projection import apply_events
+from run.lock import is_driven
 from session.session import start_run
 from tools.media_docs import MEDIA_TEXT
 
@@ -43,26 +46,30 @@ def main() -> int:
     if reason := missing_browser():
         print(reason)
         return 1
-    run = options.run or asyncio.run(solve_example_run())
+    run = options.run or asyncio.run(solve_examples())
     PICTURES.mkdir(exist_ok=True)
     (PICTURES / "console.svg").write_text(draw_console(run))
-    page, best = write_report(run), load_view(run).best or ""
-    take_screenshot(page, "report-light", height=1010)
-    take_screenshot(page, "report-dark", height=1010, dark=True)
-    take_screenshot(page, "report-attempt", height=1240, hash=f"#/attempt/{best}")
+    take_screenshots(write_report(run), load_view(run).best or "")
     take_screenshot(write_report(solve_documented_example()), "report-sky", height=1010)
+    photograph_overview(run.parent)
     for path in sorted(PICTURES.iterdir()):
         print(f"{path.relative_to(PICTURES.parent.parent)}  {path.stat().st_size / 1024:.0f} KB")
     return 0
 
 
-async def solve_example_run() -> Path:
-    """Solve the example and return the run folder."""
-    await write_example_task("modechoice", PLACE / "modechoice")
-    settings = Settings(
-        traces=2, steps=7, time_s=900, memory=str(PLACE / "memory"), runs_dir=str(PLACE / "runs")
-    )
-    return (await start_run(str(PLACE / "modechoice"), settings)).folder
+async def solve_examples() -> Path:
+    """Solve two more examples for the list of runs, then the one whose run is returned."""
+    for name, steps in (("breast_cancer", 3), ("diabetes", 3), ("modechoice", 7)):
+        await write_example_task(name, PLACE / name)
+        settings = Settings(
+            traces=2,
+            steps=steps,
+            time_s=900,
+            memory=str(PLACE / "memory"),
+            runs_dir=str(PLACE / "runs"),
+        )
+        folder = (await start_run(str(PLACE / name), settings)).folder
+    return folder
 
 
 def solve_documented_example() -> Path:
@@ -91,13 +98,40 @@ def draw_console(run: Path) -> str:
 
 
 def take_screenshot(
-    page: Path, name: str, *, height: int, dark: bool = False, hash: str = ""
+    page: Path, name: str, *, height: int, width: int = 1180, dark: bool = False, hash: str = ""
 ) -> None:
     """Photograph a page in the headless browser."""
-    with open_browser(PLACE / "profile", width=1180, height=height, dark=dark) as driver:
+    with open_browser(PLACE / "profile", width=width, height=height, dark=dark) as driver:
         driver.get(page.as_uri() + hash)
         time.sleep(2)
         driver.save_screenshot(str(PICTURES / f"{name}.png"))
+
+
+def take_screenshots(page: Path, best: str) -> None:
+    """Photograph the report: light, dark, on a phone, its plots, and the best attempt."""
+    take_screenshot(page, "report-light", height=1010)
+    take_screenshot(page, "report-dark", height=1010, dark=True)
+    take_screenshot(page, "report-phone", height=860, width=400)
+    take_screenshot(page, "report-attempt", height=1240, hash=f"#/attempt/{best}")
+    with open_browser(PLACE / "profile", width=1180, height=1010) as driver:
+        driver.get(page.as_uri())
+        time.sleep(2)
+        plots = driver.find_element("css selector", "#plots")
+        plots.screenshot(str(PICTURES / "report-plots.png"))
+
+
+def photograph_overview(runs_dir: Path) -> None:
+    """Photograph the page of `gome ui`."""
+    server = open_server(runs_dir, is_driven, 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with open_browser(PLACE / "profile", width=1180, height=560) as driver:
+            driver.get(server.address)
+            time.sleep(3)
+            driver.save_screenshot(str(PICTURES / "ui.png"))
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 if __name__ == "__main__":

@@ -27,9 +27,9 @@ function drawRuns({ runs }) {
   for (const name of CHOSEN) if (!names.has(name)) CHOSEN.delete(name);
   const compare = h("button", { type: "button", id: "compare", disabled: CHOSEN.size < 2, onclick: () => { location.hash = place("compare", ...CHOSEN); } }, `Compare ${CHOSEN.size || ""}`.trim());
   const tick = (run) => h("input", { type: "checkbox", checked: CHOSEN.has(run.name), "aria-label": `Choose ${run.name}`, onchange: (event) => { if (event.target.checked) CHOSEN.add(run.name); else CHOSEN.delete(run.name); compare.disabled = CHOSEN.size < 2; compare.textContent = `Compare ${CHOSEN.size || ""}`.trim(); } });
-  const row = (run) => h("tr", {}, h("td", {}, tick(run)), h("th", { scope: "row" }, h("a", { href: place("run", run.name) }, run.task), h("span", { class: "name" }, run.name)), h("td", {}, stateOf(run)), h("td", {}, run.metric),
-    h("td", { class: "num" }, run.best), h("td", { class: "num" }, run.gain), h("td", {}, spark(run)), h("td", { class: "num" }, String(run.attempts)), h("td", { class: "num" }, run.time), h("td", { class: "soft" }, day(run.last)));
-  const titles = [["", ""], ["Run", ""], ["State", ""], ["Metric", ""], ["Best", "num"], ["Gain", "num"], ["Curve (up is better)", ""], ["Attempts", "num"], ["Time", "num"], ["Last event", ""]];
+  const row = (run) => h("tr", {}, h("td", {}, tick(run)), h("th", { scope: "row" }, h("a", { href: place("run", run.name) }, run.task), h("span", { class: "name" }, run.name)), h("td", {}, stateOf(run)), h("td", { class: "wide" }, run.metric),
+    h("td", { class: "num" }, run.best), h("td", { class: "num" }, run.gain), h("td", { class: "wide" }, spark(run)), h("td", { class: "num wide" }, String(run.attempts)), h("td", { class: "num wide" }, run.time), h("td", { class: "soft" }, day(run.last)));
+  const titles = [["", ""], ["Run", ""], ["State", ""], ["Metric", "wide"], ["Best", "num"], ["Gain", "num"], ["Curve (up is better)", "wide"], ["Attempts", "num wide"], ["Time", "num wide"], ["Last event", ""]];
   const head = h("thead", {}, h("tr", {}, ...titles.map(([title, kind]) => h(title ? "th" : "td", { scope: title ? "col" : null, class: kind || null }, title))));
   const focused = document.activeElement && document.activeElement.getAttribute("aria-label");
   MAIN.replaceChildren(h("h1", { class: "title" }, `${runs.length} ${runs.length === 1 ? "run" : "runs"}`),

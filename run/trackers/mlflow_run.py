@@ -28,6 +28,7 @@ class MlflowRun:
         """Create the parent run, or reopen it."""
         from mlflow import MlflowClient
 
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         self._client = MlflowClient()
         self._experiment = self._find_experiment(
             os.environ.get("MLFLOW_EXPERIMENT_NAME") or facts.task

@@ -52,9 +52,7 @@ class WandbRun:
                 x_disable_meta=True,
             ),
         )
-        goal = "minimize" if facts.direction == "min" else "maximize"
-        self._run.define_metric("score", summary="last")
-        self._run.define_metric("best", summary="last", goal=goal)
+        self._run.define_metric("score", summary="min" if facts.direction == "min" else "max")
         return self._id
 
     def add_attempt(self, facts: AttemptFacts) -> None:
