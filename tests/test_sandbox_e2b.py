@@ -226,7 +226,7 @@ async def test_the_lease_is_renewed_while_a_script_runs(
 async def test_an_orphaned_sandbox_ends_by_itself(
     cloud: FakeE2B, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(e2b_box, "LEASE_S", 2)
+    monkeypatch.setattr(e2b_box, "LEASE_S", 6)  # set-up and survey fit into it, also under load
     left = make(tmp_path)
     await left.probe()
     assert len(cloud.rented) == 1

@@ -109,7 +109,13 @@ def _fill_environment(
     say: Say,
 ) -> Environment:
     own = getattr(sys, "_base_executable", None) or sys.executable
-    run_uv(["venv", "--no-project", "--python", python or own, str(folder)])
+    try:
+        run_uv(["venv", "--no-project", "--python", python or own, str(folder)])
+    except NetworkClosedError:
+        raise NetworkClosedError(
+            f"Python {python} is not found on this machine and cannot be downloaded from here; "
+            "give --python the path of an interpreter"
+        ) from None
     own_python = folder / "bin" / "python"
     say(f"resolving {len(requirements) + len(named)} requirements")
     lock = _lock_requirements(own_python, [*requirements, *named], hardware, say)
@@ -118,7 +124,8 @@ def _fill_environment(
     say(f"installing {n_packages} packages")
     options = ["--compile-bytecode", *_torch_options(lock)]
     run_uv(["pip", "sync", "--python", str(own_python), *options, str(folder / LOCK_FILE)])
-    say(f"importing {len(requirements)} packages")
+    if requirements:
+        say(f"importing {len(requirements)} packages")
     version = _import_modules(own_python, list(requirements.values()))
     made = Environment(
         name=folder.name,

@@ -190,6 +190,7 @@ def ask_interpreter(python: str) -> InterpreterAnswer:
     Raises:
         SandboxUnavailableError: it does not answer.
     """
+    words = ""
     try:
         done = subprocess.run(
             [python, "-I", "-c", QUESTION],
@@ -199,10 +200,11 @@ def ask_interpreter(python: str) -> InterpreterAnswer:
             timeout=LIMIT_S,
             check=False,
         )
+        words = " ".join(done.stderr.split())[:200]
         return InterpreterAnswer.model_validate_json(done.stdout.strip().splitlines()[-1])
     except (OSError, ValidationError, ValueError, IndexError, subprocess.TimeoutExpired) as error:
         raise SandboxUnavailableError(
-            f"{python} does not say where it is installed ({type(error).__name__}); "
+            f"{python} does not say where it is installed ({words or type(error).__name__}); "
             "run it by hand to see why, or use another Python"
         ) from error
 
