@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,51 @@ def test_class_columns_that_names_do_not_decide_are_refused_and_said(tmp_path: P
     (folder / "task.yaml").write_text("columns: {p1: c, p2: a, p3: b}\n")
     form = read_task(str(folder)).form
     assert [column.label for column in form.columns] == ["c", "a", "b"]
+
+
+def test_a_class_without_a_column_in_the_sample_is_named(tmp_path: Path) -> None:
+    train, test = rows(["a", "b", "c"])
+    folder = write_folder(tmp_path / "t", train, test, test[["id"]].assign(a=0.5, b=0.5))
+    with pytest.raises(TaskError, match="no column for the class 'c' of 'y'"):
+        load_task(str(folder))
+    write_folder(folder, train[train["y"] != "c"], test, None)
+    assert read_task(str(folder)).form.names == ["id", "a", "b"]
+
+
+def test_columns_of_test_that_differ_by_case_alone_are_those_of_train(tmp_path: Path) -> None:
+    train, test = rows([0, 1])
+    folder = write_folder(tmp_path / "t", train, test.rename(columns={"x": "X ", "id": "ID"}), None)
+    task = load_task(str(folder))
+    assert (task.id, task.target) == ("id", ["y"])
+    assert any("'X' is 'x'" in said for said in task.repairs)
+
+
+def test_ids_of_the_sample_in_another_spelling_are_matched_and_told(tmp_path: Path) -> None:
+    train, test = rows([0, 1])
+    test["id"] = [f"Ä-{i}" for i in range(9)]
+    sample = test[["id"]].assign(y=0.5)
+    sample["id"] = [unicodedata.normalize("NFD", key.lower()) for key in sample["id"]]
+    task = load_task(str(write_folder(tmp_path / "t", train, test, sample)))
+    assert any("matched without case, blanks and marks" in said for said in task.decided)
+
+
+def test_a_sample_that_numbers_rows_in_another_order_is_refused_and_sorted_read(
+    tmp_path: Path,
+) -> None:
+    train, test = (frame.drop(columns="id") for frame in rows([0, 1]))
+    sample = pd.DataFrame({"Id": range(9), "y": 0.5})
+    folder = write_folder(tmp_path / "t", train, test, sample[::-1])
+    with pytest.raises(TaskError, match="sort the rows of the sample by it"):
+        load_task(str(folder))
+    sample.to_csv(folder / "sample_submission.csv", index=False)
+    assert load_task(str(folder)).id is None
+
+
+def test_an_id_with_a_gap_in_train_is_refused_not_left_out(tmp_path: Path) -> None:
+    train, test = rows([0, 1])
+    train["id"] = train["id"].astype(float).where(train.index != 7)
+    with pytest.raises(TaskError, match="column 'id' has rows without an id"):
+        load_task(str(write_folder(tmp_path / "t", train, test, None)))
 
 
 def test_a_class_that_train_lacks_has_probability_zero(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def kind_of(typed: TypedTables, name: str = "v") -> str:
         (["€110.5M", "€600K", "€0"], [110.5e6, 600e3, 0]),
         (["950", "1.2K", "30k"], [950, 1200, 30_000]),
         (["300 K", "280.5 K", "270 K"], [300, 280.5, 270]),
+        (["07:05", "23:59:30", "100:00"], [25_500, 86_370, 360_000]),
         (["12.5%", "0.25", "3%"], [12.5, 25, 3]),
         (["12.5%", "30", "3%"], [12.5, 30, 3]),
     ],
@@ -81,6 +82,28 @@ def test_words_that_test_has_as_digits_only_read_as_words_in_both(tmp_path: Path
     typed.test.to_csv(tmp_path / "public.csv", index=False)
     back = pd.read_csv(tmp_path / "public.csv")
     assert set(back["v"]) <= set(typed.train["v"])
+
+
+def test_a_few_words_that_repeat_beside_many_numbers_are_missing_and_told(tmp_path: Path) -> None:
+    numbers = [f"{i}.5" for i in range(90)]
+    typed = read_pair(tmp_path, [*numbers, *["refused", "top"] * 5], ["1.5", "refused"])
+    assert typed.train["v"].isna().sum() == 10 and typed.test["v"].isna().tolist() == [False, True]
+    assert any("'refused'" in said and "read as missing" in said for said in typed.repairs)
+    codes = [str(i % 9) for i in range(90)] + ["W"] * 5
+    assert kind_of(read_pair(tmp_path, codes, codes)) == "text"
+
+
+def test_truth_values_that_one_table_writes_as_numbers_are_one_and_zero(tmp_path: Path) -> None:
+    typed = read_pair(tmp_path, ["True", "False"] * 20, ["1", "0", "1"])
+    assert typed.train["v"].tolist()[:2] == [1, 0] and typed.test["v"].tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("none", ["0000-00-00", "9999-12-31"])
+def test_dates_that_stand_for_none_are_missing_and_told(tmp_path: Path, none: str) -> None:
+    days = [f"2021-02-{day:02d}" for day in range(1, 29)]
+    typed = read_pair(tmp_path, [*days, none, none], days)
+    assert kind_of(typed) == "date" and typed.train["v"].isna().sum() == 2
+    assert any(none in said for said in typed.repairs)
 
 
 def test_true_and_false_with_gaps_are_one_and_zero_in_both(tmp_path: Path) -> None:

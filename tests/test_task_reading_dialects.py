@@ -203,6 +203,40 @@ def test_a_table_without_names_of_its_columns_is_refused(
         assert read_table(tmp_path / name).has_header
 
 
+@pytest.mark.parametrize(
+    ("line", "at"),
+    [('99,"0.5,d,1', "'99'"), ('99,0.5,d,"1', "'99'"), ('"99,0.5,d,1', "'99,0.5,d,1'")],
+)
+def test_a_quotation_mark_that_stands_open_is_refused(tmp_path: Path, line: str, at: str) -> None:
+    lines = ["id,x,c,y", *(f"{i},{i / 7:.3f},d,{i % 2}" for i in range(200))]
+    for text in ([*lines[:100], line, *lines[101:]], ['id,x,c,"y', *lines[1:]]):
+        (tmp_path / "train.csv").write_text("\n".join(text))
+        where = at if text[0] == lines[0] else "'y'"
+        with pytest.raises(TaskError, match=f"{where} has a quotation mark that is not closed"):
+            read_table(tmp_path / "train.csv")
+
+
+def test_lines_of_prose_in_a_field_are_no_rows(tmp_path: Path) -> None:
+    text = "one, two, three\nand four\nfive, six\nseven\n\neight, nine"
+    lines = ["id,x,c,y", *(f'{i},0.5,"{text}",{i % 2}' for i in range(50))]
+    (tmp_path / "train.csv").write_text("\n".join(lines))
+    assert read_table(tmp_path / "train.csv").frame["c"].tolist() == [text] * 50
+
+
+@pytest.mark.parametrize("mark", ["^", "~", ":", "||", "::", ";;"])
+def test_rare_separators_are_found_where_no_usual_one_fits(tmp_path: Path, mark: str) -> None:
+    lines = ["id,x,y", *(f"{i},a b {i % 3},{i % 2}" for i in range(50))]
+    (tmp_path / "train.csv").write_text("\n".join(line.replace(",", mark) for line in lines))
+    frame = read_table(tmp_path / "train.csv").frame
+    assert frame.columns.tolist() == ["id", "x", "y"] and frame["x"][4] == "a b 1"
+
+
+def test_a_table_of_one_column_is_refused_by_its_name(tmp_path: Path) -> None:
+    write_pair(tmp_path, "id/x/y\n" + "1/2/3\n" * 5, "id/x\n" + "1/2\n" * 5)
+    with pytest.raises(TaskError, match="has one column only, named 'id/x/y'"):
+        load_task(str(tmp_path))
+
+
 @pytest.mark.parametrize("names", ["0,1,2,3", "id,a,a,y", "1990,1991,1992,1993", "id,2001,2002,y"])
 def test_numbered_and_repeated_names_are_names(tmp_path: Path, names: str) -> None:
     (tmp_path / "train.csv").write_text("\n".join([names, *["7,5,3,2"] * 30]))

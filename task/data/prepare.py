@@ -17,9 +17,9 @@ from task.data.public_tables import keeps_spelling, spell_texts, write_public_ta
 from task.data.twins import twin_groups
 from task.grade.frames.answers import make_answers
 from task.grade.metrics import task_metric
-from task.load.columns import DECIMAL_COMMA
 from task.load.form import class_labels, label_text, make_form
 from task.load.layouts.inventory import walk_names
+from task.load.number_columns import DECIMAL_COMMA
 from task.load.rows import TaskRows, read_rows
 from task.load.tables import Table, read_table
 from task.types import CLASS_KINDS, Prepared, Split, SubmissionForm, Task

@@ -131,7 +131,7 @@ def detect_group_column(
     candidates = []
     for column in shared_features(train, test, id_column, target):
         values = train[column]
-        if pd.api.types.is_float_dtype(values) and has_fractions(values):
+        if pd.api.types.is_float_dtype(values) and is_fractional(values):
             continue
         n_unique = values.nunique()
         if not (10 <= n_unique <= len(train) / 1.8) or values.isna().mean() > MAX_GAPS:
@@ -143,7 +143,7 @@ def detect_group_column(
     return max(candidates)[1] if candidates else None
 
 
-def has_fractions(values: pd.Series[Any]) -> bool:
+def is_fractional(values: pd.Series[Any]) -> bool:
     """Whether a number among them is not whole; most columns show it at once."""
     for numbers in (values.iloc[:50].dropna(), values.dropna()):
         if (numbers != numbers.round()).any():

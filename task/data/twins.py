@@ -52,7 +52,7 @@ def round_significant(column: pd.Series[Any]) -> Array:
     Digits and exponent are put together; zero, infinite and missing numbers have their own.
     """
     values = column.to_numpy(dtype=float)
-    is_usual = np.isfinite(values) & (values != 0)
+    is_usual = np.isfinite(values) & (np.abs(values) > 1e-300)
     sizes = np.abs(np.where(is_usual, values, 1.0))
     exponents = np.floor(np.log10(sizes)).astype(np.int64)
     digits = np.rint(sizes / np.power(10.0, exponents - (N_DIGITS - 1))).astype(np.int64)

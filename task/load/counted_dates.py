@@ -42,6 +42,8 @@ def may_be_counted(name: str, numbers: Array) -> bool:
     known = numbers[~np.isnan(numbers)]
     if DATE_NAME.search(name) and ((known >= DAYS[0]) & (known <= DAYS[1])).all():
         return True
+    if TIME_NAME.search(name) and ((known >= SECONDS[0]) & (known < 1e20)).all():
+        return True
     return bool(((known > 1e6) & (known < 1e20) & (known == np.floor(known))).all())
 
 
@@ -64,7 +66,7 @@ def read_counted_dates(name: str, numbers: Array) -> CountedDates | None:
         days = FIRST_DAY + pd.to_timedelta(known, unit="D")
         times = pd.Series(days.round("s"), index=known)
         return CountedDates(times, "days as a spreadsheet counts them, by the column's name")
-    return read_unix_time(known) if is_whole and TIME_NAME.search(name) else None
+    return read_unix_time(known) if TIME_NAME.search(name) else None
 
 
 def read_digits(known: Array, form: str, what: str) -> CountedDates | None:

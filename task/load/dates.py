@@ -80,6 +80,8 @@ COMPACT = re.compile(
     r"^(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})"
     r"(?:T(?P<hour>\d{2})(?P<minute>\d{2})(?P<second>\d{2})?(?P<zone>Z|[+-]\d{2}:?\d{2})?)?$"
 )
+NO_YEAR = re.compile(r"^(?:0000|9999)[-/.]|[-/.](?:0000|9999)(?:\D|$)")
+"""Dates that stand for none."""
 ISO_SHAPE = re.compile(r"^\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}:\d{2})?$")
 PATTERNS = (
     YEAR_FIRST,
@@ -157,7 +159,7 @@ def parse_column_dates(
     bad: dict[str, int] = {}
     for text, count in counts.items():
         stripped = text.strip()
-        if stripped.lower() in missing or re.fullmatch(r"0000-00-00.*", stripped):
+        if stripped.lower() in missing or NO_YEAR.search(stripped):
             bad[stripped] = count
             continue
         moment = match_date(stripped) or match_loosely(stripped)
@@ -166,7 +168,11 @@ def parse_column_dates(
         else:
             moments[text] = moment
     n = sum(counts[text] for text in moments)
-    unread = sum(c for text, c in bad.items() if text.lower() not in missing and text[:4] != "0000")
+    unread = sum(
+        count
+        for text, count in bad.items()
+        if text.lower() not in missing and not NO_YEAR.search(text)
+    )
     if not n or n < NEARLY_ALL * (n + unread):
         return None
     order = decide_order(moments, in_order, day_first_hint)

@@ -14,18 +14,23 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from task.load.encodings import Buffer
+from task.load.headers import find_double_mark, is_aligned_by_blanks, is_row, replace_blanks
 from task.load.long_tables import LONG_BYTES, read_long_csv
-from task.load.headers import is_aligned_by_blanks, is_row, replace_blanks
 
 csv.field_size_limit(2**31 - 1)
 HEAD_BYTES = 2**20
 N_PROBES = 200  # records that decide the separator
 MAX_PREAMBLE = 30
+MAX_LONG_FIELDS = 1000  # fields with line ends that are looked into, per column
+MIN_SWALLOWED = 3  # lines of a field that look like rows
 SEPARATORS = (",", ";", "\t", "|")
-SEPARATOR_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+UNIT = "\x1f"  # a stand-in for a separator of two marks
+RARE_SEPARATORS = (UNIT, "^", "~", "\x01", ":")  # where no usual one fits
+SEPARATOR_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", UNIT: "two marks"}
 SEPARATOR_LINE = re.compile(r'^"?sep=(.)"?[;,\t ]*\r?\n?$')
 STAND_IN = "\ue00d"  # of a lone carriage return while rows are parsed
 MIN_SHARE = 0.7  # of the first records that have the usual number of fields
@@ -58,13 +63,16 @@ class Rows(NamedTuple):
 def parse_rows(data: Buffer, form: str, n_rows: int | None = None) -> Rows:
     """Read a text table. Raises ValueError, with the line number, for rows that do not fit."""
     head = decode_head(data)
+    if mark := find_double_mark(head):
+        data = bytes(data).replace(mark.encode(), UNIT.encode())
+        head = decode_head(data)
     dialect, separator, repairs = find_dialect(head, form), "", list[str]()
     is_odd = dialect.n_fields == 1 or bool(dialect.skipped)
     if is_odd and is_aligned_by_blanks(head):
         data, form, separator = replace_blanks(data), "tsv", " "
         head, repairs = decode_head(data), ["fields are separated by blanks"]
         dialect = find_dialect(head, form)
-    separator = separator or dialect.separator
+    separator = separator or dialect.separator.replace(UNIT, ",")
     names, n_cut = name_fields(dialect, head)
     repairs += describe_dialect(dialect, form, n_cut)
     if n_rows is None and not dialect.has_blanks:
@@ -77,6 +85,8 @@ def parse_rows(data: Buffer, form: str, n_rows: int | None = None) -> Rows:
         part = head.encode() if n_rows is not None and len(data) > HEAD_BYTES else data
         table, more = parse_slowly(part, dialect, n_rows)
         repairs += more if n_rows is None else []
+    if n_rows is None:
+        check_swallowed(names, table, dialect.separator)
     if n_cut:
         table = check_empty(table, len(names))
     return Rows(names, table, repairs, separator, dialect.has_header)
@@ -148,6 +158,9 @@ def find_dialect(head: str, form: str) -> Dialect:
             return make_dialect(head, probe, skip)
         probes.append(probe)
     good = [probe for probe in probes if probe.width > 1 and probe.share >= MIN_SHARE]
+    if not good and not told:
+        rare = [probe_separator(head, separator) for separator in RARE_SEPARATORS]
+        good = [probe for probe in rare if probe.width > 1 and probe.share == 1]
     best = min(good, key=lambda p: (-round(p.share, 2), p.header, -p.width), default=probes[0])
     if best not in good:
         best = best._replace(width=max(best.width, 1), header=0)
@@ -332,6 +345,38 @@ def parse_slowly(data: Buffer, dialect: Dialect, n_rows: int | None) -> tuple[pa
         repairs.append(f"{n_returns} carriage returns inside fields kept as they are")
     arrays = [pa.array(column, pa.large_string()) for column in columns]
     return pa.table({str(index): array for index, array in enumerate(arrays)}), repairs
+
+
+def check_swallowed(names: list[str], table: pa.Table, separator: str) -> None:
+    """Refuse fields that contain rows: a quotation mark stands open. Raises ValueError."""
+    n_marks = table.num_columns - 1
+    if n_marks < 2:
+        return
+    for name in names:
+        check_long_field(name, n_marks, separator, f"the column name {show_start(name)}")
+    for column in table.columns:
+        is_long = pc.fill_null(pc.match_substring(column, "\n"), False)
+        if not pc.any(is_long).as_py():
+            continue
+        for place in pc.indices_nonzero(is_long).to_pylist()[:MAX_LONG_FIELDS]:
+            where = f"the row that begins with {show_start(str(table.column(0)[place].as_py()))}"
+            check_long_field(column[place].as_py(), n_marks, separator, where)
+
+
+def show_start(text: str) -> str:
+    """Return the first line of a text in quotation marks, cut short."""
+    return repr(text.split("\n")[0][:40])
+
+
+def check_long_field(text: str, n_marks: int, separator: str, where: str) -> None:
+    """Refuse a field most of whose lines have the marks of a row. Raises ValueError."""
+    lines = text.split("\n")[1:]
+    n_rows = sum(line.count(separator) == n_marks for line in lines)
+    if n_rows >= MIN_SWALLOWED and n_rows >= MIN_SHARE * (len(lines) - 1):
+        raise ValueError(
+            f"open: {where} has a quotation mark that is not closed and takes in {n_rows} more "
+            "rows; close or remove it"
+        )
 
 
 def check_row(record: list[str], dialect: Dialect, line: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -49,7 +50,8 @@ def plain_name(text: str) -> str:
         number = float(text)
         return str(int(number)) if number.is_integer() else repr(number)
     except (ValueError, OverflowError):
-        return re.sub(r"[\W_]+", "", text.casefold()) or text.strip()
+        composed = unicodedata.normalize("NFC", text.casefold())
+        return re.sub(r"[\W_]+", "", composed) or text.strip()
 
 
 def match_names(names: list[str], meanings: list[str]) -> NameMatch | None:
@@ -291,6 +293,11 @@ def form_of_classes(
         clash = {id_column} & set(labels)
         names = [f"{target}_{label}" if clash else label for label in labels]
     match = given_match(names, labels, task.columns) or match_names(names, labels)
+    if match is None and (lacking := classes_without_column(names, labels)):
+        raise TaskError(
+            f"{task.sample_submission} has no column for the class {lacking[0]!r} of {target!r}, "
+            f"which rows of {task.train} have; add it, or take those rows out"
+        )
     if match is None:
         raise TaskError(
             f"{task.sample_submission} has the columns {', '.join(names[:8])} for the "
@@ -313,6 +320,14 @@ def form_of_classes(
         labels=[meaning[name] for name in names],
         decided=decided,
     )
+
+
+def classes_without_column(names: list[str], labels: list[str]) -> list[str]:
+    """Return the classes that no column names, where every column names a class."""
+    plain = {plain_name(name) for name in names}
+    if not plain <= set(map(plain_name, labels)):
+        return []
+    return [label for label in labels if plain_name(label) not in plain]
 
 
 def form_of_one(task: Task, names: list[str], labels: list[str], metric: Metric) -> SubmissionForm:

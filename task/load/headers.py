@@ -15,6 +15,17 @@ WHOLE_NUMBER = re.compile(r"^\d+$")
 BLANKS = re.compile(rb'"[^"\n]*"|^[ \t]+|[ \t]+$|[ \t]+', re.MULTILINE)
 
 
+def find_double_mark(head: str) -> str:
+    """Return the two marks that separate fields equally often in all lines; empty for none."""
+    lines = [line for line in head.splitlines() if line.strip()][:N_PROBES]
+    for mark in ("||", "::", ";;"):
+        counts = {line.count(mark) for line in lines}
+        singles = {line.replace(mark, "").count(mark[0]) for line in lines}
+        if len(counts) == 1 and min(counts) > 0 and singles == {0}:
+            return mark
+    return ""
+
+
 def is_aligned_by_blanks(head: str) -> bool:
     """Whether blanks alone separate equally many fields in all lines, one of them numbers."""
     lines = [line.strip().replace("\t", " ") for line in head.splitlines() if line.strip()]

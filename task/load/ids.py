@@ -44,9 +44,12 @@ def choose_id(
     shared = [str(c) for c in sample.columns if c in test]
     for column in shared:
         if same_values(sample[column], test[column]):
-            return IdChoice(column, column, [], "_", "")
+            is_equal = set(id_texts(sample[column])) == set(id_texts(test[column]))
+            told = f"ids of the sample's {column!r} matched without case, blanks and marks"
+            return IdChoice(column, column, [], "_", "" if is_equal else told)
     for column in map(str, test.columns):
-        if same_values(sample[first], test[column]):
+        names_rows = column not in train or train[column].is_unique
+        if names_rows and same_values(sample[first], test[column]):
             told = f"the sample's {first!r} is the column {column!r} of the test table: same values"
             return IdChoice(column, first, [], "_", told)
     if first in shared:
@@ -57,6 +60,11 @@ def choose_id(
         return IdChoice(first, first, list(names), mark, told)
     if why := row_numbers(sample[first], len(train), len(test)):
         return IdChoice(None, first, [], "_", f"the sample's {first!r} numbers the rows: {why}")
+    if row_numbers(sort_numbers(sample[first]), len(train), len(test)):
+        raise TaskError(
+            f"the sample's ids ({first!r}) number the rows of the test table in another order, and "
+            "the test table has no such column; sort the rows of the sample by it"
+        )
     raise TaskError(
         f"the sample's ids ({first!r}, e.g. {sample[first].iloc[0]!r}) are in no column of the "
         "test table; set `id:` in task.yaml to a column that both have"
@@ -71,8 +79,10 @@ def usual_id(train: pd.DataFrame, test: pd.DataFrame) -> str | None:
     for name in (*USUAL_IDS, *endings):
         if name not in test or not test[name].is_unique or test[name].isna().any():
             continue
-        if name not in train or (train[name].is_unique and not train[name].isna().any()):
-            return name
+        known = train[name].dropna() if name in train else pd.Series(dtype=object)
+        has_gaps = name in train and len(known) < len(train)
+        if known.is_unique and (not has_gaps or name.casefold() == "id"):
+            return name  # `check_ids` refuses an id with gaps
     first = str(test.columns[0])
     return first if first in train and is_row_number(train[first], test[first]) else None
 
@@ -163,6 +173,12 @@ def row_numbers(ids: pd.Series[Any], n_train: int, n_test: int) -> str | None:
         if numbers == list(range(start, start + n_test)):
             return f"{why}, in the order of the test table"
     return None
+
+
+def sort_numbers(ids: pd.Series[Any]) -> pd.Series[Any]:
+    """Return ids in ascending order where they are numbers, else as they are."""
+    numbers = pd.to_numeric(id_texts(ids), errors="coerce")
+    return ids if numbers.isna().any() else numbers.sort_values(ignore_index=True)
 
 
 def check_sample_ids(

@@ -14,6 +14,8 @@ import numpy as np
 
 NEARLY_ALL = 0.98
 """Share of the values that must be numbers, words for missing left aside."""
+LEAST_NUMBERS = 0.8  # where all else are a few words, such as refused
+MAX_WORDS, MIN_DIFFERENT = 3, 30  # of these words, and of the numbers beside them
 MISSING_TEXT = (
     "? - -- --- – — . .. ... … * / \\ x xx _ ' na n/a n.a. n.a n/d n.d. nd nan nil none null <na> "
     "#n/a #na -nan missing unknown unavailable undefined tbd empty blank #div/0! #value! #ref! "
@@ -118,7 +120,8 @@ def parse_numbers(counts: dict[str, int], *, decimal_comma: bool = False) -> Num
         others[text.strip()] += counts[text]
         del parts[text]
     n_numbers = sum(counts[text] for text in [*parts, *values])
-    if not parts or n_numbers < NEARLY_ALL * (n_numbers + others.total()):
+    least = LEAST_NUMBERS if are_few_words(others, parts) else NEARLY_ALL
+    if not parts or n_numbers < least * (n_numbers + others.total()):
         return None
     comma = is_decimal_comma([part.body for part in parts.values()], decimal_comma)
     parts, more = read_bare_shares(parts, counts, comma)
@@ -130,10 +133,16 @@ def parse_numbers(counts: dict[str, int], *, decimal_comma: bool = False) -> Num
         else:
             values[text] = number
     n_numbers = sum(counts[text] for text in values)
-    if n_numbers < NEARLY_ALL * (n_numbers + others.total()):
+    if n_numbers < least * (n_numbers + others.total()):
         return None
     repairs = describe_marks(parts, counts, comma) + scaled + describe_missing(words, others)
     return Numbers(values, repairs)
+
+
+def are_few_words(others: Counter[str], parts: dict[str, Parts]) -> bool:
+    """Whether all that is no number are a few words that repeat beside many different numbers."""
+    is_word = all(not any(mark.isdigit() for mark in word) for word in others)
+    return is_word and len(others) <= MAX_WORDS and len(parts) >= MIN_DIFFERENT
 
 
 def apply_magnitudes(

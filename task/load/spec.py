@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import reprlib
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, get_args
@@ -21,7 +23,7 @@ from task.grade.metric_words import read_metric_words
 from task.grade.metrics import canonical_metric
 from task.load import roles
 from task.load.decide import Asked, check_scorable, decide_metric, reads_features
-from task.load.form import make_form, prediction_names
+from task.load.form import make_form, plain_name, prediction_names
 from task.load.ids import check_sample_ids, choose_id, read_sample_ids
 from task.load.layouts.inventory import OWN_FILES, is_table_name
 from task.load.layouts.layout import read_layout
@@ -362,6 +364,7 @@ def read_asked(spec: TaskSpec, root: Path, description: str) -> Asked:
 def read_tables(files: TableFiles) -> Tables:
     """Read all tables. Raises TaskError for one that cannot be read or is empty."""
     train, test = read_alike(files.train, files.test)
+    test = name_as_train(test, train, files)
     sample = read_table(files.sample) if files.sample else None
     check_names(train, files.train)
     check_names(test, files.test)
@@ -377,6 +380,21 @@ def read_tables(files: TableFiles) -> Tables:
     return Tables(train, test, sample, files)
 
 
+def name_as_train(test: Table, train: Table, files: TableFiles) -> Table:
+    """Return the test table with the names of train where they differ by case or blanks alone."""
+    ours, theirs = list(map(str, train.frame.columns)), list(map(str, test.frame.columns))
+    free = [name for name in ours if name not in theirs]
+    odd = [name for name in theirs if name not in ours]
+    plain = Counter(map(plain_name, free))
+    meant = {plain_name(name): name for name in free if plain[plain_name(name)] == 1}
+    named = {name: meant[plain_name(name)] for name in odd if plain_name(name) in meant}
+    if not named or len(set(named.values())) < len(named):
+        return test
+    pairs = ", ".join(f"{name!r} is {ours!r}" for name, ours in list(named.items())[:5])
+    said = f"{files.test.name}: columns named as in {files.train.name}: {pairs}"
+    return test._replace(frame=test.frame.rename(columns=named), repairs=[*test.repairs, said])
+
+
 def check_names(table: Table, path: Path) -> None:
     """Refuse a table without names of its columns, or without columns. Raises TaskError."""
     names = [str(name) for name in table.frame.columns]
@@ -387,7 +405,7 @@ def check_names(table: Table, path: Path) -> None:
             f"({first}) reads like the rows below it; put names before it in every table, the "
             "same ones in train and test, and `target` for the column to predict"
         )
-    if len(names) == 1 and len(names[0].split()) > 1:
+    if len(names) == 1 and re.search(r"\w[^\w]+\w", names[0]):
         raise TaskError(
             f"{path} has one column only, named {names[0][:60]!r}; separate its fields by commas "
             "and save it as csv"

@@ -110,6 +110,8 @@ def explain_unreadable(path: Path, what: str) -> str:
     remedy = "replace it or name another file in task.yaml"
     if what.startswith("line "):
         return f"{path}: {what}"
+    if what.startswith("open: "):
+        return f"{path}: {what.removeprefix('open: ')}"
     if what.startswith("an Excel workbook"):
         return f"{path} is {what}"
     what = what if what.startswith(("a ", "an ")) else f"unreadable ({what})"
