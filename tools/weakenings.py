@@ -145,7 +145,7 @@ SCORES = [
     Mutant("label-blended", "scoring/ensemble.py", "    if is_refused(attempt.codes):\n", "    if False:\n", "a refused script joins an ensemble", (LABEL_TESTS + "::test_a_refused_script_is_blended_with_none",)),
     Mutant("archive-climbs", ARCHIVES, 'or ".." in parts', "", "an archive writes outside its folder", (MEDIA + "::test_names_that_lead_out_are_refused",)),
     Mutant("archive-links", ARCHIVES, "            if not info.isfile():\n", "            if False:\n", "a link in an archive is followed or ends the task", (MEDIA + "::test_links_and_devices_are_refused",)),
-    Mutant("archive-bomb", ARCHIVES, "        if n_bytes > self.n_bytes:\n", "        if False:\n", "an announced bomb is unpacked", (MEDIA + "::test_bombs_are_bounded",)),
+    Mutant("archive-bomb", ARCHIVES, "min(free, max(MIN_BOMB_BYTES, MAX_RATIO * packed))", "free", "a bomb fills the disk", (MEDIA + "::test_bombs_are_bounded",)),
     Mutant("label-copies", PLACE, "return file.path not in media.left_out and", "return", "a second copy of the labels is mounted", (HONESTY + "::test_a_copy_inside_a_folder_of_media_is_left_out",)),
     Mutant("label-names", PLACE, "        if not any(tells_labels(names, labels.iloc[rows]) for rows, names in kinds):\n", "        if True:\n", "names of files tell the labels", (HONESTY + "::test_names_that_tell_labels_are_not_shown",)),
     Mutant("held-files", PLACE, "if file.name in plan.moved_out or", "if", "files of held-back rows stay among training files", (HONESTY + "::test_files_of_held_back_rows_lie_among_test_files",)),

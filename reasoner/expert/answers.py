@@ -19,6 +19,7 @@ WAYS = {
     "keys": "the keys of a row's own file",
 }
 SPELLINGS = ("levenshtein", "normalized_levenshtein", "edit_distance", "character_error_rate")
+GROUPS = {"map_boxes": 6, "boxes_f1": 5, "map_of_iou_3d": 8}  # words of a box in a cell
 MASKS = ("dice_global", "dice_masks", "iou_masks", "map_of_iou")
 
 LIKENESS_CODES = {
@@ -50,6 +51,19 @@ def pixels(text):
         return {pixel for start, n in runs for pixel in range(start, start + min(n, 9999))}
     except ValueError:
         return set()''',
+    "groups": '''
+
+def likeness(said, true):
+    """Share of boxes that two answers have in common; a box is {n} words."""
+    one, two = Counter(boxes(said)), Counter(boxes(true))
+    both = sum(one.values()) + sum(two.values())
+    return 2 * sum((one & two).values()) / both if both else 1.0
+
+
+def boxes(text):
+    """The boxes of a cell."""
+    words = text.split()
+    return [tuple(words[i : i + {n}]) for i in range(0, len(words), {n})]''',
     "words": '''
 
 def likeness(said, true):
@@ -77,12 +91,12 @@ def submitted(text):
 WAYS_CODE = '''
 
 def constant(answers):
-    """The answer that is most like some others; empty and joined common words are tried, too."""
+    """The answer that is most like some others; empty and common words are tried, too."""
     some = list(pd.Series(answers).sample(min(80, len(answers)), random_state=0))
     common = list(pd.Series(answers).value_counts().index[:25])
     counts = Counter(word for text in answers for word in text.split())
     words = [word for word, _ in counts.most_common(4)]
-    joined = [" ".join(words[: n + 1]) for n in range(len(words))]
+    joined = [" ".join(words[: n + 1]) for n in range(len(words))] if {joins} else []
     tried = dict.fromkeys([*common, *some[:40], *joined, ""])
     return max(tried, key=lambda text: np.mean([likeness(text, true) for true in some]))
 
@@ -126,7 +140,10 @@ def answers_by_way(truth, fit, rows):
 
 
 def answer_column(truth):
-    """Answers of the validated rows and of the test rows by the way that does best on the folds."""
+    """Answers of the validated rows and of the test rows by the way that does best on the folds.
+
+    A way has to be better than the constant by more than noise.
+    """
     found = {}
     for k in sorted(set(fold[fold >= 0])):
         print(f"fold {k + 1}/{fold.max() + 1}", flush=True)
@@ -137,11 +154,15 @@ def answer_column(truth):
     complete = {way: said for way, said in found.items() if len(said) == len(validated)}
     wanted = {way: said for way, said in complete.items() if way.startswith(WAY)}
     some = np.random.default_rng(0).permutation(validated)[:500]
-    scores = {
-        way: np.mean([likeness(said[row], truth[row]) for row in some])
+    alike = {
+        way: np.array([likeness(said[row], truth[row]) for row in some])
         for way, said in (wanted or complete).items()
     }
+    scores = {way: likes.mean() for way, likes in alike.items()}
     best = max(scores, key=scores.get)
+    if "constant" in alike:
+        gain = alike[best] - alike["constant"]
+        best = best if gain.mean() > gain.std() / np.sqrt(len(gain)) else "constant"
     print({way: round(float(score), 4) for way, score in scores.items()}, "->", best, flush=True)
     rows = np.arange(len(train), len(both))
     final = answers_by_way(truth, np.arange(len(train)), rows)
@@ -181,6 +202,7 @@ def keys_of_files():
 
 def answers_code(spec: ScriptSpec, facts: TaskFacts) -> str:
     """Code of a script for free answers, after its imports and the loading of the tables."""
+    kind = likeness_kind(facts.metric)
     rule = "fold < k" if facts.split == "time" else "fold != k"
     columns = [name for name in (*facts.categorical, *facts.text) if name not in spec.drop]
     numeric = [name for name in facts.numeric if name not in (*spec.drop, *facts.ignored)]
@@ -190,11 +212,11 @@ def answers_code(spec: ScriptSpec, facts: TaskFacts) -> str:
     if facts.media:
         numbers.append("table = table.join(media_features(both[ID]))")
     lines = [
-        LIKENESS_CODES[likeness_kind(facts.metric)],
+        LIKENESS_CODES[kind].replace("{n}", str(GROUPS.get(facts.metric))),
         media_code(facts),
         SUBMITTED_CODES.get(facts.metric, ""),
         KEYS_CODE if has_keys else "",
-        WAYS_CODE.replace("{rule}", rule),
+        WAYS_CODE.replace("{rule}", rule).replace("{joins}", str(kind == "words")),
         SPACE_CODE.replace("{numbers}", "\n    ".join(numbers)),
         "",
         "",
@@ -237,6 +259,8 @@ def likeness_kind(metric: str) -> str:
         return "same"
     if metric in SPELLINGS:
         return "letters"
+    if metric in GROUPS:
+        return "groups"
     return "pixels" if metric in MASKS else "words"
 
 

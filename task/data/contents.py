@@ -56,11 +56,9 @@ def show_rows(root: Path, config: str | None) -> tuple[str, str]:
         tables, task, rows = read_draft(root, read_spec(root, config))
     except TaskError:
         return "", ""
-    kinds = ", ".join(f"{name} ({rows.train[name].dtype})" for name in rows.train.columns[:60])
-    head = rows.train.head(N_ROWS).to_csv(index=False)
-    answers = (
-        f"{len(rows.train)} rows; id {rows.id!r}, target {task.target}; columns {kinds}\n{head}"
-    )
+    frame = tables.train.frame
+    head = frame.head(N_ROWS).to_csv(index=False)
+    answers = f"{len(frame)} rows; id {rows.id!r}, target {task.target}\n{head}"
     sample = "" if tables.form is None else tables.form.head(N_ROWS).to_csv(index=False)
     return answers[:4000], sample[:2000]
 

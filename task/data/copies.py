@@ -250,7 +250,7 @@ def match_ids(cells: pd.Series[str], ids: pd.Series[str]) -> pd.DataFrame | None
     """Return (place in the file, row of train) where cells are ids of training rows."""
     known = pd.Series(ids.index, index=ids)
     known = known[~known.index.duplicated()]
-    for keys in (cells, cells.map(file_stem), cells.map(last_part)):
+    for keys in (cells, cells.map(bare_stem), cells.map(last_part)):
         found = keys.map(known)
         matched = found.notna()
         enough = max(MIN_IDS, MIN_ID_SHARE * min(len(ids), len(cells)))
@@ -260,7 +260,7 @@ def match_ids(cells: pd.Series[str], ids: pd.Series[str]) -> pd.DataFrame | None
     return None
 
 
-def file_stem(text: str) -> str:
+def bare_stem(text: str) -> str:
     """Return a file's name without folders and ending."""
     return last_part(text).partition(".")[0]
 

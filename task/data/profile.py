@@ -5,6 +5,7 @@ It reads the public tables only. Its keys are those of `task.types.Profile`.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -71,7 +72,7 @@ def profile_data(prepared: Prepared) -> dict[str, Any]:
         groups=find_group_columns(train, test, prepared, names),
         time=find_time_columns(train, test, prepared),
         duplicates=duplicate_shares(train, names, y),
-        leaks=flag_leaky_columns(others, task.kind),
+        leaks=flag_leaky_columns(others, task.kind, drift_noise(len(train), len(test))),
         text=profile_texts(train, columns),
         split=task.split.model_dump() | {"reason": reason},
         hazards=hazards,
@@ -344,10 +345,18 @@ def duplicate_shares(train: pd.DataFrame, names: list[str], y: pd.Series[Any]) -
     )
 
 
-def flag_leaky_columns(columns: list[ColumnProfile], kind: Kind) -> list[LeakyColumn]:
+def drift_noise(n: int, m: int) -> float:
+    """Return the drift that samples of one distribution rarely exceed: three standard errors."""
+    return 6 * math.sqrt((n + m + 1) / (12 * n * m))
+
+
+def flag_leaky_columns(
+    columns: list[ColumnProfile], kind: Kind, noise: float = 0.0
+) -> list[LeakyColumn]:
     """Flag columns that tell the target in train and are dead, absent or different in test.
 
-    That a text tells the text to answer with is the task itself.
+    `noise`: drift of small tables that says nothing. That a text tells the text to answer with is
+    the task itself.
     """
     leaky = []
     for column in columns:
@@ -359,7 +368,7 @@ def flag_leaky_columns(columns: list[ColumnProfile], kind: Kind) -> list[LeakyCo
         )
         if strength > DEAD_STRENGTH and is_dead:
             reason = "informative in train but empty or constant in test"
-        elif strength > LEAK_STRENGTH and drift > LEAK_DRIFT and kind != "text":
+        elif strength > LEAK_STRENGTH and drift > max(LEAK_DRIFT, noise) and kind != "text":
             reason = "nearly gives the target away, and is distributed differently in test"
         else:
             continue

@@ -48,7 +48,7 @@ def choose_id(
             told = f"ids of the sample's {column!r} matched without case, blanks and marks"
             return IdChoice(column, column, [], "_", "" if is_equal else told)
     for column in map(str, test.columns):
-        names_rows = column not in train or train[column].is_unique
+        names_rows = column not in train or is_unique_column(train[column])
         if names_rows and same_values(sample[first], test[column]):
             told = f"the sample's {first!r} is the column {column!r} of the test table: same values"
             return IdChoice(column, first, [], "_", told)
@@ -77,11 +77,11 @@ def usual_id(train: pd.DataFrame, test: pd.DataFrame) -> str | None:
     """Return a column with an id's name whose values are unique in test and, if there, in train."""
     endings = [str(c) for c in train.columns if ID_ENDING.search(str(c))]
     for name in (*USUAL_IDS, *endings):
-        if name not in test or not test[name].is_unique or test[name].isna().any():
+        if name not in test or not is_unique_column(test[name]) or test[name].isna().any():
             continue
         known = train[name].dropna() if name in train else pd.Series(dtype=object)
         has_gaps = name in train and len(known) < len(train)
-        if known.is_unique and (not has_gaps or name.casefold() == "id"):
+        if is_unique_column(known) and (not has_gaps or name.casefold() == "id"):
             return name  # `check_ids` refuses an id with gaps
     first = str(test.columns[0])
     return first if first in train and is_row_number(train[first], test[first]) else None
@@ -121,6 +121,11 @@ def same_values(one: pd.Series[Any], two: pd.Series[Any]) -> bool:
 def has_nested_cells(values: pd.Series[Any]) -> bool:
     """Whether cells are lists or objects, which name no row."""
     return values.dtype == object and any(isinstance(cell, (list, dict)) for cell in values)
+
+
+def is_unique_column(values: pd.Series[Any]) -> bool:
+    """Whether every cell is another one; lists and objects name no row."""
+    return not has_nested_cells(values) and bool(values.is_unique)
 
 
 def find_parts(ids: pd.Series[Any], test: pd.DataFrame) -> tuple[tuple[str, ...], str] | None:
