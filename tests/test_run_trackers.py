@@ -273,7 +273,10 @@ async def test_wandb_records_offline(
     assert not events(done.folder, "warning")
     assert "".join(capfd.readouterr()) == "", "the console belongs to the run"
     [record] = done.folder.glob("wandb/offline-run-*/run-*.wandb")
-    found = read_records(record)
+    until = time.monotonic() + 60  # its own process writes the file, also after the run has ended
+    while not (found := read_records(record))["ended"]:
+        assert time.monotonic() < until, "the file has no end"
+        time.sleep(0.2)
     rows = [row for row in found["history"] if "verdict" in row]
     attempts = list(events(done.folder, "attempt"))
     assert [row["verdict"] for row in rows] == [event["verdict"] for event in attempts]
@@ -286,11 +289,12 @@ def read_records(path: Path) -> dict[str, Any]:
     """What W&B's file holds: rows of the history, configuration, names of artifacts."""
     from wandb.proto import wandb_internal_pb2
 
-    found: dict[str, Any] = {"history": [], "config": {}, "artifacts": []}
+    found: dict[str, Any] = {"history": [], "config": {}, "artifacts": [], "ended": False}
     for data in read_log(path.read_bytes()):
         record = wandb_internal_pb2.Record()
         record.ParseFromString(data)
         kind = record.WhichOneof("record_type")
+        found["ended"] |= kind == "exit"
         if kind == "history":
             items = record.history.item
             found["history"].append(
