@@ -68,6 +68,9 @@ ACTIONS = {
     "child": "import os, signal, time\nif os.fork() == 0:\n    os.setsid()\n"
     "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    time.sleep(600)",
     "evidence": "open('evidence.json', 'w').write('[' * 100_000)\n" + HONEST.format(noise=0.2),
+    "labels": HONEST.format(noise=0.1).replace(
+        "predict(row)]", '0.9 * float(row.get("label") or 0.5) + random.random() / 20]'
+    ),
     "segv": "import ctypes\nctypes.string_at(0)",
 }
 del ACTIONS["rows"]
@@ -272,16 +275,19 @@ def count_starts(root: Path) -> Counter[str]:
     """Return how often each script was started, by the key of its execution's event."""
     path = root / "runs" / "starts.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
-    return Counter(str(json.loads(line)["key"]) for line in lines)
+    keys = [str(json.loads(line)["key"]) for line in lines]
+    return Counter(key.partition(":")[0] if "-shuffled" in key else key for key in keys)
 
 
 def finished_keys(folder: Path) -> set[str]:
-    """Return the keys of the executions that have ended."""
-    return {
-        str(event.get("key"))
-        for event in iterate_events(folder / "events.jsonl")
-        if event["ev"] == "execution_finished"
-    }
+    """Return the keys of the executions that have ended, those on shuffled labels included."""
+    keys: set[str] = set()
+    for event in iterate_events(folder / "events.jsonl"):
+        if event["ev"] == "execution_finished":
+            keys.add(str(event.get("key")))
+        if event["ev"] == "labels_checked":
+            keys |= {f"{event['key']}-shuffled{place}" for place in range(len(event["shuffles"]))}
+    return keys
 
 
 def check_best(root: Path, folder: Path) -> None:
