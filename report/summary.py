@@ -27,7 +27,7 @@ ENDINGS = {
     "waiting": "Waiting for an answer; the run can be resumed.",
     "error": "Stopped by an error. Resume once it is fixed.",
 }
-RESUMABLE = ("stopped", "interrupted", "paused", "error", "waiting")
+RESUMABLE = ("stopped", "interrupted", "paused", "waiting", "error")
 STATE_WORDS = {
     "running": "running",
     "waiting": "waiting",
