@@ -55,6 +55,12 @@ def test_the_true_labels_have_the_optimum(tmp_path: Path, metric: str) -> None:
     assert abs(found["shuffled"] - found["truth"]) > 0.1
 
 
+def test_names_with_line_ends_are_written_and_graded(tmp_path: Path) -> None:
+    target = pd.DataFrame({'my\ntarget, "x"': np.arange(N) % 2})
+    found = rehearse(prepare(tmp_path, target, "metric: auc\n"))
+    assert found["truth"] == 1.0
+
+
 def test_a_wrong_direction_is_refused(tmp_path: Path) -> None:
     (tmp_path / "task").mkdir()
     metric = "def score(y, p):\n    return float(abs(y - p).mean())\n"

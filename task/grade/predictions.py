@@ -365,7 +365,8 @@ def check_lines(file: IO[bytes], name: str, n_rows: int, columns: list[str]) -> 
     Raises PredictionsError, UnicodeDecodeError, csv.Error.
     """
     limit = MAX_LINE_BYTES + MAX_COLUMN_BYTES * len(columns)
-    n_commas, first = len(columns) - 1, file.readline(limit + 1)
+    n_lines = 1 + sum(column.count("\n") for column in columns)  # of a header whose names have some
+    n_commas, first = len(columns) - 1, b"".join(file.readline(limit + 1) for _ in range(n_lines))
     if len(first) <= limit:  # else it has another header than ours, or nothing but one
         check_header(parse_line(first), name, columns)
     for number, line in enumerate(chain([first], iter(lambda: file.readline(limit + 1), b"")), 1):
@@ -381,7 +382,7 @@ def check_lines(file: IO[bytes], name: str, n_rows: int, columns: list[str]) -> 
                 f"{name} has more than {number - 1} lines for {n_rows} expected rows; "
                 "write one line per row",
             )
-        if line.count(b",") == n_commas or not line.strip():
+        if line.count(b",") == n_commas or not line.strip() or number == 1:
             continue
         if (n_fields := len(parse_line(line))) > len(columns):
             raise PredictionsError(
