@@ -16,6 +16,7 @@ from session.session import start_run
 from task.data.prepare import prepare_task
 from task.data.twins import twin_groups
 from task.grade.grade import grade_execution
+from task.grade.suspects import predictive_power
 from task.load.spec import load_task
 from task.types import Reference
 
@@ -177,3 +178,12 @@ def test_gates_cost_nothing_where_an_attempt_cannot_win_unless_it_is_asked_of_al
         problem["code"]
         for problem in grade_execution(prepared, files, best, None, every_gate=True)["problems"]
     ] == ["leak_column"]
+
+
+def test_a_constant_has_no_power_whatever_its_digits() -> None:
+    """The standard deviation of 37.4, many times, is not exactly 0."""
+    ramp = np.arange(80.0)
+    for constant in (37.4, 0.1, -122.0):
+        assert predictive_power(np.full(80, constant), ramp) == 0
+        assert predictive_power(ramp, np.full(80, constant)) == 0
+    assert predictive_power(ramp, ramp) == pytest.approx(1)

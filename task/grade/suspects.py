@@ -57,8 +57,8 @@ def find_suspects(truth: Truth) -> tuple[Suspect, ...]:
 def predictive_power(target: Array, values: Array) -> float:
     """Return |2 AUC - 1| for a target of 0 and 1, else the squared rank correlation; 0..1."""
     ok = np.isfinite(values) & np.isfinite(target)
-    if ok.sum() < 20 or np.std(values[ok]) == 0 or np.std(target[ok]) == 0:
-        return 0.0
+    if ok.sum() < 20 or np.ptp(values[ok]) == 0 or np.ptp(target[ok]) == 0:
+        return 0.0  # (the deviation of a constant such as 37.4 is not exactly 0)
     if set(np.unique(target[ok])) <= {0.0, 1.0}:
         return abs(2 * roc_auc(target[ok], values[ok]) - 1)
     return float(stats.spearmanr(target[ok], values[ok])[0]) ** 2
