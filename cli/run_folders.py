@@ -33,7 +33,7 @@ def find_run(name: str, runs_dir: str | None) -> Path:
         if (folder / "run.json").exists():
             return folder.resolve()
     folders = run_folders(root)
-    if not folders:
+    if not folders and name in ("", LATEST):
         raise usage_error(f"no runs below {root}; start one with `gome run DIR`")
     if name in ("", LATEST):
         return folders[0].resolve()

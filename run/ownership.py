@@ -25,9 +25,8 @@ HARMLESS = frozenset(
 def risky_settings(settings: Settings) -> Json:
     """Return what a copied run must not bring along: those settings that are no defaults."""
     names = Settings.model_fields.keys() - carried_settings() - HARMLESS
-    values = {name: getattr(settings, name) for name in sorted(names)}
-    plain = Settings()
-    differing = {name: value for name, value in values.items() if value != getattr(plain, name)}
+    stored, plain = settings.model_dump(), Settings().model_dump()  # as run.json has them
+    differing = {name: stored[name] for name in sorted(names) if stored[name] != plain[name]}
     return {name: value for name, value in differing.items() if (name, value) != ("memory", "off")}
 
 

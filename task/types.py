@@ -29,6 +29,10 @@ class TaskError(ValueError):
     needs: ClassVar[str] = ""
 
 
+class TableFaultError(TaskError):
+    """A fault in tables that are what they are taken for: no other reading of them is tried."""
+
+
 class ReaderNeededError(TaskError):
     """Labels or rows are in no place that a fixed reader knows."""
 

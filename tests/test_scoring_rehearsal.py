@@ -106,7 +106,7 @@ async def test_missing_files_and_long_rehearsals(tmp_path: Path) -> None:
     hang = "import time\nif len(open('input/train.csv').readlines()) < 400:\n    time.sleep(600)\n"
     scripts = [SLOW + HONEST.format(noise=2), no_file, hang + HONEST.format(noise=0.1)]
     reasoner = Repairer(scripts, [HONEST.format(noise=0.5)])
-    settings = quick(tmp_path, steps=3, rehearse_s=0.1, run_time_s=20)
+    settings = quick(tmp_path, steps=3, rehearse_s=0.01, run_time_s=20)
     outcome = await start_run(str(task), settings, reasoner=reasoner)
     by_attempt = {event["attempt"]: event for event in events(outcome.folder, "rehearsed")[::-1]}
     assert by_attempt["t0s1"]["failed"] is True

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from task.load.form import label_text, plain_name
-from task.types import Task, TaskError
+from task.types import TableFaultError, Task, TaskError
 
 USUAL_IDS = ("id", "Id", "ID", "row_id", "index", "Unnamed: 0")
 ID_ENDING = re.compile(r"(_id|Id|ID)$")
@@ -194,7 +194,8 @@ def check_sample_ids(
     if one != two:
         one, two = {plain_name(text) for text in one}, {plain_name(text) for text in two}
     if unmatched := one ^ two:
-        raise TaskError(
+        is_of_test = 2 * len(one & two) >= len(one)
+        raise (TableFaultError if is_of_test else TaskError)(
             f"{where[0]} does not match {where[1]}: {len(unmatched)} ids are in only one of them "
             f"(e.g. {min(unmatched)!r}); write the sample submission for exactly the test ids"
         )

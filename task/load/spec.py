@@ -39,6 +39,7 @@ from task.types import (
     Split,
     SplitKind,
     SubmissionForm,
+    TableFaultError,
     Task,
     TaskError,
 )
@@ -50,6 +51,7 @@ TABLE_WORDS = {
 }
 MAX_DESCRIPTION_CHARS = 200_000
 MAX_SPEC_BYTES = 1_000_000
+MAX_STRAY_SHARE = 0.1  # of the rows: repeated ids up to it are a mistake, not several rows an id
 
 
 class TaskSpec(BaseModel):
@@ -225,6 +227,8 @@ def read_draft(root: Path, spec: TaskSpec) -> Draft:
     if spec.reader is None:
         try:
             return read_plain_draft(root, spec)
+        except TableFaultError:
+            raise
         except TaskError as error:
             refusal = error
     keys = layout_keys(spec)
@@ -369,9 +373,9 @@ def read_tables(files: TableFiles) -> Tables:
     check_names(train, files.train)
     check_names(test, files.test)
     if train.frame.empty:
-        raise TaskError(f"{files.train} has no rows; put the labelled training rows there")
+        raise TableFaultError(f"{files.train} has no rows; put the labelled training rows there")
     if test.frame.empty:
-        raise TaskError(f"{files.test} has no rows; put the rows to predict there")
+        raise TableFaultError(f"{files.test} has no rows; put the rows to predict there")
     if sample is not None and (len(sample.frame.columns) < 2 or sample.frame.empty):
         raise TaskError(
             f"{files.sample} should have the ids and a prediction for every row of {files.test}; "
@@ -563,7 +567,8 @@ def check_ids(tables: Tables, task: Task, rows: TaskRows) -> None:
             )
         repeated = frame[rows.id][frame[rows.id].duplicated()]
         if len(repeated):
-            raise TaskError(
+            is_accident = len(repeated) <= MAX_STRAY_SHARE * len(frame)
+            raise (TableFaultError if is_accident else TaskError)(
                 f"{path}: {len(repeated)} ids repeat in column {task.id!r} "
                 f"(e.g. {repeated.iloc[0]!r}); every row needs its own id: number the rows in a "
                 "new column, or set `id:` in task.yaml to another one"

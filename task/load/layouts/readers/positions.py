@@ -40,7 +40,9 @@ def read_positions(scene: Scene) -> LayoutTables | None:
 
 def has_lists(head: pd.DataFrame, names: list[str]) -> bool:
     """Whether the columns exist and their cells are lists."""
-    return all(name in head and isinstance(head[name].iloc[0], list) for name in names)
+    return len(head) > 0 and all(
+        name in head and isinstance(head[name].iloc[0], list) for name in names
+    )
 
 
 def find_position_key(scene: Scene, rows: pd.DataFrame, key: str) -> PositionKey | None:
