@@ -270,3 +270,39 @@ def test_report_is_json(tmp_path: Path) -> None:
     root = tmp_path / "task"
     layout_kit.make_layout("positions", root)
     assert json.loads(json.dumps(describe_task(str(root))))["target"][0] == "reactivity"
+
+
+def write_tables(root: Path, train: pd.DataFrame, test: pd.DataFrame, ids: list[Any]) -> Path:
+    root.mkdir()
+    train.to_csv(root / "train.csv", index=False)
+    test.to_csv(root / "test.csv", index=False)
+    sample = pd.DataFrame({"id": ids, "y": 0})
+    sample.to_csv(root / "sample_submission.csv", index=False)
+    return root
+
+
+def customers(n: int, rows: int, first: int) -> pd.DataFrame:
+    """Several rows per customer, with a feature each."""
+    return pd.DataFrame({"id": [first + i // rows for i in range(n * rows)], "x": range(n * rows)})
+
+
+def test_rows_of_one_prediction_whose_labels_differ_are_refused(tmp_path: Path) -> None:
+    """Predicting the sample's ids alone would leave the features of test out, unseen."""
+    train = customers(40, 3, 0).assign(y=[i % 2 for i in range(120)])
+    test = customers(20, 3, 500)
+    root = write_tables(tmp_path / "a", train, test, sorted(set(test["id"])))
+    assert "80 ids repeat in column 'id'" in str(describe_task(str(root))["refusal"])
+    agreed = train.assign(y=train["id"] % 2)
+    root = write_tables(tmp_path / "b", agreed, test, sorted(set(test["id"])))
+    report = describe_task(str(root))
+    assert report["refusal"] is None and report["rows"] == {"train": 40, "test": 20}
+    assert "x" in [column["name"] for column in report["columns"] if column["fate"] == "feature"]
+
+
+@pytest.mark.parametrize("change", ["fewer", "others"])
+def test_a_sample_of_other_rows_than_the_test_table_is_refused(change: str, tmp_path: Path) -> None:
+    train = customers(60, 1, 0).assign(y=[i % 2 for i in range(60)])
+    test = customers(30, 1, 500)
+    ids = list(test["id"][3:]) if change == "fewer" else [f"z{i}" for i in range(30)]
+    root = write_tables(tmp_path / "task", train, test, ids)
+    assert "exactly the test ids" in str(describe_task(str(root))["refusal"])

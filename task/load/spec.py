@@ -567,7 +567,7 @@ def check_ids(tables: Tables, task: Task, rows: TaskRows) -> None:
             )
         repeated = frame[rows.id][frame[rows.id].duplicated()]
         if len(repeated):
-            is_accident = len(repeated) <= MAX_STRAY_SHARE * len(frame)
+            is_accident = is_stray(len(repeated), len(frame), task.id, sample)
             raise (TableFaultError if is_accident else TaskError)(
                 f"{path}: {len(repeated)} ids repeat in column {task.id!r} "
                 f"(e.g. {repeated.iloc[0]!r}); every row needs its own id: number the rows in a "
@@ -576,6 +576,12 @@ def check_ids(tables: Tables, task: Task, rows: TaskRows) -> None:
     if sample is not None and files.sample is not None:
         ids = read_sample_ids(task, sample)
         check_sample_ids(ids, rows.test[rows.id], (files.sample, files.test))
+
+
+def is_stray(n_repeated: int, n_rows: int, name: str | None, sample: pd.DataFrame | None) -> bool:
+    """Whether repeated ids are a mistake in a column of ids, not several rows per id."""
+    is_of_ids = sample is None or str(sample.columns[0]) == name
+    return is_of_ids and n_repeated <= MAX_STRAY_SHARE * n_rows
 
 
 def check_target(train: pd.DataFrame, task: Task) -> None:

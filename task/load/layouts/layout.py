@@ -11,6 +11,7 @@ from task.load.layouts.reader_script import read_by_script
 from task.load.layouts.readers.annotations import read_annotations
 from task.load.layouts.readers.boxes import read_boxes
 from task.load.layouts.readers.folder_tables import read_folder_tables
+from task.load.layouts.readers.gathered import read_gathered
 from task.load.layouts.readers.indicators import split_indicators
 from task.load.layouts.readers.long_rows import read_long_rows
 from task.load.layouts.readers.names import read_names
@@ -32,6 +33,7 @@ READERS: tuple[Reader, ...] = (
     read_boxes,
     read_visits,
     read_transactions,
+    read_gathered,
     read_label_tables,
     read_annotations,
     read_folder_tables,

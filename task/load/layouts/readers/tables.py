@@ -67,6 +67,8 @@ def read_label_tables(scene: Scene) -> LayoutTables | None:
     parts = find_parts_of_tables(scene)
     if parts is None:
         return None
+    if parts.test is None and not has_one_label_per_id(parts):
+        refuse_other_rows(parts.scene, parts.train, parts.table, parts.columns.ids)
     if len(parts.columns.ids) > 1:
         return read_joined(parts)
     if parts.table.id is not None and parts.train[parts.table.id].duplicated().any():
@@ -94,6 +96,25 @@ def find_parts_of_tables(scene: Scene) -> Parts | None:
     if table is None:
         return None
     return Parts(scene, sample, columns, table, scene.read_full(table.path).frame, test)
+
+
+def refuse_other_rows(scene: Scene, train: pd.DataFrame, table: LabelTable, ids: list[str]) -> None:
+    """Refuse a test table with features of the training table whose rows are not the sample's.
+
+    Raises TaskError: to predict the sample's ids alone would leave its features out unseen.
+    """
+    features = {str(name) for name in train} - {*table.target, *ids}
+    for path, head in scene.heads.items():
+        shared = sorted(features & set(map(str, head.columns)))
+        if path in (table.path, scene.sample_path) or not says_test(path) or not shared:
+            continue
+        if says_train(path) or len(shared) * 2 < len(features):
+            continue
+        raise TaskError(
+            f"{path} has the features of the rows to predict ({', '.join(shared[:4])}), but its "
+            f"rows are not those of {scene.name_path(scene.sample_path or path)}: write one row "
+            "there for every row of the sample, with the same ids"
+        )
 
 
 def find_test_table(scene: Scene, sample: pd.DataFrame) -> TestTable | None:
@@ -226,12 +247,18 @@ def read_repeated(parts: Parts) -> LayoutTables | None:
     """Read a label table in which ids repeat: one row per id where its rows agree on the label."""
     assert parts.table.id is not None
     [key] = parts.columns.ids
-    targets = parts.train.groupby(parts.table.id, sort=False)[parts.table.target]
-    is_one_label = bool((targets.nunique(dropna=False) <= 1).all(axis=None))
-    if not is_one_label or parts.sample[key].duplicated().any():
+    if not has_one_label_per_id(parts) or parts.sample[key].duplicated().any():
         return read_by_place(parts, parts.table.id)
     train, said = gather_rows(parts.train, parts.table.id, parts.table.path)
     return read_single(parts._replace(train=train))._replace(readings=[*parts.describe(), said])
+
+
+def has_one_label_per_id(parts: Parts) -> bool:
+    """Whether ids repeat in the label table, and the rows of an id agree on the label."""
+    if parts.table.id is None or not parts.train[parts.table.id].duplicated().any():
+        return False
+    targets = parts.train.groupby(parts.table.id, sort=False)[parts.table.target]
+    return bool((targets.nunique(dropna=False) <= 1).all(axis=None))
 
 
 def gather_rows(frame: pd.DataFrame, key: str, path: Path) -> tuple[pd.DataFrame, str]:
