@@ -15,7 +15,7 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-PACKAGES = frozenset(  # of this distribution, at the top level (docs/decisions/0026)
+PACKAGES = frozenset(  # of this distribution, at the top level (docs/decisions/0015)
     {"briefs", "cli", "graph", "memory", "nodes", "policies", "reasoner", "report", "rpc"}
     | {"run", "sandbox", "scoring", "session", "settings", "task"}
 )
