@@ -79,6 +79,7 @@ def test_the_main_process_of_a_run_loads_neither_pandas_nor_sklearn() -> None:
     assert out.strip() == "False False"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", sorted({name.split(".")[0] for name in MODULES}))
 def test_every_module_imports_alone(package: str) -> None:
     names = [name for name in MODULES if name.startswith(package + ".")]

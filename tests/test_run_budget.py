@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from kit import HONEST, Player, events, quick, write_task
 from trust_kit import binary_frames, one_column, open_run_without_worker, write_frames
 
@@ -52,6 +53,7 @@ async def test_a_limit_of_executions_ends_the_run_with_a_valid_submission(tmp_pa
     assert len(events(outcome.folder, "execution_finished")) <= 3
 
 
+@pytest.mark.slow
 async def test_out_of_time_keeps_the_best_submission(tmp_path: Path) -> None:
     task = write_frames(tmp_path / "task", *binary_frames(300, 60), metric="auc")
     outcome = await start_run(

@@ -61,6 +61,7 @@ async def test_a_fault_costs_at_most_the_attempt(
     assert all(f"{name} failed: AttributeError" in each["reasons"][0] for each in failed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["validate", "record", "merge", "profile"])
 async def test_a_second_fault_in_a_row_pauses_and_a_resume_completes(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -116,6 +116,7 @@ async def test_held_back_rows_make_the_check_needless(tmp_path: Path) -> None:
     assert outcome.score is not None and events(outcome.folder, "labels_checked") == []
 
 
+@pytest.mark.slow
 async def test_a_script_that_fails_on_other_labels_is_refused_and_may_be_repaired(
     tmp_path: Path,
 ) -> None:

@@ -63,6 +63,7 @@ async def test_a_late_crash_costs_no_execution(tmp_path: Path) -> None:
     assert (await resume_run(outcome.folder, reasoner=reasoner)).score == outcome.score
 
 
+@pytest.mark.slow
 async def test_short_scripts_and_small_tasks_are_not_rehearsed(tmp_path: Path) -> None:
     cases: list[tuple[int, dict[str, Any]]] = [
         (N, {}),
@@ -100,6 +101,7 @@ async def test_after_the_last_repair_the_script_runs_whatever_the_sample_says(
     assert events(outcome.folder, "attempt")[1]["verdict"] == "accepted"
 
 
+@pytest.mark.slow
 async def test_missing_files_and_long_rehearsals(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task", n=N)
     no_file = HONEST.format(noise=1) + "\nimport os\nos.remove('oof.csv')\n"

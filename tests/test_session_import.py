@@ -208,6 +208,7 @@ def raw_folder(exported: Path, tmp_path: Path, marker: Path, metric: str, task_y
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("metric", "task_yaml"),
     [

@@ -104,6 +104,7 @@ def orphans(tmp_path: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_three_kills_repeat_nothing(tmp_path: Path) -> None:
     check(kill_and_resume(tmp_path, kills=3, seed=1))
     assert max(records(tmp_path / "memory").values()) == 1

@@ -163,6 +163,7 @@ SIGNED = METRIC.replace("(0.9 * error.clip(lower=0) - 0.1 * error.clip(upper=0))
 NO_OPTIMUM = METRIC.replace("optimum = 0.0", "best = 0.0  # optimum")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "direction", "words"),
     [

@@ -62,6 +62,7 @@ async def test_held_back_rows_get_the_predictions_of_the_run(tmp_path: Path) -> 
     assert list((outcome.folder / "work").iterdir()) == []
 
 
+@pytest.mark.slow
 async def test_it_is_trained_with_what_the_best_was_trained_with(tmp_path: Path) -> None:
     """2,200 rows: a tenth is held back for the audit, and the final fit has them all."""
     outcome = await solved(tmp_path, COUNTS, 2200)
@@ -187,6 +188,7 @@ def test_a_word_among_numbers_is_missing_and_said(prepared: Prepared) -> None:
     assert pd.read_csv(found.prepared.inputs["test.csv"])["y"].isna().sum() == 1
 
 
+@pytest.mark.slow
 async def test_an_ensemble_blends_its_members_on_new_rows(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task", n=300)
     player = Halves([one_column("x"), one_column("y", sign=-1)])

@@ -31,6 +31,7 @@ def wait_for(folder: Path, kind: str, n: int) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_sigterm_drains_and_the_resumed_run_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
     write_task(tmp_path / "task")
     plan: dict[str, Any] = {"traces": 2, "steps": 3, "memory": str(tmp_path / "memory")}
