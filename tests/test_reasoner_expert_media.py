@@ -95,6 +95,7 @@ def run_script(prepared: Prepared, script: str, folder: Path) -> Any:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+    (folder / "log").write_text(done.stdout)
     names = ("oof.csv", "submission.csv", "evidence.json")
     grade = grade_execution(prepared, {name: str(folder / name) for name in names}, {}, {})
     assert grade["ok"], grade["problems"]
@@ -121,6 +122,10 @@ def test_broken_files_are_missing_values(tmp_path: Path) -> None:
     prepared = prepare_folder(tmp_path / "task", tmp_path / "run")
     grade = run_script(prepared, draft_script(make_brief(prepared)), tmp_path / "work")
     assert grade["score"]["value"] > 0.8
+    assert (
+        "files could not be read and count as missing, e.g. input/"
+        in (tmp_path / "work" / "log").read_text()
+    )
 
 
 def test_without_time_the_files_are_left_out_and_the_script_ends(tmp_path: Path) -> None:

@@ -178,14 +178,20 @@ def read_files(files, reader, seconds):
 
     with ThreadPoolExecutor(N_JOBS) as pool:
         rows = list(pool.map(read_row, order))
+    if UNREAD:
+        print(f"{{len(UNREAD)}} files could not be read and count as missing, e.g. {{UNREAD[0]}}")
     return pd.DataFrame(rows, index=order.index)
+
+
+UNREAD = []  # files that are broken, with the error
 
 
 def read_one(path, reader, until):
     """The numbers of one file by name; none where it cannot be read, or no time is left."""
     try:
         numbers = reader(path) if time.monotonic() < until else []
-    except Exception:  # a broken file is a missing value
+    except Exception as error:  # a broken file is a missing value
+        UNREAD.append(f"{path} ({error})"[:200])
         numbers = []
     return numbers if isinstance(numbers, dict) else dict(enumerate(numbers))
 '''
