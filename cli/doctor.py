@@ -49,7 +49,10 @@ MIN_DISK_BYTES, ENOUGH_DISK_BYTES = 2 * 2**30, 10 * 2**30
 def doctor_command(
     given: dict[str, Any],
     task: Annotated[
-        str, typer.Argument(help="Task folder, to see whether scripts find what it wants.")
+        str,
+        typer.Argument(
+            metavar="TASK", help="Task folder, to see whether scripts find what it wants."
+        ),
     ] = "",
     pairs: SetPairs = None,
     json: Annotated[bool, typer.Option("--json", help="Print findings as JSON.")] = False,

@@ -22,18 +22,21 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-EnvironmentName = Annotated[str, typer.Argument(help="Name of the environment.")]
+EnvironmentName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the environment.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
 @app.command("create")
 def create_command(
-    name: Annotated[str, typer.Argument(help="Name to use with --python, for example tab.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name to use with --python, for example tab.")
+    ],
     preset: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="PRESET",
             help="Packages that are known to import together: tabular, vision, text, audio or all."
-            " May be repeated."
+            " May be repeated.",
         ),
     ] = None,
     with_: Annotated[

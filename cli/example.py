@@ -11,9 +11,14 @@ from cli.errors import exit_on_failure
 
 
 def example_command(
-    name: Annotated[str, typer.Argument(help="Name of the example; empty: list them.")] = "",
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the example; empty: list them.")
+    ] = "",
     folder: Annotated[
-        str, typer.Argument(help="Folder of the task; the answers go to FOLDER-private.")
+        str,
+        typer.Argument(
+            metavar="FOLDER", help="Folder of the task; the answers go to FOLDER-private."
+        ),
     ] = "",
 ) -> None:
     """Write a bundled dataset as a task folder.

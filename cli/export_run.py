@@ -17,7 +17,9 @@ def export_command(
     name: RunName = "",
     to: Annotated[
         Path | None,
-        typer.Option(help="File to write; else RUN.zip or RUN.json in the current folder."),
+        typer.Option(
+            metavar="FILE", help="File to write; else RUN.zip or RUN.json in the current folder."
+        ),
     ] = None,
     read_only: Annotated[
         bool,
@@ -29,7 +31,8 @@ def export_command(
     format: Annotated[
         str,
         typer.Option(
-            help="zip, or gome-traces: JSON in the layout of the traces published with the paper."
+            metavar="FORMAT",
+            help="zip, or gome-traces: JSON in the layout of the traces published with the paper.",
         ),
     ] = "zip",
     runs_dir: RunsDir = None,

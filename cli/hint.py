@@ -7,13 +7,15 @@ from typing import Annotated
 import typer
 
 from cli.errors import usage_error
-from cli.options import RunName, RunsDir
+from cli.options import RunsDir
 from cli.run_folders import find_run
 
 
 def hint_command(
-    name: RunName,
-    text: Annotated[str, typer.Argument(help="What to try or to avoid, in a sentence or two.")],
+    name: Annotated[str, typer.Argument(metavar="RUN", help="Run, named as for `gome show`.")],
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="What to try or to avoid, in a sentence or two.")
+    ],
     trace: Annotated[
         int | None, typer.Option(metavar="N", help="Only for this trace; else for all.")
     ] = None,

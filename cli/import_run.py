@@ -13,7 +13,7 @@ from cli.options import RunsDir
 
 
 def import_command(
-    source: Annotated[Path, typer.Argument(help="A zip of `gome export`.")],
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A zip of `gome export`.")],
     trust: Annotated[
         bool, typer.Option(help="Accept a metric that is a Python file; it sees the labels.")
     ] = False,

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 @setting_options("model", "base_url", "isolation")
 def init_command(
     folder: Annotated[
-        str, typer.Argument(help="Folder with your training and test tables, whatever their names.")
+        str,
+        typer.Argument(
+            metavar="FOLDER",
+            help="Folder with your training and test tables, whatever their names.",
+        ),
     ],
     given: dict[str, Any],
     force: Annotated[

@@ -33,7 +33,8 @@ def ls_command(
     views = [(folder, load_view(folder)) for folder in folders]
     now = time.time()
     if not json:
-        Console().print(runs_table(views, now, alive, root))
+        console = Console()
+        console.print(runs_table(views, now, alive, root, console.width))
         return
     for folder, view in views:
         state = run_state(view, now, alive[folder.name])

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json as jsonlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from cli.errors import usage_error
 from cli.options import setting_default, setting_option
+from report.formatting import format_plural
 
 if TYPE_CHECKING:
     from memory.protocol import Record
@@ -25,25 +25,38 @@ app = typer.Typer(
 MemoryPlace = Annotated[str, setting_option("memory")]
 EmbeddingName = Annotated[str, setting_option("embedding")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print records as JSON lines, for machines.")]
+Kind = Literal["accepted", "refuted"]
+Component = Literal["data", "features", "model", "ensemble", "workflow"]
 DEFAULT_MEMORY, DEFAULT_EMBEDDING = setting_default("memory"), setting_default("embedding")
 
 
 @app.command("ls")
 def list_records(
-    run: Annotated[str, typer.Option(help="Only of this run (or of this prefix).")] = "",
+    run: Annotated[
+        str, typer.Option(metavar="RUN", help="Only of the runs whose names begin so.")
+    ] = "",
     task: Annotated[
-        str, typer.Option(help="Only of this data fingerprint (or of this prefix).")
+        str,
+        typer.Option(
+            metavar="TASK", help="Only of this task: its name, or its data's fingerprint."
+        ),
     ] = "",
-    kind: Annotated[str, typer.Option(help="accepted | refuted.")] = "",
+    kind: Annotated[Kind | None, typer.Option(metavar="KIND", help="accepted or refuted.")] = None,
     component: Annotated[
-        str, typer.Option(help="data | features | model | ensemble | workflow.")
-    ] = "",
-    limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 50,
+        Component | None,
+        typer.Option(metavar="COMPONENT", help="data, features, model, ensemble or workflow."),
+    ] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="At most this many lines.")] = 50,
     where: MemoryPlace = DEFAULT_MEMORY,
     embedding: EmbeddingName = DEFAULT_EMBEDDING,
     json: AsJson = False,
 ) -> None:
-    """List measured hypotheses, newest first."""
+    """List measured hypotheses, newest first, one line for each however often it was measured.
+
+    `helped`: in how many of its measurements it was accepted; id, date, task and gain are those of
+    the latest.
+    """
+    from cli.memory_pages import group_claims, print_claims
     from memory.manage import select_records
 
     with exit_on_problem():
@@ -51,55 +64,77 @@ def list_records(
             where,
             run=run,
             task=task,
-            kind=kind,
-            component=component,
-            limit=limit,
+            kind=kind or "",
+            component=component or "",
             embedding=embedding,
         )
-    print_records(records, json, record_line)
-    if not records and not json:
+    if json:
+        print_json(records[:limit])
+    elif records:
+        claims = group_claims(records)
+        print_claims(claims[:limit])
+        if len(claims) > limit:
+            typer.echo(f"{len(claims) - limit} older not shown; --limit {len(claims)} shows all.")
+    else:
         typer.echo(f"Nothing in {where} matches.")
 
 
 @app.command("show")
 def show_record(
-    name: Annotated[str, typer.Argument(help="The record's id, or a prefix of it.")],
+    name: Annotated[
+        str, typer.Argument(metavar="ID", help="The record's id, or the beginning of it.")
+    ],
     where: MemoryPlace = DEFAULT_MEMORY,
     embedding: EmbeddingName = DEFAULT_EMBEDDING,
     json: AsJson = False,
 ) -> None:
-    """Show one record in full: conditions, gain, origin and the change itself."""
-    from memory.manage import find_record
+    """Show one record in full: conditions, gain, origin and the change itself.
+
+    Further measurements of the same hypothesis are listed.
+    """
+    from cli.memory_pages import record_page
+    from memory.manage import find_record, select_same_claim
 
     with exit_on_problem():
         record = find_record(where, name, embedding=embedding)
-    print_records([record], json, record_page)
+        same = [] if json else select_same_claim(where, record, embedding=embedding)
+    if json:
+        print_json([record])
+    else:
+        typer.echo(record_page(record, same))
 
 
 @app.command("search")
 def search_records(
-    text: Annotated[str, typer.Argument(help="A problem or an idea in your words.")],
-    k: Annotated[int, typer.Option(min=1, max=1000, help="How many records.")] = 10,
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="A problem or an idea in your words.")
+    ],
+    k: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many records.")] = 10,
     where: MemoryPlace = DEFAULT_MEMORY,
     embedding: EmbeddingName = DEFAULT_EMBEDDING,
     json: AsJson = False,
 ) -> None:
-    """Find the records nearest to a text, by plain similarity."""
+    """Find the records nearest to a text, by plain similarity, one line per hypothesis."""
+    from cli.memory_pages import group_claims, print_claims
     from memory.manage import nearest_records
 
     with exit_on_problem():
         results = nearest_records(where, text, k=k, embedding=embedding)
-    similarity = {result.record.id: result.similarity for result in results}
-    print_records(
-        [result.record for result in results],
-        json,
-        lambda record: f"{similarity[record.id]:.2f}  {record_line(record)}",
-    )
+    records = [result.record for result in results]
+    if json:
+        print_json(records)
+    elif records:
+        similarity = {result.record.id: result.similarity for result in results}
+        print_claims(group_claims(records), similarity)
+    else:
+        typer.echo(f"Nothing is in {where} yet.")
 
 
 @app.command("export")
 def export_records(
-    target: Annotated[Path, typer.Argument(help="File to write; it must not exist yet.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="FILE", help="File to write; it must not exist yet.")
+    ],
     where: MemoryPlace = DEFAULT_MEMORY,
     embedding: EmbeddingName = DEFAULT_EMBEDDING,
 ) -> None:
@@ -108,13 +143,16 @@ def export_records(
 
     with exit_on_problem():
         n_records = export_to_file(where, target, embedding=embedding)
-    typer.echo(f"{n_records} records written to {target}")
+    typer.echo(f"{format_plural(n_records, 'record')} written to {target}")
 
 
 @app.command("import")
 def import_records(
     source: Annotated[
-        Path, typer.Argument(help="JSON lines of an export, or a memory's journal.jsonl.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="JSON lines of an export, or a memory's journal.jsonl."
+        ),
     ],
     where: MemoryPlace = DEFAULT_MEMORY,
     embedding: EmbeddingName = DEFAULT_EMBEDDING,
@@ -136,13 +174,20 @@ def import_records(
 
 @app.command("forget")
 def forget_records(
-    run: Annotated[str, typer.Option(help="Of this run.")] = "",
+    run: Annotated[str, typer.Option(metavar="RUN", help="Of this run, by its whole name.")] = "",
     task: Annotated[
-        str, typer.Option(help="Of this data fingerprint (`gome memory show` prints it).")
+        str,
+        typer.Option(
+            metavar="TASK",
+            help="Of this task: its name, or its data's fingerprint (see `gome memory show`).",
+        ),
     ] = "",
-    older_than: Annotated[str, typer.Option(help="Older than 12h, 30d, 8w or 6m.")] = "",
+    older_than: Annotated[
+        str, typer.Option(metavar="AGE", help="Older than 12h, 30d, 8w or 6m.")
+    ] = "",
     record: Annotated[
-        list[str] | None, typer.Option(help="This record, by its full id; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="ID", help="This record, by its full id; may be repeated."),
     ] = None,
     where: MemoryPlace = DEFAULT_MEMORY,
     embedding: EmbeddingName = DEFAULT_EMBEDDING,
@@ -159,7 +204,7 @@ def forget_records(
             ids=record or [],
             embedding=embedding,
         )
-    typer.echo(f"{n_records} records forgotten")
+    typer.echo(f"{format_plural(n_records, 'record')} forgotten")
 
 
 @contextmanager
@@ -173,34 +218,7 @@ def exit_on_problem() -> Iterator[None]:
         raise usage_error(str(error)) from None
 
 
-def print_records(records: list[Record], json: bool, describe: Callable[[Record], str]) -> None:
-    """Print each record as JSON or as `describe` words it."""
+def print_json(records: Sequence[Record]) -> None:
+    """Print each record as a line of JSON."""
     for record in records:
-        typer.echo(record.model_dump_json() if json else describe(record))
-
-
-def record_line(record: Record) -> str:
-    """Return `id  kind  gain in noise units  component  hypothesis  (metric, task)`."""
-    from memory.trust import gain_z_score, trust_level
-
-    doubt = "" if trust_level(record) == "verified" else f" [{trust_level(record)}]"
-    gain = f"{gain_z_score(record):+.1f}σ"
-    text = " ".join(record.hypothesis.split())[:90]
-    return (
-        f"{record.id[:10]}  {record.kind:8}  {gain:>6}  {record.component:8}  {text}{doubt}"
-        f"  ({record.metric}, {record.task_hash[:8]})"
-    )
-
-
-def record_page(record: Record) -> str:
-    """Return every non-empty field, the change last."""
-    values = {
-        key: value
-        for key, value in record.model_dump().items()
-        if value not in ("", None) and key != "diff"
-    }
-    lines = [
-        f"{key:12} {value if isinstance(value, str) else jsonlib.dumps(value)}"
-        for key, value in values.items()
-    ]
-    return "\n".join(lines + (["", record.diff] if record.diff else []))
+        typer.echo(record.model_dump_json())

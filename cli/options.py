@@ -118,7 +118,8 @@ def _make_option(name: str, *declarations: Any) -> Any:
 TaskFolder = Annotated[
     str,
     typer.Argument(
-        help="Task folder: task.yaml, or just train, test and sample_submission tables."
+        metavar="TASK",
+        help="Task folder: task.yaml, or just train, test and sample_submission tables.",
     ),
 ]
 RunName = Annotated[

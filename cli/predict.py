@@ -20,7 +20,7 @@ def predict_command(
         list[str],
         typer.Argument(
             metavar="[RUN] ROWS",
-            help="Run folder or its name below --runs-dir (without it: the latest), and the table"
+            help="Run, named as for `gome show` (without it: the latest), and the table"
             " of new rows: csv, parquet or another format of a task's tables.",
             show_default=False,
         ),

@@ -26,7 +26,10 @@ def report_command(
         typer.Option("--watch", help="Rewrite it while the run continues; the open page follows."),
     ] = False,
     every: Annotated[
-        int, typer.Option(min=1, max=3600, help="Seconds between updates with --watch.")
+        int,
+        typer.Option(
+            metavar="SECONDS", min=1, max=3600, help="Seconds between updates with --watch."
+        ),
     ] = 5,
     all: Annotated[
         bool,

@@ -13,8 +13,12 @@ from cli.options import TaskFolder
 
 def score_command(
     task: TaskFolder,
-    answers: Annotated[str, typer.Argument(help="CSV with the true labels of the test rows.")],
-    submissions: Annotated[list[str], typer.Argument(help="Submission files to score.")],
+    answers: Annotated[
+        str, typer.Argument(metavar="ANSWERS", help="CSV with the true labels of the test rows.")
+    ],
+    submissions: Annotated[
+        list[str], typer.Argument(metavar="SUBMISSIONS", help="Submission files to score.")
+    ],
 ) -> None:
     """Score submissions against answers that you hold. The metric is that of the task."""
     asyncio.run(exit_on_failure(print_private_scores(task, answers, submissions)))

@@ -35,4 +35,5 @@ def show_command(
         state = run_state(view, time.time(), is_driven(folder))
         typer.echo(jsonlib.dumps(detail_run(folder, view, state)))
     else:
-        Console().print(run_page(view, folder))
+        console = Console()
+        console.print(run_page(view, folder, console.width))

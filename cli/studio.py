@@ -30,17 +30,22 @@ ASSISTANTS = uuid.UUID("5d6a2c0e-4f0f-4d5c-9a55-6f6d65000000")  # name space of 
 def studio_command(
     name: Annotated[
         str,
-        typer.Argument(help="A run to open there, to inspect, fork or resume it; empty: none."),
+        typer.Argument(
+            metavar="RUN", help="A run to open there, to inspect, fork or resume it; empty: none."
+        ),
     ] = "",
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 2024,
+    port: Annotated[int, typer.Option(metavar="PORT", help="Port on 127.0.0.1.")] = 2024,
     place: Annotated[
         Path,
-        typer.Option(help="Folder for the files of the server and of the runs that it starts."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder for the files of the server and of the runs that it starts.",
+        ),
     ] = Path("~/.gome/studio"),
-    jobs: Annotated[int, typer.Option(help="Runs at the same time.")] = 4,
+    jobs: Annotated[int, typer.Option(metavar="N", min=1, help="Runs at the same time.")] = 4,
     origin: Annotated[
         list[str] | None,
-        typer.Option(help="Origin of another web page that may call the server."),
+        typer.Option(metavar="URL", help="Origin of another web page that may call the server."),
     ] = None,
     runs_dir: RunsDir = None,
 ) -> None:

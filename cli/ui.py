@@ -20,7 +20,10 @@ def ui_command(
     port: Annotated[
         int | None,
         typer.Option(
-            min=0, max=65535, help="Port; by default the first free one from 8642, 0: any."
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Port; by default the first free one from 8642, 0: any.",
         ),
     ] = None,
     open: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,

@@ -30,7 +30,7 @@ from nodes.steer import steer
 from nodes.update import update
 from nodes.validate import validate
 from policies.protocol import Policy
-from run.guard import guard_round, guard_step
+from run.guard import about_node, guard_round, guard_step
 from scoring.acceptance import Acceptance
 
 DESCRIPTION = (
@@ -47,15 +47,17 @@ def build_trace_graph(policy: Policy | None, acceptance: Acceptance | None) -> C
     trace = StateGraph(
         TraceState, input_schema=TraceInput, output_schema=TraceOutput, context_schema=Settings
     )
-    trace.add_node("select", partial(guard_step(select), policy=policy))
-    trace.add_node("draft", guard_step(draft))
-    trace.add_node("diagnose", guard_step(diagnose))
-    trace.add_node("update", guard_step(update))
-    trace.add_node("execute", guard_step(execute))
-    trace.add_node("validate", partial(guard_step(validate), acceptance=acceptance))
-    trace.add_node("review", guard_step(review))
-    trace.add_node("repair", guard_step(repair))
-    trace.add_node("record", guard_step(record))
+    selecting = partial(guard_step(select), policy=policy)
+    trace.add_node("select", selecting, metadata=about_node(select))
+    trace.add_node("draft", guard_step(draft), metadata=about_node(draft))
+    trace.add_node("diagnose", guard_step(diagnose), metadata=about_node(diagnose))
+    trace.add_node("update", guard_step(update), metadata=about_node(update))
+    trace.add_node("execute", guard_step(execute), metadata=about_node(execute))
+    judging = partial(guard_step(validate), acceptance=acceptance)
+    trace.add_node("validate", judging, metadata=about_node(validate))
+    trace.add_node("review", guard_step(review), metadata=about_node(review))
+    trace.add_node("repair", guard_step(repair), metadata=about_node(repair))
+    trace.add_node("record", guard_step(record), metadata=about_node(record))
     trace.add_edge(START, "select")
     trace.add_conditional_edges("select", routes.route_mode)
     trace.add_conditional_edges("draft", routes.route_script)
@@ -86,11 +88,12 @@ def build_graph(
             (memory.langgraph_store).
     """
     graph = StateGraph(RunState, input_schema=Input, context_schema=Settings)
-    graph.add_node("profile", guard_round(profile))
+    graph.add_node("profile", guard_round(profile), metadata=about_node(profile))
     graph.add_node("trace", build_trace_graph(policy, acceptance), input_schema=TraceInput)
-    graph.add_node("merge", partial(guard_round(merge), acceptance=acceptance))
-    graph.add_node("steer", guard_round(steer))
-    graph.add_node("finalize", guard_round(finalize))
+    merging = partial(guard_round(merge), acceptance=acceptance)
+    graph.add_node("merge", merging, metadata=about_node(merge))
+    graph.add_node("steer", guard_round(steer), metadata=about_node(steer))
+    graph.add_node("finalize", guard_round(finalize), metadata=about_node(finalize))
     graph.add_edge(START, "profile")
     graph.add_conditional_edges("profile", routes.route_traces, ["trace", "finalize"])
     graph.add_edge("trace", "merge")

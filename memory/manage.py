@@ -18,6 +18,7 @@ from memory.chroma import ChromaIndex, IndexUnavailableError
 from memory.embed import Embedding, EmbeddingError, embedding_fingerprint, open_embedding
 from memory.journal import JOURNAL_FILE, Journal, JournalError
 from memory.protocol import Recall, Record
+from memory.recall import hypothesis_key
 from memory.records import LINE_BYTES, RecordError, dump_record, parse_record
 
 _AGE = re.compile(r"(\d{1,6})([dhwm])")
@@ -55,12 +56,15 @@ def select_records(
     limit: int | None = None,
     embedding: str = "lexical",
 ) -> list[Record]:
-    """Return the matching records, newest first; `run` and `task` (data hash) may be prefixes."""
+    """Return the matching records, newest first.
+
+    `run` and a data hash as `task` may be prefixes; a task's name counts whole.
+    """
     matches = [
         record
         for record in _iterate_records(where, embedding)
         if record.run.startswith(run)
-        and record.task_hash.startswith(task)
+        and (record.task_hash.startswith(task) or record.task == task)
         and kind in ("", record.kind)
         and component in ("", record.component)
     ]
@@ -74,11 +78,24 @@ def find_record(where: str, name: str, *, embedding: str = "lexical") -> Record:
         for record in _iterate_records(where, embedding)
         if name and record.id.startswith(name)
     ]
-    if len(matches) != 1:
+    if not matches:
         raise MemoryAccessError(
-            f"{len(matches) or 'no'} records in {where} have an id that begins with {name!r}"
+            f"no record in {where} has an id that begins with {name!r}; `gome memory ls` lists them"
+        )
+    if len(matches) > 1:
+        raise MemoryAccessError(
+            f"{len(matches)} records in {where} have ids that begin with {name!r}; write more of it"
         )
     return matches[0]
+
+
+def select_same_claim(where: str, record: Record, *, embedding: str = "lexical") -> list[Record]:
+    """Return the other records of the same hypothesis in words, newest first."""
+    return [
+        other
+        for other in select_records(where, embedding=embedding)
+        if other.id != record.id and hypothesis_key(other) == hypothesis_key(record)
+    ]
 
 
 def nearest_records(
@@ -148,8 +165,9 @@ def remove_records(
 ) -> int:
     """Remove the records that meet all given conditions; return their number.
 
-    `task` is a data hash, `older_than` an age (12h, 30d, 8w, 6m), `ids` are full record ids;
-    `embedding` selects the collection of a server. At least one condition must be given.
+    `task` is a data hash or a task's name, `older_than` an age (12h, 30d, 8w, 6m), `ids` are full
+    record ids; `embedding` selects the collection of a server. At least one condition must be
+    given.
     """
     if not (run or task or older_than or ids):
         raise MemoryAccessError("say what to forget: a run, a task, an age or ids")
@@ -158,7 +176,7 @@ def remove_records(
     def is_forgotten(record: Record) -> bool:
         return (
             (not run or record.run == run)
-            and (not task or record.task_hash == task)
+            and (not task or task in (record.task_hash, record.task))
             and (not before or record.created < before)
             and (not ids or record.id in ids)
         )
@@ -213,7 +231,9 @@ def _cutoff_time(age: str) -> str:
 
 def _require_memory(where: str) -> None:
     if not is_server_url(where) and not (Path(where).expanduser() / JOURNAL_FILE).exists():
-        raise MemoryAccessError(f"no success memory at {where}")
+        raise MemoryAccessError(
+            f"no success memory at {where}; a run with --memory {where} makes one"
+        )
 
 
 def _open_embedding(name: str) -> Embedding:

@@ -22,8 +22,12 @@ class Record(BaseModel):
     move: str | None = Field(None, description="the expert's name of the edit, where there is one")
     context: str = Field("", description="facts of profile and evidence that held, in words")
     task_hash: str = Field(description="fingerprint of the data")
+    task: str = Field("", description="the task's name; records of older versions have none")
     task_kind: str = ""
     metric: str = ""
+    direction: Literal["max", "min", ""] = Field(
+        "", description="which scores are better; records of older versions do not say"
+    )
     gain: float = Field(description="paired improvement d in metric units, positive = better")
     gain_se: float
     script_ref: str = Field("", description="artifact of the resulting script")

@@ -32,6 +32,7 @@ _TEXTS = ("challenge", "hypothesis", "context")
 _NAMES = (
     "component",
     "task_hash",
+    "task",
     "task_kind",
     "metric",
     "script_ref",

@@ -9,6 +9,7 @@ from typing import Any
 
 from briefs.crossover import rescue_trace
 from graph.state import Best, RunState, Trace
+from report.formatting import format_plural
 from run.attempt import Attempt
 from run.best import best_of_traces, is_better, publish_best
 from run.budget import exhausted_budget
@@ -53,7 +54,8 @@ async def merge(
 def _count_lessons(run: Run, fresh: dict[int, list[Attempt]]) -> list[str]:
     attempts = [attempt for chain in fresh.values() for attempt in chain]
     n = sum(is_lesson(attempt) for attempt in attempts) if run.settings.memory != "off" else 0
-    return [f"{n} measured hypotheses are in the memory"] if n else []
+    lessons = format_plural(n, "measured hypothesis", "measured hypotheses")
+    return [f"{lessons} recorded in the memory"] if n else []
 
 
 async def _blend_pool(

@@ -112,6 +112,14 @@ def format_improvement(value: float | None, se: float | None = None, *, rising: 
     return _format_amount(value, se, ("lower by", "higher by"))
 
 
+def format_comparison(value: float, other: str, *, rising: bool) -> str:
+    """Format a gain over `other`: `+0.0123 against …`, `lower by 7130 than …`, `equal to …`."""
+    if not value:
+        return f"equal to {other}"
+    gain = format_improvement(value, rising=rising)
+    return f"{gain} {'against' if rising else 'than'} {other}"
+
+
 def format_benefit(value: float | None, se: float | None = None) -> str:
     """Format a gain of an unknown metric: `better by 0.0123 ± 0.0020`."""
     return "–" if value is None else _format_amount(value, se, ("better by", "worse by"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from report.formatting import (
     clean_text,
     finite_number,
+    format_comparison,
     format_duration,
-    format_gain,
     format_plural,
     format_score,
     whole_number,
@@ -37,8 +37,9 @@ def baseline_sentence(view: RunView) -> str:
         return f"Baseline of the harness, until an attempt is accepted: {text}."
     if score is None or best.score is None:
         return f"Baseline of the harness: {text}."
-    gain = (best.score - score) * (1 if view.rising else -1)
-    return f"Baseline of the harness: {text}; the best attempt is {format_gain(gain)} against it."
+    difference = (best.score - score) * (1 if view.rising else -1)
+    comparison = format_comparison(difference, "it", rising=view.rising)
+    return f"Baseline of the harness: {text}; the best attempt is {comparison}."
 
 
 def describe_rehearsal(event: Event) -> str:

@@ -33,6 +33,7 @@ from report.projection import apply_event
 from report.summary import direction_arrow, format_score_change, summary_rows
 
 COLOURS = {
+    "first": "green",
     "accepted": "green",
     "tie": "yellow",
     "rejected": "bright_black",
@@ -44,6 +45,7 @@ COLOURS = {
     "ended": "bold",
 }
 MARKS = {
+    "first": "○",
     "accepted": "✓",
     "tie": "≈",
     "rejected": "·",

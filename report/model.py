@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 Event = Mapping[str, object]
-VERDICTS = ("accepted", "tie", "rejected", "failed")
+VERDICTS = ("first", "accepted", "tie", "rejected", "failed")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,9 @@ class TokenUsage:
 class AttemptView:
     """One attempt as recorded. `gain` is in metric units, positive is better.
 
-    `replaces`: it became the best of its trace (a tie may, if its script is faster or simpler).
+    `verdict`: one of VERDICTS; the first valid attempt of a trace, which is accepted without a
+    comparison, is `first`. `replaces`: it became the best of its trace (a tie may, if its script is
+    faster or simpler).
     `measured`: its gain tests the prediction of its hypothesis.
     `script`, `evidence` and `log` name artifacts.
     """
@@ -190,15 +192,17 @@ class RunView:
 
     @property
     def total_gain(self) -> float | None:
-        """Score of the best attempt minus that of the first, positive is better."""
+        """Gain of the best attempt over the first; None while the first is the best."""
         first, best = self.first, self.best_attempt
-        if first is None or best is None or first.score is None or best.score is None:
+        if first is None or best is None or first.id == best.id:
+            return None
+        if first.score is None or best.score is None:
             return None
         return (best.score - first.score) * (1 if self.rising else -1)
 
     @property
     def n_accepted(self) -> int:
-        """Number of accepted attempts."""
+        """Number of accepted attempts; the first valid one of a trace does not count."""
         return sum(a.verdict == "accepted" for a in self.attempts.values())
 
     def elapsed(self, now: float | None = None) -> float:

@@ -11,7 +11,13 @@ from report.html import load_template
 from report.model import AttemptView, RunView
 from report.summary import describe_best_change, format_score_change
 
-COLOURS = {"accepted": "#0b7350", "tie": "#b07a00", "rejected": "#7b818b", "failed": "#b1342a"}
+COLOURS = {
+    "first": "#0b7350",
+    "accepted": "#0b7350",
+    "tie": "#b07a00",
+    "rejected": "#7b818b",
+    "failed": "#b1342a",
+}
 WIDTH, HEIGHT, EDGE, AXIS = 720, 190, 14, 64
 ROWS = 12
 COLUMNS = ("attempt", "verdict", "score", "gain", "hypothesis")

@@ -14,8 +14,8 @@ from report.formatting import (
     clean_text,
     decimal_places,
     format_age,
+    format_comparison,
     format_duration,
-    format_improvement,
     format_plural,
     format_score,
 )
@@ -213,10 +213,9 @@ def certainty_lines(view: RunView) -> list[str]:
         low, high = format_score(min(best.folds)), format_score(max(best.folds))
         n_folds = format_plural(len(best.folds), "fold")
         lines.append(f"± is one standard error; {n_folds} from {low} to {high}")
-    if view.first is not None and view.first.id != best.id:
-        first = format_score(view.first.score)
-        gain = format_improvement(view.total_gain, rising=view.rising)
-        lines.append(f"{gain} {'against' if view.rising else 'than'} the first draft ({first})")
+    if view.first is not None and view.total_gain is not None:
+        first = f"the first draft ({format_score(view.first.score)})"
+        lines.append(format_comparison(view.total_gain, first, rising=view.rising))
     audit = audit_scores(view).get(best.id) if view.ended is not None else None
     if audit is not None:
         lines.append(f"{format_score(audit)} on audit rows hidden from every script and model")

@@ -234,7 +234,7 @@ def _on_execution_finished(view: RunView, event: Event) -> RunView:
 
 def parse_attempt(event: Event, order: int) -> AttemptView:
     """Parse an `attempt` event, every field checked and bounded."""
-    predicted, verdict = as_mapping(event.get("predicted")), event.get("verdict")
+    predicted = as_mapping(event.get("predicted"))
     sign = finite_number(predicted.get("sign"))
     texts: dict[str, Any] = {
         name: clean_text(event.get(name), limit) for name, limit in ATTEMPT_TEXTS.items()
@@ -251,7 +251,7 @@ def parse_attempt(event: Event, order: int) -> AttemptView:
         sign=None if sign is None else int(sign),
         size=clean_text(predicted.get("size"), 20),
         folds=_finite_numbers(event.get("folds")),
-        verdict=verdict if isinstance(verdict, str) and verdict in VERDICTS else "failed",
+        verdict=_read_verdict(event),
         replaces=event.get("replaces") is True,
         measured=event.get("measured") is True,
         reasons=_clean_texts(event.get("reasons"), 1000, 20),
@@ -260,6 +260,14 @@ def parse_attempt(event: Event, order: int) -> AttemptView:
         **texts,
         **numbers,
     )
+
+
+def _read_verdict(event: Event) -> str:
+    """Return one of VERDICTS; whatever was accepted without a comparison is a trace's first."""
+    verdict = event.get("verdict")
+    if verdict == "accepted" and finite_number(event.get("gain")) is None:
+        return "accepted" if event.get("kind") in ("ensemble", "refit") else "first"
+    return verdict if isinstance(verdict, str) and verdict in VERDICTS else "failed"
 
 
 # Fields of an attempt that are copied from its event: texts with their greatest lengths, numbers.

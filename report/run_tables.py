@@ -27,6 +27,7 @@ from report.model import AttemptView, RunView
 from report.reliability import ReliabilityRow, calibrate_run, describe_confidence
 from report.summary import describe_best_change, run_headline, state_word
 
+WIDE_COLUMNS = 100
 MAX_DIFF_LINES = 400
 MAX_ATTEMPTS = 50
 STATE_COLOURS = {
@@ -43,44 +44,50 @@ def runs_table(
     now: float,
     alive: dict[str, bool] | None = None,
     runs_dir: str | Path = "runs",
+    width: int = WIDE_COLUMNS,
 ) -> RenderableType:
-    """Table of runs in the given order: state, best score, gain, number of attempts and age.
+    """Table of runs in the given order: state, best score, gain, accepted attempts and age.
 
     `alive` maps the name of a run folder to whether its process exists; `runs_dir` is the folder
-    that was searched.
+    that was searched. Below WIDE_COLUMNS errors and age are left out: a name begins with its time.
     """
+    is_wide = width >= WIDE_COLUMNS
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black", pad_edge=False)
-    for name in ("run", "state", "best", "gain", "attempts", "age"):
+    for name in ("run", "state", "best", "gain", "accepted", *["age"] * is_wide):
         table.add_column(
             name,
-            justify="right" if name in ("attempts", "gain") else "left",
-            no_wrap=name not in ("run", "best"),  # a narrow terminal folds them
+            justify="right" if name in ("accepted", "gain") else "left",
+            no_wrap=name not in ("run", "best"),  # a very narrow terminal folds them
             overflow="fold",
         )
     for folder, view in runs:
         best = view.best_attempt
         state = state_word(view, run_state(view, now, (alive or {}).get(folder.name)))
-        score = f"{format_score(best.score, best.score_se)} {view.metric}" if best else "–"
+        score = "–"
+        if best is not None:
+            score = format_score(best.score, best.score_se if is_wide else None)
+            score += f" {view.metric}"
+        age = format_age(now - view.last) if view.last else "–"
         table.add_row(
             Text(clean_text(folder.name, 60)),
             Text(state, STATE_COLOURS.get(state, "")),
             Text(score),
             Text(format_improvement(view.total_gain, rising=view.rising)),
-            Text(str(len(view.attempts))),
-            Text(format_age(now - view.last) if view.last else "–"),
+            Text(f"{view.n_accepted} of {len(view.attempts)}"),
+            *[Text(age)] * is_wide,
         )
     if not table.row_count:
         return Text(f"No runs yet in {runs_dir}. `gome run DIR` starts one.")
     return table
 
 
-def run_page(view: RunView, run_dir: Path) -> RenderableType:
+def run_page(view: RunView, run_dir: Path, width: int = WIDE_COLUMNS) -> RenderableType:
     """Everything `gome show` prints: headline, attempts, summary and diff of best against first."""
     parts: list[RenderableType] = [
         Text(run_headline(view), "bold"),
         Text(describe_best_change(view)),
         Text(),
-        attempts_table(view),
+        attempts_table(view, width),
     ]
     if calibration := calibration_text(view):
         parts += [Text(), Text(calibration)]
@@ -117,13 +124,17 @@ def _hit_counts(rows: Iterable[ReliabilityRow]) -> str:
     return ", ".join(f"{clean_text(row.key, 40)} {row.helped} of {row.n}" for row in rows)
 
 
-def attempts_table(view: RunView) -> Table:
-    """Table of the last attempts, one a line; a gain is that over the trace's best."""
+def attempts_table(view: RunView, width: int = WIDE_COLUMNS) -> Table:
+    """Table of the last attempts, one a line; a gain is that over the trace's best.
+
+    Below WIDE_COLUMNS the kind and the errors of gains are left out.
+    """
     table = Table(
         box=None, padding=(0, 1, 0, 0), header_style="bright_black", pad_edge=False, expand=True
     )
-    tokens = ("tokens",) if view.usage.tokens else ()
-    for name in ("trace", "step", "kind", "verdict", "score", "gain", "time", *tokens):
+    is_wide = width >= WIDE_COLUMNS
+    kind, tokens = ["kind"] * is_wide, ["tokens"] * bool(view.usage.tokens)
+    for name in ("trace", "step", *kind, "verdict", "score", "gain", "time", *tokens):
         table.add_column(
             name,
             justify="right" if name in ("trace", "step", "time", "tokens") else "left",
@@ -131,11 +142,11 @@ def attempts_table(view: RunView) -> Table:
         )
     table.add_column("hypothesis", ratio=1, overflow="fold")
     for attempt in list(view.attempts.values())[-MAX_ATTEMPTS:]:
-        table.add_row(*_attempt_row(view, attempt))
+        table.add_row(*_attempt_row(view, attempt, is_wide))
     return table
 
 
-def _attempt_row(view: RunView, attempt: AttemptView) -> tuple[Text, ...]:
+def _attempt_row(view: RunView, attempt: AttemptView, is_wide: bool) -> tuple[Text, ...]:
     star = " ★" if attempt.id == view.best else ""
     verdict = f"{MARKS.get(attempt.verdict, '')} {attempt.verdict}{star}"
     text = clean_text(attempt.hypothesis or attempt.kind, 160)
@@ -143,13 +154,14 @@ def _attempt_row(view: RunView, attempt: AttemptView) -> tuple[Text, ...]:
     if reason and attempt.verdict == "failed":
         text = f"{text}: {clean_text(reason, 160)}"
     tokens = (format_count(attempt.usage.tokens),) if view.usage.tokens else ()
+    gain_se = attempt.gain_se if is_wide else None
     return (
         Text(str(attempt.trace) if attempt.trace >= 0 else "–"),
         Text(str(attempt.step)),
-        Text(attempt.kind),
+        *[Text(attempt.kind)] * is_wide,
         Text(verdict, COLOURS.get(attempt.verdict, "")),
         Text(format_score(attempt.score)),
-        Text(format_improvement(attempt.gain, attempt.gain_se, rising=view.rising)),
+        Text(format_improvement(attempt.gain, gain_se, rising=view.rising)),
         Text(format_duration(attempt.seconds)),
         *map(Text, tokens),
         Text(text),

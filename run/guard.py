@@ -92,6 +92,11 @@ def guard_round(node: Node) -> Node:
     return guarded
 
 
+def about_node(node: Node) -> dict[str, str]:
+    """Return the metadata of a node: what it does, for drawings, traces and clients over HTTP."""
+    return {"description": (node.__doc__ or "").partition("\n")[0]}
+
+
 def is_of_disk(error: Exception) -> bool:
     """Whether it is the disk's failure, and not one of our own code."""
     is_system = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)

@@ -126,6 +126,12 @@ class History:
         whole = self._chains[head]
         return whole[-limit:] if limit else whole
 
+    def count_accepted(self, head: str | None) -> int:
+        """Count a trace's accepted attempts; its first valid one was compared with nothing."""
+        return sum(
+            entry.verdict == "accepted" and entry.gain is not None for entry in self.chain(head)
+        )
+
     def _walk_chain(self, head: str) -> list[HistoryEntry]:
         added: list[HistoryEntry] = []
         at: str | None = head

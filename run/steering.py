@@ -133,7 +133,7 @@ def make_question(run: Run, state: RunState) -> Question | None:
         why=why,
         metric=run.prepared.task.metric,
         best=SteeringBest.model_validate(best.dump()) if best else None,
-        standings=[_steering_standing(trace) for trace in running],
+        standings=[_steering_standing(run, trace) for trace in running],
         proposals=[proposal for trace in running for proposal in _list_proposals(run, trace)],
         used=state.used.dump(),
         limits={
@@ -169,13 +169,13 @@ def _describe_stuck_trace(run: Run, traces: list[Trace]) -> str:
     return ""
 
 
-def _steering_standing(trace: Trace) -> SteeringStanding:
+def _steering_standing(run: Run, trace: Trace) -> SteeringStanding:
     return SteeringStanding(
         trace=trace.trace,
         step=trace.step,
         score=trace.best.score if trace.best else None,
         best=trace.best.attempt if trace.best else None,
-        accepted=trace.n_accepted,
+        accepted=run.history.count_accepted(trace.head),
         stagnant=trace.stagnant,
         pinned=trace.pinned,
     )

@@ -27,18 +27,18 @@ def announce_merge(
         key=str(number),
         round=number,
         best=best_fields,
-        standings=[_trace_standing(trace) for trace in traces],
+        standings=[_trace_standing(run, trace) for trace in traces],
         actions=actions,
         used=run.events.used.dump(),
     )
 
 
-def _trace_standing(trace: Trace) -> Json:
+def _trace_standing(run: Run, trace: Trace) -> Json:
     return {
         "trace": trace.trace,
         "step": trace.step,
         "status": trace.status,
         "best_score": trace.best.score if trace.best else None,
         "attempts": trace.step,
-        "accepted": trace.n_accepted,
+        "accepted": run.history.count_accepted(trace.head),
     }

@@ -307,8 +307,8 @@ SETTINGS_TEXT = """\
                 after each. one of never, stuck, each; default 'never'.
             checkpoint: postgresql://user@host:port/database; empty: SQLite in the run
                 folder. A password is never stored. a text; default ''.
-            config: A task.yaml that stands outside the task's folder, as of a folder
-                that is read-only. a text; default None.
+            config: A task.yaml outside the task's folder, for a folder that is read-
+                only. a text; default None.
             otel: Send OpenTelemetry spans of run, rounds, steps and verbs to
                 OTEL_EXPORTER_OTLP_ENDPOINT (extra otel). true or false; default False.
             track: Record the run, its attempts, scores and best/ in an experiment

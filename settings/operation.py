@@ -29,7 +29,7 @@ class OperationSettings(SettingsGroup):
     )
     config: str | None = setting(
         None,
-        "A task.yaml that stands outside the task's folder, as of a folder that is read-only.",
+        "A task.yaml outside the task's folder, for a folder that is read-only.",
         scope="data",
         flag="PATH",
     )

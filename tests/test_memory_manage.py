@@ -41,7 +41,7 @@ def test_ls_is_newest_first_and_filters(where: str) -> None:
 def test_show_needs_exactly_one_record(where: str) -> None:
     name = manage.select_records(where)[0].id
     assert manage.find_record(where, name[:12]).step == 4
-    with pytest.raises(MemoryAccessError, match="no records"):
+    with pytest.raises(MemoryAccessError, match="no record in"):
         manage.find_record(where, "zz")
 
 

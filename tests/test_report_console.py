@@ -17,6 +17,7 @@ from rich.console import Console, RenderableType
 
 from evals.harness.made_up import synthetic_events
 from report.console import make_listener
+from report.harness_work import baseline_sentence
 from report.live import render_screen
 from report.model import RunView
 from report.projection import apply_events
@@ -81,7 +82,7 @@ def test_a_listener_that_is_no_terminal_prints_plain_lines() -> None:
             listener.on_event(event)
     text = out.getvalue()
     assert "\x1b" not in text
-    assert "trace 0 step 0  accepted" in text
+    assert "trace 0 step 0  first" in text and "  accepted" in text
     assert "The budget is used up." in text
     assert "best/submission.csv" in text
 
@@ -150,6 +151,28 @@ def test_ls_shows_runs_with_state_best_and_age(tmp_path: Path) -> None:
     assert "interrupted" in text
     assert "2 h ago" in text
     assert "No runs yet in /data/runs." in shown(runs_table([], 0, runs_dir="/data/runs"), 80)
+
+
+def test_ls_fits_80_columns_and_shows_no_gain_while_the_first_draft_is_best() -> None:
+    view = apply_events(synthetic_events(traces=1, steps=1))
+    folder = Path("20261128-103808-city-prices-d148")
+    for width in (80, 120):
+        text = shown(runs_table([(folder, view)], view.last or 0, width=width), width)
+        (row,) = [line for line in text.splitlines() if folder.name in line]
+        assert "+0.0" not in row and " – " in row and "0 of 1" in row
+
+
+@pytest.mark.parametrize(
+    ("direction", "words"),
+    [("max", "the best attempt is +0.300 against it"), ("min", "is lower by 0.300 than it")],
+)
+def test_the_baseline_is_compared_in_the_metrics_direction(direction: str, words: str) -> None:
+    view = apply_events([e | {"direction": direction} for e in synthetic_events(steps=1, traces=1)])
+    best = view.best_attempt
+    assert best is not None and best.score is not None
+    score = best.score - 0.3 if direction == "max" else best.score + 0.3
+    event = {"ev": "baseline", "method": "plain model", "score": score}
+    assert words in baseline_sentence(apply_events([event], view))
 
 
 def test_show_lists_attempts_and_the_diff_of_the_best_against_the_first(tmp_path: Path) -> None:

@@ -28,7 +28,11 @@ def test_a_whole_run_is_projected_to_its_facts() -> None:
         3,
     )
     assert len(view.attempts) == len(records)
-    assert view.n_accepted == len(accepted)
+    assert view.n_accepted == sum(
+        e["verdict"] == "accepted" and e["gain"] is not None for e in records
+    )
+    firsts = [a for a in view.attempts.values() if a.verdict == "first"]
+    assert {a.kind for a in firsts} == {"draft"} and len(firsts) + view.n_accepted == len(accepted)
     assert view.best_attempt is not None
     assert view.best_attempt.score == max(accepted)
     assert view.usage.usd == pytest.approx(

@@ -6,6 +6,7 @@ python -m tools.draw --check     # exit code 1 where one is out of date
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -47,8 +48,9 @@ LABELS = {
 
 
 def draw_for_studio() -> str:
-    """Return the graph as LangGraph draws it."""
-    return graph.get_graph(xray=True).draw_mermaid().strip()
+    """Return the graph as LangGraph draws it, without the metadata of its nodes."""
+    drawing = graph.get_graph(xray=True).draw_mermaid().strip()
+    return re.sub(r"<hr/><small>.*?</small>", "", drawing)
 
 
 def draw_loop() -> str:

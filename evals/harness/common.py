@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from evals.harness.provenance import provenance_note
 from graph.settings import Settings
 from reasoner.protocol import Reasoner
+from report.event_log import load_view
 from run.artifacts import Artifacts
 from run.events import Listener, iterate_events
 from session.session import Outcome, start_run
@@ -29,7 +30,7 @@ class ExampleResult:
     draft_private: float | None
     final_private: float | None
     draft_score: float | None
-    n_accepted: int  # accepted beyond noise after the first draft, over all traces
+    n_accepted: int  # accepted beyond noise after the first drafts, over all traces
     n_attempts: int
 
     @property
@@ -80,7 +81,6 @@ async def solve_example(
     attempts = read_attempts(outcome.folder)
     first = next((attempt for attempt in attempts if attempt["score"] is not None), None)
     scores = await private_scores(place, outcome, first)
-    accepted = [attempt for attempt in attempts if attempt["verdict"] == "accepted"]
     return ExampleResult(
         example=example,
         seed=settings.seed,
@@ -89,7 +89,7 @@ async def solve_example(
         draft_private=scores.draft,
         final_private=scores.final,
         draft_score=first["score"] if first else None,
-        n_accepted=sum(attempt["gain"] is not None for attempt in accepted),
+        n_accepted=load_view(outcome.folder).n_accepted,
         n_attempts=len(attempts),
     )
 

@@ -85,7 +85,7 @@ def describe_run(folder: Path, view: RunView, state: str, now: float) -> RunRow:
         "metric": f"{view.metric} {direction_arrow(view)}" if view.metric else "",
         "rising": view.rising,
         "best": format_score(best.score, best.score_se) if best else "–",
-        "gain": format_improvement(view.total_gain or None, rising=view.rising),
+        "gain": format_improvement(view.total_gain, rising=view.rising),
         "attempts": len(view.attempts),
         "accepted": view.n_accepted,
         "time": format_duration(view.elapsed(now if state == "running" else None)),

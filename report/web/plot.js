@@ -1,5 +1,5 @@
 // Shared by curve and forest: marks by verdict (distinct in shape as well as colour), tooltip, and one tab stop per plot.
-const VERDICTS = ["accepted", "tie", "rejected", "failed"];
+const VERDICTS = ["first", "accepted", "tie", "rejected", "failed"];
 
 // A tie that replaces the best is filled, like an accepted attempt.
 const takesPlace = (attempt) => attempt.verdict === "tie" && attempt.replaces;
