@@ -53,6 +53,12 @@ class Site:
         Image.fromarray(pixels).save(out, {".jpg": "JPEG", ".tif": "TIFF"}.get(suffix, "PNG"))
         return out.getvalue()
 
+    def mask(self, name: str, n_columns: int) -> None:
+        """Write a mask of two rows and some columns, none for 0."""
+        cells = np.zeros((8, 8), np.uint8)
+        cells[1:3, 2 : 2 + n_columns] = 255
+        Image.fromarray(cells).save(self.at(name))
+
     def zip(self, name: str, files: dict[str, bytes]) -> None:
         with zipfile.ZipFile(self.at(name), "w") as archive:
             for inside, content in files.items():
@@ -1041,3 +1047,130 @@ def fill_what_is_bought_next(site: Site) -> None:
         "sample_submission.csv",
         pd.DataFrame({"customer_id": people, "prediction": " ".join(articles[:12])}),
     )
+
+
+@kind(
+    "tables-of-two-kinds",
+    "id",
+    "PredictionString",
+    "max map_boxes@0.5",
+    "What is where, and of what kind is the study?\n"
+    "Scored by the mean average precision of boxes at an overlap of 0.5.",
+)
+def fill_tables_of_two_kinds(site: Site) -> None:
+    names = ["Negative for Pneumonia", "Typical Appearance", "Atypical Appearance"]
+    studies, which = site.keys(N), site.spread(range(3), N)
+    hot = {name: (which == place).astype(int) for place, name in enumerate(names)}
+    site.csv("train_study_level.csv", pd.DataFrame({"id": [f"{k}_study" for k in studies]} | hot))
+    rows = [
+        {
+            "id": f"{key}_image",
+            "boxes": None if place == 0 else "[{'x': 1.5, 'y': 2}]",
+            "label": "none 1 0 0 1 1" if place == 0 else "opacity 1 1.5 2 30 40",
+            "StudyInstanceUID": study,
+        }
+        for key, study, place in zip(site.keys(N), studies, which, strict=True)
+    ]
+    site.csv("train_image_level.csv", pd.DataFrame(rows))
+    asked = [f"{k}_study" for k in site.keys(M)] + [f"{k}_image" for k in site.keys(M)]
+    said = ["negative 1 0 0 1 1"] * M + ["none 1 0 0 1 1"] * M
+    site.csv("sample_submission.csv", pd.DataFrame({"id": asked, "PredictionString": said}))
+    for row in rows:
+        site.picture(f"train/{row['StudyInstanceUID']}/{str(row['id']).removesuffix('_image')}.png")
+
+
+DOWN = "Pixels are numbered from top to bottom, then left to right."
+
+
+@kind(
+    "mask-pictures",
+    "img",
+    "rle_mask",
+    "max dice_masks",
+    f"Where is the car? {DOWN}\nScored by the mean Dice coefficient of masks.",
+)
+def fill_mask_pictures(site: Site) -> None:
+    keys = site.keys(N)
+    for place, key in enumerate(keys):
+        if place >= N - M:
+            site.picture(f"test/{key}.jpg")
+            continue
+        site.picture(f"train/{key}.jpg")
+        site.mask(f"train_masks/{key}_mask.png", place % 4)
+    asked = [f"{key}.jpg" for key in keys[N - M :]]
+    site.csv("sample_submission.csv", pd.DataFrame({"img": asked, "rle_mask": "1 1"}))
+
+
+@kind(
+    "mask-arrays",
+    "record_id",
+    "encoded_pixels",
+    "max dice_global",
+    f"Where are the trails? {DOWN}\nScored by the global Dice coefficient.",
+)
+def fill_mask_arrays(site: Site) -> None:
+    for place in range(30):
+        part = ("train", "train", "validation", "test")[place % 4]
+        np.save(site.at(f"{part}/{900 + place}/band_08.npy"), site.rng.normal(size=(8, 8, 2)))
+        if part != "test":
+            cells = np.zeros((8, 8, 1), np.int32)
+            cells[1:3, 2 : 2 + place % 3] = 1
+            np.save(site.at(f"{part}/{900 + place}/pixel_masks.npy"), cells)
+        if part == "train":
+            each = np.stack([cells, cells], axis=-1)
+            np.save(site.at(f"{part}/{900 + place}/individual_masks.npy"), each)
+    site.json("train_metadata.json", [{"record_id": "900", "place": "a"}, {"record_id": "901"}])
+    asked = [900 + place for place in range(3, 30, 4)]
+    site.csv("sample_submission.csv", pd.DataFrame({"record_id": asked, "encoded_pixels": "-"}))
+
+
+@kind(
+    "answers-in-texts",
+    "example_id",
+    "PredictionString",
+    "max tags_f1_micro",
+    "Find the long and the short answer in a page.\nScored by micro F1.",
+)
+def fill_answers_in_texts(site: Site) -> None:
+    def record(number: int, known: bool) -> dict[str, Any]:
+        row = {"example_id": str(10**17 + number), "question_text": "who", "document_text": "a b c"}
+        note = {
+            "yes_no_answer": "YES" if number % 5 == 0 else "NONE",
+            "long_answer": {"start_token": 0 if number % 3 else -1, "end_token": 30},
+            "short_answers": [{"start_token": 3, "end_token": 5}] * (number % 2),
+        }
+        return row | ({"annotations": [note]} if known else {})
+
+    site.lines("simplified-nq-train.jsonl", [record(i, True) for i in range(N)])
+    test = [record(-i, False) for i in range(1, M + 1)]
+    site.lines("simplified-nq-test.jsonl", test)
+    asked = [f"{row['example_id']}_{kind}" for row in test for kind in ("long", "short")]
+    site.csv("sample_submission.csv", pd.DataFrame({"example_id": asked, "PredictionString": ""}))
+
+
+@kind(
+    "ids-of-columns",
+    "contact_id",
+    "contact",
+    "max mcc",
+    "Do two players touch?\nScored by Matthews correlation coefficient.",
+)
+def fill_ids_of_columns(site: Site) -> None:
+    def rows(game: str) -> pd.DataFrame:
+        frame = pd.DataFrame(
+            [
+                {"game_play": game, "datetime": f"2022-09-09T00:00:{k:02}Z", "step": k, "player": p}
+                for k in range(12)
+                for p in (10, 20, "G")
+            ]
+        )
+        names = [frame[name].map(str) for name in ("game_play", "step", "player")]
+        frame.insert(0, "contact_id", names[0] + "_" + names[1] + "_" + names[2])
+        return frame.assign(contact=(site.rng.random(len(frame)) < 0.4).astype(int))
+
+    train, test = pd.concat([rows("58_1"), rows("59_1"), rows("60_2")]), rows("99_3")
+    site.csv("train_labels.csv", train)
+    for part, frame in (("train", train), ("test", test)):
+        tracks = frame[["game_play", "datetime", "step"]].assign(x=0.5)
+        site.csv(f"{part}_player_tracking.csv", tracks)
+    site.csv("sample_submission.csv", test[["contact_id"]].assign(contact=0))

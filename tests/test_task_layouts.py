@@ -306,3 +306,122 @@ def test_a_sample_of_other_rows_than_the_test_table_is_refused(change: str, tmp_
     ids = list(test["id"][3:]) if change == "fewer" else [f"z{i}" for i in range(30)]
     root = write_tables(tmp_path / "task", train, test, ids)
     assert "exactly the test ids" in str(describe_task(str(root))["refusal"])
+
+
+def test_masks_are_written_as_the_description_counts(tmp_path: Path) -> None:
+    """Run lengths go down the columns or along the rows, and empty ones are the sample's mark."""
+    root = tmp_path / "task"
+    layout_kit.make_layout("mask-arrays", root)
+    page = root / "description.md"
+    assert read_task(str(root)).rows.train["encoded_pixels"][1] == "18 2"
+    page.write_text(page.read_text().replace("top to bottom, then left to right", "any corner"))
+    report = describe_task(str(root))
+    assert report["needs"] == "read.py"
+    assert "pixel_masks.npy are the labels" in str(report["refusal"])
+    page.write_text(page.read_text() + "\nPixels go from left to right, then top to bottom.\n")
+    texts = read_task(str(root)).rows.train.set_index("record_id")["encoded_pixels"]
+    assert [texts["900"], texts["901"], texts["902"]] == ["-", "11 1 19 1", "11 2 19 2"]
+
+
+def test_rows_of_two_tables_are_written_as_the_sample_has_them(tmp_path: Path) -> None:
+    """A column that is 1 becomes the sample's word; studies and their images stay together."""
+    root = tmp_path / "task"
+    layout_kit.make_layout("tables-of-two-kinds", root)
+    task, rows, _ = read_task(str(root))
+    said = rows.train.groupby("kind")["PredictionString"].agg(set)
+    assert said["study"] == {f"{word} 1 0 0 1 1" for word in ("negative", "typical", "atypical")}
+    assert said["image"] == {"none 1 0 0 1 1", "opacity 1 1.5 2 30 40"}
+    assert (task.split.kind, rows.train["group"].nunique()) == ("group", layout_kit.N)
+    assert dict(rows.test["kind"].value_counts()) == {"study": layout_kit.M, "image": layout_kit.M}
+
+
+def test_answers_are_spans_words_or_nothing(tmp_path: Path) -> None:
+    """A long and a short answer stand in a row each; none is empty text."""
+    root = tmp_path / "task"
+    layout_kit.make_layout("answers-in-texts", root)
+    rows = read_task(str(root)).rows.train
+    said = rows.groupby("answer")["PredictionString"].agg(set)
+    assert (said["long"], said["short"]) == ({"", "0:30"}, {"", "3:5", "YES"})
+
+
+def test_what_ids_say_is_told_of_the_rows_to_predict(tmp_path: Path) -> None:
+    """Columns that ids are put together of are read from the sample's ids, and split whole."""
+    root = tmp_path / "task"
+    layout_kit.make_layout("ids-of-columns", root)
+    task, rows, _ = read_task(str(root))
+    assert list(rows.test.iloc[2][["game_play", "step", "player"]]) == ["99_3", 0, "G"]
+    assert (task.split.kind, task.split.column) == ("group", "game_play")
+
+
+def test_text_is_a_feature_and_no_id(tmp_path: Path) -> None:
+    """Rows whose only unique column is prose are numbered; another order is refused."""
+    root = tmp_path / "task"
+    layout_kit.make_layout("label-first", root)
+    for name in ("train.csv", "test.csv", "sample_submission_null.csv"):
+        frame = pd.read_csv(root / name)
+        frame["Comment"] = [
+            f"{text} and then number {i}" for i, text in enumerate(frame["Comment"])
+        ]
+        frame.to_csv(root / name, index=False)
+    task, rows, _ = read_task(str(root))
+    assert task.id is None
+    assert "Comment" in rows.test
+    hand_over(root, tmp_path)
+    frame[::-1].to_csv(root / "sample_submission_null.csv", index=False)
+    assert "in another order than the test table" in str(describe_task(str(root))["refusal"])
+
+
+@pytest.mark.parametrize("word", ["yes", "b c"])
+def test_notes_about_files_are_no_labels(word: str, tmp_path: Path) -> None:
+    """A table that only describes files is not taken for the labels of another name."""
+    root = tmp_path / "task"
+    site = layout_kit.Site(root, "What is it?\nScored by accuracy.")
+    keys = site.keys(40)
+    for place, key in enumerate(keys):
+        site.picture(f"{'train' if place < 30 else 'test'}/{key}.png")
+    notes = pd.DataFrame({"id": keys[:30], "camera": site.spread(["a", "d"], 30)})
+    site.csv("train_metadata.csv", notes if word == "yes" else notes.assign(width=range(30)))
+    site.csv("sample_submission.csv", pd.DataFrame({"id": keys[30:], "verdict": word}))
+    assert describe_task(str(root))["needs"] == "read.py"
+
+
+def test_parts_of_a_sample_are_no_classes(tmp_path: Path) -> None:
+    """Folders that test samples have too say nothing of labels."""
+    root = tmp_path / "task"
+    site = layout_kit.Site(root, "Where are nuclei?\nScored by the mean Dice coefficient of masks.")
+    asked = site.keys(4)
+    for key in [*site.keys(8), *asked]:
+        part = "test" if key in asked else "train"
+        site.picture(f"{part}/{key}/images/{key}.png")
+        for number in range(3 * (part == "train")):
+            site.mask(f"{part}/{key}/masks/{key[:4]}{number}.png", 2)
+    site.csv("sample_submission.csv", pd.DataFrame({"ImageId": asked, "EncodedPixels": ""}))
+    report = describe_task(str(root))
+    assert (report["needs"], "positive" in str(report["refusal"])) == ("read.py", False)
+
+
+@pytest.mark.parametrize(
+    ("layout", "old", "new"),
+    [
+        ("pixels", "id", "image"),
+        ("pixels", "value", "image"),
+        ("ragged-labels", "Id", "row"),
+        ("ragged-labels", "Probability", "file"),
+        ("positions", "id_seqpos", "id"),
+        ("positions", "id_seqpos", "position"),
+        ("annotations", "Id", "file_name"),
+        ("annotations", "Id", "category_id"),
+    ],
+)
+def test_names_of_the_sample_may_be_any(layout: str, old: str, new: str, tmp_path: Path) -> None:
+    """A sample whose columns are called as columns that readers make reads the same."""
+    root = tmp_path / "task"
+    item = layout_kit.make_layout(layout, root)
+    [path] = [path for path in root.iterdir() if "ample" in path.name and path.suffix == ".csv"]
+    frame = pd.read_csv(path, dtype=str).rename(columns={old: new})
+    frame.to_csv(path, index=False)
+    report = describe_task(str(root))
+    assert report["refusal"] is None
+    assert report["id"] == (new if item.id == old else item.id)
+    assert len(report["target"]) == len(item.target)
+    hand_over(root, tmp_path)

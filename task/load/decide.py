@@ -118,7 +118,7 @@ def name_form(asked: Asked, values: pd.Series[Any], columns: list[str]) -> str:
     words, name = asked.words, asked.name
     if is_run_lengths(values):
         name = MASK_TWINS.get(name, name) if words else name
-    elif is_label_list(values) and name in LIST_TWINS:
+    elif name in LIST_TWINS and (is_span_list(values) or is_label_list(values)):
         name = LIST_TWINS[name]
     elif is_label_list(values) and name == "f1":
         raise MetricNeededError(
@@ -158,8 +158,15 @@ def is_run_lengths(values: pd.Series[Any]) -> bool:
         return False
     texts = values.dropna().astype(str).head(MAX_TEXTS_READ)
     n_words = [len(text.split()) for text in texts]
-    is_mask = all(re.fullmatch(r"-1|[\d\s]*", text) for text in texts)
+    is_mask = all(re.fullmatch(r"-1?|[\d\s]*", text) for text in texts)
     return is_mask and any(n > 1 for n in n_words) and all(n % 2 == 0 or n == 1 for n in n_words)
+
+
+def is_span_list(values: pd.Series[Any]) -> bool:
+    """Whether cells are spans of words such as 12:30, a truth word, or empty."""
+    texts = values.dropna().astype(str).head(MAX_TEXTS_READ)
+    is_span = all(re.fullmatch(r"(\d+:\d+( \d+:\d+)*|YES|NO)?", text) for text in texts)
+    return is_span and bool(texts.astype(object).str.contains(r"\d:\d").any())
 
 
 def is_label_list(values: pd.Series[Any]) -> bool:

@@ -16,6 +16,7 @@ USUAL_IDS = ("id", "Id", "ID", "row_id", "index", "Unnamed: 0")
 ID_ENDING = re.compile(r"(_id|Id|ID)$")
 MARKS = ("_", "-", " ", "/", ":", "|", ".", ",", "")
 MAX_PARTS_COLUMNS = 12  # columns that may be parts of an id
+N_PROSE, MIN_PROSE_WORDS = 200, 3.0  # cells looked at, and words per cell of sentences
 N_TRIED = 5  # rows that a put-together id must match before all are compared
 
 
@@ -44,6 +45,8 @@ def choose_id(
     shared = [str(c) for c in sample.columns if c in test]
     for column in shared:
         if same_values(sample[column], test[column]):
+            if is_prose(column, test[column]):
+                return number_prose(column, sample, test)
             is_equal = set(id_texts(sample[column])) == set(id_texts(test[column]))
             told = f"ids of the sample's {column!r} matched without case, blanks and marks"
             return IdChoice(column, column, [], "_", "" if is_equal else told)
@@ -71,6 +74,29 @@ def choose_id(
         if len(sample)
         else "the sample submission has no rows; write one row for each row to predict"
     )
+
+
+def is_prose(name: str, values: pd.Series[Any]) -> bool:
+    """Whether cells are sentences: a feature that tells rows apart, and no name of a row."""
+    if name in USUAL_IDS or ID_ENDING.search(name) or has_nested_cells(values):
+        return False
+    texts = id_texts(values.dropna().head(N_PROSE))
+    n_words = [len(text.split()) for text in texts]
+    return bool(n_words) and sum(n_words) >= MIN_PROSE_WORDS * len(n_words)
+
+
+def number_prose(column: str, sample: pd.DataFrame, test: pd.DataFrame) -> IdChoice:
+    """Return that rows are numbered, where the sample names them by their text alone.
+
+    Raises TaskError where they stand in another order there.
+    """
+    if list(id_texts(sample[column])) != list(id_texts(test[column])):
+        raise TaskError(
+            f"rows have no id but their text ({column!r}), and the sample has them in another "
+            "order than the test table; sort both alike, or number the rows of both in a column id"
+        )
+    told = f"rows have no id and are numbered; {column!r} is text, in the order of the test table"
+    return IdChoice(None, column, [], "_", told)
 
 
 def usual_id(train: pd.DataFrame, test: pd.DataFrame) -> str | None:

@@ -59,6 +59,11 @@ def type_rows(task: Task, train: Table, test: Table, *, has_features: bool = Tru
         has_features=has_features,
     )
     rows, others = typed.train, typed.test
+    if lists := [name for name in task.target if name not in rows]:
+        raise TaskError(
+            f"{task.train}: the cells of the target {lists[0]!r} are lists of numbers; write a row "
+            "for each number, or a column for each place"
+        )
     if task.kind == "text":  # an empty cell is a label
         for name in task.target:
             rows[name] = rows[name].astype(object).where(rows[name].notna(), "").map(str)

@@ -37,11 +37,11 @@ class Overlap(NamedTuple):
 def read_runs(text: str) -> Array:
     """Return the runs of a mask, merged and in order, shape (n, 2): first cell, one past the last.
 
-    Raises ValueError for anything but pairs of whole numbers with positive lengths; `-1`, the
-    usual word for no mask, is an empty one.
+    Raises ValueError for anything but pairs of whole numbers with positive lengths; `-1` and `-`,
+    the usual words for no mask, are an empty one.
     """
     words = text.split()
-    if words in ([], ["-1"], ["nan"]):
+    if words in ([], ["-1"], ["-"], ["nan"]):
         return np.empty((0, 2), dtype=np.int64)
     if len(words) % 2:
         raise ValueError(f"a mask has {len(words)} numbers; run lengths come in pairs")

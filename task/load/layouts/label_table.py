@@ -27,8 +27,7 @@ from task.types import TaskError
 
 LESSER = re.compile(r"(^|[^a-z])(old|extra|noisy|weak|pseudo|unlabel|example|leaky|sample)", re.I)
 LABEL_WORD = re.compile(r"label|train|target|truth|annotation", re.I)
-LABEL_MARKS = r"[\s,;|]+"
-MAX_LABELS_SHOWN = 6
+MAX_CLASS_SHARE = 0.5  # of the rows; more distinct texts are no classes
 
 
 class LabelTable(NamedTuple):
@@ -113,7 +112,7 @@ def choose_columns(
     absent = [name for name in absent if name not in ids]
     if len(columns.predicted) > 1:
         return choose_class_column(scene, path, key, absent, columns.predicted)
-    return choose_single(scene, path, key, absent, columns)
+    return choose_single(scene, path, key, absent, columns, has_test=test is not None)
 
 
 def list_plain_columns(head: pd.DataFrame) -> list[str]:
@@ -168,17 +167,31 @@ def split_labels(values: pd.Series) -> set[str]:
 
 
 def choose_single(
-    scene: Scene, path: Path, key: str | None, absent: list[str], columns: SampleColumns
+    scene: Scene,
+    path: Path,
+    key: str | None,
+    absent: list[str],
+    columns: SampleColumns,
+    *,
+    has_test: bool,
 ) -> LabelTable | None:
-    """Choose the one label column of a sample whose prediction column has another name."""
+    """Choose the one label column of a sample whose prediction column has another name.
+
+    Without a test table (`has_test`) the columns that are left over by their kind are as likely to
+    be notes about the rows.
+    """
     if not columns.predicted or not absent:
         return None
     [predicted, *_] = columns.predicted
     if len(absent) == 1:
+        if not has_test and is_contradicted(scene, path, absent[0], predicted):
+            return None
         return LabelTable(path, key, absent, f"the only other column; the sample's {predicted!r}")
     usual = [name for name in absent if name.casefold() in USUAL_TARGETS]
     if len(usual) == 1:
         return LabelTable(path, key, usual, f"by its name; the sample's {predicted!r}")
+    if not has_test:
+        return None
     assert scene.sample is not None
     frame, example = scene.read_full(path).frame, scene.sample.frame[predicted]
     is_text = not is_number_column(example)
@@ -192,6 +205,18 @@ def choose_single(
         why = f"the only one of {kind} that test lacks, as the sample's {predicted!r}"
         return LabelTable(path, key, alike, why)
     return None
+
+
+def is_contradicted(scene: Scene, path: Path, name: str, predicted: str) -> bool:
+    """Whether a column of classes in words has none of the words that the sample predicts."""
+    assert scene.sample is not None
+    said, values = text_set(scene.sample.frame[predicted]), scene.read_full(path).frame[name]
+    if not said or is_number_column(scene.sample.frame[predicted]) or is_number_column(values):
+        return False
+    known = text_set(values)
+    words = {word for text in known for word in text.split()}
+    is_class = len(known) <= MAX_CLASS_SHARE * len(values)
+    return is_class and not said & known and not {w for t in said for w in t.split()} & words
 
 
 def find_id_column(scene: Scene, path: Path, columns: SampleColumns) -> str | None:

@@ -14,10 +14,13 @@ from task.load.layouts.readers.folder_tables import read_folder_tables
 from task.load.layouts.readers.gathered import read_gathered
 from task.load.layouts.readers.indicators import split_indicators
 from task.load.layouts.readers.long_rows import read_long_rows
+from task.load.layouts.readers.masks import read_masks
 from task.load.layouts.readers.names import read_names
 from task.load.layouts.readers.pixels import read_pixels
 from task.load.layouts.readers.positions import read_positions
 from task.load.layouts.readers.ragged import read_ragged
+from task.load.layouts.readers.spans import read_spans
+from task.load.layouts.readers.stacked import read_stacked
 from task.load.layouts.readers.tables import read_label_tables
 from task.load.layouts.readers.transactions import read_transactions
 from task.load.layouts.readers.visits import read_visits
@@ -28,6 +31,8 @@ from task.types import LayoutKeys, TaskError
 
 Reader = Callable[[Scene], LayoutTables | None]
 READERS: tuple[Reader, ...] = (
+    read_spans,
+    read_stacked,
     read_long_rows,
     read_positions,
     read_boxes,
@@ -39,6 +44,7 @@ READERS: tuple[Reader, ...] = (
     read_folder_tables,
     read_ragged,
     read_pixels,
+    read_masks,
     read_names,
 )
 
@@ -54,10 +60,22 @@ def read_layout(root: Path, keys: LayoutKeys) -> LayoutTables | None:
         return read_by_script(scene, root / keys.reader)
     for read in READERS:
         if found := read(scene):
+            check_columns(found)
             return found if scene.sample is None else split_indicators(found, scene.sample.frame)
     if refusal := refuse_layout(scene):
         raise refusal
     return None
+
+
+def check_columns(made: LayoutTables) -> None:
+    """Refuse tables in which two columns have one name. Raises TaskError."""
+    for table in (made.train, made.test):
+        names = [str(name) for name in table.frame.columns]
+        if repeated := {name for name in names if names.count(name) > 1}:
+            raise TaskError(
+                f"{made.labels}: a column of the files is called {min(repeated)!r}, as a column of "
+                "the sample submission that means something else; rename it in the files"
+            )
 
 
 def read_layout_again(root: Path, keys: LayoutKeys) -> LayoutTables:

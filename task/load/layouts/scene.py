@@ -219,6 +219,13 @@ def match_column(frame: pd.DataFrame, name: str) -> str | None:
     return plain[0] if len(plain) == 1 else None
 
 
+def free_name(name: str, *taken: object) -> str:
+    """Return a name that is not among the taken ones."""
+    while name in taken:
+        name += "_"
+    return name
+
+
 def text_set(values: pd.Series[Any]) -> set[str]:
     """Return the distinct values as text."""
     present = values.dropna()

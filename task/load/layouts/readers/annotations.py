@@ -11,7 +11,7 @@ import pandas as pd
 from task.load.form import label_text, plain_name
 from task.load.layouts.readers.tables import make_rows_of_sample
 from task.load.layouts.remedy import REMEDY
-from task.load.layouts.scene import LayoutTables, SampleColumns, Scene, split_sample
+from task.load.layouts.scene import LayoutTables, SampleColumns, Scene, free_name, split_sample
 from task.load.tables import Table, frame_of_json
 from task.types import TaskError
 
@@ -80,8 +80,9 @@ def tables_of_images(
     asked = set(scene.sample.frame[key].map(label_text))
     frames, target = [], ""
     for item in labelled:
-        target = choose_label(item, columns.predicted)
-        frames.append(label_images(item, key, target))
+        label = choose_label(item, columns.predicted)
+        target = free_name(label, key)
+        frames.append(label_images(item, key, label, target))
     train = pd.concat(frames, ignore_index=True)
     if train[key].duplicated().any() or set(train[key]) & asked:
         train = train.drop(columns=key)  # numbers that say nothing; files have their own names
@@ -125,12 +126,12 @@ def choose_label(item: Annotations, predicted: list[str]) -> str:
     )
 
 
-def label_images(item: Annotations, key: str, target: str) -> pd.DataFrame:
-    """Return the images with the labels of their annotations. Raises TaskError."""
+def label_images(item: Annotations, key: str, label: str, target: str) -> pd.DataFrame:
+    """Return the images with the labels of their annotations as `target`. Raises TaskError."""
     labels: dict[str, dict[str, None]] = {}
     for note in item.notes:
         image = label_text(note.get("image_id", note.get("id")))
-        labels.setdefault(image, {})[label_text(note.get(target))] = None
+        labels.setdefault(image, {})[label_text(note.get(label))] = None
     if several := [image for image, found in labels.items() if len(found) > 1]:
         raise TaskError(
             f"{item.path}: {len(several)} images have annotations of several labels "
@@ -142,11 +143,17 @@ def label_images(item: Annotations, key: str, target: str) -> pd.DataFrame:
         raise TaskError(
             f"{item.path}: no key of its images names the image_id of its annotations; {REMEDY}"
         )
-    frame = frame.rename(columns={name: key})
-    frame[key] = frame[key].map(label_text)
+    frame = name_ids(frame, name, key)
     frame = frame[frame[key].isin(set(labels))].reset_index(drop=True)
     frame[target] = [next(iter(labels[text])) for text in frame[key]]
     return frame
+
+
+def name_ids(frame: pd.DataFrame, name: str, key: str) -> pd.DataFrame:
+    """Return images whose column `name` is the id `key`; another column of that name goes."""
+    if name != key:
+        frame = frame.drop(columns=key, errors="ignore").rename(columns={name: key})
+    return frame.assign(**{key: frame[key].map(label_text)})
 
 
 def is_key_of(values: pd.Series, labels: dict[str, dict[str, None]]) -> bool:
@@ -170,7 +177,5 @@ def describe_images(item: Annotations, key: str, asked: set[str]) -> pd.DataFram
     frame = plain_columns(frame_of_json(item.images))
     for name in IMAGE_IDS:
         if name in frame and asked <= (texts := set(frame[name].map(label_text))) and len(texts):
-            frame = frame.rename(columns={name: key})
-            frame[key] = frame[key].map(label_text)
-            return frame
+            return name_ids(frame, name, key)
     return None

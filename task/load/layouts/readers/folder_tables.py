@@ -10,12 +10,13 @@ import pandas as pd
 
 from task.load.form import label_text
 from task.load.layouts.inventory import is_table_name
-from task.load.layouts.readers.tables import MARKS, choose_mark, free_name, make_rows_of_sample
+from task.load.layouts.readers.tables import MARKS, choose_mark, make_rows_of_sample
 from task.load.layouts.scene import (
     TEST_WORD,
     LayoutTables,
     SampleColumns,
     Scene,
+    free_name,
     match_column,
     split_sample,
 )
@@ -139,7 +140,7 @@ def tables_of_folders(
         labels=next(iter(found.paths)),
         rows=scene.sample_path,
         sample=scene.sample_path,
-        id=only or free_name("_".join(columns.ids), train),
+        id=only or free_name("_".join(columns.ids), *train),
         sample_id=only,
         id_parts=[] if only else columns.ids,
         mark="_" if only else choose_mark(train[columns.ids], test[columns.ids]),

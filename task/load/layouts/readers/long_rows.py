@@ -7,9 +7,16 @@ from pathlib import Path
 import pandas as pd
 
 from task.load.form import label_text
-from task.load.ids import find_parts, join_parts
+from task.load.ids import find_parts, is_unique_column, join_parts
 from task.load.layouts.readers.tables import MARKS
-from task.load.layouts.scene import LayoutTables, Scene, says_test, split_sample, text_set
+from task.load.layouts.scene import (
+    LayoutTables,
+    Scene,
+    free_name,
+    says_test,
+    split_sample,
+    text_set,
+)
 from task.load.tables import Table
 
 KIND_COLUMN = "prediction_type"
@@ -43,7 +50,7 @@ def melt_to_test(scene: Scene, path: Path, test_path: Path) -> LayoutTables | No
     absent = {str(name) for name in train.columns if name not in test}
     shared = [str(name) for name in test.columns if name in train]
     for name in map(str, test.columns):
-        if name in train or not text_set(test[name]) <= absent:
+        if name in (*train, target) or not text_set(test[name]) <= absent:
             continue
         rows = scene.read_full(test_path).frame
         kinds = list(dict.fromkeys(rows[name].map(label_text)))
@@ -71,23 +78,37 @@ def melt_to_sample(scene: Scene, path: Path) -> LayoutTables | None:
         kinds = list(dict.fromkeys(piece[2] for piece in pieces))
         if len(kinds) < 2 or not set(kinds) <= set(names):
             continue
-        head = names[0] if names[0] not in kinds else "id"
+        entity = find_entity(scene.read_full(path).frame, kinds)
+        if entity is None:
+            continue
+        head, kind_name = (
+            free_name(entity, key, target),
+            free_name(KIND_COLUMN, *names, key, target),
+        )
         test = pd.DataFrame(
             {
                 key: sample[key],
                 head: [piece[0] for piece in pieces],
-                KIND_COLUMN: [piece[2] for piece in pieces],
+                kind_name: [piece[2] for piece in pieces],
             }
         )
-        made = melt_labels(scene, path, kinds, KIND_COLUMN, target)
-        made.insert(0, key, join_parts(made, [head, KIND_COLUMN], mark))
+        made = melt_labels(scene, path, kinds, kind_name, target).rename(columns={entity: head})
+        made.insert(0, key, join_parts(made, [head, kind_name], mark))
         return tables_of_rows(scene, path, scene.sample_path, made, test, kinds)
     return None
+
+
+def find_entity(frame: pd.DataFrame, kinds: list[str]) -> str | None:
+    """Return the first column, other than those of labels, that differs in every row."""
+    names = [str(name) for name in frame.columns if name not in kinds]
+    return next((name for name in names if is_unique_column(frame[name])), None)
 
 
 def melt_labels(scene: Scene, path: Path, kinds: list[str], name: str, target: str) -> pd.DataFrame:
     """Return a row per training row and label column."""
     frame = scene.read_full(path).frame
+    if target not in kinds and target in frame:  # a column of another meaning
+        frame = frame.rename(columns={target: free_name(target, *frame)})
     others = [column for column in frame.columns if column not in kinds]
     return frame.melt(others, kinds, var_name=name, value_name=target)
 

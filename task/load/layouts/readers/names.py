@@ -49,7 +49,8 @@ def read_names(scene: Scene) -> LayoutTables | None:
     if not linked:
         return None
     train = list_labelled_files(scene, linked)
-    found = label_by_folder(train, columns) or label_by_name(train)
+    of_test = {part for file in scene.test_files for part in file.parts}
+    found = label_by_folder(train, columns, of_test) or label_by_name(train)
     if found is None or not fits_sample(found, columns):
         return None
     check_single(scene, found, columns)
@@ -93,8 +94,13 @@ def is_number(text: str) -> bool:
         return False
 
 
-def label_by_folder(files: list[RoleFile], columns: SampleColumns) -> NamedFiles | None:
-    """Label files by the folder that differs between them; None where it says nothing."""
+def label_by_folder(
+    files: list[RoleFile], columns: SampleColumns, of_test: set[str]
+) -> NamedFiles | None:
+    """Label files by the folder that differs between them; None where it says nothing.
+
+    `of_test`: folders of test files; they hold parts of a sample (images, masks), and no class.
+    """
     if not files:
         return None
     depth = min(len(file.parts) for file in files)
@@ -102,7 +108,8 @@ def label_by_folder(files: list[RoleFile], columns: SampleColumns) -> NamedFiles
     for level in reversed(differing):
         labels = {file: file.parts[level] for file in files}
         classes = Counter(labels.values())
-        if len(files) / len(classes) < MIN_FILES or are_buckets(labels):
+        is_part = bool(of_test & set(classes))
+        if is_part or len(files) / len(classes) < MIN_FILES or are_buckets(labels):
             continue
         is_named = match_names(columns.predicted, list(classes)) is not None
         if level == differing[-1] or (len(columns.predicted) > 1 and is_named):

@@ -13,7 +13,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from task.load.form import label_text
-from task.load.layouts.scene import LayoutTables, RoleFile, SampleColumns, Scene, split_sample
+from task.load.layouts.scene import (
+    LayoutTables,
+    RoleFile,
+    SampleColumns,
+    Scene,
+    free_name,
+    split_sample,
+)
 from task.load.tables import Table
 from task.types import TaskError
 
@@ -116,33 +123,31 @@ def tables_of_pixels(
     """Return a row per pixel with its brightness, and for training rows that of the clean one."""
     assert scene.sample is not None and scene.sample_path is not None
     [key], [target] = columns.ids, columns.predicted
+    names = name_columns(key, target)
     start = min(min(ids.row), min(ids.column))
     frames, n_pixels = [], 0
     for stem, file in pairs.dirty.items():
         dirty, clean = open_picture(scene, file), open_picture(scene, pairs.clean[stem])
         if dirty.shape != clean.shape:
             raise TaskError(f"{scene.root / file.path} and its clean picture differ in size")
-        frames.append(pixel_rows(stem, dirty, start, key).assign(**{target: clean.ravel()}))
+        frames.append(
+            pixel_rows(stem, dirty, start, [key, *names]).assign(**{target: clean.ravel()})
+        )
         n_pixels += dirty.size
         if n_pixels > MAX_TRAIN_PIXELS:
             break
     train = pd.concat(frames, ignore_index=True)
-    test = pd.DataFrame(
-        {
-            key: list(scene.sample.frame[key]),
-            "image": ids.image,
-            "row": ids.row,
-            "column": ids.column,
-        }
-    )
-    test["pixel"] = look_up_pixels(scene, test, tests, start)
+    cells = pd.DataFrame({"image": ids.image, "row": ids.row, "column": ids.column})
+    cells["pixel"] = look_up_pixels(scene, cells, tests, start)
+    test = cells.set_axis(names, axis=1)
+    test.insert(0, key, list(scene.sample.frame[key]))
     said = [
         f"labels: the pixels of {len(frames)} clean pictures, brightness 0 to 1; {key!r} is "
         f"image_row_column, counted from {start}",
         f"rows to predict: the {len(test)} pixels of {scene.name_path(scene.sample_path)}",
     ]
-    names = {file.source for file in pairs.clean.values()}
-    sources = [source.path for source in scene.inventory.sources if source.name in names]
+    holders = {file.source for file in pairs.clean.values()}
+    sources = [source.path for source in scene.inventory.sources if source.name in holders]
     return LayoutTables(
         train=Table(train, []),
         test=Table(test, []),
@@ -154,18 +159,22 @@ def tables_of_pixels(
         target=[target],
         readings=said,
         label_sources=sources,
-        group="image",
+        group=names[0],
     )
 
 
-def pixel_rows(stem: str, pixels: Pixels, start: int, key: str) -> pd.DataFrame:
-    """Return a row per pixel of one picture."""
+def name_columns(*taken: str) -> list[str]:
+    """Return the names of the columns picture, row, column and brightness that are free."""
+    return [free_name(name, *taken) for name in ("image", "row", "column", "pixel")]
+
+
+def pixel_rows(stem: str, pixels: Pixels, start: int, names: list[str]) -> pd.DataFrame:
+    """Return a row per pixel of one picture: its id, picture, row, column and brightness."""
     grid = np.indices(pixels.shape).reshape(2, -1) + start
     rows, columns = grid[0], grid[1]
-    names = [f"{stem}_{row}_{column}" for row, column in zip(rows, columns, strict=True)]
-    return pd.DataFrame(
-        {key: names, "image": stem, "row": rows, "column": columns, "pixel": pixels.ravel()}
-    )
+    ids = [f"{stem}_{row}_{column}" for row, column in zip(rows, columns, strict=True)]
+    values = (ids, stem, rows, columns, pixels.ravel())
+    return pd.DataFrame(dict(zip(names, values, strict=True)))
 
 
 def look_up_pixels(

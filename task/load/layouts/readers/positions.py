@@ -9,7 +9,7 @@ import pandas as pd
 
 from task.load.form import label_text
 from task.load.layouts.readers.tables import MARKS
-from task.load.layouts.scene import LayoutTables, Scene, says_test, split_sample
+from task.load.layouts.scene import LayoutTables, Scene, free_name, says_test, split_sample
 from task.load.tables import Table
 
 POSITION = "position"
@@ -70,16 +70,20 @@ def tables_of_positions(
     pieces = [text.rpartition(key.mark) for text in sample[name].map(label_text)]
     start = min(int(piece[2]) for piece in pieces)
     train_records, test_records = scene.read_full(path).frame, scene.read_full(test_path).frame
+    if key.column == name:  # the sample calls its own ids so
+        key = key._replace(column=free_name("record", *train_records, *test_records))
+        train_records = train_records.rename(columns={name: key.column})
+        test_records = test_records.rename(columns={name: key.column})
     shared = [c for c in test_records.columns if c in train_records]
     kept = train_records[[*shared, *columns.predicted]]
     sequences = {str(c) for c in kept if c != key.column and is_sequence_column(list(kept[c]))}
     lengths = [len(cells) for cells in kept[columns.predicted[0]]]
     labelled = [(row, start + step) for row, n in enumerate(lengths) for step in range(n)]
-    train = pick_positions(kept, labelled, start, sequences)
-    train.insert(0, name, train[key.column].map(label_text) + key.mark + train[POSITION].map(str))
+    train = pick_positions(kept, labelled, start, sequences, name)
+    train.insert(0, name, train[key.column].map(label_text) + key.mark + train.iloc[:, -1].map(str))
     by_id = {label_text(text): i for i, text in enumerate(test_records[key.column])}
     places = [(by_id[piece[0]], int(piece[2])) for piece in pieces]
-    test = pick_positions(test_records[shared], places, start, sequences)
+    test = pick_positions(test_records[shared], places, start, sequences, name, *columns.predicted)
     test.insert(0, name, list(sample[name]))
     said = [
         f"labels: lists in {', '.join(columns.predicted)} of {scene.name_path(path)}, a row per "
@@ -103,7 +107,11 @@ def tables_of_positions(
 
 
 def pick_positions(
-    records: pd.DataFrame, places: list[tuple[int, int]], start: int, sequences: set[str]
+    records: pd.DataFrame,
+    places: list[tuple[int, int]],
+    start: int,
+    sequences: set[str],
+    *taken: str,
 ) -> pd.DataFrame:
     """Return a row per place (record, position): the element of lists and of texts so long."""
     columns: dict[str, Any] = {}
@@ -113,7 +121,7 @@ def pick_positions(
             columns[name] = [element_of(cells[row], position - start) for row, position in places]
         else:
             columns[name] = [cells[row] for row, _ in places]
-    columns[POSITION] = [position for _, position in places]
+    columns[free_name(POSITION, *columns, *taken)] = [position for _, position in places]
     return pd.DataFrame(columns)
 
 

@@ -11,7 +11,7 @@ from task.load.encodings import to_utf8
 from task.load.form import label_text
 from task.load.layouts.links import link_files
 from task.load.layouts.readers.tables import MARKS
-from task.load.layouts.scene import LayoutTables, SampleColumns, Scene, split_sample
+from task.load.layouts.scene import LayoutTables, SampleColumns, Scene, free_name, split_sample
 from task.load.tables import Table, load_content
 
 MAX_TEXT_BYTES = 512 * 2**20
@@ -122,7 +122,7 @@ def tables_of_pairs(
     asked = {row for row, _ in pairs}
     rows = {row: labels for row, labels in found.labels.items() if labels is not None}
     rows = {row: labels for row, labels in rows.items() if row not in asked}
-    record, kind = "row", "label"
+    record, kind = free_name("row", name, target), free_name("label", name, target)
     train = pd.DataFrame(
         [
             {
@@ -200,9 +200,10 @@ def add_files(
             continue
         files = {key: linked[text].path for key, text in names.items() if text in linked}
         said = f"files of the rows: by {scene.name_path(path)}"
+        column = free_name("file", *train)
         return (
-            train.assign(file=train[record].map(files)),
-            test.assign(file=test[record].map(files)),
+            train.assign(**{column: train[record].map(files)}),
+            test.assign(**{column: test[record].map(files)}),
             [said],
         )
     return train, test, []

@@ -7,12 +7,17 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from task.load.form import label_text
+from task.load.form import label_text, plain_name
+from task.load.layouts.id_parts import add_id_parts
+from task.load.layouts.inventory import plain_stem
 from task.load.layouts.label_table import LabelTable, find_label_table
 from task.load.layouts.scene import (
+    TEST_WORD,
+    TRAIN_WORD,
     LayoutTables,
     SampleColumns,
     Scene,
+    free_name,
     match_column,
     says_test,
     says_train,
@@ -108,13 +113,27 @@ def refuse_other_rows(scene: Scene, train: pd.DataFrame, table: LabelTable, ids:
         shared = sorted(features & set(map(str, head.columns)))
         if path in (table.path, scene.sample_path) or not says_test(path) or not shared:
             continue
-        if says_train(path) or len(shared) * 2 < len(features):
+        if says_train(path) or len(shared) * 2 < len(features) or has_training_twin(scene, path):
             continue
         raise TaskError(
             f"{path} has the features of the rows to predict ({', '.join(shared[:4])}), but its "
             f"rows are not those of {scene.name_path(scene.sample_path or path)}: write one row "
             "there for every row of the sample, with the same ids"
         )
+
+
+def has_training_twin(scene: Scene, path: Path) -> bool:
+    """Whether a table of training data has the same name but for its role, and the same columns.
+
+    Both are side tables then (tracks, boxes, recordings) of which many rows speak of one label.
+    """
+    name, columns = plain_name(TEST_WORD.sub("", plain_stem(path.name))), set(scene.heads[path])
+    return any(
+        says_train(other)
+        and plain_name(TRAIN_WORD.sub("", plain_stem(other.name))) == name
+        and set(head) == columns
+        for other, head in scene.heads.items()
+    )
 
 
 def find_test_table(scene: Scene, sample: pd.DataFrame) -> TestTable | None:
@@ -146,6 +165,10 @@ def read_single(parts: Parts) -> LayoutTables:
     else:
         test, more = parts.sample[[key]].copy(), []
     train, test, joined = join_side_tables(parts, train, test, key)
+    names: list[str] = []
+    if parts.test is None:
+        test, names, told = add_id_parts(train, test, key)
+        more = [*more, told] if told else more
     return LayoutTables(
         train=Table(train, parts.scene.read_full(parts.table.path).repairs),
         test=Table(test, []),
@@ -156,7 +179,13 @@ def read_single(parts: Parts) -> LayoutTables:
         sample_id=key,
         target=parts.table.target,
         readings=[*parts.describe(), *said, *more, *joined],
+        group=names[0] if names and is_new_in_test(train[names[0]], test[names[0]]) else None,
     )
+
+
+def is_new_in_test(train: pd.Series, test: pd.Series) -> bool:
+    """Whether values repeat in train and test has others: folds then have to be so too."""
+    return bool(train.duplicated().any()) and not text_set(train) & text_set(test)
 
 
 def rename_id(
@@ -219,19 +248,12 @@ def read_joined(parts: Parts) -> LayoutTables | None:
         labels=parts.table.path,
         rows=parts.rows_path,
         sample=parts.scene.sample_path,
-        id=free_name("_".join(names), train),
+        id=free_name("_".join(names), *train),
         id_parts=names,
         mark=choose_mark(train[names], test[names]),
         target=parts.table.target,
         readings=[*parts.describe(), said],
     )
-
-
-def free_name(name: str, frame: pd.DataFrame) -> str:
-    """Return a name that no column has."""
-    while name in frame:
-        name += "_"
-    return name
 
 
 def choose_mark(*frames: pd.DataFrame) -> str:
