@@ -72,7 +72,7 @@ def result_rows(runs: Sequence[ComparedRun]) -> list[tuple[str, list[str]]]:
         ("gain", lambda view: format_improvement(view.total_gain, rising=view.rising)),
         ("curve", curve_text),
         ("helped most", helpful_text),
-        ("attempts", lambda view: f"{len(view.attempts)} ({view.n_accepted} accepted)"),
+        ("accepted", lambda view: f"{view.n_accepted} of {len(view.attempts)} attempts"),
         ("time", lambda view: format_duration(view.elapsed())),
         ("tokens", lambda view: format_count(view.usage.tokens) if view.usage.tokens else "none"),
         ("money", lambda view: format_usd(view.usage.usd)),

@@ -45,3 +45,12 @@ def test_kills_are_counted_as_the_log_says() -> None:
     )
     assert found is not None and found[2] == "0"
     assert f"killed {found[1]} times with `kill -9`" in README
+
+
+def test_the_time_of_the_tests_is_told_in_one_way() -> None:
+    times = {
+        name: re.findall(r"about (\d+) minutes on 2 cores", (ROOT / name).read_text())
+        for name in ("README.md", "AGENTS.md", "docs/contributing.md")
+    }
+    assert len({tuple(found) for found in times.values()}) == 1, times
+    assert len(times["README.md"]) == 1

@@ -52,11 +52,12 @@ def test_every_cell_runs_and_the_outcome_shows_itself(
         outputs(notebook, start)
         for start in ("import gome", "outcome", "import pandas", "from sklearn.metrics")
     )
-    assert "trace 0 step 0  accepted" in printed["text"]
+    assert "trace 0 step 0  first" in printed["text"]
     assert "<svg" in shown["html"] and "tumours" in shown["html"] and "<td" in shown["html"]
     assert "t0s0" in frame["html"] and "accepted" in frame["html"]
     assert "on the rows kept back 0." in score["text"]
-    assert "report.html" in outputs(notebook, "import os")["html"]
+    last = outputs(notebook, "import os")
+    assert "report.html" in last["html"] and "gome report " in last["text"]
     assert len(list((tmp_path / "runs").glob("*/best/submission.csv"))) == 1
 
 

@@ -33,7 +33,7 @@ def test_a_finished_run_is_shown_and_exported(runs: Path) -> None:
     shown = CliRunner().invoke(app, ["show", "--runs-dir", str(runs), "finished"])
     assert shown.exit_code == 0, shown.output
     recorded = events(runs / "finished", "attempt")
-    assert f"used        {len(recorded)} attempts (4 accepted)" in shown.output
+    assert f"used        {len(recorded)} attempts (2 accepted)" in shown.output
     assert "0.929 ± 0.030" in shown.output
     target = runs / "finished.zip"
     words = ["export", "finished", "--runs-dir", str(runs), "--to", str(target), "--read-only"]

@@ -28,8 +28,8 @@ function drawRuns({ runs }) {
   const compare = h("button", { type: "button", id: "compare", disabled: CHOSEN.size < 2, onclick: () => { location.hash = place("compare", ...CHOSEN); } }, `Compare ${CHOSEN.size || ""}`.trim());
   const tick = (run) => h("input", { type: "checkbox", checked: CHOSEN.has(run.name), "aria-label": `Choose ${run.name}`, onchange: (event) => { if (event.target.checked) CHOSEN.add(run.name); else CHOSEN.delete(run.name); compare.disabled = CHOSEN.size < 2; compare.textContent = `Compare ${CHOSEN.size || ""}`.trim(); } });
   const row = (run) => h("tr", {}, h("td", {}, tick(run)), h("th", { scope: "row" }, h("a", { href: place("run", run.name) }, run.task), h("span", { class: "name" }, run.name)), h("td", {}, stateOf(run)), h("td", { class: "wide" }, run.metric),
-    h("td", { class: "num" }, run.best), h("td", { class: "num" }, run.gain), h("td", { class: "wide" }, spark(run)), h("td", { class: "num wide" }, String(run.attempts)), h("td", { class: "num wide" }, run.time), h("td", { class: "soft" }, day(run.last)));
-  const titles = [["", ""], ["Run", ""], ["State", ""], ["Metric", "wide"], ["Best", "num"], ["Gain", "num"], ["Curve (up is better)", "wide"], ["Attempts", "num wide"], ["Time", "num wide"], ["Last event", ""]];
+    h("td", { class: "num" }, run.best), h("td", { class: "num" }, run.gain), h("td", { class: "wide" }, spark(run)), h("td", { class: "num wide" }, `${run.accepted} of ${run.attempts}`), h("td", { class: "num wide" }, run.time), h("td", { class: "soft" }, day(run.last)));
+  const titles = [["", ""], ["Run", ""], ["State", ""], ["Metric", "wide"], ["Best", "num"], ["Gain", "num"], ["Curve (up is better)", "wide"], ["Accepted", "num wide"], ["Time", "num wide"], ["Last event", ""]];
   const head = h("thead", {}, h("tr", {}, ...titles.map(([title, kind]) => h(title ? "th" : "td", { scope: title ? "col" : null, class: kind || null }, title))));
   const focused = document.activeElement && document.activeElement.getAttribute("aria-label");
   MAIN.replaceChildren(h("h1", { class: "title" }, `${runs.length} ${runs.length === 1 ? "run" : "runs"}`),
@@ -44,7 +44,7 @@ function drawRun({ run, change, helped, now, budgets, lines }) {
     h("tbody", {}, ...now.map((row) => h("tr", {}, h("td", {}, String(row.trace)), h("td", {}, String(row.step)), h("td", {}, row.activity), h("td", {}, row.elapsed), h("td", { class: "wrap" }, row.hypothesis, row.progress ? h("span", { class: "soft" }, ` ${row.progress}`) : null)))))));
   const bar = (b) => h("div", {}, h("dt", {}, b.name), h("dd", {}, b.share === null ? null : s("svg", { viewBox: "0 0 100 4", preserveAspectRatio: "none", "aria-hidden": "true" }, s("rect", { class: "rail", width: 100, height: 4 }), s("rect", { class: "used", width: b.share, height: 4 })), h("span", {}, b.text)));
   MAIN.replaceChildren(h("div", { class: "crumbs" }, h("a", { href: "#/" }, "← All runs"), h("a", { href: `/run/${encodeURIComponent(run.name)}/report`, id: "report" }, "Open the report →")),
-    h("div", { class: "live-head" }, h("h1", {}, run.task), stateOf(run), h("span", { class: "run" }, run.name), h("span", { class: "soft" }, `${run.attempts} attempts, ${run.accepted} accepted, ${run.time}`)),
+    h("div", { class: "live-head" }, h("h1", {}, run.task), stateOf(run), h("span", { class: "run" }, run.name), h("span", { class: "soft" }, `${run.accepted} of ${run.attempts} attempts accepted, ${run.time}`)),
     h("p", { class: "big-score" }, change, " ", h("small", {}, run.metric)), h("p", { class: "helped" }, helped),
     run.curve.length > 1 ? h("section", {}, h("h2", {}, "Best score so far (up is better)"), h("div", { class: "card curve-box" }, spark(run, true))) : "",
     activity || "", h("section", {}, h("h2", {}, "Budget used"), h("dl", { class: "budget" }, ...budgets.map(bar))),
