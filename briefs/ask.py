@@ -23,7 +23,8 @@ async def ask_reasoner(
         ReasonerUnavailableError: it cannot work at all. Running scripts finish first.
     """
     try:
-        return await run.once(verb, parts, ask, model)
+        with run.keeping_calls(verb, parts[0]):
+            return await run.once(verb, parts, ask, model)
     except ReasonerUnavailableError as error:
         if error.usage.calls:
             usage = error.usage.model_dump()

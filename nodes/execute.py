@@ -14,7 +14,7 @@ from scoring.execution import (
     ScriptRun,
     announce_execution,
     execute_script,
-    find_known_timeout,
+    find_known_execution,
 )
 from scoring.rehearsal import rehearse_script
 
@@ -31,7 +31,7 @@ async def execute(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
         script = execution.script or run.artifacts.put("")
         stored = run.artifacts.put_json(execution.dump())
         return {"work": work.evolve(script=script, execution=stored).dump()}
-    if known := find_known_timeout(run, trace, work):
+    if known := find_known_execution(run, trace, work, state.siblings):
         return {"work": work.evolve(execution=run.artifacts.put_json(known.dump())).dump()}
     if rehearsal := await rehearse_script(run, trace, work):
         work = work.evolve(expected_s=rehearsal.expected_s)

@@ -97,6 +97,12 @@ class ModelSettings(SettingsGroup):
         ge=1,
         scope="run",
     )
+    transcripts: bool = setting(
+        True,
+        "Keep the prompt and the answer of every call in the run folder, for `gome show --calls`"
+        " and the report. They quote rows of the task, never a key.",
+        scope="run",
+    )
     prices: str | None = setting(
         None,
         "YAML file with prices of models; empty: the table included in Gome.",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from report.artifact_texts import parse_json, read_artifact, read_json, read_text
+from report.call_records import CallRecord, call_record
 from report.formatting import (
     as_mapping,
     bounded_list,
@@ -89,6 +90,7 @@ class AttemptDetail(TypedDict):
     segments: list[tuple[str, str, float | None, float | None]]
     log: str
     resources: list[tuple[str, str]]
+    calls: list[CallRecord]
 
 
 class AttemptDetails:
@@ -134,6 +136,7 @@ class AttemptDetails:
             "segments": segment_rows(evidence),
             "log": clean_text(log, 10_000, lines=True),
             "resources": resource_rows(view.executions.get(attempt.id, {}), attempt),
+            "calls": [call_record(self.run_dir, call, scale) for call in view.calls.get(step, ())],
         }
 
     def _script_text(self, attempt: AttemptView, scale: float) -> str:

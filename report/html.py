@@ -36,6 +36,7 @@ SCRIPTS = (
     "forest.js",
     "table.js",
     "diff.js",
+    "calls.js",
     "attempt.js",
     "charts.js",
     "app.js",

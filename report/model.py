@@ -124,6 +124,30 @@ class LogLine:
 
 
 @dataclass(frozen=True)
+class CallView:
+    """One exchange with a model, as its event summarises it; `record` names its texts."""
+
+    number: int  # within the run, from 1
+    verb: str
+    attempt: str
+    trace: int | None
+    step: int | None
+    model: str
+    form: str
+    n_chars: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    usd: float | None
+    seconds: float | None
+    finish: str
+    error: str
+    approach: str
+    why: str
+    record: str
+
+
+@dataclass(frozen=True)
 class MadeView:
     """A file that a model wrote so that the task could be read or scored."""
 
@@ -160,6 +184,8 @@ class RunView:
     side_jobs: Mapping[str, SideJob] = field(default_factory=dict)
     diagnoses: Mapping[tuple[int, int], Event] = field(default_factory=dict)
     recalls: Mapping[tuple[int, int], tuple[Event, ...]] = field(default_factory=dict)
+    calls: Mapping[tuple[int, int], tuple[CallView, ...]] = field(default_factory=dict)
+    n_calls: int = 0
     hypotheses: Mapping[str, Event] = field(default_factory=dict)
     executions: Mapping[str, Event] = field(default_factory=dict)
     label_checks: Mapping[str, Event] = field(default_factory=dict)

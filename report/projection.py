@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+from report.calls import EVENT as MODEL_CALL
+from report.calls import view_call
 from report.formatting import (
     as_mapping,
     bounded_list,
@@ -41,6 +43,7 @@ MAX_WARNINGS = 200
 MAX_MADE, MAX_MADE_CHARS = 3, 40_000
 MAX_TRACES = 256
 MAX_SIDE_JOBS = 64
+MAX_CALLS = 60  # of one attempt
 
 
 def apply_event(view: RunView, event: Event) -> RunView:
@@ -190,6 +193,15 @@ def _step_key(event: Event) -> tuple[int, int]:
 def _on_diagnosed(view: RunView, event: Event) -> RunView:
     view = replace(view, diagnoses={**view.diagnoses, _step_key(event): event})
     return _change_trace(_add_usage(view, event, "diagnose"), event, activity="recalling")
+
+
+def _on_model_call(view: RunView, event: Event) -> RunView:
+    view = replace(view, n_calls=view.n_calls + 1)
+    place, call = _step_key(event), view_call(event, view.n_calls)
+    known = view.calls.get(place, ())
+    if call.attempt and len(known) < MAX_CALLS:
+        return replace(view, calls={**view.calls, place: (*known, call)})
+    return view
 
 
 def _on_recalled(view: RunView, event: Event) -> RunView:
@@ -469,6 +481,7 @@ HANDLERS: dict[str, Callable[[RunView, Event], RunView]] = {
     "repaired": _script_handler("repair"),
     "diagnosed": _on_diagnosed,
     "recalled": _on_recalled,
+    MODEL_CALL: _on_model_call,
     "execution_started": _on_execution_started,
     "execution_progress": _on_execution_progress,
     "execution_finished": _on_execution_finished,

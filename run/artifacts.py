@@ -36,7 +36,7 @@ class Artifacts:
 
     def put(self, data: str | bytes) -> str:
         """Store text (UTF-8, what cannot be encoded as `?`) or bytes; return the hash."""
-        raw = data.encode(errors="replace") if isinstance(data, str) else data
+        raw = encode_text(data) if isinstance(data, str) else data
         ref = hashlib.sha256(raw).hexdigest()
         path = self.path(ref)
         if not path.exists():
@@ -78,6 +78,16 @@ class Artifacts:
             return json.loads(self.get(ref))
         except (ValueError, RecursionError) as error:
             raise ArtifactError(f"{self.path(ref)}: is not JSON; repair the run") from error
+
+
+def encode_text(text: str) -> bytes:
+    """Return a text as it is stored: UTF-8, what cannot be encoded as `?`."""
+    return text.encode(errors="replace")
+
+
+def hash_text(text: str) -> str:
+    """Return the hash under which `put` stores a text."""
+    return hashlib.sha256(encode_text(text)).hexdigest()
 
 
 def read_regular(path: Path) -> bytes:

@@ -62,6 +62,7 @@ class ExecutionRecord(StateModel):
     cpus: int | None = Field(None, description="the cores that it had")
     ran: str | None = Field(None, description="artifact: the script")
     rehearsed: Sampled | None = Field(None, description="it ran on a sample, as a rehearsal")
+    same_as: str = Field("", description="attempt with this very script, whose execution it is")
     where: str = ""
     gpu_ids: list[str] = []
     usd: float = 0

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +31,7 @@ from run.services import count_slots, memory_for, reasoner_for, sandbox_for, str
 from run.setup import Setup, read_setup
 from run.telemetry import RunSpans, make_spans
 from run.trackers.listener import TrackListener, make_track_listener
+from run.transcripts import keep_transcripts
 from sandbox.protocol import Sandbox
 from task.client import TaskWorker
 from task.types import Prepared
@@ -180,6 +182,11 @@ class Run:
             attempts.append(self.attempt(head))
             head = attempts[-1].prev
         return attempts[::-1]
+
+    def keeping_calls(self, verb: str, name: str = "") -> AbstractContextManager[None]:
+        """Keep the exchanges with models in the block; `name`: of the attempt, or its script."""
+        wanted = self.settings.transcripts
+        return keep_transcripts(self.folder, self.events, verb, name, wanted=wanted)
 
     async def once(
         self, verb: str, parts: list[str], make: Callable[[], Awaitable[Value]], model: type[Value]

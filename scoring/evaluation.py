@@ -43,7 +43,14 @@ async def evaluate_candidate(
     """Grade an execution and judge it against the trace's best."""
     grade = await grade_against_best(run, candidate.execution, best, every_gate=candidate.validity)
     again = None
-    if best and run.settings.confirm and candidate.repeatable and is_doubtful(grade):
+    same_as = candidate.execution.same_as
+    if (
+        best
+        and not same_as
+        and run.settings.confirm
+        and candidate.repeatable
+        and is_doubtful(grade)
+    ):
         again = await _compare_over_seeds(run, candidate, best)
     lines = count_code_lines(run.artifacts.get(candidate.script))
     judgement = (acceptance or judge_attempt)(
@@ -55,6 +62,10 @@ async def evaluate_candidate(
         validity=candidate.validity,
         again=again,
     )
+    if same_as:
+        message = f"the same script as {same_as}, letter for letter; it was not executed again"
+        reasons = [Problem(code="duplicate", message=message), *judgement.reasons]
+        judgement = judgement._replace(reasons=reasons)
     judgement = await consult_audit(run, candidate.attempt, grade, judgement)
     if candidate.repeatable:
         judgement = await check_labels(
@@ -72,7 +83,7 @@ async def grade_against_best(
     run: Run, execution: ExecutionRecord, best: Best | None, *, every_gate: bool = False
 ) -> Grade:
     """Grade the files with the harness's own code, paired with the best on the same rows."""
-    account = execution.model_dump(exclude={"files", "log", "limit_bytes", "ran"})
+    account = execution.model_dump(exclude={"files", "log", "limit_bytes", "ran", "same_as"})
     account["output"] = run.artifacts.get(str(execution.log))
     account["limit_mb"] = (execution.limit_bytes or script_memory_bytes(run)) / 2**20
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
@@ -26,7 +26,7 @@ from sandbox.protocol import (
 )
 
 TRIES, PAUSE_S = 3, 1.0
-LOOK_BACK = 20  # attempts of the trace, whose timeouts are known
+DUPLICATE_LOOK_BACK = 1_000  # attempts of a trace whose scripts are known
 LONGER = 1.5  # times the limit that ended a script: with more it runs again
 
 
@@ -52,20 +52,36 @@ class ScriptRun(NamedTuple):
     longest_s: float | None = None  # where it waits for its cores; None: as `limit_s`
 
 
-def find_known_timeout(run: Run, trace: Trace, work: Work) -> ExecutionRecord | None:
-    """Return the execution in which this very script ran out of time as long as it would now have.
+def find_known_execution(
+    run: Run, trace: Trace, work: Work, siblings: Sequence[str | None] = ()
+) -> ExecutionRecord | None:
+    """Return the execution of this very script that need not be repeated.
 
-    The same again would end in the same way; a draft or a repair must be cheaper.
+    Another attempt, of this trace or of the `siblings` (heads), ran it to its end; or it ran out of
+    time as long as it would now have, in this attempt or one before: a draft or a repair must be
+    cheaper.
     """
-    earlier = run.chain(trace.head, limit=LOOK_BACK)
-    same = [each.execution for each in earlier if each.script == work.script]
+    entries = [
+        entry
+        for head in (trace.head, *siblings)
+        for entry in run.history.chain(head, limit=DUPLICATE_LOOK_BACK)
+    ]
+    same = [run.attempt(entry.ref) for entry in entries if work.script == entry.script]
+    records = {each.id: _read_execution(run, each.execution) for each in same if each.execution}
+    for name, record in records.items():
+        if record.ran == work.script and record.end == "exit" and not record.rehearsed:
+            return record.evolve(same_as=name)
+    own = [_read_execution(run, work.execution)] if work.execution else []
     limit_s = enforced_limit_s(run, trace, work)
-    for ref in filter(None, (work.execution, *same)):
-        record = ExecutionRecord.model_validate(run.artifacts.get_json(ref))
+    for record in (*own, *records.values()):
         is_same = record.ran == work.script and record.end == "timeout" and not record.rehearsed
         if is_same and LONGER * (record.limit_s or 0.0) >= limit_s:
             return record
     return None
+
+
+def _read_execution(run: Run, ref: str) -> ExecutionRecord:
+    return ExecutionRecord.model_validate(run.artifacts.get_json(ref))
 
 
 async def execute_script(run: Run, task: ScriptRun) -> ExecutionRecord:

@@ -23,7 +23,7 @@ SCHEMA = 1
 LOGS = ("run.json", "setup.json", "events.jsonl", "rounds.jsonl", "hints.jsonl", "report.html")
 STORES = ("artifacts", "best")
 RESUME_STORES = (  # needed for a resume
-    *("done", "made", "public", "private"),
+    *("done", "made", "public", "private", "calls"),
     *("media", "refit", "models"),
 )
 MAX_ARTIFACT_BYTES = 2 * 2**20  # in a read-only zip; predictions are left out

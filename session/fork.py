@@ -117,7 +117,7 @@ def copy_run_files(folder: Path, new: Path, *, reuse: bool) -> None:
     `reuse`: with finished answers and executions; without, only with what the audit rows revealed,
     which cannot be undone.
     """
-    kept = ("artifacts", "made", "public", "private", "media", "task")
+    kept = ("artifacts", "calls", "made", "public", "private", "media", "task")
     for name in (*kept, *(["done"] if reuse else [])):
         if (folder / name).is_dir():
             shutil.copytree(folder / name, new / name, copy_function=link_or_copy, symlinks=True)

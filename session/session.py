@@ -279,7 +279,10 @@ async def check_services(run: Run, reasoner: Reasoner | None = None) -> Usage:
     if reasoner is not None:
         run.reasoner = reasoner
     _ = run.sandbox
-    return await run.reasoner.check() if isinstance(run.reasoner, CheckedReasoner) else Usage()
+    if not isinstance(run.reasoner, CheckedReasoner):
+        return Usage()
+    with run.keeping_calls("check"):
+        return await run.reasoner.check()
 
 
 async def drive_run(

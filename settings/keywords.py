@@ -95,6 +95,9 @@ class SettingsKeywords(TypedDict, total=False):
     """Pause before the first retry; it doubles each time, up to a minute."""
     max_unanswered: int
     """Consecutive steps without a usable answer after which the run pauses, resumable."""
+    transcripts: bool
+    """Keep the prompt and the answer of every call in the run folder, for `gome show --calls`
+    and the report. They quote rows of the task, never a key."""
     prices: str | None
     """YAML file with prices of models; empty: the table included in Gome."""
     cache: str | None
@@ -252,6 +255,9 @@ SETTINGS_TEXT = """\
                 minute. a number from 0 to 60; default 2.0.
             max_unanswered: Consecutive steps without a usable answer after which the
                 run pauses, resumable. a whole number of at least 1; default 6.
+            transcripts: Keep the prompt and the answer of every call in the run folder,
+                for `gome show --calls` and the report. They quote rows of the task,
+                never a key. true or false; default True.
             prices: YAML file with prices of models; empty: the table included in Gome.
                 a text; default None.
             cache: Folder in which answers are stored and looked up, for replays; empty:

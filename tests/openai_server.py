@@ -30,11 +30,13 @@ class Say:
     status: int = 200
     error: Body = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
-    raw: str = ""  # sent as it stands instead of a completion
+    raw: str | bytes = ""  # sent as it stands instead of a completion
+    books: Body = field(default_factory=dict)  # usage that a raw answer states
     wait_s: float = 0  # before anything is sent
     drip_s: float = 0  # between pieces
     cut: bool = False  # the connection is closed in the middle
     usage: bool = True
+    beside: Body = field(default_factory=dict)  # further fields of the message, such as reasoning
 
 
 def say(text: Any = "", **more: Any) -> Say:
@@ -68,6 +70,8 @@ class Server:
         self.requests: list[Body] = []
         self.headers: list[dict[str, str]] = []
         self.input_tokens = self.output_tokens = 0
+        self.models: list[str] | None = None  # at /v1/models; None: no such page
+        self.gets: list[str] = []
         self._turn = threading.Lock()
         self._stop = threading.Event()
 
@@ -132,20 +136,33 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.server_.models is not None and not self.path.startswith("/v1/"):
+            self.send(404, '{"detail": "Not Found"}')
+            return
         headers = {name.title(): value for name, value in self.headers.items()}
         answer = self.server_.take(body, headers)
         with contextlib.suppress(OSError):  # the client may have given up
-            self.pause(answer.wait_s)
-            if answer.status != 200:
-                self.send(
-                    answer.status, json.dumps({"error": answer.error}), headers=answer.headers
-                )
-            elif answer.raw:
-                self.send(200, answer.raw, kind="text/html")
-            elif body.get("stream"):
-                self.stream(body, answer)
-            else:
-                self.whole(body, answer)
+            self.deliver(body, answer)
+
+    def deliver(self, body: Body, answer: Say) -> None:
+        self.pause(answer.wait_s)
+        if answer.status != 200:
+            self.send(answer.status, json.dumps({"error": answer.error}), headers=answer.headers)
+        elif answer.raw:
+            self.send(200, answer.raw, kind="text/html", headers=answer.headers)
+            if answer.books:
+                self.server_.book(answer.books)
+        elif body.get("stream"):
+            self.stream(body, answer)
+        else:
+            self.whole(body, answer)
+
+    def do_GET(self) -> None:
+        self.server_.gets.append(self.path)
+        if self.server_.models is None or self.path != "/v1/models":
+            return self.send(404, "{}")
+        rows = [{"id": name, "object": "model"} for name in self.server_.models]
+        return self.send(200, json.dumps({"object": "list", "data": rows}))
 
     def pause(self, seconds: float) -> None:
         if seconds:
@@ -154,11 +171,11 @@ class _Handler(BaseHTTPRequestHandler):
     def send(
         self,
         status: int,
-        text: str,
+        text: str | bytes,
         kind: str = "application/json",
         headers: dict[str, str] | None = None,
     ) -> None:
-        raw = text.encode()
+        raw = text.encode() if isinstance(text, str) else text
         self.send_response(status)
         for name, value in {
             "Content-Type": kind,
@@ -241,8 +258,8 @@ def parts(body: Body, answer: Say) -> Body:
             "type": "function",
             "function": {"name": "answer", "arguments": answer.text},
         }
-        return {"content": None, "tool_calls": [call]}
-    return {"content": answer.text}
+        return {"content": None, "tool_calls": [call], **answer.beside}
+    return {"content": answer.text, **answer.beside}
 
 
 def deltas(body: Body, answer: Say) -> list[Body]:
@@ -252,9 +269,10 @@ def deltas(body: Body, answer: Say) -> list[Body]:
     if calls := message.get("tool_calls"):
         head = calls[0] | {"index": 0, "function": {"name": "answer", "arguments": ""}}
         return [
-            {"role": "assistant", "tool_calls": [head]},
+            {"role": "assistant", "tool_calls": [head], **answer.beside},
             *({"tool_calls": [{"index": 0, "function": {"arguments": p}}]} for p in pieces),
         ]
     if answer.refusal:
         return [{"role": "assistant", "refusal": answer.refusal}]
-    return [{"role": "assistant", "content": ""}, *({"content": piece} for piece in pieces)]
+    first = {"role": "assistant", "content": "", **answer.beside}
+    return [first, *({"content": piece} for piece in pieces)]

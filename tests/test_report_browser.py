@@ -18,6 +18,7 @@ from kit import FAULTS, HONEST, quick, write_task
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from test_report_first_page import BINARY, CLASSES, REGRESSION, write_panels
+from test_run_transcripts import STATIC, ask_once, keep_calls
 
 from report.event_log import load_view
 from report.html import write_report
@@ -248,3 +249,21 @@ def test_two_thousand_attempts_stay_small_and_every_page_opens(tmp_path: Path) -
         go(driver, "t3s499")
         assert driver.find_elements(By.CSS_SELECTOR, ".diff tr.add, .problem")
         assert complaints(driver) == []
+
+
+def test_the_calls_of_a_model_are_folded_and_stay_text(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    synthetic_events(traces=1, steps=2, folder=folder)
+    for name in ("t0s0", "t0s1"):
+        keep_calls(folder, ask_once(STATIC + HOSTILE, f"{HOSTILE} of {name}"), name=name)
+    with opened(write_report(folder), tmp_path) as driver:
+        driver.execute_script("window.alert = () => { window.hit = 1 }")
+        go(driver, "t0s1")
+        call = driver.find_element(By.CSS_SELECTOR, "details.call")
+        assert call.get_attribute("open") is None
+        driver.execute_script("arguments[0].open = true", call)
+        driver.execute_script("arguments[0].querySelector('details').open = true", call)
+        assert "2. update · m" in call.text and "evil of t0s1" in call.text
+        assert "characters as in an earlier prompt: # Task" in call.text
+        assert driver.execute_script("return window.hit || document.images.length") == 0
+        assert (complaints(driver), asked(driver), serious(driver)) == ([], [], [])

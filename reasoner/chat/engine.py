@@ -26,7 +26,12 @@ from reasoner.chat.answer.structured import (
 from reasoner.chat.endpoint.address import Address, resolve_address
 from reasoner.chat.endpoint.cache import ExchangeFolder, Exchanges, NoExchanges
 from reasoner.chat.endpoint.client import ModelEndpoint
-from reasoner.chat.endpoint.faults import EndpointDownError, EndpointError, PromptTooLongError
+from reasoner.chat.endpoint.faults import (
+    EndpointDownError,
+    EndpointError,
+    PromptTooLongError,
+)
+from reasoner.chat.endpoint.models import advise_on_error
 from reasoner.chat.endpoint.prices import Prices, load_prices, price_of
 from reasoner.chat.endpoint.retry import Tell, must_pause_run
 from reasoner.chat.prompt.files import file_messages
@@ -126,14 +131,20 @@ class Chat:
                 raise ReasonerUnavailableError(no_price_message(asker.endpoint.model))
         for asker in self.askers.values():
             question = ModelQuestion(
-                [{"role": "user", "content": CHECK_PROMPT}], Ping, lambda answer: answer, "check"
+                [{"role": "user", "content": CHECK_PROMPT}],
+                Ping,
+                lambda answer: answer,
+                "check",
+                patient=False,
             )
             try:
                 usage += (await asker.ask(question))[1]
             except EndpointDownError as error:
                 raise ReasonerDownError(str(error)) from error
             except EndpointError as error:
-                raise ReasonerUnavailableError(str(error)) from error
+                advice = await advise_on_error(error, asker.endpoint)
+                text = f"{error}; {advice}" if advice else str(error)
+                raise ReasonerUnavailableError(text, error.usage) from error
             except NoUsableAnswerError as error:
                 raise ReasonerUnavailableError(
                     f"{error}; a model that cannot answer in JSON cannot drive a run,"

@@ -100,5 +100,5 @@ function attemptPage(attempt, detail) {
     cards(attempt, detail), diagnosisPart(detail), recalledPart(detail),
     detail.diff ? part("Script changes", diffBlock(detail.diff)) : parent && detail.script && part("Script changes", h("p", { class: "soft" }, "The script is identical to its parent's, or the two are too long to compare.")),
     part("Script and log", folded("Full script", detail.script, "Script"), detail.log ? h("details", { open: attempt.verdict === "failed" }, h("summary", {}, "End of the log"), h("pre", { class: "code", tabindex: "0", role: "region", "aria-label": "Log" }, detail.log)) : h("p", { class: "soft" }, "No output.")),
-    evidencePart(detail));
+    evidencePart(detail), callsPart(detail));
 }

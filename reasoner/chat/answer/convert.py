@@ -11,7 +11,14 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
-from reasoner.chat.answer.edits import AnswerError, Edit, EditError, apply_edits, collapse_spaces
+from reasoner.chat.answer.edits import (
+    AnswerError,
+    Edit,
+    EditError,
+    apply_edits,
+    collapse_spaces,
+    normalize_line_ends,
+)
 from reasoner.chat.answer.schemas import (
     DiagnoseAnswer,
     DraftAnswer,
@@ -287,7 +294,8 @@ def solution_from_repair(answer: RepairAnswer, brief: RepairBrief) -> Solution:
 
     After a rehearsal an answer may stand by the script, which then runs on all rows.
     """
-    is_kept = not answer.edits and answer.script.strip() in ("", brief.script.strip())
+    given = strip_lines(answer.script)
+    is_kept = not answer.edits and given in ([], strip_lines(brief.script))
     script = brief.script
     if not (brief.rehearsal and is_kept):
         script = edit_script(brief.script, answer.edits, answer.script)
@@ -320,13 +328,20 @@ def edit_script(script: str, edits: Sequence[EditAnswer], full: str) -> str:
                 raise AnswerError(text) from error
     if problem := check_script(new):
         raise AnswerError(problem)
-    if new.strip() == script.strip():
+    if strip_lines(new) == strip_lines(script):
         raise AnswerError("The new script is the old one, letter for letter. Make the change.")
     return new
 
 
+def strip_lines(text: str) -> list[str]:
+    """Return the lines without blanks at their ends and without empty ones."""
+    lines = (line.rstrip() for line in normalize_line_ends(text).split("\n"))
+    return [line for line in lines if line]
+
+
 def unwrap_script(text: str) -> str:
     """Return the script of a field into which a model may have put fences or prose."""
+    text = normalize_line_ends(text)
     has_fence = "```" in text or "~~~" in text
     if has_fence and (text.lstrip().startswith(("```", "~~~")) or check_script(text)):
         return extract_code(text) or text

@@ -77,8 +77,7 @@ def apply_edits(script: str, edits: Sequence[Edit]) -> str:
     text, misses = normalize_line_ends(script), []
     for number, edit in enumerate(edits, 1):
         try:
-            search, replace = normalize_line_ends(edit.search), normalize_line_ends(edit.replace)
-            text = apply_edit(text, Edit(search, replace))
+            text = apply_edit(text, normalize_edit(edit, keep_no_break="\u00a0" in script))
         except EditError as error:
             misses.append(f"Edit {number}: {error}")
     if misses:
@@ -265,9 +264,14 @@ def quote_lines(lines: list[str]) -> str:
 
 
 def normalize_line_ends(text: str) -> str:
-    r"""Return the text with \n line ends, no byte order mark, no-break spaces as spaces."""
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    return text.replace("\u00a0", " ")
+    r"""Return the text with \n line ends and without a byte order mark."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def normalize_edit(edit: Edit, *, keep_no_break: bool) -> Edit:
+    """Return the edit with plain line ends, and no-break spaces as spaces where none are meant."""
+    texts = [normalize_line_ends(text) for text in edit]
+    return Edit(*(text if keep_no_break else text.replace("\u00a0", " ") for text in texts))
 
 
 def collapse_spaces(line: str) -> str:

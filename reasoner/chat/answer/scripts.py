@@ -23,6 +23,7 @@ FILE_WORDS = {
 }
 COMPILE_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
 MAX_TEXT_CHARS = 2_000_000
+MAX_FENCES, MAX_FENCE_TRIES = 40, 60
 MAX_TRAILING_LINES = 40  # of prose after a script without a fence
 
 
@@ -107,16 +108,34 @@ def extract_code(text: str) -> str | None:
     labelled = [body for language, body in blocks if language in PYTHON_LABELS]
     bodies = labelled or [body for language, body in blocks if not language]
     compilable = [body for body in bodies if is_compilable(body)]
-    if best := max(compilable or bodies, key=len, default=None):
+    best = max(compilable, key=len, default="")
+    if len(best) < max(map(len, bodies), default=0):  # the longest may hold fences itself
+        best = max(best, fence_around_fences(text), key=len)
+    if best := best or max(bodies, key=len, default=""):
         return best.strip("\n") + "\n"
     return unfenced_script(text)
+
+
+def fence_around_fences(text: str) -> str:
+    """Return the longest script between two fences with other fences in it; empty without one."""
+    lines = split_lines(text)
+    marks = [index for index, line in enumerate(lines) if FENCE.fullmatch(line)][:MAX_FENCES]
+    pairs = [(start, end) for start in marks for end in reversed(marks) if end > start]
+    pairs.sort(key=lambda pair: pair[0] - pair[1])
+    bodies = ("\n".join(lines[start + 1 : end]) for start, end in pairs[:MAX_FENCE_TRIES])
+    return next((body for body in bodies if is_compilable(body)), "")
+
+
+def split_lines(text: str) -> list[str]:
+    r"""Return the lines of a text; other separators than \n and \r belong to a script's texts."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def fenced_blocks(text: str) -> list[tuple[str, str]]:
     """Return (language, body) of every fence; an unclosed one extends to the end."""
     blocks: list[tuple[str, str]] = []
     mark, language, body = "", "", list[str]()
-    for line in text.splitlines():
+    for line in split_lines(text):
         if mark and line.strip().startswith(mark) and not line.strip().strip(mark[0]):
             blocks.append((language, "\n".join(body)))
             mark = ""
@@ -132,7 +151,7 @@ def unfenced_script(text: str) -> str | None:
     match = SCRIPT_START.search(text)
     if match is None:
         return None
-    lines = text[match.start() :].rstrip().splitlines()
+    lines = split_lines(text[match.start() :].rstrip())
     for n_trailing in range(min(MAX_TRAILING_LINES, len(lines))):
         candidate = "\n".join(lines[: len(lines) - n_trailing]) + "\n"
         if is_compilable(candidate):
@@ -158,7 +177,7 @@ def extract_edits(text: str) -> list[Edit]:
     edits: list[Edit] = []
     search, replace = list[str](), list[str]()
     current: list[str] | None = None  # the part that the next line belongs to
-    for line in text_after_thinking(text).splitlines():
+    for line in split_lines(text_after_thinking(text)):
         if SEARCH_MARK.match(line):
             search, replace = [], []
             current = search

@@ -18,10 +18,11 @@ from pydantic import BaseModel, ValidationError
 
 from reasoner.chat.answer import forms
 from reasoner.chat.answer.edits import AnswerError
-from reasoner.chat.answer.extract import extract_json, strip_thinking
+from reasoner.chat.answer.extract import extract_json, parse_json_object, strip_thinking
 from reasoner.chat.endpoint.cache import ChatRequest, Exchanges
 from reasoner.chat.endpoint.client import ModelEndpoint, Reply
 from reasoner.chat.endpoint.faults import EndpointError, PromptTooLongError, RefusedRequestError
+from reasoner.chat.endpoint.record import recorded_exchange
 from reasoner.chat.endpoint.retry import Tell, ask_with_retries
 from reasoner.chat.message import Message
 from reasoner.protocol import Usage
@@ -56,6 +57,7 @@ class ModelQuestion(Generic[T]):
 
     `accept` converts a valid answer or raises AnswerError. `rescue` receives the text and the JSON
     found in it, and completes that JSON or builds it from the text. `salt`: see ChatRequest.
+    Without `patient`, nobody waits for an endpoint that cannot be reached.
     """
 
     messages: list[Message]
@@ -63,6 +65,7 @@ class ModelQuestion(Generic[T]):
     accept: Callable[[BaseModel], T]
     salt: str = ""
     rescue: Rescue = keep_parsed
+    patient: bool = True
 
 
 @dataclass
@@ -145,7 +148,11 @@ class Conversation(Generic[T]):
         self.n_calls += 1
         parameters = forms.form_parameters(form, self.schema)
         request = ChatRequest(self.asker.endpoint, turns, parameters, self.question.salt)
-        reply = await ask_with_retries(request, self.asker.exchanges, self.asker.tell)
+        with recorded_exchange(request, form) as record:
+            reply = await ask_with_retries(
+                request, self.asker.exchanges, self.asker.tell, patient=self.question.patient
+            )
+            record.reply = reply
         self.usage += reply.usage
         return reply
 
@@ -159,6 +166,8 @@ class Conversation(Generic[T]):
         given = extract_json(reply.content)
         if given is None and reply.arguments:
             given = extract_json(reply.text)
+        if given is None and not reply.content.strip():  # some servers take it all for thinking
+            given = parse_json_object(reply.thinking.strip())
         is_cut = reply.finish in ("length", "max_tokens")
         if not is_cut:
             given = self.question.rescue(reply.content, given)
@@ -191,11 +200,18 @@ def correction_turns(reply: Reply, problem: str) -> list[Message]:
 
 def missing_json_message(reply: Reply, is_cut: bool) -> str:
     """Return why a reply has no JSON."""
+    if is_cut and not reply.content.strip():
+        return (
+            "Your reasoning used up the whole length limit (setting max_output_tokens), and no"
+            " answer came. Think much less and answer at once."
+        )
     if is_cut:
         return (
             "It was cut off at the length limit. Answer much shorter: edits rather than a whole"
             " file, short texts, no repetition."
         )
+    if reply.finish == "content_filter":
+        return "The endpoint's content filter stopped it. Answer in other words."
     if not strip_thinking(reply.content):
         return "It was empty. Answer with one JSON object of the form asked for."
     return (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from reasoner.protocol import ReasonerUnavailableError
 
@@ -29,8 +29,9 @@ class Address:
     def secrets(self) -> tuple[str, ...]:
         """The texts to mask in messages: key, password and user name."""
         parts = urlsplit(self.url)
-        texts = (self.key, parts.password, parts.username)
-        return tuple(text for text in texts if text and text != NO_KEY)
+        texts = [self.key, parts.password, parts.username]
+        texts += [unquote(text) for text in texts if text]
+        return tuple(dict.fromkeys(text for text in texts if text and text != NO_KEY))
 
 
 def public_url(url: str | None) -> str | None:

@@ -7,17 +7,24 @@ import re
 import ssl
 import time
 from collections.abc import Iterator
+from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from reasoner.chat.endpoint.completion import ReplyFormatError, ReplyProblemError
+from reasoner.chat.endpoint.completion import (
+    ReplyFormatError,
+    ReplyProblemError,
+    ReplyTooLongError,
+)
 from reasoner.chat.endpoint.faults import (
     EndpointDownError,
     EndpointError,
     PermanentError,
     PromptTooLongError,
     RefusedRequestError,
+    StrangeReplyError,
     TransientError,
+    UnknownPlaceError,
     mask_secrets,
 )
 from reasoner.chat.endpoint.redirects import RedirectedError
@@ -70,7 +77,7 @@ def classify_error(error: Exception, endpoint: ModelEndpoint) -> EndpointError:
             f"{name}: no whole answer within {limit_s:g} s (setting answer_time_s)"
         )
     if isinstance(error, openai.APIStatusError):
-        return classify_status(error, endpoint)
+        return classify_status(read_failure(error, endpoint), endpoint)
     if isinstance(error, openai.APIConnectionError):
         return EndpointDownError(
             f"{url} cannot be reached ({innermost_reason(error, endpoint.address.secrets)});"
@@ -79,41 +86,69 @@ def classify_error(error: Exception, endpoint: ModelEndpoint) -> EndpointError:
     if isinstance(error, openai.APIError):
         return TransientError(f"{name}: {endpoint_message(error, endpoint)}")
     if isinstance(error, ReplyProblemError):
-        return TransientError(f"{name}: {mask_secrets(str(error), endpoint.address.secrets)}")
+        text = mask_secrets(str(error), endpoint.address.secrets)
+        if error.status:
+            return classify_status(Failure(error.status, text), endpoint)
+        return TransientError(f"{name}: {text}")
+    if isinstance(error, ReplyTooLongError):
+        return EndpointError(f"{name} sends {error}, which no answer needs; nothing of it is used")
     if isinstance(error, ValueError | KeyError | TypeError):
         text = mask_secrets(str(error), endpoint.address.secrets)
-        return TransientError(
+        return StrangeReplyError(
             f"{name}: its answer is no chat completion ({text});"
-            " does --base-url end as it should, mostly in /v1?",
-            pauses_run=True,
+            " does --base-url end as it should, mostly in /v1?"
         )
     return TransientError(
         f"{name}: the answer broke off ({innermost_reason(error, endpoint.address.secrets)})"
     )
 
 
-def classify_status(error: APIStatusError, endpoint: ModelEndpoint) -> EndpointError:
+class Failure(NamedTuple):
+    """An error that an endpoint answers with, by HTTP status or in the body of a 200."""
+
+    status: int
+    text: str
+    code: str = ""
+    parameter: str = ""  # that it names
+    wait_s: float | None = None
+
+
+def read_failure(error: APIStatusError, endpoint: ModelEndpoint) -> Failure:
+    """Return what the client's error says."""
+    return Failure(
+        status=error.status_code,
+        text=endpoint_message(error, endpoint),
+        code=str(getattr(error, "code", None) or ""),
+        parameter=str(getattr(error, "param", None) or ""),
+        wait_s=retry_after_s(error),
+    )
+
+
+def classify_status(failure: Failure, endpoint: ModelEndpoint) -> EndpointError:
     """Classify by HTTP status."""
-    status, text = error.status_code, endpoint_message(error, endpoint)
+    status, text = failure.status, failure.text
     name = f"{endpoint.model} at {endpoint.address.public_url}"
-    if status == 429 and not _is_out_of_money(error, text):
-        return TransientError(
-            f"{name}: rate limit (429: {text})", retry_after_s(error), pauses_run=True
-        )
+    if status == 429 and not _is_out_of_money(failure):
+        return TransientError(f"{name}: rate limit (429: {text})", failure.wait_s, pauses_run=True)
     if status in (401, 402, 403, 404, 429):
-        return PermanentError(_access_problem(status, text, endpoint))
+        problem = _access_problem(status, text, endpoint)
+        return UnknownPlaceError(problem) if status == 404 else PermanentError(problem)
     if status in (400, 413, 422):
         problem = f"{name} refuses the request ({status}: {text})"
-        if TOO_LONG_TEXT.search(text):
+        if status == 413 or TOO_LONG_TEXT.search(text):
             return PromptTooLongError(problem)
-        return RefusedRequestError(problem, refused_parameter(error, text))
+        return RefusedRequestError(problem, refused_parameter(failure, endpoint))
+    if status in (503, 529):
+        return TransientError(
+            f"{name}: the server is overloaded ({status}: {text})", failure.wait_s, pauses_run=True
+        )
     if status >= 500 or status in (408, 409, 425):
-        return TransientError(f"{name}: the server fails ({status}: {text})", retry_after_s(error))
+        return TransientError(f"{name}: the server fails ({status}: {text})", failure.wait_s)
     return PermanentError(f"{name}: unexpected answer ({status}: {text}); is --base-url right?")
 
 
-def _is_out_of_money(error: APIStatusError, text: str) -> bool:
-    return bool(QUOTA_TEXT.search(f"{getattr(error, 'code', '')} {text}"))
+def _is_out_of_money(failure: Failure) -> bool:
+    return bool(QUOTA_TEXT.search(f"{failure.code} {failure.text}"))
 
 
 def _access_problem(status: int, text: str, endpoint: ModelEndpoint) -> str:
@@ -131,17 +166,28 @@ def _access_problem(status: int, text: str, endpoint: ModelEndpoint) -> str:
     return f"{url}: the account has no money left {detail}; add credit or use another key"
 
 
-def refused_parameter(error: APIStatusError, text: str) -> str | None:
-    """Return the parameter that the endpoint complains about, if it can be left out."""
-    named = str(getattr(error, "param", None) or "").partition(".")[0]
+def refused_parameter(failure: Failure, endpoint: ModelEndpoint) -> str | None:
+    """Return the parameter that the endpoint complains about, if it can be left out.
+
+    A message may also name a parameter to use instead: of those that are sent, the first counts.
+    """
+    named = failure.parameter.partition(".")[0]
     if named in DROPPABLE:
         return named
-    return next((name for name in DROPPABLE if re.search(rf"\b{name}\b", text)), None)
+    spared = {"max_tokens", "max_completion_tokens"} - set(endpoint.parameters())
+    places = {
+        name: match.start()
+        for name in DROPPABLE
+        if name not in spared and (match := re.search(rf"\b{name}\b", failure.text))
+    }
+    return min(places, key=lambda name: places[name], default=None)
 
 
 def endpoint_message(error: APIError, endpoint: ModelEndpoint) -> str:
     """Return the endpoint's own message, masked, at most 240 characters."""
     body = getattr(error, "body", None)
+    if isinstance(body, list) and len(body) == 1:  # some wrap the error in a list
+        body = body[0]
     inner = body.get("error", body) if isinstance(body, dict) else body
     text = inner.get("message") or inner.get("detail") if isinstance(inner, dict) else inner
     text = str(text or getattr(error, "message", "") or type(error).__name__)
@@ -187,7 +233,9 @@ def retry_after_s(error: APIStatusError) -> float | None:
     if (seconds := parse_seconds(text, 1.0)) is not None:
         return seconds
     try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+        at = parsedate_to_datetime(text)
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)  # dates of HTTP are GMT
+        return max(0.0, at.timestamp() - time.time())
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from reasoner.chat.endpoint.address import Address
 from reasoner.chat.endpoint.classify import classify_error, client_exceptions
-from reasoner.chat.endpoint.completion import Completion, make_encodable
+from reasoner.chat.endpoint.completion import ACCEPTED, Completion, make_encodable
 from reasoner.chat.endpoint.prices import Price
 from reasoner.chat.message import Message
 from reasoner.protocol import Usage
@@ -38,6 +38,7 @@ class Reply:
     refusal: str
     finish: str
     usage: Usage
+    thinking: str = ""  # the reasoning that an endpoint gives beside the answer
 
     @property
     def content(self) -> str:
@@ -56,6 +57,7 @@ class ModelEndpoint:
         self.options = options
         self.price = price
         self.dropped_parameters: set[str] = set()
+        self.has_short_context = False  # was told
 
     def parameters(self) -> dict[str, Any]:
         """Return what a request sends besides model and messages: only what the user set."""
@@ -104,7 +106,10 @@ class ModelEndpoint:
 
         from reasoner.chat.endpoint.transfer import CheckedClient
 
-        return CheckedClient(timeout=openai.Timeout(self.options.answer_time_s, connect=CONNECT_S))
+        return CheckedClient(
+            timeout=openai.Timeout(self.options.answer_time_s, connect=CONNECT_S),
+            headers=ACCEPTED,
+        )
 
     @property
     def _chat(self) -> ChatOpenAI:
@@ -139,6 +144,7 @@ def to_reply(completion: Completion, asked: list[Message], price: Price | None) 
         arguments=arguments[0] if arguments else "",
         refusal=completion.refusal,
         finish=completion.finish,
+        thinking=completion.thinking,
         usage=count_usage(completion, asked, price),
     )
 
@@ -149,7 +155,7 @@ def count_usage(completion: Completion, asked: list[Message], price: Price | Non
     if n_input is None:
         n_input = sum(len(turn["content"]) for turn in asked) // CHARS_PER_TOKEN
     if n_output is None:
-        answer = completion.text + "".join(completion.arguments)
+        answer = completion.thinking + completion.text + "".join(completion.arguments)
         n_output = len(answer) // CHARS_PER_TOKEN
     n_cached = min(n_input, completion.n_cached)
     usd = price.usd(n_input, n_cached, n_output) if price else None

@@ -15,11 +15,11 @@ from openai import DefaultHttpxClient
 
 from reasoner.chat.endpoint.completion import (
     ReplyFormatError,
-    ReplyProblemError,
+    check_encoding,
     count_tokens,
     dicts_in,
     parse_reply,
-    problem_text,
+    reply_problem,
 )
 from reasoner.chat.endpoint.redirects import MAX_REDIRECTS, RedirectedError, next_request
 from reasoner.chat.endpoint.transfer import MAX_ERROR_BYTES, plain_response
@@ -63,7 +63,8 @@ class CheckedEmbeddingClient(DefaultHttpxClient):
             response = super().send(request, **fixed)
             try:
                 following = next_request(response)
-            except RedirectedError:
+                check_encoding(response.headers.get("content-encoding", ""))
+            except (RedirectedError, ReplyFormatError):
                 response.close()
                 raise
             if following is None:
@@ -90,7 +91,7 @@ def parse_vectors(raw: bytes, n_texts: int) -> list[list[float]]:
     """
     value = parse_reply(raw)
     if value.get("error"):
-        raise ReplyProblemError(problem_text(value["error"]))
+        raise reply_problem(value["error"])
     rows: dict[int, list[float]] = {}
     for place, item in enumerate(dicts_in(value.get("data"))):
         index = count_tokens(item.get("index"))

@@ -19,6 +19,7 @@ from reasoner.chat.endpoint.completion import (
     ReplyFormatError,
     ReplyProblemError,
     ReplyReader,
+    check_encoding,
 )
 from reasoner.chat.endpoint.redirects import MAX_REDIRECTS, RedirectedError, next_request
 
@@ -41,7 +42,7 @@ class CheckedClient(DefaultAsyncHttpxClient):
         completion = receiving.get()
         try:
             response = await self._follow(request, options)
-        except RedirectedError as error:
+        except (RedirectedError, ReplyFormatError) as error:
             completion.problem = error
             raise
         if not response.is_success:
@@ -65,7 +66,8 @@ class CheckedClient(DefaultAsyncHttpxClient):
             response = await super().send(request, **fixed)
             try:
                 following = next_request(response)
-            except RedirectedError:
+                check_encoding(response.headers.get("content-encoding", ""))
+            except (RedirectedError, ReplyFormatError):
                 await response.aclose()
                 raise
             if following is None:
