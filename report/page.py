@@ -52,7 +52,7 @@ STATES = {
     "stopped": "Stopped",
     "paused": "Paused",
     "waiting": "Waiting for an answer",
-    "error": "Stopped by an error",
+    "error": "No valid script",
 }
 
 

@@ -25,9 +25,9 @@ ENDINGS = {
     "interrupted": "Interrupted; the run can be resumed.",
     "paused": "Paused: the reasoner is unavailable. Resume once it works again.",
     "waiting": "Waiting for an answer; the run can be resumed.",
-    "error": "Stopped by an error. Resume once it is fixed.",
+    "error": "No script gave a valid result.",
 }
-RESUMABLE = ("stopped", "interrupted", "paused", "waiting", "error")
+RESUMABLE = ("stopped", "interrupted", "paused", "waiting")  # a run that ended has no work left
 STATE_WORDS = {
     "running": "running",
     "waiting": "waiting",

@@ -314,6 +314,8 @@ async def drive_run(
             if spent and spent.calls:
                 run.events.emit("checked", usage=spent.model_dump())
             reason = await _drive_with_recovery(run, session)
+            if resumed:
+                _repeat_end(run, reason)
             return _outcome_of(run, reason)
     finally:
         await close_run(folder)
@@ -325,6 +327,25 @@ def _previous_end(run: Run) -> str:
     for event in iterate_events(run.events.path):
         latest = str(event.get("reason", "")) if event.get("ev") == "run_ended" else ""
     return latest or KILLED
+
+
+def _repeat_end(run: Run, reason: str) -> None:
+    """Emit the end again where the run had ended before it was resumed.
+
+    The last event says the state of a run, and a listener shows its summary at the end.
+    """
+    ended: Json = {}
+    is_open = False
+    for event in iterate_events(run.events.path):
+        is_open = event.get("ev") == "run_resumed" or (is_open and event.get("ev") != "run_ended")
+        ended = event if event.get("ev") == "run_ended" else ended
+    if not is_open:
+        return
+    if ended.get("reason") in (None, WAITING, INTERRUPTED, PAUSED):
+        _end_session(run, reason.partition(":")[0])
+        return
+    names = ("reason", "best", "seconds", "message")
+    run.events.emit("run_ended", **{name: ended[name] for name in names if name in ended})
 
 
 def _warn_of_metric(run: Run) -> None:

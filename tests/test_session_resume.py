@@ -16,6 +16,7 @@ from kit import Player, events, quick, write_task
 from langchain_core.runnables import RunnableConfig
 from longrun_kit import attempts, drive, driven, essence, run_twice, scripts
 
+from report.event_log import load_view
 from run.checkpoints.open import open_checkpoints, thread_id
 from run.checkpoints.sqlite import open_sqlite
 from run.lock import RunError
@@ -88,6 +89,18 @@ async def test_every_round_is_stored_and_a_lost_checkpoint_file_costs_nothing(
         heard[0]["ev"] == "run_resumed"
     )  # else a live table would go on showing how the former session ended
     assert attempts(done.folder) == before and run_twice(done.folder) == []
+
+
+async def test_an_ended_run_stays_ended_when_it_is_resumed(tmp_path: Path) -> None:
+    task = write_task(tmp_path / "task")
+    done = await start_run(str(task), quick(tmp_path, steps=1), reasoner=Player(scripts()))
+    for _ in range(2):
+        heard: list[dict[str, Any]] = []
+        await resume_run(done.folder, reasoner=Player(scripts()), listeners=[heard.append])
+        assert [event["ev"] for event in heard] == ["run_resumed", "run_ended"]
+        assert heard[0]["after"] == "budget" and heard[1]["message"] == "all steps used"
+    ended = load_view(done.folder).ended
+    assert ended is not None and ended["reason"] == "budget"
 
 
 async def test_a_state_of_a_newer_version_is_refused(tmp_path: Path) -> None:
