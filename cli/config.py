@@ -27,6 +27,7 @@ VARIABLE_PREFIX = "GOME_"
 SECRET = re.compile(r"key|token$|secret|passw|credential", re.IGNORECASE)
 KNOWN = Settings.model_fields
 SECTIONS = {"scripts": frozenset({"python", "run_time_s", "run_memory_bytes", "run_cpus"})}
+TASK_KEYS = ("metric", "direction", "kind", "train", "test", "id", "split", "positive", "name")
 WITH_NONE = ("gpus", "isolation")  # `none` is one of their values
 
 
@@ -106,12 +107,19 @@ def settings_from_pairs(pairs: Iterable[str]) -> Sources:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or name not in KNOWN:
-            raise usage_error(
-                f"--set {pair}: no such setting; expected name=value"
-                f" with a name of {', '.join(sorted(KNOWN))}"
-            )
+            raise usage_error(f"--set {pair}: {explain_unknown(name, bool(equals))}")
         sources[name] = Source(value, f"--set {name}")
     return sources
+
+
+def explain_unknown(name: str, has_value: bool) -> str:
+    """Say what is wrong with a `--set` that is not `name=value` of a setting."""
+    if name in KNOWN and not has_value:
+        return f"expected {name}=VALUE"
+    if name in TASK_KEYS:
+        return f"no setting, but a line of the task: write `{name}: …` into its task.yaml"
+    near = suggest_near(name, KNOWN)
+    return f"no such setting{near or '; `gome run --help` and docs/settings.md list them'}"
 
 
 def settings_from_environment() -> Sources:

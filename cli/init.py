@@ -164,9 +164,9 @@ async def write_task_yaml(
     if as_json:
         typer.echo(json.dumps(report, ensure_ascii=False))
         return
-    typer.echo(notice or f"{path} written.")
+    typer.echo(shorten_paths(notice or f"{path} written."))
     for reason in reasons:
-        typer.echo(f"  - {reason}")
+        typer.echo(f"  - {shorten_paths(reason)}")
     print_report(report)
     with_config = f" --config {config}" if config else ""
     typer.echo(f"Next: check it, then gome run {folder}{with_config}")
@@ -198,6 +198,11 @@ async def make_missing_files(
     spent = maker.usage
     tell(f"{spent.calls} answers, {spent.input_tokens + spent.output_tokens:,} tokens")
     return maker.keys
+
+
+def shorten_paths(text: str) -> str:
+    """Return the text with paths below the current folder relative to it."""
+    return text.replace(f"{Path.cwd()}/", "")
 
 
 MAX_COLUMNS = 60  # that are printed

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.errors import exit_on_failure
+from cli.errors import exit_on_failure, usage_error
 from cli.options import TaskFolder
 
 
@@ -21,6 +22,9 @@ def score_command(
     ],
 ) -> None:
     """Score submissions against answers that you hold. The metric is that of the task."""
+    for path in (answers, *submissions):
+        if not Path(path).is_file():
+            raise usage_error(f"{path} does not exist; gome score TASK ANSWERS SUBMISSION...")
     asyncio.run(exit_on_failure(print_private_scores(task, answers, submissions)))
 
 

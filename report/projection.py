@@ -358,7 +358,7 @@ def describe_attempt(attempt: AttemptView, *, rising: bool) -> str:
     what = attempt.hypothesis or attempt.kind
     why = (attempt.problems or attempt.reasons or ("",))[0]
     if attempt.verdict == "failed":
-        return f"{what}: {why}" if why else what
+        return f"{what.rstrip('.')}: {why}" if why else what
     if attempt.gain is None:
         return f"{format_score(attempt.score, attempt.score_se)}  {what}"
     text = f"{format_improvement(attempt.gain, attempt.gain_se, rising=rising)}  {what}"

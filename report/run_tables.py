@@ -152,7 +152,7 @@ def _attempt_row(view: RunView, attempt: AttemptView, is_wide: bool) -> tuple[Te
     text = clean_text(attempt.hypothesis or attempt.kind, 160)
     reason = (attempt.problems or attempt.reasons or ("",))[0]
     if reason and attempt.verdict == "failed":
-        text = f"{text}: {clean_text(reason, 160)}"
+        text = f"{text.rstrip('.')}: {clean_text(reason, 160)}"
     tokens = (format_count(attempt.usage.tokens),) if view.usage.tokens else ()
     gain_se = attempt.gain_se if is_wide else None
     return (

@@ -304,7 +304,8 @@ class AsyncChildProcess:
         try:
             await asyncio.wait_for(process.wait(), wait_s)
         except TimeoutError:
-            process.kill()
+            with suppress(ProcessLookupError):  # it may end just now
+                process.kill()
             await process.wait()
 
 

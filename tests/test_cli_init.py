@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from task.load.init import replace_text
+from task.load.init import describe_task, init_task, replace_text
+from task.types import TaskError
 
 KEYS = (
     "train test sample id target kind metric direction columns classes positive split rows "
@@ -101,3 +102,97 @@ def test_a_task_file_that_cannot_be_written_leaves_the_earlier_one(tmp_path: Pat
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_text() == "metric: auc\n"
     assert [item.name for item in tmp_path.iterdir()] == ["task.yaml"]
+
+
+def test_a_line_that_a_refusal_asks_for_is_kept_and_the_file_completed(folder: Path) -> None:
+    (folder / "sample_submission.csv").unlink()
+    with pytest.raises(TaskError, match=r"set `positive: low` \(or the other\) in task.yaml"):
+        init_task(str(folder))
+    (folder / "task.yaml").write_text("# by hand\npositive: high")
+    written = init_task(str(folder))
+    text = (folder / "task.yaml").read_text()
+    assert text.startswith("# by hand\npositive: high\n# Added by `gome init`:\nname: task")
+    assert text.count("positive:") == 1 and "completed" in written.notice
+    assert describe_task(str(folder))["positive"] == "high"
+    with pytest.raises(TaskError, match="exists; edit it, or overwrite it with --force"):
+        init_task(str(folder))
+
+
+def test_a_target_beside_that_of_the_file_is_refused(folder: Path) -> None:
+    (folder / "task.yaml").write_text("target: risk\n")
+    with pytest.raises(TaskError, match="says `target: risk`"):
+        init_task(str(folder), target="x")
+    assert (folder / "task.yaml").read_text() == "target: risk\n"
+
+
+def test_a_file_that_takes_no_more_lines_is_left(folder: Path) -> None:
+    (folder / "task.yaml").write_text("{positive: high}\n")
+    with pytest.raises(TaskError, match="no line can be added"):
+        init_task(str(folder))
+    assert (folder / "task.yaml").read_text() == "{positive: high}\n"
+
+
+def test_a_mistyped_column_is_answered_with_the_nearest(folder: Path) -> None:
+    refusal = describe_task(str(folder), target="Risks")["refusal"]
+    assert "to one of risk, id, x" in str(refusal)
+
+
+def test_only_metrics_of_the_kind_are_offered(folder: Path) -> None:
+    init_task(str(folder))
+    [line] = [
+        text
+        for text in (folder / "task.yaml").read_text().splitlines()
+        if text.startswith("metric:")
+    ]
+    assert "log_loss" in line and "levenshtein" not in line and "rmse" not in line
+
+
+def test_numbers_behind_a_prefix_name_the_rows(tmp_path: Path) -> None:
+    numbers = pd.Series([f"P-{number:04d}" for number in range(60)], name="Patient No.")
+    table = pd.DataFrame({numbers.name: numbers, "x": np.arange(60) % 7, "y": np.arange(60.0)})
+    table[:40].to_csv(tmp_path / "train.csv", index=False)
+    table[40:].drop(columns="y").to_csv(tmp_path / "test.csv", index=False)
+    found = describe_task(str(tmp_path))
+    assert found["id"] == "Patient No."
+    assert any("numbers the rows of both tables" in text for text in found["decided"])
+    table.assign(**{"Patient No.": "P-1"}).to_csv(tmp_path / "train.csv", index=False)
+    assert describe_task(str(tmp_path))["id"] is None
+
+
+def test_rows_held_out_keep_their_names(tmp_path: Path) -> None:
+    root = tmp_path / "clinic"
+    root.mkdir()
+    names = [f"P-{number:04d}" for number in range(60)]
+    table = pd.DataFrame({"Patient No.": names, "x": np.arange(60) % 7, "y": np.arange(60.0)})
+    table.to_csv(root / "clinic.csv", index=False)
+    reasons = init_task(str(root), hold_out=0.2).reasons
+    answers = pd.read_csv(tmp_path / "clinic-private" / "answers.csv")
+    assert list(answers) == ["Patient No.", "y"]
+    assert any(line.startswith("id: Patient No. (") for line in reasons)
+
+
+def test_an_id_that_stands_twice_is_answered_with_remedies_that_work(folder: Path) -> None:
+    train = pd.read_csv(folder / "train.csv")
+    pd.concat([train, train[:1]]).to_csv(folder / "train.csv", index=False)
+    refusal = str(describe_task(str(folder))["refusal"])
+    assert "remove the rows that are there twice, or that column from the training" in refusal
+    for remedy in (train, train.drop(columns="id")):
+        remedy.to_csv(folder / "train.csv", index=False)
+        assert describe_task(str(folder))["refusal"] is None
+
+
+def test_several_rows_for_one_prediction_are_put_together(folder: Path) -> None:
+    tables = {name: pd.read_csv(folder / f"{name}.csv") for name in ("train", "test")}
+    for name, table in tables.items():
+        table.assign(id=table["id"] // 2).to_csv(folder / f"{name}.csv", index=False)
+    pd.DataFrame({"id": range(25, 30), "high": 0.5}).to_csv(
+        folder / "sample_submission.csv", index=False
+    )
+    refusal = str(describe_task(str(folder))["refusal"])
+    assert "the sample asks for one prediction per id: put the rows of each id together" in refusal
+    for name, table in tables.items():
+        together = table.groupby(table["id"] // 2).first().drop(columns="id").reset_index()
+        if "risk" in together:
+            together["risk"] = ["low", "high"] * 12 + ["low"]
+        together.to_csv(folder / f"{name}.csv", index=False)
+    assert describe_task(str(folder))["refusal"] is None

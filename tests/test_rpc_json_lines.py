@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -224,3 +224,19 @@ def test_a_child_ends_with_its_owner_and_ignores_an_interrupt(grace: list[str]) 
     start = time.monotonic()
     child.close()
     assert time.monotonic() - start < 4
+
+
+async def test_a_child_that_ends_as_its_time_runs_out_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    process = AsyncChildProcess(COMMAND)
+    await process.call("echo", 20, value=1)
+
+    async def wait_too_long(work: Awaitable[int], wait_s: float) -> int:
+        await asyncio.ensure_future(work)
+        await asyncio.sleep(0.1)
+        raise TimeoutError(wait_s)
+
+    monkeypatch.setattr(asyncio, "wait_for", wait_too_long)
+    await process.close()
+    assert process.pid is None

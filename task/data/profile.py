@@ -19,6 +19,7 @@ from task.data.hazards import find_hazards, has_few_words
 from task.data.media.look import profile_media
 from task.grade.evidence import clean_json
 from task.grade.metrics import roc_auc, task_metric
+from task.load.dates import is_iso_date
 from task.load.tables import read_public_table
 from task.types import (
     CLASS_KINDS,
@@ -52,7 +53,7 @@ def profile_data(prepared: Prepared) -> dict[str, Any]:
     test = read_public_table(prepared.public, "test")
     rows = {"train": len(train), "test": len(test)}
     hazards = find_hazards(train, test, prepared)
-    is_id_date = splits.is_iso_date(train[prepared.id]) and splits.is_iso_date(test[prepared.id])
+    is_id_date = is_iso_date(train[prepared.id]) and is_iso_date(test[prepared.id])
     train, test = sample_rows(train), sample_rows(test)
     y = train[task.target[0]]
     if task.kind == "text":

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
+from task.load.dates import is_iso_date
 from task.load.tables import read_frame
 from task.types import CLASS_KINDS, Kind, Split, TaskError
 
@@ -104,13 +105,6 @@ def detect_time_column(
         if test_dates.min() >= dates.quantile(0.98) and dates.nunique() >= n_least:
             return column
     return None
-
-
-def is_iso_date(values: pd.Series[Any]) -> bool:
-    """Whether a column of text begins with dates such as 2021-03-04 in every row."""
-    if pd.api.types.is_numeric_dtype(values) or values.isna().any() or not len(values):
-        return False
-    return bool(values.astype(str).astype(object).str.match(r"\d{4}-\d\d-\d\d(?!\d)").all())
 
 
 def read_times(values: pd.Series[Any]) -> pd.Series[Any] | None:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from task.load.cells import expand_cells, tag_column, text_of_cells
 from task.load.dates import (
     format_times,
+    is_iso_date,
     looks_like_dates,
 )
 from task.load.decisions import (
@@ -170,7 +171,8 @@ def describe_column(
 def column_fate(decision: Decision, role: str, places: list[int], n_frames: int) -> str:
     """Say what happens to a column."""
     if role == "id":
-        return "names the rows; no feature"
+        is_date = all(map(is_iso_date, decision.values))
+        return "names the rows; its dates are features" if is_date else "names the rows; no feature"
     if role in ("target", "label"):
         return "is predicted"
     if n_frames == 2 and places == [0]:
@@ -267,9 +269,8 @@ def decide_text(name: str, texts: list[Series], role: str, hints: Hints) -> Deci
         found = parse_numbers(counts, decimal_comma=hints.decimal_comma)
         if found and not (is_target and is_class_set(found.values, found.repairs)):
             values = [column.map(found.values).astype(float) for column in texts]
-            return finish_numbers(
-                name, values, "nearly every value is a number", found.repairs, role
-            )
+            share = "every" if pd.notna(list(found.values.values())).all() else "nearly every"
+            return finish_numbers(name, values, f"{share} value is a number", found.repairs, role)
     if not is_target and (clock := decide_clock(texts, arrays)) is not None:
         return clock
     if not is_target and looks_like_dates(list(dict.fromkeys(probe))):

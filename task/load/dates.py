@@ -126,6 +126,13 @@ def looks_like_dates(texts: list[str]) -> bool:
     return bool(some) and found >= 0.9 * len(some)
 
 
+def is_iso_date(values: pd.Series[Any]) -> bool:
+    """Whether a column of text begins with dates such as 2021-03-04 in every row."""
+    if pd.api.types.is_numeric_dtype(values) or values.isna().any() or not len(values):
+        return False
+    return bool(values.astype(str).astype(object).str.match(r"\d{4}-\d\d-\d\d(?!\d)").all())
+
+
 def match_date(text: str) -> Moment | None:
     """Match a text with the usual spellings."""
     if not any(mark.isdigit() for mark in text[:40]) or len(text) > 45:

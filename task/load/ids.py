@@ -15,6 +15,7 @@ from task.types import TableFaultError, Task, TaskError
 USUAL_IDS = ("id", "Id", "ID", "row_id", "index", "Unnamed: 0")
 ID_ENDING = re.compile(r"(_id|Id|ID)$")
 MARKS = ("_", "-", " ", "/", ":", "|", ".", ",", "")
+NUMBERED = re.compile(r"(\S*[^\d\s])\d+")
 MAX_PARTS_COLUMNS = 12  # columns that may be parts of an id
 N_PROSE, MIN_PROSE_WORDS = 200, 3.0  # cells looked at, and words per cell of sentences
 N_TRIED = 5  # rows that a put-together id must match before all are compared
@@ -38,7 +39,11 @@ def choose_id(
     Raises TaskError where the sample's ids are found nowhere.
     """
     if sample is None:
-        return IdChoice(name or usual_id(train, test), None, [], "_", "")
+        if name or (name := usual_id(train, test)):
+            return IdChoice(name, None, [], "_", "")
+        name = numbered_names(train, test)
+        told = f"id: {name!r}, its first column, numbers the rows of both tables behind a prefix"
+        return IdChoice(name, None, [], "_", told if name else "")
     first = str(sample.columns[0])
     if name is not None:
         return IdChoice(name, name if name in sample else first, [], "_", "")
@@ -111,6 +116,24 @@ def usual_id(train: pd.DataFrame, test: pd.DataFrame) -> str | None:
             return name  # `check_ids` refuses an id with gaps
     first = str(test.columns[0])
     return first if first in train and is_row_number(train[first], test[first]) else None
+
+
+def numbered_names(*frames: pd.DataFrame) -> str | None:
+    """Return the first column where it is a number behind a prefix, such as P-0420, in each row.
+
+    The prefix is the same within a table, and each value stands once in all tables.
+    """
+    first = str(frames[-1].columns[0])
+    if any(first not in frame for frame in frames):
+        return None
+    texts = [list(id_texts(frame[first])) for frame in frames]
+    for some in texts:
+        parts = [NUMBERED.fullmatch(text) for text in some]
+        prefixes = {part[1] if part else "" for part in parts}
+        if len(prefixes) != 1 or "" in prefixes:
+            return None
+    n_values = len({text for some in texts for text in some})
+    return first if n_values == sum(map(len, texts)) else None
 
 
 def is_row_number(train: pd.Series[Any], test: pd.Series[Any]) -> bool:

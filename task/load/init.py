@@ -24,6 +24,8 @@ from task.load.spec import (
 )
 from task.types import Split, SubmissionForm, Task, TaskError, TaskFile, TaskReport
 
+WRITTEN_KEYS = {"kind", "metric", "split", "n_folds"}  # that `gome init` writes for every task
+
 
 def init_task(
     folder: str,
@@ -42,8 +44,7 @@ def init_task(
     """
     root = Path(folder).expanduser().resolve()
     path = Path(config).expanduser().resolve() if config else root / "task.yaml"
-    if path.exists() and not force:
-        raise TaskError(f"{path} exists; edit it, or overwrite it with --force")
+    known = None if force else read_known(root, path, target)
     try:
         done = roles.hold_out_rows(root, hold_out, target) if hold_out is not None else []
     except OSError as error:
@@ -52,14 +53,16 @@ def init_task(
         ) from error
     tables = roles.find_roles_if_any(root)
     why = tables.why | ({"target": "as you said"} if target else {})
-    given = tables.keys | ({"target": target} if target else {}) | (keys or {})
+    given = tables.keys | (known or {}) | ({"target": target} if target else {}) | (keys or {})
     loaded = read_task(folder, keys=place_files(given, root, path))
-    rehearsal = rehearse_task(loaded)
-    text, reasons = render_task_yaml(loaded, root, why)
-    if done:
-        reasons = [line for line in reasons if not line.startswith("target: ")]  # told by `done`
-    report = report_task(loaded, root, rehearsal)
+    report = report_task(loaded, root, rehearse_task(loaded))
+    lines = [add_reason(line, why) for line in yaml_lines(loaded, root)]
+    reasons = [line.summary() for line in lines if line.key not in (known or {})]
+    told = {line.partition(": ")[0] for line in done}
+    reasons = [line for line in reasons if line.partition(": ")[0] not in told]
+    notice = "" if known is None else f"{path} completed; the lines that it had are as they were."
     try:
+        text = render_task_yaml(lines) if known is None else complete_task_yaml(path, lines, known)
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_text(path, text)
     except OSError as error:
@@ -70,7 +73,26 @@ def init_task(
             "and a run reads the same without it"
         )
         return TaskFile("", done + reasons, notice, dict(report))
-    return TaskFile(str(path), done + reasons, "", dict(report))
+    return TaskFile(str(path), done + reasons, notice, dict(report))
+
+
+def read_known(root: Path, path: Path, target: str | None) -> dict[str, Any] | None:
+    """Return the keys of a task.yaml that says only a part; None where there is no such file.
+
+    Raises TaskError for one that says all, or another target than is asked for.
+    """
+    if not path.exists():
+        return None
+    spec = read_spec(root, None if path == root / "task.yaml" else str(path))
+    known = spec.model_dump(exclude_unset=True, exclude_none=True)
+    if set(known) >= WRITTEN_KEYS:
+        raise TaskError(f"{path} exists; edit it, or overwrite it with --force")
+    if target and known.get("target", [target]) != [target]:
+        raise TaskError(
+            f"{path} says `target: {', '.join(known['target'])}`; edit it there, or overwrite the "
+            "file with --force"
+        )
+    return known
 
 
 def place_files(keys: dict[str, Any], root: Path, config: Path) -> dict[str, Any]:
@@ -216,16 +238,27 @@ class YamlLine(NamedTuple):
         return f"{self.key.removeprefix('# ')}: {self.value} ({self.reason.split('; others')[0]})"
 
 
-def render_task_yaml(
-    loaded: LoadedTask, root: Path, why_file: dict[str, str]
-) -> tuple[str, list[str]]:
-    """Return the text of task.yaml and the reasons, line by line.
-
-    `why_file`: reasons known from the choice of the files, by key.
-    """
-    lines = [add_reason(line, why_file) for line in yaml_lines(loaded, root)]
+def render_task_yaml(lines: list[YamlLine]) -> str:
+    """Return the text of a new task.yaml."""
     header = "# Written by `gome init`; edit any line that you know better.\n"
-    return header + "".join(map(str, lines)), [line.summary() for line in lines]
+    return header + "".join(map(str, lines))
+
+
+def complete_task_yaml(path: Path, lines: list[YamlLine], known: dict[str, Any]) -> str:
+    """Return the text of an existing task.yaml and the keys that it lacks.
+
+    Raises TaskError where nothing can be added to the text.
+    """
+    own = path.read_text().rstrip("\n")
+    added = "".join(str(line) for line in lines if line.key not in known)
+    text = f"{own}\n# Added by `gome init`:\n{added}".lstrip("\n")
+    try:
+        keys = yaml.safe_load(text)
+    except yaml.YAMLError:
+        keys = {}
+    if not known.keys() <= keys.keys():
+        raise TaskError(f"{path} exists, and no line can be added; overwrite it with --force")
+    return text
 
 
 def add_reason(line: YamlLine, why_file: dict[str, str]) -> YamlLine:
@@ -351,8 +384,8 @@ def yaml_inline(value: object) -> str:
 def is_metric_for(name: str, task: Task) -> bool:
     """Whether a metric fits the kind and the number of the targets."""
     is_of_columns = name.endswith("_mean_columns") or name in COLUMN_METRICS
-    if task.kind == "text":
-        return METRICS[name].needs == "text"
+    if "text" in (task.kind, METRICS[name].needs):
+        return task.kind == METRICS[name].needs
     if len(task.target) > 1:
         return is_of_columns
     is_of_values, is_plain = METRICS[name].needs == "value", METRICS[name].frame is None

@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from task.load.dates import looks_like_dates
+from task.load.ids import numbered_names, usual_id
 from task.load.tables import TABLE_ENDINGS, find_table, read_table, write_table
+from task.load.targets import list_columns
 from task.types import TaskError
 
 TRAIN_NAMES = ("train", "training", "train_labels")
@@ -181,8 +183,7 @@ def hold_out_rows(root: Path, share: float, target: str | None) -> list[str]:
     target, why = guess_target(frame, target, source)
     n_bare = int(frame[target].isna().sum())
     frame = frame[frame[target].notna()].reset_index(drop=True)
-    if "id" not in frame:
-        frame.insert(0, "id", np.arange(len(frame)))
+    id_column, is_new = name_rows(frame, target)
     held = np.random.default_rng(HOLD_OUT_SEED).random(len(frame)) < share
     if not held.any() or held.all():
         raise TaskError(
@@ -194,7 +195,7 @@ def hold_out_rows(root: Path, share: float, target: str | None) -> list[str]:
     private.chmod(0o700)
     write_table(frame[~held], root / "train.csv")
     write_table(frame[held].drop(columns=target), root / "test.csv")
-    write_table(frame.loc[held, ["id", target]], private / "answers.csv")
+    write_table(frame.loc[held, [id_column, target]], private / "answers.csv")
     source.rename(private / source.name)
     return [
         f"{int(held.sum())} of {len(frame)} rows set aside as test.csv, chosen at random; "
@@ -203,8 +204,19 @@ def hold_out_rows(root: Path, share: float, target: str | None) -> list[str]:
         "since scripts see every file of the task's folder",
         *[f"{n_bare} rows without a value of {target} left out"] * bool(n_bare),
         *hint_at_time(frame.drop(columns=target)),
+        *[f"id: {id_column} (added: the rows numbered as in {source.name})"] * is_new,
         f"target: {target} ({why})",
     ]
+
+
+def name_rows(frame: pd.DataFrame, target: str) -> tuple[str, bool]:
+    """Return the id of a table, and whether it is a new column that numbers the rows."""
+    name = usual_id(frame, frame) or numbered_names(frame)
+    if name is not None and name != target:
+        return name, False
+    name = next(name for name in ("id", "row_id", "new_row_id") if name not in frame)
+    frame.insert(0, name, np.arange(len(frame)))
+    return name, True
 
 
 def hint_at_time(frame: pd.DataFrame) -> list[str]:
@@ -227,7 +239,9 @@ def guess_target(frame: pd.DataFrame, name: str | None, path: Path) -> tuple[str
     names = [str(column) for column in frame.columns]
     if name is not None:
         if name not in names:
-            raise TaskError(f"{path} has no column {name!r}; it has {', '.join(names[:12])}")
+            raise TaskError(
+                f"{path} has no column {name!r}; give --target one of {list_columns(frame, name)}"
+            )
         return name, "as you said"
     usual = next((column for column in names if column.lower() in TARGET_NAMES), None)
     if usual:

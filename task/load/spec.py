@@ -454,7 +454,7 @@ def read_spec(root: Path, config: str | None = None) -> TaskSpec:
     except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
         raise TaskError(
             f"{path} is not valid YAML ({(str(error).splitlines() or [''])[0]}); "
-            "fix it or write a new one with `gome init`"
+            "fix it or write a new one with `gome init --force`"
         ) from error
     spec = parse_spec(keys, path)
     return find_beside(spec, root, path) if config else spec
@@ -543,7 +543,7 @@ def check_named_id(spec: TaskSpec, tables: Tables) -> None:
     if spec.id and spec.id not in frame:
         raise TaskError(
             f"{tables.files.test} has no id column {spec.id!r}; "
-            f"set `id:` in task.yaml to one of {list_columns(frame)}"
+            f"set `id:` in task.yaml to one of {list_columns(frame, spec.id)}"
         )
 
 
@@ -570,12 +570,29 @@ def check_ids(tables: Tables, task: Task, rows: TaskRows) -> None:
             is_accident = is_stray(len(repeated), len(frame), task.id, sample)
             raise (TableFaultError if is_accident else TaskError)(
                 f"{path}: {len(repeated)} ids repeat in column {task.id!r} "
-                f"(e.g. {repeated.iloc[0]!r}); every row needs its own id: number the rows in a "
-                "new column, or set `id:` in task.yaml to another one"
+                f"(e.g. {repeated.iloc[0]!r}); {explain_repeats(rows, sample)}"
             )
     if sample is not None and files.sample is not None:
         ids = read_sample_ids(task, sample)
         check_sample_ids(ids, rows.test[rows.id], (files.sample, files.test))
+
+
+def explain_repeats(rows: TaskRows, sample: pd.DataFrame | None) -> str:
+    """Return the remedy for repeated ids, which depends on what the sample asks for."""
+    if sample is None:
+        return (
+            "every row needs its own id: number the rows in a new column, or set `id:` in "
+            "task.yaml to another one"
+        )
+    if rows.test[rows.id].is_unique:
+        return (
+            "every row needs its own id: remove the rows that are there twice, or that column from "
+            "the training table"
+        )
+    return (
+        "the sample asks for one prediction per id: put the rows of each id together into one "
+        "(means, counts), in the training and in the test table, with one label"
+    )
 
 
 def is_stray(n_repeated: int, n_rows: int, name: str | None, sample: pd.DataFrame | None) -> bool:
@@ -620,7 +637,7 @@ def parse_split_column(spec: TaskSpec, train: pd.DataFrame, path: Path, root: Pa
     if word in ("group", "time") and column not in train.columns:
         raise TaskError(
             f"{path} has no column {column!r} to split by; "
-            f"set `split: {word}:COLUMN` in task.yaml to one of {list_columns(train)}"
+            f"set `split: {word}:COLUMN` in task.yaml to one of {list_columns(train, column)}"
         )
     return column or None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 
 import pandas as pd
@@ -29,7 +30,8 @@ def find_target_columns(
             if name not in train.columns:
                 raise TaskError(
                     f"{path} has no target column {name!r}; "
-                    f"set `target:` in task.yaml to one of {list_columns(train)}"
+                    f"set `target:` in task.yaml, or --target, to one of "
+                    f"{list_columns(train, name)}"
                 )
         return sorted(named, key=lambda name: place_of(name, sample))
     others = [str(name) for name in train.columns if name != id_column]
@@ -80,7 +82,10 @@ def targets_of_sample(absent: list[str], sample: list[str], train: pd.DataFrame)
     return by_class if len(by_class) == 1 else []
 
 
-def list_columns(frame: pd.DataFrame) -> str:
-    """Return the column names for a message, at most twelve."""
-    names = [str(column) for column in frame.columns]
+def list_columns(frame: pd.DataFrame, near: str = "") -> str:
+    """Return the column names for a message, at most twelve; those like `near` stand first."""
+    known = [str(column) for column in frame.columns]
+    plain = {name.casefold(): name for name in reversed(known)}
+    close = [plain[text] for text in get_close_matches(near.casefold(), plain, cutoff=0.5)]
+    names = [*close, *(name for name in known if name not in close)]
     return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")

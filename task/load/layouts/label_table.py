@@ -109,10 +109,20 @@ def choose_columns(
         return None
     absent = [name for name in others if test is None or match_column(test, name) is None]
     ids = {match_column(head, name) for name in columns.ids}
-    absent = [name for name in absent if name not in ids]
+    absent = [name for name in absent if name not in ids | test_columns(scene)]
     if len(columns.predicted) > 1:
         return choose_class_column(scene, path, key, absent, columns.predicted)
     return choose_single(scene, path, key, absent, columns, has_test=test is not None)
+
+
+def test_columns(scene: Scene) -> set[str | None]:
+    """Return the columns with values of all tables of test rows, also of other rows than asked."""
+    heads = [
+        head
+        for path, head in scene.heads.items()
+        if says_test(path) and not says_train(path) and path != scene.sample_path
+    ]
+    return {str(name) for head in heads for name in head if head[name].notna().any()}
 
 
 def list_plain_columns(head: pd.DataFrame) -> list[str]:
