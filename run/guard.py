@@ -133,8 +133,11 @@ def write_traceback(path: Path, where: str, error: Exception) -> None:
 
 
 def describe(error: Exception) -> str:
-    """Return the error on one line, bounded."""
-    text = " ".join(str(error).split())
+    """Return the error on one line, bounded; of a worker's traceback, its last line."""
+    text = str(error).strip()
+    if "Traceback (most recent call last)" in text:
+        text = text.partition(":")[0] + ": " + text.splitlines()[-1]
+    text = " ".join(text.split())
     return f"{type(error).__name__}: {text}"[:200] if text else type(error).__name__
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import typer
@@ -17,11 +16,8 @@ from kit import write_task
 from cli.app import app
 from task.load.examples import EXAMPLES
 from tools import reference
+from tools.doc_blocks import FENCE, ROOT, Block, list_pages, read_blocks, runnable_blocks
 
-ROOT = Path(__file__).resolve().parent.parent
-FENCE = re.compile(
-    r"(?:<!-- (needs|run): ([^>]*?) -->\n)?^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL
-)
 SPAN = re.compile(r"`((?:gome|make) [a-z][^`\n]*)`")
 ELSEWHERE = {
     "needs": (
@@ -51,61 +47,6 @@ PROGRAMS = (
 )
 
 
-class Block(NamedTuple):
-    page: str
-    marker: str
-    language: str
-    text: str
-
-    @property
-    def commands(self) -> list[list[str]]:
-        """Return its `gome …` commands as words; variables are replaced by a number."""
-        if self.language != "bash":
-            return []
-        text = re.sub(
-            r"\$\{?\w+\}?", "1", re.sub(r"\s>\s*\S+", " ", self.text.replace("\\\n", " "))
-        )
-        lines = [line for part in text.splitlines() for line in re.split(r"&&?|\|(?!\|)|;", part)]
-        words = [shlex.split(line, comments=True) for line in lines]
-        return [
-            line[n + 1 :]
-            for line in words
-            for n, word in enumerate(line)
-            if word == "gome" and begins(line[:n])
-        ]
-
-
-def begins(before: list[str]) -> bool:
-    """Whether a command follows these words: none, variable settings, or a wrapping program."""
-    return not before or before[-1] in ("do", "--") or all("=" in word for word in before)
-
-
-def pages() -> list[Path]:
-    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-
-
-def blocks() -> list[Block]:
-    """Every fenced block, whatever its language."""
-    found = [
-        (page, match)
-        for page in pages()
-        if "prompts" not in page.parts
-        for match in FENCE.finditer(page.read_text())
-    ]
-    return [
-        Block(str(page.relative_to(ROOT)), f"{m[1]}: {m[2]}" if m[1] else "", m[3], m[4])
-        for page, m in found
-    ]
-
-
-def runnable(page: str = "") -> list[Block]:
-    return [
-        block
-        for block in blocks()
-        if block.language in ("bash", "python") and not block.marker and page in ("", block.page)
-    ]
-
-
 def test_the_generated_pages_are_current() -> None:
     stale = [path.name for path, page in reference.PAGES.items() if path.read_text() != page()]
     assert not stale, "run `make reference`"
@@ -115,7 +56,7 @@ def test_no_command_hides_in_a_block_without_a_language() -> None:
     """No test reads a block without a language, so it must not contain commands."""
     lines = [
         (block.page, line)
-        for block in blocks()
+        for block in read_blocks()
         if not block.language
         for line in block.text.splitlines()
     ]
@@ -123,7 +64,9 @@ def test_no_command_hides_in_a_block_without_a_language() -> None:
 
 
 @pytest.mark.parametrize(
-    "block", [block for block in blocks() if block.language == "bash"], ids=lambda block: block.page
+    "block",
+    [block for block in read_blocks() if block.language == "bash"],
+    ids=lambda block: block.page,
 )
 def test_the_command_line_accepts_every_command(block: Block) -> None:
     kind, _, what = block.marker.partition(": ")
@@ -135,7 +78,7 @@ def test_the_command_line_accepts_every_command(block: Block) -> None:
 
 @pytest.mark.parametrize(
     "block",
-    [block for block in blocks() if block.language == "python"],
+    [block for block in read_blocks() if block.language == "python"],
     ids=lambda block: block.page,
 )
 def test_python_on_a_page_is_python(block: Block) -> None:
@@ -146,7 +89,7 @@ def spans() -> list[tuple[str, str]]:
     """Commands in running text: (page, command)."""
     found = [
         (str(page.relative_to(ROOT)), span)
-        for page in pages()
+        for page in list_pages()
         for span in SPAN.findall(FENCE.sub("", page.read_text()))
     ]
     return sorted(set(found))
@@ -187,7 +130,7 @@ def test_a_command_that_does_not_exist_is_found() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("page", sorted({block.page for block in runnable()}))
+@pytest.mark.parametrize("page", sorted({block.page for block in runnable_blocks()}))
 def test_the_commands_of_a_page_run_in_order(page: str, tmp_path: Path) -> None:
     task = write_task(tmp_path / "my-task")
     (task / "task.yaml").unlink()
@@ -203,7 +146,7 @@ def test_the_commands_of_a_page_run_in_order(page: str, tmp_path: Path) -> None:
         "HOME": str(tmp_path),
         "VIRTUAL_ENV": "",
     }
-    for block in runnable(page):
+    for block in runnable_blocks(page):
         program = (
             ["bash", "-euo", "pipefail", "-c"] if block.language == "bash" else ["python", "-c"]
         )

@@ -11,9 +11,10 @@ import pytest
 from kit import HONEST, Player, events, quick, write_task
 
 import graph.build
+from run.guard import describe
 from run.lock import RunError
 from session.session import resume_run, start_run
-from task.client import WorkerTimeoutError
+from task.client import WorkerError, WorkerTimeoutError
 
 Node = Callable[..., Awaitable[Any]]
 
@@ -85,3 +86,8 @@ async def test_slow_checks_fail_attempts_and_never_pause(
     assert done.reason == "budget: steps"
     verdicts = [each["verdict"] for each in events(done.folder, "attempt")]
     assert verdicts[1:] == ["failed", "failed"]
+
+
+def test_a_worker_s_traceback_is_told_by_its_last_line() -> None:
+    text = 'task.profile: Traceback (most recent call last):\n  File "a.py"\nKeyError: 3\n'
+    assert describe(WorkerError(text)) == "WorkerError: task.profile: KeyError: 3"
