@@ -160,9 +160,9 @@ solve = run_sync(asolve, "solve")
 
 def main() -> None:
     """Run the `gome` command."""
-    from cli.app import app
+    from cli.app import run_command_line
 
-    app(prog_name="gome")
+    run_command_line()
 
 
 if __name__ == "__main__":

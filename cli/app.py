@@ -9,6 +9,8 @@ something is missing on this machine (a run that had begun is paused, `gome resu
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Callable
 from typing import Annotated
 
@@ -91,3 +93,11 @@ def read_common_options(
     ] = False,
 ) -> None:
     """Read the options that stand before a command."""
+
+
+def run_command_line() -> None:
+    """Run the `gome` command; what the terminal's encoding lacks is written as `?`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    app(prog_name="gome")

@@ -106,7 +106,7 @@ async def print_description(
     finally:
         await worker.close()
     if as_json:
-        typer.echo(json.dumps(report, ensure_ascii=False))
+        typer.echo(json.dumps(report))
         return
     if report["refusal"]:
         raise usage_error(report["refusal"])
@@ -162,7 +162,7 @@ async def write_task_yaml(
     finally:
         await worker.close()
     if as_json:
-        typer.echo(json.dumps(report, ensure_ascii=False))
+        typer.echo(json.dumps(report))
         return
     typer.echo(shorten_paths(notice or f"{path} written."))
     for reason in reasons:

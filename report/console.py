@@ -119,10 +119,15 @@ class PlainListener(QuietListener):
         super().on_event(event)
         elapsed = format_duration(self.view.elapsed() or before)
         for line in plain_lines(self.view, event):
-            print(f"{elapsed:>7}  {line}", file=self.out, flush=True)
+            self.print_text(f"{elapsed:>7}  {line}")
         if event.get("ev") == "run_ended":
             summary = "\n".join(summary_lines(self.view, self.run_dir))
-            print(f"\n{summary}", file=self.out, flush=True)
+            self.print_text(f"\n{summary}")
+
+    def print_text(self, text: str) -> None:
+        """Print the text; what the encoding of `out` lacks is written as `?`."""
+        encoding = getattr(self.out, "encoding", None) or "utf-8"
+        print(text.encode(encoding, "replace").decode(encoding), file=self.out, flush=True)
 
 
 # Kinds of events whose line of the log is printed.

@@ -271,3 +271,16 @@ def test_the_shell_completes_commands_and_options(shell: str) -> None:
         check=False,
     )
     assert {"report", "resume"} <= set(found.stdout.split())
+
+
+def test_a_terminal_without_utf_8_gets_question_marks(tmp_path: Path) -> None:
+    run_folder(tmp_path / "runs", "one", ended=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "gome", "show", "one"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"higher is better ? 1 trace" in done.stdout

@@ -87,6 +87,16 @@ def test_a_listener_that_is_no_terminal_prints_plain_lines() -> None:
     assert "best/submission.csv" in text
 
 
+def test_plain_lines_reach_an_output_that_lacks_their_characters() -> None:
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="ascii")
+    with make_listener("plain", out=out) as listener:
+        for event in synthetic_events():
+            listener.on_event(event)
+    text = raw.getvalue().decode("ascii")
+    assert "higher is better ? 3 traces" in text and "auc ?" in text
+
+
 def test_json_mode_prints_the_events_as_they_came() -> None:
     out, events = io.StringIO(), synthetic_events(steps=2)
     with make_listener("json", out=out) as listener:
