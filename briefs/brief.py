@@ -7,6 +7,7 @@ from typing import Any
 from graph.state import Trace, Work
 from reasoner.protocol import Fact, Resources, Stage, Tally
 from run.attempt import Attempt
+from run.budget import reserved_executions
 from run.calibration import Calibration, describe_calibration
 from run.hints import hints_for
 from run.history import HistoryEntry
@@ -35,7 +36,7 @@ def common_fields(run: Run, trace: Trace, work: Work, siblings: list[str]) -> di
         "accept_z": run.settings.accept_z,
         "preview": run.setup.preview,
         "others": _facts_of_others(run, siblings),
-        "calibration": describe_calibration(_shared_calibration(run, trace, siblings)),
+        "calibration": describe_calibration(shared_calibration(run, trace, siblings)),
         "in_flight": run.board.hypotheses_of_others(trace.trace) if run.settings.sharing else [],
         "said": hints_for(run.folder, trace.trace),
         "seed": run.settings.seed * 1009 + trace.trace,
@@ -55,8 +56,10 @@ def _script_resources(run: Run, trace: Trace, work: Work) -> Resources:
 
 def budget_stage(run: Run, trace: Trace) -> Stage:
     """Return where the run is in its budget, and what there is to beat."""
-    settings = run.settings
+    settings, used_up = run.settings, run.events.used
     used = min(1.0, max(trace.step / settings.steps, run.events.elapsed / settings.time_s))
+    reserved = reserved_executions(run)
+    executions, tokens, usd = settings.max_executions, settings.max_tokens, settings.max_usd
     return Stage(
         phase="draft" if trace.best is None else "ensemble" if used > 0.7 else "improve",
         used=round(used, 2),
@@ -65,6 +68,11 @@ def budget_stage(run: Run, trace: Trace) -> Stage:
         n_traces=settings.traces,
         steps_left=settings.steps - trace.step,
         time_left_s=max(0.0, run.time_left_s - settings.finalize_share * settings.time_s),
+        executions_left=max(0, executions - reserved - used_up.executions) if executions else None,
+        executions_reserved=reserved,
+        tokens_left=max(0, tokens - used_up.tokens) if tokens else None,
+        usd_left=max(0.0, usd - used_up.usd) if usd else None,
+        repairs=settings.max_repairs,
         best=trace.best.score if trace.best else None,
         best_se=trace.best.se if trace.best else None,
     )
@@ -124,8 +132,8 @@ def _facts_of_others(run: Run, siblings: list[str]) -> list[Fact]:
     return [fact_from(attempt) for attempt in measured[-N_OTHERS:]]
 
 
-def _shared_calibration(run: Run, trace: Trace, siblings: list[str]) -> Calibration | None:
-    """How its predictions fared in this run, over all traces that share what they measure."""
+def shared_calibration(run: Run, trace: Trace, siblings: list[str]) -> Calibration | None:
+    """Return how the predictions fared in this run, over all traces that share measurements."""
     heads = [trace.head, *(siblings if run.settings.sharing else [])]
     return run.history.calibration(heads, HISTORY)
 

@@ -6,7 +6,8 @@ import difflib
 from collections.abc import Sequence
 
 from briefs.ask import ask_script
-from reasoner.protocol import Fact, Hint, Quote, ReasonerError, Solution, UpdateBrief
+from graph.state import Trace
+from reasoner.protocol import Fact, Hint, Quote, ReasonerError, Rejected, Solution, UpdateBrief
 from run.attempt import Attempt
 from run.history import HistoryEntry
 from run.run import Run
@@ -36,10 +37,24 @@ def diff_artifacts(run: Run, old: str | None, new: str | None) -> str:
     return "\n".join(lines[:DIFF_LINES])
 
 
+def refused_script(run: Run, trace: Trace) -> Rejected | None:
+    """Return the trace's latest script, if a gate refused it and nothing stands in its place."""
+    latest = run.attempt(trace.head) if trace.head and trace.best is None else None
+    if latest is None or latest.verdict != "rejected" or not latest.script or latest.members:
+        return None
+    return Rejected(
+        attempt=latest.id,
+        script=run.artifacts.get(latest.script),
+        reasons=latest.reasons,
+        evidence=run.artifacts.get_json(latest.evidence) if latest.evidence else {},
+        log=excerpt_log(run, latest.log),
+    )
+
+
 def quotable_attempts(run: Run, heads: Sequence[str | None]) -> dict[str, HistoryEntry]:
     """Return what can be quoted, by id, over the given traces. A blend has no script of its own."""
     entries = [entry for head in heads for entry in run.history.chain(head, limit=LOOK_BACK)]
-    return {entry.id: entry for entry in entries if entry.has_script and not entry.is_blend}
+    return {entry.id: entry for entry in entries if entry.script and not entry.is_blend}
 
 
 def quote_scripts(run: Run, heads: Sequence[str | None], names: Sequence[str]) -> list[Quote]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from briefs.ask import announce_answer, ask_reasoner, ask_script, give_up_step
 from briefs.brief import common_fields
+from briefs.excerpts import refused_script
 from graph.state import TraceState
 from reasoner.protocol import DraftBrief, ReasonerError, Solution
 from run.registry import NodeRuntime, current_run
@@ -17,9 +18,10 @@ async def draft(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
 
     async def ask() -> Solution:
-        siblings = run.board.directions_of_others(trace.trace)
         common = common_fields(run, trace, work, state.siblings)
-        return await ask_script(run.reasoner.draft, DraftBrief(**common, siblings=siblings))
+        common["siblings"] = run.board.directions_of_others(trace.trace)
+        brief = DraftBrief(**common, rejected=refused_script(run, trace))
+        return await ask_script(run.reasoner.draft, brief)
 
     began = time.monotonic()
     try:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from briefs.review import can_review
 from graph.state import TraceState, Work
 from run.attempt import ExecutionRecord
 from run.budget import may_repair
 from run.registry import NodeRuntime, current_run
 from run.run import Run
 from scoring.acceptance import Acceptance, Judgement
+from scoring.doubts import find_doubts
 from scoring.evaluation import Candidate, evaluate_candidate
 from scoring.flaws import removes_flaw
 from scoring.label_check import FOLLOWS, UNCHECKED
@@ -66,7 +68,7 @@ def _needs_repair(run: Run, work: Work, judgement: Judgement) -> bool:
 
 
 def _needs_review(run: Run, work: Work) -> bool:
-    """The expert cannot read code, and a repaired script is not reviewed twice."""
-    if not run.settings.review or run.reasoner.name == "expert":
+    """A repaired script is not reviewed twice; a finalist is reviewed in the end."""
+    if work.kind == "ensemble" or work.reviewed or not can_review(run):
         return False
-    return work.kind != "ensemble" and not work.reviewed
+    return bool(find_doubts(run, work))

@@ -26,6 +26,9 @@ class Usage(Frozen):
     calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    cached_tokens: int = Field(
+        0, description="of the input tokens: those that the endpoint had in its prefix cache"
+    )
     usd: float | None = None
 
     def __add__(self, other: Usage) -> Usage:
@@ -34,6 +37,7 @@ class Usage(Frozen):
             calls=self.calls + other.calls,
             input_tokens=self.input_tokens + other.input_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
             usd=usd,
         )
 
@@ -124,6 +128,13 @@ class Stage(Frozen):
     time_left_s: float | None = Field(
         None, description="seconds left to the run, without the reserve for the final fit"
     )
+    executions_left: int | None = Field(
+        None, description="executions left to all traces, repairs and second seeds included"
+    )
+    executions_reserved: int = Field(0, description="further executions, kept for the finale")
+    tokens_left: int | None = Field(None, description="tokens left to the run")
+    usd_left: float | None = Field(None, description="dollars left to the run")
+    repairs: int = Field(0, description="repairs that a failed script may have")
     best: float | None = Field(None, description="score of the trace's best attempt")
     best_se: float | None = None
 
@@ -168,21 +179,6 @@ class Hypothesis(Frozen):
     )
 
 
-class Diagnosis(Frozen):
-    """The gradient: observations -> root causes -> ranked hypotheses."""
-
-    observations: list[Observation] = []
-    causes: list[str] = []
-    hypotheses: list[Hypothesis] = Field(
-        default_factory=list, description="best first; empty if nothing is expected to help"
-    )
-    notes: list[str] = Field(
-        default_factory=list,
-        description="corrections made to the answer, e.g. citations of unknown evidence",
-    )
-    usage: Usage = Usage()
-
-
 class Solution(Frozen):
     """A complete script and the reason for it."""
 
@@ -206,6 +202,39 @@ class Solution(Frozen):
     limit_s: float | None = Field(
         None, description="wall limit that the brief told, as the harness stores it"
     )
+
+
+class Turn(Frozen):
+    """One message of a conversation with a reasoner, as it was sent or answered."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Diagnosis(Frozen):
+    """The gradient: observations -> root causes -> ranked hypotheses."""
+
+    observations: list[Observation] = []
+    causes: list[str] = []
+    hypotheses: list[Hypothesis] = Field(
+        default_factory=list, description="best first; empty if nothing is expected to help"
+    )
+    notes: list[str] = Field(
+        default_factory=list,
+        description="corrections made to the answer, e.g. citations of unknown evidence",
+    )
+    change: Solution | None = Field(
+        None,
+        description="the complete change for the hypothesis that the reasoner would take itself, "
+        "which is `change.hypothesis`",
+    )
+    change_problem: str = Field("", description="why that change could not be used, for the model")
+    change_owner: str = Field("", description="id of the hypothesis whose change that was")
+    turns: list[Turn] = Field(
+        default_factory=list, description="the conversation so far, in which an update goes on"
+    )
+    thread: str = Field("", description="hash under which the run keeps those turns")
+    usage: Usage = Usage()
 
 
 class Review(Frozen):
@@ -391,16 +420,59 @@ class Brief(Frozen):
     seed: int = 0
 
 
+class Rejected(Frozen):
+    """A script that a gate of the harness refused, with what the gate saw."""
+
+    attempt: str
+    script: str
+    reasons: list[str] = Field(description="the gate's words, with its numbers")
+    evidence: dict[str, Any] = Field(default_factory=dict, description="of that script")
+    log: str = ""
+
+
 class DraftBrief(Brief):
     """Asks for a first script."""
+
+    rejected: Rejected | None = Field(
+        None, description="the trace's latest script, if a gate refused it: it may be contested"
+    )
 
     siblings: list[str] = Field(
         default_factory=list, description="directions of the other traces, a line each; differ"
     )
 
 
-class DiagnoseBrief(Brief):
+class StepBrief(Brief):
+    """What a change of a script is made from, beside the script and its evidence."""
+
+    hints: list[Hint] = Field(
+        default_factory=list, description="what the memory recalls: successes, then refutations"
+    )
+    quotes: list[Quote] = Field(
+        default_factory=list, description="recorded scripts or changes, word for word; bounded"
+    )
+    may_ask: bool = Field(
+        False,
+        description="an answer may name `take_from` instead of a script; the request is then "
+        "repeated with the quotes",
+    )
+    members: list[Fact] = Field(
+        default_factory=list,
+        description="attempts of all traces that an ensemble may use, best first; bounded",
+    )
+    measured: dict[str, str] = Field(
+        default_factory=dict,
+        description="sha256 of every script that was measured -> its attempt; none is run twice",
+    )
+
+
+class DiagnoseBrief(StepBrief):
     """Asks why a script scores as it does and what would change its score."""
+
+    wants_change: bool = Field(
+        False,
+        description="the answer holds the complete change for the hypothesis that it would take",
+    )
 
     script: str = Field(description="script to improve, mostly the trace's best")
     evidence: dict[str, Any] = Field(description="task.types.Evidence of that script")
@@ -418,29 +490,25 @@ class DiagnoseBrief(Brief):
     )
 
 
-class UpdateBrief(Brief):
+class UpdateBrief(StepBrief):
     """Asks for one step: a hypothesis, chosen in the light of memory, turned into a script."""
 
     script: str
     evidence: dict[str, Any]
     diagnosis: Diagnosis
-    hints: list[Hint] = []
+    chosen: str = Field(
+        "", description="id of the hypothesis to turn into a script; empty: the reasoner chooses"
+    )
     log: str = ""
-    quotes: list[Quote] = Field(
-        default_factory=list, description="recorded scripts or changes, word for word; bounded"
-    )
-    may_ask: bool = Field(
-        False,
-        description="an answer may name `take_from` instead of a script; the request is then "
-        "repeated with the quotes",
-    )
     crossover: Crossover | None = Field(
         None, description="if the trace is stuck: what to combine `script` with"
     )
-    members: list[Fact] = Field(
-        default_factory=list,
-        description="attempts of all traces that an ensemble may use, best first; bounded",
-    )
+
+    @property
+    def chosen_hypothesis(self) -> Hypothesis | None:
+        """The hypothesis that was chosen for the reasoner, or None."""
+        hypotheses = self.diagnosis.hypotheses
+        return next((each for each in hypotheses if each.id == self.chosen), None)
 
 
 class RepairBrief(Brief):
@@ -468,6 +536,9 @@ class ReviewBrief(Brief):
 
     script: str
     diff: str = ""
+    doubts: list[str] = Field(
+        default_factory=list, description="of the harness; empty: the script is a finalist"
+    )
 
 
 class Reasoner(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from settings.field import SettingsGroup, setting
 
@@ -19,6 +19,14 @@ class ModelSettings(SettingsGroup):
         "Model of the OpenAI-compatible endpoint, or verb=model for one verb (draft, diagnose,"
         " update, repair, review, write); empty: the embedded expert.",
         flag="NAME",
+        scope="run",
+    )
+    calls: Literal["one", "two"] = setting(
+        "one",
+        "Calls per step: one (the diagnosis comes with the complete change for the hypothesis that"
+        " it would take; a short second call in the same conversation only where another one is"
+        " chosen or an edit does not apply), or two (a diagnosis, then the change). With models of"
+        " their own for diagnose and update there are always two.",
         scope="run",
     )
     base_url: str | None = setting(
@@ -138,3 +146,13 @@ def models_by_verb(settings: ModelSettings) -> dict[str, str]:
         )
     models = {verb: special.get(verb, general[0] if general else "") for verb in VERBS}
     return models | {FILE_VERB: special.get(FILE_VERB, models["draft"])}
+
+
+def makes_change(settings: ModelSettings) -> bool:
+    """Whether a diagnosis is to come with the change for the hypothesis that it would take."""
+    if settings.calls == "two":
+        return False
+    if not settings.model:
+        return True
+    models = models_by_verb(settings)
+    return models["diagnose"] == models["update"]

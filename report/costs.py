@@ -29,18 +29,24 @@ def usage_by_trace(view: RunView) -> list[UsageRow]:
     return [(f"trace {trace}", totals[trace]) for trace in sorted(totals)]
 
 
+def cached_share(usage: TokenUsage) -> float:
+    """Return the share of the input tokens that the endpoint had in its prefix cache."""
+    return usage.cached_tokens / max(1, usage.input_tokens)
+
+
 def costs_table(view: RunView) -> Table | None:
-    """Table of calls, input and output tokens and money; None where no model was used."""
+    """Table of calls, tokens (and the input's share from a cache) and money; None without them."""
     if not view.usage.tokens:
         return None
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black", pad_edge=False)
-    for name in ("activity", "calls", "input", "output", "money"):
+    for name in ("activity", "calls", "input", "cached", "output", "money"):
         table.add_column(name, justify="left" if name == "activity" else "right", no_wrap=True)
     for label, usage in (*usage_by_verb(view), *usage_by_trace(view), ("total", view.usage)):
         cells = (
             label,
             str(usage.calls),
             format_count(usage.input_tokens),
+            f"{cached_share(usage):.0%}" if usage.cached_tokens else "–",
             format_count(usage.output_tokens),
             format_usd(usage.usd),
         )

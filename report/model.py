@@ -11,11 +11,15 @@ VERDICTS = ("first", "accepted", "tie", "rejected", "failed")
 
 @dataclass(frozen=True)
 class TokenUsage:
-    """What model answers cost; `usd` is None while no price is known."""
+    """What model answers cost; `usd` is None while no price is known.
+
+    `cached_tokens` are part of the input tokens: the endpoint had them in its prefix cache.
+    """
 
     calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    cached_tokens: int = 0
     usd: float | None = None
 
     @property
@@ -29,6 +33,7 @@ class TokenUsage:
             calls=self.calls + other.calls,
             input_tokens=self.input_tokens + other.input_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
             usd=(self.usd or 0) + (other.usd or 0) if known else None,
         )
 

@@ -94,6 +94,7 @@ def parse_usage(value: object) -> TokenUsage:
         whole_number(usage.get("calls")),
         whole_number(usage.get("input_tokens")),
         whole_number(usage.get("output_tokens")),
+        whole_number(usage.get("cached_tokens")),
         finite_number(usage.get("usd")),
     )
 
@@ -420,6 +421,14 @@ def _on_labels_checked(view: RunView, event: Event) -> RunView:
     return _add_line(view, event, "checked", f"{id}: {describe_label_check(event)}")
 
 
+def _on_reviewed(view: RunView, event: Event) -> RunView:
+    view = _add_usage(view, event, "review")
+    reasons = _clean_texts(event.get("reasons"), 300, 6)
+    is_sound = event.get("aligned") is not False and event.get("leaks") is not True
+    text = "no finding" if is_sound else "; ".join(reasons)
+    return _add_line(view, event, "reviewed", f"{clean_text(event.get('attempt'), 100)}: {text}")
+
+
 def _on_unanswered(view: RunView, event: Event) -> RunView:
     trace = finite_number(event.get("trace"))
     view = _add_usage(view, event, "unanswered")
@@ -491,6 +500,7 @@ HANDLERS: dict[str, Callable[[RunView, Event], RunView]] = {
     "finalized": _on_finalized,
     "checked": _on_checked,
     "labels_checked": _on_labels_checked,
+    "reviewed": _on_reviewed,
     "unanswered": _on_unanswered,
     "file_made": _on_file_made,
     "warning": _on_warning,

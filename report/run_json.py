@@ -30,6 +30,8 @@ def summarize_run(folder: Path, view: RunView, state: str) -> dict[str, Any]:
         "accepted": view.n_accepted,
         "seconds": round(view.elapsed(), 1),
         "tokens": view.usage.tokens,
+        "calls": view.usage.calls,
+        "cached_tokens": view.usage.cached_tokens,
         "usd": view.usage.usd,
         "last": view.last,
     }

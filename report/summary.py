@@ -125,7 +125,9 @@ def describe_usage(view: RunView) -> str:
     attempts = f"{format_plural(len(view.attempts), 'attempt')} ({view.n_accepted} accepted)"
     parts = [f"{attempts} in {format_duration(view.elapsed())}"]
     if view.usage.tokens:
-        parts.append(f"{format_count(view.usage.tokens)} tokens")
+        cached = view.usage.cached_tokens
+        note = f" ({format_count(cached)} of them from a cache)" if cached else ""
+        parts.append(f"{format_count(view.usage.tokens)} tokens{note}")
     if view.usage.usd is not None:
         parts.append(format_usd(view.usage.usd))
     return ", ".join(parts)

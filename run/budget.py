@@ -70,6 +70,12 @@ def exhausted_budget(run: Run, used: Used) -> str:
     total = settings.max_executions
     if total is not None and used.executions >= total - reserved_executions(run):
         return "budget: executions"
+    return spent_model_budget(run, used)
+
+
+def spent_model_budget(run: Run, used: Used) -> str:
+    """Return which budget of model answers is spent, or an empty string."""
+    settings = run.settings
     if settings.max_tokens and used.tokens >= settings.max_tokens:
         return "budget: tokens"
     if settings.max_usd and used.usd >= settings.max_usd:

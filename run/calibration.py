@@ -17,6 +17,9 @@ from report.reliability import calibration as calibration
 from report.reliability import gain_in_noise_units as gain_in_noise_units
 from run.attempt import Attempt
 
+PRIOR_WEIGHT = 4.0
+"""Predictions that the overall rate counts for in the rate of a component."""
+
 
 def measures_hypothesis(attempt: Attempt) -> bool:
     """Whether the attempt's score says if its hypothesis was right."""
@@ -41,6 +44,21 @@ def prediction_of(attempt: Attempt) -> Prediction | None:
         helped=attempt.verdict == "accepted",
         z=gain_in_noise_units(attempt.gain, attempt.gain_se),
     )
+
+
+def component_factors(result: Calibration | None) -> dict[str, float]:
+    """Return how often each component helped, against all of them: a factor from .5 to 2.
+
+    Small counts are drawn to 1; empty below `MIN_PREDICTIONS`, where nothing can be said.
+    """
+    if result is None or result.n < MIN_PREDICTIONS:
+        return {}
+    overall = (result.helped + 1) / (result.n + 2)
+    rates = {
+        line.key: (line.helped + PRIOR_WEIGHT * overall) / (line.n + PRIOR_WEIGHT)
+        for line in result.by_component
+    }
+    return {key: min(2.0, max(0.5, rate / overall)) for key, rate in rates.items()}
 
 
 def calibration_event(result: Calibration, reasoner: str) -> dict[str, Any]:

@@ -208,7 +208,7 @@ def span_attributes(event: Json) -> dict[str, str | int | float | bool]:
     if attempt := event_attempt(event):
         attributes["gome.attempt"] = attempt
     usage = event.get("usage") or {}
-    for name in ("input_tokens", "output_tokens"):
+    for name in ("input_tokens", "output_tokens", "cached_tokens"):
         if usage.get(name):
             attributes[f"gen_ai.usage.{name}"] = usage[name]
     if isinstance(event.get("hypotheses"), list):

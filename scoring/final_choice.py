@@ -8,7 +8,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from graph.state import Best, Json, RunState
+from briefs.review import ask_review, can_review, list_findings
+from graph.state import Best, Json, RunState, Work
 from run.attempt import OOF, SUBMISSION, Attempt, ExecutionRecord, best_from
 from run.best import REFIT_PREFIX, is_better, write_solution
 from run.run import Run
@@ -54,7 +55,7 @@ async def choose_final(run: Run, state: RunState) -> FinalChoice:
     candidates = [{"attempt": attempt.id, "score": attempt.score} for attempt in leaders]
     run.events.emit("finalizing", key="final", candidates=candidates)
     contenders = await _run_contest(run, leaders)
-    single, n_level = await choose_single(run, contenders)
+    single, n_level = await _choose_honest(run, state, contenders)
     ensemble = state.ensemble
     ensemble_wins = ensemble is not None and await _beats_single(run, ensemble, single)
     best = ensemble if ensemble and ensemble_wins else best_from(single.attempt)
@@ -72,6 +73,41 @@ async def choose_final(run: Run, state: RunState) -> FinalChoice:
     if not ensemble_wins:
         facts["score_seeds"] = {"mean": single.mean, "se": single.se, "n": len(single.scores)}
     return FinalChoice(best, facts)
+
+
+async def _choose_honest(
+    run: Run, state: RunState, contenders: list[Contender]
+) -> tuple[Contender, int]:
+    """Return the first choice in which no review finds a flaw, and how many were level with it.
+
+    Where audit rows measure leaks, or every contender has a finding, a finding is but a warning.
+    """
+    left = contenders
+    while True:
+        single, n_level = await choose_single(run, left)
+        findings = await _review_finalist(run, state, single.attempt)
+        if findings:
+            run.warn(f"{single.attempt.id}, a finalist: {'; '.join(findings)[:400]}")
+        if not findings or run.prepared.n_audit:
+            return single, n_level
+        left = [one for one in left if one is not single]
+        if not left:
+            return await choose_single(run, contenders)
+
+
+async def _review_finalist(run: Run, state: RunState, attempt: Attempt) -> list[str]:
+    """What a model finds in the script; each script is read once in a run."""
+    if not can_review(run) or attempt.members:
+        return []
+    trace = state.traces[str(attempt.trace)]
+    work = Work(
+        attempt=attempt.id,
+        kind="update",
+        mode=attempt.mode,
+        base=attempt.base,
+        script=attempt.script,
+    )
+    return list_findings(await ask_review(run, trace, work, name=attempt.id))
 
 
 def list_leaders(run: Run, state: RunState) -> list[Attempt]:

@@ -54,9 +54,10 @@ class SettingsKeywords(TypedDict, total=False):
     model's once more with the labels of one fold shuffled, and refuse it if its predictions
     follow them (docs/trust.md)."""
     review: bool
-    """A model reads every script that would become a trace's best, for leaks and for
-    evaluation that differs from the task. What it can quote from the code is sent back once
-    for repair where no audit rows can measure it, and noted otherwise."""
+    """A model reads the scripts whose gates are in doubt and the one that is to be handed
+    over, each once, for leaks and for evaluation that differs from the task. Where no audit
+    rows can measure it, a finding that quotes the code is sent back once for repair, or
+    lets the next finalist go first; elsewhere it is noted."""
     top_k: int
     """Solutions compared in the finale, including the best of every leading trace."""
     final_seeds: int
@@ -66,6 +67,11 @@ class SettingsKeywords(TypedDict, total=False):
     model: list[str] | str
     """Model of the OpenAI-compatible endpoint, or verb=model for one verb (draft, diagnose,
     update, repair, review, write); empty: the embedded expert."""
+    calls: Literal["one", "two"]
+    """Calls per step: one (the diagnosis comes with the complete change for the hypothesis
+    that it would take; a short second call in the same conversation only where another one
+    is chosen or an edit does not apply), or two (a diagnosis, then the change). With models
+    of their own for diagnose and update there are always two."""
     base_url: str | None
     """Base URL of the endpoint; empty: OPENAI_BASE_URL, else OpenAI's own."""
     key_env: str
@@ -214,10 +220,11 @@ SETTINGS_TEXT = """\
                 better than a plain model's once more with the labels of one fold
                 shuffled, and refuse it if its predictions follow them (docs/trust.md).
                 true or false; default True.
-            review: A model reads every script that would become a trace's best, for
-                leaks and for evaluation that differs from the task. What it can quote
-                from the code is sent back once for repair where no audit rows can
-                measure it, and noted otherwise. true or false; default True.
+            review: A model reads the scripts whose gates are in doubt and the one that
+                is to be handed over, each once, for leaks and for evaluation that
+                differs from the task. Where no audit rows can measure it, a finding
+                that quotes the code is sent back once for repair, or lets the next
+                finalist go first; elsewhere it is noted. true or false; default True.
             top_k: Solutions compared in the finale, including the best of every leading
                 trace. a whole number from 1 to 20; default 3.
             final_seeds: Seeds with which the finale runs each of them. a whole number
@@ -229,6 +236,12 @@ SETTINGS_TEXT = """\
             model: Model of the OpenAI-compatible endpoint, or verb=model for one verb
                 (draft, diagnose, update, repair, review, write); empty: the embedded
                 expert. a list of texts; default [].
+            calls: Calls per step: one (the diagnosis comes with the complete change for
+                the hypothesis that it would take; a short second call in the same
+                conversation only where another one is chosen or an edit does not
+                apply), or two (a diagnosis, then the change). With models of their own
+                for diagnose and update there are always two. one of one, two; default
+                'one'.
             base_url: Base URL of the endpoint; empty: OPENAI_BASE_URL, else OpenAI's
                 own. a text; default None.
             key_env: Name of the environment variable that contains the API key. a text

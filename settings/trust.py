@@ -50,9 +50,10 @@ class TrustSettings(SettingsGroup):
     )
     review: bool = setting(
         True,
-        "A model reads every script that would become a trace's best, for leaks and for"
-        " evaluation that differs from the task. What it can quote from the code is sent back"
-        " once for repair where no audit rows can measure it, and noted otherwise.",
+        "A model reads the scripts whose gates are in doubt and the one that is to be handed over,"
+        " each once, for leaks and for evaluation that differs from the task. Where no audit rows"
+        " can measure it, a finding that quotes the code is sent back once for repair, or lets the"
+        " next finalist go first; elsewhere it is noted.",
         scope="run",
     )
     top_k: int = setting(

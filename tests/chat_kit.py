@@ -20,7 +20,8 @@ def verb_of(body: Body) -> str:
     """Return the verb of a request, by the schema it asks for."""
     schema = json.dumps(schema_of(body))
     if '"hypotheses"' in schema:
-        return "diagnose"
+        asked = "\n".join(str(turn["content"]) for turn in body["messages"])
+        return "follow" if "# Request: make the change for one hypothesis" in asked else "diagnose"
     if '"edits"' in schema:
         return "repair" if '"cause"' in schema else "update"
     if '"aligned"' in schema:
@@ -53,7 +54,14 @@ def honest(body: Body, n: int) -> Say:
     answers: dict[str, Any] = {
         "check": {"answer": 5},
         "draft": {"summary": f"linear score, {n}", "script": script},
-        "diagnose": {"observations": [], "causes": ["noise"], "hypotheses": [hypothesis]},
+        "diagnose": {
+            "observations": [],
+            "causes": ["noise"],
+            "hypotheses": [hypothesis],
+            "summary": f"less noise, {n}",
+            "script": script,
+        },
+        "follow": {"chosen": "h1", "summary": f"less noise, {n}", "script": script},
         "update": {
             "summary": f"less noise, {n}",
             "hypothesis": hypothesis,

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
@@ -37,6 +37,7 @@ class Say:
     cut: bool = False  # the connection is closed in the middle
     usage: bool = True
     beside: Body = field(default_factory=dict)  # further fields of the message, such as reasoning
+    cached: int = 0  # words that an earlier request began with; the server counts them
 
 
 def say(text: Any = "", **more: Any) -> Say:
@@ -55,7 +56,26 @@ def fail(status: int, message: str = "no", **more: Any) -> Say:
 def counted(body: Body, answer: Say) -> Body:
     n_in = sum(words(str(message.get("content") or "")) for message in body["messages"])
     n_out = words(answer.text)
-    return {"prompt_tokens": n_in, "completion_tokens": n_out, "total_tokens": n_in + n_out}
+    return {
+        "prompt_tokens": n_in,
+        "completion_tokens": n_out,
+        "total_tokens": n_in + n_out,
+        "prompt_tokens_details": {"cached_tokens": answer.cached},
+    }
+
+
+def words_of(body: Body) -> list[str]:
+    """Return the words of all messages in order: what the server counts as tokens."""
+    texts = [str(message.get("content") or "") for message in body["messages"]]
+    return [word for text in texts for word in text.split() or [""]]
+
+
+def count_common(one: list[str], other: list[str]) -> int:
+    """Return the words at the beginning that two requests share."""
+    pairs = zip(one, other, strict=False)
+    return next(
+        (n for n, (word, same) in enumerate(pairs) if word != same), min(len(one), len(other))
+    )
 
 
 def words(text: str) -> int:
@@ -69,7 +89,8 @@ class Server:
         self.reply, self.key = reply, key
         self.requests: list[Body] = []
         self.headers: list[dict[str, str]] = []
-        self.input_tokens = self.output_tokens = 0
+        self.input_tokens = self.output_tokens = self.cached_tokens = 0
+        self._prompts: list[list[str]] = []
         self.models: list[str] | None = None  # at /v1/models; None: no such page
         self.gets: list[str] = []
         self._turn = threading.Lock()
@@ -99,8 +120,11 @@ class Server:
         self._http.server_close()
 
     def take(self, body: Body, headers: dict[str, str]) -> Say:
+        prompt = words_of(body)
         with self._turn:
             number = len(self.requests)
+            cached = max((count_common(prompt, other) for other in self._prompts), default=0)
+            self._prompts.append(prompt)
             self.requests.append(body)
             self.headers.append(headers)
         if self.key and headers.get("Authorization") != f"Bearer {self.key}":
@@ -109,13 +133,14 @@ class Server:
                 f"Incorrect API key provided: {headers.get('Authorization', '')[7:]}.",
                 code="invalid_api_key",
             )
-        return self.reply(body, number)
+        return replace(self.reply(body, number), cached=cached)
 
     def book(self, usage: Body) -> None:
         """An exchange that was delivered whole enters the server's own books."""
         with self._turn:
             self.input_tokens += usage["prompt_tokens"]
             self.output_tokens += usage["completion_tokens"]
+            self.cached_tokens += usage["prompt_tokens_details"]["cached_tokens"]
 
 
 class _QuietServer(ThreadingHTTPServer):

@@ -124,7 +124,10 @@ def by_place(pause: float) -> Any:
                 "observations": [],
                 "causes": ["noise"],
                 "hypotheses": [hypothesis, other],
+                "summary": f"script {step}",
+                "script": script,
             },
+            "follow": {"summary": f"script {step}", "script": script},
             "update": {"summary": f"script {step}", "edits": [], "script": script},
             "repair": {
                 "summary": "repaired",

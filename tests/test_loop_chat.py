@@ -82,15 +82,21 @@ class Player:
             "component": component,
             "confidence": 0.6,
         }
+        change: Body = {}
+        if verb in ("diagnose", "follow", "update"):
+            self.n_updates += 1
+            script = CRASH if self.n_updates == 3 else f"{SCRIPTS[name]}# take {self.n_updates}\n"
+            change = {"script": script, "summary": statement}
         if verb == "diagnose":
+            miss = {"edits": [{"search": "nowhere", "replace": "x"}]}
             return {
                 "observations": [{"text": "the score is low", "cites": ["E1"]}],
                 "causes": [challenge],
                 "hypotheses": [hypothesis],
-            }
+            } | (miss if self.n_updates % 2 == 0 else change)
+        if verb == "follow":
+            return {"chosen": "h1"} | change
         if verb == "update":
-            self.n_updates += 1
-            script = CRASH if self.n_updates == 3 else f"{SCRIPTS[name]}# take {self.n_updates}\n"
             return {
                 "action": "choose",
                 "chosen": "h1",

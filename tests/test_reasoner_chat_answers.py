@@ -168,16 +168,17 @@ def test_dropping_a_suspected_column_is_a_change_of_the_protocol() -> None:
     assert not to_diagnosis(answer, DIAGNOSE).hypotheses[0].protocol
 
 
-def test_at_most_three_hypotheses_each_once() -> None:
+def test_at_most_four_hypotheses_each_once() -> None:
     found = diagnose(
         hypotheses={
             "a": {"statement": "s"},
             "b": {"statement": "S"},
             "c": {"statement": "t"},
             "d": {"statement": "u"},
+            "e": {"statement": "v"},
         }
     )
-    assert [item.statement for item in found.hypotheses] == ["s", "t"]
+    assert [item.statement for item in found.hypotheses] == ["s", "t", "u"]
 
 
 def test_an_empty_diagnosis_is_refused() -> None:

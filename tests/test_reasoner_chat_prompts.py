@@ -283,7 +283,7 @@ def test_a_model_that_reads_little_gets_less_of_every_section() -> None:
     full, less, least = (
         n_tokens(prompt_messages("update", long, share)[1]["content"]) for share in (1.0, 0.4, 0.15)
     )
-    assert full > less + 1_500 and less > least and least < 5_000
+    assert full > less + 1_500 and less > least and least < 5_500
     assert (
         prompt_messages("update", long)[1]["content"]
         == prompt_messages("update", long, 1.0)[1]["content"]
@@ -345,7 +345,7 @@ def test_kept_predictions_can_be_blended_without_training() -> None:
         verdict="accepted",
     )
     text = changed("t0s5 update", members=[member])
-    assert "t1s4: extra trees | score 0.71" in text and "without running anything" in text
+    assert "t1s4: extra trees | score 0.71" in text and "without running" in text
 
 
 @pytest.mark.parametrize("key", ["t0s5 diagnose", "t0s5 update", "t0s3 repair"])
@@ -405,10 +405,10 @@ def test_a_repair_knows_what_was_tried_and_what_was_measured_since() -> None:
     assert (
         "wrong dtype -> cast to float" in text
         and "the same idea" in text
-        and "measured already in another attempt" not in text
+        and "measured the idea already" in text
     )
     assert "choose a safer way" in text
-    assert "measured already in another attempt" in changed("t0s3 repair", others=[done], attempt=1)
+    assert "choose a safer way" not in changed("t0s3 repair", others=[done], attempt=1)
 
 
 def test_columns_are_listed_once_with_types_ranges_missing_shares_and_examples() -> None:
@@ -475,10 +475,10 @@ def test_the_stage_of_the_budget_shapes_the_request() -> None:
     )
     text = changed("t0s5 diagnose", stage=stage)
     assert (
-        "2 steps left" in text
-        and "90 min left" not in text
-        and "1 h 30 min left" in text
-        and "prefer what combines proven parts" in text
+        "2 steps of this trace" in text
+        and "90 min of" not in text
+        and "1 h 30 min of the run" in text
+        and "Prefer what combines proven parts" in text
     )
 
 

@@ -21,7 +21,7 @@ from test_reasoner_chat_answers import BASE, DIAGNOSE, REPAIR, SCRIPT, UPDATE
 from reasoner.chat.endpoint.address import Address
 from reasoner.chat.endpoint.cache import ExchangeFolder
 from reasoner.chat.engine import Chat
-from reasoner.protocol import DraftBrief, ReasonerUnavailableError, ReviewBrief
+from reasoner.protocol import DraftBrief, ReasonerUnavailableError, ReviewBrief, Turn
 from reasoner.settings import ModelSettings
 
 EXCHANGES = Path(__file__).parent / "exchanges"
@@ -46,13 +46,29 @@ ANSWERS = {
             "hypotheses": [HYPOTHESIS],
         }
     ),
+    "step": say(
+        {"hypotheses": [HYPOTHESIS], "edits": [{"search": "depth = 3", "replace": "depth = 9"}]}
+    ),
+    "follow": say({"edits": [{"search": "depth = 3", "replace": "depth = 9"}], "summary": "s"}),
     "update": say(CHANGED | {"edits": [{"search": "depth = 3", "replace": "depth = 9"}]}),
     "repair": say(CHANGED | {"edits": [{"search": "depth = 3", "replace": "depth = 9"}]}),
     "review": say({"reasons": [], "aligned": True, "leaks": False}),
 }
+TALKED = UPDATE.diagnosis.model_copy(
+    update={
+        "turns": [
+            Turn(role="system", content="You improve scripts."),
+            Turn(role="user", content="Diagnose and change it."),
+            Turn(role="assistant", content="{}"),
+        ]
+    }
+)
+METHODS = {"step": "diagnose", "follow": "update"}
 BRIEFS: dict[str, Any] = {
     "draft": DraftBrief(**BASE),
     "diagnose": DIAGNOSE,
+    "step": DIAGNOSE.model_copy(update={"wants_change": True}),
+    "follow": UPDATE.model_copy(update={"diagnosis": TALKED, "chosen": "h1"}),
     "update": UPDATE,
     "repair": REPAIR,
     "review": ReviewBrief(**BASE, script=SCRIPT),
@@ -91,9 +107,12 @@ def reasoner(verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 async def test_a_recorded_exchange_replays_exactly(verb: str, reasoner: Chat) -> None:
-    value = await getattr(reasoner, verb)(BRIEFS[verb])
+    value = await getattr(reasoner, METHODS.get(verb, verb))(BRIEFS[verb])
     await reasoner.close()
-    if verb in ("draft", "update", "repair"):
+    if verb == "step":
+        assert value.change.script == SCRIPT.replace("depth = 3", "depth = 9")
+        assert [turn.role for turn in value.turns] == ["system", "user", "assistant"]
+    elif verb in ("draft", "update", "follow", "repair"):
         assert value.script == (
             SCRIPT if verb == "draft" else SCRIPT.replace("depth = 3", "depth = 9")
         )
@@ -110,5 +129,5 @@ async def test_an_unseen_prompt_fails_and_says_how_to_record(verb: str, reasoner
     with pytest.raises(
         ReasonerUnavailableError, match="is not recorded: the prompt .*RECORD_EXCHANGES=1"
     ):
-        await getattr(reasoner, verb)(changed)
+        await getattr(reasoner, METHODS.get(verb, verb))(changed)
     await reasoner.close()

@@ -89,7 +89,7 @@ def test_a_run_in_progress_pauses_and_resumes(
 ) -> None:
     write_task(tmp_path / "task")
     answer, words = FAULTS[fault]
-    failing = Failing(4, answer)  # check, draft, review, diagnose; then update fails
+    failing = Failing(2, answer)  # check, draft; then the step fails
     with Server(failing) as server:
         at_home(tmp_path, monkeypatch, server.url)
         line = one_line(gome("run", "task", "--model", "m", *QUICK))
@@ -103,7 +103,7 @@ def test_a_run_in_progress_pauses_and_resumes(
         assert result.exit_code == 0, result.output
         assert [verb_of(body) for body in server.requests[before:]] == [
             "check",
-            "update",
+            "diagnose",
             "review",
         ]  # nothing was asked twice
         assert tokens(folder) == server.tokens
@@ -112,12 +112,12 @@ def test_a_run_in_progress_pauses_and_resumes(
 
 @pytest.mark.slow
 def test_ten_bad_answers_do_not_end_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every update is nonsense: steps fail, the run pauses, and a better endpoint completes it."""
+    """Every step is nonsense: steps fail, the run pauses, and a better endpoint completes it."""
     write_task(tmp_path / "task")
     bad = [0]
 
     def reply(body: Body, n: int) -> Say:
-        if verb_of(body) in ("check", "draft", "diagnose") or bad[0] >= 24:
+        if verb_of(body) in ("check", "draft") or bad[0] >= 24:
             return honest(body, n)
         bad[0] += 1
         return say("I am not sure what you mean.")
@@ -228,7 +228,5 @@ def test_caps_hold_over_a_resume(
         assert used["tokens"] == tokens(folder) == server.tokens
         assert used["usd"] == pytest.approx((server.input_tokens + 2 * server.output_tokens) / 1e6)
     shown = gome("show").output
-    assert all(
-        word in shown for word in ("check", "draft", "diagnose", "update", "trace 0", "total")
-    )
+    assert all(word in shown for word in ("check", "draft", "diagnose", "trace 0", "total"))
     assert format_usd(used["usd"]) in shown

@@ -74,7 +74,7 @@ async def ask(
     )
     usage = None
     try:
-        value, usage = await Asker(
+        value, usage, _ = await Asker(
             endpoint, NoExchanges(), told if told is not None else Told()
         ).ask(question)
     except (NoUsableAnswerError, TransientError, PermanentError, RefusedRequestError) as error:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from reasoner.expert.momentum import choose_hypothesis, sibling_record_factor, sibling_resting_moves
+from reasoner.expert.momentum import sibling_record_factor, sibling_resting_moves
 from reasoner.expert.moves import FIXED_MOVES
 from reasoner.protocol import Brief, Fact, Hypothesis, Resources, Stage, TaskBrief
+from reasoner.ranking import Momentum, rank_hypotheses
 
 TASK = TaskBrief(
     name="t",
@@ -83,10 +84,9 @@ def test_a_move_in_progress_elsewhere_is_repeated_only_if_it_is_by_far_the_best(
         Hypothesis(id=name, challenge="c", statement=name, component="model", confidence=0.5)
         for name in ("a", "b")
     )
-    assert choose_hypothesis([first, second], [], []) == first
-    assert choose_hypothesis([first, second], [], ["a"]) == second
-    assert (
-        choose_hypothesis([first], [], ["a"]) == first and choose_hypothesis([], [], ["a"]) is None
-    )
+    busy = Momentum(in_flight=["a"])
+    assert rank_hypotheses([first, second], Momentum()) == [first, second]
+    assert rank_hypotheses([first, second], busy) == [second, first]
+    assert rank_hypotheses([first], busy) == [first] and rank_hypotheses([], busy) == []
     strong = first.model_copy(update={"effect": first.effect.model_copy(update={"size": "large"})})
-    assert choose_hypothesis([strong, second], [], ["a"]) == strong
+    assert rank_hypotheses([strong, second], busy)[0] == strong

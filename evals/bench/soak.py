@@ -169,7 +169,7 @@ class VariedEndpoint(ScriptedEndpoint):
     def answer_schema(self, title: str, schema: dict[str, Any]) -> dict[str, Any]:
         """Return the scripted answer with another statement each time."""
         answer = super().answer_schema(title, schema)
-        if title.startswith("Diagnose"):
+        if title.startswith(("Diagnose", "Step")):
             n = self.n_scripts
             varied = {"statement": f"shift the seed by {n}", "challenge": f"chance {n}"}
             answer["hypotheses"] = [HYPOTHESIS | varied]

@@ -84,6 +84,11 @@ class ScriptedEndpoint:
             return {"approach": summary, "summary": summary, "script": self.next_script("gome")}
         if title.startswith("Diagnose"):
             return {"observations": [], "causes": ["too plain"], "hypotheses": [HYPOTHESIS]}
+        if title.startswith("Step"):
+            change = {"script": self.next_script("gome"), "summary": summary}
+            empty: dict[str, Any] = {"take_from": [], "ensemble": [], "edits": []}
+            found = {"observations": [], "causes": ["too plain"], "hypotheses": [HYPOTHESIS]}
+            return found | {"chosen": "h1"} | empty | change
         if title.startswith("Update"):
             script = self.next_script("gome")
             return UPDATE | {"script": script, "summary": summary}

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from reasoner.chat.answer.convert import (
     to_diagnosis,
+    to_gradient,
     to_review,
     to_solution,
     to_written_file,
@@ -18,6 +19,7 @@ from reasoner.chat.answer.forms import known_form
 from reasoner.chat.answer.schemas import SCHEMAS
 from reasoner.chat.answer.scripts import rescue_from_text
 from reasoner.chat.answer.structured import (
+    Accepted,
     Asker,
     ModelQuestion,
     NoUsableAnswerError,
@@ -49,6 +51,7 @@ from reasoner.protocol import (
     Review,
     ReviewBrief,
     Solution,
+    Turn,
     UpdateBrief,
     Usage,
     WrittenFile,
@@ -56,7 +59,7 @@ from reasoner.protocol import (
 from reasoner.settings import FILE_VERB, ModelSettings, models_by_verb
 
 T = TypeVar("T")
-SCRIPT_VERBS = ("draft", "update", "repair", FILE_VERB)
+SCRIPT_FORMS = ("draft", "step", "follow", "update", "repair", FILE_VERB)
 PROMPT_SHARES = (1.0, 0.4, 0.15)  # of the section budgets, tried until the prompt is short enough
 CHECK_PROMPT = 'Add 2 and 3. Answer with one JSON object, such as {"answer": 7}.'
 
@@ -92,31 +95,34 @@ class Chat:
         return await self._write_script("draft", brief)
 
     async def update(self, brief: UpdateBrief) -> Solution:
-        """Change the script by one hypothesis."""
-        return await self._write_script("update", brief)
+        """Change the script by one hypothesis, in the conversation of its diagnosis if it can."""
+        form = "follow" if brief.chosen and brief.diagnosis.turns else "update"
+        return await self._write_script("update", brief, form)
 
     async def repair(self, brief: RepairBrief) -> Solution:
         """Repair a script that failed."""
         return await self._write_script("repair", brief)
 
     async def diagnose(self, brief: DiagnoseBrief) -> Diagnosis:
-        """Derive hypotheses from the evidence."""
-        diagnosis, usage = await self._ask(
-            "diagnose", brief, lambda answer: to_diagnosis(answer, brief)
+        """Derive hypotheses from the evidence, with the change for one if the brief wants it."""
+        if not brief.wants_change:
+            found = await self._ask("diagnose", brief, lambda answer: to_diagnosis(answer, brief))
+            return found.value.model_copy(update={"usage": found.usage})
+        found = await self._ask(
+            "diagnose", brief, lambda answer: to_gradient(answer, brief), "step"
         )
-        return diagnosis.model_copy(update={"usage": usage})
+        turns = [Turn.model_validate(turn) for turn in found.turns]
+        return found.value.model_copy(update={"usage": found.usage, "turns": turns})
 
     async def review(self, brief: ReviewBrief) -> Review:
         """Review a script for honesty."""
-        review, usage = await self._ask("review", brief, lambda answer: to_review(answer, brief))
-        return review.model_copy(update={"usage": usage})
+        found = await self._ask("review", brief, lambda answer: to_review(answer, brief))
+        return found.value.model_copy(update={"usage": found.usage})
 
     async def write_file(self, brief: FileBrief) -> WrittenFile:
         """Write read.py or metric.py of a task folder."""
-        written, usage = await self._ask(
-            FILE_VERB, brief, lambda answer: to_written_file(answer, brief)
-        )
-        return written.model_copy(update={"usage": usage})
+        found = await self._ask(FILE_VERB, brief, lambda answer: to_written_file(answer, brief))
+        return found.value.model_copy(update={"usage": found.usage})
 
     async def check(self) -> Usage:
         """Ask each model one tiny structured question and return the cost.
@@ -138,7 +144,7 @@ class Chat:
                 patient=False,
             )
             try:
-                usage += (await asker.ask(question))[1]
+                usage += (await asker.ask(question)).usage
             except EndpointDownError as error:
                 raise ReasonerDownError(str(error)) from error
             except EndpointError as error:
@@ -161,24 +167,28 @@ class Chat:
         for asker in self.askers.values():
             await asker.endpoint.close()
 
-    async def _write_script(self, verb: str, brief: Brief) -> Solution:
-        solution, usage = await self._ask(verb, brief, lambda answer: to_solution(answer, brief))
-        return solution.model_copy(update={"usage": usage})
+    async def _write_script(self, verb: str, brief: Brief, form: str = "") -> Solution:
+        found = await self._ask(verb, brief, lambda answer: to_solution(answer, brief), form)
+        return found.value.model_copy(update={"usage": found.usage})
 
     async def _ask(
-        self, verb: str, brief: Brief | FileBrief, accept: Callable[[BaseModel], T]
-    ) -> tuple[T, Usage]:
-        """Ask the verb's model, then the fallback."""
+        self, verb: str, brief: Brief | FileBrief, accept: Callable[[BaseModel], T], form: str = ""
+    ) -> Accepted[T]:
+        """Ask the verb's model, then the fallback.
+
+        `form` of the question, where the verb has several: step, follow.
+        """
 
         def question(share: float) -> ModelQuestion[T]:
+            kind = "update" if form == "follow" and share < 1 else form or verb
             messages = (
                 file_messages(brief, share)
                 if isinstance(brief, FileBrief)
-                else prompt_messages(verb, brief, share)
+                else prompt_messages(kind, brief, share)
             )
-            rescue = rescue_from_text if verb in SCRIPT_VERBS else keep_parsed
+            rescue = rescue_from_text if kind in SCRIPT_FORMS else keep_parsed
             return ModelQuestion(
-                messages, SCHEMAS[verb], accept, question_salt(verb, brief), rescue
+                messages, SCHEMAS[kind], accept, question_salt(verb, brief), rescue
             )
 
         spent = Usage()
@@ -187,8 +197,8 @@ class Chat:
             if failures:
                 self.tell(f"{failures[-1]}; asking {model} instead")
             try:
-                value, usage = await self._ask_within_context(model, question)
-                return value, spent + usage
+                found = await self._ask_within_context(model, question)
+                return found._replace(usage=spent + found.usage)
             except (EndpointError, NoUsableAnswerError) as error:
                 spent += error.usage
                 failures.append(error)
@@ -196,7 +206,7 @@ class Chat:
 
     async def _ask_within_context(
         self, model: str, question: Callable[[float], ModelQuestion[T]]
-    ) -> tuple[T, Usage]:
+    ) -> Accepted[T]:
         """Ask; if the prompt exceeds the context window, ask again with a shorter one."""
         asker = self.askers[model]
         *longer, shortest = PROMPT_SHARES

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from reasoner.expert import moves
 from reasoner.expert.cross import combine_accepted_moves
 from reasoner.expert.facts import read_task_facts
-from reasoner.expert.momentum import choose_hypothesis, sibling_record_factor, sibling_resting_moves
+from reasoner.expert.momentum import sibling_record_factor, sibling_resting_moves
 from reasoner.expert.moves import Move, MoveContext, Reason
 from reasoner.expert.packages import PACKAGE_OF_FAMILY, list_missing_families, list_missing_packages
 from reasoner.expert.render import describe_script, render_script
@@ -34,6 +34,7 @@ from reasoner.protocol import (
     Solution,
     UpdateBrief,
 )
+from reasoner.ranking import Momentum, rank_hypotheses
 
 N_HYPOTHESES = 5
 TABU_STEPS = 6
@@ -95,10 +96,16 @@ class Expert:
         context = move_context(brief, spec, facts, brief.evidence)
         ranked = _rank_moves(context, brief, self.seed)
         best = [item for item in ranked[:N_HYPOTHESES] if item.worth >= MIN_WORTH]
+        hypotheses = [hypothesis_of_move(item.move, item.reason) for item in best]
+        change = None
+        if brief.wants_change and hypotheses:
+            chosen = rank_hypotheses(hypotheses, Momentum(in_flight=brief.in_flight))[0]
+            change = _apply_hypothesis(chosen, spec, context)
         return Diagnosis(
             observations=_observe_evidence(context),
             causes=list(dict.fromkeys(item.reason.challenge for item in ranked[:3])),
-            hypotheses=[hypothesis_of_move(item.move, item.reason) for item in best],
+            hypotheses=hypotheses,
+            change=change,
         )
 
     async def update(self, brief: UpdateBrief) -> Solution:
@@ -110,13 +117,10 @@ class Expert:
         spec = parse_spec(brief.script)
         if spec is not None and brief.crossover is not None:
             return _crossover_solution(brief, spec, facts)
-        chosen = choose_hypothesis(brief.diagnosis.hypotheses, brief.hints, brief.in_flight)
+        chosen = brief.chosen_hypothesis or _choose_hypothesis(brief)
         if spec is None or chosen is None:
             return _render_solution(first_spec(facts, brief.stage.trace, 0), facts, "", chosen)
-        move = moves.find_move(chosen.move or "", move_context(brief, spec, facts, brief.evidence))
-        new = canonical_spec(move.apply(spec), facts) if move else spec
-        why = f"Changed: {chosen.statement}, because {chosen.challenge}."
-        return _render_solution(new, facts, why, chosen)
+        return _apply_hypothesis(chosen, spec, move_context(brief, spec, facts, brief.evidence))
 
     async def repair(self, brief: RepairBrief) -> Solution:
         """Remove what may have failed; a second repair starts from the safest spec."""
@@ -152,6 +156,22 @@ def _render_solution(
         summary=describe_script(canonical_spec(spec, facts), facts),
         hypothesis=hypothesis,
     )
+
+
+def _choose_hypothesis(brief: UpdateBrief) -> Hypothesis | None:
+    """The strongest hypothesis in the light of memory and of what other traces run."""
+    hypotheses = brief.diagnosis.hypotheses
+    hints = {item.id: brief.hints for item in hypotheses}
+    ranked = rank_hypotheses(hypotheses, Momentum(hints, in_flight=brief.in_flight))
+    return ranked[0] if ranked else None
+
+
+def _apply_hypothesis(chosen: Hypothesis, spec: ScriptSpec, context: MoveContext) -> Solution:
+    """The script with the move of a hypothesis; without such a move it stays as it is."""
+    move = moves.find_move(chosen.move or "", context)
+    new = canonical_spec(move.apply(spec), context.facts) if move else spec
+    why = f"Changed: {chosen.statement}, because {chosen.challenge}."
+    return _render_solution(new, context.facts, why, chosen)
 
 
 # first and safe specs

@@ -68,8 +68,9 @@ def detect_audit_leak(truth: Truth, gap: float, z: float, value: float) -> Probl
         return None
     return make_problem(
         "leak_audit",
-        "out-of-fold predictions look far better than predictions of held-back rows: "
-        "something of the label leaks into training features, or validated rows were trained on",
+        "out-of-fold predictions look far better than predictions of the "
+        f"{len(truth.audit)} held-back rows, by more than {LEAK_Z:g} standard errors: something of "
+        "the label leaks into training features, or validated rows were trained on",
     )
 
 

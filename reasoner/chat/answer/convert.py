@@ -27,6 +27,7 @@ from reasoner.chat.answer.schemas import (
     HypothesisAnswer,
     RepairAnswer,
     ReviewAnswer,
+    StepAnswer,
     UpdateAnswer,
 )
 from reasoner.chat.answer.scripts import check_file, check_script, extract_code
@@ -34,6 +35,7 @@ from reasoner.chat.prompt.numbered_facts import citable_paths
 from reasoner.chat.prompt.text import single_line
 from reasoner.protocol import (
     Brief,
+    DiagnoseBrief,
     Diagnosis,
     Effect,
     FileBrief,
@@ -43,16 +45,23 @@ from reasoner.protocol import (
     Review,
     ReviewBrief,
     Solution,
+    StepBrief,
     UpdateBrief,
     WrittenFile,
 )
 
-N_HYPOTHESES, N_OBSERVATIONS, N_CAUSES, N_REASONS = 3, 8, 5, 6
+N_HYPOTHESES, N_OBSERVATIONS, N_CAUSES, N_REASONS = 4, 8, 5, 6
 N_CITES = 8  # paths of one observation or hypothesis
 N_DROPPED = 20  # columns that one hypothesis may drop
 N_SCRIPTS = 2  # that an answer may ask to see
+MAX_PROBLEM_CHARS = 4_000
 MIN_QUOTED_CHARS = 8  # of code in a finding
 DIRECTION = re.compile(r"""^direction\s*=\s*["'](max|min)["']""", re.MULTILINE)
+PREDICTION = {  # of a hypothesis: field -> fields of an answer that state it
+    "effect": ("expected", "size"),
+    "confidence": ("confidence",),
+    "cost": ("cost",),
+}
 SIGNS = {"better": 1, "none": 0, "worse": -1}
 
 
@@ -61,7 +70,9 @@ def to_solution(answer: BaseModel, brief: Brief) -> Solution:
     if isinstance(answer, DraftAnswer):
         return solution_from_draft(answer)
     if isinstance(answer, UpdateAnswer) and isinstance(brief, UpdateBrief):
-        return solution_from_update(answer, brief)
+        return make_change(answer, brief, resolve_hypothesis(answer, brief))
+    if isinstance(answer, StepAnswer) and isinstance(brief, UpdateBrief):
+        return make_change(answer, brief, brief.chosen_hypothesis)
     if isinstance(answer, RepairAnswer) and isinstance(brief, RepairBrief):
         return solution_from_repair(answer, brief)
     raise TypeError(f"{type(answer).__name__} does not answer a {type(brief).__name__}")
@@ -114,6 +125,31 @@ def to_diagnosis(answer: BaseModel, brief: Brief) -> Diagnosis:
         hypotheses=unique_hypotheses(hypotheses),
         notes=[*cites.notes, *notes],
     )
+
+
+def to_gradient(answer: BaseModel, brief: Brief) -> Diagnosis:
+    """Return the diagnosis with the change of its choice, or with what is wrong with that change.
+
+    A change that cannot be used is no reason to diagnose again. Raises AnswerError.
+    """
+    assert isinstance(answer, StepAnswer) and isinstance(brief, DiagnoseBrief)
+    diagnosis = to_diagnosis(answer, brief)
+    if not diagnosis.hypotheses:
+        return diagnosis
+    chosen = find_chosen(answer.chosen, diagnosis.hypotheses)
+    try:
+        change = make_change(answer, brief, chosen)
+    except AnswerError as error:
+        problem = {"change_problem": str(error)[:MAX_PROBLEM_CHARS], "change_owner": chosen.id}
+        return diagnosis.model_copy(update=problem)
+    return diagnosis.model_copy(update={"change": change})
+
+
+def find_chosen(name: str, hypotheses: Sequence[Hypothesis]) -> Hypothesis:
+    """Return the hypothesis that an answer names by id or by statement, else the first one."""
+    key = name.strip(" []`'\"").casefold()
+    named = (item for item in hypotheses if key in (item.id.casefold(), item.statement.casefold()))
+    return next(named, hypotheses[0])
 
 
 def to_review(answer: BaseModel, brief: Brief) -> Review:
@@ -204,9 +240,12 @@ class Citations:
         return [f"cited but not in the evidence: {', '.join(unique)}"] if unique else []
 
 
-def solution_from_update(answer: UpdateAnswer, brief: UpdateBrief) -> Solution:
+def make_change(
+    answer: UpdateAnswer | StepAnswer,
+    brief: DiagnoseBrief | UpdateBrief,
+    hypothesis: Hypothesis | None,
+) -> Solution:
     """Return an ensemble, a request for scripts, or a changed script. Raises AnswerError."""
-    hypothesis = resolve_hypothesis(answer, brief)
     statement = hypothesis.statement if hypothesis else "a change of the script"
     summary = single_line(answer.summary or statement, 160)
     script, ensemble, take_from = "", list[str](), list[str]()
@@ -217,6 +256,7 @@ def solution_from_update(answer: UpdateAnswer, brief: UpdateBrief) -> Solution:
         take_from = parse_script_requests(answer.take_from, brief)
     else:
         script = edit_script(brief.script, answer.edits, answer.script)
+        refuse_measured(script, brief)
     return Solution(
         script=script,
         ensemble=ensemble,
@@ -226,18 +266,42 @@ def solution_from_update(answer: UpdateAnswer, brief: UpdateBrief) -> Solution:
     )
 
 
+def refuse_measured(script: str, brief: StepBrief) -> None:
+    """Raise AnswerError for a script that was measured before, letter for letter."""
+    attempt = brief.measured.get(hashlib.sha256(script.encode(errors="replace")).hexdigest())
+    if attempt is None:
+        return
+    raise AnswerError(
+        f"This is the script of attempt {attempt}, letter for letter, and its measurement is known."
+        " Make another change."
+    )
+
+
 def resolve_hypothesis(answer: UpdateAnswer, brief: UpdateBrief) -> Hypothesis | None:
     """Return the hypothesis that the answer acts upon.
 
-    It has the id of the diagnosis's hypothesis if it is one of those, else an id of its own.
+    It has the id of the diagnosis's hypothesis if it is one of those, else an id of its own. The
+    prediction is the one that the answer states, also where it chooses a hypothesis as it is.
     """
+    if brief.chosen_hypothesis:
+        return brief.chosen_hypothesis
     statement = answer.hypothesis.statement.strip()
     is_new = answer.action == "create" and bool(statement)
     base = None if is_new else find_named_hypothesis(answer, brief)
-    if not statement or (base is not None and answer.action == "choose"):
+    if not statement:
         return base or next(iter(brief.diagnosis.hypotheses), None)
     key = base.id if base else "own-" + hashlib.sha256(statement.encode()).hexdigest()[:8]
-    return to_hypothesis(answer.hypothesis, key, Citations(brief))
+    stated = to_hypothesis(answer.hypothesis, key, Citations(brief))
+    if base is None or answer.action != "choose":
+        return stated
+    given = answer.hypothesis.model_fields_set
+    return base.model_copy(
+        update={
+            field: getattr(stated, field)
+            for field, names in PREDICTION.items()
+            if given.intersection(names)
+        }
+    )
 
 
 def find_named_hypothesis(answer: UpdateAnswer, brief: UpdateBrief) -> Hypothesis | None:
@@ -252,7 +316,7 @@ def find_named_hypothesis(answer: UpdateAnswer, brief: UpdateBrief) -> Hypothesi
     return next(by_id, None) or next(by_statement, None)
 
 
-def parse_ensemble(names: Sequence[str], brief: UpdateBrief) -> list[str]:
+def parse_ensemble(names: Sequence[str], brief: StepBrief) -> list[str]:
     """Return the ids of at least two attempts that may be blended. Raises AnswerError."""
     allowed = {member.attempt for member in brief.members}
     members = _allowed_names(names, allowed)
@@ -264,7 +328,7 @@ def parse_ensemble(names: Sequence[str], brief: UpdateBrief) -> list[str]:
     return members
 
 
-def parse_script_requests(names: Sequence[str], brief: UpdateBrief) -> list[str]:
+def parse_script_requests(names: Sequence[str], brief: StepBrief) -> list[str]:
     """Return the ids of attempts whose scripts the next brief shall quote. Raises AnswerError."""
     if not brief.may_ask:
         raise AnswerError(

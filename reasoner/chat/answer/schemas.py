@@ -247,7 +247,7 @@ class DiagnoseAnswer(VerbAnswer):
     )
     hypotheses: Annotated[list[HypothesisAnswer], list_of_records("statement")] = Field(
         default_factory=list,
-        description="exactly 3, best first; empty if nothing can be expected to help",
+        description="2-4, best first; empty if nothing can be expected to help",
     )
 
 
@@ -257,6 +257,31 @@ class EditAnswer(VerbAnswer):  # noqa: D101 - its docstring would enter the prom
         " enough of them to fit one place alone"
     )
     replace: Text = Field("", description="the lines to put in their place")
+
+
+class StepAnswer(DiagnoseAnswer):
+    """Observations -> root causes -> hypotheses, and the change for one of them."""
+
+    chosen: Text = Field(
+        "", description="id of the hypothesis that the change tests: h1 for the first, h2, ..."
+    )
+    take_from: Texts = Field(
+        default_factory=list,
+        description="attempt ids whose exact scripts you must see first;"
+        " then leave edits and script empty",
+    )
+    ensemble: Texts = Field(
+        default_factory=list,
+        description="ids of attempts to blend instead of a script;"
+        " then leave edits and script empty",
+    )
+    edits: Annotated[list[EditAnswer], list_of_records("search")] = Field(
+        default_factory=list, description="search/replace edits of the script"
+    )
+    script: Text = Field(
+        "", description="empty, or the whole new file where edits would touch most lines"
+    )
+    summary: Text = Field("", description="one line, at most 15 words: what the script now is")
 
 
 class UpdateAnswer(VerbAnswer):
@@ -345,6 +370,8 @@ class FileAnswer(VerbAnswer):
 SCHEMAS: dict[str, type[VerbAnswer]] = {
     "draft": DraftAnswer,
     "diagnose": DiagnoseAnswer,
+    "step": StepAnswer,
+    "follow": StepAnswer,  # the same: some servers put the schema before the first message
     "update": UpdateAnswer,
     "repair": RepairAnswer,
     "review": ReviewAnswer,

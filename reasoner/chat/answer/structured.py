@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -68,6 +68,14 @@ class ModelQuestion(Generic[T]):
     patient: bool = True
 
 
+class Accepted(NamedTuple, Generic[T]):
+    """An accepted answer. `turns`: the question and its answer, without corrections between."""
+
+    value: T
+    usage: Usage
+    turns: list[Message]
+
+
 @dataclass
 class Asker:
     """Asks one endpoint, and learns which form works there."""
@@ -76,8 +84,8 @@ class Asker:
     exchanges: Exchanges
     tell: Tell
 
-    async def ask(self, question: ModelQuestion[T]) -> tuple[T, Usage]:
-        """Return the accepted value and its cost.
+    async def ask(self, question: ModelQuestion[T]) -> Accepted[T]:
+        """Return the accepted value, its cost and its conversation.
 
         Raises:
             NoUsableAnswerError: no form brought a usable answer.
@@ -85,7 +93,8 @@ class Asker:
         """
         conversation = Conversation(self, question)
         try:
-            return await conversation.run(), conversation.usage
+            value = await conversation.run()
+            return Accepted(value, conversation.usage, conversation.accepted)
         except EndpointError as error:
             error.usage = conversation.usage
             raise
@@ -100,6 +109,7 @@ class Conversation(Generic[T]):
         self.usage = Usage()
         self.n_calls = 0
         self.problem = "no answer"
+        self.accepted: list[Message] = []
 
     async def run(self) -> T:
         """Try the forms, beginning with the one known to work. Raises NoUsableAnswerError."""
@@ -129,7 +139,9 @@ class Conversation(Generic[T]):
                 self.problem = str(error)
                 return None
             try:
-                return (self.question.accept(self._parse(reply)),)
+                value = self.question.accept(self._parse(reply))
+                self.accepted = [*messages, {"role": "assistant", "content": reply.content}]
+                return (value,)
             except MalformedAnswerError as error:
                 self.problem = str(error)
                 n_malformed += 1

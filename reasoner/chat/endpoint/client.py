@@ -159,4 +159,10 @@ def count_usage(completion: Completion, asked: list[Message], price: Price | Non
         n_output = len(answer) // CHARS_PER_TOKEN
     n_cached = min(n_input, completion.n_cached)
     usd = price.usd(n_input, n_cached, n_output) if price else None
-    return Usage(calls=1, input_tokens=n_input, output_tokens=n_output, usd=usd)
+    return Usage(
+        calls=1,
+        input_tokens=n_input,
+        output_tokens=n_output,
+        cached_tokens=n_cached,
+        usd=usd,
+    )

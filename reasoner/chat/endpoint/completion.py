@@ -83,7 +83,7 @@ class Completion:
     texts: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     thoughts: list[str] = field(default_factory=list)
-    calls: dict[int, list[str]] = field(default_factory=dict)  # arguments, in pieces
+    tool_calls: dict[int, list[str]] = field(default_factory=dict)  # arguments, in pieces
     finish: str = ""
     n_input: int | None = None  # tokens, as the endpoint counts them
     n_output: int | None = None
@@ -109,7 +109,7 @@ class Completion:
     @property
     def arguments(self) -> list[str]:
         """The arguments of every called tool, as JSON text."""
-        return [make_encodable("".join(parts)) for _, parts in sorted(self.calls.items())]
+        return [make_encodable("".join(parts)) for _, parts in sorted(self.tool_calls.items())]
 
     def add(self, value: dict[str, Any]) -> str:
         """Take a completion or an event of a stream; return the text that it adds.
@@ -150,7 +150,7 @@ class Completion:
         if isinstance(given, dict):  # some servers parse them
             given = json.dumps(given)
         if isinstance(given, str) and index < MAX_CALLS:
-            self.calls.setdefault(index, []).append(given)
+            self.tool_calls.setdefault(index, []).append(given)
 
     def _add_usage(self, usage: object) -> None:
         if not isinstance(usage, dict):

@@ -12,10 +12,18 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from reasoner.chat.prompt.text import number_text, se_text, signed_text, single_line
-from reasoner.protocol import Brief, DiagnoseBrief, Effect, Fact, Hint, UpdateBrief
+from reasoner.protocol import (
+    Brief,
+    DiagnoseBrief,
+    Effect,
+    Fact,
+    Hint,
+    StepBrief,
+    UpdateBrief,
+)
 
 N_WORST_TEXTS = 5
-N_CLASSES, N_FOLDS, N_COLUMNS, N_SEGMENTS, N_IMPORTANCES = 12, 10, 60, 8, 15
+N_CLASSES, N_FOLDS, N_COLUMNS, N_SEGMENTS, N_IMPORTANCES = 12, 10, 40, 8, 15
 MIN_DRIFT = 0.05  # of a column between train and test, below which it is not mentioned
 
 
@@ -46,7 +54,7 @@ def citable_paths(brief: Brief) -> dict[str, str]:
         items += evidence_items(brief.evidence)
     if isinstance(brief, DiagnoseBrief) and brief.last:
         items += evidence_items(brief.last, "L")
-    if isinstance(brief, UpdateBrief):
+    if isinstance(brief, StepBrief):
         hints = enumerate(brief.hints, 1)
         items += [NumberedFact(f"M{index}", f"memory:{hint.id}", "") for index, hint in hints]
     attempts = {fact.attempt for fact in [*brief.history, *brief.path, *brief.others]}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from reasoner.chat.answer.schemas import SCHEMAS
 from reasoner.chat.message import Message
 from reasoner.chat.prompt import numbered_facts as facts
 from reasoner.chat.prompt import sections
+from reasoner.chat.prompt.description import keep_useful_sections
 from reasoner.chat.prompt.sections import BUDGET_SHARE, cut_to_budget, section_budget
 from reasoner.chat.prompt.text import (
     duration_text,
@@ -31,8 +33,11 @@ from reasoner.protocol import (
     DiagnoseBrief,
     DraftBrief,
     Fact,
+    Rejected,
     RepairBrief,
     ReviewBrief,
+    StepBrief,
+    Turn,
     UpdateBrief,
 )
 
@@ -40,24 +45,38 @@ if TYPE_CHECKING:
     import jinja2
 
 Context = dict[str, Any]  # the names of a template
+TEMPLATES = {"step": "diagnose"}  # form -> template, where the names differ
+LATEST_EVIDENCE = ("cv", "train", "paired", "warnings", "resources", "notes")
+"""Of the latest attempt, which was not the best: its gain and what only it can tell."""
 PROMPTS = Path(__file__).resolve().parents[2] / "prompts"
 
 
 def prompt_messages(verb: str, brief: Brief, share: float = 1.0) -> list[Message]:
-    """Return the system and the user message of a verb.
+    """Return the messages of a verb, or of a form of it: step, follow.
+
+    Every user message begins with the same text in all verbs of a run (task, data, environment),
+    then come the fixed instructions of the verb, what changes seldom, and what changes always, so
+    that a prefix cache serves most of it. A follow-up goes on in the diagnosis's conversation.
 
     `share` (0..1) scales the budget of every section. A name that a template does not know raises
     jinja2.UndefinedError.
     """
     token = BUDGET_SHARE.set(share)
     try:
-        user = render_template(verb, CONTEXTS[verb](brief))
+        user = render_template(TEMPLATES.get(verb, verb), CONTEXTS[verb](brief))
     finally:
         BUDGET_SHARE.reset(token)
+    if verb == "follow" and isinstance(brief, UpdateBrief):
+        return [*as_messages(brief.diagnosis.turns), {"role": "user", "content": user}]
     return [
         {"role": "system", "content": render_template("system", system_context(brief))},
         {"role": "user", "content": user},
     ]
+
+
+def as_messages(turns: Sequence[Turn]) -> list[Message]:
+    """Return a conversation as it is sent."""
+    return [{"role": turn.role, "content": turn.content} for turn in turns]
 
 
 @lru_cache(maxsize=1)
@@ -108,7 +127,7 @@ def common_context(brief: Brief) -> Context:
     description = brief.task.description
     return {
         "task": sections.task_section(brief),
-        "description": data_section(description, "description", "markdown"),
+        "description": data_section(keep_useful_sections(description), "description", "markdown"),
         "preview": fence_data(brief.preview, section_budget("preview")) if brief.preview else "",
         "facts": list_facts(facts.data_items(brief.profile), "facts"),
         "columns": sections.columns_section(brief.profile),
@@ -133,6 +152,20 @@ def draft_context(brief: Brief) -> Context:
     return common_context(brief) | {
         "siblings": list_texts(brief.siblings, "siblings", 200),
         "too_long": list_attempts(too_long, "history", short=True),
+        "rejected": rejected_context(brief.rejected),
+    }
+
+
+def rejected_context(rejected: Rejected | None) -> Context | None:
+    """Return the names of a refused script."""
+    if rejected is None:
+        return None
+    return {
+        "attempt": single_line(rejected.attempt, 20),
+        "reasons": list_texts(rejected.reasons, "problems", 600),
+        "evidence": list_facts(facts.evidence_items(rejected.evidence, "R"), "last"),
+        "script": fence_script(rejected.script, section_budget("script")),
+        "log": data_section(rejected.log, "log"),
     }
 
 
@@ -142,11 +175,14 @@ def diagnose_context(brief: Brief) -> Context:
     latest = brief.history[-1] if brief.history else None
     last: list[facts.NumberedFact] = []
     if brief.last:
-        last = [*facts.evidence_items(brief.last, "L"), *facts.failure_items(brief.last)]
+        shown = {key: brief.last[key] for key in LATEST_EVIDENCE if key in brief.last}
+        last = [*facts.evidence_items(shown, "L"), *facts.failure_items(brief.last)]
     diff = brief.last_diff
     return {
         **common_context(brief),
+        **step_context(brief),
         **script_context(brief.script, brief.log, "The script to be improved" + best_note(brief)),
+        "wants_change": brief.wants_change,
         "evidence": list_facts(facts.evidence_items(brief.evidence), "evidence"),
         "last": list_facts(last, "last"),
         "last_title": facts.fact_line(latest) if latest else "",
@@ -161,20 +197,48 @@ def update_context(brief: Brief) -> Context:
     seconds = (brief.evidence.get("resources") or {}).get("seconds")
     duration = duration_text(seconds) if isinstance(seconds, (int, float)) else "an unknown time"
     hypotheses = [sections.hypothesis_line(item) for item in brief.diagnosis.hypotheses]
-    hints = [f"M{index} {facts.hint_line(hint)}" for index, hint in enumerate(brief.hints, 1)]
-    members = [sections.member_line(fact) for fact in brief.members]
+    chosen = brief.chosen_hypothesis
     return {
         **common_context(brief),
+        **step_context(brief),
         **script_context(brief.script, brief.log, "The script that you change" + best_note(brief)),
         "evidence": list_facts(facts.evidence_items(brief.evidence), "evidence"),
         "diagnosis": sections.diagnosis_section(brief.diagnosis),
         "hypotheses": cut_to_budget(hypotheses, "hypotheses"),
+        "crossover": sections.crossover_section(brief.crossover),
+        "chosen": sections.hypothesis_line(chosen) if chosen else "",
+        "seconds": duration,
+    }
+
+
+def step_context(brief: StepBrief) -> Context:
+    """Return the names of _memory.md and _members.md."""
+    hints = [f"M{index} {facts.hint_line(hint)}" for index, hint in enumerate(brief.hints, 1)]
+    members = [sections.member_line(fact) for fact in brief.members]
+    return {
         "hints": cut_to_budget(hints, "hints"),
         "quotes": sections.quote_sections(brief.quotes),
-        "crossover": sections.crossover_section(brief.crossover),
         "members": cut_to_budget(members, "members"),
         "may_ask": brief.may_ask,
-        "seconds": duration,
+    }
+
+
+def follow_context(brief: Brief) -> Context:
+    """Return the names of follow.md: only what the conversation does not hold yet."""
+    assert isinstance(brief, UpdateBrief) and brief.chosen_hypothesis
+    told = "\n".join(turn.content for turn in brief.diagnosis.turns)
+    known = [int(step) for step in re.findall(rf"\bt{brief.stage.trace}s(\d+)\b", told)]
+    since = [fact for fact in brief.history if fact.step > max(known, default=-1)]
+    hints = [hint for hint in brief.hints if single_line(hint.hypothesis, 260) not in told]
+    quotes = [quote for quote in brief.quotes if quote.text.strip() not in told]
+    own = brief.diagnosis.change_owner
+    problem = brief.diagnosis.change_problem if own in ("", brief.chosen) else ""
+    return {
+        **common_context(brief),
+        **step_context(brief.model_copy(update={"hints": hints, "quotes": quotes})),
+        "since": list_attempts(since[-5:], "history"),
+        "problem": problem[:4000],
+        "chosen": sections.hypothesis_line(brief.chosen_hypothesis),
     }
 
 
@@ -204,12 +268,15 @@ def review_context(brief: Brief) -> Context:
         **common_context(brief),
         **script_context(brief.script, "", "The script"),
         "diff": fence_data(brief.diff, section_budget("diff"), "diff") if brief.diff else "",
+        "doubts": list_texts(brief.doubts, "problems", 400),
     }
 
 
 CONTEXTS = {
     "draft": draft_context,
     "diagnose": diagnose_context,
+    "step": diagnose_context,
+    "follow": follow_context,
     "update": update_context,
     "repair": repair_context,
     "review": review_context,

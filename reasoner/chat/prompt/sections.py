@@ -28,14 +28,15 @@ from reasoner.protocol import (
     Quote,
     RepairBrief,
     Resources,
+    Stage,
     TaskBrief,
 )
 
 SECTION_TOKENS = {
-    "description": 2500,
+    "description": 5000,
     "preview": 1200,
     "facts": 900,
-    "columns": 3000,
+    "columns": 2200,
     "path": 900,
     "history": 2200,
     "others": 900,
@@ -46,16 +47,16 @@ SECTION_TOKENS = {
     "script": 10_000,
     "log": 900,
     "evidence": 2000,
-    "last": 1200,
-    "diff": 1200,
+    "last": 500,
+    "diff": 700,
     "diagnosis": 1200,
     "hypotheses": 1500,
-    "hints": 1000,
-    "quote": 4000,
-    "quotes": 8000,
+    "hints": 700,
+    "quote": 3000,
+    "quotes": 6000,
     "partner": 6000,
     "lacks": 800,
-    "members": 700,
+    "members": 400,
     "problems": 600,
     "error": 900,
     "earlier": 500,
@@ -242,18 +243,37 @@ GOALS = {
 def stage_section(brief: Brief) -> dict[str, str]:
     """Return the position in the budget, the best score, and the goal of the phase."""
     stage = brief.stage
-    place = f"Trace {stage.trace} of {stage.n_traces}, step {stage.step}"
-    parts = [f"{place}; {stage.used:.0%} of the budget is used"]
-    if stage.steps_left is not None:
-        steps = f"{stage.steps_left} step{'s' if stage.steps_left != 1 else ''}"
-        parts.append(f"{steps} left, this one included")
-    if stage.time_left_s is not None:
-        parts.append(f"{duration_text(stage.time_left_s)} left for the whole run")
-    where = ", ".join(parts) + "."
+    where = f"Trace {stage.trace} of {stage.n_traces}, step {stage.step}."
     if stage.best is not None:
         score = f"{number_text(stage.best)} ± {se_text(stage.best_se)} SE"
         where += f" The trace's best scores {score}."
-    return {"where": where, "goal": GOALS[stage.phase]}
+    return {"where": where, "goal": GOALS[stage.phase], "left": budget_left(stage)}
+
+
+def budget_left(stage: Stage) -> str:
+    """Return what is left to the trace and to the run, as it is counted."""
+    parts = []
+    if stage.steps_left is not None:
+        parts.append(f"{plural(stage.steps_left, 'step')} of this trace, this one included")
+    if stage.time_left_s is not None:
+        parts.append(f"{duration_text(stage.time_left_s)} of the run")
+    if stage.executions_left is not None:
+        kept = f"; {stage.executions_reserved} more are kept for the finale"
+        counted = f"repairs and second seeds count{kept if stage.executions_reserved else ''}"
+        parts.append(f"{plural(stage.executions_left, 'execution')} of the run ({counted})")
+    if stage.tokens_left is not None:
+        parts.append(f"{stage.tokens_left:,} tokens of the run")
+    if stage.usd_left is not None:
+        parts.append(f"${stage.usd_left:.2f} of the run")
+    text = f"Left ({stage.used:.0%} is used): {', '.join(parts)}." if parts else ""
+    if stage.repairs:
+        text += f" A script that fails may be repaired {plural(stage.repairs, 'time')}."
+    return text.strip()
+
+
+def plural(n: int, word: str) -> str:
+    """Return a count with its word."""
+    return f"{n:,} {word}{'s' if n != 1 else ''}"
 
 
 def history_section(history: Sequence[Fact]) -> str:
@@ -339,7 +359,7 @@ def quote_sections(quotes: Sequence[Quote]) -> list[dict[str, str]]:
     n_left, n_each = section_budget("quotes"), section_budget("quote")
     for quote in quotes:
         is_script = quote.what == "script"
-        room = min(n_each * 2 if is_script else n_each // 2, n_left)
+        room = min(n_each * 2 if is_script else n_each // 4, n_left)
         if room < MIN_QUOTE_TOKENS:
             break
         text = fence_script(quote.text, room) if is_script else fence_data(quote.text, room, "diff")
@@ -357,7 +377,7 @@ def _quote_title(quote: Quote) -> str:
 
 def member_line(fact: Fact) -> str:
     """Return an attempt that an ensemble may name."""
-    summary = single_line(fact.summary or fact.hypothesis, 160)
+    summary = single_line(fact.summary or fact.hypothesis, 100)
     return f"{single_line(fact.attempt, 20)}: {summary} | score {number_text(fact.score)}"
 
 

@@ -1,0 +1,141 @@
+"""The gradient is asked for: memory first, then the evidence of the script that is diagnosed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from briefs.brief import common_fields, fact_from, scenario_weight
+from briefs.excerpts import diff_artifacts, excerpt_log, quotable_attempts, quote_changes
+from briefs.recall import recall_ahead
+from graph.state import Json, Trace, TraceState
+from reasoner.protocol import DiagnoseBrief, Diagnosis, Hint, Turn
+from reasoner.settings import makes_change
+from run.artifacts import REF, write_atomic
+from run.attempt import Attempt
+from run.run import Run
+
+TURNS: TypeAdapter[list[Turn]] = TypeAdapter(list[Turn])
+
+
+class Gradient(Diagnosis):
+    """A diagnosis with what the memory recalled for it, as it is stored."""
+
+    hints: list[Hint] = []
+
+
+async def ask_gradient(
+    run: Run, state: TraceState, start: Attempt, members: Sequence[Attempt]
+) -> Gradient:
+    """Ask for the diagnosis of `start`, with the change of the reasoner's own choice.
+
+    `members`: attempts that an ensemble may name.
+    """
+    trace = state.row
+    wants_change = makes_change(run.settings)
+    common = common_fields(run, trace, state.attempt_in_progress, state.siblings)
+    hints = []
+    if wants_change:  # what the brief tells of this run anyway is not recalled once more
+        told = {fact.attempt for name in ("path", "history", "others") for fact in common[name]}
+        recalled = await recall_ahead(run, trace, start)
+        hints = [hint for hint in recalled if hint.attempt not in told]
+    step = step_fields(run, state, hints, common, members) if wants_change else {}
+    diagnosis = await run.reasoner.diagnose(
+        DiagnoseBrief(
+            **common,
+            **step,
+            **script_fields(run, start),
+            **_latest_fields(run, trace, start),
+            wants_change=wants_change,
+            scenario=scenario_weight(trace),
+        )
+    )
+    if diagnosis.change is not None:
+        change = diagnosis.change.model_copy(update={"limit_s": common["resources"].wall_s})
+        diagnosis = diagnosis.model_copy(update={"change": change})
+    return Gradient(**dict(diagnosis), hints=hints)
+
+
+def store_gradient(run: Run, gradient: Gradient) -> str:
+    """Store a diagnosis as an artifact; return its hash.
+
+    Its turns quote rows of the data, so they stay out of the artifacts, which an export may hold.
+    """
+    turns = json.dumps([turn.model_dump() for turn in gradient.turns])
+    thread = hashlib.sha256(turns.encode()).hexdigest() if gradient.turns else ""
+    if thread:
+        path = _thread_path(run, thread)
+        path.parent.mkdir(exist_ok=True)
+        write_atomic(path, turns)
+    stored = gradient.model_copy(update={"turns": [], "thread": thread})
+    return run.artifacts.put_json(stored.model_dump())
+
+
+def load_gradient(run: Run, ref: str) -> Diagnosis:
+    """Return a stored diagnosis; without its turns where the run does not have them any more."""
+    diagnosis = Diagnosis.model_validate(run.artifacts.get_json(ref))
+    if not REF.fullmatch(diagnosis.thread):
+        return diagnosis
+    try:
+        turns = TURNS.validate_json(_thread_path(run, diagnosis.thread).read_bytes())
+    except (OSError, ValidationError):
+        return diagnosis
+    return diagnosis.model_copy(update={"turns": turns})
+
+
+def _thread_path(run: Run, thread: str) -> Path:
+    return run.folder / "done" / f"turns-{thread[:24]}.json"
+
+
+def script_fields(run: Run, start: Attempt) -> Json:
+    """Return script, evidence and log of the attempt that a step starts from."""
+    return {
+        "script": run.artifacts.get(str(start.script)),
+        "evidence": run.artifacts.get_json(str(start.evidence)),
+        "log": excerpt_log(run, start.log),
+    }
+
+
+def step_fields(
+    run: Run,
+    state: TraceState,
+    hints: Sequence[Hint],
+    common: dict[str, Any],
+    members: Sequence[Attempt],
+) -> dict[str, Any]:
+    """Return the fields of a brief from which a change can be made."""
+    heads = list_heads(run, state)
+    return {
+        "hints": list(hints),
+        "quotes": quote_changes(run, heads, hints, common["path"]),
+        "may_ask": len(quotable_attempts(run, heads)) > 1,
+        "members": [fact_from(member) for member in members],
+        "measured": measured_scripts(run, heads),
+    }
+
+
+def list_heads(run: Run, state: TraceState) -> list[str | None]:
+    """Return the heads of the trace and of those that share with it."""
+    return [state.row.head, *(state.siblings if run.settings.sharing else [])]
+
+
+def measured_scripts(run: Run, heads: Sequence[str | None]) -> dict[str, str]:
+    """Return the hash of every script that was measured -> its attempt."""
+    entries = [entry for head in heads for entry in run.history.chain(head)]
+    return {entry.script: entry.id for entry in entries if entry.script and entry.has_oof}
+
+
+def _latest_fields(run: Run, trace: Trace, start: Attempt) -> dict[str, Any]:
+    """What the latest attempt changed and showed, where it is not the one that is diagnosed."""
+    latest = run.attempt(trace.head) if trace.head else None
+    if latest is None or latest.id == start.id or not latest.evidence:
+        return {}
+    return {
+        "last": run.artifacts.get_json(latest.evidence),
+        "last_diff": diff_artifacts(run, start.script, latest.script),
+    }

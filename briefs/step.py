@@ -1,0 +1,97 @@
+"""The step: hypotheses ranked with momentum, and the change for the strongest one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from briefs.brief import common_fields, shared_calibration
+from briefs.crossover import read_crossover
+from briefs.excerpts import ask_update, quote_scripts
+from briefs.gradient import list_heads, load_gradient, script_fields, step_fields
+from briefs.recall import Recalled, recall_hints
+from graph.state import Trace, TraceState, Work
+from reasoner.protocol import Diagnosis, Hint, Hypothesis, Solution, UpdateBrief
+from reasoner.ranking import Momentum, rank_hypotheses
+from reasoner.settings import makes_change
+from run.attempt import Attempt
+from run.calibration import component_factors
+from run.run import Run
+
+
+class Step(Solution):
+    """The reasoner's step, with the hints that it or the ranking received."""
+
+    hints: list[Hint] = []
+
+
+async def take_step(
+    run: Run, state: TraceState, start: Attempt, members: Sequence[Attempt]
+) -> Step:
+    """Return a change of `start` for the strongest hypothesis that was not run.
+
+    Where the diagnosis came with that change, nothing is asked. `members`: attempts that an
+    ensemble may name.
+    """
+    trace, work = state.row, state.attempt_in_progress
+    diagnosis = without_tried(run, trace, work)
+    plan = read_crossover(run, trace) if work.mode == "crossover" else None
+    recalled = Recalled() if plan else await recall_hints(run, trace, diagnosis)
+    chosen = None
+    if makes_change(run.settings) and plan is None:
+        chosen = _choose_hypothesis(run, state, diagnosis, recalled)
+    expected = chosen or diagnosis.hypotheses[0]
+    if chosen is not None and (ready := ready_change(diagnosis, chosen)) is not None:
+        run.board.start_hypothesis(trace.trace, expected.statement)
+        return Step(**dict(ready), hints=recalled.hints)
+    common = common_fields(run, trace, work, state.siblings)  # last: what others run now
+    run.board.start_hypothesis(trace.trace, expected.statement)
+    fields = step_fields(run, state, recalled.hints, common, members)
+    if diagnosis.change and diagnosis.change.take_from:
+        quotes = quote_scripts(run, list_heads(run, state), diagnosis.change.take_from)
+        fields |= {"quotes": [*quotes, *fields["quotes"]], "may_ask": False}
+    brief = UpdateBrief(
+        **common,
+        **script_fields(run, start),
+        **fields,
+        diagnosis=diagnosis,
+        chosen=chosen.id if chosen else "",
+        crossover=plan.crossover if plan else None,
+    )
+    solution = await ask_update(run, brief, list_heads(run, state))
+    if solution.hypothesis:
+        run.board.start_hypothesis(trace.trace, solution.hypothesis.statement)
+    return Step(**dict(solution), hints=recalled.hints)
+
+
+def without_tried(run: Run, trace: Trace, work: Work) -> Diagnosis:
+    """Return the diagnosis without the hypotheses already run (for a second step on it)."""
+    diagnosis = load_gradient(run, str(work.diagnosis))
+    untried = [each for each in diagnosis.hypotheses if each.id not in trace.tried]
+    return diagnosis.model_copy(update={"hypotheses": untried}) if untried else diagnosis
+
+
+def ready_change(diagnosis: Diagnosis, chosen: Hypothesis) -> Solution | None:
+    """Return the change that came with the diagnosis, if it is that of the chosen hypothesis.
+
+    It costs nothing more: the diagnosis has paid for it.
+    """
+    change = diagnosis.change
+    if change is None or change.hypothesis is None or change.hypothesis.id != chosen.id:
+        return None
+    return change if change.script or change.ensemble else None
+
+
+def _choose_hypothesis(
+    run: Run, state: TraceState, diagnosis: Diagnosis, recalled: Recalled
+) -> Hypothesis:
+    """The strongest by memory, by the reasoner's record here, and by what others run now."""
+    trace, sharing = state.row, run.settings.sharing
+    calibration = shared_calibration(run, trace, state.siblings)
+    momentum = Momentum(
+        hints=recalled.by_hypothesis,
+        records=component_factors(calibration),
+        in_flight=run.board.hypotheses_of_others(trace.trace) if sharing else [],
+    )
+    own = diagnosis.change.hypothesis if diagnosis.change else None
+    own_id = own.id if own else diagnosis.change_owner
+    return rank_hypotheses(diagnosis.hypotheses, momentum, own_id)[0]
