@@ -59,13 +59,15 @@ async def ask_review(
         return await run.reasoner.review(brief)
 
     began = time.monotonic()
-    failure = {}
+    key, failure = script, {}  # a stored answer is announced, and paid for, once
     try:
-        answer = await run.once("review", [script], ask, Review)
+        with run.keeping_calls("review", name):
+            answer = await run.once("review", [script], ask, Review)
     except (ReasonerError, ReasonerUnavailableError) as error:
-        answer, failure = Review(usage=error.usage), {"error": str(error)[:300]}
+        key, failure = f"{name}:{script}", {"error": str(error)[:300]}
+        answer = Review(usage=error.usage)
     payload = {"attempt": work.attempt, **answer.model_dump(), **failure}
-    announce_answer(run, "reviewed", name, trace, began, **payload)
+    announce_answer(run, "reviewed", key, trace, began, **payload)
     return answer
 
 
