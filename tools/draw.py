@@ -39,7 +39,7 @@ LABELS = {
     ("update", "record"): "no script",
     ("repair", "record"): "no script",
     ("validate", "repair"): "failed",
-    ("validate", "review"): "would become the best, and the reasoner is a model",
+    ("validate", "review"): "its gates are in doubt, and the reasoner is a model",
     ("review", "repair"): "a finding that the code supports",
     ("record", "select"): "next step",
     ("record", "merge"): "merge_every steps done",
