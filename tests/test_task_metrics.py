@@ -114,3 +114,36 @@ def test_a_metric_that_is_not_built_in_is_named() -> None:
 
 def test_a_text_without_a_metric_names_none() -> None:
     assert read_metric_words("Tell cats from dogs as accurately as you can, please, today.") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The median absolute error decides.",
+        "Submissions are evaluated by the Root Mean Square Percentage Error (RMSPE).",
+        "Entries are ranked by recall of the positive class.",
+        "Scored by Cohen's kappa.",
+        "The metric is the mean of the normalized Gini and the default rate captured at 4%.",
+    ],
+)
+def test_words_of_a_metric_that_is_not_built_in_are_no_default(text: str) -> None:
+    words = read_metric_words(text)
+    assert words is not None and words.foreign and not words.name
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Scored on the RMSE between log(1+predicted) and log(1+actual).", "rmsle"),
+        ("The metric is average precision.", "average_precision"),
+        ("The score is the percentage of passengers you correctly predict.", "accuracy"),
+        (
+            "Last year we evaluated by AUC. Entries are evaluated by log loss.",
+            "log_loss",
+        ),
+        ("<p>Evaluated on <b>Root&nbsp;Mean Squared Logarithmic&nbsp;Error</b></p>", "rmsle"),
+    ],
+)
+def test_words_of_descriptions_name_the_metric(text: str, name: str) -> None:
+    words = read_metric_words(text)
+    assert words is not None and words.name == name

@@ -47,6 +47,16 @@ def kind_of(typed: TypedTables, name: str = "v") -> str:
         (["07:05", "23:59:30", "100:00"], [25_500, 86_370, 360_000]),
         (["12.5%", "0.25", "3%"], [12.5, 25, 3]),
         (["12.5%", "30", "3%"], [12.5, 30, 3]),
+        (["$(1,234.50)", "$3", "$0.5"], [-1234.5, 3, 0.5]),
+        (["12,50 zł", "1 000,5 zł", "0,25 zł"], [12.5, 1000.5, 0.25]),
+        (["2h 5m", "50m", "19h"], [7500, 3000, 68_400]),
+        (["1 hour 5 minutes", "2 hours", "30 minutes"], [3900, 7200, 1800]),
+        (["PT1H30M", "PT45S", "P1DT1H"], [5400, 45, 90_000]),
+        (["0 days 01:00:01", "2 days 00:00:00", "1 days 00:00:10"], [3601, 172_800, 86_410]),
+        (["12:37 AM", "1:14 PM", "11 pm"], [2220, 47_640, 82_800]),
+        (["5'10\"", "6'0\"", "5'1\""], [70, 72, 61]),
+        (["5 ft 10 in", "6 ft", "5 ft 1.5 in"], [70, 72, 61.5]),
+        (["1 1/2", "3/4", "2"], [1.5, 0.75, 2]),
     ],
 )
 def test_numbers_with_marks_are_numbers(
@@ -270,3 +280,27 @@ def test_lists_and_objects_become_columns_or_json_text() -> None:
         False,
         True,
     ]
+
+
+def test_tables_with_another_decimal_mark_each_are_read_each_by_itself(tmp_path: Path) -> None:
+    typed = read_pair(tmp_path, ["0,1257", "-1,5", "2,25"] * 20, ["0.5", "1.75", "-2.125"])
+    assert typed.train["v"].tolist() == [0.1257, -1.5, 2.25] * 20
+    assert typed.test["v"].tolist() == [0.5, 1.75, -2.125]
+    assert any("decimal commas, the other decimal points" in said for said in typed.repairs)
+
+
+def test_words_that_begin_with_numbers_are_told(tmp_path: Path) -> None:
+    mixed = [f"{i} mg" if i % 2 else f"0.{i} g" for i in range(60)]
+    typed = read_pair(tmp_path, mixed, mixed)
+    assert kind_of(typed) == "text"
+    assert any("begin with numbers and stay words" in said for said in typed.repairs)
+
+
+@pytest.mark.parametrize("mark", ["?", "NA", "-"])
+def test_marks_among_labels_of_numbers_are_missing_labels(tmp_path: Path, mark: str) -> None:
+    lines = ["id,y", *(f"{i},{mark if i == 7 else i % 2}" for i in range(20))]
+    (tmp_path / "train.csv").write_text("\n".join(lines))
+    table = read_table(tmp_path / "train.csv")
+    typed = type_tables(table, table, id_columns=["id"], target=["y"], labels=["y"])
+    assert typed.train["y"].isna().sum() == 1 and set(typed.train["y"].dropna()) == {"0", "1"}
+    assert any("missing labels" in said for said in typed.repairs)

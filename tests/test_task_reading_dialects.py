@@ -7,6 +7,7 @@ import gzip
 import io
 import tempfile
 import zipfile
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -290,3 +291,29 @@ def test_two_tables_share_an_encoding_that_is_guessed(tmp_path: Path) -> None:
     alone = read_table(tmp_path / "test.csv")
     _, test = read_alike(tmp_path / "train.csv", tmp_path / "test.csv")
     assert alone.frame["city"].tolist() != ["Győr"] == test.frame["city"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (lambda lines: [*lines[:9], lines[0], *lines[9:]], "the column names again"),
+        (lambda lines: [lines[0], ",m,kg,", *lines[1:]], "has no values"),
+        (lambda lines: [*lines, "(40 rows)"], "below the rows left out"),
+        (lambda lines: [*lines, "Total,12.5,1,"], "is a total"),
+        (lambda lines: [*lines[:-1], lines[-1] + "\n\x1a"], ""),
+        (lambda lines: [line.replace('"', "'") for line in lines], "between ' marks"),
+        (lambda lines: [line.replace('""', r"\"") for line in lines], "are written"),
+    ],
+)
+def test_what_is_no_row_and_other_quotation_marks_change_no_table(
+    tmp_path: Path, write: Callable[[list[str]], list[str]], said: str
+) -> None:
+    def text(i: int) -> str:
+        return f'"so ""{i}"", he said"' if said == "are written" else f'"a, {i}"'
+
+    lines = ['"id","x","z","c"', *(f'"{i}","{i / 7:.3f}","{i * 3}",{text(i)}' for i in range(40))]
+    (tmp_path / "plain.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "odd.csv").write_text("\n".join(write(lines)))
+    odd = read_table(tmp_path / "odd.csv")
+    pd.testing.assert_frame_equal(odd.frame, read_table(tmp_path / "plain.csv").frame)
+    assert not said or any(said in sentence for sentence in odd.repairs)

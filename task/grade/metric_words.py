@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import NamedTuple, TypedDict
 
@@ -70,15 +71,16 @@ FRAME_WORDS = (  # metrics of texts, lists, masks and boxes, and over tables; re
 STRONG_WORDS = (  # the first that a sentence has; specific before general
     (r"quadratic(ally)?[ -]weighted( cohen'?s?)? kappa|weighted kappa|\bqwk\b", "qwk"),
     (
-        r"root[ -]mean[ -]squared?[ -](log|logarithmic|logged)\b|\brmsle\b|\brmlse\b"
-        r"|rmse\)? (between|of) the (natural )?log|log(arithm)?[^.]{0,20}\brmse\b"
+        r"root[ -]mean[ -]squared?[ -](log|logarithmic|logged)\b|\brmsle\b|\brmlse\b|\bmsle\b"
+        r"|mean[ -]squared?[ -](log|logarithmic|logged)\b"
+        r"|rmse\)? (between|of|on|over) (the )?(natural )?log|log(arithm)?[^.]{0,20}\brmse\b"
         r"|root[ -]mean[ -]squared?[ -]error[^.]{0,20} (between|of) the (natural )?log",
         "rmsle",
     ),
     (r"\bmcrmse\b|root[ -]mean[ -]squared?[ -](error|deviation)|\brmse\b|\brmsd\b", "rmse"),
     (r"symmetric mean absolute percentage|\bsmape\b", "smape"),
     (r"mean absolute percentage|\bmape\b", "mape"),
-    (r"mean absolute (error|deviation)|\bmae\b|average absolute error", "mae"),
+    (r"mean absolute (error|deviation)|\bmae\b|average absolute error|\bl1[ -]loss\b", "mae"),
     (r"mean squared? error|\bmse\b", "mse"),
     (r"brier", "brier"),
     (
@@ -86,7 +88,8 @@ STRONG_WORDS = (  # the first that a sentence has; specific before general
         "kl_divergence",
     ),
     (
-        r"average precision score|area under the (precision|pr\b)|\bpr[ -]auc\b|\bauprc\b"
+        r"average precision score|(?<!mean )average precision(?! *(@|at\b|\(map))"
+        r"|area under the (precision|pr\b)|\bpr[ -]auc\b|\bauprc\b"
         r"|precision[ -]recall (auc|curve)",
         "average_precision",
     ),
@@ -124,10 +127,15 @@ STRONG_WORDS = (  # the first that a sentence has; specific before general
     ),
 )
 WEAK_WORDS = (
-    (r"\b(classification|categori[sz]ation|misclassification) error|error rate", "accuracy"),
+    (
+        r"\b(classification|categori[sz]ation|misclassification) (error|rate)|error rate"
+        r"|hamming loss|\b(zero|0)[ -/]?(one|1) loss",
+        "accuracy",
+    ),
     (
         r"\baccuracy\b|\baccurate\b|(share|percentage|proportion) of (right|correct)"
-        r"|(correctly|right) (classified|predicted|labelled|labeled)",
+        r"|(correctly|right) (classified|predicted|labelled|labeled)"
+        r"|(share|percentage|proportion) of [\w ]{1,40} (correctly|right)\b",
         "accuracy",
     ),
 )
@@ -145,8 +153,32 @@ FOREIGN_WORDS = (
     (r"hausdorff|panoptic quality", "a score of masks or boxes"),
     (r"\bcoco\b[^.]{0,40}(map|average precision)", "the mean average precision of COCO"),
     (r"weighted[ -](auc|area under)", "a weighted AUC"),
+    (r"\bpartial auc|\bauc (above|below|between|at)\b|default rate captured", "a form of the AUC"),
     (r"probabilistic f[ -]?1|\bpf1\b", "the probabilistic F1"),
     (r"\btop[ -]?\d+ (error|accuracy)", "the error of the best K guesses"),
+)
+LATE_FOREIGN_WORDS = (  # where no sentence names a metric that is built in
+    (r"median absolute error|\bmedae\b", "the median absolute error"),
+    (r"\bmax(imum|imal)?[ -]error", "the maximum error"),
+    (r"\bwape\b|\bwmape\b|weighted (mean )?absolute percentage", "a weighted percentage error"),
+    (r"\brmspe\b|square[d]? percentage error", "the root mean squared percentage error"),
+    (r"explained variance", "the explained variance"),
+    (r"\bmase\b|absolute scaled error|\brmsse\b|squared scaled error", "a scaled error"),
+    (r"concordance correlation", "the concordance correlation"),
+    (r"(poisson|gamma|tweedie)[ -](deviance|loss)", "a deviance"),
+    (r"\bhuber\b|log[ -]?cosh", "a robust loss"),
+    (r"\bkappa\b", "a kappa without quadratic weights"),
+    (r"kolmogorov|\bks[ -](statistic|score|test)", "the Kolmogorov-Smirnov statistic"),
+    (r"\bhinge\b", "the hinge loss"),
+    (r"\bsensitivity\b|\bspecificity\b|\brecall\b|\bprecision\b", "precision or recall"),
+    (r"\blift\b|\bdeciles?\b", "the lift"),
+    (r"geometric mean|\bg-mean\b", "a geometric mean"),
+    (r"\b(costs?|profits?|penalt(y|ies))\b", "a cost of its own"),
+    (r"\bmean average precision\b|\bmap\b", "a mean average precision"),
+    (r"\bwinkler\b|interval score|\bcoverage\b", "a score of intervals"),
+)
+PAST_WORDS = re.compile(
+    r"\b(last year|previous(ly)?|earlier (edition|round|year)s?|formerly|used to be)\b"
 )
 BETTER_WORDS: dict[Direction, str] = {
     "max": r"\b(higher|larger|greater|bigger)( \w+){0,3} (is|are|means?) better|maximi[sz]",
@@ -191,18 +223,43 @@ class MetricWords(NamedTuple):
     conditions: tuple[tuple[str, str], ...] = ()  # (column, value) that the sentence may mean
     groups: tuple[str, ...] = ()  # words that may name a column whose groups are averaged
     overlap: str = ""  # of boxes that are found
+    others: tuple[str, ...] = ()  # other metrics that sentences on evaluation name
 
 
 def read_metric_words(description: str) -> MetricWords | None:
     """Return the metric of the sentence that speaks of evaluation, else of any; None for none."""
     sentences = split_sentences(description)
     judging = [text for text in sentences if JUDGING.search(text.casefold())]
+    judging.sort(key=lambda text: bool(PAST_WORDS.search(text.casefold())))
     short = [text for text in sentences if len(text.split()) <= SHORT_WORDS]
     for group, is_weak in ((judging, True), (short, True), (sentences, False)):
-        for text in group:
-            if found := read_sentence(text, is_weak=is_weak):
-                return found
+        found = [words for text in group if (words := read_sentence(text, is_weak=is_weak))]
+        if found:
+            others = {words.name for words in found[1:]} - {"", found[0].name}
+            return found[0]._replace(others=tuple(sorted(others)) if group is judging else ())
+    return read_foreign(judging + short)
+
+
+def read_foreign(sentences: list[str]) -> MetricWords | None:
+    """Return a metric that is not built in, where sentences on evaluation name no other."""
+    for text in sentences:
+        for pattern, what in LATE_FOREIGN_WORDS:
+            if re.search(pattern, text.casefold()):
+                return MetricWords("", shorten(text), foreign=what)
     return None
+
+
+def find_judging(description: str) -> str:
+    """Return the first sentence on evaluation, cut short; empty for none."""
+    for text in split_sentences(description):
+        if re.search(r"\b(evaluated|evaluation|scored|metric|judged|graded)\b", text.casefold()):
+            return shorten(text)
+    return ""
+
+
+def shorten(sentence: str) -> str:
+    """Return a sentence as messages show it."""
+    return sentence if len(sentence) <= 200 else sentence[:197] + "..."
 
 
 def read_direction_words(description: str) -> Direction | None:
@@ -220,7 +277,11 @@ def read_direction_words(description: str) -> Direction | None:
 
 
 def split_sentences(text: str) -> list[str]:
-    """Return the sentences; a heading goes with the line below it."""
+    """Return the sentences; a heading goes with the line below it, marks of HTML are left out."""
+    if re.search(r"</\w+>|&nbsp;|<br */?>", text):
+        text = re.sub(r"</(p|h\d|li|tr|div)>|<br */?>", "\n\n", text, flags=re.IGNORECASE)
+        text = html.unescape(re.sub(r"</?\w[^<>]*>", " ", text))
+    text = text.replace("\u00a0", " ")
     text = re.sub(r"(?m)^#+ *(.+)$\n*", lambda m: f"{m.group(1).strip()}: ", text)
     text = re.sub(r"(?<!\w)[*_`]{1,2}(?=\w)|[*`]{1,2}(?=\w)|(?<=\w)[*`]{1,2}", "", text)
     parts = re.split(r"(?<=[.!?])\s+(?=[A-Z(\[])|\n\s*\n|\n\s*[-*] ", text)
@@ -230,7 +291,7 @@ def split_sentences(text: str) -> list[str]:
 def read_sentence(sentence: str, *, is_weak: bool) -> MetricWords | None:
     """Return the metric that a sentence names; the weak words count where `is_weak`."""
     text = sentence.casefold()
-    shown = sentence if len(sentence) <= 200 else sentence[:197] + "..."
+    shown = shorten(sentence)
     for pattern, what in FOREIGN_WORDS:
         if re.search(pattern, text):
             return MetricWords("", shown, foreign=what)

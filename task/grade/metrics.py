@@ -420,8 +420,14 @@ ALIASES = {
     "mean_columnwise_log_loss": "log_loss_mean_columns",
     "mean_absolute_error": "mae",
     "mean_columnwise_auc": "auc_mean_columns",
+    "mean_absolute_percentage_error": "mape",
     "mean_squared_error": "mse",
     "multiclass_log_loss": "log_loss",
+    "roc_auc_ovr": "auc",
+    "f1_binary": "f1",
+    "pearson_correlation": "pearson",
+    "pearsonr": "pearson",
+    "spearmanr": "spearman",
     "pr_auc": "average_precision",
     "quadratic_weighted_kappa": "qwk",
     "r2_score": "r2",
@@ -434,7 +440,7 @@ ALIASES = {
 
 def plain_key(name: str) -> str:
     """Return a name as the registry writes it."""
-    key = re.sub(r"[^a-z0-9@]+", "_", name.strip().lower()).strip("_")
+    key = re.sub(r"[^a-z0-9@]+", "_", name.strip().lower()).strip("_").removeprefix("neg_")
     return ALIASES.get(key, key)
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from task.load.cells import expand_cells, tag_column, text_of_cells
+from task.load.compound_numbers import describe_numeric_words, parse_compounds
 from task.load.dates import (
     format_times,
     is_iso_date,
@@ -30,6 +31,7 @@ from task.load.decisions import (
 )
 from task.load.marked_numbers import (
     MISSING_WORDS,
+    PLAIN_NUMBER,
     parse_numbers,
 )
 from task.load.number_columns import (
@@ -49,6 +51,8 @@ from task.load.word_columns import (
     decide_words,
 )
 
+NO_LABEL = frozenset(["?", "-", "--", ".", "na", "n/a", "n.a.", "nan", "null", "#n/a", "<na>"])
+"""What stands for a missing label among numbers, in lower case."""
 FEW_VALUES = 20  # a target with more distinct numbers is no set of classes
 
 
@@ -193,8 +197,10 @@ def column_fate(decision: Decision, role: str, places: list[int], n_frames: int)
 def decide_column(name: str, values: list[Series], role: str, hints: Hints) -> Decision:
     """Decide what a column is from its values in all tables."""
     if role in ("id", "label"):
-        why = "names the rows; text as written" if role == "id" else "classes; text as written"
-        return Decision(role, why, [text_of_cells(v) for v in values])  # type: ignore[arg-type]
+        texts = [text_of_cells(v) for v in values]
+        if role == "label":
+            return Decision(role, "classes; text as written", *blank_marks(texts))  # type: ignore[arg-type]
+        return Decision("id", "names the rows; text as written", texts)
     tagged = [tag_column(column) for column in values]
     if len({item.tag for item in tagged}) > 1:
         tagged = [
@@ -246,13 +252,15 @@ def decide_times(series: list[Series]) -> Decision:
 
 def decide_text(name: str, texts: list[Series], role: str, hints: Hints) -> Decision:
     """Decide what a column of text contains: numbers, booleans, dates or words."""
+    is_target, marks = role == "target", list[str]()
+    if is_target:
+        texts, marks = blank_marks(texts)
     arrays = [pa.array(column, pa.large_string(), from_pandas=True) for column in texts]
-    is_target = role == "target"
     if (numbers := cast_numbers(arrays)) is not None:
         keeps_zeros = is_target and any_match(arrays, LEADING_ZERO)
         is_grouped = hints.decimal_comma and has_only_groups(arrays)
         if not keeps_zeros and not is_grouped:
-            return finish_numbers(name, numbers, "every value is a number", [], role)
+            return finish_numbers(name, numbers, "every value is a number", marks, role)
         if keeps_zeros:
             return Decision("label", "digits with leading zeros; text as written", texts)
     probe = sample_texts(arrays)
@@ -265,6 +273,10 @@ def decide_text(name: str, texts: list[Series], role: str, hints: Hints) -> Deci
         if known & {"true", "false"} and (known <= {"true", "false"} or is_mixed):
             return decide_boolean(texts, role)
     if may_be_numbers(probe):
+        if (apart := parse_apart(texts, arrays, hints)) is not None:
+            values, said = apart
+            why = "every value is a number, with another decimal mark in either table"
+            return finish_numbers(name, values, why, said, role)
         counts = count_texts(arrays)
         found = parse_numbers(counts, decimal_comma=hints.decimal_comma)
         if found and not (is_target and is_class_set(found.values, found.repairs)):
@@ -273,13 +285,59 @@ def decide_text(name: str, texts: list[Series], role: str, hints: Hints) -> Deci
             return finish_numbers(name, values, f"{share} value is a number", found.repairs, role)
     if not is_target and (clock := decide_clock(texts, arrays)) is not None:
         return clock
+    has_digits = any(mark.isdigit() for mark in probe[0])
+    found_parts = parse_compounds(count_texts(arrays)) if has_digits and not is_target else None
+    if found_parts is not None:
+        values = [column.map(found_parts.values).astype(float) for column in texts]
+        why = "nearly every value is put together of numbers"
+        return Decision("numeric", why, values, found_parts.repairs)
     if not is_target and looks_like_dates(list(dict.fromkeys(probe))):
         dates = decide_dates(texts, arrays, hints.decimal_comma)
         if dates is not None:
             return dates
     if is_target:
         return Decision("label", "words; text as written", texts)
-    return decide_words(texts, arrays, hints)
+    words = decide_words(texts, arrays, hints)
+    return words._replace(repairs=words.repairs + describe_numeric_words(probe))
+
+
+def parse_apart(
+    texts: list[Series], arrays: list[Any], hints: Hints
+) -> tuple[list[Series], list[str]] | None:
+    """Read tables of which one has decimal commas and the other decimal points, each by itself.
+
+    None where they do not contradict each other.
+    """
+    if len(arrays) < 2 or not (any_match(arrays, ",") and any_match(arrays, r"\.")):
+        return None
+    counts = [count_texts([array]) for array in arrays]
+    found = [parse_numbers(each, decimal_comma=hints.decimal_comma) for each in counts]
+    known = [numbers for numbers in found if numbers is not None]
+    if len(known) < len(found) or len({n.decimal_comma for n in known} - {None}) < 2:
+        return None
+    values = [
+        column.map(numbers.values).astype(float)
+        for column, numbers in zip(texts, known, strict=True)
+    ]
+    marks = ["commas" if numbers.decimal_comma else "points" for numbers in known]
+    said = [f"one table has decimal {marks[0]}, the other decimal {marks[1]}; read each by itself"]
+    return values, said + [sentence for numbers in known for sentence in numbers.repairs]
+
+
+def blank_marks(texts: list[Series]) -> tuple[list[Series], list[str]]:
+    """Return labels without the marks that stand for a missing one among numbers, and say so.
+
+    Among words they are classes.
+    """
+    words = {str(text) for column in texts for text in column.dropna().unique()}
+    marks = {word for word in words if word.strip().lower() in NO_LABEL}
+    numbers = words - marks
+    if not marks or not numbers or not all(map(PLAIN_NUMBER.match, numbers)):
+        return texts, []
+    n = sum(int(column.isin(marks).sum()) for column in texts)
+    listed = ", ".join(map(repr, sorted(marks)[:3]))
+    kept = [column.where(~column.isin(marks)) for column in texts]
+    return kept, [f"{n} cells with {listed} among numbers read as missing labels"]
 
 
 def is_class_set(values: dict[str, float], repairs: list[str]) -> bool:

@@ -12,7 +12,7 @@ from task.grade.frames.boxes import MIN_IOU
 from task.grade.frames.lists import find_separator, split_words
 from task.grade.frames.tables import WEIGHT_NAMES, group_columns
 from task.grade.metric import Metric
-from task.grade.metric_words import MetricWords
+from task.grade.metric_words import MetricWords, find_judging
 from task.grade.metrics import METRICS, TEXT_TWINS, get_metric, metric_for_targets, unscorable
 from task.load.form import class_labels, plain_name
 from task.load.rows import kind_of
@@ -97,12 +97,24 @@ def decide_metric(
     if name == "f1" and kind == "multiclass":
         name = "f1_macro"
     metric = get_metric(name, asked.direction, kind)
+    check_direction(metric, asked)
     check_kind(metric, kind, values, task, asked)
     check_columns(metric, train, columns, task)
     remarks = metric_remarks(asked, metric, kind, columns, task)
     if metric.name == "bias_auc":
         remarks.append(f"groups: {', '.join(group_columns(train, task.target)[:12])}")
     return Decision(kind, metric, remarks)
+
+
+def check_direction(metric: Metric, asked: Asked) -> None:
+    """Refuse a `direction:` that a built-in metric does not have. Raises TaskError."""
+    if asked.direction in (None, metric.direction) or metric.is_own:
+        return
+    way = "higher" if metric.direction == "max" else "lower"
+    raise TaskError(
+        f"task.yaml: direction {asked.direction} contradicts the metric {metric.name}, of which "
+        f"{way} is better; take `direction:` out, or set another `metric:`"
+    )
 
 
 def reads_features(asked: Asked) -> bool:
@@ -224,8 +236,11 @@ def is_free_text(values: pd.Series[Any], said: pd.Series[Any] | None) -> bool:
         return True
     if said is None:
         return False
-    unknown = {str(text) for text in said.dropna().unique()} - {*map(str, present.unique())}
-    return len(unknown) > 1
+    known = {plain_name(label) for label in class_labels(present)}
+    words = {plain_name(str(text)) for text in said.dropna().unique()}
+    if words <= {"0", "1"} and known <= {"true", "false"}:
+        return False
+    return len(words - known) > 1
 
 
 def name_for_targets(name: str, train: pd.DataFrame, task: Task) -> str:
@@ -315,6 +330,11 @@ def check_kind(
     elif metric.needs == "value" and not is_numeric(values):
         own = "; a file says `needs = 'label'` or 'text'" if metric.is_own else ""
         raise TaskError(f"{name} needs numbers and {what} has other values; {REMEDY}{own}")
+    elif metric.name == "log_loss" and kind == "regression":
+        raise TaskError(
+            f"{name} needs classes and {what} has {values.nunique()} values such as "
+            f"{values.dropna().iloc[0]}; {OWN_REMEDY}, or set `metric: rmse` there"
+        )
     elif metric.needs != "value" and kind == "regression":
         raise TaskError(
             f"{name} needs classes and {what} has {values.nunique()} values as kind regression; "
@@ -352,6 +372,16 @@ def metric_remarks(
             )
         if "gini" in words.sentence.casefold():
             remarks.append("Gini is 2 AUC - 1: the AUC orders submissions in the same way")
+        if words.others:
+            remarks.append(
+                f"the description names other metrics too: {', '.join(words.others)}; set "
+                "`metric:` if one of them decides"
+            )
+    elif not asked.metric and (sentence := find_judging(task.description)):
+        remarks.append(
+            f"metric {metric.name}: the default for {kind}; description.md speaks of evaluation "
+            f"and names no metric that is known ({sentence!r}): set `metric:` if it means another"
+        )
     elif not asked.metric:
         remarks.append(f"metric {metric.name}: the default for {kind}, no text names one")
     if metric.name == "f1_macro" and asked.name == "f1":

@@ -11,29 +11,49 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from task.load.encodings import Buffer
-from task.load.headers import find_double_mark, is_aligned_by_blanks, is_row, replace_blanks
+from task.load.headers import (
+    PLAIN_NUMBER,
+    find_double_mark,
+    is_aligned_by_blanks,
+    is_row,
+    replace_blanks,
+)
 from task.load.long_tables import LONG_BYTES, read_long_csv
 
 csv.field_size_limit(2**31 - 1)
 HEAD_BYTES = 2**20
 N_PROBES = 200  # records that decide the separator
-MAX_PREAMBLE = 30
+MAX_PREAMBLE, MAX_FOOTER = 30, 5
 MAX_LONG_FIELDS = 1000  # fields with line ends that are looked into, per column
 MIN_SWALLOWED = 3  # lines of a field that look like rows
 SEPARATORS = (",", ";", "\t", "|")
 UNIT = "\x1f"  # a stand-in for a separator of two marks
 RARE_SEPARATORS = (UNIT, "^", "~", "\x01", ":")  # where no usual one fits
 SEPARATOR_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", UNIT: "two marks"}
+SINGLE_QUOTED = re.compile(r"^\s*'[^'\"\n]*'(?:[,;\t|]\s*'[^'\"\n]*')+\s*$")
+ESCAPED_MARK = '\\"'
+END_OF_FILE = b"\x1a"  # as old programs write it
+FOOTER = re.compile(
+    r"^\W*(?:\d[\d., ]*\s+(?:rows?|records?|lines?|entries)\b|(?:total|rows?|records?|end)\b)",
+    re.IGNORECASE,
+)
 SEPARATOR_LINE = re.compile(r'^"?sep=(.)"?[;,\t ]*\r?\n?$')
 STAND_IN = "\ue00d"  # of a lone carriage return while rows are parsed
 MIN_SHARE = 0.7  # of the first records that have the usual number of fields
+
+
+class Quoting(NamedTuple):
+    """The mark around fields, and the mark before one inside of them."""
+
+    mark: str = '"'
+    escape: str | None = None  # None: a mark inside of a field stands twice
 
 
 class Dialect(NamedTuple):
@@ -46,7 +66,7 @@ class Dialect(NamedTuple):
     n_fields: int  # of a row
     has_blanks: bool  # a blank after every separator
     first_line: int  # line number of the first row
-    escape: str | None = None
+    quoting: Quoting = Quoting()
     has_header: bool = True
 
 
@@ -62,6 +82,8 @@ class Rows(NamedTuple):
 
 def parse_rows(data: Buffer, form: str, n_rows: int | None = None) -> Rows:
     """Read a text table. Raises ValueError, with the line number, for rows that do not fit."""
+    if bytes(data[-1:]) == END_OF_FILE:
+        data = memoryview(data)[:-1]
     head = decode_head(data)
     if mark := find_double_mark(head):
         data = bytes(data).replace(mark.encode(), UNIT.encode())
@@ -146,6 +168,49 @@ def find_dialect(head: str, form: str) -> Dialect:
     """Find the separator, the header and the first row. Raises ValueError for an empty text."""
     if not head.strip():
         raise ValueError("empty")
+    quoting = find_quoting(head)
+    dialect = find_separator(head, form, quoting)
+    if quoting.escape is None and ESCAPED_MARK in head:
+        other = find_separator(head, form, quoting._replace(escape="\\"))
+        if fits_escape(head, other) and not fits_escape(head, dialect):
+            return other
+    return dialect
+
+
+def find_quoting(head: str) -> Quoting:
+    """Return the mark around fields: a single one where the names of the columns have it."""
+    first = next((line for line in head.splitlines() if line.strip()), "")
+    return Quoting("'") if SINGLE_QUOTED.match(first) else Quoting()
+
+
+def fits_escape(head: str, dialect: Dialect) -> bool:
+    """Whether rows are as long as the header and no field is left with half of an escaped mark."""
+    lines = CountedLines(head)
+    reader = make_reader(lines, dialect.separator, dialect.quoting)
+    rows = [record for _, record in zip(range(N_PROBES), reader, strict=False) if record]
+    rows = [row for row in rows if row != dialect.header][len(dialect.skipped) :]
+    is_long = any(len(row) != len(dialect.header) for row in rows)
+    return not is_long and not any(
+        field.endswith('"') and "\\" in field for f in rows for field in f
+    )
+
+
+def make_reader(
+    lines: CountedLines, separator: str, quoting: Quoting, *, has_blanks: bool = True
+) -> Any:
+    """Return a reader of records; blanks after separators are left out where there are any."""
+    return csv.reader(
+        lines,
+        delimiter=separator,
+        skipinitialspace=has_blanks,
+        quotechar=quoting.mark,
+        escapechar=quoting.escape,
+        doublequote=quoting.escape is None,
+    )
+
+
+def find_separator(head: str, form: str, quoting: Quoting) -> Dialect:
+    """Find the separator, the header and the first row, the marks around fields known."""
     first = head.split("\n", 1)[0]
     told = SEPARATOR_LINE.match(first)
     usual = "\t" if form == "tsv" else ","
@@ -153,26 +218,26 @@ def find_dialect(head: str, form: str) -> Dialect:
     skip = len(first) + 1 if told else 0
     probes = []
     for separator in candidates:
-        probe = probe_separator(head[skip:], separator)
+        probe = probe_separator(head[skip:], separator, quoting)
         if probe.width > 1 and probe.share == 1 and probe.header == 0:
-            return make_dialect(head, probe, skip)
+            return make_dialect(head, probe, skip, quoting)
         probes.append(probe)
     good = [probe for probe in probes if probe.width > 1 and probe.share >= MIN_SHARE]
     if not good and not told:
-        rare = [probe_separator(head, separator) for separator in RARE_SEPARATORS]
+        rare = [probe_separator(head, separator, quoting) for separator in RARE_SEPARATORS]
         good = [probe for probe in rare if probe.width > 1 and probe.share == 1]
     best = min(good, key=lambda p: (-round(p.share, 2), p.header, -p.width), default=probes[0])
     if best not in good:
         best = best._replace(width=max(best.width, 1), header=0)
-    return make_dialect(head, best, skip)
+    return make_dialect(head, best, skip, quoting)
 
 
-def probe_separator(text: str, separator: str) -> Probe:
+def probe_separator(text: str, separator: str, quoting: Quoting) -> Probe:
     """Parse the first records with a separator."""
     records: list[list[str]] = []
     ends = []
     lines = CountedLines(text)
-    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    reader = make_reader(lines, separator, quoting)
     for record in reader:
         records.append(record)
         ends.append((lines.n_characters, lines.n_lines))
@@ -212,7 +277,7 @@ def find_header(records: list[list[str]], least: int) -> int:
     return -1
 
 
-def make_dialect(head: str, probe: Probe, skip: int) -> Dialect:
+def make_dialect(head: str, probe: Probe, skip: int, quoting: Quoting) -> Dialect:
     """Return the dialect that a probe found."""
     header = probe.records[probe.header] if probe.records else []
     n_characters, n_lines = probe.ends[probe.header] if probe.ends else (0, 0)
@@ -235,6 +300,7 @@ def make_dialect(head: str, probe: Probe, skip: int) -> Dialect:
         n_fields=width,
         has_blanks=has_blanks,
         first_line=n_lines + head[:skip].count("\n") + 1,
+        quoting=quoting,
         has_header=not is_row(header, rows),
     )
 
@@ -248,7 +314,7 @@ def name_fields(dialect: Dialect, head: str) -> tuple[list[str], int]:
     names, extra = list(dialect.header), dialect.n_fields - len(dialect.header)
     text = head.encode()[dialect.start :].decode("utf-8", "ignore")
     lines = CountedLines(text)
-    reader = csv.reader(lines, delimiter=dialect.separator, skipinitialspace=True)
+    reader = make_reader(lines, dialect.separator, dialect.quoting)
     rows = [record for _, record in zip(range(N_PROBES), reader, strict=False) if record]
     full = [row for row in rows if len(row) == dialect.n_fields]
     if extra <= 0:
@@ -282,6 +348,10 @@ def describe_dialect(dialect: Dialect, form: str, n_cut: int) -> list[str]:
         said.append(f"a separator without a field at the end of the rows cut off ({n_cut} a row)")
     elif dialect.n_fields == len(dialect.header) + 1:
         said.append("the header is one name short; the first field of each row is its row name")
+    if dialect.quoting.mark != '"':
+        said.append(f"fields stand between {dialect.quoting.mark} marks")
+    if dialect.quoting.escape:
+        said.append(f"quotation marks inside of fields are written {ESCAPED_MARK}")
     if dialect.has_blanks:
         said.append("blanks after the separators left out")
     return said
@@ -296,7 +366,9 @@ def parse_fast(data: Buffer, dialect: Dialect) -> pa.Table:
     parse_options = arrow_csv.ParseOptions(
         delimiter=dialect.separator,
         newlines_in_values=True,
-        escape_char=dialect.escape or False,
+        quote_char=dialect.quoting.mark,
+        double_quote=dialect.quoting.escape is None,
+        escape_char=dialect.quoting.escape or False,
     )
     convert_options = arrow_csv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.large_string()),
@@ -318,7 +390,7 @@ def parse_slowly(data: Buffer, dialect: Dialect, n_rows: int | None) -> tuple[pa
     text = bytes(memoryview(data)[dialect.start :]).decode("utf-8")
     n_returns = 0 if ends_with_returns(text) else text.count("\r") - text.count("\r\n")
     lines = CountedLines(text)
-    reader = csv.reader(lines, delimiter=dialect.separator, skipinitialspace=dialect.has_blanks)
+    reader = make_reader(lines, dialect.separator, dialect.quoting, has_blanks=dialect.has_blanks)
     columns: list[list[str | None]] = [[] for _ in range(dialect.n_fields)]
     n_short = n_long = 0
     line = dialect.first_line
@@ -336,8 +408,9 @@ def parse_slowly(data: Buffer, dialect: Dialect, n_rows: int | None) -> tuple[pa
             field = record[index] if index < len(record) else ""
             column.append(field.replace(STAND_IN, "\r") or None)
         line = dialect.first_line + lines.n_lines
-    repairs = []
-    if n_short and dialect.n_fields > 1:
+    repairs, n_footer = cut_footer(columns)
+    n_short -= n_footer
+    if n_short > 0 and dialect.n_fields > 1:
         repairs.append(f"{n_short} rows have fewer fields than the header; the rest is missing")
     if n_long:
         repairs.append(f"{n_long} rows have empty fields beyond the header, which are cut off")
@@ -345,6 +418,34 @@ def parse_slowly(data: Buffer, dialect: Dialect, n_rows: int | None) -> tuple[pa
         repairs.append(f"{n_returns} carriage returns inside fields kept as they are")
     arrays = [pa.array(column, pa.large_string()) for column in columns]
     return pa.table({str(index): array for index, array in enumerate(arrays)}), repairs
+
+
+def cut_footer(columns: list[list[str | None]]) -> tuple[list[str], int]:
+    """Take the lines of one field off the end of the rows: a count, a remark, a line cut short."""
+    n, example = 0, ""
+    while len(columns) > 1 and len(columns[0]) > n + 1 and n < MAX_FOOTER:
+        text = columns[0][-1 - n]
+        if (
+            text is None
+            or "\n" in text
+            or any(column[-1 - n] is not None for column in columns[1:])
+        ):
+            break
+        if not FOOTER.match(text) and not (n == 0 and is_unlike(text, columns[0][: -1 - n])):
+            break
+        n, example = n + 1, text.strip()[:40]
+    if not n:
+        return [], 0
+    for column in columns:
+        del column[-n:]
+    lines = "line" if n == 1 else "lines"
+    return [f"{n} {lines} below the rows left out ({example!r})"], n
+
+
+def is_unlike(text: str, others: list[str | None]) -> bool:
+    """Whether a text is no number below numbers alone."""
+    known = [other for other in others[:N_PROBES] if other]
+    return not PLAIN_NUMBER.match(text) and bool(known) and all(map(PLAIN_NUMBER.match, known))
 
 
 def check_swallowed(names: list[str], table: pa.Table, separator: str) -> None:

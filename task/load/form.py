@@ -230,8 +230,24 @@ def make_form(
             "sample_ids": sample_id_columns(task, sample),
             "order": [] if sample is None else [str(name) for name in sample.columns],
             "spelling": spell_as_sample(form, labels, sample, metric),
+            "decided": form.decided + name_twins(labels),
         }
     )
+
+
+def name_twins(labels: list[str]) -> list[str]:
+    """Say which classes differ by case, blanks and marks alone."""
+    spellings: dict[str, list[str]] = {}
+    for label in labels:
+        spellings.setdefault(plain_name(label), []).append(label)
+    twins = [same for same in spellings.values() if len(same) > 1]
+    if not twins:
+        return []
+    listed = ", ".join(" and ".join(map(repr, same[:4])) for same in twins[:3])
+    return [
+        f"{listed} are classes of their own, though they differ by case, blanks or marks alone; "
+        "write them alike if they are the same"
+    ]
 
 
 def sample_id_columns(task: Task, sample: pd.DataFrame | None) -> list[str]:

@@ -18,6 +18,7 @@ MARKS = ("_", "-", " ", "/", ":", "|", ".", ",", "")
 NUMBERED = re.compile(r"(\S*[^\d\s])\d+")
 MAX_PARTS_COLUMNS = 12  # columns that may be parts of an id
 N_PROSE, MIN_PROSE_WORDS = 200, 3.0  # cells looked at, and words per cell of sentences
+MAX_STRAY_SHARE = 0.1  # of the rows: repeated ids up to it are a mistake, not several rows an id
 N_TRIED = 5  # rows that a put-together id must match before all are compared
 
 
@@ -108,12 +109,15 @@ def usual_id(train: pd.DataFrame, test: pd.DataFrame) -> str | None:
     """Return a column with an id's name whose values are unique in test and, if there, in train."""
     endings = [str(c) for c in train.columns if ID_ENDING.search(str(c))]
     for name in (*USUAL_IDS, *endings):
-        if name not in test or not is_unique_column(test[name]) or test[name].isna().any():
+        if name not in test:
             continue
         known = train[name].dropna() if name in train else pd.Series(dtype=object)
-        has_gaps = name in train and len(known) < len(train)
-        if is_unique_column(known) and (not has_gaps or name.casefold() == "id"):
-            return name  # `check_ids` refuses an id with gaps
+        has_gaps = test[name].isna().any() or (name in train and len(known) < len(train))
+        is_unique = is_unique_column(test[name].dropna()) and is_unique_column(known)
+        if is_unique and not has_gaps:
+            return name
+        if name.casefold() == "id" and (is_unique or is_nearly_unique(test[name], known)):
+            return name  # `check_ids` refuses an id with gaps or stray repeated values
     first = str(test.columns[0])
     return first if first in train and is_row_number(train[first], test[first]) else None
 
@@ -134,6 +138,17 @@ def numbered_names(*frames: pd.DataFrame) -> str | None:
             return None
     n_values = len({text for some in texts for text in some})
     return first if n_values == sum(map(len, texts)) else None
+
+
+def is_nearly_unique(*columns: pd.Series[Any]) -> bool:
+    """Whether few values of columns named `id` are missing or occur again, by mistake."""
+    for column in columns:
+        if has_nested_cells(column):
+            return False
+        n_stray = int(column.isna().sum()) + int(column.dropna().duplicated().sum())
+        if n_stray > MAX_STRAY_SHARE * len(column):
+            return False
+    return True
 
 
 def is_row_number(train: pd.Series[Any], test: pd.Series[Any]) -> bool:

@@ -39,10 +39,12 @@ NUMBER = re.compile(
     (?P<body>\d[\d.,'’\s\u00a0\u202f]*|[.,]\d+)
     (?P<exponent>[eE][-+−]?\d+)?
     \s*(?P<minus>-(?=\s*$))?
-    \s*(?P<unit>%|‰|{CURRENCY}|[a-zA-Zµμ°²³/]{{1,12}}(?:[/ ][a-zA-Z²³]{{1,8}})?\.?)?
+    \s*(?P<unit>%|‰|{CURRENCY}|(?:[^\W\d_]|[°²³/]){{1,12}}(?:[/ ][a-zA-Z²³]{{1,8}})?\.?)?
     \s*\)?\s*$""",
     re.VERBOSE,
 )
+ACCOUNTED = re.compile(rf"^\s*({CURRENCY})\s*\((.*\)\s*)$")
+"""$(1,234.50), which is ($1,234.50)."""
 MAGNITUDES = (
     dict.fromkeys(["k", "thousand"], 3)
     | dict.fromkeys(["m", "mn", "mln", "mio", "million", "millions"], 6)
@@ -72,11 +74,12 @@ class Numbers(NamedTuple):
 
     values: dict[str, float]
     repairs: list[str]
+    decimal_comma: bool | None = None  # None: the values leave it open
 
 
 def split_number(text: str) -> Parts | None:
     """Take a number apart; None for what is no number."""
-    match = NUMBER.match(text)
+    match = NUMBER.match(ACCOUNTED.sub(r"(\1\2", text))
     if match is None:
         return None
     body = match["body"].strip().rstrip(".,") if match["body"][-1] in " .,\u00a0" else match["body"]
@@ -123,7 +126,8 @@ def parse_numbers(counts: dict[str, int], *, decimal_comma: bool = False) -> Num
     least = LEAST_NUMBERS if are_few_words(others, parts) else NEARLY_ALL
     if not parts or n_numbers < least * (n_numbers + others.total()):
         return None
-    comma = is_decimal_comma([part.body for part in parts.values()], decimal_comma)
+    decided = decide_decimal_comma([part.body for part in parts.values()])
+    comma = decimal_comma if decided is None else decided
     parts, more = read_bare_shares(parts, counts, comma)
     scaled += more
     for text, part in parts.items():
@@ -136,7 +140,7 @@ def parse_numbers(counts: dict[str, int], *, decimal_comma: bool = False) -> Num
     if n_numbers < least * (n_numbers + others.total()):
         return None
     repairs = describe_marks(parts, counts, comma) + scaled + describe_missing(words, others)
-    return Numbers(values, repairs)
+    return Numbers(values, repairs, decided)
 
 
 def are_few_words(others: Counter[str], parts: dict[str, Parts]) -> bool:
@@ -226,14 +230,12 @@ def fits_units(part: Parts, units: tuple[str, str]) -> bool:
     return part.prefix in ("", units[0]) and singular(part.unit) in ("", units[1])
 
 
-def is_decimal_comma(bodies: list[str], elsewhere: bool) -> bool:
-    """Decide whether a comma is the decimal mark.
+def decide_decimal_comma(bodies: list[str]) -> bool | None:
+    """Decide whether a comma is the decimal mark; None where the numbers leave it open.
 
-    By numbers with both marks, then by commas that cannot be a thousands mark, then by the rest
-    of the file.
+    By numbers with both marks and by commas or points that cannot be a thousands mark.
     """
     votes = Counter[bool]()
-    ambiguous = 0
     for body in bodies:
         comma, dot = body.rfind(","), body.rfind(".")
         if comma >= 0 and dot >= 0:
@@ -242,14 +244,19 @@ def is_decimal_comma(bodies: list[str], elsewhere: bool) -> bool:
             is_group = bool(GROUPS.match(body)) and not body.startswith("0")
             votes[True] += not is_group
             votes[False] += is_group and body.count(",") > 1
-            ambiguous += is_group
         elif dot >= 0:
             is_group = bool(GROUPS.match(body)) and not body.startswith("0")
             votes[False] += not is_group
             votes[True] += is_group and body.count(".") > 1
     if votes[True] != votes[False]:
         return votes[True] > votes[False]
-    return elsewhere
+    return None
+
+
+def is_decimal_comma(bodies: list[str], elsewhere: bool) -> bool:
+    """Decide whether a comma is the decimal mark, by the rest of the file where it is open."""
+    decided = decide_decimal_comma(bodies)
+    return elsewhere if decided is None else decided
 
 
 def convert_body(part: Parts, decimal_comma: bool) -> float | None:

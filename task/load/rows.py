@@ -17,6 +17,7 @@ from task.types import CLASS_KINDS, Kind, Task, TaskError
 ROW_ID = "row_id"
 RESERVED_ID = "fold"  # a column of folds.csv
 MADE_ID_START = 10**6
+ROW_NUMBERS = "Unnamed: 0"  # what a first column without a name is called
 
 
 class TaskRows(NamedTuple):
@@ -46,7 +47,9 @@ def type_rows(task: Task, train: Table, test: Table, *, has_features: bool = Tru
     Without `has_features` the rows have ids and targets alone.
     """
     repairs = drop_target_of_test(task, test)
-    test = Table(test.frame.drop(columns=task.target, errors="ignore"), test.repairs)
+    test = test._replace(frame=test.frame.drop(columns=task.target, errors="ignore"))
+    train, test, dropped = drop_row_numbers(task, train, test)
+    repairs += dropped
     if task.id_parts:
         train, test = add_joined_ids(task, train), add_joined_ids(task, test)
     id_column = public_id(task, train.frame, test.frame)
@@ -102,6 +105,27 @@ def drop_target_of_test(task: Task, test: Table) -> list[str]:
     ]
 
 
+def drop_row_numbers(task: Task, train: Table, test: Table) -> tuple[Table, Table, list[str]]:
+    """Leave out a first column without a name that numbers the rows, as pandas saves its index.
+
+    The order of training rows says nothing of those to predict.
+    """
+    used = {task.id, task.sample_id, task.split.column, *task.id_parts, *task.target}
+    if ROW_NUMBERS in used or ROW_NUMBERS not in train.frame:
+        return train, test, []
+    tables = [table for table in (train, test) if ROW_NUMBERS in table.frame]
+    for table in tables:
+        texts = id_texts(table.frame[ROW_NUMBERS])
+        if not texts.is_unique or not all(str(text).isdigit() for text in texts):
+            return train, test, []
+    said = f"{ROW_NUMBERS}: a column without a name that numbers the rows; left out, no feature"
+    train, test = (
+        table._replace(frame=table.frame.drop(columns=ROW_NUMBERS, errors="ignore"))
+        for table in (train, test)
+    )
+    return train, test, [said]
+
+
 def add_joined_ids(task: Task, table: Table) -> Table:
     """Add the id that is put together of columns, where the table has them all."""
     frame = table.frame
@@ -110,7 +134,7 @@ def add_joined_ids(task: Task, table: Table) -> Table:
     ids = join_parts(frame, task.id_parts, task.id_mark)
     if not ids.is_unique or ids.isna().any():
         return table
-    return Table(insert_id(frame, task.id, list(ids)), table.repairs)
+    return table._replace(frame=insert_id(frame, task.id, list(ids)))
 
 
 def public_id(task: Task, train: pd.DataFrame, test: pd.DataFrame) -> str:

@@ -18,18 +18,24 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from task.data.splits import explain_rare_classes
+from task.data.splits import explain_rare_classes, parse_dates
 from task.grade.metric_words import read_metric_words
 from task.grade.metrics import canonical_metric
 from task.load import roles
 from task.load.decide import Asked, check_scorable, decide_metric, reads_features
+from task.load.encodings import to_utf8
 from task.load.form import make_form, plain_name, prediction_names
-from task.load.ids import check_sample_ids, choose_id, read_sample_ids
+from task.load.ids import (
+    MAX_STRAY_SHARE,
+    check_sample_ids,
+    choose_id,
+    read_sample_ids,
+)
 from task.load.layouts.inventory import OWN_FILES, is_table_name
 from task.load.layouts.layout import read_layout
 from task.load.layouts.scene import LayoutTables
 from task.load.rows import TaskRows, type_rows
-from task.load.tables import Table, find_table, read_alike, read_table
+from task.load.tables import Table, find_table, read_alike, read_sample, read_table, table_format
 from task.load.targets import find_target_columns, list_columns
 from task.types import (
     CLASS_KINDS,
@@ -51,7 +57,6 @@ TABLE_WORDS = {
 }
 MAX_DESCRIPTION_CHARS = 200_000
 MAX_SPEC_BYTES = 1_000_000
-MAX_STRAY_SHARE = 0.1  # of the rows: repeated ids up to it are a mistake, not several rows an id
 
 
 class TaskSpec(BaseModel):
@@ -113,14 +118,29 @@ class TaskSpec(BaseModel):
     @field_validator("target", mode="before")
     @classmethod
     def as_list(cls, value: object) -> object:
-        """Accept one name for a list."""
-        return [value] if isinstance(value, str) else value
+        """Accept one name for a list, and numbers for names."""
+        values = value if isinstance(value, (list, tuple)) else [value]
+        if value is None or not all(isinstance(item, (str, int, float)) for item in values):
+            return value
+        return [str(item) for item in values]
 
-    @field_validator("positive", mode="before")
+    @field_validator("positive", "id", "name", mode="before")
     @classmethod
     def as_text(cls, value: object) -> object:
-        """Accept a number or a truth value for a class."""
+        """Accept a number or a truth value for a class or a name."""
         return str(value) if isinstance(value, (int, float)) else value
+
+    @field_validator("kind", "direction", "split", mode="before")
+    @classmethod
+    def as_word(cls, value: object) -> object:
+        """Accept capitals and blanks, and words such as maximize."""
+        if not isinstance(value, str):
+            return value
+        word, mark, column = value.partition(":")
+        word = word.strip().lower()
+        word = "max" if word.startswith("maximi") or word == "higher" else word
+        word = "min" if word.startswith("minimi") or word == "lower" else word
+        return word + mark + column.strip()
 
     @field_validator("columns", mode="before")
     @classmethod
@@ -129,6 +149,16 @@ class TaskSpec(BaseModel):
         if not isinstance(value, dict):
             return value
         return {str(name): str(meaning) for name, meaning in value.items()}
+
+
+class TextLoader(yaml.SafeLoader):
+    """Reads every value of task.yaml as text: `positive: no` is a class, `id: 007` a name."""
+
+
+TextLoader.yaml_implicit_resolvers = {
+    mark: [(tag, pattern) for tag, pattern in resolvers if tag.endswith((":null", ":merge"))]
+    for mark, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 class TableFiles(NamedTuple):
@@ -199,6 +229,7 @@ def read_task(
     }
     task = task.model_copy(update=changes)
     check_target(rows.train, task)
+    check_split(rows.train, task)
     check_scorable(metric, rows.train, task)
     check_folds(rows.train, task)
     form = make_form(task, rows.train, tables.form, rows.id)
@@ -276,7 +307,7 @@ def layout_keys(spec: TaskSpec) -> LayoutKeys:
 def draft_of_layout(root: Path, spec: TaskSpec, made: LayoutTables, keys: LayoutKeys) -> Draft:
     """Return the task that a reader made of a folder. Raises TaskError."""
     files = TableFiles(made.labels, made.rows, made.sample)
-    tables = Tables(made.train, made.test, read_table(made.sample) if made.sample else None, files)
+    tables = Tables(made.train, made.test, read_sample(made.sample) if made.sample else None, files)
     split = Split(
         kind=parse_split_kind(spec),
         column=parse_split_column(spec, made.train.frame, files.train, root),
@@ -324,6 +355,11 @@ def draft_task(root: Path, spec: TaskSpec, tables: Tables) -> Task:
     files, train, test = tables.files, tables.train.frame, tables.test.frame
     id_choice = choose_id(spec.id, train, test, tables.form)
     check_named_id(spec, tables)
+    if id_choice.column in (spec.target or []):
+        raise TableFaultError(
+            f"{files.train}: the column {id_choice.column!r} names the rows, so it is no target; "
+            "correct `target:` or `id:` in task.yaml"
+        )
     names = [] if tables.form is None else [str(column) for column in tables.form.columns]
     return Task(
         root=str(root),
@@ -367,11 +403,11 @@ def read_asked(spec: TaskSpec, root: Path, description: str) -> Asked:
 
 def read_tables(files: TableFiles) -> Tables:
     """Read all tables. Raises TaskError for one that cannot be read or is empty."""
-    train, test = read_alike(files.train, files.test)
-    test = name_as_train(test, train, files)
-    sample = read_table(files.sample) if files.sample else None
+    train, test = read_pair(files)
+    sample = read_sample(files.sample) if files.sample else None
     check_names(train, files.train)
     check_names(test, files.test)
+    test = name_as_train(test, train, files)
     if train.frame.empty:
         raise TableFaultError(f"{files.train} has no rows; put the labelled training rows there")
     if test.frame.empty:
@@ -382,6 +418,23 @@ def read_tables(files: TableFiles) -> Tables:
             "correct it, or remove it: a submission then has the ids and the target"
         )
     return Tables(train, test, sample, files)
+
+
+def read_pair(files: TableFiles) -> list[Table]:
+    """Read training and test table.
+
+    Raises TableFaultError for one that is damaged, empty or another format than its name says: to
+    predict without it would leave its features out unseen. A zip or a JSON file may be no table.
+    """
+    try:
+        return read_alike(files.train, files.test)
+    except TaskError as error:
+        for path in (files.train, files.test):
+            may_be_other = path.name.endswith((".zip", ".7z"))
+            may_be_other |= table_format(path.name) in ("json", "jsonl")
+            if str(error).startswith(str(path)) and not may_be_other:
+                raise TableFaultError(str(error)) from error
+        raise
 
 
 def name_as_train(test: Table, train: Table, files: TableFiles) -> Table:
@@ -404,7 +457,7 @@ def check_names(table: Table, path: Path) -> None:
     names = [str(name) for name in table.frame.columns]
     if not table.has_header:
         first = ",".join(names[:4]) + (",…" if len(names) > 4 else "")
-        raise TaskError(
+        raise TableFaultError(
             f"{path} has no line with the names of its {len(names)} columns: its first line "
             f"({first}) reads like the rows below it; put names before it in every table, the "
             "same ones in train and test, and `target` for the column to predict"
@@ -419,7 +472,16 @@ def check_names(table: Table, path: Path) -> None:
 def read_description(root: Path) -> str:
     """Read description.md, bounded; empty where there is none."""
     path = root / "description.md"
-    return path.read_text(errors="replace")[:MAX_DESCRIPTION_CHARS] if path.is_file() else ""
+    return decode_text(path)[:MAX_DESCRIPTION_CHARS] if path.is_file() else ""
+
+
+def decode_text(path: Path) -> str:
+    """Read a text file in the encoding that it has. Raises OSError."""
+    raw = path.read_bytes()
+    try:
+        return bytes(to_utf8(raw).data).decode("utf-8", "replace").replace("\r\n", "\n")
+    except UnicodeError:
+        return raw.decode("utf-8", "replace")
 
 
 def list_extra_files(root: Path, files: TableFiles) -> list[str]:
@@ -450,7 +512,7 @@ def read_spec(root: Path, config: str | None = None) -> TaskSpec:
     try:
         if not path.is_file() or path.stat().st_size > MAX_SPEC_BYTES:
             raise ValueError(f"not a file of at most {MAX_SPEC_BYTES // 1000} kB")
-        keys = yaml.safe_load(path.read_text()) or {}
+        keys = yaml.load(decode_text(path), Loader=TextLoader) or {}  # noqa: S506 - of texts alone
     except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
         raise TaskError(
             f"{path} is not valid YAML ({(str(error).splitlines() or [''])[0]}); "
@@ -512,7 +574,7 @@ def locate_tables(root: Path, spec: TaskSpec) -> TableFiles:
             sample = path_inside(root, found["sample_submission"])
     for path, key in ((train, "train"), (test, "test"), (sample, "sample_submission")):
         if path is not None and not path.is_file():
-            raise TaskError(
+            raise (TaskError if path.exists() else TableFaultError)(
                 f"{path} does not exist; put the {TABLE_WORDS[key]} there or correct `{key}:` in "
                 f"{root / 'task.yaml'}"
             )
@@ -526,7 +588,7 @@ def path_inside(root: Path, name: str) -> Path:
     """
     path = Path(os.path.normpath(root / name))
     if not path.is_relative_to(root) and not is_beside_config(Path(name)):
-        raise TaskError(
+        raise TableFaultError(
             f"{root / 'task.yaml'}: {name!r} is outside the task folder; move the file into it"
         )
     return path
@@ -541,7 +603,7 @@ def check_named_id(spec: TaskSpec, tables: Tables) -> None:
     """Refuse an `id:` that test lacks. Raises TaskError."""
     frame = tables.test.frame
     if spec.id and spec.id not in frame:
-        raise TaskError(
+        raise TableFaultError(
             f"{tables.files.test} has no id column {spec.id!r}; "
             f"set `id:` in task.yaml to one of {list_columns(frame, spec.id)}"
         )
@@ -622,7 +684,7 @@ def parse_split_kind(spec: TaskSpec) -> SplitKind:
     """Return the kind of a split such as group:COLUMN. `splits.decide_split` resolves `auto`."""
     word = spec.split.partition(":")[0]
     if word not in get_args(SplitKind):
-        raise TaskError(
+        raise TableFaultError(
             f"task.yaml: split {spec.split!r} is not known; use auto, stratified, random, "
             "group:COLUMN, time:COLUMN or file:folds.csv"
         )
@@ -640,6 +702,26 @@ def parse_split_column(spec: TaskSpec, train: pd.DataFrame, path: Path, root: Pa
             f"set `split: {word}:COLUMN` in task.yaml to one of {list_columns(train, column)}"
         )
     return column or None
+
+
+def check_split(train: pd.DataFrame, task: Task) -> None:
+    """Refuse to split by what is predicted, or by a time that is none. Raises TaskError."""
+    kind, column = task.split.kind, str(task.split.column)
+    if kind not in ("group", "time"):
+        return
+    if column in task.target:
+        raise TaskError(
+            f"task.yaml: split {kind}:{column} divides the rows by the target itself; choose "
+            "another column, or take `split:` out"
+        )
+    if kind == "time" and column in train:
+        values = train[column]
+        if not pd.api.types.is_numeric_dtype(values) and parse_dates(values) is None:
+            raise TaskError(
+                f"{task.train}: column {column!r} has no dates or numbers (such as "
+                f"{values.dropna().iloc[0]!r}), so it has no order of time; set `split: "
+                "time:COLUMN` in task.yaml to another one"
+            )
 
 
 def check_folds(train: pd.DataFrame, task: Task) -> None:

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from task.load.dialects import parse_rows
 from task.load.encodings import Buffer, Text, to_utf8
+from task.load.stray_rows import drop_stray_rows
 from task.types import TaskError
 
 MAX_UNZIPPED_BYTES = 20 * 2**30
@@ -90,6 +91,21 @@ def read_table(path: Path, *, n_rows: int | None = None, encoding: str | None = 
         raise TaskError(explain_unreadable(path, what)) from error
     said = [f"{path.name}: {sentence}" for sentence in table.repairs]
     return table._replace(repairs=said)
+
+
+def read_sample(path: Path) -> Table:
+    """Read a sample submission, without a nameless row number before its ids. Raises TaskError."""
+    table = read_table(path)
+    frame = table.frame
+    if frame.shape[1] < 3 or str(frame.columns[0]) != "Unnamed: 0":
+        return table
+    numbers, ids = (frame.iloc[:, index].astype("str") for index in (0, 1))
+    n = len(frame)
+    is_counted = list(numbers) in ([*map(str, range(n))], [*map(str, range(1, n + 1))])
+    if not is_counted or not ids.is_unique or ids.str.fullmatch(r"-?\d*\.\d+").any():
+        return table
+    said = f"{path.name}: a first column without a name numbers the rows; left out"
+    return table._replace(frame=frame.iloc[:, 1:], repairs=[*table.repairs, said])
 
 
 def read_alike(*paths: Path) -> list[Table]:
@@ -257,7 +273,8 @@ def parse_text_table(data: Buffer, form: str, n_rows: int | None) -> Table:
     columns = {
         name: as_text_array(column) for name, column in zip(names, rows.table.columns, strict=True)
     }
-    frame = pd.DataFrame(columns, copy=False)
+    frame, more = drop_stray_rows(pd.DataFrame(columns, copy=False))
+    said += more
     return drop_empty_rows(
         Table(frame, rows.repairs + said, separator=rows.separator, has_header=rows.has_header)
     )

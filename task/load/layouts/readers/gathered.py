@@ -12,12 +12,20 @@ from task.load.layouts.readers.tables import (
     MARKS,
     Parts,
     TestTable,
+    find_differing,
     find_parts_of_tables,
     gather_rows,
     has_one_label_per_id,
     read_single,
 )
-from task.load.layouts.scene import LayoutTables, Scene, says_test, says_train, text_set
+from task.load.layouts.scene import (
+    LayoutTables,
+    Scene,
+    is_number_column,
+    says_test,
+    says_train,
+    text_set,
+)
 
 MAX_PARTS = 40  # columns that are tried as a part of the id
 
@@ -46,8 +54,15 @@ def read_gathered(scene: Scene) -> LayoutTables | None:
     whole = parts._replace(train=train, table=parts.table._replace(id=key))
     if not has_one_label_per_id(whole):
         return None
-    train, said = gather_rows(train, key, parts.table.path)
-    test, more = gather_rows(found.test.frame, found.test.id, found.test.path)
+    rows = found.test.frame
+    differing = [*find_differing(train, key), *find_differing(rows, found.test.id)]
+    spread = [
+        name
+        for name in dict.fromkeys(differing)
+        if name in train and name in rows and is_number_column(pd.concat([train[name], rows[name]]))
+    ]
+    train, said = gather_rows(train, key, parts.table.path, spread)
+    test, more = gather_rows(rows, found.test.id, found.test.path, spread)
     read = read_single(
         whole._replace(train=train, test=found.test._replace(frame=test, id=str(found.test.id)))
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +19,12 @@ from task.load.layouts.scene import (
     SampleColumns,
     Scene,
     free_name,
+    is_number_column,
     match_column,
+    name_texts,
     says_test,
     says_train,
+    share_of,
     split_sample,
     text_set,
 )
@@ -28,6 +32,7 @@ from task.load.tables import Table
 from task.types import TaskError
 
 MARKS = ("_", "/", "|", ":", "#")
+MIN_NAMED = 0.5  # share of the rows to predict that a file or a table speaks of
 
 
 class TestTable(NamedTuple):
@@ -74,6 +79,7 @@ def read_label_tables(scene: Scene) -> LayoutTables | None:
         return None
     if parts.test is None and not has_one_label_per_id(parts):
         refuse_other_rows(parts.scene, parts.train, parts.table, parts.columns.ids)
+        refuse_lost_features(parts)
     if len(parts.columns.ids) > 1:
         return read_joined(parts)
     if parts.table.id is not None and parts.train[parts.table.id].duplicated().any():
@@ -134,6 +140,41 @@ def has_training_twin(scene: Scene, path: Path) -> bool:
         and set(head) == columns
         for other, head in scene.heads.items()
     )
+
+
+def refuse_lost_features(parts: Parts) -> None:
+    """Refuse features of the training table that no table and no file gives for the other rows.
+
+    Raises TaskError: nothing but the ids would be left to predict from.
+    """
+    scene, ids = parts.scene, parts.columns.ids
+    features = [str(name) for name in parts.train if name not in {*parts.table.target, *ids}]
+    if parts.table.id in features:
+        features.remove(str(parts.table.id))
+    asked = text_set(parts.sample[ids[0]])
+    has_files = share_of(name_texts(scene.files), asked) >= MIN_NAMED
+    if not features or has_files or len(ids) > 1 or find_side_tables(scene, asked, parts.table):
+        return
+    more = f" and {len(features) - 4} more" if len(features) > 4 else ""
+    raise TaskError(
+        f"{scene.root} has no table with {', '.join(features[:4])}{more} for the rows of "
+        f"{scene.name_path(parts.rows_path)}: put them there as test.csv, with the same ids; or "
+        f"take these columns out of {scene.name_path(parts.table.path)}, to predict from the ids "
+        "alone"
+    )
+
+
+def find_side_tables(scene: Scene, ids: set[str], table: LabelTable) -> bool:
+    """Whether another table is of the rows to predict, by its name or by their ids."""
+    for path, head in scene.heads.items():
+        if path == table.path or head.shape[1] < 2:
+            continue
+        if says_test(path):
+            return True
+        frame = scene.read_full(path).frame
+        if any(share_of(text_set(frame[name]), ids) >= MIN_NAMED for name in map(str, frame)):
+            return True
+    return False
 
 
 def find_test_table(scene: Scene, sample: pd.DataFrame) -> TestTable | None:
@@ -283,19 +324,42 @@ def has_one_label_per_id(parts: Parts) -> bool:
     return bool((targets.nunique(dropna=False) <= 1).all(axis=None))
 
 
-def gather_rows(frame: pd.DataFrame, key: str, path: Path) -> tuple[pd.DataFrame, str]:
-    """Return one row per id; cells of a column that differ within an id are joined by blanks."""
+def gather_rows(
+    frame: pd.DataFrame, key: str, path: Path, spread: Collection[str] = ()
+) -> tuple[pd.DataFrame, str]:
+    """Return one row per id; cells that differ within an id are put together.
+
+    Numbers become their mean, those of the columns `spread` mean, smallest, largest and how many
+    rows there are; words are joined by blanks.
+    """
     groups = frame.groupby(key, sort=False)
-    counts = groups.nunique(dropna=False)
     result = groups.first()
-    differing = [str(name) for name in counts if (counts[name] > 1).any()]
-    for name in differing:
+    differing = find_differing(frame, key)
+    numbers = [name for name in differing if name in spread or is_number_column(frame[name])]
+    words = [name for name in differing if name not in numbers]
+    for name in words:
         result[name] = groups[name].agg(lambda cells: " ".join(map(label_text, cells.dropna())))
-    said = (
-        f"{path.name}: {len(frame)} rows of {len(result)} ids put together, one row per {key!r}"
-        + (f"; cells of {', '.join(differing[:4])} joined by blanks" if differing else "")
-    )
+    for name in dict.fromkeys([*numbers, *spread]):
+        values = pd.to_numeric(frame[name], errors="coerce").groupby(frame[key], sort=False)
+        result[name] = values.mean()
+        if name in spread:
+            result = result.rename(columns={name: f"{name}_mean"})
+            result[f"{name}_min"], result[f"{name}_max"] = values.min(), values.max()
+    if spread:
+        result[free_name("n_rows", result)] = groups.size()
+    said = f"{path.name}: {len(frame)} rows of {len(result)} ids put together, one row per {key!r}"
+    if numbers or spread:
+        what = "mean, min and max" if spread else "the mean"
+        said += f"; {what} of {', '.join([*dict.fromkeys([*spread, *numbers])][:4])}"
+    if words:
+        said += f"; cells of {', '.join(words[:4])} joined by blanks"
     return result.reset_index(), said
+
+
+def find_differing(frame: pd.DataFrame, key: str) -> list[str]:
+    """List the columns of which an id has several values."""
+    counts = frame.groupby(key, sort=False).nunique(dropna=False)
+    return [str(name) for name in counts if (counts[name] > 1).any()]
 
 
 def read_by_place(parts: Parts, group: str | None) -> LayoutTables | None:
