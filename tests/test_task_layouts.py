@@ -296,7 +296,9 @@ def test_rows_of_one_prediction_whose_labels_differ_are_refused(tmp_path: Path) 
     root = write_tables(tmp_path / "b", agreed, test, sorted(set(test["id"])))
     report = describe_task(str(root))
     assert report["refusal"] is None and report["rows"] == {"train": 40, "test": 20}
-    assert "x" in [column["name"] for column in report["columns"] if column["fate"] == "feature"]
+    assert "x_mean" in [
+        column["name"] for column in report["columns"] if column["fate"] == "feature"
+    ]
 
 
 @pytest.mark.parametrize("change", ["fewer", "others"])

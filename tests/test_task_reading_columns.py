@@ -304,3 +304,11 @@ def test_marks_among_labels_of_numbers_are_missing_labels(tmp_path: Path, mark: 
     typed = type_tables(table, table, id_columns=["id"], target=["y"], labels=["y"])
     assert typed.train["y"].isna().sum() == 1 and set(typed.train["y"].dropna()) == {"0", "1"}
     assert any("missing labels" in said for said in typed.repairs)
+
+
+@pytest.mark.parametrize("name", ["month", "year_month", "period", "date"])
+def test_whole_numbers_of_year_and_month_are_dates(tmp_path: Path, name: str) -> None:
+    months = [f"{2015 + i // 12}{i % 12 + 1:02d}" for i in range(40)]
+    typed = read_pair(tmp_path, months[:30], months[30:], name=name)
+    assert kind_of(typed, name) == "date"
+    assert typed.train[name].iloc[13] == "2016-02-01"

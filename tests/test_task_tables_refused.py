@@ -148,3 +148,14 @@ def test_numbers_of_several_rows_per_id_become_mean_min_and_max(tmp_path: Path) 
     names = [column["name"] for column in report["columns"]]
     assert {"x_mean", "x_min", "x_max", "n_rows"} <= set(names) and "x" not in names
     assert report["rows"] == {"train": N, "test": M}
+
+
+def test_other_tables_with_the_columns_of_train_are_told_or_refused(tmp_path: Path) -> None:
+    train, _ = write_task(tmp_path)
+    train.iloc[:9].to_csv(tmp_path / "valid.csv", index=False)
+    assert any(
+        "valid.csv" in said and "not trained on" in said for said in accepted(tmp_path)["decided"]
+    )
+    (tmp_path / "train.csv").rename(tmp_path / "2020.csv")
+    (tmp_path / "valid.csv").rename(tmp_path / "2021.csv")
+    assert "put their rows into one train.csv" in refusal(tmp_path)

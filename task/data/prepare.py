@@ -21,7 +21,7 @@ from task.load.form import class_labels, label_text, make_form
 from task.load.layouts.inventory import walk_names
 from task.load.number_columns import DECIMAL_COMMA
 from task.load.rows import TaskRows, read_rows
-from task.load.tables import Table, read_sample
+from task.load.tables import Table, read_table
 from task.types import CLASS_KINDS, Prepared, Split, SubmissionForm, Task
 
 MIN_AUDITED_ROWS = 2000  # with fewer training rows there is no audit: every row is needed
@@ -147,7 +147,7 @@ def with_known_positive(prepared: Prepared) -> Task:
 def read_public_rows(task: Task, read: TaskRows | None = None) -> PublicRows:
     """Read train and test, spell ids and labels for scripts, and derive the submission's form."""
     rows = read or read_rows(task)
-    sample = read_sample(Path(task.sample_submission)) if task.sample_submission else None
+    sample = read_table(Path(task.sample_submission)) if task.sample_submission else None
     form = make_form(task, rows.train, sample.frame if sample else None, rows.id)
     if sample:
         form = write_as_sample(form, sample, rows.has_decimal_commas)

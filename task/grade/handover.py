@@ -22,7 +22,7 @@ from task.grade.predictions import (
 )
 from task.load.form import plain_name
 from task.load.ids import read_sample_ids
-from task.load.tables import read_sample
+from task.load.tables import read_table
 from task.types import Prepared, TaskError
 
 Array = NDArray[Any]
@@ -104,7 +104,7 @@ def fill_sample(
     """Return the sample with its prediction columns replaced, row by row by its ids."""
     task = prepared.task
     assert task.sample_submission
-    sample = read_sample(Path(task.sample_submission)).frame
+    sample = read_table(Path(task.sample_submission)).frame
     rows = np.arange(len(sample))
     if task.id is not None:
         keys = list(read_sample_ids(task, sample))

@@ -18,7 +18,7 @@ from task.data.prepare import LABEL_PREFIX
 from task.data.public_tables import match_keys
 from task.grade.handover import write_final_submission
 from task.grade.predictions import PredictionsError, Truth, get_truth, read_predictions
-from task.load.tables import read_public_table, read_sample
+from task.load.tables import read_public_table, read_table
 from task.types import Prepared, TaskError
 
 TOLERANCE = 1e-6
@@ -172,7 +172,7 @@ def try_handover(prepared: Prepared, folder: Path) -> None:
     write_final_submission(prepared, str(source), str(out))
     if not prepared.task.sample_submission:
         return
-    sample = read_sample(Path(prepared.task.sample_submission)).frame
+    sample = read_table(Path(prepared.task.sample_submission)).frame
     separator = get_truth(prepared).form.separator
     back = pd.read_csv(out, dtype=str, keep_default_na=False, sep=separator)
     name = prepared.task.sample_id or str(sample.columns[0])

@@ -24,6 +24,10 @@ DATE_NAME = re.compile(
     r"|(?<!candi)(?<!man)(?<!vali)(?<!up)date$",
     re.IGNORECASE,
 )
+MONTH_NAME = re.compile(
+    r"(?:^|[_\W])(?:month|period|yearmonth|yyyymm|ym|monat|mes)(?:$|[_\W])|month$", re.IGNORECASE
+)
+MONTHS = (190_001, 210_012)
 SECONDS = (3.0e8, 4.2e9)  # 1979 to 2103
 DAYS = (20_000, 75_000)  # of a spreadsheet: 1954 to 2105
 FIRST_DAY = pd.Timestamp("1899-12-30")
@@ -40,6 +44,8 @@ class CountedDates(NamedTuple):
 def may_be_counted(name: str, numbers: Array) -> bool:
     """Whether some numbers of a column, not all missing, may be dates."""
     known = numbers[~np.isnan(numbers)]
+    if is_named_month(name) and ((known >= MONTHS[0]) & (known <= MONTHS[1])).all():
+        return True
     if DATE_NAME.search(name) and ((known >= DAYS[0]) & (known <= DAYS[1])).all():
         return True
     if TIME_NAME.search(name) and ((known >= SECONDS[0]) & (known < 1e20)).all():
@@ -57,6 +63,8 @@ def read_counted_dates(name: str, numbers: Array) -> CountedDates | None:
         return None
     is_whole = bool((known == np.floor(known)).all())
     low, high = known.min(), known.max()
+    if is_whole and is_named_month(name) and low >= MONTHS[0] and high <= MONTHS[1]:
+        return read_months(known)
     if is_whole and low >= 19000101 and high <= 21001231:
         found = read_digits(known, "%Y%m%d", "yyyymmdd")
         return found or (read_day_or_month_first(known) if DATE_NAME.search(name) else None)
@@ -67,6 +75,19 @@ def read_counted_dates(name: str, numbers: Array) -> CountedDates | None:
         times = pd.Series(days.round("s"), index=known)
         return CountedDates(times, "days as a spreadsheet counts them, by the column's name")
     return read_unix_time(known) if TIME_NAME.search(name) else None
+
+
+def is_named_month(name: str) -> bool:
+    """Whether a column is named after months or dates."""
+    return bool(MONTH_NAME.search(name) or DATE_NAME.search(name))
+
+
+def read_months(known: Array) -> CountedDates | None:
+    """Read 202401 as the first day of a month; None where a number names no month."""
+    if not ((known % 100 >= 1) & (known % 100 <= 12)).all():
+        return None
+    times = pd.to_datetime(pd.Series(known.astype("int64").astype(str)), format="%Y%m")
+    return CountedDates(pd.Series(times.to_numpy(), index=known), "whole numbers that read yyyymm")
 
 
 def read_digits(known: Array, form: str, what: str) -> CountedDates | None:

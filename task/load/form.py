@@ -17,6 +17,7 @@ from task.types import CLASS_KINDS, FormColumn, SubmissionForm, Task, TaskError
 
 POSITIVE_WORDS = ("1", "true", "yes", "y", "t", "positive", "pos", "present")
 NEGATIVE_WORDS = ("0", "-1", "false", "no", "n", "f", "negative", "neg", "absent")
+ROW_NUMBERS = "Unnamed: 0"  # a sample's first column without a name, as pandas saves its index
 NEGATION = re.compile(r"^(not?|non|un|in|without)[ _-]*")
 MAX_SAMPLE_TEXTS = 2000  # rows of the sample that show how it spells the classes
 
@@ -266,6 +267,7 @@ def prediction_names(task: Task, sample: pd.DataFrame | None, train: pd.DataFram
     names = [str(column) for column in sample.columns]
     ids = sample_id_columns(task, sample)
     rest = [name for name in names if name not in ids]
+    rest = [name for name in rest if name != ROW_NUMBERS] or rest
     known = {str(column) for column in train.columns} - set(task.target)
     unknown = [name for name in rest if name not in known]
     return unknown if any(name in task.target for name in unknown) else rest

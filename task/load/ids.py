@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from task.load.form import label_text, plain_name
+from task.load.form import ROW_NUMBERS, label_text, plain_name
 from task.types import TableFaultError, Task, TaskError
 
 USUAL_IDS = ("id", "Id", "ID", "row_id", "index", "Unnamed: 0")
@@ -49,6 +49,7 @@ def choose_id(
     if name is not None:
         return IdChoice(name, name if name in sample else first, [], "_", "")
     shared = [str(c) for c in sample.columns if c in test]
+    shared.sort(key=lambda column: column == ROW_NUMBERS)
     for column in shared:
         if same_values(sample[column], test[column]):
             if is_prose(column, test[column]):

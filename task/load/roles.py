@@ -34,6 +34,7 @@ SAMPLE_PATTERN = re.compile(
 )
 TARGET_NAMES = ("target", "label", "labels", "y", "class", "outcome", "response")
 HOLD_OUT_SEED = 20
+MAX_ALIKE_BYTES = 2**30  # of a table that may repeat the training table
 N_DATES = 50  # values that show whether a column contains dates
 
 
@@ -138,6 +139,22 @@ def is_sample_submission(
         and 1 <= len(rest) < len(columns[train])
         and all(c in columns[train] and c not in columns[test] for c in rest)
     )
+
+
+def list_alike(root: Path, train: Path, others: set[Path | None]) -> list[str]:
+    """List the tables beside the training table that have just its columns."""
+    columns = set(read_table(train, n_rows=1).frame.columns)
+    found = []
+    for path in list_tables(root):
+        if path == train or path in others or path.stat().st_size > MAX_ALIKE_BYTES:
+            continue
+        try:
+            names = set(read_table(path, n_rows=1).frame.columns)
+        except TaskError:
+            continue
+        if names == columns:
+            found.append(relative_name(path, root))
+    return found
 
 
 def relative_name(path: Path, root: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from task.load.columns import type_tables
-from task.load.form import label_text
+from task.load.form import ROW_NUMBERS, label_text
 from task.load.ids import id_texts, join_parts
 from task.load.layouts.layout import read_layout_again
 from task.load.tables import Table, read_alike
@@ -17,7 +17,6 @@ from task.types import CLASS_KINDS, Kind, Task, TaskError
 ROW_ID = "row_id"
 RESERVED_ID = "fold"  # a column of folds.csv
 MADE_ID_START = 10**6
-ROW_NUMBERS = "Unnamed: 0"  # what a first column without a name is called
 
 
 class TaskRows(NamedTuple):

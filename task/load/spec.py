@@ -35,7 +35,7 @@ from task.load.layouts.inventory import OWN_FILES, is_table_name
 from task.load.layouts.layout import read_layout
 from task.load.layouts.scene import LayoutTables
 from task.load.rows import TaskRows, type_rows
-from task.load.tables import Table, find_table, read_alike, read_sample, read_table, table_format
+from task.load.tables import Table, find_table, read_alike, read_table, table_format
 from task.load.targets import find_target_columns, list_columns
 from task.types import (
     CLASS_KINDS,
@@ -287,9 +287,29 @@ def read_plain_draft(root: Path, spec: TaskSpec) -> Draft:
     """Read a folder of a training and a test table. Raises TaskError."""
     tables = read_tables(locate_tables(root, spec))
     task = draft_task(root, spec, tables)
+    task = task.model_copy(update={"decided": task.decided + name_alike(root, spec, tables.files)})
     rows = type_rows(task, tables.train, tables.test, has_features=False)
     check_ids(tables, task, rows)
     return Draft(tables, task, rows)
+
+
+def name_alike(root: Path, spec: TaskSpec, files: TableFiles) -> list[str]:
+    """Say which other tables have the columns of the training table, and are not trained on.
+
+    Raises TableFaultError where nothing but their columns makes one of them the training table.
+    """
+    names = roles.list_alike(root, files.train, {files.test, files.sample})
+    if not names:
+        return []
+    listed, train = ", ".join(names[:5]), files.train.name
+    is_named = bool(spec.train) or find_table(root, *roles.TRAIN_NAMES) == files.train
+    if is_named:
+        what = "has the same columns and is" if len(names) == 1 else "have the same columns and are"
+        return [f"{listed}: {what} not trained on; put the rows into {train} to train on them"]
+    raise TableFaultError(
+        f"{root}: {listed} and {train} have the same columns, so any of them may be the training "
+        "table; put their rows into one train.csv, or name one with `train:` in task.yaml"
+    )
 
 
 def layout_keys(spec: TaskSpec) -> LayoutKeys:
@@ -307,7 +327,7 @@ def layout_keys(spec: TaskSpec) -> LayoutKeys:
 def draft_of_layout(root: Path, spec: TaskSpec, made: LayoutTables, keys: LayoutKeys) -> Draft:
     """Return the task that a reader made of a folder. Raises TaskError."""
     files = TableFiles(made.labels, made.rows, made.sample)
-    tables = Tables(made.train, made.test, read_sample(made.sample) if made.sample else None, files)
+    tables = Tables(made.train, made.test, read_table(made.sample) if made.sample else None, files)
     split = Split(
         kind=parse_split_kind(spec),
         column=parse_split_column(spec, made.train.frame, files.train, root),
@@ -404,7 +424,7 @@ def read_asked(spec: TaskSpec, root: Path, description: str) -> Asked:
 def read_tables(files: TableFiles) -> Tables:
     """Read all tables. Raises TaskError for one that cannot be read or is empty."""
     train, test = read_pair(files)
-    sample = read_sample(files.sample) if files.sample else None
+    sample = read_table(files.sample) if files.sample else None
     check_names(train, files.train)
     check_names(test, files.test)
     test = name_as_train(test, train, files)

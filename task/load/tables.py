@@ -93,21 +93,6 @@ def read_table(path: Path, *, n_rows: int | None = None, encoding: str | None = 
     return table._replace(repairs=said)
 
 
-def read_sample(path: Path) -> Table:
-    """Read a sample submission, without a nameless row number before its ids. Raises TaskError."""
-    table = read_table(path)
-    frame = table.frame
-    if frame.shape[1] < 3 or str(frame.columns[0]) != "Unnamed: 0":
-        return table
-    numbers, ids = (frame.iloc[:, index].astype("str") for index in (0, 1))
-    n = len(frame)
-    is_counted = list(numbers) in ([*map(str, range(n))], [*map(str, range(1, n + 1))])
-    if not is_counted or not ids.is_unique or ids.str.fullmatch(r"-?\d*\.\d+").any():
-        return table
-    said = f"{path.name}: a first column without a name numbers the rows; left out"
-    return table._replace(frame=frame.iloc[:, 1:], repairs=[*table.repairs, said])
-
-
 def read_alike(*paths: Path) -> list[Table]:
     """Read the tables of one task; an encoding that has to be guessed is the same in all.
 

@@ -26,7 +26,7 @@ from task.load.layouts.readers.transactions import read_transactions
 from task.load.layouts.readers.visits import read_visits
 from task.load.layouts.refusal import refuse_layout
 from task.load.layouts.scene import LayoutTables, Scene
-from task.load.tables import read_sample
+from task.load.tables import read_table
 from task.types import LayoutKeys, TaskError
 
 Reader = Callable[[Scene], LayoutTables | None]
@@ -93,7 +93,7 @@ def look_at_folder(root: Path, keys: LayoutKeys) -> Scene:
     except (OSError, ValueError) as error:
         raise TaskError(f"{root} cannot be listed ({error})") from error
     path = root / keys.sample if keys.sample else choose_sample(inventory.tables)
-    return Scene(inventory, keys, path, read_sample(path) if path else None)
+    return Scene(inventory, keys, path, read_table(path) if path else None)
 
 
 def choose_sample(tables: list[Path]) -> Path | None:

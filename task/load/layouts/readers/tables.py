@@ -346,7 +346,7 @@ def gather_rows(
             result = result.rename(columns={name: f"{name}_mean"})
             result[f"{name}_min"], result[f"{name}_max"] = values.min(), values.max()
     if spread:
-        result[free_name("n_rows", result)] = groups.size()
+        result[free_name("n_rows", *result)] = groups.size()
     said = f"{path.name}: {len(frame)} rows of {len(result)} ids put together, one row per {key!r}"
     if numbers or spread:
         what = "mean, min and max" if spread else "the mean"
