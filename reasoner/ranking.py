@@ -16,7 +16,7 @@ IN_FLIGHT_FACTOR = 0.5
 """Factor of a hypothesis while another trace runs it."""
 SURE_MOMENTUM = 1.6
 """Factor of a hypothesis that memory supports with full weight."""
-SWITCH_FACTOR = 1.25
+SWITCH_FACTOR = 1.5
 """What another hypothesis in words must exceed the reasoner's own by: its change costs a call."""
 EFFECT_SIZES: dict[Size, float] = {"small": 0.8, "medium": 2.0, "large": 5.0}
 """Standard errors of the score that a predicted size stands for."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kit import HONEST, Player, events, quick, write_task
 from openai_server import Body, Say, Server, say
 from test_reasoner_chat_answers import BASE, DIAGNOSE, SCRIPT, UPDATE
 from test_reasoner_chat_verbs import chat
@@ -24,6 +26,7 @@ from reasoner.protocol import (
     Usage,
 )
 from reasoner.settings import ModelSettings, makes_change
+from session.session import start_run
 
 DEEPER = SCRIPT.replace("depth = 3", "depth = 9")
 ASKED = DIAGNOSE.model_copy(update={"wants_change": True})
@@ -191,6 +194,21 @@ def test_the_prefix_counter_is_exact() -> None:
     assert [round(one.cached * 3.5) - head for one in counts] == pytest.approx(
         [-head, 300, 0, 310], abs=4
     )
+
+
+async def test_a_script_written_to_the_prompts_runs_under_other_seeds(tmp_path: Path) -> None:
+    system = prompt_messages("step", ASKED)[0]["content"]
+    (line,) = re.findall(r"`(SEED = [^`]*GOME_SEED[^`]*)`", system)
+    seeded = f"import os\n{line}\nprint('seed', SEED)\nimport random\nrandom.seed(SEED)"
+    scripts = [HONEST.format(noise=noise).replace("random.seed(1)", seeded) for noise in (2, 0.5)]
+    settings = quick(tmp_path, steps=2, top_k=2, final_seeds=2, time_s=600)
+    task = str(write_task(tmp_path / "task"))
+    folder = (await start_run(task, settings, reasoner=Player(scripts))).folder
+    again = [one for one in events(folder, "execution_finished") if one.get("seed") == 1]
+    (final,) = events(folder, "finalized")
+    assert again and all(one["end"] == "exit" for one in again)
+    scores = [one["scores"] for one in final["candidates"]]
+    assert len(scores) == 2 and all(len(pair) == 2 and pair[0] != pair[1] for pair in scores)
 
 
 # what is left out of a description, and what is told of limits

@@ -49,7 +49,8 @@ async def sizes_at_steps(steps: tuple[int, ...]) -> dict[str, list[int]]:
         run = open_long_run(Path(place))
         for n in steps:
             for verb, brief in gather_briefs(run, grow_trace(run, n)).items():
-                messages = prompt_messages(verb, brief)
+                form = "step" if verb == "diagnose" else verb
+                messages = prompt_messages(form, brief)
                 n_total = sum(n_tokens(message["content"]) for message in messages)
                 sizes.setdefault(verb, []).append(n_total)
     return sizes
@@ -105,19 +106,24 @@ def gather_briefs(run: Run, trace: Trace) -> dict[str, Brief]:
         "log": excerpt_log(run, best.log),
     }
     recorded = load_recording()["briefs"]["t0s5 update"]
+    step = {
+        "hints": [Hint.model_validate(hint) for hint in recorded["hints"]],
+        "quotes": quote_scripts(run, [trace.head], [latest.id, best.id]),
+    }
     return {
         "draft": DraftBrief(**common),
         "diagnose": DiagnoseBrief(
             **seen,
+            **step,
+            wants_change=True,
             last=run.artifacts.get_json(str(latest.evidence)),
             last_diff=diff_artifacts(run, best.script, latest.script),
             scenario=scenario_weight(trace),
         ),
         "update": UpdateBrief(
             **seen,
+            **step,
             diagnosis=Diagnosis.model_validate(recorded["diagnosis"]),
-            hints=[Hint.model_validate(hint) for hint in recorded["hints"]],
-            quotes=quote_scripts(run, [trace.head], [latest.id, best.id]),
         ),
         "repair": RepairBrief(**seen, problems=["the script crashed"]),
         "review": ReviewBrief(**common, script=seen["script"]),

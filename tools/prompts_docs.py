@@ -14,14 +14,22 @@ from typing import Any, NamedTuple
 from reasoner.chat.prompt.files import file_messages
 from reasoner.chat.prompt.render import prompt_hash, prompt_messages
 from reasoner.chat.prompt.text import n_tokens
-from reasoner.protocol import Brief, FileBrief, FileTry, ReviewBrief
+from reasoner.protocol import (
+    Brief,
+    DiagnoseBrief,
+    FileBrief,
+    FileTry,
+    ReviewBrief,
+    Turn,
+    UpdateBrief,
+)
 from tools.prompt_record import BRIEFS, EXAMPLE, load_recording
 
 DOCS = Path(__file__).parent.parent / "docs" / "prompts"
 DOCUMENTED = {
     "draft": ("t1s0 draft", "the first script of trace 1, told what trace 0 does"),
     "diagnose-step1": ("t0s1 diagnose", "trace 0 after its first script"),
-    "update-step1": ("t0s1 update", "its first step"),
+    "update-step1": ("t0s1 update", "its first step, as a call of its own (`calls=two`)"),
     "repair-step3": (
         "t0s3 repair",
         "a script that failed (its file name was made wrong on purpose)",
@@ -31,6 +39,7 @@ DOCUMENTED = {
 }
 
 
+FOLLOWED = "what follows it in the same conversation where another hypothesis is chosen"
 FILE_BRIEF = FileBrief(
     file="read.py",
     name="sensor-lines",
@@ -62,10 +71,32 @@ def documented_briefs() -> dict[str, Documented]:
     pages: dict[str, Documented] = {}
     for name, (key, what) in DOCUMENTED.items():
         verb = key.rpartition(" ")[2]
-        pages[name] = Documented(verb, BRIEFS[verb].model_validate(recorded[key]), what)
+        brief = BRIEFS[verb].model_validate(recorded[key])
+        if verb == "diagnose":
+            verb, brief = "step", step_brief(recorded, key)
+        pages[name] = Documented(verb, brief, what)
+    pages["follow-step5"] = Documented("follow", follow_brief(recorded), FOLLOWED)
     what = "the best script of trace 0 at step 5 against its first"
     pages["review-step5"] = Documented("review", review_brief(recorded), what)
     return pages
+
+
+def step_brief(recorded: dict[str, Any], key: str) -> DiagnoseBrief:
+    """Return the brief of a step in one call: the diagnosis's, with what its update had."""
+    update = UpdateBrief.model_validate(recorded[key.replace("diagnose", "update")])
+    brief = DiagnoseBrief.model_validate(recorded[key])
+    shared = {name: getattr(update, name) for name in ("members", "quotes", "may_ask")}
+    return brief.model_copy(update={**shared, "wants_change": True})
+
+
+def follow_brief(recorded: dict[str, Any]) -> UpdateBrief:
+    """Return the brief that asks for the second hypothesis in the conversation of step 5."""
+    brief = UpdateBrief.model_validate(recorded["t0s5 update"])
+    messages = prompt_messages("step", step_brief(recorded, "t0s5 diagnose"))
+    turns = [Turn.model_validate(message) for message in messages]
+    diagnosis = brief.diagnosis.model_copy(update={"turns": turns})
+    chosen = diagnosis.hypotheses[-1].id
+    return brief.model_copy(update={"diagnosis": diagnosis, "chosen": chosen, "quotes": []})
 
 
 def review_brief(recorded: dict[str, Any]) -> ReviewBrief:
@@ -81,7 +112,7 @@ def prompt_pages() -> dict[str, str]:
     pages, rows = {}, []
     system = ""
     for name, (verb, brief, what) in documented_briefs().items():
-        first, second = prompt_messages(verb, brief)
+        first, *_, second = prompt_messages(verb, brief)
         system = first["content"]
         pages[f"{name}.md"] = f"<!-- user message of `{verb}`: {what} -->\n\n{second['content']}"
         rows.append(f"| [{name}]({name}.md) | {what} | {n_tokens(second['content']):,} |")
@@ -105,7 +136,8 @@ The prompts of [reasoner/prompts](../../reasoner/prompts) rendered for one real 
 are real. One step fails on purpose, so that there is something to repair. The run is recorded in
 [evals/data/prompt_run.json](../../evals/data/prompt_run.json) (`python -m tools.prompt_record`
 records it again); `python -m tools.prompts_docs` renders these pages, and
-`python -m tools.prompt_sizes` shows that prompts stay flat over hundreds of steps.
+`python -m tools.prompt_sizes` shows that prompts stay flat over hundreds of steps, and
+[what a step costs](../results/prompts.md) is measured by `python -m tools.prompt_costs`.
 
 Version of the prompts: `{prompt_hash()}` (in `run.json` of every run with a model).
 

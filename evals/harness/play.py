@@ -29,6 +29,7 @@ from run.events import iterate_events
 from run.folder import make_run_folder
 from run.registry import close_run, open_run
 from run.run import Run
+from run.setup import write_setup
 from sandbox.inside.walk import remove_folder
 from sandbox.protocol import Sandbox
 from task.client import TaskWorker
@@ -147,7 +148,7 @@ class Workbench:
             make_run_folder(folder, str(self.task(name)), self.settings)
             run = open_run(folder)
             run.worker, run.sandbox = self.worker, self.sandbox
-            write_atomic(folder / "setup.json", json.dumps(await set_up_run(run)))
+            write_setup(folder, await set_up_run(run))
             await close_run(folder)
         setup: dict[str, Any] = json.loads((folder / "setup.json").read_text())
         return {key: item for key, item in setup.items() if key != "root"}

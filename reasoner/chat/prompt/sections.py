@@ -56,7 +56,7 @@ SECTION_TOKENS = {
     "quotes": 6000,
     "partner": 6000,
     "lacks": 800,
-    "members": 400,
+    "members": 250,
     "problems": 600,
     "error": 900,
     "earlier": 500,
