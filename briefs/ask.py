@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from graph.state import Trace, Work
 from reasoner.protocol import Brief, ReasonerError, ReasonerUnavailableError, Solution
+from report.formatting import format_plural
 from run.run import Run, Value
 
 Ask = TypeVar("Ask", bound=Brief)
@@ -42,7 +43,7 @@ async def ask_script(ask: Callable[[Ask], Awaitable[Solution]], brief: Ask) -> S
 async def _finish_scripts(run: Run, error: ReasonerUnavailableError) -> None:
     """Wait for the scripts of other traces, which the error would cut off: they are paid for."""
     if n := run.board.n_scripts:
-        run.warn(f"{error}; the run pauses once {n} running script(s) have ended")
+        run.warn(f"{error}; the run pauses at the end of {format_plural(n, 'running script')}")
     while run.board.n_scripts:
         await asyncio.sleep(0.2)
 

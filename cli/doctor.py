@@ -17,6 +17,7 @@ from cli.config import make_settings
 from cli.doctor_python import check_environments, check_task_fit
 from cli.findings import Finding, Level
 from cli.options import SetPairs, setting_options
+from report.formatting import format_plural
 from settings.field import AUTO
 
 if TYPE_CHECKING:
@@ -34,13 +35,15 @@ OPTIONAL_PACKAGES = {
     "statsmodels": "statsmodels",
 }
 PACKAGE_PROBE = """import importlib, json, sys
-found = {}
+found, broken = {}, {}
 for name in json.loads(%r):
     try:
         found[name] = str(getattr(importlib.import_module(name), "__version__", "?"))
+    except ModuleNotFoundError:
+        pass
     except Exception as error:
-        found[name] = None
-print("PROBED", json.dumps(found))
+        broken[name] = f"{type(error).__name__}: {error}"[:200]
+print("PROBED", json.dumps([found, broken]))
 """
 MIN_DISK_BYTES, ENOUGH_DISK_BYTES = 2 * 2**30, 10 * 2**30
 
@@ -197,22 +200,38 @@ async def check_packages(
         tail = execution.output.strip().splitlines()[-1:] or ["no output"]
         text = f"the first script in the sandbox failed ({execution.end}: {tail[0][:200]})"
         return [Finding("packages", "bad", text)]
-    versions = jsonlib.loads(line.removeprefix("PROBED "))
+    versions, broken = jsonlib.loads(line.removeprefix("PROBED "))
+    return [judge_packages(versions, broken, python)]
+
+
+def judge_packages(
+    versions: dict[str, str], broken: dict[str, str], python: str | None = None
+) -> Finding:
+    """Say which packages scripts can import; `broken` are installed but fail to load."""
+    names = REQUIRED_PACKAGES | OPTIONAL_PACKAGES
     installed = [
         f"{name} {versions[module]}" for name, module in names.items() if versions.get(module)
     ]
     if missing := [name for name, module in REQUIRED_PACKAGES.items() if not versions.get(module)]:
-        return [
-            Finding(
-                "packages",
-                "bad",
-                f"scripts cannot import {', '.join(missing)}",
-                f"install into {python or 'the environment of Gome'}: pip install"
-                f" {' '.join(missing)}; or make an environment: gome env create tab --preset"
-                " tabular, and use it with --python tab",
-            )
-        ]
-    return [Finding("packages", "ok", ", ".join(installed))]
+        return Finding(
+            "packages",
+            "bad",
+            f"scripts cannot import {', '.join(missing)}",
+            f"install into {python or 'the environment of Gome'}: pip install"
+            f" {' '.join(missing)}; or make an environment: gome env create tab --preset"
+            " tabular, and use it with --python tab",
+        )
+    if broken:
+        name, reason = next(iter(broken.items()))
+        is_library = "libgomp" in reason
+        is_needed = name == "lightgbm" and not python  # Gome's own checks of scores use it, too
+        return Finding(
+            "packages",
+            "bad" if is_needed else "note",
+            f"{name} is installed but cannot be loaded ({reason})",
+            "apt install libgomp1" if is_library else f"install {name} again",
+        )
+    return Finding("packages", "ok", ", ".join(installed))
 
 
 def check_gpus() -> Finding:
@@ -277,13 +296,13 @@ def check_memory(settings: Settings) -> Finding:
         return Finding(
             "memory",
             "ok",
-            f"{free / 2**30:.1f} GiB available; {n_scripts} script(s) at a time get about"
-            f" {share:.1f} GiB each",
+            f"{free / 2**30:.1f} GiB available; {format_plural(n_scripts, 'script')} at a time,"
+            f" with about {share:.1f} GiB each",
         )
     needed = settings.run_memory_bytes * n_scripts
     text = (
         f"{free / 2**30:.1f} GiB available;"
-        f" {n_scripts} script(s) at a time may use {needed / 2**30:.1f} GiB"
+        f" {format_plural(n_scripts, 'script')} at a time may use {needed / 2**30:.1f} GiB"
     )
     if free >= needed or settings.sandbox != "local":
         return Finding("memory", "ok", text)

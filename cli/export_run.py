@@ -11,6 +11,7 @@ import typer
 from cli.errors import usage_error
 from cli.options import RunName, RunsDir
 from cli.run_folders import find_run
+from report.formatting import format_plural
 
 
 def export_command(
@@ -63,7 +64,8 @@ def export_command(
 def _write_zip(folder: Path, target: Path, read_only: bool) -> str:
     from session import export_run
 
-    return f"{len(export_run.export_run(folder, target, read_only=read_only).files)} files"
+    n_files = len(export_run.export_run(folder, target, read_only=read_only).files)
+    return format_plural(n_files, "file")
 
 
 def _write_traces(folder: Path, target: Path) -> str:

@@ -11,6 +11,7 @@ import typer
 from cli.errors import exit_on_failure, usage_error
 from cli.options import RunsDir, setting_options
 from cli.run_folders import find_run
+from report.formatting import format_plural
 from settings.parse import parse_duration
 
 
@@ -62,7 +63,7 @@ def predict_command(
             )
         )
     )
-    typer.echo(f"{predicted.path}: {predicted.n_rows} rows by {predicted.attempt}")
+    typer.echo(f"{predicted.path}: {format_plural(predicted.n_rows, 'row')} by {predicted.attempt}")
 
 
 def limit_seconds(text: str | None) -> float | None:

@@ -19,6 +19,7 @@ from memory.journal import JournalError
 from memory.protocol import Memory, Recall, Record
 from memory.records import TEXT_CHARS, RecordError, bounded_text, indexed_text, validate_record
 from memory.trust import confirmed_mask
+from report.formatting import format_plural
 
 N_FETCH = 50
 """Neighbors per query; filters apply here, since one inside Chroma is a thousand times slower."""
@@ -171,7 +172,8 @@ class SuccessMemory:
             self._paused_until["put"] = 0.0
             self._save()
             if self.unsaved:
-                self._warn_once(f"success memory: {len(self.unsaved)} records could not be stored")
+                unsaved = format_plural(len(self.unsaved), "record")
+                self._warn_once(f"success memory: {unsaved} could not be stored")
             self.backend.close()
 
     def _save(self) -> None:

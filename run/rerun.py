@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from report.formatting import format_plural
 from run.artifacts import write_atomic
 from run.attempt import BASELINE, Attempt
 from run.run import Run
@@ -82,7 +83,11 @@ def _readme_text(run: Run, attempt: Attempt, n_model_files: int, *, refit: bool)
     if attempt.id == BASELINE:
         name = "The harness's own baseline, since no attempt was accepted"
     members = "- `members/`: the solutions that it blends\n" if attempt.members else ""
-    model = f"- `model/`: what it trained ({n_model_files} files)\n" if n_model_files else ""
+    model = (
+        f"- `model/`: what it trained ({format_plural(n_model_files, 'file')})\n"
+        if n_model_files
+        else ""
+    )
     python = f" (Python {setup.python})" if setup.python else ""
     return f"""# The best solution of run {run.id}
 

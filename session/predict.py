@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from graph.settings import Settings, load_settings
+from report.formatting import format_plural
 from run.artifacts import Artifacts
 from run.attempt import SUBMISSION, Attempt, load_attempt
 from run.best import PublishedBest, read_best
@@ -181,7 +182,7 @@ async def run_solution(
     workspace, _ = make_fresh_folder(place / "jobs" / name)
     host = await sandbox.probe()
     n_gpus = 1 if host.gpus and needs_gpu(script) else 0
-    say(f"running {name} on {prepared.n_test} rows")
+    say(f"running {name} on {format_plural(prepared.n_test, 'row')}")
     execution = await sandbox.run(
         Job(
             id=f"predict-{name}",

@@ -50,6 +50,6 @@ async def test_a_script_under_another_seed_ends_before_the_run_pauses(
         execution = await asyncio.wait_for(seeded, 1)
         assert execution is not None and execution.ok and execution.wall_s >= 2
         (warning,) = events(outcome.folder, "warning")
-        assert "pauses once 1 running script(s) have ended" in warning["message"]
+        assert "pauses at the end of 1 running script" in warning["message"]
     finally:
         await close_run(outcome.folder)

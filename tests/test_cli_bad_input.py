@@ -48,7 +48,7 @@ CASES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     ),
     "duplicate ids": (
         edit("train.csv", lambda lines: [*lines, lines[1]]),
-        ("train.csv", "ids repeat", "own id"),
+        ("train.csv", "repeats 1 id in column", "own id"),
     ),
     "sample does not match": (
         edit("sample_submission.csv", lambda lines: lines[:-3]),

@@ -11,6 +11,7 @@ from chat_kit import KEY, at_home, gome, honest
 from kit import table, write_task
 from openai_server import Server, fail
 
+from cli.doctor import judge_packages
 from sandbox.env.registry import Environment
 from task.load.modality import guess_modality
 
@@ -114,3 +115,13 @@ def test_a_python_without_the_packages_is_named(
     assert result.exit_code == 2
     assert "cannot import numpy, pandas, scikit-learn" in found["packages"]["text"]
     assert f"install into {python}" in found["packages"]["remedy"]
+
+
+def test_a_package_that_cannot_be_loaded_is_named_with_its_library() -> None:
+    versions = {"numpy": "2", "pandas": "3", "sklearn": "1"}
+    reason = "OSError: libgomp.so.1: cannot open shared object file"
+    found = judge_packages(versions, {"lightgbm": reason})
+    assert found.level == "bad" and "lightgbm is installed but cannot be loaded" in found.text
+    assert found.remedy == "apt install libgomp1"
+    assert judge_packages(versions, {"lightgbm": reason}, "/opt/other/bin/python").level == "note"
+    assert judge_packages(versions, {}).level == "ok"

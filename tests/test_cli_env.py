@@ -59,7 +59,7 @@ def made(*words: str) -> Result:
 async def test_an_environment_is_made_shown_used_and_removed(wheels: Path) -> None:
     assert "gome env create tab --preset tabular" in made("ls").output
     said = made("create", "mine", "--with", "tiny-kit>=1,<2", "--cpu").output
-    assert "Next: gome run FOLDER --python mine" in said and "installing 2 packages" in said
+    assert "Next: gome run FOLDER --python mine" in said and "packages to install: 2" in said
     folder = environment_path("mine")
     assert read_lock(folder) == ["tiny-base==2.1", "tiny-kit==1.2"]
     shown = json.loads(made("show", "mine", "--json").output)

@@ -158,7 +158,7 @@ def test_columns_that_do_not_fit_are_a_sentence_each(
 
 
 def test_repeated_ids_are_refused(prepared: Prepared) -> None:
-    with pytest.raises(TaskError, match="1 ids in 'id' stand there more than once, e.g. 'a'"):
+    with pytest.raises(TaskError, match="repeats 1 id in 'id', e.g. 'a'"):
         checked(prepared, ["id", "x", "y"], [["a", 1, 2], ["a", 3, 4]])
 
 

@@ -117,15 +117,15 @@ def _fill_environment(
             "give --python the path of an interpreter"
         ) from None
     own_python = folder / "bin" / "python"
-    say(f"resolving {len(requirements) + len(named)} requirements")
+    say(f"requirements to resolve: {len(requirements) + len(named)}")
     lock = _lock_requirements(own_python, [*requirements, *named], hardware, say)
     (folder / LOCK_FILE).write_text(lock, encoding="utf-8")
     n_packages = sum(1 for line in lock.splitlines() if "==" in line)
-    say(f"installing {n_packages} packages")
+    say(f"packages to install: {n_packages}")
     options = ["--compile-bytecode", *_torch_options(lock)]
     run_uv(["pip", "sync", "--python", str(own_python), *options, str(folder / LOCK_FILE)])
     if requirements:
-        say(f"importing {len(requirements)} packages")
+        say(f"packages to import: {len(requirements)}")
     version = _import_modules(own_python, list(requirements.values()))
     made = Environment(
         name=folder.name,

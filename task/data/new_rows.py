@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow.parquet as pq
 
+from report.formatting import format_plural
 from task.data.prepare import describe_spelling, sample_submission, write_rows
 from task.data.public_tables import spell_texts, write_public_table
 from task.grade.predictions import get_truth
@@ -199,7 +200,7 @@ def spell_ids(
     repeated = pd.Series(ids)[pd.Series(ids).duplicated()]
     if len(repeated):
         raise TaskError(
-            f"{name}: {len(repeated)} ids in {column!r} stand there more than once, e.g. "
+            f"{name} repeats {format_plural(len(repeated), 'id')} in {column!r}, e.g. "
             f"{str(repeated.iloc[0])[:40]!r}; every row needs its own"
         )
     notes = []

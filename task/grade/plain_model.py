@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from task.grade.predictions import Truth
+from task.types import TaskError
 
 Array = NDArray[Any]
 MAX_ROWS = 5000
@@ -127,14 +128,24 @@ def encode_by_other_folds(truth: Truth, name: str) -> tuple[Array, Array]:
     return total / (n + 1.0), n.astype(float)
 
 
+def make_regressor(**options: Any) -> Any:
+    """Return a LightGBM regressor. Raises TaskError where this machine cannot load LightGBM."""
+    try:
+        from lightgbm import LGBMRegressor
+    except OSError as error:
+        raise TaskError(
+            f"LightGBM, which checks the scores, cannot be loaded ({str(error)[:120]}); "
+            "apt install libgomp1"
+        ) from None
+    return LGBMRegressor(**MODEL_OPTIONS, **options)
+
+
 def cross_fit(table: Array, values: Array, parts: Array) -> Array:
     """Predict `values` from `table`, every row by a model that has not seen its part."""
-    from lightgbm import LGBMRegressor
-
     out = np.full(len(values), float(np.mean(values)))
     for k in np.unique(parts):
         held = parts == k
-        model = LGBMRegressor(**MODEL_OPTIONS, deterministic=True)
+        model = make_regressor(deterministic=True)
         out[held] = np.asarray(model.fit(table[~held], values[~held]).predict(table[held]))
     return out
 

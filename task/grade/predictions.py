@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from report.formatting import format_plural
 from task.data.prepare import ANSWERS, LABEL_PREFIX
 from task.data.public_tables import match_keys, plain_key
 from task.data.segments import Partition, partition_columns
@@ -441,8 +442,8 @@ def align_rows(frame: pd.DataFrame, name: str, ids: list[str], prepared: Prepare
     if len(repeated):
         raise PredictionsError(
             "duplicate_ids",
-            f"{name} has {len(repeated)} repeated ids (e.g. {repeated.iloc[0]!r}); "
-            "write each row once",
+            f"{name} has {format_plural(len(repeated), 'repeated id')} "
+            f"(e.g. {repeated.iloc[0]!r}); write each row once",
         )
     rows = match_keys(list(keys), ids)
     if missing := [ids[index] for index in np.flatnonzero(rows < 0)]:
@@ -454,7 +455,8 @@ def align_rows(frame: pd.DataFrame, name: str, ids: list[str], prepared: Prepare
     if n_unknown := len(frame) - len(ids):
         raise PredictionsError(
             "unknown_ids",
-            f"{name} has {n_unknown} unknown rows; write exactly the rows of the script contract",
+            f"{name} has {format_plural(n_unknown, 'unknown row')}; "
+            "write exactly the rows of the script contract",
         )
     return frame[prepared.columns[1:]].take(rows)
 
@@ -565,7 +567,7 @@ def convert_numbers(values: pd.DataFrame, name: str) -> Array:
     if n_bad:
         raise PredictionsError(
             "nan",
-            f"{name} has NaN or infinite predictions in {n_bad} rows; "
+            f"{name} has NaN or infinite predictions in {format_plural(n_bad, 'row')}; "
             "impute missing values before predicting",
         )
     return numbers

@@ -146,8 +146,6 @@ def is_out_of_step(truth: Truth, name: str, values: Array, test: pd.DataFrame) -
 
 def predict_on_test(truth: Truth, name: str, test: pd.DataFrame) -> Array:
     """Predict the target on the test rows from the other numeric columns."""
-    from lightgbm import LGBMRegressor
-
     features, rows = truth.features, plain.gate_rows(truth)
     is_numeric = pd.api.types.is_numeric_dtype
     others = [column for column in features if column != name and column in test]
@@ -155,7 +153,7 @@ def predict_on_test(truth: Truth, name: str, test: pd.DataFrame) -> Array:
     columns = numeric[: plain.MAX_COLUMNS]
     if not columns:
         return np.zeros(len(test))
-    model = LGBMRegressor(**plain.MODEL_OPTIONS)
+    model = plain.make_regressor()
     table = features[columns].to_numpy(dtype=float)
     model.fit(table[rows], plain.numeric_target(truth)[rows])
     return np.asarray(model.predict(test[columns].to_numpy(dtype=float)))

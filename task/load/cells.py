@@ -14,6 +14,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from report.formatting import format_plural
+
 Tag = Literal["text", "number", "bool", "date", "list", "object", "empty"]
 MAX_PARTS = 64  # a list of more numbers, or an object of more keys, stays one text
 Series = pd.Series
@@ -131,9 +133,17 @@ def expand_cells(
     keys = list_keys(known) if kind == "list" else object_keys(known)
     if keys is None:
         texts = [text_of_cells(column) for column in series]
-        return kind, texts, [f"{len(known)} cells with {kind}s written as JSON text"]
+        return (
+            kind,
+            texts,
+            [f"{format_plural(len(known), 'cell')} with {kind}s written as JSON text"],
+        )
     frames = [split_cells(column, keys, kind) for column in series]
-    return kind, frames, [f"{len(known)} {kind}s split into {len(keys)} columns"]
+    return (
+        kind,
+        frames,
+        [f"{format_plural(len(known), kind)} split into {format_plural(len(keys), 'column')}"],
+    )
 
 
 def list_keys(known: list[Any]) -> list[Any] | None:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
+from report.formatting import format_plural
 from task.load.encodings import Buffer
 from task.load.headers import (
     PLAIN_NUMBER,
@@ -411,11 +412,15 @@ def parse_slowly(data: Buffer, dialect: Dialect, n_rows: int | None) -> tuple[pa
     repairs, n_footer = cut_footer(columns)
     n_short -= n_footer
     if n_short > 0 and dialect.n_fields > 1:
-        repairs.append(f"{n_short} rows have fewer fields than the header; the rest is missing")
+        repairs.append(
+            f"fewer fields than the header in {format_plural(n_short, 'row')}; the rest is missing"
+        )
     if n_long:
-        repairs.append(f"{n_long} rows have empty fields beyond the header, which are cut off")
+        repairs.append(f"empty fields beyond the header cut off in {format_plural(n_long, 'row')}")
     if n_returns:
-        repairs.append(f"{n_returns} carriage returns inside fields kept as they are")
+        repairs.append(
+            f"{format_plural(n_returns, 'carriage return')} inside fields kept as written"
+        )
     arrays = [pa.array(column, pa.large_string()) for column in columns]
     return pa.table({str(index): array for index, array in enumerate(arrays)}), repairs
 

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from report.formatting import format_plural
+
 NEARLY_ALL = 0.98
 """Share of the values that must be numbers, words for missing left aside."""
 LEAST_NUMBERS = 0.8  # where all else are a few words, such as refused
@@ -174,7 +176,8 @@ def apply_magnitudes(
     }
     text, part = next(iter(found.items()))
     n, power = sum(counts[text] for text in found), MAGNITUDES[part.unit.lower()]
-    said = f"{n} numbers with a magnitude multiplied ({text.strip()[:24]!r}: by 1e{power})"
+    numbers = format_plural(n, "number")
+    said = f"{numbers} with a magnitude multiplied ({text.strip()[:24]!r}: by 1e{power})"
     return parts | scaled, [said]
 
 
@@ -200,9 +203,13 @@ def read_bare_shares(
     example = next(iter(bare)).strip()[:24]
     has_shares = max(sizes) <= 1 < largest and any(0 < size < 1 for size in sizes)
     if not has_shares or any(part.exponent for part in bare.values()):
-        return parts, [f"{n} numbers without % (such as {example!r}) read as percent, too"]
+        return parts, [
+            f"{format_plural(n, 'number')} without % (such as {example!r}) read as percent, too"
+        ]
     shares = {text: part._replace(exponent="e2") for text, part in bare.items()}
-    return parts | shares, [f"{n} numbers without % (such as {example!r}) read as shares of 1"]
+    return parts | shares, [
+        f"{format_plural(n, 'number')} without % (such as {example!r}) read as shares of 1"
+    ]
 
 
 def common_units(parts: dict[str, Parts], counts: dict[str, int]) -> tuple[str, str]:

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from report.formatting import format_plural
 from task.load.counted_dates import may_be_counted, read_counted_dates
 from task.load.dates import (
     format_times,
@@ -128,7 +129,7 @@ def drop_infinities(numbers: list[Series]) -> tuple[list[Series], list[str]]:
     if not n:
         return numbers, []
     kept = [column.replace([np.inf, -np.inf], np.nan) for column in numbers]
-    return kept, [f"{n} infinite values read as missing"]
+    return kept, [f"{format_plural(n, 'infinite value')} read as missing"]
 
 
 def read_integer_dates(name: str, numbers: list[Series]) -> Decision | None:
@@ -148,7 +149,7 @@ def read_integer_dates(name: str, numbers: list[Series]) -> Decision | None:
     written = [column.astype(float).map(texts).astype("str") for column in numbers]
     n, first = sum(len(column) for column in known), next(iter(texts))
     written_as = int(first) if first == int(first) else first
-    said = f"{n} dates written in ISO form ({written_as} -> {texts[first]!r})"
+    said = f"{format_plural(n, 'date')} written in ISO form ({written_as} -> {texts[first]!r})"
     return Decision("date", why, written, [said])
 
 

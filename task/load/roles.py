@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from report.formatting import format_plural
 from task.load.dates import looks_like_dates
 from task.load.ids import numbered_names, usual_id
 from task.load.tables import TABLE_ENDINGS, find_table, read_table, write_table
@@ -219,7 +220,7 @@ def hold_out_rows(root: Path, share: float, target: str | None) -> list[str]:
         f"their answers are in {private / 'answers.csv'}",
         f"{source.name} itself moved to {private}, "
         "since scripts see every file of the task's folder",
-        *[f"{n_bare} rows without a value of {target} left out"] * bool(n_bare),
+        *[f"{format_plural(n_bare, 'row')} without a value of {target} left out"] * bool(n_bare),
         *hint_at_time(frame.drop(columns=target)),
         *[f"id: {id_column} (added: the rows numbered as in {source.name})"] * is_new,
         f"target: {target} ({why})",

@@ -18,6 +18,7 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from report.formatting import format_plural
 from task.data.splits import explain_rare_classes, parse_dates
 from task.grade.metric_words import read_metric_words
 from task.grade.metrics import canonical_metric
@@ -651,7 +652,7 @@ def check_ids(tables: Tables, task: Task, rows: TaskRows) -> None:
         if len(repeated):
             is_accident = is_stray(len(repeated), len(frame), task.id, sample)
             raise (TableFaultError if is_accident else TaskError)(
-                f"{path}: {len(repeated)} ids repeat in column {task.id!r} "
+                f"{path} repeats {format_plural(len(repeated), 'id')} in column {task.id!r} "
                 f"(e.g. {repeated.iloc[0]!r}); {explain_repeats(rows, sample)}"
             )
     if sample is not None and files.sample is not None:

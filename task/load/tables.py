@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
+from report.formatting import format_plural
 from task.load.dialects import parse_rows
 from task.load.encodings import Buffer, Text, to_utf8
 from task.load.stray_rows import drop_stray_rows
@@ -296,8 +297,7 @@ def drop_empty_rows(table: Table) -> Table:
     n = int(is_empty.sum())
     if not n:
         return table
-    rows = "row" if n == 1 else "rows"
-    said = f"{n} empty {rows} left out"
+    said = f"{format_plural(n, 'empty row')} left out"
     kept = frame[~is_empty].reset_index(drop=True)
     return table._replace(frame=kept, repairs=[*table.repairs, said])
 
@@ -311,7 +311,7 @@ def clean_names(names: list[Any]) -> tuple[list[str], list[str]]:
     stripped = [str(name).strip().strip("\ufeff") for name in names]
     n_blank = sum(new != str(old) for new, old in zip(stripped, names, strict=True))
     if n_blank:
-        said.append(f"blanks around {n_blank} column names left out")
+        said.append(f"blanks around {format_plural(n_blank, 'column name')} left out")
     taken, result = set(stripped), []
     seen: set[str] = set()
     repeated = []

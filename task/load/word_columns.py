@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from report.formatting import format_plural
 from task.load.dates import (
     ISO_SHAPE,
     parse_column_dates,
@@ -108,11 +109,11 @@ def decide_words(texts: list[Series], arrays: list[Any], hints: Hints) -> Decisi
         fresh = pd.Series(pd.array(array, dtype="str"), index=column.index)
         values.append(fresh if n_edges or n_words else column)
     if n_blank:
-        repairs.append(f"blanks around {n_blank} values left out")
+        repairs.append(f"blanks around {format_plural(n_blank, 'value')} left out")
     if n_missing:
         found = [w for w in sorted(PANDAS_MISSING) if any((t == w).any() for t in texts)]
         listed = ", ".join(map(repr, found[:3]))
-        repairs.append(f"{n_missing} cells with {listed} read as missing")
+        repairs.append(f"{format_plural(n_missing, 'cell')} with {listed} read as missing")
     values, said = mark_numbers(values, hints.chunk_rows)
     n = len(pd.unique(pd.concat(values).dropna()))
     return Decision("text", f"words, {n} different ones", values, repairs + said)
