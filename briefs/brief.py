@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from briefs.ledger import ledger_brief
 from graph.state import Trace, Work
-from reasoner.protocol import Fact, Resources, Stage, Tally
+from reasoner.protocol import Fact, Resources, Stage
 from run.attempt import Attempt
 from run.budget import reserved_executions
 from run.calibration import Calibration, describe_calibration
 from run.hints import hints_for
-from run.history import HistoryEntry
 from run.limits import is_first_draft, script_limit_s, script_memory_bytes
 from run.run import Run
 from run.services import count_slots
 from sandbox.protocol import Host
 
-N_PATH = 12  # accepted steps behind the best in a brief
-N_TALLY = 1000  # attempts that are counted
 N_OWN = 30  # attempts of the trace itself in a brief
 N_OTHERS = 20  # measured attempts of the other traces in a brief
 HISTORY = 200  # attempts of a trace that policy and calibration look back at
@@ -31,13 +29,11 @@ def common_fields(run: Run, trace: Trace, work: Work, siblings: list[str]) -> di
         "resources": _script_resources(run, trace, work),
         "stage": budget_stage(run, trace),
         "history": [fact_from(attempt) for attempt in run.chain(trace.head, limit=N_OWN)],
-        "path": path_to_best(run, trace),
-        "tally": tally_components(run, trace),
         "accept_z": run.settings.accept_z,
         "preview": run.setup.preview,
+        "ledger": ledger_brief(run, trace),
         "others": _facts_of_others(run, siblings),
         "calibration": describe_calibration(shared_calibration(run, trace, siblings)),
-        "in_flight": run.board.hypotheses_of_others(trace.trace) if run.settings.sharing else [],
         "said": hints_for(run.folder, trace.trace),
         "seed": run.settings.seed * 1009 + trace.trace,
     }
@@ -86,40 +82,6 @@ def scenario_weight(trace: Trace) -> int:
     """
     accepted = trace.n_accepted
     return max(0, 3 - (3 * accepted + 2 * (trace.step - accepted)) // 2 // 4)
-
-
-def path_to_best(run: Run, trace: Trace) -> list[Fact]:
-    """Return the attempts whose changes the trace's best contains, oldest first."""
-    if trace.best is None:
-        return []
-    refs = {entry.id: entry.ref for entry in run.history.chain(trace.head, limit=N_TALLY)}
-    path: list[Attempt] = []
-    ref: str | None = trace.best.ref
-    while ref is not None and len(path) < N_PATH:
-        path.append(run.attempt(ref))
-        parent = path[-1].parent or ""
-        ref = refs.get(parent) if parent not in {attempt.id for attempt in path} else None
-    return [fact_from(attempt) for attempt in reversed(path)]
-
-
-def tally_components(run: Run, trace: Trace) -> list[Tally]:
-    """Return all attempts of the trace, counted by component."""
-    groups: dict[str, list[HistoryEntry]] = {}
-    for entry in run.history.chain(trace.head, limit=N_TALLY):
-        groups.setdefault(entry.idea.component if entry.idea else "", []).append(entry)
-    return [_tally_group(component, group) for component, group in sorted(groups.items())]
-
-
-def _tally_group(component: str, group: list[HistoryEntry]) -> Tally:
-    verdicts = [entry.verdict for entry in group]
-    gains = [entry.gain for entry in group if entry.gain is not None]
-    return Tally(
-        component=component,
-        tried=len(group),
-        accepted=verdicts.count("accepted"),
-        failed=verdicts.count("failed"),
-        best_gain=max(gains, default=None),
-    )
 
 
 def _facts_of_others(run: Run, siblings: list[str]) -> list[Fact]:

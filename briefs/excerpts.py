@@ -6,8 +6,9 @@ import difflib
 from collections.abc import Sequence
 
 from briefs.ask import ask_script
+from briefs.logs import clean_log
 from graph.state import Trace
-from reasoner.protocol import Fact, Hint, Quote, ReasonerError, Rejected, Solution, UpdateBrief
+from reasoner.protocol import Hint, Quote, ReasonerError, Rejected, Solution, UpdateBrief
 from run.attempt import Attempt
 from run.history import HistoryEntry
 from run.run import Run
@@ -20,8 +21,8 @@ MIN_HINT_WEIGHT = 0.05  # of a hint whose change is quoted
 
 
 def excerpt_log(run: Run, ref: str | None) -> str:
-    """Return head and tail of what a script printed."""
-    text = run.artifacts.get(ref) if ref else ""
+    """Return head and tail of what a script printed, without warnings and repeats."""
+    text = clean_log(run.artifacts.get(ref)) if ref else ""
     n_left_out = len(text) - LOG_HEAD - LOG_TAIL
     if n_left_out <= 0:
         return text
@@ -74,15 +75,14 @@ def quote_scripts(run: Run, heads: Sequence[str | None], names: Sequence[str]) -
 
 
 def quote_changes(
-    run: Run, heads: Sequence[str | None], hints: Sequence[Hint], path: Sequence[Fact]
+    run: Run, heads: Sequence[str | None], hints: Sequence[Hint], path: Sequence[str]
 ) -> list[Quote]:
     """Return the changes behind the strongest recalled successes that the script lacks."""
     known = quotable_attempts(run, heads)
-    own = {fact.attempt for fact in path}
     helpful = [
         hint
         for hint in hints
-        if hint.kind == "accepted" and hint.weight >= MIN_HINT_WEIGHT and hint.attempt not in own
+        if hint.kind == "accepted" and hint.weight >= MIN_HINT_WEIGHT and hint.attempt not in path
     ]
     quotes = [_quote_change(run, known, hint) for hint in helpful]
     return [quote for quote in quotes if quote.text.strip()][:N_CHANGES]

@@ -12,7 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from briefs.brief import common_fields, fact_from, scenario_weight
 from briefs.excerpts import diff_artifacts, excerpt_log, quotable_attempts, quote_changes
+from briefs.ledger import path_to_best
 from briefs.recall import recall_ahead
+from briefs.relations import read_evidence
 from graph.state import Json, Trace, TraceState
 from reasoner.protocol import DiagnoseBrief, Diagnosis, Hint, Turn
 from reasoner.settings import makes_change
@@ -38,18 +40,19 @@ async def ask_gradient(
     """
     trace = state.row
     wants_change = makes_change(run.settings)
+    script = await script_fields(run, trace, start)
     common = common_fields(run, trace, state.attempt_in_progress, state.siblings)
     hints = []
     if wants_change:  # what the brief tells of this run anyway is not recalled once more
-        told = {fact.attempt for name in ("path", "history", "others") for fact in common[name]}
+        told = {name for claim in common["ledger"].claims for name in claim.attempts}
         recalled = await recall_ahead(run, trace, start)
         hints = [hint for hint in recalled if hint.attempt not in told]
-    step = step_fields(run, state, hints, common, members) if wants_change else {}
+    step = step_fields(run, state, hints, members) if wants_change else {}
     diagnosis = await run.reasoner.diagnose(
         DiagnoseBrief(
             **common,
             **step,
-            **script_fields(run, start),
+            **script,
             **_latest_fields(run, trace, start),
             wants_change=wants_change,
             scenario=scenario_weight(trace),
@@ -92,11 +95,11 @@ def _thread_path(run: Run, thread: str) -> Path:
     return run.folder / "done" / f"turns-{thread[:24]}.json"
 
 
-def script_fields(run: Run, start: Attempt) -> Json:
+async def script_fields(run: Run, trace: Trace, start: Attempt) -> Json:
     """Return script, evidence and log of the attempt that a step starts from."""
     return {
         "script": run.artifacts.get(str(start.script)),
-        "evidence": run.artifacts.get_json(str(start.evidence)),
+        "evidence": await read_evidence(run, trace, start),
         "log": excerpt_log(run, start.log),
     }
 
@@ -105,14 +108,13 @@ def step_fields(
     run: Run,
     state: TraceState,
     hints: Sequence[Hint],
-    common: dict[str, Any],
     members: Sequence[Attempt],
 ) -> dict[str, Any]:
     """Return the fields of a brief from which a change can be made."""
     heads = list_heads(run, state)
     return {
         "hints": list(hints),
-        "quotes": quote_changes(run, heads, hints, common["path"]),
+        "quotes": quote_changes(run, heads, hints, path_to_best(run, state.row)),
         "may_ask": len(quotable_attempts(run, heads)) > 1,
         "members": [fact_from(member) for member in members],
         "measured": measured_scripts(run, heads),

@@ -95,6 +95,7 @@ def _accepted_statements(run: Run, trace: Trace) -> list[str]:
 
 def _hint_from(recall: Recall, run_id: str) -> Hint:
     record = recall.record
+    is_own = record.run == run_id and bool(record.script_ref)
     place = f"run {record.run}, trace {record.trace}, step {record.step}"
     return Hint(
         id=record.id,
@@ -108,6 +109,6 @@ def _hint_from(recall: Recall, run_id: str) -> Hint:
         gain_se=record.gain_se,
         weight=round(recall.weight, 4),
         change=record.diff,
-        attempt=f"t{record.trace}s{record.step}" if record.run == run_id else "",
+        attempt=f"t{record.trace}s{record.step}" if is_own else "",
         where=f"{place}, {record.task_kind} task, {record.metric}",
     )

@@ -8,10 +8,11 @@ from briefs.brief import common_fields, shared_calibration
 from briefs.crossover import read_crossover
 from briefs.excerpts import ask_update, quote_scripts
 from briefs.gradient import list_heads, load_gradient, script_fields, step_fields
+from briefs.ledger import ledger_brief
 from briefs.recall import Recalled, recall_hints
 from graph.state import Trace, TraceState, Work
 from reasoner.protocol import Diagnosis, Hint, Hypothesis, Solution, UpdateBrief
-from reasoner.ranking import Momentum, rank_hypotheses
+from reasoner.ranking import Momentum, ideas_in_flight, rank_hypotheses
 from reasoner.settings import makes_change
 from run.attempt import Attempt
 from run.calibration import component_factors
@@ -39,27 +40,23 @@ async def take_step(
     chosen = None
     if makes_change(run.settings) and plan is None:
         chosen = _choose_hypothesis(run, state, diagnosis, recalled)
-    expected = chosen or diagnosis.hypotheses[0]
     if chosen is not None and (ready := ready_change(diagnosis, chosen)) is not None:
-        run.board.start_hypothesis(trace.trace, expected.statement)
         return Step(**dict(ready), hints=recalled.hints)
+    script = await script_fields(run, trace, start)
     common = common_fields(run, trace, work, state.siblings)  # last: what others run now
-    run.board.start_hypothesis(trace.trace, expected.statement)
-    fields = step_fields(run, state, recalled.hints, common, members)
+    fields = step_fields(run, state, recalled.hints, members)
     if diagnosis.change and diagnosis.change.take_from:
         quotes = quote_scripts(run, list_heads(run, state), diagnosis.change.take_from)
         fields |= {"quotes": [*quotes, *fields["quotes"]], "may_ask": False}
     brief = UpdateBrief(
         **common,
-        **script_fields(run, start),
+        **script,
         **fields,
         diagnosis=diagnosis,
         chosen=chosen.id if chosen else "",
         crossover=plan.crossover if plan else None,
     )
     solution = await ask_update(run, brief, list_heads(run, state))
-    if solution.hypothesis:
-        run.board.start_hypothesis(trace.trace, solution.hypothesis.statement)
     return Step(**dict(solution), hints=recalled.hints)
 
 
@@ -85,12 +82,12 @@ def _choose_hypothesis(
     run: Run, state: TraceState, diagnosis: Diagnosis, recalled: Recalled
 ) -> Hypothesis:
     """The strongest by memory, by the reasoner's record here, and by what others run now."""
-    trace, sharing = state.row, run.settings.sharing
+    trace = state.row
     calibration = shared_calibration(run, trace, state.siblings)
     momentum = Momentum(
         hints=recalled.by_hypothesis,
         records=component_factors(calibration),
-        in_flight=run.board.hypotheses_of_others(trace.trace) if sharing else [],
+        in_flight=ideas_in_flight(ledger_brief(run, trace)),
     )
     own = diagnosis.change.hypothesis if diagnosis.change else None
     own_id = own.id if own else diagnosis.change_owner

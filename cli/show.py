@@ -24,18 +24,22 @@ def show_command(
         int | None,
         typer.Option("--call", min=1, metavar="N", help="Prompt, reasoning and answer of one."),
     ] = None,
+    ledger: Annotated[
+        bool, typer.Option("--ledger", help="Only what the run has learnt: its claims.")
+    ] = False,
 ) -> None:
     """Show one run: attempts, verdicts, reasons and costs.
 
-    The diff from the first script to the best follows.
+    The diff from the first script to the best follows. `--ledger` shows the ledger instead.
     """
     import time
 
     from rich.console import Console
 
     from report.event_log import load_view, run_state
+    from report.ledger_rows import ledger_json
     from report.run_json import detail_run
-    from report.run_tables import run_page
+    from report.run_tables import ledger_table, run_page
     from run.lock import is_driven
 
     folder = find_run(name, runs_dir)
@@ -43,7 +47,12 @@ def show_command(
         show_calls(folder, call, json=json)
         return
     view = load_view(folder)
-    if json:
+    if ledger:
+        if json:
+            typer.echo(jsonlib.dumps(ledger_json(view)))
+        else:
+            Console().print(ledger_table(view))
+    elif json:
         state = run_state(view, time.time(), is_driven(folder))
         typer.echo(jsonlib.dumps(detail_run(folder, view, state)))
     else:

@@ -22,8 +22,6 @@ from scoring.rehearsal import rehearse_script
 async def execute(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     """Execute the script; an ensemble blends its members' predictions instead."""
     run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
-    if work.hypothesis:  # announced again after a resume
-        run.board.start_hypothesis(trace.trace, work.hypothesis.statement)
     name = work.script_name
     if work.ensemble:
         members = pool_members(run, state.pool, work.ensemble)

@@ -10,6 +10,7 @@ from run.registry import NodeRuntime, current_run
 from run.run import Run
 from scoring.baseline import publish_baseline
 from scoring.final_choice import FinalChoice, choose_final, refit_best
+from scoring.lessons import share_claims
 
 ENDS = {
     "budget: steps": "all steps used",
@@ -41,6 +42,7 @@ async def finalize(state: RunState, runtime: NodeRuntime) -> dict[str, Any]:
     choice = await choose_final(run, state)
     await publish_best(run, choice.best, force=True)
     _hand_over(run, choice, await refit_best(run, choice.best))
+    await share_claims(run)
     _announce_end(run, reason.partition(":")[0], choice.best, ENDS.get(reason, reason))
     submission = str(run.folder / "best" / "submission.csv")
     return {"stop": reason, "submission": submission, "best": choice.best.dump()}

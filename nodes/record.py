@@ -20,7 +20,6 @@ async def record(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     attempt = assemble_attempt(run, trace, work, crossover_ideas(run, trace, work.mode))
     trace = _advance_trace(trace, attempt, run.settings.max_failures)
     announce_attempt(run, attempt)
-    run.board.end_hypothesis(trace.trace)
     await share_lesson(run, attempt)
     if attempt.replaces and trace.best:
         await publish_best(run, trace.best)

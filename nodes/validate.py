@@ -6,7 +6,7 @@ from typing import Any
 
 from briefs.review import can_review
 from graph.state import TraceState, Work
-from run.attempt import ExecutionRecord
+from run.attempt import UNCHECKED, ExecutionRecord
 from run.budget import may_repair
 from run.registry import NodeRuntime, current_run
 from run.run import Run
@@ -14,7 +14,7 @@ from scoring.acceptance import Acceptance, Judgement
 from scoring.doubts import find_doubts
 from scoring.evaluation import Candidate, evaluate_candidate
 from scoring.flaws import removes_flaw
-from scoring.label_check import FOLLOWS, UNCHECKED
+from scoring.label_check import FOLLOWS
 
 REPAIRABLE = (
     "leak_column",

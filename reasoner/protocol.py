@@ -167,6 +167,7 @@ class Hypothesis(Frozen):
     refuted_by: str = Field("", description="the result that would refute it")
     cites: list[str] = []
     move: str | None = Field(None, description="the expert's edit, with its arguments")
+    claim: str = Field("", description="id of the ledger's claim that it tests again")
     protocol: bool = Field(
         False,
         description="changes how the task is evaluated or which data are legitimate; "
@@ -177,6 +178,14 @@ class Hypothesis(Frozen):
         description="columns of the training table that the change removes from the features "
         "because the harness suspects them of leaking the target",
     )
+
+
+class Revision(Frozen):
+    """New words for a claim of the ledger, and claims that say the same and merge into it."""
+
+    id: str
+    claim: str = Field("", description="the claim restated; empty: as it is")
+    merge: list[str] = Field(default_factory=list, description="ids of claims that it replaces")
 
 
 class Solution(Frozen):
@@ -218,6 +227,9 @@ class Diagnosis(Frozen):
     causes: list[str] = []
     hypotheses: list[Hypothesis] = Field(
         default_factory=list, description="best first; empty if nothing is expected to help"
+    )
+    revisions: list[Revision] = Field(
+        default_factory=list, description="of the ledger's claims; the numbers stay the harness's"
     )
     notes: list[str] = Field(
         default_factory=list,
@@ -354,14 +366,47 @@ class Quote(Frozen):
     why: str = Field("", description="why it is shown and how it was judged")
 
 
-class Tally(Frozen):
-    """Results of the trace's attempts on one component over its whole history."""
+class Claim(Frozen):
+    """One line of the ledger: what the run holds of an idea; all numbers are the harness's."""
 
-    component: str
-    tried: int
-    accepted: int
-    failed: int
-    best_gain: float | None = None
+    id: str
+    claim: str
+    component: str = ""
+    move: str | None = None
+    source: str = Field("hypothesis", description="hypothesis | draft | blend | person | probe")
+    state: Literal["open", "supported", "refuted", "superseded"] = "open"
+    attempt: str = Field("", description="the attempt that says most; empty: not measured")
+    gain: float | None = Field(
+        None, description="of that attempt over its trace's best, in metric units; + is better"
+    )
+    gain_se: float | None = None
+    score: float | None = None
+    score_se: float | None = None
+    mean_gain: float | None = Field(None, description="over all measurements, if several")
+    mean_se: float | None = None
+    attempts: list[str] = Field(default_factory=list, description="all that measured it")
+    n_supported: int = 0
+    n_tied: int = 0
+    n_refuted: int = 0
+    n_failed: int = 0
+    elsewhere: bool = Field(
+        False, description="measured from an earlier solution only, against the best: says little"
+    )
+    note: str = Field("", description="why it failed or was refused")
+    trying: list[str] = Field(
+        default_factory=list, description="attempts in progress that test it now"
+    )
+    proposed_by: int | None = Field(None, description="trace whose diagnosis proposes it, untested")
+    held: bool = Field(False, description="it is part of the script of this trace's best")
+
+
+class Ledger(Frozen):
+    """What the run has learnt so far, over all traces that share it; bounded."""
+
+    claims: list[Claim] = Field(default_factory=list, description="most important first")
+    folded: dict[str, int] = Field(
+        default_factory=dict, description="claims that are not listed, by state"
+    )
 
 
 class Crossover(Frozen):
@@ -386,29 +431,20 @@ class Brief(Frozen):
     resources: Resources
     stage: Stage
     history: list[Fact] = Field(
-        default_factory=list, description="this trace's attempts, oldest first; bounded"
+        default_factory=list,
+        description="this trace's attempts, oldest first; bounded; prompts show the ledger",
     )
     others: list[Fact] = Field(
         default_factory=list,
         description="measurements of the other traces on this task, oldest first; bounded, "
-        "empty without sharing",
+        "empty without sharing; prompts show the ledger",
     )
     calibration: list[str] = Field(
         default_factory=list,
         description="sentences that compare this reasoner's predictions in this run with "
         "the measurements",
     )
-    in_flight: list[str] = Field(
-        default_factory=list,
-        description="hypotheses that other traces are running now; choose something else",
-    )
-    path: list[Fact] = Field(
-        default_factory=list,
-        description="accepted attempts that led to the trace's best, oldest first; bounded",
-    )
-    tally: list[Tally] = Field(
-        default_factory=list, description="all attempts of the trace, counted by component"
-    )
+    ledger: Ledger = Field(default_factory=Ledger)
     accept_z: float = Field(
         1.0, description="standard errors by which a change must be better to be accepted"
     )

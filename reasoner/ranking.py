@@ -7,10 +7,10 @@ component in this run, and what other traces are running now then weigh them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from reasoner.protocol import Hint, Hypothesis, Size
+from reasoner.protocol import Hint, Hypothesis, Ledger, Size
 
 IN_FLIGHT_FACTOR = 0.5
 """Factor of a hypothesis while another trace runs it."""
@@ -22,6 +22,8 @@ EFFECT_SIZES: dict[Size, float] = {"small": 0.8, "medium": 2.0, "large": 5.0}
 """Standard errors of the score that a predicted size stands for."""
 FULL_WEIGHT = 0.3
 """Weight of a hint that counts fully: similar words (cosine .6), a gain of several SE."""
+NAME_CHARS = 200
+"""Of an idea's words that tell it from others; the ledger keeps a few more."""
 
 
 class Momentum(NamedTuple):
@@ -29,7 +31,7 @@ class Momentum(NamedTuple):
 
     hints: Mapping[str, Sequence[Hint]] = {}  # hypothesis id -> recalled for it
     records: Mapping[str, float] = {}  # component -> factor, from the measured predictions
-    in_flight: Sequence[str] = ()  # statements that other traces run now
+    in_flight: Collection[str] = ()  # names of ideas that other traces try now
 
 
 def rank_hypotheses(
@@ -48,11 +50,21 @@ def rank_hypotheses(
     def strength(item: Hypothesis) -> float:
         factor = memory_factor(item, momentum.hints.get(item.id, ()))
         factor *= momentum.records.get(item.component, 1.0)
-        if item.statement in momentum.in_flight:
+        if idea_name(item.move, item.statement) in momentum.in_flight:
             factor *= IN_FLIGHT_FACTOR
         return worths[item.id] * factor
 
     return sorted(hypotheses, key=lambda item: (-strength(item), item.id != own))
+
+
+def idea_name(move: str | None, statement: str) -> str:
+    """Return the name of an idea: its move, else its words."""
+    return move or " ".join(statement.lower().split())[:NAME_CHARS]
+
+
+def ideas_in_flight(ledger: Ledger) -> set[str]:
+    """Return the names of the ideas that other traces try at this moment."""
+    return {idea_name(claim.move, claim.claim) for claim in ledger.claims if claim.trying}
 
 
 def expected_worth(item: Hypothesis) -> float:

@@ -9,8 +9,16 @@ from report.formatting import clean_text, finite_number, format_bytes, format_du
 EVIDENCE = {
     "cv.scheme": "folds made by",
     "cv.folds": "score by fold",
-    "cv.mean": "mean over folds",
-    "cv.se": "standard error",
+    "cv.mean": "score of all rows",
+    "cv.se": "standard error, from the rows",
+    "cv.fold_mean": "mean over folds",
+    "cv.fold_sd": "standard deviation over folds",
+    "order.inverted": "pairs in the wrong order (share)",
+    "order.n_positive": "positives",
+    "order.missed": "ranks missed by (share of the rows)",
+    "order.tenths": "tenths of the score, lowest first",
+    "by_prediction": "fifths of the prediction, lowest first",
+    "confusions": "commonest errors",
     "cv.metric": "metric",
     "cv.direction": "better is",
     "paired.best": "against the trace's best",
@@ -37,6 +45,8 @@ EVIDENCE = {
 }
 GROUPS = {
     "classes": "class",
+    "places": "true class at",
+    "targets": "target",
     "warnings": "warnings of kind",
     "importances": "importance",
     "learning_curve": "learning curve",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from report.ledger import Ledger
+
 Event = Mapping[str, object]
 VERDICTS = ("first", "accepted", "tie", "rejected", "failed")
 
@@ -194,6 +196,7 @@ class RunView:
     hypotheses: Mapping[str, Event] = field(default_factory=dict)
     executions: Mapping[str, Event] = field(default_factory=dict)
     label_checks: Mapping[str, Event] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
     merges: tuple[MergeView, ...] = ()
     baseline: Event | None = None
     rehearsals: tuple[Event, ...] = ()

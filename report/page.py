@@ -21,6 +21,7 @@ from report.formatting import (
 )
 from report.harness_work import baseline_sentence, rehearsal_lines, rehearsal_sentence
 from report.label_checks import describe_label_check
+from report.ledger_rows import LedgerFacts, ledger_facts
 from report.lineage import BestStory, tell_story
 from report.model import VERDICTS, MadeView, RunView
 from report.page_tables import (
@@ -119,6 +120,7 @@ class PageFacts:
     activities: list[ActivityRow]
     warnings: list[str]
     merges: list[tuple[int, tuple[str, ...]]]
+    ledger: LedgerFacts
     memory: MemoryFacts
     finalists: list[FinalistRow]
     blend: str
@@ -165,6 +167,7 @@ def report_facts(view: RunView, run_dir: Path, state: str, now: float) -> PageFa
         activities=activity_rows(view, now) if state == "running" else [],
         warnings=list(view.warnings[-20:]),
         merges=merges[-50:],
+        ledger=ledger_facts(view),
         memory=memory_facts(view),
         finalists=finalist_rows(view),
         blend=describe_blend(view),

@@ -25,6 +25,7 @@ from report.formatting import (
 )
 from report.harness_work import MAX_REHEARSALS, describe_baseline, describe_rehearsal
 from report.label_checks import describe_label_check
+from report.ledger import apply_to_ledger
 from report.model import (
     VERDICTS,
     AttemptView,
@@ -51,7 +52,9 @@ def apply_event(view: RunView, event: Event) -> RunView:
     kind = event.get("ev")
     handler = HANDLERS.get(kind) if isinstance(kind, str) else None
     view = _advance_clock(view, event, resumed=kind == "run_resumed")
-    return handler(view, event) if handler else view
+    view = handler(view, event) if handler else view
+    ledger = apply_to_ledger(view.ledger, event)
+    return view if ledger is view.ledger else replace(view, ledger=ledger)
 
 
 def apply_events(events: Iterable[Event], view: RunView | None = None) -> RunView:

@@ -22,6 +22,7 @@ from report.formatting import (
     format_improvement,
     format_score,
 )
+from report.ledger_rows import ledger_facts
 from report.live import COLOURS, MARKS, summary_panel
 from report.model import AttemptView, RunView
 from report.reliability import ReliabilityRow, calibrate_run, describe_confidence
@@ -37,6 +38,7 @@ STATE_COLOURS = {
     "paused": "yellow",
     "waiting": "yellow",
 }
+CLAIM_COLOURS = {"supported": "green", "refuted": "red", "open": "yellow"}
 
 
 def runs_table(
@@ -185,3 +187,22 @@ def best_diff(view: RunView, run_dir: Path) -> str:
     )
     cut = [f"… {len(lines) - MAX_DIFF_LINES} more lines"] if len(lines) > MAX_DIFF_LINES else []
     return clean_text("\n".join(lines[:MAX_DIFF_LINES] + cut), 200_000, lines=True)
+
+
+def ledger_table(view: RunView) -> RenderableType:
+    """Return the table of `gome show --ledger`."""
+    facts = ledger_facts(view)
+    if not facts.rows:
+        return Text("The ledger is empty: nothing has been claimed or measured yet.")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black", pad_edge=False)
+    for name in ("claim", "state", "gain", "noise units", "measured by", "what it says"):
+        table.add_column(name, overflow="fold", no_wrap=name in ("claim", "state"))
+    for row in facts.rows:
+        said = Text(f"{row.kind}: {row.text}")
+        if row.note:
+            said.append(f" ({row.note})", "bright_black")
+        state = Text(row.state, CLAIM_COLOURS.get(row.state, ""))
+        cells = (Text(row.gain), Text(row.z), Text(", ".join(row.attempts)), said)
+        table.add_row(Text(row.id), state, *cells)
+    unit = f"Gains over the best of the trace at that time, in {view.metric or 'the metric'}."
+    return Group(table, Text(), Text(f"{unit} {facts.folded}".strip(), "bright_black"))

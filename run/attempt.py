@@ -6,6 +6,7 @@ brief, a history entry, a memory record) is made by a constructor in that part.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from task.types import Grade, Problem
 
 OOF, SUBMISSION = "oof.csv", "submission.csv"
 BASELINE = "baseline"  # stands where an attempt's id stands: the harness's own solution
+UNCHECKED = "unchecked"  # code of an attempt whose predictions could not be checked for leaks
 HARNESS = "harness"  # code of an attempt that failed by a fault of our own
 
 
@@ -206,3 +208,8 @@ def load_attempt(root: Path, ref: str) -> Attempt:
     """Return the attempt stored under this hash in the artifact store at `root`."""
     value: Json = Artifacts(root).get_json(ref)
     return Attempt.model_validate({**value, "ref": ref})
+
+
+def is_refused(codes: Iterable[str]) -> bool:
+    """Whether an attempt's predictions may not be used at all, not even in a blend."""
+    return any(code.startswith("leak_") or code == UNCHECKED for code in codes)

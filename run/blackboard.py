@@ -7,25 +7,12 @@ from contextlib import contextmanager
 
 
 class Blackboard:
-    """Hypotheses being run, directions of first drafts, and the number of scripts running."""
+    """Directions of first drafts, and the number of scripts running."""
 
     def __init__(self) -> None:
-        self._running: dict[int, str] = {}
         self._directions: dict[int, str] = {}
         self.n_scripts = 0  # that run in the sandbox: of attempts, under other seeds, refits
         self.in_finale = False  # the finale may spend its reserve
-
-    def start_hypothesis(self, trace: int, statement: str) -> None:
-        """Announce what a trace is about to try."""
-        self._running[trace] = statement
-
-    def end_hypothesis(self, trace: int) -> None:
-        """Forget what a trace was trying."""
-        self._running.pop(trace, None)
-
-    def hypotheses_of_others(self, trace: int) -> list[str]:
-        """Return the hypotheses that other traces are running."""
-        return [text for other, text in sorted(self._running.items()) if other != trace]
 
     def set_direction(self, trace: int, summary: str) -> None:
         """Announce what a trace drafted; later drafts are asked to differ."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from run.events import iterate_events, to_amount
 from run.rounds import append_line
@@ -12,6 +14,7 @@ from run.rounds import append_line
 HINTS_FILE = "hints.jsonl"
 MAX_CHARS = 1000
 N_QUOTED = 8  # latest hints that a brief quotes
+N_LISTED = 40  # latest hints that become claims of the ledger
 
 
 class HintError(ValueError):
@@ -52,6 +55,26 @@ def hints_for(folder: Path, trace: int) -> list[str]:
         if hint.get("trace") in (None, trace)
     ]
     return [hint for hint in hints if hint][-N_QUOTED:]
+
+
+class StoredHint(NamedTuple):
+    """A hint as stored; `key` names it, `trace` is None for all traces."""
+
+    key: str
+    trace: int | None
+    text: str
+
+
+def list_hints(folder: Path) -> list[StoredHint]:
+    """Return the latest hints, oldest first."""
+    hints = []
+    for line in iterate_events(folder / HINTS_FILE):
+        text = to_plain_line(str(line.get("text", "")))[:MAX_CHARS]
+        trace = line.get("trace")
+        if text and (trace is None or isinstance(trace, int)):
+            digest = hashlib.sha256(f"{trace} {text}".encode()).hexdigest()[:16]
+            hints.append(StoredHint(digest, trace, text))
+    return hints[-N_LISTED:]
 
 
 def hints_until(folder: Path, t: float) -> list[str]:

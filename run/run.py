@@ -26,6 +26,7 @@ from run.blackboard import Blackboard
 from run.events import Events, iterate_events
 from run.folder import check_regular_files, read_run_meta, write_run_meta
 from run.history import History
+from run.ledger import LiveLedger
 from run.lock import RunError
 from run.services import count_slots, memory_for, reasoner_for, sandbox_for, stream_event
 from run.setup import Setup, read_setup
@@ -79,6 +80,9 @@ class Run:
         self.publishing = asyncio.Lock()
         self.drafting = asyncio.Lock()
         self.auditing = asyncio.Lock()
+        known = iterate_events(self.events.path)
+        self.ledger = LiveLedger(known, sharing=self.settings.sharing)
+        self.events.listeners.append(self.ledger.on_event)
         self.events.listeners.append(stream_event)
         self.spans: RunSpans | None = None
         if self.settings.otel:

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from graph.state import Best, StateModel, Trace, Verdict, Work
-from run.attempt import OOF, SUBMISSION, Attempt, ExecutionRecord, Member, best_from
+from run.attempt import OOF, SUBMISSION, Attempt, ExecutionRecord, Member, best_from, is_refused
 from run.run import Run
 from scoring.acceptance import Acceptance
 from scoring.evaluation import Candidate, evaluate_candidate
-from scoring.label_check import is_refused
 from scoring.records import announce_attempt, assemble_attempt
 from task.types import Blend, TaskError
 

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from graph.state import Json
-from run.attempt import OOF, ExecutionRecord
+from run.attempt import OOF, UNCHECKED, ExecutionRecord, is_refused
 from run.budget import REPEAT_EXTRA_S, REPEAT_FACTOR
 from run.run import Run
 from scoring.acceptance import Judgement
@@ -30,7 +30,7 @@ MIN_AUDIT_ROWS = 100  # fewer held-back rows cannot tell
 LEFT_SHARE, MIN_GAP = 0.5, 0.02
 """Too good: at most this share of what the yardstick leaves is left, and the gap is so large."""
 N_FOLDS = 2  # folds whose shuffled labels must be followed before a script is refused
-FOLLOWS, UNCHECKED = "leak_labels", "unchecked"
+FOLLOWS = "leak_labels"
 """Codes: predictions follow the labels of the rows that they predict; it could not be found out."""
 ENDS = {
     "timeout": "it ran into its time limit of {limit:.0f} s",
@@ -109,11 +109,6 @@ async def check_labels(
     if check.result != "ordinary":
         _announce_check(run, name, check)
     return before if check.problem is None else Judgement("rejected", False, [check.problem])
-
-
-def is_refused(codes: list[str]) -> bool:
-    """Whether an attempt's predictions may not be used at all, not even in a blend."""
-    return any(code.startswith("leak_") or code == UNCHECKED for code in codes)
 
 
 def can_audit_tell(run: Run, grade: Grade) -> bool:

@@ -14,11 +14,16 @@ from typing import Any
 from graph.state import Json
 from memory.protocol import Record
 from reasoner.protocol import Hypothesis
+from report.ledger import Claim, Measurement
 from run.attempt import Attempt
 from run.run import Run
 
 N_NOTES = 4
 FACT_CHARS = 120
+CLAIM_CHALLENGES = {  # by the source of a claim that no lesson holds
+    "draft": "which kind of model suits these rows",
+    "blend": "solutions of several traces, each with errors of its own",
+}
 
 
 async def share_lesson(run: Run, attempt: Attempt) -> None:
@@ -77,6 +82,47 @@ def memory_record(run: Run, attempt: Attempt, hypothesis: Hypothesis) -> Record:
     )
 
 
+async def share_claims(run: Run) -> None:
+    """Record at the run's end what the ledger knows and no lesson holds.
+
+    That is which drafts beat the best of their time, and whether blends helped. A hypothesis has
+    its lesson already, and a draft that lost to a best of many steps says little about its kind.
+    """
+    for claim in run.ledger.all_claims():
+        best = claim.best
+        if claim.source not in CLAIM_CHALLENGES or best is None or best.gain is None:
+            continue
+        is_sure = claim.state == "supported" or (claim.state, claim.source) == ("refuted", "blend")
+        if is_sure and best.gain_se and (best.supports or not best.note):
+            record = claim_record(run, claim, best)
+            await asyncio.to_thread(run.memory.record, record)
+
+
+def claim_record(run: Run, claim: Claim, best: Measurement) -> Record:
+    """Return the memory's record of a claim that is no hypothesis."""
+    task, gain = run.prepared.task, best.gain or 0.0
+    return Record(
+        kind="accepted" if claim.state == "supported" else "refuted",
+        challenge=CLAIM_CHALLENGES[claim.source],
+        hypothesis=claim.text,
+        component="ensemble" if claim.source == "blend" else "model",
+        context="; ".join(_describe_task(run)),
+        task_hash=run.prepared.data_hash,
+        task=task.name,
+        task_kind=task.kind,
+        metric=task.metric,
+        direction=task.direction,
+        gain=gain,
+        gain_se=best.gain_se or 0.0,
+        left=loss_left(task.metric, task.direction, best.score, gain),
+        run=run.id,
+        trace=max(0, best.trace),
+        step=int(best.attempt.rpartition("s")[2].lstrip("m") or 0),
+        reasoner=run.reasoner.name,
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )
+
+
 def _diff_scripts(run: Run, parent: Attempt | None, attempt: Attempt) -> str:
     """The change as a unified diff."""
     if parent is None or not parent.script or not attempt.script:
@@ -100,19 +146,22 @@ def loss_left(metric: str, direction: str, score: float | None, gain: float) -> 
 
 def _describe_context(run: Run, parent: Attempt | None, hypothesis: Hypothesis) -> str:
     """Facts of profile and evidence in words. In an evaluation they name no columns."""
-    profile, prepared = run.setup.profile, run.prepared
-    n_columns = profile.get("n_columns", "?")
-    facts = [
-        f"{prepared.task.kind}, {prepared.n_train} training rows, {n_columns} columns",
-        f"{prepared.task.split.kind} split",
-    ]
+    facts = _describe_task(run)
     if parent is not None and parent.evidence:
         evidence = run.artifacts.get_json(parent.evidence)
         cited = [cite_evidence(evidence, path) for path in hypothesis.cites[:4]]
         facts += [fact for fact in cited if fact]
     if not run.settings.evaluation:
-        facts += [str(note) for note in profile.get("notes", [])[:N_NOTES]]
+        facts += [str(note) for note in run.setup.profile.get("notes", [])[:N_NOTES]]
     return "; ".join(facts)
+
+
+def _describe_task(run: Run) -> list[str]:
+    prepared, n_columns = run.prepared, run.setup.profile.get("n_columns", "?")
+    return [
+        f"{prepared.task.kind}, {prepared.n_train} training rows, {n_columns} columns",
+        f"{prepared.task.split.kind} split",
+    ]
 
 
 def cite_evidence(evidence: Json, path: str) -> str:

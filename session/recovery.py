@@ -192,6 +192,8 @@ async def settle_run(run: Run, state: RunState) -> None:
             f"events.jsonl was changed or cut before round {known.number}: the report may lack "
             "steps; the budgets and the run itself are taken from the checkpoint"
         )
+        for trace in state.sorted_traces():
+            run.ledger.complete(run.chain(trace.head))
     best = read_best(run.folder / "best")
     if state.best and (best is None or best.baseline):
         await publish_best(run, state.best, force=True)

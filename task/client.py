@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     import task.grade.label_shuffle
     import task.grade.plots
     import task.grade.rehearse
+    import task.grade.relations
     import task.grade.score_answers
     import task.load.examples
     import task.load.init
@@ -117,6 +118,7 @@ class TaskWorker:
     measure_following = RemoteFunction(task.grade.label_shuffle.measure_following)
     compare_files = RemoteFunction(task.grade.grade.compare_files)
     check_submission = RemoteFunction(task.grade.grade.check_submission)
+    look_closer = RemoteFunction(task.grade.relations.look_closer)
     blend = RemoteFunction(task.grade.blend.blend_attempts)
     blend_driver = RemoteFunction(task.grade.blend.blend_driver)
     mix = RemoteFunction(task.grade.blend.mix_submissions)

@@ -437,8 +437,10 @@ class CrossValidation(TypedDict):
 
     scheme: str  # kind of the split, with its column: group:person
     folds: list[float]
-    mean: float
-    se: float
+    mean: float  # of all rows pooled
+    se: float  # from the rows
+    fold_mean: NotRequired[float]  # where it differs from `mean` by much
+    fold_sd: NotRequired[float]  # standard deviation of the folds' scores
     metric: str
     direction: Direction
 
@@ -447,10 +449,76 @@ class ClassStats(TypedDict):
     """How the rows of one class were predicted."""
 
     n: int
-    predicted: int  # rows predicted as this class
-    recall: float
-    precision: float
+    predicted: NotRequired[int]  # rows predicted as this class
+    recall: NotRequired[float]
+    precision: NotRequired[float]
+    auc: NotRequired[float]  # of this class against the others, where order alone counts
     mean_p: NotRequired[float]  # mean probability given to the class where it is true
+
+
+class TenthOfScores(TypedDict):
+    """A tenth of the rows, in the order of their scores."""
+
+    low: float  # lowest score
+    n: int
+    rate: NotRequired[float]  # share of positives
+    positives_lost: NotRequired[float]  # share of all wrong pairs whose positive is here: too low
+    negatives_lost: NotRequired[float]  # share of all wrong pairs whose negative is here: too high
+    bias: NotRequired[float]  # of values: mean true rank - predicted rank, in shares of the rows
+
+
+class OrderStats(TypedDict):
+    """Where the order of the predictions is wrong; tenths from the lowest score to the highest."""
+
+    inverted: NotRequired[float]  # share of the pairs of a positive and a negative; ties half
+    n_positive: NotRequired[int]
+    missed: NotRequired[float]  # of values: mean distance of ranks, in shares of the rows
+    tenths: list[TenthOfScores]
+
+
+class FifthOfPredictions(TypedDict):
+    """A fifth of the rows, in the order of their predictions."""
+
+    n: int
+    predicted: float  # mean
+    true: float  # mean
+
+
+class TargetStats(TypedDict):
+    """How one of several targets is predicted."""
+
+    score: float | None  # the metric of this target alone
+    bias: float  # mean of true - predicted
+    loss_share: NotRequired[float]  # of the metric's loss over all targets
+    correlation: NotRequired[float]  # of this target's residuals with the next one's
+
+
+class WorstRow(TypedDict):
+    """A validated row that lost much; never a held-back one."""
+
+    id: str
+    fold: int
+    true: str
+    predicted: str
+    ratio: float  # its loss in mean losses
+    values: dict[str, str]
+
+
+class RelationJson(TypedDict):
+    """How the predictions of another attempt relate to those of a script."""
+
+    alike: float | None  # correlation
+    how: str  # of what
+    score: float
+    half_gain: float | None  # of the mean of both over the better of the two; positive is better
+    half_se: float | None
+
+
+class Closer(TypedDict):
+    """What a look at the rows adds to the evidence; stored apart, as it quotes rows."""
+
+    relations: dict[str, RelationJson]
+    worst: list[WorstRow]
 
 
 class ResidualStats(TypedDict):
@@ -484,6 +552,8 @@ class Segment(TypedDict):
     value: str
     ratio: float  # mean loss of the segment / mean loss of all rows
     n: int
+    bias: NotRequired[float]  # mean of true - predicted, where that is a number
+    shadow: NotRequired[bool]  # without the rows of earlier segments its loss is no higher
 
 
 class ResourceUse(TypedDict):
@@ -537,7 +607,12 @@ class Evidence(TypedDict, total=False):
     cv: CrossValidation
     paired: dict[str, dict[str, float]]  # best -> d, se, p_improved
     classes: dict[str, ClassStats]
+    confusions: list[dict[str, Any]]  # commonest errors: true, predicted, n
+    order: OrderStats
+    places: dict[str, float]  # share of rows whose true class stands there in the list of guesses
+    targets: dict[str, TargetStats]
     residuals: ResidualStats
+    by_prediction: list[FifthOfPredictions]  # from the lowest prediction to the highest
     calibration: CalibrationStats
     segments: list[Segment]  # worst first
     warnings: dict[str, int]  # category -> count in the log
@@ -660,6 +735,7 @@ class MediaProfile(TypedDict):
     bytes: str  # a spread
     examples: list[str]  # paths below input/, of train and of test
     facts: dict[str, str]  # width, height, mode, rate, seconds, array, columns, …: spreads
+    head: NotRequired[list[str]]  # first lines of one file, where the files are texts or tables
 
 
 class Hazards(TypedDict, total=False):
@@ -679,6 +755,7 @@ class Profile(TypedDict, total=False):
     rows: dict[str, int]  # train, test
     n_columns: int
     target: TargetProfile
+    targets: list[TargetProfile]  # the others, where there are several
     prediction: str  # probability | label | value | ranking: input of the metric
     columns: list[ColumnProfile]
     groups: list[GroupColumn]

@@ -80,9 +80,12 @@ async def test_scripts_logs_causes_and_fixes_reach_later_briefs(tmp_path: Path) 
     ].text == DRAFT
     last = events(outcome.folder, "attempt")[-1]
     assert last["verdict"] == "accepted" and last["usage"]["calls"] == 2
-    assert [fact.attempt for fact in again.path] == ["t0s0"] and {
-        item.component: item.tried for item in again.tally
-    } == {"": 1, "model": 1}
+    claims = {claim.claim: claim for claim in again.ledger.claims}
+    draft, crashed = claims["draft"], claims["play script 1"]
+    assert (draft.state, draft.held, draft.attempts) == ("supported", True, ["t0s0"])
+    assert (crashed.state, crashed.n_failed, crashed.held) == ("open", 1, False)
+    assert "boom in repair 2" in crashed.note
+    assert crashed.note.endswith("; cause: cause 2; fix tried: fix 2")
     assert again.stage.best == player.updated[0].stage.best and again.stage.steps_left == 1
 
 

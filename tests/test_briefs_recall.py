@@ -56,5 +56,9 @@ async def test_nothing_is_shared_with_sharing_and_memory_off(tmp_path: Path) -> 
         str(task), quick(tmp_path, traces=2, sharing=False, time_s=600), reasoner=player
     )
     assert player.briefs and all(
-        not (brief.others or brief.in_flight or brief.hints) for brief in player.briefs
+        not (brief.others or brief.hints)
+        and {name[:2] for claim in brief.ledger.claims for name in claim.attempts}
+        <= {f"t{brief.stage.trace}"}
+        and not any(claim.trying for claim in brief.ledger.claims)
+        for brief in player.briefs
     )

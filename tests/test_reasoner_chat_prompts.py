@@ -21,9 +21,11 @@ from reasoner.chat.prompt.text import (
 )
 from reasoner.protocol import (
     Brief,
+    Claim,
     DiagnoseBrief,
     DraftBrief,
     Fact,
+    Ledger,
     Quote,
     RepairBrief,
     UpdateBrief,
@@ -190,9 +192,13 @@ def test_names_and_notes_stay_on_their_line() -> None:
         "profile": profile,
         "history": [fact] * 3,
         "others": [fact],
-        "path": [fact],
+        "ledger": Ledger(
+            claims=[
+                Claim(id="K1", claim=INJECTION, component=INJECTION, note=INJECTION),
+                Claim(id="K2", claim=INJECTION, source="probe", trying=[INJECTION]),
+            ]
+        ),
         "evidence": evidence,
-        "in_flight": [INJECTION],
         "calibration": [INJECTION],
     }
     text = changed("t0s5 diagnose", **many)
@@ -293,31 +299,21 @@ def test_a_model_that_reads_little_gets_less_of_every_section() -> None:
 # what an agent without these cost its users: each was an omission once
 
 
-def failed(**more: Any) -> Fact:
-    return Fact(
-        attempt="t0s7",
-        trace=0,
-        step=7,
-        hypothesis="blend with a forest",
-        component="ensemble",
-        verdict="failed",
-        **more,
-    )
-
-
 @pytest.mark.parametrize("key", VERBS)
 def test_crashed_attempts_are_remembered_with_cause_and_proposed_fix(key: str) -> None:
-    crash = failed(
-        why="the script crashed: KeyError: 'fare'",
-        cause="fare is named cost in test",
-        fix="rename the column after reading",
+    crash = Claim(
+        id="K4",
+        claim="blend with a forest",
+        component="ensemble",
+        attempt="t0s7",
+        attempts=["t0s7"],
+        n_failed=1,
+        note="the script crashed: KeyError: 'fare'; cause: fare is named cost in test; "
+        "fix tried: rename the column after reading",
     )
-    text = changed(key, history=[crash])
-    assert "blend with a forest" in text and "KeyError: 'fare'" in text
-    assert (
-        "cause: fare is named cost in test" in text
-        and "fix proposed: rename the column after reading" in text
-    )
+    text = changed(key, ledger=Ledger(claims=[crash]))
+    assert "K4 ensemble: blend with a forest | no score at t0s7 (FAILED) | the script" in text
+    assert "KeyError: 'fare'; cause: fare is named cost in test; fix tried: rename" in text
 
 
 def test_recorded_code_is_quoted_letter_for_letter() -> None:
@@ -389,26 +385,25 @@ def test_repeated_failures_ask_for_another_approach() -> None:
 
 
 def test_a_repair_knows_what_was_tried_and_what_was_measured_since() -> None:
-    done = Fact(
+    done = Claim(
+        id="K2",
+        claim="the same idea",
+        state="supported",
         attempt="t1s3",
-        trace=1,
-        step=3,
-        hypothesis="the same idea",
-        component="model",
+        attempts=["t1s3"],
         gain=0.01,
         gain_se=0.001,
-        verdict="accepted",
+        n_supported=1,
     )
+    ledger = Ledger(claims=[done])
     text = changed(
-        "t0s3 repair", earlier=["wrong dtype -> cast to float"], others=[done], attempt=2
+        "t0s3 repair", earlier=["wrong dtype -> cast to float"], ledger=ledger, attempt=2
     )
-    assert (
-        "wrong dtype -> cast to float" in text
-        and "the same idea" in text
-        and "measured the idea already" in text
-    )
+    assert "wrong dtype -> cast to float" in text
+    assert "K2 hypothesis: the same idea | +0.01 ± 0.001 = +10.0 SE at t1s3 (accepted)" in text
+    assert "If the ledger shows that the idea was measured already" in text
     assert "choose a safer way" in text
-    assert "choose a safer way" not in changed("t0s3 repair", others=[done], attempt=1)
+    assert "choose a safer way" not in changed("t0s3 repair", ledger=ledger, attempt=1)
 
 
 def test_columns_are_listed_once_with_types_ranges_missing_shares_and_examples() -> None:

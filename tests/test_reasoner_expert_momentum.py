@@ -6,8 +6,8 @@ import pytest
 
 from reasoner.expert.momentum import sibling_record_factor, sibling_resting_moves
 from reasoner.expert.moves import FIXED_MOVES
-from reasoner.protocol import Brief, Fact, Hypothesis, Resources, Stage, TaskBrief
-from reasoner.ranking import Momentum, rank_hypotheses
+from reasoner.protocol import Brief, Claim, Fact, Hypothesis, Ledger, Resources, Stage, TaskBrief
+from reasoner.ranking import Momentum, ideas_in_flight, rank_hypotheses
 
 TASK = TaskBrief(
     name="t",
@@ -84,7 +84,9 @@ def test_a_move_in_progress_elsewhere_is_repeated_only_if_it_is_by_far_the_best(
         Hypothesis(id=name, challenge="c", statement=name, component="model", confidence=0.5)
         for name in ("a", "b")
     )
-    busy = Momentum(in_flight=["a"])
+    running = Claim(id="K1", claim="A", trying=["t1s3"])
+    busy = Momentum(in_flight=ideas_in_flight(Ledger(claims=[running])))
+    assert not ideas_in_flight(Ledger(claims=[running.model_copy(update={"trying": []})]))
     assert rank_hypotheses([first, second], Momentum()) == [first, second]
     assert rank_hypotheses([first, second], busy) == [second, first]
     assert rank_hypotheses([first], busy) == [first] and rank_hypotheses([], busy) == []

@@ -59,6 +59,6 @@ def test_a_component_that_never_helped_here_comes_later() -> None:
 
 def test_what_another_trace_runs_now_comes_later_unless_it_is_by_far_the_best() -> None:
     ideas = [idea("a", move="x"), idea("b", move="y")]
-    assert names(ideas, Momentum(in_flight=["a"]), "a") == ["b", "a"]
+    assert names(ideas, Momentum(in_flight=["x"]), "a") == ["b", "a"]
     strong = [idea("a", move="x", effect=Effect(size="large")), idea("b", move="y")]
-    assert names(strong, Momentum(in_flight=["a"]), "a") == ["a", "b"]
+    assert names(strong, Momentum(in_flight=["x"]), "a") == ["a", "b"]

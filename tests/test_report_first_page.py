@@ -180,5 +180,5 @@ def test_keys_are_readable() -> None:
     assert label_setting("base_url") == "base URL"
     assert setting_text("run_memory_bytes", 2**32) == "4.0 GB"
     assert setting_text("confirm", True) == "on"
-    assert label_evidence("cv.mean") == "mean over folds"
+    assert label_evidence("cv.mean") == "score of all rows"
     assert label_evidence("classes.a_b") == "class a b"

@@ -9,7 +9,6 @@ import pytest
 from kit import Player, make_record, quick, write_task
 from longrun_kit import scripts
 
-from briefs.brief import tally_components
 from policies.protocol import View
 from policies.registry import POLICIES
 from run.artifacts import ArtifactError
@@ -34,13 +33,11 @@ async def test_a_history_entry_matches_its_record_and_is_read_once(tmp_path: Pat
         assert [each.id for each in short] == ["t0s0", "t0s1", "t0s2", "t0s3"]
         assert short == [history_entry(each) for each in whole]
         assert collect_predictions(short) != []
-        counted = tally_components(run, trace)
         load_attempt.cache_clear()
         for each in whole:
             run.artifacts.path(each.ref).unlink()
         assert run.history.chain(trace.head) == short
         assert run.history.chain(trace.head, limit=2) == short[-2:]
-        assert tally_components(run, trace) == counted
         view = View(short, trace.best.ref, 1, "max", others=short)
         for policy in POLICIES.values():
             assert policy(view, random.Random(3)) == policy(view, random.Random(3))

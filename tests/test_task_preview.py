@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from task.data.preview import MAX_CHARS, preview_inputs
+from task.data.preview import MAX_CHARS, preview_input, preview_inputs
 from task.types import Prepared, Split, Task
 
 
@@ -62,6 +62,22 @@ def test_thousands_of_folders_become_one_line_with_a_sample(tmp_path: Path) -> N
         and "64 x 48 pixels" in text
     )
     assert len(text) < 400 and text.count("case_") == 3
+
+
+def test_a_side_file_of_no_known_kind_shows_its_first_lines(tmp_path: Path) -> None:
+    folder = tmp_path / "atoms"
+    folder.mkdir()
+    for k in range(3):
+        (folder / f"{k}.xyz").write_text("# a b c\nlattice 1.0 2.0 3.0\nGa 0.1 0.2 0.3\n" * 40)
+    (folder / "x.bin").write_bytes(bytes(range(256)))
+    lines = preview_input("atoms", folder)
+    place = next(k for k, line in enumerate(lines) if "3 .xyz" in line)
+    assert [line.strip() for line in lines[place + 1 : place + 4]] == [
+        "| # a b c",
+        "| lattice 1.0 2.0 3.0",
+        "| Ga 0.1 0.2 0.3",
+    ]
+    assert not any("|" in line for line in lines if ".bin" in line)
 
 
 def test_archives_are_listed_once_with_their_contents(tmp_path: Path) -> None:

@@ -78,8 +78,11 @@ def grow_trace(run: Run, n: int) -> Trace:
         refs = {name: run.artifacts.put(text) for name, text in texts.items() if text}
         place = {"id": f"t0s{step}", "step": step, "prev": trace.head}
         place["parent"] = trace.best.attempt if trace.best else None
+        place["base"] = trace.best.ref if trace.best else None
         attempt = Attempt.model_validate({**recorded, **refs, **place})
-        trace = append_attempt(trace, store_attempt(run.artifacts, attempt))
+        stored = store_attempt(run.artifacts, attempt)
+        run.ledger.complete([stored])
+        trace = append_attempt(trace, stored)
     return trace
 
 

@@ -34,7 +34,7 @@ from reasoner.protocol import (
     Solution,
     UpdateBrief,
 )
-from reasoner.ranking import Momentum, rank_hypotheses
+from reasoner.ranking import Momentum, ideas_in_flight, rank_hypotheses
 
 N_HYPOTHESES = 5
 TABU_STEPS = 6
@@ -99,7 +99,9 @@ class Expert:
         hypotheses = [hypothesis_of_move(item.move, item.reason) for item in best]
         change = None
         if brief.wants_change and hypotheses:
-            chosen = rank_hypotheses(hypotheses, Momentum(in_flight=brief.in_flight))[0]
+            chosen = rank_hypotheses(hypotheses, Momentum(in_flight=ideas_in_flight(brief.ledger)))[
+                0
+            ]
             change = _apply_hypothesis(chosen, spec, context)
         return Diagnosis(
             observations=_observe_evidence(context),
@@ -162,7 +164,8 @@ def _choose_hypothesis(brief: UpdateBrief) -> Hypothesis | None:
     """The strongest hypothesis in the light of memory and of what other traces run."""
     hypotheses = brief.diagnosis.hypotheses
     hints = {item.id: brief.hints for item in hypotheses}
-    ranked = rank_hypotheses(hypotheses, Momentum(hints, in_flight=brief.in_flight))
+    momentum = Momentum(hints, in_flight=ideas_in_flight(brief.ledger))
+    ranked = rank_hypotheses(hypotheses, momentum)
     return ranked[0] if ranked else None
 
 

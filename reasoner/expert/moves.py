@@ -23,6 +23,7 @@ TRAIN_SCORES = ("roc_auc_score", "average_precision_score", "accuracy_score")
 """Metrics of at most 1, higher is better, by their names in tasks and in scikit-learn."""
 SEED_STABLE = {None, *SCALED_FAMILIES, "extra"}
 """Families (None: no second model) that averaging over seeds does not improve."""
+N_SEGMENTS = 8  # of the highest loss that moves read
 MAX_SVM_ROWS = 6000
 Prospects = tuple[float, float]
 """Expected effect in standard errors, and confidence."""
@@ -73,6 +74,11 @@ class MoveContext:
     def models(self) -> set[str | None]:
         """Families of the current models."""
         return {self.spec.family, self.spec.second}
+
+    @property
+    def worst_segments(self) -> list[Json]:
+        """The segments of the highest loss; those after them are for readers of words."""
+        return list(self.evidence.get("segments", []))[:N_SEGMENTS]
 
     def column_profile(self, name: str) -> Json:
         """Profile of one column, empty if unknown."""
@@ -230,7 +236,7 @@ def _group_normalise_reason(context: MoveContext) -> Reason | None:
     return Reason(
         "exactly one row of a group is positive, "
         "but the predictions of a group need not sum to one",
-        ("classes", "calibration.confidence"),
+        ("cv.mean",),
         effect=2.5,
         confidence=0.8,
     )
@@ -260,7 +266,7 @@ def _date_parts_reason(context: MoveContext) -> Reason | None:
 def _ratios_reason(context: MoveContext) -> Reason | None:
     if len(context.facts.top_numeric) < 2 or context.facts.grid:
         return None
-    segments = {segment["column"] for segment in context.evidence.get("segments", [])}
+    segments = {segment["column"] for segment in context.worst_segments}
     return Reason(
         "loss concentrates in ranges of the strongest columns: "
         "their ratios and products may carry the structure",
@@ -453,7 +459,7 @@ def _quantile_reason(context: MoveContext) -> Reason | None:
 def _chars_reason(context: MoveContext) -> Reason | None:
     if not context.facts.text:
         return None
-    return Reason("words alone miss stems, names and spelling", ("classes",), 2.5, 0.65)
+    return Reason("words alone miss stems, names and spelling", ("cv.mean",), 2.5, 0.65)
 
 
 def _text_stats_reason(context: MoveContext) -> Reason | None:
@@ -778,7 +784,7 @@ def _drift_moves(context: MoveContext) -> Iterator[Move]:
 
 def _category_moves(context: MoveContext) -> Iterator[Move]:
     """Compare numbers with their mean within a category whose rows have a high loss."""
-    for segment in context.evidence.get("segments", []):
+    for segment in context.worst_segments:
         name = segment["column"]
         if name not in context.facts.categorical or segment["ratio"] <= 1.3:
             continue

@@ -5,8 +5,9 @@ from __future__ import annotations
 import tarfile
 import zipfile
 from pathlib import Path
-from typing import IO, TypedDict
+from typing import TypedDict
 
+from task.data.heads import head_of, show_head
 from task.data.preview import preview_input
 from task.load.layouts.inventory import ARCHIVE_ERRORS, walk_names
 from task.load.spec import read_draft, read_spec
@@ -14,7 +15,6 @@ from task.types import TaskError
 
 OWN_NAMES = {"task.yaml", "description.md", "read.py", "metric.py"}
 MAX_ITEMS, MAX_LINES, MAX_HEADS = 40, 12, 14
-HEAD_BYTES, HEX_BYTES, HEAD_CHARS = 1500, 96, 900
 N_ROWS = 4
 
 
@@ -104,21 +104,3 @@ def choose_names(names: list[str]) -> list[str]:
     for name in names:
         first.setdefault(Path(name).suffix.lower(), name)
     return list(first.values())[:3]
-
-
-def head_of(path: Path) -> str:
-    """Return the head of a file."""
-    return show_head(path.open("rb"))
-
-
-def show_head(file: IO[bytes]) -> str:
-    """Return the first lines of a text, or the first bytes as hexadecimal digits."""
-    with file:
-        data = file.read(HEAD_BYTES)
-    text = data.decode("utf-8", "replace")
-    n_odd = sum(
-        char == "\ufffd" or (not char.isprintable() and char not in "\r\n\t") for char in text
-    )
-    if text and n_odd <= 0.02 * len(text):
-        return text[:HEAD_CHARS]
-    return f"bytes {data[:HEX_BYTES].hex(' ')}" if data else "empty"

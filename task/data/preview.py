@@ -20,6 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from task.data.heads import head_lines
 from task.data.media.look import describe_media, profile_media
 from task.types import Prepared
 
@@ -90,8 +91,11 @@ def preview_input(name: str, path: Path) -> list[str]:
     try:
         if path.is_dir():
             return preview_folder(path, quote_name(name) + "/", 0)
-        content = describe_content(path, is_known=name in KNOWN_INPUTS)
-        return [f"{quote_name(name)}: {readable_file_size(path)}{content}"]
+        is_known = name in KNOWN_INPUTS
+        content = describe_content(path, is_known=is_known)
+        head = [] if content or is_known else head_lines(path)
+        line = f"{quote_name(name)}: {readable_file_size(path)}{content}"
+        return [line, *(f"  | {text}" for text in head)]
     except OSError as error:
         return [f"{quote_name(name)}: cannot be read ({error.strerror})"]
 
@@ -122,8 +126,9 @@ def preview_group(path: Path, group: EntryGroup, depth: int) -> list[str]:
     line = line[: 2 * MAX_LINE_CHARS]
     content = describe_content(first)
     if group.n > 1:
-        return [f"{line}; the first: {readable_file_size(first)}{content}"]
-    return [line + content]
+        line += f"; the first: {readable_file_size(first)}"
+    head = [] if content else head_lines(first)
+    return [line + content, *(f"{indent}  | {text}" for text in head)]
 
 
 def scan_folder(path: Path) -> Iterator[FolderEntry]:

@@ -40,10 +40,12 @@ from task.types import (
 Array = NDArray[Any]
 MAX_ROWS = 20_000  # a larger table is sampled
 MAX_COLUMNS = 200
+MAX_TARGETS = 12
 LEAK_STRENGTH, LEAK_DRIFT = 0.8, 0.15
 WORD_BREAK = r"\s+|[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]{2}"  # two signs are about a word
 MAX_EXAMPLE_CHARS = 120
-DEAD_STRENGTH = 0.3  # a column that is empty or constant in test leaks from this strength on
+DEAD_STRENGTH = 0.3  # a column that is dead in test leaks from this strength on
+EMPTY_SHARE = 0.95  # of missing values, above which a column counts as empty
 
 
 def profile_data(prepared: Prepared) -> dict[str, Any]:
@@ -78,6 +80,8 @@ def profile_data(prepared: Prepared) -> dict[str, Any]:
         split=task.split.model_dump() | {"reason": reason},
         hazards=hazards,
     )
+    if more_targets := other_targets(train, prepared):
+        profile["targets"] = more_targets
     if is_id_date:
         profile["id_is_date"] = True
     if more := kinds_of_columns(train, test, names[MAX_COLUMNS:]):
@@ -154,6 +158,15 @@ def profile_target(y: pd.Series[Any], name: str, kind: Kind) -> TargetProfile:
         integer=bool((values == np.round(values)).all()),
         n_unique=int(y.nunique()),
     )
+
+
+def other_targets(train: pd.DataFrame, prepared: Prepared) -> list[TargetProfile]:
+    """Describe the targets after the first, at most MAX_TARGETS."""
+    task = prepared.task
+    if task.kind == "text":
+        return []
+    names = task.target[1:MAX_TARGETS]
+    return [profile_target(train[name], name, task.kind) for name in names]
 
 
 def profile_column(
@@ -362,13 +375,9 @@ def flag_leaky_columns(
     leaky = []
     for column in columns:
         strength, drift = column.get("strength") or 0.0, column.get("drift") or 0.0
-        is_dead = (
-            column.get("constant_test")
-            or column.get("absent_test")
-            or column.get("missing_test", 0) > 0.95 > column["missing"]
-        )
-        if strength > DEAD_STRENGTH and is_dead:
-            reason = "informative in train but empty or constant in test"
+        fate = _fate_in_test(column)
+        if strength > DEAD_STRENGTH and fate:
+            reason = f"informative in train but {fate}"
         elif strength > LEAK_STRENGTH and drift > max(LEAK_DRIFT, noise) and kind != "text":
             reason = "nearly gives the target away, and is distributed differently in test"
         else:
@@ -377,6 +386,15 @@ def flag_leaky_columns(
             LeakyColumn(column=column["name"], strength=strength, drift=drift, reason=reason)
         )
     return leaky
+
+
+def _fate_in_test(column: ColumnProfile) -> str:
+    """Say why a column tells nothing in test; empty: it may tell something."""
+    if column.get("absent_test"):
+        return "absent from test"
+    if column.get("missing_test", 0) > EMPTY_SHARE > column["missing"]:
+        return "empty in test"
+    return "constant in test" if column.get("constant_test") else ""
 
 
 def profile_texts(train: pd.DataFrame, columns: list[ColumnProfile]) -> list[TextColumn]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,8 @@ from task.types import Segment
 Array = NDArray[Any]
 MAX_COLUMNS = 60
 MAX_VALUES = 20  # of a category, the most frequent
-MAX_SEGMENTS = 8
+MAX_SEGMENTS, MAX_EXTRA = 8, 4  # the worst, and independent ones after them
+MAX_CANDIDATES = 200  # segments, the worst first, whose independence is asked
 MIN_ROWS, MAX_SHARE = 20, 0.8  # a smaller segment is noise, a larger one is nearly all rows
 MIN_RATIO = 1.25  # a segment is reported when its loss exceeds the mean by this factor
 
@@ -68,28 +70,68 @@ def drop_unfit_segments(whole: Partition) -> Partition:
     return Partition(whole.column, [whole.names[k] for k in fit], new_code[whole.code])
 
 
-def find_worst_segments(partitions: list[Partition], losses: Array) -> list[Segment]:
-    """Return the segments whose mean loss exceeds the table's by more than noise, worst first."""
+def find_worst_segments(
+    partitions: list[Partition], losses: Array, residuals: Array | None = None
+) -> list[Segment]:
+    """Return the segments whose mean loss exceeds the table's by more than noise, worst first.
+
+    One whose rows outside the earlier ones lose no more than others is marked as their shadow;
+    after the first MAX_SEGMENTS come independent ones alone. `residuals`: true - predicted.
+    """
     overall = float(losses.mean())
     if overall <= 0:
         return []
-    squares = losses**2
-    segments = []
-    for partition in partitions:
-        rows, k = partition.code + 1, len(partition.names) + 1
-        n, total, square = (
-            np.bincount(rows, weights, k)[1:] for weights in (None, losses, squares)
-        )
-        mean = total / np.maximum(n, 1)
-        variance = np.maximum(square / np.maximum(n, 1) - mean**2, 0)
-        noise = np.sqrt(variance / np.maximum(n, 1))
-        for index in np.flatnonzero((mean > MIN_RATIO * overall) & (mean - overall > 2 * noise)):
-            ratio = round(mean[index] / overall, 3)
-            name = partition.names[index]
-            segments.append(
-                Segment(column=partition.column, value=name, ratio=ratio, n=int(n[index]))
-            )
-    return sorted(segments, key=_weight_of_segment)[:MAX_SEGMENTS]
+    found = sorted(
+        (item for partition in partitions for item in _segments_of(partition, losses, overall)),
+        key=lambda item: _weight_of_segment(item.segment),
+    )
+    covered = np.zeros(len(losses), dtype=bool)
+    segments: list[Segment] = []
+    for index, (segment, code, place) in enumerate(found[:MAX_CANDIDATES]):
+        rows = code == place
+        if _exceeds(losses[rows & ~covered], overall):
+            covered |= rows
+        elif index < MAX_SEGMENTS:
+            segment["shadow"] = True
+        else:
+            continue
+        if residuals is not None:
+            segment["bias"] = float(residuals[rows].mean())
+        segments.append(segment)
+        if index >= MAX_SEGMENTS and len(segments) >= MAX_SEGMENTS + MAX_EXTRA:
+            break
+    return segments
+
+
+class FoundSegment(NamedTuple):
+    """A segment of high loss, and where its rows are: those of this code."""
+
+    segment: Segment
+    code: Array
+    place: int
+
+
+def _segments_of(partition: Partition, losses: Array, overall: float) -> Iterator[FoundSegment]:
+    """Yield the segments of one column with a loss beyond noise."""
+    rows, k = partition.code + 1, len(partition.names) + 1
+    n, total, square = (np.bincount(rows, weights, k)[1:] for weights in (None, losses, losses**2))
+    mean = total / np.maximum(n, 1)
+    variance = np.maximum(square / np.maximum(n, 1) - mean**2, 0)
+    noise = np.sqrt(variance / np.maximum(n, 1))
+    for index in np.flatnonzero((mean > MIN_RATIO * overall) & (mean - overall > 2 * noise)):
+        ratio = round(mean[index] / overall, 3)
+        name = partition.names[index]
+        segment = Segment(column=partition.column, value=name, ratio=ratio, n=int(n[index]))
+        yield FoundSegment(segment, partition.code, int(index))
+
+
+def _exceeds(losses: Array, overall: float) -> bool:
+    """Whether rows lose more than all do, beyond noise."""
+    if len(losses) < MIN_ROWS:
+        return False
+    noise = float(losses.std() / math.sqrt(len(losses)))
+    mean = float(losses.mean())
+    return mean > MIN_RATIO * overall and mean - overall > 2 * noise
 
 
 def _weight_of_segment(segment: Segment) -> float:

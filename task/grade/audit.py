@@ -45,7 +45,7 @@ def grade_audit_rows(
     se = compare.standard_error(metric, y, p, seed)
     sign = 1.0 if metric.direction == "max" else -1.0
     gap = sign * (score["value"] - value)
-    noise = float(np.hypot(se, score["se"]))
+    noise = float(np.hypot(se, max(score["se"], compare.spread_of_folds(score["folds"]))))
     z = gap / noise if noise > 0 else 0.0
     pairs = {name: compare_audit_rows(truth, y, p, item, seed) for name, item in references.items()}
     return AuditGrade(

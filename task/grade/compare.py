@@ -24,7 +24,10 @@ ROOT_METRICS = ("rmse", "rmsle", "rmsle_mean_columns")  # the square root of a m
 
 
 def score_predictions(truth: Truth, p: Array) -> ScoreJson:
-    """Score all validated rows and each fold; the standard error is that over folds."""
+    """Score all validated rows and each fold; the standard error is that of the rows.
+
+    Only a metric that cannot be resampled takes the spread over the folds instead.
+    """
     y = truth.scored
     folds = []
     for k in np.unique(truth.fold):
@@ -33,8 +36,15 @@ def score_predictions(truth: Truth, p: Array) -> ScoreJson:
             folds.append(float(truth.metric.score(y[rows], p[rows])))
         except ValueError:  # a fold with one class only
             continue
-    spread = float(np.std(folds, ddof=1) / np.sqrt(len(folds))) if len(folds) > 1 else 0.0
-    return ScoreJson(value=truth.metric.score(y, p), se=spread, folds=folds, n=len(y))
+    se = spread_of_folds(folds)
+    if truth.metric.row_loss is not None or truth.metric.resample == "rows":
+        se = standard_error(truth.metric, y, p, 0, truth.clusters) or se
+    return ScoreJson(value=truth.metric.score(y, p), se=se, folds=folds, n=len(y))
+
+
+def spread_of_folds(folds: Sequence[float]) -> float:
+    """Return the standard error of the mean over the folds; 0 for one fold."""
+    return float(np.std(folds, ddof=1) / np.sqrt(len(folds))) if len(folds) > 1 else 0.0
 
 
 def compare_predictions(
@@ -200,24 +210,26 @@ def weighted_auc(y: Array, p: Array, weights: Array) -> Array:
     return np.asarray(np.einsum("ij,ij->i", positive, below) / np.maximum(total, 1e-12))
 
 
-def standard_error(metric: Metric, y: Array, p: Array, seed: int) -> float:
-    """Return the standard error of one score over its rows.
+def standard_error(
+    metric: Metric, y: Array, p: Array, seed: int, clusters: Array | None = None
+) -> float:
+    """Return the standard error of one score over its rows, or over whole clusters of them.
 
     From the rows' losses where the metric separates, else by bootstrap.
     """
     if metric.row_loss is not None:
-        losses = metric.row_loss(y, p)
-        se = float(losses.std(ddof=1) / np.sqrt(len(losses)))
+        losses = np.asarray(metric.row_loss(y, p), dtype=float)
+        se = cluster_error(losses, clusters) if len(losses) > 1 else 0.0
         if metric.name in ROOT_METRICS:
             return se / (2 * max(float(np.sqrt(losses.mean())), 1e-12))
         return se / max(float(np.var(y)), 1e-12) if metric.name == "r2" else se
     rng = np.random.default_rng(seed)
     if metric.name == "auc" and p.ndim == 1:
-        counts = draw_row_counts(rng, len(y), count_replicates(len(y)), None)
+        counts = draw_row_counts(rng, len(y), count_replicates(len(y)), clusters)
         return float(np.std(weighted_auc(y, p, counts), ddof=1))
     scores = []
-    for _ in range(N_SLOW):
-        rows = rng.integers(0, len(y), len(y))
+    for counts in draw_row_counts(rng, len(y), N_SLOW, clusters):
+        rows = np.repeat(np.arange(len(y)), counts.astype(int))
         try:
             scores.append(metric.score(y[rows], p[rows]))
         except ValueError:

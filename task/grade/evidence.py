@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from task.data import segments
+from task.grade import order, row_errors
+from task.grade.metrics import roc_auc
 from task.grade.predictions import Truth
 from task.types import (
     CalibrationStats,
@@ -32,6 +34,7 @@ from task.types import (
 Array = NDArray[Any]
 N_WORST_TEXTS, MAX_TEXT_CHARS = 5, 120
 MAX_EVIDENCE_BYTES = 256 * 1024
+POOLING_SHARE = 0.25  # of a standard error by which pooled and mean score of the folds may differ
 ScriptKey = Literal["train", "fit", "importances", "learning_curve"]
 SCRIPT_KEYS: tuple[ScriptKey, ...] = get_args(ScriptKey)
 
@@ -126,38 +129,103 @@ def count_warnings(output: str) -> dict[str, int]:
 
 
 def prediction_evidence(truth: Truth, oof: Array, test: Array, score: ScoreJson) -> Evidence:
-    """Return what follows from predictions and labels, so that every script yields it."""
-    split, metric = truth.prepared.task.split, truth.metric
-    evidence = Evidence(
-        cv=CrossValidation(
-            scheme=split.kind + (f":{split.column}" if split.column else ""),
-            folds=score["folds"],
-            mean=score["value"],
-            se=score["se"],
-            metric=metric.name,
-            direction=metric.direction,
-        )
-    )
-    if metric.needs == "ranking":
-        return evidence
+    """Return what follows from predictions and labels, so that every script yields it.
+
+    Of the validated rows alone: held-back rows have no part in it.
+    """
+    metric, kind = truth.metric, truth.prepared.task.kind
+    evidence = Evidence(cv=cross_validation(truth, score))
     losses = row_losses(truth, oof)
-    if truth.prepared.task.kind == "text":
-        if losses is not None:
-            evidence["segments"] = segments.find_worst_segments(truth.partitions, losses)
+    residuals = row_errors.mean_residual(row_errors.signed_residuals(truth, oof))
+    if losses is not None:
+        partitions = truth.partitions
+        evidence["segments"] = segments.find_worst_segments(partitions, losses, residuals)
+    if metric.needs == "ranking":
+        n_guesses = int(metric.name.rpartition("@")[2])
+        evidence["places"] = order.hits_by_place(truth.y, oof, n_guesses)
+        return evidence
+    if kind == "text":
         evidence["texts"] = text_stats(truth, oof, test, losses)
         return evidence
-    if truth.prepared.task.kind == "regression":
-        if oof.ndim == 1 and truth.y.ndim == 1:
-            evidence["residuals"] = residual_stats(truth, oof)
+    if kind == "regression" or truth.y.ndim == 2:
+        evidence.update(value_evidence(truth, oof))
     else:
-        evidence["classes"] = class_stats(truth, oof)
-        if metric.needs == "probability":
-            evidence["calibration"] = calibration_stats(truth.y, oof)
-    if losses is not None:
-        evidence["segments"] = segments.find_worst_segments(truth.partitions, losses)
+        evidence.update(class_evidence(truth, oof))
     distance = prediction_shift(oof, test)
     evidence["submission"] = SubmissionCheck(rows_ok=True, test_pred_vs_oof_ks=distance)
     return evidence
+
+
+def cross_validation(truth: Truth, score: ScoreJson) -> CrossValidation:
+    """Return the pooled score with the error of its rows, and the folds where they tell more."""
+    split, folds = truth.prepared.task.split, score["folds"]
+    cv = CrossValidation(
+        scheme=split.kind + (f":{split.column}" if split.column else ""),
+        folds=folds,
+        mean=score["value"],
+        se=score["se"],
+        metric=truth.metric.name,
+        direction=truth.metric.direction,
+    )
+    if len(folds) > 1:
+        cv["fold_sd"] = float(np.std(folds, ddof=1))
+        mean = float(np.mean(folds))
+        if abs(mean - score["value"]) > POOLING_SHARE * score["se"]:
+            cv["fold_mean"] = mean
+    return cv
+
+
+def value_evidence(truth: Truth, oof: Array) -> Evidence:
+    """Return evidence on predicted numbers: residuals, each target, and order where it counts."""
+    evidence = Evidence()
+    if oof.ndim == 1 and truth.y.ndim == 1:
+        evidence["residuals"] = residual_stats(truth, oof)
+        if truth.metric.name == "spearman" and (found := order.order_of_values(truth.y, oof)):
+            evidence["order"] = found
+        elif fifths := row_errors.fifths_of_predictions(truth, oof):
+            evidence["by_prediction"] = fifths
+    elif targets := row_errors.target_stats(truth, oof):
+        evidence["targets"] = targets
+    return evidence
+
+
+def class_evidence(truth: Truth, oof: Array) -> Evidence:
+    """Return evidence on classes: order for a metric of order, else rates and calibration."""
+    evidence, metric, y = Evidence(), truth.metric, truth.y
+    if metric.name in order.RANKED:
+        if oof.ndim == 1 and (found := order.order_stats(y, oof)):
+            evidence["order"] = found
+        elif oof.ndim == 2:
+            evidence["classes"] = ranked_classes(truth, oof)
+        return evidence
+    evidence["classes"] = class_stats(truth, oof)
+    guesses, names = guess_classes(truth, oof)
+    if confusions := row_errors.count_confusions(y.ravel(), guesses.ravel(), names):
+        evidence["confusions"] = confusions
+    if metric.needs == "probability":
+        evidence["calibration"] = calibration_stats(y, oof)
+        if fifths := row_errors.fifths_of_predictions(truth, oof):
+            evidence["by_prediction"] = fifths
+    return evidence
+
+
+def guess_classes(truth: Truth, oof: Array) -> tuple[Array, dict[float, str]]:
+    """Return the class that each row is most likely to be, and the name of every code."""
+    if truth.metric.needs != "probability":
+        return oof, {code: label for label, code in truth.codes.items()}
+    guesses = oof.argmax(axis=1).astype(float) if oof.ndim == 2 else (oof > 0.5).astype(float)
+    return guesses, {float(index): label for index, label in enumerate(truth.labels)}
+
+
+def ranked_classes(truth: Truth, oof: Array) -> dict[str, ClassStats]:
+    """Return the AUC of each class against the others, the worst first, at most thirty."""
+    by_class = {}
+    for index, label in enumerate(truth.labels[: oof.shape[1]]):
+        is_true = truth.y == index
+        if 0 < is_true.sum() < len(is_true):
+            auc = float(roc_auc(is_true.astype(int), oof[:, index]))
+            by_class[label] = ClassStats(n=int(is_true.sum()), auc=auc)
+    return dict(sorted(by_class.items(), key=lambda item: item[1]["auc"])[:30])
 
 
 def row_losses(truth: Truth, oof: Array) -> Array | None:
@@ -241,10 +309,8 @@ def rank_correlation(a: Array, b: Array) -> float:
 def class_stats(truth: Truth, oof: Array) -> dict[str, ClassStats]:
     """Describe the predictions of each class, at most thirty."""
     is_probability = truth.metric.needs == "probability"
-    predicted, codes = oof, truth.codes
-    if is_probability:
-        predicted = oof.argmax(axis=1).astype(float) if oof.ndim == 2 else (oof > 0.5).astype(float)
-        codes = {label: float(index) for index, label in enumerate(truth.labels)}
+    predicted, names = guess_classes(truth, oof)
+    codes = {label: code for code, label in names.items()}
     by_class = {}
     for label, code in list(codes.items())[:30]:
         is_true, is_predicted = truth.y == code, predicted == code

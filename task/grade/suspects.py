@@ -21,6 +21,7 @@ from task.load.form import label_text
 from task.load.tables import read_public_table
 
 Array = NDArray[Any]
+EMPTY_SHARE = 0.95  # of missing values, above which a column counts as empty
 MIN_DEAD_POWER = 0.3  # predictions must not use a column this strong (0..1) that is dead in test
 MIN_ID_POWER = 0.3
 MIN_ORDER_POWER = 0.9  # rows in order of time: the size of their ids tells something of the label
@@ -97,7 +98,7 @@ def suspect_columns(truth: Truth) -> Iterator[Suspect]:
         values = encode_column(column, target)
         power = predictive_power(target, values)
         if power > MIN_DEAD_POWER and is_dead_column(column, test.get(name)):
-            reason = "it is empty or constant in test"
+            reason = f"it is {fate_in_test(test.get(name))} test"
         elif (
             power > STRONG_POWER and name in test and is_out_of_step(truth, str(name), values, test)
         ):
@@ -118,8 +119,15 @@ def is_dead_column(column: pd.Series[Any], other: pd.Series[Any] | None) -> bool
     """Whether test lacks the column, or has it only (nearly) empty or constant."""
     if other is None:
         return True
-    is_nearly_empty = other.isna().mean() > 0.95 > column.isna().mean()
+    is_nearly_empty = other.isna().mean() > EMPTY_SHARE > column.isna().mean()
     return bool(is_nearly_empty or (other.nunique() <= 1 < column.nunique()))
+
+
+def fate_in_test(other: pd.Series[Any] | None) -> str:
+    """Say what a dead column is in test, with the preposition."""
+    if other is None:
+        return "absent from"
+    return "empty in" if other.isna().mean() > EMPTY_SHARE else "constant in"
 
 
 def is_out_of_step(truth: Truth, name: str, values: Array, test: pd.DataFrame) -> bool:

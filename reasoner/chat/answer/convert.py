@@ -27,6 +27,7 @@ from reasoner.chat.answer.schemas import (
     HypothesisAnswer,
     RepairAnswer,
     ReviewAnswer,
+    RevisionAnswer,
     StepAnswer,
     UpdateAnswer,
 )
@@ -44,6 +45,7 @@ from reasoner.protocol import (
     RepairBrief,
     Review,
     ReviewBrief,
+    Revision,
     Solution,
     StepBrief,
     UpdateBrief,
@@ -52,6 +54,7 @@ from reasoner.protocol import (
 
 N_HYPOTHESES, N_OBSERVATIONS, N_CAUSES, N_REASONS = 4, 8, 5, 6
 N_CITES = 8  # paths of one observation or hypothesis
+N_REVISIONS, N_MERGED = 8, 8  # of the ledger, in one diagnosis
 N_DROPPED = 20  # columns that one hypothesis may drop
 N_SCRIPTS = 2  # that an answer may ask to see
 MAX_PROBLEM_CHARS = 4_000
@@ -123,6 +126,7 @@ def to_diagnosis(answer: BaseModel, brief: Brief) -> Diagnosis:
         observations=observations,
         causes=[single_line(cause, 300) for cause in answer.causes[:N_CAUSES]],
         hypotheses=unique_hypotheses(hypotheses),
+        revisions=parse_revisions(answer.ledger, cites),
         notes=[*cites.notes, *notes],
     )
 
@@ -150,6 +154,19 @@ def find_chosen(name: str, hypotheses: Sequence[Hypothesis]) -> Hypothesis:
     key = name.strip(" []`'\"").casefold()
     named = (item for item in hypotheses if key in (item.id.casefold(), item.statement.casefold()))
     return next(named, hypotheses[0])
+
+
+def parse_revisions(answers: Sequence[RevisionAnswer], cites: Citations) -> list[Revision]:
+    """Return the revisions of claims that exist; they change words, never numbers."""
+    revisions = []
+    for answer in answers[:N_REVISIONS]:
+        claim = cites.claim_id(answer.id)
+        merge = [name for each in answer.merge[:N_MERGED] if (name := cites.claim_id(each))]
+        merge = [name for name in dict.fromkeys(merge) if name != claim]
+        text = single_line(answer.claim, 240)
+        if claim and (text or merge):
+            revisions.append(Revision(id=claim, claim=text, merge=merge))
+    return revisions
 
 
 def to_review(answer: BaseModel, brief: Brief) -> Review:
@@ -206,6 +223,7 @@ def to_hypothesis(item: HypothesisAnswer, key: str, cites: Citations) -> Hypothe
         cost=item.cost,
         refuted_by=single_line(item.refuted_by, 300),
         cites=cites.resolve(item.cites),
+        claim=cites.claim_id(item.claim),
         drops_columns=drops,
         protocol=bool(cites.suspects.intersection(drops)),
     )
@@ -218,7 +236,15 @@ class Citations:
         self.known = {key.casefold(): path for key, path in citable_paths(brief).items()}
         self.columns = {str(column["name"]) for column in brief.profile.get("columns", [])}
         self.suspects = {str(leak["column"]) for leak in brief.profile.get("leaks", [])}
+        self.claims = {claim.id.casefold(): claim.id for claim in brief.ledger.claims}
         self.unknown: list[str] = []
+
+    def claim_id(self, text: str) -> str:
+        """Return the id of a claim of the ledger; empty: there is none of that name."""
+        key = text.strip(" []`'\"*").casefold()
+        if key and key not in self.claims:
+            self.unknown.append(single_line(key, 40))
+        return self.claims.get(key, "")
 
     def resolve(self, cites: Sequence[str]) -> list[str]:
         """Return the paths that exist, each once, at most N_CITES."""
@@ -235,7 +261,7 @@ class Citations:
 
     @property
     def notes(self) -> list[str]:
-        """One note that lists the unknown citations, or none."""
+        """One note that lists the unknown citations and claims, or none."""
         unique = list(dict.fromkeys(self.unknown))[:10]
         return [f"cited but not in the evidence: {', '.join(unique)}"] if unique else []
 
@@ -335,8 +361,8 @@ def parse_script_requests(names: Sequence[str], brief: StepBrief) -> list[str]:
             "No further scripts can be shown now."
             " Answer with edits of the script, or with the whole new script."
         )
-    facts = [*brief.history, *brief.path, *brief.others, *brief.members]
-    known = {fact.attempt for fact in facts}
+    known = {fact.attempt for fact in [*brief.history, *brief.others, *brief.members]}
+    known |= {name for claim in brief.ledger.claims for name in claim.attempts}
     known |= {hint.attempt for hint in brief.hints if hint.attempt}
     quoted = {quote.attempt for quote in brief.quotes if quote.what == "script"}
     attempts = _allowed_names(names, known - quoted)

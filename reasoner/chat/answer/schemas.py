@@ -228,10 +228,21 @@ class HypothesisAnswer(VerbAnswer):  # noqa: D101 - its docstring would enter th
     cost: Cost = Field("medium", description="extra running time: low, medium or high")
     refuted_by: Text = Field("", description="the measured result that would show that it is wrong")
     cites: Texts = Field(default_factory=list, description="ids of the evidence that it rests on")
+    claim: Text = Field(
+        "", description="id of the ledger's claim that it tests again, such as K3; mostly empty"
+    )
     drops_columns: Texts = Field(
         default_factory=list,
         description="columns that the change removes from the features because the harness "
         "suspects them of leaking the target; mostly empty",
+    )
+
+
+class RevisionAnswer(VerbAnswer):  # noqa: D101 - its docstring would enter the prompt
+    id: Text = Field("", description="id of the claim, such as K3")
+    claim: Text = Field("", description="the claim in new words, at most 30; empty: as it is")
+    merge: Texts = Field(
+        default_factory=list, description="ids of claims that say the same and merge into it"
     )
 
 
@@ -248,6 +259,10 @@ class DiagnoseAnswer(VerbAnswer):
     hypotheses: Annotated[list[HypothesisAnswer], list_of_records("statement")] = Field(
         default_factory=list,
         description="2-4, best first; empty if nothing can be expected to help",
+    )
+    ledger: Annotated[list[RevisionAnswer], list_of_records("id")] = Field(
+        default_factory=list,
+        description="claims of the ledger that you restate or merge; mostly empty",
     )
 
 

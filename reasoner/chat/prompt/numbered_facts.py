@@ -8,10 +8,17 @@ which a diagnosis stores.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from reasoner.chat.prompt.text import number_text, se_text, signed_text, single_line
+from reasoner.chat.prompt.evidence_facts import PathsAndTexts, walk_evidence
+from reasoner.chat.prompt.text import (
+    key_value_text,
+    number_text,
+    percent_text,
+    se_text,
+    signed_text,
+    single_line,
+)
 from reasoner.protocol import (
     Brief,
     DiagnoseBrief,
@@ -22,8 +29,8 @@ from reasoner.protocol import (
     UpdateBrief,
 )
 
-N_WORST_TEXTS = 5
-N_CLASSES, N_FOLDS, N_COLUMNS, N_SEGMENTS, N_IMPORTANCES = 12, 10, 40, 8, 15
+N_COLUMNS, N_TARGETS = 40, 11
+MIN_MISSING_STRENGTH = 0.02  # of whether a value is missing, below which it is not mentioned
 MIN_DRIFT = 0.05  # of a column between train and test, below which it is not mentioned
 
 
@@ -33,10 +40,6 @@ class NumberedFact(NamedTuple):
     id: str
     path: str
     text: str
-
-
-PathsAndTexts = Iterator[tuple[str, str]]
-Reader = Callable[[Any], PathsAndTexts]
 
 
 def number_items(prefix: str, items: PathsAndTexts) -> list[NumberedFact]:
@@ -57,7 +60,10 @@ def citable_paths(brief: Brief) -> dict[str, str]:
     if isinstance(brief, StepBrief):
         hints = enumerate(brief.hints, 1)
         items += [NumberedFact(f"M{index}", f"memory:{hint.id}", "") for index, hint in hints]
-    attempts = {fact.attempt for fact in [*brief.history, *brief.path, *brief.others]}
+    claims = brief.ledger.claims
+    items += [NumberedFact(claim.id, f"ledger:{claim.id}", "") for claim in claims]
+    attempts = {fact.attempt for fact in [*brief.history, *brief.others]}
+    attempts |= {name for claim in claims for name in claim.attempts}
     by_id = {item.id: item.path for item in items}
     by_path = {item.path: item.path for item in items}
     return by_id | by_path | {attempt: attempt for attempt in attempts}
@@ -68,146 +74,7 @@ def citable_paths(brief: Brief) -> dict[str, str]:
 
 def evidence_items(evidence: dict[str, Any], prefix: str = "E") -> list[NumberedFact]:
     """Return what was measured of a script (task.types.EVIDENCE)."""
-    return number_items(prefix, _walk_evidence(evidence))
-
-
-def _walk_evidence(evidence: dict[str, Any]) -> PathsAndTexts:
-    """The score first, then what explains it, unknown keys last."""
-    order = list(READERS)
-    ranks = {key: order.index(key) if key in READERS else len(order) for key in evidence}
-    for key in sorted(evidence, key=lambda key: ranks[key]):
-        value = evidence[key]
-        if key in READERS:
-            if value:
-                yield from READERS[key](value)
-        elif key not in ("error", "problems"):  # these have sections of their own
-            yield key, f"{single_line(key, 40)}: {compact_json(value)}"
-
-
-def compact_json(value: Any, chars: int = 260) -> str:
-    """Return any value as JSON on one line."""
-    return single_line(json.dumps(value, ensure_ascii=False, default=str), chars)
-
-
-def key_value_text(value: dict[str, Any], n: int = 16) -> str:
-    """Return the first `n` entries of a mapping as `key value, …`."""
-    parts = []
-    for key, item in list(value.items())[:n]:
-        is_nested = isinstance(item, (dict, list))
-        text = compact_json(item, 80) if is_nested else number_text(item)
-        parts.append(f"{single_line(key, 40)} {text}")
-    return ", ".join(parts)
-
-
-def folds_text(values: list[Any]) -> str:
-    """Return the scores of the folds, at most N_FOLDS."""
-    more = " …" if len(values) > N_FOLDS else ""
-    return " ".join(number_text(value) for value in values[:N_FOLDS]) + more
-
-
-def _cv_facts(cv: dict[str, Any]) -> PathsAndTexts:
-    better = "higher" if cv.get("direction") == "max" else "lower"
-    score = f"{number_text(cv.get('mean'))} ± {se_text(cv.get('se'))} SE ({better} is better)"
-    yield "cv.mean", f"score by the harness: {single_line(cv.get('metric'), 80)} {score}"
-    if cv.get("folds"):
-        scheme = single_line(cv.get("scheme"), 60)
-        yield "cv.folds", f"per fold ({scheme}): {folds_text(cv['folds'])}"
-
-
-def _train_facts(train: dict[str, Any]) -> PathsAndTexts:
-    values = train.get("folds")
-    if isinstance(values, list):
-        title = "the same metric on each fold's training part, as the script says"
-        yield "train.folds", f"{title}: {folds_text(values)}"
-
-
-def _paired_facts(paired: dict[str, Any]) -> PathsAndTexts:
-    for name, item in paired.items():
-        if not isinstance(item, dict) or item.get("d") is None:
-            continue
-        other = "best before it" if name == "best" else single_line(name, 40)
-        gain = f"{signed_text(item['d'])} ± {se_text(item.get('se'))} SE"
-        probability = f"p(improved) {number_text(item.get('p_improved'))}"
-        yield (
-            f"paired.{name}",
-            f"paired on the same rows against the {other}: {gain}, {probability}"
-            " (positive is better)",
-        )
-
-
-def _class_facts(classes: dict[str, Any]) -> PathsAndTexts:
-    for label, item in list(classes.items())[:N_CLASSES]:
-        name = single_line(label, 40)
-        text = key_value_text(item) if isinstance(item, dict) else compact_json(item)
-        yield f"classes.{name}", f"class {name}: {text}"
-    if len(classes) > N_CLASSES:
-        yield "classes", f"and {len(classes) - N_CLASSES} more classes"
-
-
-def _text_facts(value: dict[str, Any]) -> PathsAndTexts:
-    plain = {key: item for key, item in value.items() if key != "worst"}
-    yield "texts", f"predicted texts (shares of the rows, mean characters): {key_value_text(plain)}"
-    for index, item in enumerate(value.get("worst", [])[:N_WORST_TEXTS]):
-        true, said = (
-            json.dumps(str(item.get(key, "")), ensure_ascii=False) for key in ("true", "predicted")
-        )
-        text = f"a row that lost most: true {single_line(true, 140)}"
-        yield f"texts.worst[{index}]", f"{text}, predicted {single_line(said, 140)}"
-
-
-def _segment_facts(segments: list[dict[str, Any]]) -> PathsAndTexts:
-    for index, item in enumerate(segments[:N_SEGMENTS]):
-        where = f"{single_line(item.get('column'), 60)} is {single_line(item.get('value'), 60)}"
-        loss = f"mean loss {number_text(item.get('ratio'))} times that of all rows"
-        yield f"segments[{index}]", f"{loss} where {where} ({number_text(item.get('n'))} rows)"
-
-
-def _importance_facts(value: dict[str, Any]) -> PathsAndTexts:
-    top = [item for item in value.get("top", []) if isinstance(item, list) and len(item) == 2]
-    parts = [f"{single_line(name, 40)} {number_text(weight)}" for name, weight in top]
-    text = ", ".join(parts[:N_IMPORTANCES]) or compact_json(value)
-    n_zero = number_text(value.get("n_zero", "not told"))
-    yield "importances.top", f"importances, as the script says: {text}; without any: {n_zero}"
-
-
-def _submission_facts(value: dict[str, Any]) -> PathsAndTexts:
-    title = "predictions of test against out-of-fold ones, Kolmogorov-Smirnov distance"
-    yield "submission", f"{title}: {number_text(value.get('test_pred_vs_oof_ks'))}"
-
-
-def labelled_reader(key: str, label: str) -> Reader:
-    """Return a reader that gives the whole value as one fact."""
-
-    def read(value: Any) -> PathsAndTexts:
-        text = key_value_text(value) if isinstance(value, dict) else compact_json(value, 400)
-        yield key, f"{label}: {text}"
-
-    return read
-
-
-READERS: dict[str, Reader] = {
-    "cv": _cv_facts,
-    "train": _train_facts,
-    "paired": _paired_facts,
-    "classes": _class_facts,
-    "residuals": labelled_reader(
-        "residuals",
-        "residuals y - p (bias in standard deviations of y;"
-        " hetero: rank correlation of |r| with p)",
-    ),
-    "calibration": labelled_reader(
-        "calibration", "calibration (mean of the highest probability against the share right)"
-    ),
-    "texts": _text_facts,
-    "segments": _segment_facts,
-    "fit": labelled_reader("fit", "fit, as the script says"),
-    "importances": _importance_facts,
-    "learning_curve": labelled_reader("learning_curve", "learning curve, as the script says"),
-    "warnings": labelled_reader("warnings", "warnings in the log"),
-    "resources": labelled_reader("resources", "used"),
-    "submission": _submission_facts,
-    "notes": labelled_reader("notes", "note of the script"),
-}
+    return number_items(prefix, walk_evidence(evidence))
 
 
 # the data
@@ -219,24 +86,51 @@ def data_items(profile: dict[str, Any]) -> list[NumberedFact]:
 
 
 def _data_facts(profile: dict[str, Any]) -> PathsAndTexts:
-    for index, note in enumerate(profile.get("notes", [])[:10]):
-        yield f"profile.notes[{index}]", str(note)
+    """Facts of the whole table; what the notes say in words is not repeated."""
+    notes = [str(note) for note in profile.get("notes", [])[:10]]
+    for index, note in enumerate(notes):
+        yield f"profile.notes[{index}]", note
     if target := profile.get("target"):
-        yield (
-            "profile.target",
-            f"target {single_line(target.get('name'), 60)}: {_target_text(target)}",
+        yield "profile.target", _target_line(target)
+    for index, target in enumerate(profile.get("targets", [])[:N_TARGETS]):
+        yield f"profile.targets[{index}]", _target_line(target)
+    for group in profile.get("groups", [])[:5]:
+        yield f"profile.groups.{group.get('column')}", _group_text(group)
+    for time in profile.get("time", [])[:5]:
+        after = (
+            "all of test after train" if time.get("test_after_train") else "test not after train"
         )
-    for key, label in (
-        ("groups", "columns whose values repeat over rows (entities)"),
-        ("time", "dates"),
-        ("text", "texts"),
-        ("leaks", "suspected of leaking"),
-    ):
-        if profile.get(key):
-            yield f"profile.{key}", f"{label}: {compact_json(profile[key], 400)}"
-    if (duplicates := profile.get("duplicates", {})).get("rows"):
-        text = key_value_text(duplicates)
-        yield "profile.duplicates", f"rows whose features repeat another's: {text}"
+        order = "rows in its order" if time.get("sorted") else "rows in no order of it"
+        yield f"profile.time.{time.get('column')}", f"dates in {_name(time)}: {order}, {after}"
+    for text in profile.get("text", [])[:5]:
+        words = f"{number_text(text.get('vocabulary'))} different words in the first 500 rows"
+        yield f"profile.text.{text.get('column')}", f"text in {_name(text)}: {words}"
+    for leak in profile.get("leaks", [])[:8]:
+        strength = number_text(leak.get("strength"))
+        drift = number_text(leak.get("drift"))
+        text = f"suspected leak {_name(leak)}: alone {strength}, drift {drift} (both 0..1)"
+        yield f"profile.leaks.{leak.get('column')}", text
+    duplicates = profile.get("duplicates", {})
+    if conflicting := duplicates.get("with_conflicting_target"):
+        text = f"{percent_text(conflicting)} of the training rows repeat others with another target"
+        yield "profile.duplicates", text
+
+
+def _name(item: dict[str, Any]) -> str:
+    return single_line(json.dumps(item.get("column"), ensure_ascii=False), 60)
+
+
+def _group_text(group: dict[str, Any]) -> str:
+    size = "all of the same size" if group.get("constant_size") else "of different sizes"
+    overlap = percent_text(group.get("test_overlap"))
+    return (
+        f"{_name(group)} has {number_text(group.get('n'))} values in train, groups {size};"
+        f" {overlap} of the test rows have a value of train"
+    )
+
+
+def _target_line(target: dict[str, Any]) -> str:
+    return f"target {single_line(target.get('name'), 60)}: {_target_text(target)}"
 
 
 def _target_text(target: dict[str, Any]) -> str:
@@ -245,7 +139,7 @@ def _target_text(target: dict[str, Any]) -> str:
         numbers = {key: value for key, value in target.items() if isinstance(value, (int, float))}
         return f"texts; {key_value_text(numbers)}; e.g. {' / '.join(examples)}"
     if rates := target.get("rates"):
-        return "class rates " + key_value_text(rates, 20)
+        return "share of the rows by class: " + key_value_text(rates, 20)
     return key_value_text({k: value for k, value in target.items() if k not in ("name", "kind")})
 
 
@@ -272,6 +166,8 @@ def column_text(item: dict[str, Any]) -> str:
     if item.get("missing") or item.get("missing_test"):
         in_test = percent_text(item.get("missing_test"))
         parts.append(f"missing {percent_text(item.get('missing'))} (test {in_test})")
+        if (item.get("missing_strength") or 0) > MIN_MISSING_STRENGTH:
+            parts.append(f"missingness alone {item['missing_strength']:.2f}")
     if item.get("strength") is not None:
         parts.append(f"alone {item['strength']:.2f}")
     parts += _train_test_differences(item)
@@ -293,11 +189,6 @@ def _train_test_differences(item: dict[str, Any]) -> list[str]:
     if item.get("absent_test"):
         parts.append("ABSENT from test")
     return parts
-
-
-def percent_text(share: float | None) -> str:
-    """Return a share as percent, `-` for none."""
-    return "-" if share is None else f"{share:.1%}"
 
 
 # attempts and memory

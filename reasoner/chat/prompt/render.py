@@ -20,6 +20,7 @@ from reasoner.chat.message import Message
 from reasoner.chat.prompt import numbered_facts as facts
 from reasoner.chat.prompt import sections
 from reasoner.chat.prompt.description import keep_useful_sections
+from reasoner.chat.prompt.ledger import ledger_section
 from reasoner.chat.prompt.sections import BUDGET_SHARE, cut_to_budget, section_budget
 from reasoner.chat.prompt.text import (
     duration_text,
@@ -134,13 +135,10 @@ def common_context(brief: Brief) -> Context:
         "resources": sections.resources_section(brief.resources),
         "stage": sections.stage_section(brief),
         "phase": brief.stage.phase,
-        "path": list_attempts(brief.path, "path", short=True),
-        "tally": sections.tally_section(brief),
-        "history": sections.history_section(brief.history),
+        "ledger": ledger_section(brief, section_budget("ledger")),
+        "n_attempts": len(brief.history),
         "stuck": sections.stuck_section(brief),
-        "others": list_attempts(brief.others, "others"),
-        "in_flight": list_texts(brief.in_flight, "in_flight", 200),
-        "said": list_texts(brief.said, "said", 400, keep="end"),
+        "said": list_texts(sections.hint_lines(brief), "said", 400, keep="end"),
         "calibration": list_texts(brief.calibration, "calibration", 240),
     }
 
@@ -151,7 +149,7 @@ def draft_context(brief: Brief) -> Context:
     too_long = [fact for fact in brief.history if "timeout" in fact.codes]
     return common_context(brief) | {
         "siblings": list_texts(brief.siblings, "siblings", 200),
-        "too_long": list_attempts(too_long, "history", short=True),
+        "too_long": list_attempts(too_long, "attempts", short=True),
         "rejected": rejected_context(brief.rejected),
     }
 
@@ -236,7 +234,7 @@ def follow_context(brief: Brief) -> Context:
     return {
         **common_context(brief),
         **step_context(brief.model_copy(update={"hints": hints, "quotes": quotes})),
-        "since": list_attempts(since[-5:], "history"),
+        "since": list_attempts(since[-5:], "attempts"),
         "problem": problem[:4000],
         "chosen": sections.hypothesis_line(brief.chosen_hypothesis),
     }

@@ -15,7 +15,6 @@ from reasoner.chat.prompt.text import (
     n_tokens,
     number_text,
     se_text,
-    signed_text,
     single_line,
     size_text,
 )
@@ -37,10 +36,8 @@ SECTION_TOKENS = {
     "preview": 1200,
     "facts": 900,
     "columns": 2200,
-    "path": 900,
-    "history": 2200,
-    "others": 900,
-    "in_flight": 300,
+    "ledger": 1500,
+    "attempts": 600,
     "said": 500,
     "siblings": 400,
     "calibration": 300,
@@ -69,7 +66,6 @@ MIN_SECTION_TOKENS = 60
 MIN_QUOTE_TOKENS = 200
 BUDGET_SHARE: ContextVar[float] = ContextVar("share", default=1.0)
 """Share of every budget in use, for models with a short context window."""
-N_FULL = 10  # latest attempts shown in full; earlier ones in short
 N_STUCK = 3  # attempts without success from which a change of approach is asked for
 
 
@@ -276,22 +272,11 @@ def plural(n: int, word: str) -> str:
     return f"{n:,} {word}{'s' if n != 1 else ''}"
 
 
-def history_section(history: Sequence[Fact]) -> str:
-    """Return the latest attempts in full, earlier ones in short, failures always in full."""
-    older = [fact_line(fact, short=fact.verdict != "failed") for fact in history[:-N_FULL]]
-    latest = [fact_line(fact) for fact in history[-N_FULL:]]
-    return cut_to_budget([*older, *latest], "history", keep="end")
-
-
-def tally_section(brief: Brief) -> str:
-    """Return how many attempts on each component were made, accepted and failed."""
-    parts = []
-    for item in brief.tally[:8]:
-        component = single_line(item.component, 20) or "drafts"
-        counts = f"{item.tried} tried, {item.accepted} accepted, {item.failed} failed"
-        gain = f", best {signed_text(item.best_gain)}" if item.best_gain is not None else ""
-        parts.append(f"{component} {counts}{gain}")
-    return "; ".join(parts)
+def hint_lines(brief: Brief) -> list[str]:
+    """Return a person's hints, each with the id of its claim in the ledger."""
+    ids = {claim.claim: claim.id for claim in brief.ledger.claims if claim.source == "person"}
+    known = {text: ids.get(single_line(text, 480)) for text in brief.said}
+    return [f"{name}: {text}" if (name := known[text]) else text for text in brief.said]
 
 
 def stuck_section(brief: Brief) -> str:

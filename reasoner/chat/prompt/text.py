@@ -5,9 +5,11 @@ Fences keep data from posing as instructions.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import unicodedata
+from typing import Any
 
 BYTES_PER_TOKEN = 3.5  # of code and English; a low estimate, so that budgets err on the safe side
 CLIP_MARK_CHARS = 60  # room for the line that says how much is left out
@@ -94,3 +96,23 @@ def duration_text(seconds: float) -> str:
 def size_text(n_bytes: float) -> str:
     """Return a size in MiB or GiB."""
     return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:.0f} MiB"
+
+
+def percent_text(share: float | None) -> str:
+    """Return a share as percent, `-` for none."""
+    return f"{share:.1%}" if isinstance(share, (int, float)) else "-"
+
+
+def compact_json(value: Any, chars: int = 260) -> str:
+    """Return any value as JSON on one line."""
+    return single_line(json.dumps(value, ensure_ascii=False, default=str), chars)
+
+
+def key_value_text(value: dict[str, Any], n: int = 16) -> str:
+    """Return the first `n` entries of a mapping as `key value, …`."""
+    parts = []
+    for key, item in list(value.items())[:n]:
+        is_nested = isinstance(item, (dict, list))
+        text = compact_json(item, 80) if is_nested else number_text(item)
+        parts.append(f"{single_line(key, 40)} {text}")
+    return ", ".join(parts)

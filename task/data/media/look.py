@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from task.data.heads import head_lines
 from task.data.media.side_files import INDEX
 from task.types import MediaProfile, Prepared
 
@@ -30,6 +31,7 @@ KINDS = {
     "text": "txt json md html xml",
 }
 KIND_OF_ENDING = {f".{ending}": kind for kind, text in KINDS.items() for ending in text.split()}
+TEXT_KINDS = ("table", "text", "other")
 Values = dict[str, Any]
 
 
@@ -59,8 +61,9 @@ def profile_kind(
     paths = [host_path(prepared, name) for name in sample]
     sizes = [path.stat().st_size for path in paths if path.is_file()]
     facts = summarize_values([open_quietly(OPENERS[kind], path) for path in paths])
+    head = next(filter(None, map(head_lines, paths)), []) if kind in TEXT_KINDS else []
     firsts = [str(files.loc[files["part"] == part, "path"].min()) for part in ("train", "test")]
-    return MediaProfile(
+    profile = MediaProfile(
         ending=ending,
         kind=kind,
         n_files=int(files["path"].nunique()),
@@ -71,6 +74,9 @@ def profile_kind(
         examples=[name for name in firsts if name != "nan"],
         facts=facts,
     )
+    if head:
+        profile["head"] = head
+    return profile
 
 
 def host_path(prepared: Prepared, name: str) -> Path:
@@ -217,4 +223,5 @@ def describe_media(profiles: Sequence[MediaProfile]) -> list[str]:
             f"{item['test_share']:.0%} of the test rows have one; bytes {item['bytes']}; {facts}; "
             f"e.g. {' and '.join(item['examples'])}"
         )
+        lines += [f"    | {line}" for line in item.get("head", [])]
     return lines
