@@ -176,12 +176,12 @@ RECORDS = [
     Mutant("import-settings", IMPORT, "for name, value in stored.items() if name in CARRIED_SETTINGS}", "for name, value in stored.items()}", "an import chooses isolation and endpoint", ("tests/test_session_import.py::test_an_imported_run_carries_only_listed_settings",)),
     Mutant("secrets-stored", "run/folder.py", 'update={"base_url": public_url(settings.base_url)}', "update={}", "run.json holds the endpoint's password", ("tests/test_reasoner_chat_run.py::test_the_key_is_stored_and_printed_nowhere",)),
     Mutant("secrets-printed", "reasoner/chat/endpoint/faults.py", "        if len(secret) >= 4:\n", "        if False:\n", "an error quotes the password", ("tests/test_reasoner_chat_run.py::test_the_key_is_stored_and_printed_nowhere",)),
-    Mutant("key-shape-printed", "reasoner/chat/endpoint/faults.py", 'KEY_TEXT.sub("***", text)', "text", "an error quotes a key that is not ours", ("tests/test_reasoner_chat_masks.py::test_our_secrets_and_whatever_looks_like_one_are_masked",)),
+    Mutant("key-shape-printed", "reasoner/chat/endpoint/faults.py", '@", KEY_TEXT.sub("***", text)', '@", text', "an error quotes a key that is not ours", ("tests/test_reasoner_chat_masks.py::test_our_secrets_and_whatever_looks_like_one_are_masked",)),
     Mutant("foreign-settings", "run/ownership.py", "    if is_own_run(run, settings):\n", "    if True:\n", "a copied folder chooses endpoint and isolation", ("tests/test_run_ownership.py::test_a_strangers_folder_is_refused_until_it_is_trusted",)),
     Mutant("redirects-followed", "reasoner/chat/endpoint/redirects.py", "    if not is_same_host(before.url, request.url):\n", "    if False:\n", "a redirect takes the prompt to another host", ("tests/test_reasoner_chat_transport.py::test_no_prompt_is_sent_to_another_host",)),
     Mutant("vectors-unchecked", "reasoner/chat/endpoint/embeddings.py", "    if not all(map(math.isfinite, vector)):\n", "    if False:\n", "an endpoint's NaN reaches the index", ("tests/test_memory_embed.py::test_an_odd_answer_is_one_typed_error[nan]",)),
     Mutant("answers-unbounded", "reasoner/chat/endpoint/embeddings.py", "        if len(content) > limit:\n", "        if False:\n", "an endless answer fills the memory", ("tests/test_memory_embed.py::test_an_odd_answer_is_one_typed_error[long]",)),
-    Mutant("waiting-cleaned", "report/summary.py", '"paused", "waiting", "error")', '"paused", "error")', "clean empties a waiting run", ("tests/test_cli_first_use.py::test_clean_keeps_what_a_resume_needs",)),
+    Mutant("waiting-cleaned", "report/summary.py", '"paused", "waiting")', '"paused")', "clean empties a waiting run", ("tests/test_cli_first_use.py::test_clean_keeps_what_a_resume_needs",)),
 ]  # fmt: skip
 
 MUTANTS = [*SANDBOX, *SCORES, *RECORDS]
