@@ -46,6 +46,7 @@ def _script_resources(run: Run, trace: Trace, work: Work) -> Resources:
         cpus=run.setup.cpus,
         gpus=run.setup.gpus,
         python=run.setup.python,
+        interpreter=run.setup.interpreter if run.settings.sandbox == "local" else "",
         packages=run.setup.packages,
     )
 

@@ -109,6 +109,7 @@ class Resources(Frozen):
     cpus: int
     gpus: list[str] = []
     python: str = Field("", description="version of the Python that runs scripts")
+    interpreter: str = Field("", description="its path; empty if it is on another machine")
     packages: dict[str, str] = Field(
         default_factory=dict, description="importable in the sandbox: name -> version"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from run.attempt import BASELINE, Attempt
 from run.run import Run
 
 HIDDEN_NEEDS = {"read_parquet": "pyarrow"}  # what a call needs beside the imports of a script
+IMPORT = re.compile(r"^[ \t]*(?:import|from)[ \t]+(\w+)", re.MULTILINE)
 NEEDS_OF_MODULES = {"lightgbm": "sklearn", "xgboost": "sklearn"}  # where it is installed
 
 
@@ -58,11 +60,15 @@ def _pinned(name: str, version: str) -> str:
 
 
 def _imported_names(script: str) -> set[str]:
-    """Return the first names of a script's imports, and of packages that its calls need."""
+    """Return the first names of a script's imports, and of packages that its calls need.
+
+    A script in the grammar of another Python is read line by line.
+    """
     try:
         tree = ast.parse(script)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
+        needs = {need for call, need in HIDDEN_NEEDS.items() if f".{call}(" in script}
+        return needs | set(IMPORT.findall(script))
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +18,9 @@ from sandbox_suite import player
 from sandbox.local import cgroup
 from sandbox.local.backend import LocalSandbox, usable_memory_bytes
 from sandbox.local.plan import TierName
-from sandbox.local.procs import count_runnable, tree_pids
+from sandbox.local.procs import TreeUsage, count_runnable, tree_pids
 from sandbox.local.tiers import probe_tier
-from sandbox.local.usage import count_served_s
+from sandbox.local.usage import count_served_s, watch_memory
 from task.grade.grade import execution_problem
 
 GIB = 2**30
@@ -131,6 +132,22 @@ async def test_what_is_resident_is_limited_and_nothing_else(
 
 def test_a_share_of_the_machine_is_less_than_the_machine() -> None:
     assert 0 < usable_memory_bytes() < psutil.virtual_memory().total
+
+
+async def test_a_busy_machine_does_not_blind_the_watch_of_memory(tmp_path: Path) -> None:
+    """A look that waits for a core must not be paid for by a longer pause."""
+    looks = []
+
+    class Starved(TreeUsage):
+        def sample(self, pid: int, limit: int, disk: int | None = None) -> bool:
+            looks.append(time.monotonic())
+            time.sleep(0.2)
+            return super().sample(pid, limit, disk)
+
+    usage = Starved(began=time.monotonic())
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(watch_memory(os.getpid(), usage, 2**40, None, tmp_path), 3)
+    assert len(looks) >= 5
 
 
 async def test_cancelling_ends_the_watch_of_the_time(tmp_path: Path) -> None:

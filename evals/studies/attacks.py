@@ -1,12 +1,13 @@
 """Run the attack list of tests/attacks.py in every tier that starts here.
 
     python -m evals.studies.attacks [--tiers bubblewrap,userns] [--only files,tcp] [--quick]
-                                    [--repeat 5] [--foreign] [--write]
+                                    [--repeat 5] [--foreign | --python PATH] [--write]
 
 Every attack is repeated: a race that is won once in five is not stopped. A cell of the table says
 in how many repetitions the outcome was seen. --write puts the table into docs/sandbox.md. As root
 the list is also run as an ordinary user (20001), on a copy that this user can read, by an
-interpreter behind a link in that user's home.
+interpreter behind a link in that user's home. With --python scripts run by another interpreter, of
+`gome env` for example, which that user must be able to reach; the page then gets a line per tier.
 """
 
 from __future__ import annotations
@@ -36,20 +37,23 @@ NEEDED = (
     "typing_extensions.py",
     "typing_inspection",
 )
+FRESH = "fresh"
 TIERS = ("bubblewrap", "userns", "landlock", "none")
 BEGIN = "<!-- attacks: begin (python -m evals.studies.attacks --write) -->"
 END = "<!-- attacks: end -->"
+PYTHON_BEGIN = "<!-- attacks by another interpreter: begin -->"
+PYTHON_END = "<!-- attacks by another interpreter: end -->"
 
 Results = dict[str, dict[str, dict[str, Any]]]  # tier -> attack -> outcome
 Table = dict[str, dict[str, str]]  # title -> column -> outcome
 
 
 async def play_attacks(
-    tiers: list[str], only: list[str], quick: bool, repeat: int, foreign: bool
+    tiers: list[str], only: list[str], quick: bool, repeat: int, python: str
 ) -> Results:
     """Run the attacks in each tier that starts; return tier -> attack -> outcome.
 
-    `foreign`: scripts run by the Python of a fresh virtual environment.
+    `python`: the interpreter of the scripts; FRESH: of a fresh virtual environment; empty: Gome's.
     """
     from attacks import ATTACKS, Bait, make_foreign_python
 
@@ -63,9 +67,9 @@ async def play_attacks(
             prefix="gome-attacks-", dir="/var/tmp", ignore_cleanup_errors=True
         ) as folder:
             Path(folder).chmod(0o755)
-            python = make_foreign_python(Path(folder, "foreign")) if foreign else None
+            path = make_foreign_python(Path(folder, "foreign")) if python == FRESH else python
             try:
-                sandbox = create_local_sandbox(isolation=tier, python=python)
+                sandbox = create_local_sandbox(isolation=tier, python=path or None)
             except SandboxUnavailableError as error:
                 print(f"{tier}: {error}", file=sys.stderr)
                 continue
@@ -179,19 +183,37 @@ def read_attack_table() -> Table:
     return {row[0]: dict(zip(rows[0][1:], row[1:], strict=True)) for row in rows[1:]}
 
 
-def write_attack_table(text: str) -> None:
-    """Replace the table of docs/sandbox.md."""
+def python_table(columns: Results) -> str:
+    """Return a line per tier and user: what was stopped every time, and what was not."""
+    lines = table_head(["tier, user", "attacks", "stopped every time", "not"])
+    for name in sorted(columns, key=lambda name: TIERS.index(name.split(",")[0])):
+        outcomes = columns[name]
+        left = [f"{attack} {each['seen']}" for attack, each in outcomes.items() if failed(each)]
+        n_stopped = len(outcomes) - len(left)
+        lines.append(table_row([name, str(len(outcomes)), str(n_stopped), "; ".join(left)]))
+    return "\n".join(lines)
+
+
+def failed(outcome: dict[str, Any]) -> bool:
+    """Whether an attack was not stopped in every repetition."""
+    return not str(outcome["seen"]).startswith("stopped")
+
+
+def write_attack_table(text: str, begin: str = BEGIN, end: str = END) -> None:
+    """Replace a table of docs/sandbox.md."""
     page = ROOT / "docs/sandbox.md"
-    before, _, rest = page.read_text().partition(BEGIN)
-    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+    before, mark, rest = page.read_text().partition(begin)
+    if not mark or end not in rest:
+        raise ValueError(f"{page} needs the lines {begin!r} and {end!r}")
+    page.write_text(f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}")
 
 
 def main() -> None:
     options = parse_attack_options()
     only = [name for name in options.only.split(",") if name]
     tiers = options.tiers.split(",")
-    played = play_attacks(tiers, only, options.quick, options.repeat, options.foreign)
-    own = asyncio.run(played)
+    python = FRESH if options.foreign else options.python
+    own = asyncio.run(play_attacks(tiers, only, options.quick, options.repeat, python))
     if options.json:
         print(json.dumps(own))
         return
@@ -202,11 +224,15 @@ def main() -> None:
         arguments = ["--tiers", options.tiers, "--only", options.only]
         arguments += ["--repeat", str(options.repeat)]
         arguments += ["--quick"] if options.quick else []
-        arguments += ["--foreign"] if options.foreign else []
+        arguments += ["--foreign"] if options.foreign else ["--python", options.python]
         as_user = play_as_user(arguments)
         columns |= {f"{tier}, user": outcomes for tier, outcomes in as_user.items()}
     print(attack_table(columns, {}))
-    if options.write:
+    if python:
+        print(python_table(columns))
+    if options.write and python:
+        write_attack_table(python_table(columns), PYTHON_BEGIN, PYTHON_END)
+    elif options.write:
         write_attack_table(attack_table(columns, read_attack_table()))
 
 
@@ -219,9 +245,11 @@ def parse_attack_options() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="names of attacks, comma separated")
     parser.add_argument("--repeat", type=int, default=5, help="repetitions of every attack")
     parser.add_argument("--quick", action="store_true", help="skip slow attacks")
-    parser.add_argument(
+    scripts = parser.add_mutually_exclusive_group()
+    scripts.add_argument(
         "--foreign", action="store_true", help="run scripts by a virtual environment of their own"
     )
+    scripts.add_argument("--python", default="", help="run scripts by this interpreter")
     parser.add_argument("--json", action="store_true", help="print this user's outcomes as JSON")
     parser.add_argument("--write", action="store_true", help="put the table into docs/sandbox.md")
     return parser.parse_args()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +26,7 @@ from reasoner.chat.answer.structured import (
     NoUsableAnswerError,
     keep_parsed,
 )
+from reasoner.chat.answer.syntax import OWN, script_python
 from reasoner.chat.endpoint.address import Address, resolve_address
 from reasoner.chat.endpoint.cache import ExchangeFolder, Exchanges, NoExchanges
 from reasoner.chat.endpoint.client import ModelEndpoint
@@ -178,6 +180,7 @@ class Chat:
 
         `form` of the question, where the verb has several: step, follow.
         """
+        python = OWN if isinstance(brief, FileBrief) else script_python(brief.resources)
 
         def question(share: float) -> ModelQuestion[T]:
             kind = "update" if form == "follow" and share < 1 else form or verb
@@ -186,7 +189,9 @@ class Chat:
                 if isinstance(brief, FileBrief)
                 else prompt_messages(kind, brief, share)
             )
-            rescue = rescue_from_text if kind in SCRIPT_FORMS else keep_parsed
+            rescue = keep_parsed
+            if kind in SCRIPT_FORMS:
+                rescue = partial(rescue_from_text, python=python)
             return ModelQuestion(
                 messages, SCHEMAS[kind], accept, question_salt(verb, brief), rescue
             )

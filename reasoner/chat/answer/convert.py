@@ -32,6 +32,7 @@ from reasoner.chat.answer.schemas import (
     UpdateAnswer,
 )
 from reasoner.chat.answer.scripts import check_file, check_script, extract_code
+from reasoner.chat.answer.syntax import ScriptPython, script_python
 from reasoner.chat.prompt.numbered_facts import citable_paths
 from reasoner.chat.prompt.text import single_line
 from reasoner.protocol import (
@@ -71,7 +72,7 @@ SIGNS = {"better": 1, "none": 0, "worse": -1}
 def to_solution(answer: BaseModel, brief: Brief) -> Solution:
     """Return the script that an answer means, checked. Raises AnswerError."""
     if isinstance(answer, DraftAnswer):
-        return solution_from_draft(answer)
+        return solution_from_draft(answer, brief)
     if isinstance(answer, UpdateAnswer) and isinstance(brief, UpdateBrief):
         return make_change(answer, brief, resolve_hypothesis(answer, brief))
     if isinstance(answer, StepAnswer) and isinstance(brief, UpdateBrief):
@@ -191,10 +192,11 @@ def quotes_code(reason: str, code: str) -> bool:
     return any(len(part) >= MIN_QUOTED_CHARS and part in code for part in parts)
 
 
-def solution_from_draft(answer: DraftAnswer) -> Solution:
+def solution_from_draft(answer: DraftAnswer, brief: Brief) -> Solution:
     """Return the drafted script, checked. Raises AnswerError."""
-    script = unwrap_script(answer.script)
-    if problem := check_script(script):
+    python = script_python(brief.resources)
+    script = unwrap_script(answer.script, python)
+    if problem := check_script(script, python):
         raise AnswerError(problem)
     summary = answer.summary or answer.approach or "a first solution"
     return Solution(script=script, summary=single_line(summary, 160))
@@ -281,7 +283,9 @@ def make_change(
     elif answer.take_from and not has_code:
         take_from = parse_script_requests(answer.take_from, brief)
     else:
-        script = edit_script(brief.script, answer.edits, answer.script)
+        script = edit_script(
+            brief.script, answer.edits, answer.script, script_python(brief.resources)
+        )
         refuse_measured(script, brief)
     return Solution(
         script=script,
@@ -388,7 +392,9 @@ def solution_from_repair(answer: RepairAnswer, brief: RepairBrief) -> Solution:
     is_kept = not answer.edits and given in ([], strip_lines(brief.script))
     script = brief.script
     if not (brief.rehearsal and is_kept):
-        script = edit_script(brief.script, answer.edits, answer.script)
+        script = edit_script(
+            brief.script, answer.edits, answer.script, script_python(brief.resources)
+        )
     return Solution(
         script=script,
         summary=single_line(answer.summary or answer.fix or "a repaired script", 160),
@@ -398,7 +404,7 @@ def solution_from_repair(answer: RepairAnswer, brief: RepairBrief) -> Solution:
     )
 
 
-def edit_script(script: str, edits: Sequence[EditAnswer], full: str) -> str:
+def edit_script(script: str, edits: Sequence[EditAnswer], full: str, python: ScriptPython) -> str:
     """Return the new script, checked: the edited one, else the whole file of the answer.
 
     The whole file `full` serves where there are no edits or they do not apply. Raises AnswerError.
@@ -408,15 +414,15 @@ def edit_script(script: str, edits: Sequence[EditAnswer], full: str) -> str:
             "The answer changes nothing:"
             " give `edits` of the script, or the whole new file in `script`."
         )
-    new = unwrap_script(full)
+    new = unwrap_script(full, python)
     if edits:
         try:
             new = apply_edits(script, [Edit(edit.search, edit.replace) for edit in edits])
         except EditError as error:
-            if not full.strip() or check_script(new):
+            if not full.strip() or check_script(new, python):
                 text = f"The edits do not apply, so nothing was changed.\n\n{error}"
                 raise AnswerError(text) from error
-    if problem := check_script(new):
+    if problem := check_script(new, python):
         raise AnswerError(problem)
     if strip_lines(new) == strip_lines(script):
         raise AnswerError("The new script is the old one, letter for letter. Make the change.")
@@ -429,10 +435,10 @@ def strip_lines(text: str) -> list[str]:
     return [line for line in lines if line]
 
 
-def unwrap_script(text: str) -> str:
+def unwrap_script(text: str, python: ScriptPython) -> str:
     """Return the script of a field into which a model may have put fences or prose."""
     text = normalize_line_ends(text)
     has_fence = "```" in text or "~~~" in text
-    if has_fence and (text.lstrip().startswith(("```", "~~~")) or check_script(text)):
-        return extract_code(text) or text
+    if has_fence and (text.lstrip().startswith(("```", "~~~")) or check_script(text, python)):
+        return extract_code(text, python) or text
     return text if text.endswith("\n") else text + "\n"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
 from typing import Any
 
 from reasoner.chat.answer.edits import MAX_SCRIPT_CHARS, Edit, has_elision
+from reasoner.chat.answer.syntax import OWN, Fault, ScriptPython, find_fault
 
 FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})[ \t]*([\w+-]*)[^`]*")
 SEARCH_MARK = re.compile(r"\s*<{5,}\s*SEARCH\b")
@@ -21,15 +21,14 @@ FILE_WORDS = {
     "read.py": ("labels.csv", "rows.csv"),
     "metric.py": ("def score(answers, submission", "direction", "optimum"),
 }
-COMPILE_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
 MAX_TEXT_CHARS = 2_000_000
 MAX_FENCES, MAX_FENCE_TRIES = 40, 60
 MAX_TRAILING_LINES = 40  # of prose after a script without a fence
 
 
-def check_script(text: str) -> str | None:
+def check_script(text: str, python: ScriptPython = OWN) -> str | None:
     """Return what is wrong with a script before it runs, for the model; None if nothing is."""
-    if problem := check_code(text):
+    if problem := check_code(text, python):
         return problem
     missing = [f"{name}.csv" for name in OUTPUTS if name not in text]
     if not missing:
@@ -46,8 +45,8 @@ def check_file(text: str, name: str) -> str | None:
     return f"{name} should have {' and '.join(missing)}." if missing else None
 
 
-def check_code(text: str) -> str | None:
-    """Return why a text is no whole Python file, for the model; None if it is one."""
+def check_code(text: str, python: ScriptPython = OWN) -> str | None:
+    """Return why a text is no whole file of this Python, for the model; None if it is one."""
     if not text.strip():
         return "The script is empty."
     if len(text) > MAX_SCRIPT_CHARS:
@@ -55,40 +54,28 @@ def check_code(text: str) -> str | None:
             f"The script has {len(text):,} characters; at most {MAX_SCRIPT_CHARS:,}."
             " Read data from input/ rather than writing it into the script."
         )
-    try:
-        _compile_quietly(text)
-    except SyntaxError as error:
-        return syntax_message(error, text)
-    except COMPILE_ERRORS as error:
-        return f"The script cannot be compiled ({type(error).__name__}: {str(error)[:200]})."
+    if fault := find_fault(text, python):
+        return describe_fault(fault, text, python)
     if has_elision(text):
         return "A line says that code was left out. Give every line of the script."
     return None
 
 
-def _compile_quietly(text: str) -> None:
-    """Compile without running; raises one of COMPILE_ERRORS."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        compile(text, "solution.py", "exec", dont_inherit=True)
-
-
-def is_compilable(text: str) -> bool:
+def is_compilable(text: str, python: ScriptPython = OWN) -> bool:
     """Whether the text is a Python file of bounded length."""
-    if not text.strip() or len(text) > MAX_SCRIPT_CHARS:
-        return False
-    try:
-        _compile_quietly(text)
-    except COMPILE_ERRORS:
-        return False
-    return True
+    is_bounded = bool(text.strip()) and len(text) <= MAX_SCRIPT_CHARS
+    return is_bounded and find_fault(text, python) is None
 
 
-def syntax_message(error: SyntaxError, text: str) -> str:
-    """Return the error with the lines around it."""
-    lines, number = text.splitlines(), error.lineno or 1
-    excerpt = "\n".join(lines[max(0, number - 3) : number + 1])[:800]
-    return f"The script does not compile: {error.msg} (line {number}).\n```\n{excerpt}\n```"
+def describe_fault(fault: Fault, text: str, python: ScriptPython = OWN) -> str:
+    """Return what is wrong, with the lines around it."""
+    by = "" if python.is_own else f" by Python {'.'.join(map(str, python.minor))}"
+    if fault.line is None:
+        return f"The script cannot be compiled{by} ({fault.message})."
+    lines = text.splitlines()
+    excerpt = "\n".join(lines[max(0, fault.line - 3) : fault.line + 1])[:800]
+    said = f"The script does not compile{by}: {fault.message} (line {fault.line})."
+    return f"{said}\n```\n{excerpt}\n```"
 
 
 def text_after_thinking(text: str) -> str:
@@ -96,7 +83,7 @@ def text_after_thinking(text: str) -> str:
     return THOUGHT_END.split(text[:MAX_TEXT_CHARS])[-1].strip()
 
 
-def extract_code(text: str) -> str | None:
+def extract_code(text: str, python: ScriptPython = OWN) -> str | None:
     """Return the script of an answer, or None.
 
     Tried in turn: a JSON string, the longest fence that compiles, the longest fence, bare text.
@@ -107,13 +94,13 @@ def extract_code(text: str) -> str | None:
     blocks = fenced_blocks(text)
     labelled = [body for language, body in blocks if language in PYTHON_LABELS]
     bodies = labelled or [body for language, body in blocks if not language]
-    compilable = [body for body in bodies if is_compilable(body)]
+    compilable = [body for body in bodies if is_compilable(body, python)]
     best = max(compilable, key=len, default="")
     if len(best) < max(map(len, bodies), default=0):  # the longest may hold fences itself
         best = max(best, fence_around_fences(text), key=len)
     if best := best or max(bodies, key=len, default=""):
         return best.strip("\n") + "\n"
-    return unfenced_script(text)
+    return unfenced_script(text, python)
 
 
 def fence_around_fences(text: str) -> str:
@@ -146,7 +133,7 @@ def fenced_blocks(text: str) -> list[tuple[str, str]]:
     return [*blocks, (language, "\n".join(body))] if mark and body else blocks
 
 
-def unfenced_script(text: str) -> str | None:
+def unfenced_script(text: str, python: ScriptPython = OWN) -> str | None:
     """Return a script without a fence: from the first line of code, less prose at the end."""
     match = SCRIPT_START.search(text)
     if match is None:
@@ -154,7 +141,7 @@ def unfenced_script(text: str) -> str | None:
     lines = split_lines(text[match.start() :].rstrip())
     for n_trailing in range(min(MAX_TRAILING_LINES, len(lines))):
         candidate = "\n".join(lines[: len(lines) - n_trailing]) + "\n"
-        if is_compilable(candidate):
+        if is_compilable(candidate, python):
             return candidate
     return None
 
@@ -191,7 +178,9 @@ def extract_edits(text: str) -> list[Edit]:
     return edits
 
 
-def rescue_from_text(text: str, given: dict[str, Any] | None = None) -> dict[str, Any] | None:
+def rescue_from_text(
+    text: str, given: dict[str, Any] | None = None, python: ScriptPython = OWN
+) -> dict[str, Any] | None:
     """Complete an answer whose code is outside its JSON, or that has no JSON.
 
     The code is SEARCH/REPLACE blocks or a script. None if there is neither JSON nor code.
@@ -201,5 +190,5 @@ def rescue_from_text(text: str, given: dict[str, Any] | None = None) -> dict[str
         return given
     if edits := extract_edits(text):
         return {**(given or {}), "edits": [edit._asdict() for edit in edits]}
-    script = extract_code(text)
+    script = extract_code(text, python)
     return {**(given or {}), "script": script} if script else given
