@@ -65,14 +65,14 @@ def create_command(
     the network; torch takes gigabytes.
     """
     from sandbox.env.create import create_environment
-    from sandbox.env.registry import environment_path
+    from sandbox.env.registry import environment_bytes, environment_path
 
     hardware: Hardware | None = None if cuda is None else "cuda" if cuda else "cpu"
     with exit_on_problem():
         made = create_environment(
             name, preset or [], with_ or [], hardware, python, lambda text: typer.echo(f"  {text}")
         )
-        size = folder_bytes(environment_path(name))
+        size = environment_bytes(environment_path(name))
     typer.echo(
         f"{name}: Python {made.version}, {size / 2**20:,.0f} MiB\n"
         f"Next: gome run FOLDER --python {name}"
@@ -100,7 +100,7 @@ def ls_command(json: AsJson = False) -> None:
 @app.command("show")
 def show_command(name: EnvironmentName, json: AsJson = False) -> None:
     """Show an environment: its interpreter, how it was made, and every package with its version."""
-    from sandbox.env.registry import read_lock
+    from sandbox.env.registry import environment_bytes, read_lock
 
     with exit_on_problem():
         made, folder = find_environment(name)
@@ -111,7 +111,7 @@ def show_command(name: EnvironmentName, json: AsJson = False) -> None:
         return
     typer.echo(f"{made.name}  {describe_environment(made)}")
     typer.echo(f"interpreter  {folder / 'bin/python'}")
-    typer.echo(f"made         {made.created}, {folder_bytes(folder) / 2**20:,.0f} MiB")
+    typer.echo(f"made         {made.created}, {environment_bytes(folder) / 2**20:,.0f} MiB")
     for line in lock:
         typer.echo(f"  {line}")
 
@@ -119,26 +119,21 @@ def show_command(name: EnvironmentName, json: AsJson = False) -> None:
 @app.command("rm")
 def rm_command(name: EnvironmentName) -> None:
     """Remove an environment. Runs that used it keep the list of its packages in run.json."""
-    from sandbox.inside.walk import remove_folder
+    from sandbox.env.create import remove_environment
 
     with exit_on_problem():
-        folder = find_environment(name)[1]
-    size = folder_bytes(folder)
-    if left := remove_folder(folder):
-        raise usage_error(f"{folder} could not be removed ({left})")
+        size = remove_environment(name)
     typer.echo(f"{name}: removed, freed {size / 2**20:,.0f} MiB")
 
 
 def find_environment(name: str) -> tuple[Environment, Path]:
     """Return an environment and its folder. Raises SandboxUnavailableError if there is none."""
-    from sandbox.env.registry import environment_path, list_environments, read_environment
-    from sandbox.protocol import SandboxUnavailableError
+    from sandbox.env.registry import environment_path, missing_environment, read_environment
 
     folder = environment_path(name)
     if made := read_environment(folder):
         return made, folder
-    names = ", ".join(found.name for found in list_environments()) or "none"
-    raise SandboxUnavailableError(f"there is no environment {name}; there are: {names}")
+    raise missing_environment(name)
 
 
 def describe_environment(made: Environment) -> str:
@@ -146,13 +141,6 @@ def describe_environment(made: Environment) -> str:
     parts = [f"Python {made.version}", ", ".join(made.presets)]
     parts += [f"with {', '.join(made.wanted)}"] if made.wanted else []
     return "; ".join(part for part in [*parts, made.hardware] if part)
-
-
-def folder_bytes(folder: Path) -> int:
-    """Return the size of an environment."""
-    from sandbox.inside.walk import measure_folder
-
-    return measure_folder(folder, max_files=10**7).n_bytes
 
 
 @contextmanager

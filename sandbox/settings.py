@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import PositiveFloat, PositiveInt, field_validator
+from pydantic import PositiveFloat, PositiveInt, ValidationInfo, field_validator
 
 from settings.field import SettingsGroup, setting
 
@@ -96,8 +96,11 @@ class SandboxSettings(SettingsGroup):
 
     @field_validator("python")
     @classmethod
-    def _absolute_python(cls, python: str | None) -> str | None:
-        """Find the interpreter again from another folder; its links are kept as they are."""
-        if python is None or "/" not in python:
+    def _absolute_python(cls, python: str | None, info: ValidationInfo) -> str | None:
+        """Find the interpreter again from another folder; its links are kept as they are.
+
+        A path in an E2B template means nothing here.
+        """
+        if python is None or "/" not in python or info.data.get("sandbox") == "e2b":
             return python
         return str(Path(python).expanduser().absolute())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import zipfile
 from pathlib import Path
 
@@ -11,9 +12,15 @@ from chat_kit import gome, one_line
 from typer.testing import Result
 
 from sandbox.env import create
-from sandbox.env.create import create_environment
+from sandbox.env.create import create_environment, make_alone
 from sandbox.env.presets import ALL, PRESETS, preset_requirements, split_requirements
-from sandbox.env.registry import environment_path, list_environments, read_lock
+from sandbox.env.registry import (
+    environment_path,
+    list_environments,
+    making_file,
+    read_lock,
+    resolve_python,
+)
 from sandbox.local.backend import create_local_sandbox
 from sandbox.protocol import SandboxUnavailableError
 
@@ -113,11 +120,61 @@ def test_packages_that_cannot_be_imported_together_leave_nothing(
     assert not environment_path("a").exists()
 
 
-def test_what_a_killed_making_left_is_replaced(wheels: Path) -> None:
-    left = environment_path("a") / "bin"
-    left.mkdir(parents=True)
+def leave_half(name: str) -> Path:
+    """Leave what a making leaves that is killed."""
+    folder = environment_path(name)
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin/python").symlink_to(sys.executable)
+    making_file(folder).touch()
+    return folder
+
+
+def test_what_a_killed_making_left_is_not_used_and_is_replaced_or_removed(wheels: Path) -> None:
+    leave_half("a")
     assert list_environments() == []
+    with pytest.raises(SandboxUnavailableError, match="not complete; .* `gome env create a`"):
+        resolve_python("a")
     assert create_environment("a", [], ["tiny-base"], "cpu").name == "a"
+    assert resolve_python("a") == str(environment_path("a") / "bin/python")
+    left = leave_half("b")
+    assert "removed" in made("rm", "b").output
+    assert not left.exists() and not making_file(left).exists()
+
+
+def test_what_somebody_else_put_there_is_kept(wheels: Path) -> None:
+    folder = environment_path("mine")
+    folder.mkdir(parents=True)
+    (folder / "notes.txt").write_text("of weeks")
+    with pytest.raises(SandboxUnavailableError, match="was not made by `gome env`"):
+        create_environment("mine", [], ["tiny-base"], "cpu")
+    assert (folder / "notes.txt").read_text() == "of weeks"
+    assert "there is no environment mine" in one_line(gome("env", "rm", "mine"))
+
+
+def test_two_at_once_do_not_spoil_each_other(wheels: Path) -> None:
+    with make_alone(environment_path("a")):
+        environment_path("a").mkdir()
+        with pytest.raises(SandboxUnavailableError, match="another process is making"):
+            create_environment("a", [], ["tiny-base"], "cpu")
+        assert "another process is making" in one_line(gome("env", "rm", "a"))
+        assert environment_path("a").is_dir()
+
+
+def test_a_python_that_no_script_can_use_is_refused_before_packages_come(
+    wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandbox.env.create.OLDEST", (4, 0))
+    with pytest.raises(SandboxUnavailableError, match=r"scripts need 4\.0 or later"):
+        create_environment("a", [], ["no-such-kit"], "cpu")
+    assert not environment_path("a").exists()
+
+
+def test_a_home_that_cannot_be_written_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "home").write_text("a file")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert "environments are made there" in one_line(gome("env", "create", "a", "--with", "six"))
 
 
 def test_presets_differ_by_hardware_and_all_holds_them_all() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from sandbox.env.presets import (
@@ -22,10 +24,15 @@ from sandbox.env.registry import (
     RECORD_FILE,
     Environment,
     Hardware,
+    environment_bytes,
     environment_path,
+    is_unfinished,
+    making_file,
+    missing_environment,
     read_environment,
 )
 from sandbox.inside.walk import remove_folder
+from sandbox.local.interpreter import OLDEST, ask_interpreter
 from sandbox.protocol import SandboxUnavailableError
 
 Say = Callable[[str], None]
@@ -85,18 +92,94 @@ def create_environment(
         raise SandboxUnavailableError(
             f"nothing to install into {name}: give --preset tabular, --with PACKAGE, or both"
         )
-    if folder.exists() and read_environment(folder):
+    try:
+        with make_alone(folder):
+            return _fill_environment(folder, presets, requirements, named, chosen, python, say)
+    except OSError as error:
+        raise SandboxUnavailableError(
+            f"{error.filename or folder}: {error.strerror}; environments are made there"
+        ) from error
+
+
+def remove_environment(name: str) -> int:
+    """Remove an environment, or what a killed making left; return the bytes freed.
+
+    Raises:
+        SandboxUnavailableError: there is none, it is being made, or it cannot be removed.
+    """
+    folder = environment_path(name)
+    if not read_environment(folder) and not is_unfinished(folder):
+        raise missing_environment(name)
+    with lock_making(folder):
+        size = environment_bytes(folder)
+        if left := remove_folder(folder):
+            raise SandboxUnavailableError(f"{folder} could not be removed ({left})")
+    return size
+
+
+@contextmanager
+def lock_making(folder: Path) -> Iterator[None]:
+    """Keep other processes from making the environment, or from removing it.
+
+    Raises:
+        SandboxUnavailableError: another process is at it.
+    """
+    mark = making_file(folder)
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    with mark.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_current = os.path.samestat(os.fstat(lock.fileno()), mark.stat())
+        except OSError:
+            is_current = False
+        if not is_current:  # locked, or removed by a process that has just ended
+            raise SandboxUnavailableError(
+                f"another process is making the environment {folder.name}; wait for it"
+            )
+        try:
+            yield
+        finally:
+            mark.unlink(missing_ok=True)
+
+
+@contextmanager
+def make_alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from the folder while it is made; remove it if that fails.
+
+    What a killed making left is removed first.
+
+    Raises:
+        SandboxUnavailableError: something is there, or another process is making it.
+    """
+    was_killed = is_unfinished(folder)
+    with lock_making(folder):
+        _clear_place(folder, was_killed=was_killed)
+        try:
+            yield
+        except BaseException:
+            remove_folder(folder)
+            raise
+
+
+def _clear_place(folder: Path, *, was_killed: bool) -> None:
+    """Remove what a killed making left.
+
+    Raises:
+        SandboxUnavailableError: something else is there.
+    """
+    name = folder.name
+    if read_environment(folder):
         raise SandboxUnavailableError(
             f"there is an environment {name} already; remove it with `gome env rm {name}`, or "
             "choose another name"
         )
-    remove_folder(folder)  # of a making that was killed
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        return _fill_environment(folder, presets, requirements, named, chosen, python, say)
-    except BaseException:
-        remove_folder(folder)
-        raise
+    if os.path.lexists(folder) and not was_killed:
+        raise SandboxUnavailableError(
+            f"{folder} is there already and was not made by `gome env`; remove it by hand, or "
+            "choose another name"
+        )
+    if left := remove_folder(folder):
+        raise SandboxUnavailableError(f"{folder} cannot be removed ({left}); remove it by hand")
 
 
 def _fill_environment(
@@ -117,6 +200,7 @@ def _fill_environment(
             "give --python the path of an interpreter"
         ) from None
     own_python = folder / "bin" / "python"
+    check_version(own_python)
     say(f"requirements to resolve: {len(requirements) + len(named)}")
     lock = _lock_requirements(own_python, [*requirements, *named], hardware, say)
     (folder / LOCK_FILE).write_text(lock, encoding="utf-8")
@@ -139,6 +223,16 @@ def _fill_environment(
     part.write_text(made.model_dump_json(indent=1), encoding="utf-8")
     part.rename(folder / RECORD_FILE)
     return made
+
+
+def check_version(python: Path) -> None:
+    """Raise SandboxUnavailableError if scripts cannot run by this Python, before packages come."""
+    version = tuple(ask_interpreter(str(python)).version)
+    if version < OLDEST:
+        raise SandboxUnavailableError(
+            f"that is Python {'.'.join(map(str, version))}; scripts need "
+            f"{'.'.join(map(str, OLDEST))} or later"
+        )
 
 
 def _lock_requirements(python: Path, wanted: list[str], hardware: Hardware, say: Say) -> str:

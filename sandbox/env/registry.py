@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from sandbox.inside.walk import measure_folder
 from sandbox.protocol import SandboxUnavailableError
 
 ENVIRONMENTS = "~/.gome/envs"
@@ -47,10 +48,34 @@ def environment_path(name: str) -> Path:
     return environments_folder() / name
 
 
+def making_file(folder: Path) -> Path:
+    """Return the file that is locked while an environment is made, and stays where that was killed.
+
+    A folder without it, and without a record, was made by somebody else.
+    """
+    return folder.with_name(f".{folder.name}.making")
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether the environment is being made, or its making was killed."""
+    return making_file(folder).exists() and read_environment(folder) is None
+
+
 def list_environments() -> list[Environment]:
     """Return every environment whose making was completed, by name."""
     folders = sorted(environments_folder().glob("*/")) if environments_folder().is_dir() else []
     return [found for folder in folders if (found := read_environment(folder))]
+
+
+def missing_environment(name: str) -> SandboxUnavailableError:
+    """Return the error of an environment that is not there, with those that are."""
+    names = ", ".join(found.name for found in list_environments()) or "none"
+    return SandboxUnavailableError(f"there is no environment {name}; there are: {names}")
+
+
+def environment_bytes(folder: Path) -> int:
+    """Return the size of an environment."""
+    return measure_folder(folder, max_files=10**7).n_bytes
 
 
 def read_environment(folder: Path) -> Environment | None:
@@ -88,7 +113,13 @@ def resolve_python(value: str) -> str:
         SandboxUnavailableError: there is none.
     """
     if "/" not in value:
-        made = environments_folder() / value / "bin" / "python"
+        folder = environments_folder() / value
+        made = folder / "bin" / "python"
+        if NAME.fullmatch(value) and is_unfinished(folder):
+            raise SandboxUnavailableError(
+                f"--python {value}: the environment is not complete; if nothing is making it now, "
+                f"make it again with `gome env create {value}`"
+            )
         if NAME.fullmatch(value) and made.exists():
             return str(made)
         if command := shutil.which(value):

@@ -307,8 +307,16 @@ def count_oom_kills() -> int:
 
 
 def find_python(name: str) -> str:
-    """Return the path of the scripts' Python, given as path or command; empty: this one."""
-    return (shutil.which(name) or name) if name else sys.executable
+    """Return the path of the scripts' Python; empty: this one.
+
+    It is given as a path, as the folder of an environment, or as a command.
+    """
+    if not name:
+        return sys.executable
+    path = Path(name).expanduser()
+    if "/" in name and path.is_dir():
+        return str(path / "bin" / "python")
+    return shutil.which(path) or str(path)
 
 
 def can_drop_root(folder: Path, python: str) -> bool:
