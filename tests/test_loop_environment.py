@@ -177,7 +177,7 @@ def test_requirements_name_what_scripts_import() -> None:
         "torch==2.9.0  # ran with 2.9.0+cpu",
         "# private_kit: imported, but not installed where the solution ran",
     ]
-    newer = "import torch\nwords of a newer grammar (\n    from pandas import read_csv\npd.read_parquet(x)"
+    newer = "import torch\nno grammar of ours (\n    from pandas import x\npd.read_parquet(x)"
     assert list_requirements([newer], modules, installed) == [
         "pandas==2.3.0",
         "pyarrow==19.0",

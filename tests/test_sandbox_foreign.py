@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from attacks import make_foreign_python
 from e2b_kit import service
 from sandbox_suite import CASES, Case, player, text
 
+from graph.settings import load_settings
 from sandbox.env import registry
 from sandbox.factory import create_sandbox
 from sandbox.local import interpreter
@@ -206,3 +208,14 @@ def test_a_folder_a_name_and_a_command_lead_to_their_python(
     assert resolve(str(foreign)) == str(foreign)
     monkeypatch.setenv("PATH", str(foreign.parent))
     assert resolve("python") == str(foreign)
+
+
+def test_a_template_names_its_python_by_path_folder_or_command(tmp_path: Path) -> None:
+    from sandbox.inside.remote import find_python
+
+    assert find_python("") == sys.executable
+    assert find_python("sh") == shutil.which("sh")
+    assert find_python(str(tmp_path)) == str(tmp_path / "bin/python")
+    assert find_python("/opt/none/bin/python") == "/opt/none/bin/python"
+    here = load_settings({"sandbox": "e2b", "python": "~/env"})
+    assert here.python == "~/env"  # the home is the template's

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,3 +95,27 @@ def test_a_file_that_is_no_interpreter_is_named(tmp_path: Path) -> None:
         find_interpreter_needs("/bin/true")
     with pytest.raises(SandboxUnavailableError, match="gone does not say"):
         find_interpreter_needs(str(tmp_path / "gone"))
+
+
+def load_at_start(python: Path, code: str) -> None:
+    """Let an environment run code whenever it starts."""
+    site = next((python.parents[1] / "lib").glob("python*/site-packages"))
+    (site / "sitecustomize.py").write_text(code)
+
+
+def test_a_file_that_is_no_library_is_not_bound_for_its_name(home: Path) -> None:
+    python = make_venv(home / "bin/python3", home / "project/.venv")
+    (home / "notes.so.txt").write_text("secret")
+    code = "import mmap\nkept = mmap.mmap(open(%r).fileno(), 0, prot=mmap.PROT_READ)\n"
+    load_at_start(python, code % str(home / "notes.so.txt"))
+    assert str(home / "notes.so.txt") not in find_interpreter_needs(str(python)).paths
+
+
+def test_a_library_among_private_files_is_refused(home: Path) -> None:
+    import _ctypes
+
+    python = make_venv(home / "bin/python3", home / "project/.venv")
+    shutil.copy(_ctypes.__file__, home / ".ssh/helper.so")
+    load_at_start(python, f"import ctypes\nctypes.CDLL({str(home / '.ssh/helper.so')!r})\n")
+    with pytest.raises(SandboxUnavailableError, match=r"have to read .*\.ssh/helper\.so, which"):
+        find_interpreter_needs(str(python))

@@ -164,9 +164,20 @@ def _collect_needs(python: str, answer: InterpreterAnswer) -> InterpreterNeeds:
     files = []
     for named in dict.fromkeys([python, *answer.files]):
         real = resolve_links(named, links)
-        if Path(real).is_file() and not is_inside(real, [*SYSTEM_FOLDERS, *folders]):
-            files.append(real)
+        if is_inside(real, [*SYSTEM_FOLDERS, *folders]) or not _is_program(real):
+            continue
+        check_file_not_private(real, python)
+        files.append(real)
     return _merge_needs(InterpreterNeeds(tuple(folders), tuple(files), tuple(links.items())))
+
+
+def _is_program(path: str) -> bool:
+    """Whether a file is a program or a shared library; nothing else is given to scripts alone."""
+    with suppress(OSError):
+        if Path(path).is_file():  # no pipe, which would be waited for
+            with Path(path).open("rb") as file:
+                return file.read(4) == b"\x7fELF"
+    return False
 
 
 def _merge_needs(*needs: InterpreterNeeds) -> InterpreterNeeds:
@@ -254,6 +265,16 @@ def check_not_private(folder: str, python: str) -> None:
             f"scripts would have to read all of {folder}, where {python} is installed, and "
             f"{reason}; make an environment in a folder of its own, e.g. python -m venv "
             "~/gome-env, from a Python installed in a folder of its own"
+        )
+
+
+def check_file_not_private(file: str, python: str) -> None:
+    """Raise SandboxUnavailableError if a single file lies where a home keeps private ones."""
+    places = [f"{home}/{name}" for home in private_homes() for name in PRIVATE_NAMES]
+    if is_inside(file, places) or set(Path(file).parts) & set(KEPT_NAMES):
+        raise SandboxUnavailableError(
+            f"scripts would have to read {file}, which {python} loads, and private files are kept "
+            "there; use a Python that is installed in a folder of its own"
         )
 
 

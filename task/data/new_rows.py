@@ -47,7 +47,10 @@ def prepare_new_rows(
         TaskError: the rows do not have the columns of the run's test table, in its kinds.
     """
     task = prepared.task.model_copy(update={"test": rows, "sample_submission": None})
-    train, raw = read_alike(Path(task.train), Path(rows))
+    try:
+        train, raw = read_alike(Path(task.train), Path(rows))
+    except TaskError as error:  # the rows are named by no task.yaml
+        raise TaskError(str(error).replace(" in task.yaml", "")) from error
     named = check_columns(prepared, train, raw, Path(rows).name)
     typed = type_rows(task, train, named.table)
     test_name = "test.parquet" if "test.parquet" in inputs else "test.csv"
