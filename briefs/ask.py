@@ -7,7 +7,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from pydantic_core import PydanticSerializationError
+
 from graph.state import Trace, Work
+from reasoner.chat.endpoint.completion import make_encodable
 from reasoner.protocol import Brief, ReasonerError, ReasonerUnavailableError, Solution
 from report.formatting import format_plural
 from run.run import Run, Value
@@ -18,20 +21,43 @@ Ask = TypeVar("Ask", bound=Brief)
 async def ask_reasoner(
     run: Run, verb: str, parts: list[str], ask: Callable[[], Awaitable[Value]], model: type[Value]
 ) -> Value:
-    """Ask the reasoner and store the answer.
+    """Ask the reasoner and store the answer, whose texts can be encoded whoever gave it.
 
     Raises:
         ReasonerUnavailableError: it cannot work at all. Running scripts finish first.
     """
+
+    async def ask_for_text() -> Value:
+        return make_storable(await ask(), model)
+
     try:
         with run.keeping_calls(verb, parts[0]):
-            return await run.once(verb, parts, ask, model)
+            return await run.once(verb, parts, ask_for_text, model)
     except ReasonerUnavailableError as error:
         if error.usage.calls:
             usage = error.usage.model_dump()
             run.events.emit("unanswered", message=str(error)[:500], usage=usage)
         await _finish_scripts(run, error)
         raise
+
+
+def make_storable(answer: Value, model: type[Value]) -> Value:
+    """Return an answer that can be written: half an emoji, which no file takes, is replaced."""
+    try:
+        answer.model_dump_json()
+    except PydanticSerializationError:
+        return model.model_validate(_encodable(answer.model_dump()))
+    return answer
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return make_encodable(value)
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(each) for each in value]
+    return value
 
 
 async def ask_script(ask: Callable[[Ask], Awaitable[Solution]], brief: Ask) -> Solution:

@@ -23,6 +23,7 @@ from run.setup import Setup, read_setup
 from sandbox.inside.walk import make_fresh_folder, remove_folder
 from sandbox.local.gpus import needs_gpu
 from sandbox.protocol import Execution, Job, Limits, Sandbox
+from session.disk_errors import explain_disk_errors
 from task.client import TaskWorker
 from task.types import Prepared
 
@@ -143,7 +144,8 @@ def _best_attempt(folder: Path, best: PublishedBest) -> Attempt | None:
     ref = (best.model_extra or {}).get("ref")
     if best.baseline or not isinstance(ref, str):
         return None
-    return load_attempt(Artifacts(folder / "artifacts").root, ref)
+    with explain_disk_errors(folder):
+        return load_attempt(Artifacts(folder / "artifacts").root, ref)
 
 
 def trained_inputs(folder: Path, prepared: Prepared, *, refit: bool) -> dict[str, str]:

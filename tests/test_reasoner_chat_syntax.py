@@ -75,3 +75,9 @@ def test_the_python_is_the_one_of_the_briefs_resources() -> None:
     named = plain.model_copy(update={"python": "3.13.0", "interpreter": "/p"})
     assert script_python(named) == ScriptPython((3, 13), "/p")
     assert script_python(plain.model_copy(update={"python": "PyPy"})).is_own
+
+
+def test_half_an_emoji_is_no_script() -> None:
+    for python in (ScriptPython(), ScriptPython((3, NEWER)), ScriptPython((3, 9))):
+        problem = check_script('x = "\ud800"' + END, python)
+        assert problem and "surrogates not allowed" in problem

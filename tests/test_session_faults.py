@@ -13,6 +13,7 @@ import pytest
 from kit import HONEST, Player, events, quick, write_task
 from longrun_kit import DRIVER, attempts, run_twice, scripts
 
+from reasoner.protocol import DiagnoseBrief, Diagnosis, Solution, UpdateBrief
 from run.attempt import load_attempt
 from run.checkpoints.open import thread_id
 from run.lock import RunError
@@ -256,3 +257,30 @@ async def test_a_locked_memory_folder_costs_momentum_not_the_run(
     ), said
     assert any("records could not be stored" in text for text in said), said
     assert not (place / "journal.jsonl").exists()
+
+
+class HalfEmoji(Player):
+    """Every text that is no script ends in half an emoji."""
+
+    async def diagnose(self, brief: DiagnoseBrief) -> Diagnosis:
+        found = await super().diagnose(brief)
+        ideas = [
+            idea.model_copy(update={"statement": "less \ud83d", "plan": "\ud83d"})
+            for idea in found.hypotheses
+        ]
+        return found.model_copy(update={"hypotheses": ideas, "causes": ["\ud83d"]})
+
+    async def update(self, brief: UpdateBrief) -> Solution:
+        return (await super().update(brief)).model_copy(update={"summary": "more \ud83d"})
+
+
+async def test_half_an_emoji_in_every_answer_costs_no_attempt(tmp_path: Path) -> None:
+    outcome = await start_run(
+        str(write_task(tmp_path / "task")),
+        quick(tmp_path, steps=3),
+        folder=tmp_path / "run",
+        reasoner=HalfEmoji([HONEST.format(noise=noise) for noise in (3, 1, 0.2)]),
+    )
+    assert outcome.reason == "budget: steps"
+    assert not events(outcome.folder, "fault") and len(events(outcome.folder, "diagnosed")) == 2
+    assert not (outcome.folder / "errors.log").exists()

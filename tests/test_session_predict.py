@@ -116,6 +116,16 @@ async def test_a_run_of_a_stranger_is_not_obeyed(
 # columns
 
 
+async def test_a_best_that_names_no_attempt_is_one_sentence(tmp_path: Path) -> None:
+    outcome = await solved(tmp_path)
+    path = outcome.folder / "best/best.json"
+    published = json.loads(path.read_text())
+    for ref in ("../../run.json", "00", "f" * 64):
+        path.write_text(json.dumps(published | {"ref": ref}))
+        with pytest.raises(RunError, match="gome resume --repair"):
+            await predict_rows(outcome.folder, tmp_path / "task/test.csv", tmp_path / "o.csv")
+
+
 @pytest.fixture
 def prepared(tmp_path: Path) -> Prepared:
     task = write_task(tmp_path / "task")

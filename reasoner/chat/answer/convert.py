@@ -32,7 +32,7 @@ from reasoner.chat.answer.schemas import (
     UpdateAnswer,
 )
 from reasoner.chat.answer.scripts import check_file, check_script, extract_code
-from reasoner.chat.answer.syntax import ScriptPython, script_python
+from reasoner.chat.answer.syntax import OWN, ScriptPython, script_python
 from reasoner.chat.prompt.numbered_facts import citable_paths
 from reasoner.chat.prompt.text import single_line
 from reasoner.protocol import (
@@ -404,7 +404,9 @@ def solution_from_repair(answer: RepairAnswer, brief: RepairBrief) -> Solution:
     )
 
 
-def edit_script(script: str, edits: Sequence[EditAnswer], full: str, python: ScriptPython) -> str:
+def edit_script(
+    script: str, edits: Sequence[EditAnswer], full: str, python: ScriptPython = OWN
+) -> str:
     """Return the new script, checked: the edited one, else the whole file of the answer.
 
     The whole file `full` serves where there are no edits or they do not apply. Raises AnswerError.

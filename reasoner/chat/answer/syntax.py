@@ -66,6 +66,10 @@ def find_fault(text: str, python: ScriptPython = OWN) -> Fault | None:
     Another version that is on this machine is asked itself. Of one elsewhere, what is known of its
     grammar is tried: a newer one may take what ours refuses, so nothing is refused for it.
     """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return Fault(message=f"it is no text: {error.reason}")
     if python.is_own:
         return _compile_here(text)
     if python.path and Path(python.path).is_file():
@@ -95,7 +99,7 @@ def _ask_python(path: str, text: str) -> Fault | None:
     try:
         done = subprocess.run(
             [path, "-I", "-S", "-W", "ignore", "-c", QUESTION],
-            input=text.encode("utf-8", "replace"),
+            input=text.encode(),
             capture_output=True,
             timeout=LIMIT_S,
             check=False,
