@@ -128,10 +128,11 @@ def parse_numbers(counts: dict[str, int], *, decimal_comma: bool = False) -> Num
     least = LEAST_NUMBERS if are_few_words(others, parts) else NEARLY_ALL
     if not parts or n_numbers < least * (n_numbers + others.total()):
         return None
+    parts, mixed = read_both_marks(parts, counts)
     decided = decide_decimal_comma([part.body for part in parts.values()])
-    comma = decimal_comma if decided is None else decided
+    comma = not mixed and (decimal_comma if decided is None else decided)
     parts, more = read_bare_shares(parts, counts, comma)
-    scaled += more
+    scaled += mixed + more
     for text, part in parts.items():
         number = convert_body(part, comma)
         if number is None:
@@ -248,11 +249,11 @@ def decide_decimal_comma(bodies: list[str]) -> bool | None:
         if comma >= 0 and dot >= 0:
             votes[comma > dot] += 1
         elif comma >= 0:
-            is_group = bool(GROUPS.match(body)) and not body.startswith("0")
+            is_group = may_be_grouped(body)
             votes[True] += not is_group
             votes[False] += is_group and body.count(",") > 1
         elif dot >= 0:
-            is_group = bool(GROUPS.match(body)) and not body.startswith("0")
+            is_group = may_be_grouped(body)
             votes[False] += not is_group
             votes[True] += is_group and body.count(".") > 1
     if votes[True] != votes[False]:
@@ -266,6 +267,37 @@ def is_decimal_comma(bodies: list[str], elsewhere: bool) -> bool:
     return elsewhere if decided is None else decided
 
 
+def read_both_marks(
+    parts: dict[str, Parts], counts: dict[str, int]
+) -> tuple[dict[str, Parts], list[str]]:
+    """Return numbers with points for decimal commas, where some have the one and some the other.
+
+    Two files of one task may differ in it. Only where several of each cannot be thousands marks,
+    as in 0,637 and 12.5, and no number has more than one mark.
+    """
+    marked: dict[str, list[str]] = {",": [], ".": []}
+    for text, part in parts.items():
+        found = [mark for mark in part.body if mark in marked]
+        if len(found) > 1:
+            return parts, []
+        for mark in found:
+            marked[mark].append(text)
+    for texts in marked.values():
+        clear = [text for text in texts if not may_be_grouped(parts[text].body)]
+        if len(clear) < 2 or len(clear) < (1 - NEARLY_ALL) * len(texts):
+            return parts, []
+    commas = marked[","]
+    read = {text: parts[text]._replace(body=parts[text].body.replace(",", ".")) for text in commas}
+    n = sum(counts[text] for text in commas)
+    said = f"{n} numbers written with decimal commas, others with points (such as {commas[0]!r})"
+    return parts | read, [said]
+
+
+def may_be_grouped(body: str) -> bool:
+    """Whether the marks of a number may be thousands marks: no group begins with a zero."""
+    return bool(GROUPS.match(body)) and not body.startswith("0")
+
+
 def convert_body(part: Parts, decimal_comma: bool) -> float | None:
     """Return the value of a number; None where its marks do not fit the column's."""
     body = part.body.translate(GROUP_MARKS)
@@ -274,6 +306,8 @@ def convert_body(part: Parts, decimal_comma: bool) -> float | None:
     if mark in fraction or group in fraction:
         return None
     if group in whole:
+        if whole.startswith("0"):
+            return None
         if not GROUPS.match(whole) and not re.fullmatch(r"\d{1,2}(?:,\d{2})+,\d{3}", whole):
             return None
         whole = whole.replace(group, "")
