@@ -212,7 +212,8 @@ HOSTILE = {
 }
 
 
-async def test_a_hostile_zip_is_refused(tmp_path: Path) -> None:
+async def test_a_hostile_zip_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))  # where nothing is trusted yet
     first = await original(tmp_path)
     export_run(first.folder, tmp_path / "run.zip")
     for index, (what, (change, word)) in enumerate(HOSTILE.items()):

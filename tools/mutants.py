@@ -92,8 +92,17 @@ def find_fault(mutant: Mutant, text: str) -> str:
 
 
 def run_tests(folder: Path, tests: Sequence[str]) -> tuple[int, str]:
-    """Run tests of a copy until the first failure; return exit code and output."""
-    environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    """Run tests of a copy until the first failure; return exit code and output.
+
+    They have a home of their own: what a weakened Gome trusts is not trusted in the next run.
+    """
+    with tempfile.TemporaryDirectory(prefix="gome-home-", ignore_cleanup_errors=True) as home:
+        return _run_tests(folder, tests, home)
+
+
+def _run_tests(folder: Path, tests: Sequence[str], home: str) -> tuple[int, str]:
+    more = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "HOME": home}
+    environment = os.environ | more
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--timeout=150", *tests]
     process = subprocess.Popen(
         command,
