@@ -113,7 +113,12 @@ async def record_run() -> dict[str, Any]:
         root = Path(place)
         await write_example_task(EXAMPLE, root / EXAMPLE)
         settings = Settings(
-            traces=2, steps=6, time_s=1800, memory=str(root / "memory"), runs_dir=str(root / "runs")
+            traces=2,
+            steps=6,
+            time_s=1800,
+            memory=str(root / "memory"),
+            runs_dir=str(root / "runs"),
+            calls="two",  # so that updates have briefs of their own
         )
         expert = RecordingExpert()
         outcome = await start_run(str(root / EXAMPLE), settings, reasoner=expert)
