@@ -55,7 +55,7 @@ def refused_script(run: Run, trace: Trace) -> Rejected | None:
 def quotable_attempts(run: Run, heads: Sequence[str | None]) -> dict[str, HistoryEntry]:
     """Return what can be quoted, by id, over the given traces. A blend has no script of its own."""
     entries = [entry for head in heads for entry in run.history.chain(head, limit=LOOK_BACK)]
-    return {entry.id: entry for entry in entries if entry.script and not entry.is_blend}
+    return {entry.id: entry for entry in entries if entry.has_script and not entry.is_blend}
 
 
 def quote_scripts(run: Run, heads: Sequence[str | None], names: Sequence[str]) -> list[Quote]:

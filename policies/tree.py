@@ -31,7 +31,7 @@ def _repairable_leaves(attempts: Sequence[HistoryEntry]) -> list[HistoryEntry]:
     """Failed leaves that were not yet repaired too often."""
     known = {attempt.id: attempt for attempt in attempts}
     parents = {attempt.parent for attempt in attempts}
-    failed = [each for each in attempts if each.verdict == "failed" and each.script]
+    failed = [each for each in attempts if each.verdict == "failed" and each.has_script]
     leaves = [attempt for attempt in failed if attempt.id not in parents]
     return [leaf for leaf in leaves if _failure_depth(leaf, known) < MAX_DEBUG_DEPTH]
 

@@ -50,7 +50,8 @@ class HistoryEntry:
     idea: Idea | None = None
     prediction: Prediction | None = None  # where the attempt measured a hypothesis
     output_tokens: int = 0
-    script: str = ""  # its hash; empty: it has none
+    script: str = ""  # its hash
+    has_script: bool = True
     has_oof: bool = True
     is_blend: bool = False
 
@@ -77,6 +78,7 @@ def history_entry(attempt: Attempt) -> HistoryEntry:
         prediction=prediction_of(attempt),
         output_tokens=attempt.usage.output_tokens,
         script=attempt.script or "",
+        has_script=bool(attempt.script),
         has_oof=bool(attempt.oof),
         is_blend=bool(attempt.members),
     )
