@@ -210,7 +210,7 @@ MAX_COLUMNS = 60  # that are printed
 
 def print_report(report: dict[str, Any]) -> None:
     """Print the repairs, the rehearsal and the table of columns."""
-    for title, key in (("Decided", "decided"), ("Repaired", "repairs")):
+    for title, key in (("Decided", "decided"), ("Files", "files"), ("Repaired", "repairs")):
         if report[key]:
             typer.echo(f"{title}:")
         for sentence in report[key]:

@@ -72,6 +72,7 @@ class TaskReport(TypedDict):
     rows: dict[str, int]
     repairs: list[str]
     decided: list[str]
+    files: list[str]  # side files of the rows: kinds, counts, whose they are
     rehearsal: dict[str, Any] | None
     refusal: str | None
     needs: str  # read.py or metric.py: the file that would help; empty: none

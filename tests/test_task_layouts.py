@@ -427,3 +427,13 @@ def test_names_of_the_sample_may_be_any(layout: str, old: str, new: str, tmp_pat
     assert report["id"] == (new if item.id == old else item.id)
     assert len(report["target"]) == len(item.target)
     hand_over(root, tmp_path)
+
+
+def test_files_that_were_found_are_told(tmp_path: Path) -> None:
+    """Kinds, counts and whose files they are stand in the report; and that no row names one."""
+    layout_kit.make_layout("labels-of-pictures", tmp_path / "pictures")
+    [line] = describe_task(str(tmp_path / "pictures"))["files"]
+    assert line.startswith("80 .tif (image); 100% of the training rows and 100% of the test rows")
+    layout_kit.make_layout("labels-with-many-columns", tmp_path / "videos")
+    told = describe_task(str(tmp_path / "videos"))["files"]
+    assert told == ["no row names a file in test, train: scripts see them whole"]

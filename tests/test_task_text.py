@@ -16,6 +16,7 @@ from task.data.profile import profile_data
 from task.grade.blend import blend_attempts
 from task.grade.grade import compare_files, grade_execution
 from task.grade.handover import write_final_submission
+from task.grade.plots import describe_predictions
 from task.grade.rehearse import rehearse
 from task.grade.score_answers import score_private
 from task.load.spec import load_task, read_task
@@ -230,3 +231,25 @@ def test_a_model_is_told_what_a_text_is(tmp_path: Path) -> None:
     assert any(line.startswith("target answer: texts; ") for line in facts)
     brief = make_task_brief(prepared, "text").model_copy(update={"metric": "tags_f1_micro"})
     assert "a set of labels" in describe_form(brief) and brief.prediction == "text"
+
+
+def test_texts_that_are_mostly_copies_are_no_classes(tmp_path: Path) -> None:
+    """A target that repeats another column is text, though few texts occur; it has no plots."""
+    folder = tmp_path / "task"
+    folder.mkdir()
+    words = [f"word{i % 25}" for i in range(200)]
+    said = [word if i % 5 else f"{word} spoken" for i, word in enumerate(words)]
+    train = pd.DataFrame({"id": range(200), "before": words, "after": said})
+    train.to_csv(folder / "train.csv", index=False)
+    test = pd.DataFrame({"id": range(500, 520), "before": words[:20]})
+    test.to_csv(folder / "test.csv", index=False)
+    (folder / "description.md").write_text("Scored by accuracy.")
+    task = read_task(str(folder)).task
+    assert (task.kind, task.metric) == ("text", "accuracy")
+    assert "most are those of 'before'" in " ".join(task.decided)
+    prepared = ready(folder)
+    train[["id", "after"]].to_csv(tmp_path / "oof.csv", index=False)
+    assert describe_predictions(prepared, str(tmp_path / "oof.csv")) == []
+    others = train.assign(before=[f"word{(i * 7) % 25}" for i in range(200)])
+    others.to_csv(folder / "train.csv", index=False)
+    assert read_task(str(folder)).task.kind == "multiclass"

@@ -96,7 +96,7 @@ Panel = BinaryPanel | ClassesPanel | RegressionPanel
 
 
 def describe_predictions(prepared: Prepared, oof: str) -> list[Panel]:
-    """Return the panels that fit the task; empty for rankings and for an unreadable file.
+    """Return the panels that fit the task; empty for rankings, texts and an unreadable file.
 
     Args:
         prepared: the task.
@@ -113,7 +113,7 @@ def describe_predictions(prepared: Prepared, oof: str) -> list[Panel]:
 def make_panels(truth: Truth, p: Array) -> list[Panel]:
     """Return the panels of predictions in the order of `truth.y`."""
     needs, target = truth.metric.needs, truth.form.columns[0].target
-    if needs == "ranking" or not len(p):
+    if needs in ("ranking", "text") or not len(p):
         return []
     if truth.prepared.task.kind == "regression":
         return make_value_panels(truth, p)

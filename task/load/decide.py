@@ -32,6 +32,7 @@ MAX_CLASSES, MAX_CLASS_SHARE = 1000, 0.05
 MAX_DISTINCT_SHARE = 0.5
 """More distinct labels than both, or than half of the rows, are texts, where the metric scores
 texts."""
+MIN_COPIED_LABELS, MIN_COPIED_SHARE = 20, 0.5  # distinct labels, and of the rows
 SUM_TOLERANCE = 1e-6
 OWN_REMEDY = (
     "put a file metric.py with score(answers, submission) into the folder and set "
@@ -47,6 +48,7 @@ class Asked(NamedTuple):
     words: MetricWords | None  # of the description, where task.yaml names none
     direction: Direction | None
     kind: Kind | None
+    copied: str = ""  # column of both tables that the labels mostly repeat
 
     @property
     def name(self) -> str:
@@ -90,7 +92,8 @@ def decide_metric(
     wanted = name_form(asked, values, columns)
     named = get_metric(wanted, asked.direction) if wanted else None
     said = sample[names[0]] if sample is not None and len(names) == 1 else None
-    kind = asked.kind or infer_kind(values, n_targets, len(names), named, said)
+    is_copy = bool(asked.copied)
+    kind = asked.kind or infer_kind(values, n_targets, len(names), named, said, is_copy=is_copy)
     name = named.name if named else default_metric(kind, names, sample, values)
     if not name.endswith(".py"):
         name = name_for_targets(name, train, task)
@@ -263,10 +266,13 @@ def infer_kind(
     n_predicted: int,
     metric: Metric | None,
     said: pd.Series[Any] | None = None,
+    *,
+    is_copy: bool = False,
 ) -> Kind:
     """Infer the kind of the target from its values, the sample's columns and the metric.
 
     Several targets are a regression. `said`: the sample's predictions, where it has one column.
+    `is_copy`: labels are mostly texts of another column.
     """
     if metric is not None and metric.needs == "text":
         return "text"
@@ -276,7 +282,7 @@ def infer_kind(
     if is_ranked and (is_label_list(values) or is_list_of_relevant(values)):
         return "text"
     takes_text = metric is not None and (metric.name in TEXT_TWINS or metric.is_own)
-    if takes_text and is_free_text(values, said):
+    if takes_text and (is_copy or is_free_text(values, said)):
         return "text"
     kind, present = kind_of(values), values.dropna()
     if not is_numeric(present):
@@ -286,6 +292,30 @@ def infer_kind(
     asks_for_classes = n_predicted > 1 or (metric is not None and metric.needs != "value")
     is_whole = bool((present == present.round()).all())
     return "multiclass" if kind == "regression" and is_whole and asks_for_classes else kind
+
+
+def find_copied_column(train: pd.DataFrame, test: pd.DataFrame, target: str) -> str:
+    """Return the column of both tables whose texts are most of the labels; empty for none.
+
+    Such labels are texts written anew and no classes, where they are many.
+    """
+    labels = train[target].head(MAX_TEXTS_READ)
+    if is_typed(labels) or labels.nunique() < MIN_COPIED_LABELS:
+        return ""
+    for name in map(str, train.columns):
+        column = train[name].head(MAX_TEXTS_READ)
+        if name == target or name not in test or is_typed(column):
+            continue
+        if column.nunique() >= MIN_COPIED_LABELS and (column == labels).mean() > MIN_COPIED_SHARE:
+            return name
+    return ""
+
+
+def is_typed(values: pd.Series[Any]) -> bool:
+    """Whether cells are anything else than texts."""
+    return not isinstance(values.dtype, pd.StringDtype) and not (
+        values.dtype == object and all(isinstance(cell, str) for cell in values.dropna())
+    )
 
 
 def is_numeric(values: pd.Series[Any]) -> bool:
@@ -406,6 +436,8 @@ def metric_remarks(
         remarks.append(f"the percentiles of the distances are taken {how}")
     if metric.needs == "text" and metric.name == "accuracy":
         remarks.append("labels are texts: a row counts where the whole text is right")
+        if asked.copied and not asked.kind:
+            remarks.append(f"labels are taken for texts: most are those of {asked.copied!r}")
     if metric.is_whole:
         remarks.append("predictions are rounded to whole numbers, as the labels are")
     return remarks

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from task.data import splits
+from task.data.media.look import describe_media, profile_media
 from task.data.prepare import prepare_task, resolve_split
 from task.grade.metrics import METRICS
 from task.grade.rehearse import RehearsalJson, rehearse
@@ -22,7 +23,7 @@ from task.load.spec import (
     read_spec,
     read_task,
 )
-from task.types import Split, SubmissionForm, Task, TaskError, TaskFile, TaskReport
+from task.types import Prepared, Split, SubmissionForm, Task, TaskError, TaskFile, TaskReport
 
 WRITTEN_KEYS = {"kind", "metric", "split", "n_folds"}  # that `gome init` writes for every task
 
@@ -118,7 +119,7 @@ def describe_task(
             keys |= {"target": target}
         loaded = read_task(folder, keys=keys)
         report = report_task(loaded, root, None)
-        report["rehearsal"] = dict(rehearse_task(loaded))
+        report = report_task(loaded, root, rehearse_task(loaded))
     except TaskError as error:
         report["refusal"] = str(error)
         report["needs"] = error.needs
@@ -144,6 +145,7 @@ def empty_report() -> TaskReport:
         rows={},
         repairs=[],
         decided=[],
+        files=[],
         rehearsal=None,
         refusal=None,
         needs="",
@@ -163,18 +165,34 @@ def name_tables(report: TaskReport, root: Path, config: str | None) -> None:
     report["sample"] = roles.relative_name(files.sample, root) if files.sample else None
 
 
-def rehearse_task(loaded: LoadedTask) -> RehearsalJson:
-    """Rehearse the metric in a folder of its own that is removed. Raises TaskError."""
+class Rehearsed(NamedTuple):
+    """What preparing a task in a folder of its own showed."""
+
+    rehearsal: RehearsalJson
+    files: list[str]
+    repairs: list[str]
+
+
+def rehearse_task(loaded: LoadedTask) -> Rehearsed:
+    """Prepare a task and rehearse the metric in a folder that is removed. Raises TaskError."""
     with tempfile.TemporaryDirectory(prefix="gome-init-") as folder:
         public, private = Path(folder) / "public", Path(folder) / "private"
-        return rehearse(
-            prepare_task(
-                loaded.task, str(public), str(private), seed=0, audit=False, read=loaded.rows
-            )
+        prepared = prepare_task(
+            loaded.task, str(public), str(private), seed=0, audit=False, read=loaded.rows
         )
+        return Rehearsed(rehearse(prepared), describe_files(prepared), prepared.repairs)
 
 
-def report_task(loaded: LoadedTask, root: Path, rehearsal: RehearsalJson | None) -> TaskReport:
+def describe_files(prepared: Prepared) -> list[str]:
+    """Say which side files were found and whose they are, a sentence each."""
+    lines = [line.strip() for line in describe_media(profile_media(prepared))[1:]]
+    folders = [name for name, path in prepared.inputs.items() if Path(path).is_dir()]
+    if folders and not lines:
+        lines = [f"no row names a file in {', '.join(sorted(folders)[:6])}: scripts see them whole"]
+    return lines
+
+
+def report_task(loaded: LoadedTask, root: Path, rehearsed: Rehearsed | None) -> TaskReport:
     """Return what was read of a task."""
     task, rows, form = loaded
     split = resolve_split(task, rows.train, rows.test, None)
@@ -195,9 +213,10 @@ def report_task(loaded: LoadedTask, root: Path, rehearsal: RehearsalJson | None)
         positive=form.positive or None,
         split=f"{split.kind}:{split.column}" if split.column else split.kind,
         rows={"train": len(rows.train), "test": len(rows.test)},
-        repairs=task.repairs,
+        repairs=rehearsed.repairs if rehearsed else task.repairs,
         decided=task.decided,
-        rehearsal=dict(rehearsal) if rehearsal else None,
+        files=rehearsed.files if rehearsed else [],
+        rehearsal=dict(rehearsed.rehearsal) if rehearsed else None,
         refusal=None,
         needs="",
     )

@@ -23,7 +23,13 @@ from task.data.splits import explain_rare_classes, parse_dates
 from task.grade.metric_words import read_metric_words
 from task.grade.metrics import canonical_metric
 from task.load import roles
-from task.load.decide import Asked, check_scorable, decide_metric, reads_features
+from task.load.decide import (
+    Asked,
+    check_scorable,
+    decide_metric,
+    find_copied_column,
+    reads_features,
+)
 from task.load.encodings import to_utf8
 from task.load.form import make_form, plain_name, prediction_names
 from task.load.ids import (
@@ -216,6 +222,9 @@ def read_task(
     spec = read_spec(root, config) if keys is None else parse_spec(keys, root / "task.yaml")
     tables, task, labels = read_draft(root, spec)
     asked = read_asked(spec, root, task.description)
+    if len(task.target) == 1:
+        copied = find_copied_column(tables.train.frame, tables.test.frame, task.target[0])
+        asked = asked._replace(copied=copied)
     names = prediction_names(task, tables.form, tables.train.frame)
     columns = [str(name) for name in tables.train.frame.columns]
     if reads_features(asked):
