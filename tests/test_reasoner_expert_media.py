@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import wave
@@ -19,6 +20,8 @@ from briefs.task_brief import make_task_brief
 from reasoner.expert.answers import WAYS
 from reasoner.expert.engine import Expert, first_spec
 from reasoner.expert.facts import read_task_facts
+from reasoner.expert.media import READ_CODE
+from reasoner.expert.predictions import ERROR_LINES
 from reasoner.expert.render import render_script
 from reasoner.protocol import DraftBrief, Resources, Stage
 from task.data.profile import profile_data
@@ -181,3 +184,28 @@ async def test_the_experts_draft_says_what_it_is(tmp_path: Path) -> None:
     solution = await Expert().draft(make_brief(prepared))
     assert "image_features" in solution.script and "extra trees" in solution.summary
     assert json.loads(solution.script.splitlines()[0].partition("expert-spec: ")[2])
+
+
+def test_files_that_test_rows_lack_are_no_features() -> None:
+    """Masks of training rows tell their labels; rows of one id in both tables stay apart."""
+    space: dict[str, Any] = {"pd": pd, "re": re, "ID": "id"}
+    exec(READ_CODE, space)
+    paths = {
+        "train": ["train/images/7a.png", "train/masks/7a.png", "train/only/7b.png"],
+        "test": ["test/images/7a.png"],
+    }
+    rows = [(path.split("/")[-1][:2], part, path) for part in paths for path in paths[part]]
+    index = pd.DataFrame(rows, columns=["id", "part", "path"])
+    index["row"] = index["part"] + " " + index["id"]
+    kept = list(space["shared_kinds"](index)["path"])
+    assert kept == ["train/images/7a.png", "train/only/7b.png", "test/images/7a.png"]
+
+
+def test_a_column_of_no_target_holds_the_usual_error() -> None:
+    """A sample's column such as Confidence is filled, and the values stay in their places."""
+    train = pd.DataFrame({"FVC": [1000.0, 2000.0, 3000.0]})
+    space: dict[str, Any] = {"np": np, "train": train, "TARGET": "FVC", "IS_TARGET": [True, False]}
+    space |= {"oof": np.array([1100.0, 1900.0, 3100.0]), "validated": np.ones(3, dtype=bool)}
+    exec("\n".join(ERROR_LINES), space)
+    made = space["with_errors"](np.array([1.0, 2.0]))
+    assert np.allclose(made, [[1, 100 * 2**0.5], [2, 100 * 2**0.5]])

@@ -153,16 +153,38 @@ def media_features(ids):
     """Numbers of every row's files, in the order of `ids`; missing where there is no file."""
     index = pd.read_csv("input/index.csv").astype(str)
     index["ending"] = index["path"].str.extract(r"(\\.[^./]*)$", expand=False).str.lower()
+    index["row"] = index["part"] + " " + index[ID]
+    index = shared_kinds(index)
+    parts = ["train"] * len(train) + ["test"] * len(test)  # both may have the same ids
+    rows = [f"{part} {row_id}" for part, row_id in zip(parts, ids.astype(str))]
     tables = []
     for ending, reader in READERS.items():
-        files = index[index["ending"] == ending].groupby(ID)["path"].apply(list)
+        files = index[index["ending"] == ending].groupby("row")["path"].apply(list)
+        if files.empty:
+            continue
         share = READ_S / len(READERS)
         table = reader(files) if ending in TEXTS else read_files(files, reader, share)
-        table = table.add_prefix(ending[1:] + "_").reindex(ids.astype(str))
+        table = table.add_prefix(ending[1:] + "_").reindex(rows)
         tables.append(table.reset_index(drop=True))
         print(f"{len(files)} rows have {ending} files", flush=True)
     table = pd.concat(tables, axis=1).astype("float64").replace([np.inf, -np.inf], np.nan)
     return table.clip(-1e30, 1e30)
+
+
+def shared_kinds(index):
+    """The files without those of kinds that test rows lack, such as masks: they tell the labels."""
+    kinds = pd.Series(map(kind_of_file, index["path"], index[ID]), index=index.index)
+    is_shared = kinds.isin(set(kinds[index["part"] == "test"]))
+    has_other = index["row"].isin(set(index["row"][is_shared]))
+    return index[is_shared | ~has_other]
+
+
+def kind_of_file(path, row_id):
+    """Folder and name of a file without what is the row's own: its id and numbers."""
+    *folders, name = path.split("/")
+    stem = row_id.partition(".")[0]
+    parent = folders[-1] if len(folders) > 1 and folders[-1] not in row_id else "*"
+    return "*" if parent.isdigit() else parent, re.sub(r"\\d+", "#", name.replace(stem, "*"))
 
 
 def read_files(files, reader, seconds):
@@ -250,4 +272,4 @@ def media_import_lines(facts: TaskFacts) -> list[str]:
 def media_modules(facts: TaskFacts) -> list[str]:
     """Modules of the standard library that media_code needs."""
     kinds = {kind for kind, _ in facts.media}
-    return [*(["struct"] if "sound" in kinds else []), *(["time"] if kinds else [])]
+    return [*(["struct"] if "sound" in kinds else []), *(["re", "time"] if kinds else [])]

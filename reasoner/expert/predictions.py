@@ -76,6 +76,16 @@ BY_CLASS_LINES = [
     "    return str(label).removesuffix('.0')",
     "",
 ]
+ERROR_LINES = [
+    "def with_errors(p):",
+    '    """The predicted columns; one of no target holds the usual error, which is its spread."""',
+    "    true = train[TARGET].to_numpy(dtype=float).reshape(len(train), -1)",
+    "    errors = np.abs(true - oof.reshape(len(train), -1))[validated]",
+    "    values, usual = iter(p.reshape(len(p), -1).T), np.sqrt(2) * np.nanmean(errors)",
+    "    columns = [next(values) if is_one else np.full(len(p), usual) for is_one in IS_TARGET]",
+    "    return np.column_stack(columns)",
+    "",
+]
 ORDER_LINES = [
     "names = [str(label) for label in CLASSES]  "
     "# a column of the sample is a class by its name, by its ending, or by its place",
@@ -161,6 +171,9 @@ def _form_lines(columns: str, facts: TaskFacts) -> list[str]:
     if columns == "by_class(p)":
         classes = pformat(dict(facts.class_of_column), width=96, sort_dicts=False)
         return [f"CLASS_OF = {classes}", "", "", *BY_CLASS_LINES]
+    if columns == "with_errors(p)":
+        targets = [bool(target) for _, target in facts.target_of_column]
+        return [f"IS_TARGET = {targets!r}", "", "", *ERROR_LINES]
     if columns == "guesses(p)":
         return [f"N_GUESSES = {facts.n_guesses}", "", "", *GUESS_LINES]
     return []
@@ -184,7 +197,8 @@ def _labels_by_script(facts: TaskFacts) -> list[str]:
 def _output_columns(facts: TaskFacts) -> str:
     """Expression of the files' prediction columns, an array of rows by columns."""
     if not facts.is_classification:
-        return "p.reshape(len(ids), -1)"
+        has_free = any(not target for _, target in facts.target_of_column)
+        return "with_errors(p)" if has_free else "p.reshape(len(ids), -1)"
     if facts.n_guesses:
         return "guesses(p)"
     is_mapped = facts.needs_probabilities and facts.class_of_column

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from task.data import splits
-from task.data.media.side_files import SideFiles
+from task.data.media.side_files import SideFiles, empty_like
 from task.data.public_tables import keeps_spelling, spell_texts, write_public_table
 from task.data.twins import twin_groups
 from task.grade.frames.answers import make_answers
@@ -27,6 +28,7 @@ from task.types import CLASS_KINDS, Prepared, Split, SubmissionForm, Task
 MIN_AUDITED_ROWS = 2000  # with fewer training rows there is no audit: every row is needed
 AUDIT_SHARE = 0.1
 MAX_AUDIT_ROWS = 10_000
+LONG_ROWS = 1_000_000  # of a table of which no copy is held
 ANSWERS = "answers.parquet"  # all columns of the labelled rows, for metrics over tables
 LABEL_PREFIX = "="  # of the target columns in labels.parquet, beside _id, _fold and _twin
 Array = NDArray[Any]
@@ -69,11 +71,12 @@ def prepare_task(
     if audit and len(train) >= MIN_AUDITED_ROWS and side.may_hold_back(task):
         is_audit = choose_audit_rows(train, task, seed, together)
         is_audit = is_audit & side.hold_back(train[is_audit])
-    visible = train[~is_audit].reset_index(drop=True) if is_audit.any() else train
     hidden = side.name_held_back(train[is_audit])
-    rows = rows._replace(train=rows.train.head(0))  # a long table is held once
-    train = rows.train
+    rows = rows._replace(train=empty_like(rows.train))  # a long table is held once
     side.forget_rows()
+    visible = take_rows(train, ~is_audit) if is_audit.any() else train
+    train = rows.train
+    pa.default_memory_pool().release_unused()
     visible_twins = None if twins is None else twins[~is_audit]
     visible_sets = None if together is None else together[~is_audit]
     folds = splits.assign_folds(
@@ -89,6 +92,9 @@ def prepare_task(
     if task_metric(task).frame is not None:
         rows_of_labels = pd.concat([visible, hidden], ignore_index=True)
         make_answers(rows_of_labels, rows.form).to_parquet(secret / ANSWERS, index=False)
+    n_train, n_audit = len(visible), len(hidden)
+    del visible, hidden
+    pa.default_memory_pool().release_unused()
     meta = {
         "labels": rows.form.labels,
         "test_ids": list(test[id_column]),
@@ -103,15 +109,24 @@ def prepare_task(
         inputs=list_inputs(Path(public), inputs),
         id=id_column,
         columns=rows.form.names,
-        n_train=len(visible),
+        n_train=n_train,
         n_test=len(public_test),
-        n_audit=len(hidden),
+        n_audit=n_audit,
         seed=seed,
         data_hash=data_fingerprint(task),
         form=rows.form,
         read=rows.columns,
         repairs=list(dict.fromkeys([*task.repairs, *rows.repairs, *side.notes])),
     )
+
+
+def take_rows(frame: pd.DataFrame, is_taken: NDArray[np.bool_]) -> pd.DataFrame:
+    """Return the rows that a mask takes; those of a long table leave it column by column."""
+    if len(frame) < LONG_ROWS:
+        return frame[is_taken].reset_index(drop=True)
+    frame = frame.copy(deep=False)
+    arrays = {name: frame.pop(name).array[is_taken] for name in list(frame.columns)}
+    return pd.DataFrame(arrays, copy=False)
 
 
 def prepare_refit(prepared: Prepared, public: str) -> Prepared:

@@ -20,6 +20,7 @@ MAX_OVERLAP = 0.05
 """Of a group column, at most this share of the test's values occurs in train."""
 MAX_GAPS = 0.05
 """A group column may lack at most this share of its values."""
+N_HEAD = 50  # values that show whether a column contains dates
 MIN_TIMES = 4
 """A time column has at least so many distinct times."""
 DATE = r"^\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?|^\d{1,2}[-/.]\d{1,2}[-/.]\d{4}"
@@ -167,9 +168,10 @@ def parse_dates(values: pd.Series[Any]) -> pd.Series[Any] | None:
         return to_dates(values).dropna()
     if pd.api.types.is_numeric_dtype(values) or values.isna().all():
         return None
-    texts = values.dropna().astype(str).astype(object)
-    if not texts.head(50).str.match(DATE).all():
+    few = values.dropna().head(N_HEAD).astype(str).astype(object)
+    if not few.str.match(DATE).all():
         return None
+    texts = values.dropna().astype(str).astype(object)
     dates = to_dates(texts)
     return dates.dropna() if dates.notna().mean() > 0.95 else None
 

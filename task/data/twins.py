@@ -15,6 +15,7 @@ Array = NDArray[Any]
 MIN_SHARE = 0.02  # twins below this share of the training rows are ignored
 NATURAL_RATIO = 0.25
 """Repetition is natural when test rows repeat training rows at this share of train's own rate."""
+PART_ROWS = 250_000  # that are hashed at once
 N_DIGITS = 3  # numbers that agree to so many significant digits are equal
 
 
@@ -29,14 +30,20 @@ def twin_groups(train: pd.DataFrame, test: pd.DataFrame, without: list[str]) -> 
     keys, others = hash_rows(train[names]), hash_rows(test[names])
     repeated = pd.Series(keys).duplicated(keep=False)
     rate = float(repeated.mean())
-    natural = float(pd.Series(others).isin(set(keys)).mean()) if len(others) else 0.0
+    natural = float(pd.Series(others).isin(keys).mean()) if len(others) else 0.0
     if rate < MIN_SHARE or natural > NATURAL_RATIO * rate:
         return None
     return np.asarray(pd.factorize(keys)[0])
 
 
 def hash_rows(frame: pd.DataFrame) -> Array:
-    """Hash the values of every row, numbers at three significant digits."""
+    """Hash the values of every row, numbers at three significant digits; a part at a time."""
+    parts = [hash_part(frame[at : at + PART_ROWS]) for at in range(0, len(frame), PART_ROWS)]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)
+
+
+def hash_part(frame: pd.DataFrame) -> Array:
+    """Hash the values of some rows."""
     rounded = {
         name: round_significant(column)
         if pd.api.types.is_numeric_dtype(column)

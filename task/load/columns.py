@@ -53,6 +53,7 @@ from task.load.word_columns import (
 
 NO_LABEL = frozenset(["?", "-", "--", ".", "na", "n/a", "n.a.", "nan", "null", "#n/a", "<na>"])
 """What stands for a missing label among numbers, in lower case."""
+MANY_COLUMNS = 500  # beyond which a table is one block in memory
 FEW_VALUES = 20  # a target with more distinct numbers is no set of classes
 
 
@@ -144,10 +145,11 @@ def type_frames(
         for index, values in zip(places, decision.values, strict=True):
             parts[index].update(name_parts(name, values, names))
         columns.append(describe_column(name, decision, role, places, len(frames)))
-    typed = [
-        pd.DataFrame({name: values.array for name, values in part.items()}, index=frame.index)
-        for part, frame in zip(parts, frames, strict=True)
-    ]
+    typed = []
+    for part, frame in zip(parts, frames, strict=True):
+        arrays = {name: values.array for name, values in part.items()}
+        is_copied = len(arrays) > MANY_COLUMNS  # a block for each column would be slow
+        typed.append(pd.DataFrame(arrays, index=frame.index, copy=is_copied))
     return typed, columns, hints
 
 

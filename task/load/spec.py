@@ -12,7 +12,7 @@ import reprlib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import pandas as pd
 import yaml
@@ -34,6 +34,7 @@ from task.load.encodings import to_utf8
 from task.load.form import make_form, plain_name, prediction_names
 from task.load.ids import (
     MAX_STRAY_SHARE,
+    are_distinct_numbers,
     check_sample_ids,
     choose_id,
     read_sample_ids,
@@ -657,16 +658,21 @@ def check_ids(tables: Tables, task: Task, rows: TaskRows) -> None:
             raise TaskError(
                 f"{path}: column {task.id!r} has rows without an id; every row needs its own id"
             )
-        repeated = frame[rows.id][frame[rows.id].duplicated()]
+        repeated = [] if are_distinct_numbers(frame[rows.id]) else find_repeated(frame[rows.id])
         if len(repeated):
             is_accident = is_stray(len(repeated), len(frame), task.id, sample)
             raise (TableFaultError if is_accident else TaskError)(
                 f"{path} repeats {format_plural(len(repeated), 'id')} in column {task.id!r} "
-                f"(e.g. {repeated.iloc[0]!r}); {explain_repeats(rows, sample)}"
+                f"(e.g. {repeated[0]!r}); {explain_repeats(rows, sample)}"
             )
     if sample is not None and files.sample is not None:
         ids = read_sample_ids(task, sample)
         check_sample_ids(ids, rows.test[rows.id], (files.sample, files.test))
+
+
+def find_repeated(ids: pd.Series[Any]) -> list[str]:
+    """Return the ids that stand there before."""
+    return list(ids[ids.duplicated()])
 
 
 def explain_repeats(rows: TaskRows, sample: pd.DataFrame | None) -> str:

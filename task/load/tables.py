@@ -99,6 +99,7 @@ def read_alike(*paths: Path) -> list[Table]:
 
     Raises TaskError.
     """
+    pa.default_memory_pool().release_unused()  # of tables read before
     tables = [read_table(path) for path in paths]
     guess = next((table.encoding for table in tables if table.encoding), None)
     return [

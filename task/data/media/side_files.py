@@ -124,7 +124,7 @@ class SideFiles:
     def forget_rows(self) -> None:
         """Drop the training rows where none has a file; a long table is then held once."""
         if not self.media.has_files:
-            self.train = self.train.head(0)
+            self.train = empty_like(self.train)
 
     def mount(self, is_visible: NDArray[np.bool_] | None = None) -> dict[str, str]:
         """Write the index and return name below input/ -> path of all side files.
@@ -141,6 +141,12 @@ class SideFiles:
             frame = frame.sort_values(list(frame.columns[[1, 2, 0]]), ignore_index=True)
             write_public_table(frame, self.public / INDEX)
         return inputs
+
+
+def empty_like(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns without rows, and without the memory of rows, which a slice keeps."""
+    columns = {name: pd.Series([], dtype=values.dtype) for name, values in frame.items()}
+    return pd.DataFrame(columns)
 
 
 def join_groups(one: Array, two: Array) -> Array:
