@@ -34,6 +34,7 @@ def common_fields(run: Run, trace: Trace, work: Work, siblings: list[str]) -> di
         "ledger": ledger_brief(run, trace),
         "others": _facts_of_others(run, siblings),
         "calibration": describe_calibration(shared_calibration(run, trace, siblings)),
+        "probes": run.probes,
         "said": hints_for(run.folder, trace.trace),
         "seed": run.settings.seed * 1009 + trace.trace,
     }

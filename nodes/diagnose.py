@@ -11,8 +11,10 @@ from graph.state import TraceState
 from reasoner.protocol import ReasonerError
 from run.registry import NodeRuntime, current_run
 from scoring.ensemble import nameable_members
+from scoring.probes import take_look
 
-UNANNOUNCED = {"notes", "hints", "change", "change_problem", "change_owner", "turns", "thread"}
+UNANNOUNCED = {"notes", "hints", "change", "change_problem", "change_owner"}
+UNANNOUNCED |= {"turns", "thread", "probe"}
 
 
 async def diagnose(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
@@ -29,6 +31,7 @@ async def diagnose(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
         gradient = await ask_reasoner(run, "diagnose", parts, ask, Gradient)
     except ReasonerError as error:
         return {"work": (await give_up_step(run, trace, work, error)).dump()}
+    await take_look(run, work.attempt, gradient)
     answer = gradient.model_dump(exclude=UNANNOUNCED)
     announce_answer(run, "diagnosed", work.attempt, trace, began, **answer)
     if not gradient.hypotheses:

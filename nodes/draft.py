@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from briefs.ask import announce_answer, ask_reasoner, ask_script, give_up_step
+from briefs.ask import announce_answer, ask_reasoner, give_up_step
 from briefs.brief import common_fields
 from briefs.excerpts import refused_script
 from graph.state import TraceState
 from reasoner.protocol import DraftBrief, ReasonerError, Solution
 from run.registry import NodeRuntime, current_run
+from scoring.probes import ask_draft
 
 
 async def draft(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
@@ -21,7 +22,7 @@ async def draft(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
         common = common_fields(run, trace, work, state.siblings)
         common["siblings"] = run.board.directions_of_others(trace.trace)
         brief = DraftBrief(**common, rejected=refused_script(run, trace))
-        return await ask_script(run.reasoner.draft, brief)
+        return await ask_draft(run, brief)
 
     began = time.monotonic()
     try:

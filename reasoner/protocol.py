@@ -236,6 +236,8 @@ class Diagnosis(Frozen):
         default_factory=list,
         description="corrections made to the answer, e.g. citations of unknown evidence",
     )
+    probe: str = Field("", description="a short script that looks at the data; mostly empty")
+    probe_question: str = Field("", description="what it is to find out")
     change: Solution | None = Field(
         None,
         description="the complete change for the hypothesis that the reasoner would take itself, "
@@ -256,6 +258,14 @@ class Review(Frozen):
     aligned: bool = True
     leaks: bool = False
     reasons: list[str] = []
+    usage: Usage = Usage()
+
+
+class Probe(Frozen):
+    """A short read-only script that looks at the data; empty: nothing to look at."""
+
+    question: str = ""
+    script: str = ""
     usage: Usage = Usage()
 
 
@@ -424,6 +434,13 @@ class Crossover(Frozen):
     )
 
 
+class ProbeFinding(Frozen):
+    """A look at the data: what it was to find out, and what its script printed."""
+
+    question: str
+    output: str
+
+
 class Brief(Frozen):
     """What every verb receives."""
 
@@ -450,6 +467,9 @@ class Brief(Frozen):
         1.0, description="standard errors by which a change must be better to be accepted"
     )
     preview: str = Field("", description="contents of input/ in words (task.data.preview)")
+    probes: list[ProbeFinding] = Field(
+        default_factory=list, description="looks at the data, oldest first; bounded"
+    )
     said: list[str] = Field(
         default_factory=list,
         description="hints from the person who watches the run, verbatim, oldest first; bounded",
@@ -501,6 +521,12 @@ class StepBrief(Brief):
         default_factory=dict,
         description="sha256 of every script that was measured -> its attempt; none is run twice",
     )
+
+
+class ProbeBrief(Brief):
+    """Asks for a short script that looks at the data before the first draft."""
+
+    limit_s: float = Field(description="seconds that it may run")
 
 
 class DiagnoseBrief(StepBrief):
@@ -609,6 +635,15 @@ class Reasoner(Protocol):
 
     async def close(self) -> None:
         """Release connections."""
+        ...
+
+
+@runtime_checkable
+class Prober(Protocol):
+    """A reasoner that can look at the data by a script of its own; the expert cannot."""
+
+    async def probe(self, brief: ProbeBrief) -> Probe:
+        """Write the script. Raises ReasonerError, ReasonerUnavailableError."""
         ...
 
 

@@ -7,6 +7,8 @@ from typing import Any, Literal
 from settings.field import SettingsGroup, setting
 
 VERBS = ("draft", "diagnose", "update", "repair", "review")
+PROBE_VERB = "probe"
+"""The verb that looks at the data; without a model of its own, that of `diagnose`."""
 FILE_VERB = "write"
 """The verb that writes read.py and metric.py; without a model of its own, that of `draft`."""
 
@@ -17,7 +19,7 @@ class ModelSettings(SettingsGroup):
     model: list[str] = setting(
         [],
         "Model of the OpenAI-compatible endpoint, or verb=model for one verb (draft, diagnose,"
-        " update, repair, review, write); empty: the embedded expert.",
+        " update, repair, review, probe, write); empty: the embedded expert.",
         flag="NAME",
         scope="run",
     )
@@ -132,10 +134,10 @@ def models_by_verb(settings: ModelSettings) -> dict[str, str]:
             " use verb=model for the others"
         )
     special = dict(entry.split("=", 1) for entry in settings.model if "=" in entry)
-    if unknown := sorted(set(special) - {*VERBS, FILE_VERB}):
+    if unknown := sorted(set(special) - {*VERBS, PROBE_VERB, FILE_VERB}):
         raise ValueError(
             f"--model {unknown[0]}={special[unknown[0]]}: no such verb;"
-            f" the verbs are {', '.join((*VERBS, FILE_VERB))}"
+            f" the verbs are {', '.join((*VERBS, PROBE_VERB, FILE_VERB))}"
         )
     if empty := sorted(verb for verb, name in special.items() if not name):
         raise ValueError(f"--model {empty[0]}=: name a model after the equals sign")
@@ -145,7 +147,8 @@ def models_by_verb(settings: ModelSettings) -> dict[str, str]:
             f"--model names none for {', '.join(missing)}; add a general one, such as --model gpt-5"
         )
     models = {verb: special.get(verb, general[0] if general else "") for verb in VERBS}
-    return models | {FILE_VERB: special.get(FILE_VERB, models["draft"])}
+    beside = {PROBE_VERB: models["diagnose"], FILE_VERB: models["draft"]}
+    return models | {verb: special.get(verb, model) for verb, model in beside.items()}
 
 
 def makes_change(settings: ModelSettings) -> bool:

@@ -155,6 +155,18 @@ class CallView:
 
 
 @dataclass(frozen=True)
+class ProbeView:
+    """A look at the data: its question, and where its script and output are."""
+
+    attempt: str
+    question: str
+    end: str
+    seconds: float | None
+    script: str
+    output: str
+
+
+@dataclass(frozen=True)
 class MadeView:
     """A file that a model wrote so that the task could be read or scored."""
 
@@ -207,6 +219,7 @@ class RunView:
     ended: Event | None = None
     warnings: tuple[str, ...] = ()
     made: tuple[MadeView, ...] = ()
+    probes: tuple[ProbeView, ...] = ()
     lines: tuple[LogLine, ...] = ()
 
     @property

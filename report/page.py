@@ -44,6 +44,7 @@ from report.page_tables import (
 )
 from report.payload import audit_scores
 from report.plots.panels import load_importances, load_panels
+from report.probe_rows import ProbeRow, probe_rows
 from report.summary import ENDINGS, RESUMABLE, describe_best_change
 
 STATES = {
@@ -132,6 +133,7 @@ class PageFacts:
     task_rows: list[LabelledRow]
     read: ReadFacts
     made: list[MadeView]
+    probes: list[ProbeRow]
     notes: list[str]
     settings: list[SettingRow]  # at their defaults, or all of a run that stored no defaults
     changed: list[SettingRow]
@@ -179,6 +181,7 @@ def report_facts(view: RunView, run_dir: Path, state: str, now: float) -> PageFa
         task_rows=task_rows(view, setup),
         read=read_facts(meta),
         made=list(view.made),
+        probes=probe_rows(view, run_dir),
         notes=[clean_text(note, 300) for note in bounded_list(view.profile.get("notes"))],
         settings=[row for row in settings if not row.default],
         changed=[row for row in settings if row.default],

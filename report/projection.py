@@ -33,6 +33,7 @@ from report.model import (
     LogLine,
     MadeView,
     MergeView,
+    ProbeView,
     RunView,
     SideJob,
     TokenUsage,
@@ -44,6 +45,7 @@ MAX_WARNINGS = 200
 MAX_MADE, MAX_MADE_CHARS = 3, 40_000
 MAX_TRACES = 256
 MAX_SIDE_JOBS = 64
+MAX_PROBES = 50
 MAX_CALLS = 60  # of one attempt
 
 
@@ -445,6 +447,21 @@ def _on_warning(view: RunView, event: Event) -> RunView:
     return _add_line(view, event, "warning", text)
 
 
+def _on_probed(view: RunView, event: Event) -> RunView:
+    view = _add_usage(view, event, "probe")
+    seconds = finite_number(event.get("script_s"))
+    probe = ProbeView(
+        attempt=clean_text(event.get("attempt"), 100),
+        question=clean_text(event.get("question"), 300),
+        end=clean_text(event.get("end"), 20),
+        seconds=seconds,
+        script=clean_text(event.get("script"), 128),
+        output=clean_text(event.get("output"), 128),
+    )
+    view = replace(view, probes=(*view.probes[-MAX_PROBES:], probe))
+    return _add_line(view, event, "probe", f"looked at the data: {probe.question}")
+
+
 def _on_file_made(view: RunView, event: Event) -> RunView:
     name = clean_text(event.get("name"), 40)
     summary = clean_text(event.get("summary"), 200)
@@ -505,6 +522,7 @@ HANDLERS: dict[str, Callable[[RunView, Event], RunView]] = {
     "labels_checked": _on_labels_checked,
     "reviewed": _on_reviewed,
     "unanswered": _on_unanswered,
+    "probed": _on_probed,
     "file_made": _on_file_made,
     "warning": _on_warning,
     "run_ended": _on_run_ended,

@@ -16,6 +16,7 @@ from typing import Any
 
 from graph.state import Json, Used
 
+PROBED = "probed"  # a look at the data
 SCRIPTED = frozenset({"drafted", "updated", "repaired"})
 # events whose usage counts as tokens or money
 SPENDING = SCRIPTED | {
@@ -26,6 +27,7 @@ SPENDING = SCRIPTED | {
     "rehearsed",
     "execution_finished",
     "labels_checked",
+    PROBED,
 }
 MAX_AMOUNT = 1e15
 Listener = Callable[[Json], None]
@@ -41,6 +43,7 @@ class Events:
         self._keys: set[str] = set()
         self._executions, self._tokens, self._usd = 0, 0, 0.0
         self._bytes, self._digest = 0, hashlib.sha256()
+        self.probed: list[Json] = []
         self.at_least = Used()
         self.unanswered = 0  # steps in a row without a script from the reasoner, in this session
         elapsed = 0.0
@@ -94,6 +97,8 @@ class Events:
             self._keys.add(f"{ev}:{event['key']}")
         if ev == "execution_finished":
             self._executions += 1
+        if ev == PROBED:
+            self.probed.append(event)
         if ev == "unanswered":
             self.unanswered += 1
         elif ev in SCRIPTED or ev == "run_resumed":

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from graph.settings import Settings, load_settings
 from graph.state import Json
 from memory.protocol import Memory
-from reasoner.protocol import Reasoner, TaskBrief
+from reasoner.protocol import ProbeFinding, Reasoner, TaskBrief
 from run.artifacts import Artifacts, write_atomic
 from run.attempt import Attempt, load_attempt
 from run.blackboard import Blackboard
@@ -28,6 +28,7 @@ from run.folder import check_regular_files, read_run_meta, write_run_meta
 from run.history import History
 from run.ledger import LiveLedger
 from run.lock import RunError
+from run.probes import read_probes
 from run.services import count_slots, memory_for, reasoner_for, sandbox_for, stream_event
 from run.setup import Setup, read_setup
 from run.telemetry import RunSpans, make_spans
@@ -124,6 +125,11 @@ class Run:
             if event.get("ev") == "drafted" and isinstance(event.get("trace"), int):
                 board.set_direction(event["trace"], str(event.get("summary")))
         return board
+
+    @property
+    def probes(self) -> list[ProbeFinding]:
+        """What looks at the data printed, oldest first; bounded."""
+        return read_probes(self.folder, self.events)
 
     async def close(self) -> None:
         """End the worker, the sandbox and whatever else was opened."""

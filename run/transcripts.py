@@ -57,23 +57,31 @@ def open_call_store(folder: Path) -> Artifacts:
     return Artifacts(folder / CALLS)
 
 
+def make_call_store(folder: Path) -> Artifacts:
+    """Return the store to write to."""
+    (folder / CALLS).mkdir(exist_ok=True)
+    return open_call_store(folder)
+
+
 def keep_transcripts(
     folder: Path, events: Events, verb: str, name: str = "", *, wanted: bool = True
 ) -> AbstractContextManager[None]:
     """Keep every exchange of the block; `name`: of the attempt, or of its script."""
     if not wanted:
         return nullcontext()
-    place = PLACE.match(name)
-    where: Json = {}
-    if place:
-        where = {"trace": int(place[1]), "step": int(place[2]), "attempt": place[0]}
+    where = place_of(name)
 
     def keep(call: ModelCall) -> None:
-        (folder / CALLS).mkdir(exist_ok=True)
-        stored = store_call(open_call_store(folder), verb, place[0] if place else "", call)
+        stored = store_call(make_call_store(folder), verb, where.get("attempt", ""), call)
         events.emit(EVENT, verb=verb, **where, **summarize_call(call), record=stored)
 
     return keeping_calls(keep)
+
+
+def place_of(name: str) -> Json:
+    """Return trace, step and attempt of a name of an attempt or its script; empty for another."""
+    match = PLACE.match(name)
+    return {"trace": int(match[1]), "step": int(match[2]), "attempt": match[0]} if match else {}
 
 
 def store_call(store: Artifacts, verb: str, attempt: str, call: ModelCall) -> str:

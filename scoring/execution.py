@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 from graph.state import Trace, Work
+from run.artifacts import Artifacts
 from run.attempt import ExecutionRecord
 from run.limits import enforced_limit_s, longest_wall_s, script_memory_bytes
 from run.models import keep_model
 from run.run import Run
+from run.transcripts import make_call_store
 from sandbox.inside.progress import ProgressCallback
 from sandbox.inside.walk import free_place, make_fresh_folder
 from sandbox.local.gpus import needs_gpu
@@ -49,6 +51,7 @@ class ScriptRun(NamedTuple):
     place: Place
     env: dict[str, str] = {}
     model: str = ""  # name under which its model/ is kept; empty: it is not
+    is_look: bool = False  # its files are dropped, and its output is kept with the transcripts
     longest_s: float | None = None  # where it waits for its cores; None: as `limit_s`
 
 
@@ -133,7 +136,10 @@ async def _execute_once(run: Run, task: ScriptRun) -> ExecutionRecord:
             execution = await run.sandbox.run(job, tell)
         if task.model:
             await asyncio.to_thread(keep_model, run.folder, task.model, execution.files)
-        record = await asyncio.to_thread(store_execution, run, execution)
+        if task.is_look:
+            execution = execution.model_copy(update={"files": {}})
+        store = make_call_store(run.folder) if task.is_look else run.artifacts
+        record = await asyncio.to_thread(store_execution, store, execution)
         return record.evolve(
             limit_s=limits.wall_s,
             limit_bytes=limits.memory_bytes,
@@ -161,13 +167,13 @@ def _report_progress(run: Run, task: ScriptRun) -> Iterator[ProgressCallback]:
         tell(over=True)
 
 
-def store_execution(run: Run, execution: Execution) -> ExecutionRecord:
+def store_execution(store: Artifacts, execution: Execution) -> ExecutionRecord:
     """Store log and files as artifacts."""
     files_of = execution.files.items()
     paths = {name: Path(path) for name, path in files_of if not name.startswith(MODEL_FOLDER)}
-    files = {name: run.artifacts.put_file(path) for name, path in paths.items()}
+    files = {name: store.put_file(path) for name, path in paths.items()}
     account = execution.model_dump(exclude={"output", "files"})
-    log = run.artifacts.put(execution.output)
+    log = store.put(execution.output)
     return ExecutionRecord.model_validate({**account, "log": log, "files": files})
 
 

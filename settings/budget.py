@@ -37,6 +37,14 @@ class BudgetSettings(SettingsGroup):
     finalize_share: float = setting(
         0.1, "Share of time and executions reserved for the finale.", scope="task", ge=0, le=0.5
     )
+    probes: int = setting(
+        4,
+        "Looks at the data by short scripts of a model, whose output it then knows: one before"
+        " the first draft, others where a diagnosis asks; at most 5 % of the time. 0: none.",
+        scope="task",
+        ge=0,
+        le=50,
+    )
     max_repairs: int = setting(
         2,
         "Repairs of a failed script before the attempt is abandoned.",

@@ -32,6 +32,9 @@ class SettingsKeywords(TypedDict, total=False):
     """Largest share of the budget that first drafts may use."""
     finalize_share: float
     """Share of time and executions reserved for the finale."""
+    probes: int
+    """Looks at the data by short scripts of a model, whose output it then knows: one before
+    the first draft, others where a diagnosis asks; at most 5 % of the time. 0: none."""
     max_repairs: int
     """Repairs of a failed script before the attempt is abandoned."""
     max_failures: int
@@ -66,7 +69,7 @@ class SettingsKeywords(TypedDict, total=False):
     """The finale chooses by the mean score minus this many standard errors over seeds."""
     model: list[str] | str
     """Model of the OpenAI-compatible endpoint, or verb=model for one verb (draft, diagnose,
-    update, repair, review, write); empty: the embedded expert."""
+    update, repair, review, probe, write); empty: the embedded expert."""
     calls: Literal["one", "two"]
     """Calls per step: one (the diagnosis comes with the complete change for the hypothesis
     that it would take; a short second call in the same conversation only where another one
@@ -198,6 +201,9 @@ SETTINGS_TEXT = """\
                 from 0 to 0.9; default 0.1.
             finalize_share: Share of time and executions reserved for the finale. a
                 number from 0 to 0.5; default 0.1.
+            probes: Looks at the data by short scripts of a model, whose output it then
+                knows: one before the first draft, others where a diagnosis asks; at
+                most 5 % of the time. 0: none. a whole number from 0 to 50; default 4.
             max_repairs: Repairs of a failed script before the attempt is abandoned. a
                 whole number from 0 to 10; default 2.
             max_failures: Consecutive steps without a valid script before a trace is
@@ -234,8 +240,8 @@ SETTINGS_TEXT = """\
 
         Models
             model: Model of the OpenAI-compatible endpoint, or verb=model for one verb
-                (draft, diagnose, update, repair, review, write); empty: the embedded
-                expert. a list of texts; default [].
+                (draft, diagnose, update, repair, review, probe, write); empty: the
+                embedded expert. a list of texts; default [].
             calls: Calls per step: one (the diagnosis comes with the complete change for
                 the hypothesis that it would take; a short second call in the same
                 conversation only where another one is chosen or an edit does not

@@ -15,6 +15,8 @@ from cli.app import app
 
 KEY = "sk-test-5f0c1e7d9b2a4c68"
 
+LOOK = "print(open('input/train.csv').read()[:200])\n"
+
 
 def verb_of(body: Body) -> str:
     """Return the verb of a request, by the schema it asks for."""
@@ -26,6 +28,8 @@ def verb_of(body: Body) -> str:
         return "repair" if '"cause"' in schema else "update"
     if '"aligned"' in schema:
         return "review"
+    if '"question"' in schema:
+        return "probe"
     return "draft" if '"script"' in schema else "check"
 
 
@@ -76,6 +80,7 @@ def honest(body: Body, n: int) -> Say:
             "script": script,
         },
         "review": {"aligned": True, "leaks": False, "reasons": []},
+        "probe": {"question": "what train.csv begins with", "script": LOOK},
     }
     return say(answers[verb])
 
@@ -95,7 +100,10 @@ def gome(*arguments: str) -> Result:
 QUICK: tuple[str, ...] = ("--traces", "1", "--steps", "2", "--time", "600", "--memory", "off")
 QUICK += tuple(
     word
-    for one in ("backoff_s=0.01", "retries=1", "top_k=1", "final_seeds=1", "confirm=false")
+    for one in (
+        *("backoff_s=0.01", "retries=1", "top_k=1", "final_seeds=1", "confirm=false"),
+        "probes=0",
+    )
     for word in ("--set", one)
 )
 

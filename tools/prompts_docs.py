@@ -19,6 +19,7 @@ from reasoner.protocol import (
     DiagnoseBrief,
     FileBrief,
     FileTry,
+    ProbeBrief,
     ReviewBrief,
     Turn,
     UpdateBrief,
@@ -76,6 +77,9 @@ def documented_briefs() -> dict[str, Documented]:
             verb, brief = "step", step_brief(recorded, key)
         pages[name] = Documented(verb, brief, what)
     pages["follow-step5"] = Documented("follow", follow_brief(recorded), FOLLOWED)
+    first = next(page.brief for page in pages.values() if page.verb == "draft")
+    look = ProbeBrief.model_validate({**first.model_dump(), "limit_s": 60})
+    pages["probe"] = Documented("probe", look, "a look at the data before the first draft")
     what = "the best script of trace 0 at step 5 against its first"
     pages["review-step5"] = Documented("review", review_brief(recorded), what)
     return pages

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from reasoner.chat.answer.convert import (
     to_diagnosis,
     to_gradient,
+    to_probe,
     to_review,
     to_solution,
     to_written_file,
@@ -46,6 +47,8 @@ from reasoner.protocol import (
     Diagnosis,
     DraftBrief,
     FileBrief,
+    Probe,
+    ProbeBrief,
     ReasonerDownError,
     ReasonerError,
     ReasonerUnavailableError,
@@ -58,10 +61,10 @@ from reasoner.protocol import (
     Usage,
     WrittenFile,
 )
-from reasoner.settings import FILE_VERB, ModelSettings, models_by_verb
+from reasoner.settings import FILE_VERB, PROBE_VERB, ModelSettings, models_by_verb
 
 T = TypeVar("T")
-SCRIPT_FORMS = ("draft", "step", "follow", "update", "repair", FILE_VERB)
+SCRIPT_FORMS = ("draft", "step", "follow", "update", "repair", PROBE_VERB, FILE_VERB)
 PROMPT_SHARES = (1.0, 0.4, 0.15)  # of the section budgets, tried until the prompt is short enough
 CHECK_PROMPT = 'Add 2 and 3. Answer with one JSON object, such as {"answer": 7}.'
 
@@ -119,6 +122,11 @@ class Chat:
     async def review(self, brief: ReviewBrief) -> Review:
         """Review a script for honesty."""
         found = await self._ask("review", brief, lambda answer: to_review(answer, brief))
+        return found.value.model_copy(update={"usage": found.usage})
+
+    async def probe(self, brief: ProbeBrief) -> Probe:
+        """Write a short script that looks at the data."""
+        found = await self._ask(PROBE_VERB, brief, lambda answer: to_probe(answer, brief))
         return found.value.model_copy(update={"usage": found.usage})
 
     async def write_file(self, brief: FileBrief) -> WrittenFile:

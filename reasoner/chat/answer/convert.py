@@ -25,13 +25,14 @@ from reasoner.chat.answer.schemas import (
     EditAnswer,
     FileAnswer,
     HypothesisAnswer,
+    ProbeAnswer,
     RepairAnswer,
     ReviewAnswer,
     RevisionAnswer,
     StepAnswer,
     UpdateAnswer,
 )
-from reasoner.chat.answer.scripts import check_file, check_script, extract_code
+from reasoner.chat.answer.scripts import check_code, check_file, check_script, extract_code
 from reasoner.chat.answer.syntax import OWN, ScriptPython, script_python
 from reasoner.chat.prompt.numbered_facts import citable_paths
 from reasoner.chat.prompt.text import single_line
@@ -43,6 +44,7 @@ from reasoner.protocol import (
     FileBrief,
     Hypothesis,
     Observation,
+    Probe,
     RepairBrief,
     Review,
     ReviewBrief,
@@ -54,6 +56,7 @@ from reasoner.protocol import (
 )
 
 N_HYPOTHESES, N_OBSERVATIONS, N_CAUSES, N_REASONS = 4, 8, 5, 6
+MAX_PROBE_CHARS = 6_000
 N_CITES = 8  # paths of one observation or hypothesis
 N_REVISIONS, N_MERGED = 8, 8  # of the ledger, in one diagnosis
 N_DROPPED = 20  # columns that one hypothesis may drop
@@ -121,6 +124,9 @@ def to_diagnosis(answer: BaseModel, brief: Brief) -> Diagnosis:
             "The answer holds neither observations nor hypotheses."
             " Read the evidence again and answer with both."
         )
+    probe, probe_question, probe_notes = probe_of_diagnosis(
+        answer.probe, script_python(brief.resources)
+    )
     n_bare = sum(not item.cites for item in observations)
     notes = [f"{n_bare} observations cite no evidence"] if n_bare else []
     return Diagnosis(
@@ -128,7 +134,9 @@ def to_diagnosis(answer: BaseModel, brief: Brief) -> Diagnosis:
         causes=[single_line(cause, 300) for cause in answer.causes[:N_CAUSES]],
         hypotheses=unique_hypotheses(hypotheses),
         revisions=parse_revisions(answer.ledger, cites),
-        notes=[*cites.notes, *notes],
+        probe=probe,
+        probe_question=probe_question,
+        notes=[*cites.notes, *notes, *probe_notes],
     )
 
 
@@ -168,6 +176,34 @@ def parse_revisions(answers: Sequence[RevisionAnswer], cites: Citations) -> list
         if claim and (text or merge):
             revisions.append(Revision(id=claim, claim=text, merge=merge))
     return revisions
+
+
+def to_probe(answer: BaseModel, brief: Brief) -> Probe:
+    """Return the look at the data, checked. Raises AnswerError."""
+    assert isinstance(answer, ProbeAnswer)
+    python = script_python(brief.resources)
+    script = unwrap_script(answer.script, python) if answer.script.strip() else ""
+    if script and (problem := check_probe(script, python)):
+        raise AnswerError(problem)
+    return Probe(question=single_line(answer.question, 300), script=script)
+
+
+def probe_of_diagnosis(text: str, python: ScriptPython = OWN) -> tuple[str, str, list[str]]:
+    """Return script and question of a diagnosis's look at the data, and notes on what is wrong."""
+    script = unwrap_script(text, python) if text.strip() else ""
+    if not script:
+        return "", "", []
+    if problem := check_probe(script, python):
+        return "", "", [f"its look at the data is left out: {single_line(problem, 200)}"]
+    comment = script.lstrip().partition("\n")[0]
+    return script, single_line(comment.lstrip("# "), 300) if comment[:1] == "#" else "", []
+
+
+def check_probe(script: str, python: ScriptPython) -> str | None:
+    """Return what is wrong with a script that looks at the data; None if nothing is."""
+    if len(script) > MAX_PROBE_CHARS:
+        return f"The script has {len(script):,} characters; a look needs {MAX_PROBE_CHARS:,}."
+    return check_code(script, python)
 
 
 def to_review(answer: BaseModel, brief: Brief) -> Review:

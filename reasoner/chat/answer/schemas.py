@@ -264,6 +264,11 @@ class DiagnoseAnswer(VerbAnswer):
         default_factory=list,
         description="claims of the ledger that you restate or merge; mostly empty",
     )
+    probe: Text = Field(
+        "",
+        description="mostly empty; or a short script as described, which prints what later steps"
+        " must know of the data, its first line a comment with the question",
+    )
 
 
 class EditAnswer(VerbAnswer):  # noqa: D101 - its docstring would enter the prompt
@@ -368,6 +373,13 @@ class ReviewAnswer(VerbAnswer):
     )
 
 
+class ProbeAnswer(VerbAnswer):
+    """A look at the data."""
+
+    question: Text = Field("", description="one sentence: what is to be found out, and what for")
+    script: Text = Field("", description="the whole Python file; empty: there is nothing to ask")
+
+
 class FileAnswer(VerbAnswer):
     """A file for the task folder."""
 
@@ -390,5 +402,6 @@ SCHEMAS: dict[str, type[VerbAnswer]] = {
     "update": UpdateAnswer,
     "repair": RepairAnswer,
     "review": ReviewAnswer,
+    "probe": ProbeAnswer,
     "write": FileAnswer,
 }

@@ -6,8 +6,9 @@ import difflib
 import json
 import re
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
-from reasoner.chat.endpoint.address import NO_KEY, Address
+from reasoner.chat.endpoint.address import NO_KEY, Address, public_url
 from reasoner.chat.endpoint.client import ModelEndpoint
 from reasoner.chat.endpoint.completion import ACCEPTED, check_encoding, dicts_in
 from reasoner.chat.endpoint.faults import (
@@ -42,15 +43,22 @@ async def advise_on_error(error: EndpointError, endpoint: ModelEndpoint) -> str:
     if not may_be_misnamed(error):
         return ""
     names = await list_models(address, address.url)
-    if names is None and not address.url.endswith("/v1"):
-        names = await list_models(address, f"{address.url}/v1")
-        if names is not None:
-            return f"{address.public_url}/v1 answers: use --base-url {address.public_url}/v1"
+    for url in places_with_v1(address.url) if names is None else ():
+        if await list_models(address, url) is not None:
+            public = public_url(url)
+            return f"{public} answers: use --base-url {public}"
     if not names:
         return ""
     if model in names:
         return f"{address.public_url}/models lists {model}, but it takes no chat completions"
     return f"it has {describe_names(names, model)}"
+
+
+def places_with_v1(url: str) -> list[str]:
+    """Return where on its host an API may be, if not at this address."""
+    parts = urlsplit(url)
+    root = urlunsplit((parts.scheme, parts.netloc, "", "", ""))
+    return [place for place in dict.fromkeys([f"{url}/v1", f"{root}/v1"]) if place != url]
 
 
 def describe_names(names: list[str], model: str) -> str:

@@ -34,6 +34,7 @@ from reasoner.protocol import (
     DiagnoseBrief,
     DraftBrief,
     Fact,
+    ProbeBrief,
     Rejected,
     RepairBrief,
     ReviewBrief,
@@ -138,6 +139,7 @@ def common_context(brief: Brief) -> Context:
         "ledger": ledger_section(brief, section_budget("ledger")),
         "n_attempts": len(brief.history),
         "stuck": sections.stuck_section(brief),
+        "probes": sections.probes_section(brief.probes),
         "said": list_texts(sections.hint_lines(brief), "said", 400, keep="end"),
         "calibration": list_texts(brief.calibration, "calibration", 240),
     }
@@ -240,6 +242,12 @@ def follow_context(brief: Brief) -> Context:
     }
 
 
+def probe_context(brief: Brief) -> Context:
+    """Return the names of probe.md."""
+    assert isinstance(brief, ProbeBrief)
+    return common_context(brief) | {"limit": duration_text(brief.limit_s)}
+
+
 def repair_context(brief: Brief) -> Context:
     """Return the names of repair.md."""
     assert isinstance(brief, RepairBrief)
@@ -278,6 +286,7 @@ CONTEXTS = {
     "update": update_context,
     "repair": repair_context,
     "review": review_context,
+    "probe": probe_context,
 }
 
 

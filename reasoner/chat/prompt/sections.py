@@ -24,6 +24,7 @@ from reasoner.protocol import (
     Diagnosis,
     Fact,
     Hypothesis,
+    ProbeFinding,
     Quote,
     RepairBrief,
     Resources,
@@ -39,6 +40,7 @@ SECTION_TOKENS = {
     "ledger": 1500,
     "attempts": 600,
     "said": 500,
+    "probe": 700,
     "siblings": 400,
     "calibration": 300,
     "script": 10_000,
@@ -402,3 +404,12 @@ def limit_hit(brief: RepairBrief) -> Literal["timeout", "memory", ""]:
         return "timeout"
     is_memory = end == "memory" or "memory limit" in text or "memoryerror" in text
     return "memory" if is_memory else ""
+
+
+def probes_section(probes: Sequence[ProbeFinding]) -> str:
+    """Return the looks at the data: question and output, each between fences of its own."""
+    budget = section_budget("probe")
+    return "\n".join(
+        f"- {single_line(probe.question, 300)}\n{fence_data(probe.output, budget)}"
+        for probe in probes
+    )
