@@ -528,23 +528,15 @@ def test_a_run_through_ten_odd_answers_and_a_repeated_script(
 
     with Server(reply) as server:
         at_home(tmp_path, monkeypatch, server.url)
-        more = (
-            "--steps",
-            "6",
-            "--set",
-            "retries=4",
-            "--set",
-            "max_unanswered=9",
-            "--set",
-            "calls=two",
-        )
+        more = ("--steps", "7", "--set", "retries=4", "--set", "max_unanswered=9")
+        more += ("--set", "calls=two")
         result = gome("run", "task", "--model", "m", *QUICK, *more)
         assert result.exit_code == 0, result.output
         folder = the_run(tmp_path)
-        assert n_odd >= 10
+        assert n_odd >= 10, [verb_of(body) for body in server.requests]
         assert tokens(folder) == server.tokens
     attempts = events(folder, "attempt")
-    assert [each["id"] for each in attempts] == [f"t0s{n}" for n in range(6)]
+    assert [each["id"] for each in attempts] == [f"t0s{n}" for n in range(7)]
     verdicts = [each["verdict"] for each in attempts]
     assert verdicts[0] == "accepted" and verdicts.count("failed") <= 1, verdicts
     asked = [str(body["messages"][-1]["content"]) for body in server.requests]
