@@ -528,8 +528,8 @@ def test_a_run_through_ten_odd_answers_and_a_repeated_script(
 
     with Server(reply) as server:
         at_home(tmp_path, monkeypatch, server.url)
-        more = ("--steps", "7", "--set", "retries=4", "--set", "max_unanswered=9")
-        more += ("--set", "calls=two")
+        more: tuple[str, ...] = ("--steps", "7", "--set", "retries=4")
+        more += ("--set", "max_unanswered=9", "--set", "calls=two")
         result = gome("run", "task", "--model", "m", *QUICK, *more)
         assert result.exit_code == 0, result.output
         folder = the_run(tmp_path)
