@@ -26,7 +26,8 @@ RESUME_STORES = (  # needed for a resume
     *("done", "made", "public", "private", "calls"),
     *("media", "refit", "models"),
 )
-MAX_ARTIFACT_BYTES = 2 * 2**20  # in a read-only zip; predictions are left out
+MAX_ARTIFACT_BYTES = 2 * 2**20  # in a read-only zip
+MAX_RECORD_BYTES = 2**20  # of an execution's record, which names the files of its script
 
 
 class ExportManifest(BaseModel):
@@ -78,6 +79,7 @@ def write_entry(archive: zipfile.ZipFile, name: str, path: Path) -> str:
 
 def list_entries(folder: Path, read_only: bool) -> Iterator[tuple[str, Path]]:
     """Yield the run's files with their names in the zip."""
+    predictions = find_predictions(folder) if read_only else set()
     for name in LOGS:
         if (folder / name).is_file() and not (read_only and name == "setup.json"):
             yield name, folder / name
@@ -87,14 +89,36 @@ def list_entries(folder: Path, read_only: bool) -> Iterator[tuple[str, Path]]:
             if path.is_symlink() or not path.is_file() or path.name.startswith("."):
                 continue
             is_model = read_only and "model" in path.relative_to(folder).parts  # may hold rows
-            is_large = path.stat().st_size > MAX_ARTIFACT_BYTES
-            if (
-                is_model
-                or name.startswith("best/input/")
-                or (read_only and store == "artifacts" and is_large)
-            ):
+            is_large = read_only and store == "artifacts" and _is_over(path, MAX_ARTIFACT_BYTES)
+            is_prediction = path.name in predictions or (read_only and path.suffix == ".csv")
+            if is_model or is_large or is_prediction or name.startswith("best/input/"):
                 continue
             yield name, path
+
+
+def _is_over(path: Path, n_bytes: int) -> bool:
+    return path.stat().st_size > n_bytes
+
+
+def find_predictions(folder: Path) -> set[str]:
+    """Return the artifacts that scripts and blends wrote as files, by the run's own records."""
+    found: set[str] = set()
+    for path in (*(folder / "artifacts").rglob("*"), *(folder / "done").rglob("*")):
+        if path.is_symlink() or not path.is_file() or _is_over(path, MAX_RECORD_BYTES):
+            continue
+        try:
+            json.loads(read_regular(path), object_hook=lambda record: _add_files(record, found))
+        except (OSError, ValueError, RecursionError):
+            continue
+    return found
+
+
+def _add_files(record: dict[str, Json], found: set[str]) -> dict[str, Json]:
+    """Add the artifacts that a record lists as files of an execution."""
+    files = record.get("files")
+    if isinstance(files, dict):
+        found |= {ref for ref in files.values() if isinstance(ref, str)}
+    return record
 
 
 def task_entries(folder: Path) -> dict[str, Path]:

@@ -117,8 +117,16 @@ async def test_an_exported_run_resumes_elsewhere(tmp_path: Path) -> None:
 async def test_a_read_only_export_contains_no_data_and_refuses_to_resume(tmp_path: Path) -> None:
     first = await original(tmp_path)
     export_run(first.folder, tmp_path / "look.zip", read_only=True)
-    names = zipfile.ZipFile(tmp_path / "look.zip").namelist()
+    archive = zipfile.ZipFile(tmp_path / "look.zip")
+    names = archive.namelist()
     assert not [name for name in names if name.startswith(("private", "public", "task", "done"))]
+    header = (first.folder / "best" / "submission.csv").read_bytes().splitlines()[0]
+    stored = [
+        path.read_bytes() for path in (first.folder / "artifacts").rglob("*") if path.is_file()
+    ]
+    assert sum(raw.startswith(header) for raw in stored) >= len(attempts(first.folder))
+    assert not [name for name in names if archive.read(name).startswith(header)]
+    assert "best/solution.py" in names
     folder, notes = import_run(tmp_path / "look.zip", tmp_path / "there")
     assert "read-only" in notes[-1] and steps(folder) == steps(first.folder)
     with pytest.raises(RunError, match="setup.json"):
