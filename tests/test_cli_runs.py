@@ -37,6 +37,7 @@ def runs(tmp_path: Path) -> Path:
         (NAMES[1], NAMES[1]),
         ("churn", NAMES[1]),
         ("rent", NAMES[2]),
+        ("chu", NAMES[1]),
         ("latest", NAMES[2]),
         ("", NAMES[2]),
     ],
@@ -53,6 +54,10 @@ def test_a_name_that_fits_several_runs_or_none_is_one_sentence(runs: Path) -> No
     several = gome("show", "2026", "--runs-dir", str(runs))
     assert several.exit_code == 2
     assert "2026 begins the names of 3 runs" in several.stderr
+    (runs / NAMES[2] / "run.json").write_text(json.dumps({"run": NAMES[2], "task": "/d/chunks"}))
+    tasks = gome("resume", "chu", "--runs-dir", str(runs))
+    assert tasks.exit_code == 2
+    assert "chu begins the names of 2 tasks (chunks, churn)" in tasks.stderr
     none = gome("show", "boats", "--runs-dir", str(runs))
     assert none.exit_code == 2 and "no run named boats" in none.stderr
 
@@ -77,7 +82,7 @@ def test_ls_fits_a_narrow_terminal(runs: Path) -> None:
 def test_compare_shows_results_and_the_settings_that_differ(runs: Path) -> None:
     done = gome("compare", NAMES[0], NAMES[1], "--runs-dir", str(runs))
     assert done.exit_code == 0, done.output
-    for label in ("state", "best", "curve", "attempts", "tokens"):
+    for label in ("state", "best", "curve", "accepted", "tokens"):
         assert f"\n{label} " in done.stdout
     lines = gome("compare", NAMES[0], NAMES[2], "--json", "--runs-dir", str(runs)).stdout
     assert [json.loads(line)["run"] for line in lines.splitlines()] == [NAMES[0], NAMES[2]]

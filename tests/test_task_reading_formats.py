@@ -152,3 +152,24 @@ def test_what_is_no_table_is_refused_in_a_sentence(tmp_path: Path, raw: bytes, w
     (tmp_path / "train.csv").write_bytes(raw)
     with pytest.raises(TaskError, match=f"train.csv is .*{what}"):
         read_table(tmp_path / "train.csv")
+
+
+def test_formulas_without_results_are_refused(tmp_path: Path) -> None:
+    """Programs write workbooks whose formulas nobody has calculated: an empty column otherwise."""
+    pytest.importorskip("python_calamine")
+    rows = [line.split(",") for line in CSV.split()]
+    rows[0].append("twice")
+    cell = CELL.format("@")
+    plain = workbook([rows[0], *([*row, "@"] for row in rows[1:])])
+    for stored in ("<v></v>", "<v/>", "", "<v>3</v>"):
+        out = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(plain)) as old, zipfile.ZipFile(out, "w") as new:
+            for name in old.namelist():
+                text = old.read(name).decode().replace(cell, f"<c><f>B2*2</f>{stored}</c>")
+                new.writestr(name, text)
+        (tmp_path / "train.xlsx").write_bytes(out.getvalue())
+        if "3" in stored:
+            assert list(read_table(tmp_path / "train.xlsx").frame["twice"])[0] == 3
+            continue
+        with pytest.raises(TaskError, match="'twice' has formulas and no results"):
+            read_table(tmp_path / "train.xlsx")

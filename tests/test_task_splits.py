@@ -88,3 +88,39 @@ def test_times_with_different_offsets_are_put_in_order() -> None:
     texts = pd.Series(["2021-01-01T23:00:00-05:00", "2021-01-02T01:00:00+02:00", "2021-01-02"])
     dates = splits.to_dates(texts)
     assert list(dates.rank()) == [3.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("names", "column"),
+    [
+        (["day_of_week", "month", "year"], "year+month"),
+        (["year", "quarter"], "year+quarter"),
+        (["sale_year", "sale_month", "sale_day"], "sale_year+sale_month+sale_day"),
+    ],
+)
+def test_a_time_in_several_columns_is_put_in_order(names: list[str], column: str) -> None:
+    days = pd.date_range("2019-01-01", periods=N)
+    units = {
+        "year": days.year,
+        "month": days.month,
+        "day": days.day,
+        "quarter": days.quarter,
+        "day_of_week": days.day_of_week,
+    }
+    frame = pd.DataFrame({name: units[name.removeprefix("sale_")] for name in names})
+    frame = frame.assign(id=range(N), y=np.arange(N) % 2)
+    start = int(np.flatnonzero((days.day == 1) & (days.quarter == 3) & (np.arange(N) > 500))[0])
+    order = np.random.default_rng(0).permutation(start)
+    train, test = frame.iloc[order].reset_index(drop=True), frame[start:].reset_index(drop=True)
+    split, _ = splits.decide_split(train, test.drop(columns="y"), "binary", ["y"], "id", 3)
+    assert (split.kind, split.column) == ("time", column)
+    folds = splits.assign_folds(train, split, "binary", ["y"], "id", 0)
+    last = {fold: order[folds == fold].max() for fold in range(-1, 3)}
+    first = {fold: order[folds == fold].min() for fold in range(-1, 3)}
+    assert all(last[fold] < first[fold + 1] for fold in range(-1, 2))
+
+
+def test_months_of_every_year_are_no_time() -> None:
+    train, test = two_tables("month", np.arange(N) % 12 + 1)
+    train["year"], test["year"] = 2019 + train.id % 2, 2019 + test.id % 2
+    assert splits.detect_time_column(train, test, "id", ["y"]) is None

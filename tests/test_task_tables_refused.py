@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from task.load.init import describe_task
+from task.load.spec import read_task
 from task.types import TaskReport
 
 N, M = 80, 40
@@ -159,3 +160,60 @@ def test_other_tables_with_the_columns_of_train_are_told_or_refused(tmp_path: Pa
     (tmp_path / "train.csv").rename(tmp_path / "2020.csv")
     (tmp_path / "valid.csv").rename(tmp_path / "2021.csv")
     assert "put their rows into one train.csv" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(("yes", "no"), [("yes", "no"), ("True", "False"), ("Present", "absent")])
+def test_several_targets_in_words_are_zeros_and_ones(tmp_path: Path, yes: str, no: str) -> None:
+    train, test = write_task(tmp_path, sample=False)
+    for name, column in (("warm", "x"), ("large", "z")):
+        train[name] = np.where(train[column] > 0, yes, no)
+    train.drop(columns="target").to_csv(tmp_path / "train.csv", index=False)
+    test[["id"]].assign(warm=0.5, large=0.5).to_csv(tmp_path / "sample_submission.csv", index=False)
+    loaded = read_task(str(tmp_path))
+    assert list(loaded.rows.train["warm"]) == list((train.x > 0).astype(float))
+    assert any(f"{yes} = 1" in text and f"{no} = 0" in text for text in loaded.task.repairs)
+    test[["id"]].assign(warm=no, large=yes).to_csv(tmp_path / "sample_submission.csv", index=False)
+    assert "asks for words such as" in refusal(tmp_path)
+
+
+def test_several_targets_of_other_words_are_refused_with_what_helps(tmp_path: Path) -> None:
+    train, _ = write_task(tmp_path, sample=False)
+    train["size"] = np.where(train.x > 1, "L", np.where(train.x > 0, "M", "S"))
+    train.to_csv(tmp_path / "train.csv", index=False)
+    (tmp_path / "task.yaml").write_text("target: [target, size]\n")
+    said = refusal(tmp_path)
+    assert "'size' is not numeric" in said and "one column alone" in said
+    (tmp_path / "task.yaml").write_text("target: size\n")
+    accepted(tmp_path)
+
+
+def test_a_sample_with_a_row_per_class_is_refused_and_its_remedy_works(tmp_path: Path) -> None:
+    train, test = write_task(tmp_path, {"metric": "log_loss", "columns": "{class: cat}"})
+    kinds = ["cat", "dog", "owl"]
+    train["target"] = [kinds[i % 3] for i in range(N)]
+    train.to_csv(tmp_path / "train.csv", index=False)
+    rows = [(i, kind, 1 / 3) for i in test.id for kind in kinds]
+    sample = pd.DataFrame(rows, columns=["id", "class", "probability"])
+    sample.to_csv(tmp_path / "sample_submission.csv", index=False)
+    said = refusal(tmp_path)
+    assert "a row for every 'id' and class of 'class'" in said and "id, cat, dog, owl" in said
+    (tmp_path / "task.yaml").unlink()
+    wide = test[["id"]].assign(cat=0.2, dog=0.3, owl=0.5)
+    wide.to_csv(tmp_path / "sample_submission.csv", index=False)
+    assert accepted(tmp_path)["metric"] == "log_loss"
+    melted = wide.melt(["id"], var_name="class", value_name="probability")
+    assert set(map(tuple, melted[["id", "class"]].values)) == set(
+        map(tuple, sample[["id", "class"]].values)
+    )
+
+
+def test_a_date_as_target_is_called_a_date(tmp_path: Path) -> None:
+    train, _ = write_task(tmp_path, sample=False)
+    days = pd.date_range("2020-01-01", periods=N)
+    for style in ("%Y-%m-%d", "%d/%m/%Y", "%d %b %Y"):
+        train["target"] = days.strftime(style)
+        train.to_csv(tmp_path / "train.csv", index=False)
+        assert "holds dates" in refusal(tmp_path)
+    train["target"] = (days - days[0]).days  # the remedy
+    train.to_csv(tmp_path / "train.csv", index=False)
+    assert accepted(tmp_path)["kind"] == "regression"

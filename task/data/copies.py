@@ -1,4 +1,4 @@
-"""Files that repeat the training labels, found by their content, in whatever container.
+"""Files that repeat the training labels or hold those to predict, found by their content.
 
 Such a file is never mounted for scripts: the prepared table stands in its place, without the rows
 that are held back. Ids with labels are looked for in tables, JSON, arrays, texts and archives of
@@ -27,6 +27,7 @@ from task.data.media.archives import (
     unpack_media,
 )
 from task.data.media.listing import list_files
+from task.data.told_answers import AskedRows, find_answers
 from task.load.tables import TABLE_ENDINGS, frame_of_json, read_table
 from task.types import TaskError
 
@@ -57,6 +58,7 @@ class LabelTruth(NamedTuple):
     labels: dict[str, pd.Series[str]]  # by target
     train: pd.DataFrame
     n_rows: int  # of the whole table
+    asked: AskedRows | None = None  # the rows to predict, whose labels a file may hold
 
 
 class Finding(NamedTuple):
@@ -65,6 +67,7 @@ class Finding(NamedTuple):
     repeats: str = ""  # a clause: how it repeats labels; empty: it does not
     n_named: int = 0  # training rows that it names
     unread: str = ""  # a clause: why its content is not known
+    has_answers: bool = False  # `repeats` speaks of the rows to predict
 
 
 def label_truth(train: pd.DataFrame, id_column: str, targets: Sequence[str]) -> LabelTruth:
@@ -74,6 +77,18 @@ def label_truth(train: pd.DataFrame, id_column: str, targets: Sequence[str]) -> 
         some = some.sample(MAX_ROWS, random_state=0).sort_index()
     labels = {name: some[name].astype(object).map(plain_text) for name in targets}
     return LabelTruth(some[id_column].astype(object).map(plain_text), labels, some, len(train))
+
+
+def with_asked_rows(truth: LabelTruth, test: pd.DataFrame, id_column: str) -> LabelTruth:
+    """Return the truth with the rows to predict; of MAX_ROWS rows at most."""
+    some = test.head(MAX_ROWS).reset_index(drop=True)
+    texts = pd.DataFrame(
+        {str(name): some[name].astype(object).map(plain_text) for name in some.columns[:500]}
+    )
+    ids = some[id_column].astype(object).map(plain_text)
+    labels = {name: set(values) - {""} for name, values in truth.labels.items()}
+    asked = AskedRows(ids, texts, labels, bool(ids.isin(truth.ids).any()))
+    return truth._replace(asked=asked)
 
 
 def plain_text(value: object) -> str:
@@ -119,7 +134,7 @@ def inspect_file_copies(path: Path, truth: LabelTruth) -> Finding:
         return inspect_archive(path, truth)
     frames = read_frames(path)
     if frames is not None:
-        return join_findings(compare_frame(frame, truth) for frame in frames)
+        return join_findings(compare_frame(frame, truth, path.name) for frame in frames)
     return inspect_bytes(path, truth)
 
 
@@ -220,8 +235,11 @@ def walk_json(value: Any, depth: int) -> Iterator[pd.DataFrame]:
 # comparing
 
 
-def compare_frame(frame: pd.DataFrame, truth: LabelTruth) -> Finding:
-    """Say whether a table repeats the labels: beside ids, in the rows' order, or with features."""
+def compare_frame(frame: pd.DataFrame, truth: LabelTruth, file_name: str = "") -> Finding:
+    """Say whether a table repeats the labels: beside ids, in the rows' order, or with features.
+
+    Also whether it holds labels of the rows to predict.
+    """
     if frame.empty:
         return Finding()
     n_rows = len(frame)
@@ -243,7 +261,24 @@ def compare_frame(frame: pd.DataFrame, truth: LabelTruth) -> Finding:
         return Finding(f"its column {told!r} holds the labels in the order of the rows", named)
     if told := find_by_features(columns, truth):
         return Finding(f"it repeats rows of the training table with {told!r}", named)
+    if told := find_told_answers(columns, truth, named, file_name):
+        clause = f"its column {told!r} holds labels of the rows to predict"
+        return Finding(clause, named, has_answers=True)
     return Finding("", named)
+
+
+def find_told_answers(
+    columns: dict[str, pd.Series[str]], truth: LabelTruth, n_named: int, file_name: str
+) -> str | None:
+    """Return a column that tells labels of the rows to predict.
+
+    What stands beside training rows, and is not their label, is none of other rows either.
+    """
+    asked = truth.asked
+    if asked is None or (n_named and not asked.shares_ids):
+        return None
+    ids = [name for name, cells in columns.items() if match_ids(cells, asked.ids) is not None]
+    return find_answers(columns, asked, ids, file_name)
 
 
 def match_ids(cells: pd.Series[str], ids: pd.Series[str]) -> pd.DataFrame | None:

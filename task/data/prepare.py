@@ -250,7 +250,7 @@ def choose_audit_rows(
     mask = np.zeros(len(train), dtype=bool)
     split = task.split
     if split.kind == "time":
-        order = splits.time_blocks(train[str(split.column)], len(train) - 1)
+        order = splits.time_blocks(splits.time_values(train, str(split.column)), len(train) - 1)
         mask[np.argsort(order, kind="stable")[-n:]] = True
         return mask
     if split.kind == "group" or twins is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,12 @@ N_HEAD = 50  # values that show whether a column contains dates
 MIN_TIMES = 4
 """A time column has at least so many distinct times."""
 DATE = r"^\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?|^\d{1,2}[-/.]\d{1,2}[-/.]\d{4}"
+TIME_MARK = "+"
+"""Between the columns of a time that is in several, the largest unit first: year+month."""
+LARGEST = {"month": 12, "quarter": 4, "week": 53, "day": 31}
+"""Units of time by which columns are called, and their largest number."""
+TIME_UNITS = (("month", "day"), ("month",), ("quarter",), ("week",))
+"""What orders the rows of a year."""
 YEAR_NAME = r"(?i)(?:^|[^a-z])(?:year|yr|date|jahr|annee|ano)(?:$|[^a-z])"
 Folds = NDArray[np.int64]
 
@@ -105,7 +112,62 @@ def detect_time_column(
         n_least = 3 if is_year else MIN_TIMES
         if test_dates.min() >= dates.quantile(0.98) and dates.nunique() >= n_least:
             return column
+    return detect_time_parts(train, test, names)
+
+
+def detect_time_parts(train: pd.DataFrame, test: pd.DataFrame, names: list[str]) -> str | None:
+    """Find a year and its months (and days), quarters or weeks that put test after train."""
+    years = [
+        name
+        for name in names
+        if pd.api.types.is_numeric_dtype(train[name]) and read_times(train[name]) is not None
+    ]
+    for year, units in product(years, TIME_UNITS):
+        parts = [year, *(find_time_part(train, names, unit) for unit in units)]
+        columns = [name for name in parts if name is not None]
+        if len(columns) < len(parts):
+            continue
+        column = TIME_MARK.join(columns)
+        both = pd.concat([train[columns], test[columns]], ignore_index=True)
+        times = time_values(both, column)
+        ours, theirs = times[: len(train)], times[len(train) :]
+        if ours.nunique() >= MIN_TIMES and theirs.min() > ours.quantile(0.98):
+            return column
     return None
+
+
+def find_time_part(train: pd.DataFrame, names: list[str], unit: str) -> str | None:
+    """Return the one column called after a unit of time that has its numbers; None for none."""
+    found = []
+    for name in names:
+        words = set(re.split(r"[\W_\d]+", name.casefold())) & set(LARGEST)
+        if words != {unit} or not pd.api.types.is_numeric_dtype(train[name]):
+            continue
+        numbers = train[name].dropna()
+        is_whole = bool((numbers == numbers.round()).all())
+        if len(numbers) and is_whole and numbers.between(0, LARGEST[unit]).all():
+            found.append(name)
+    return found[0] if len(found) == 1 else None
+
+
+def time_columns(train: pd.DataFrame, column: str) -> list[str]:
+    """Return the columns that a time split names: one, or several with + between them."""
+    return [column] if column in train else [part.strip() for part in column.split(TIME_MARK)]
+
+
+def time_values(train: pd.DataFrame, column: str) -> pd.Series[Any]:
+    """Return the time of every row; of several columns the place in their common order."""
+    names = time_columns(train, column)
+    if len(names) == 1:
+        return train[names[0]]
+    times = train[names].apply(lambda part: part if is_ordered(part) else to_dates(part))
+    places: pd.Series[Any] = times.groupby(names, sort=True).ngroup().astype(float)
+    return places.where(places >= 0)  # -1: a part is missing
+
+
+def is_ordered(values: pd.Series[Any]) -> bool:
+    """Whether values are numbers, rather than texts of dates."""
+    return bool(pd.api.types.is_numeric_dtype(values))
 
 
 def read_times(values: pd.Series[Any]) -> pd.Series[Any] | None:
@@ -206,7 +268,7 @@ def assign_folds(
     if split.kind == "file":
         return read_folds(train, str(split.column), id_column)
     if split.kind == "time":
-        return time_blocks(train[str(split.column)], n)
+        return time_blocks(time_values(train, str(split.column)), n)
     y = strata_codes(train, kind, target)
     if kind in CLASS_KINDS and split.kind != "group":
         return common_class_folds(train, y, split, seed, together)

@@ -451,7 +451,8 @@ def check_scorable(metric: Metric, train: pd.DataFrame, task: Task) -> None:
         if not pd.api.types.is_numeric_dtype(train[name]):
             raise TaskError(
                 f"{task.train}: the target {name!r} is not numeric and {metric.name} needs "
-                f"numbers; {REMEDY}"
+                "numbers; write a column of 0 and 1 for each of its classes, or set `target:` in "
+                "task.yaml to one column alone"
             )
     if why := unscorable(metric, train[task.target].to_numpy(dtype=float)):
         raise TaskError(

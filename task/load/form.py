@@ -218,6 +218,8 @@ def make_form(
     metric = task_metric(task)
     labels = class_labels(train[task.target[0]]) if task.kind in CLASS_KINDS else []
     names = prediction_names(task, sample, train)
+    if sample is not None:
+        check_sample_form(task, sample, names, labels)
     if len(task.target) > 1:
         form = form_of_targets(task, names)
     elif metric.needs == "probability" and labels and is_class_form(task, names, labels):
@@ -234,6 +236,36 @@ def make_form(
             "decided": form.decided + name_twins(labels),
         }
     )
+
+
+def check_sample_form(
+    task: Task, sample: pd.DataFrame, names: list[str], labels: list[str]
+) -> None:
+    """Refuse a sample of a row per id and class, or of words for several targets.
+
+    Raises TaskError.
+    """
+    ids = sample_id_columns(task, sample)
+    wanted = set(map(plain_name, labels))
+    for name in names if labels and len(names) > 1 and sample[ids].duplicated().any() else []:
+        said = set(map(plain_name, map(label_text, sample[name].dropna().unique())))
+        if len(said) > 1 and said <= wanted and not sample.duplicated([*ids, name]).any():
+            values = next(other for other in names if other != name)
+            raise TaskError(
+                f"{task.sample_submission} has a row for every {ids[0]!r} and class of {name!r}, "
+                "and a submission here has a row per id: write the sample with a column per class "
+                f"({', '.join([*ids, *labels][:6])}); pandas.melt(submission, {ids!r}, "
+                f"var_name={name!r}, value_name={values!r}) then gives the rows that are asked for"
+            )
+    words = {*POSITIVE_WORDS, *NEGATIVE_WORDS}
+    for name in names if len(task.target) > 1 and task.kind == "regression" else []:
+        texts = [label_text(value) for value in sample[name].dropna().unique()[:MAX_SAMPLE_TEXTS]]
+        if texts and all(text[:1].isalpha() and plain_word(text) in words for text in texts):
+            raise TaskError(
+                f"{task.sample_submission} asks for words such as {texts[0]!r} in {name!r}, and a "
+                "submission of several targets holds numbers: write 0 and 1 there if numbers are "
+                "taken, or set `target:` in task.yaml to one column alone"
+            )
 
 
 def name_twins(labels: list[str]) -> list[str]:

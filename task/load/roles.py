@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from report.formatting import format_plural
+from task.data.told_answers import ANSWER_FILE
 from task.load.dates import looks_like_dates
 from task.load.ids import numbered_names, usual_id
 from task.load.tables import TABLE_ENDINGS, find_table, read_table, write_table
@@ -111,7 +112,15 @@ def find_sample(root: Path, train: Path, test: Path) -> Path | None:
         path: [str(c) for c in read_table(path, n_rows=50).frame.columns]
         for path in (*paths, train, test)
     }
-    return next((path for path in paths if is_sample_submission(columns, path, train, test)), None)
+    return next(
+        (
+            path
+            for path in paths
+            if not ANSWER_FILE.search(path.name)
+            and is_sample_submission(columns, path, train, test)
+        ),
+        None,
+    )
 
 
 def list_tables(root: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from task.load.form import ROW_NUMBERS, label_text
 from task.load.ids import id_texts, join_parts
 from task.load.layouts.layout import read_layout_again
 from task.load.tables import Table, read_alike
+from task.load.targets import number_words
 from task.types import CLASS_KINDS, Kind, Task, TaskError
 
 ROW_ID = "row_id"
@@ -70,6 +71,9 @@ def type_rows(task: Task, train: Table, test: Table, *, has_features: bool = Tru
         for name in task.target:
             rows[name] = rows[name].astype(object).where(rows[name].notna(), "").map(str)
     rows, dropped = drop_unlabelled(rows, task)
+    if task.kind == "regression" and len(task.target) > 1:
+        rows, said = number_words(rows, task.target)
+        dropped += said
     if task.id is None:
         rows = insert_id(rows, id_column, [str(i) for i in range(len(rows))])
         n = len(rows)

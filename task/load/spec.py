@@ -19,10 +19,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from report.formatting import format_plural
-from task.data.splits import explain_rare_classes, parse_dates
+from task.data.splits import explain_rare_classes, parse_dates, time_columns
 from task.grade.metric_words import read_metric_words
 from task.grade.metrics import canonical_metric
 from task.load import roles
+from task.load.dates import looks_like_dates
 from task.load.decide import (
     Asked,
     check_scorable,
@@ -63,6 +64,7 @@ TABLE_WORDS = {
     "test": "test table",
     "sample_submission": "sample submission",
 }
+MAX_DATE_CLASS_SHARE = 0.2  # of the rows: more dates than that are no classes
 MAX_DESCRIPTION_CHARS = 200_000
 MAX_SPEC_BYTES = 1_000_000
 
@@ -103,7 +105,8 @@ class TaskSpec(BaseModel):
     )
     split: str = Field(
         "auto",
-        description="auto | stratified | random | group:COLUMN | time:COLUMN | file:folds.csv",
+        description="auto | stratified | random | group:COLUMN | time:COLUMN or time:YEAR+MONTH "
+        "| file:folds.csv",
     )
     positive: str | None = Field(
         None,
@@ -708,7 +711,16 @@ def check_target(train: pd.DataFrame, task: Task) -> None:
                 f"{task.train}: the target {name!r} has one class only ({values.iloc[0]!r}); "
                 "there is nothing to learn, check `target:` in task.yaml"
             )
-    n_classes = train[task.target[0]].nunique()
+    values = train[task.target[0]]
+    n_classes = values.nunique()
+    is_of_dates = task.kind == "multiclass" and n_classes > MAX_DATE_CLASS_SHARE * len(train)
+    if is_of_dates and looks_like_dates([str(text) for text in values.dropna().unique()[:50]]):
+        raise TaskError(
+            f"{task.train}: the target {task.target[0]!r} holds dates (such as "
+            f"{values.dropna().iloc[0]!r}), and no metric here scores dates; write it as a "
+            "number, such as the days since a fixed day, or set `target:` in task.yaml to "
+            "another column"
+        )
     if task.kind == "binary" and n_classes > 2:
         raise TaskError(
             f"{task.train}: the target {task.target[0]!r} has {n_classes} classes and kind is "
@@ -732,7 +744,10 @@ def parse_split_column(spec: TaskSpec, train: pd.DataFrame, path: Path, root: Pa
     word, _, column = spec.split.partition(":")
     if word == "file":
         return str(path_inside(root, column or "folds.csv"))
-    if word in ("group", "time") and column not in train.columns:
+    names = time_columns(train, column) if word == "time" else [column]
+    lacking = [name for name in names if name not in train]
+    if word in ("group", "time") and lacking:
+        column = lacking[0]
         raise TaskError(
             f"{path} has no column {column!r} to split by; "
             f"set `split: {word}:COLUMN` in task.yaml to one of {list_columns(train, column)}"
@@ -745,12 +760,15 @@ def check_split(train: pd.DataFrame, task: Task) -> None:
     kind, column = task.split.kind, str(task.split.column)
     if kind not in ("group", "time"):
         return
-    if column in task.target:
+    names = time_columns(train, column) if kind == "time" else [column]
+    if set(names) & set(task.target):
         raise TaskError(
             f"task.yaml: split {kind}:{column} divides the rows by the target itself; choose "
             "another column, or take `split:` out"
         )
-    if kind == "time" and column in train:
+    for column in names if kind == "time" else []:
+        if column not in train:
+            continue
         values = train[column]
         if not pd.api.types.is_numeric_dtype(values) and parse_dates(values) is None:
             raise TaskError(

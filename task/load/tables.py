@@ -10,6 +10,7 @@ import gzip
 import io
 import json
 import mmap
+import re
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from task.load.stray_rows import drop_stray_rows
 from task.types import TaskError
 
 MAX_UNZIPPED_BYTES = 20 * 2**30
+UNCALCULATED = re.compile(rb"</f>\s*(<v\s*/>|<v>\s*</v>|</c>)")  # a formula without a result
 TABLE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".xlsx")
 TABLE_ENDINGS = tuple(suffix + form for suffix in TABLE_SUFFIXES for form in ("", ".gz", ".zip"))
 SEVEN_ZIP_MAGIC = b"7z\xbc\xaf"
@@ -371,7 +373,13 @@ def read_workbook(data: Buffer) -> Table:
     if header:
         said.append(f"{header} lines before the header skipped")
     names, more = clean_names(rows[header])
-    columns = zip(*rows[header + 1 :], strict=True)
+    columns = list(zip(*rows[header + 1 :], strict=True))
+    empty = [n for n, cells in zip(names, columns, strict=True) if all(c == "" for c in cells)]
+    if empty and has_uncalculated_cells(data):
+        raise ValueError(
+            f"an Excel workbook whose column {empty[0]!r} has formulas and no results, as programs "
+            "write them; open it in Excel or LibreOffice and save it, or save its table as csv"
+        )
     frame = pd.DataFrame(
         {
             name: pd.Series([plain_cell(cell) for cell in column], dtype=object).infer_objects()
@@ -379,6 +387,16 @@ def read_workbook(data: Buffer) -> Table:
         }
     )
     return drop_empty_rows(Table(frame, said + more))
+
+
+def has_uncalculated_cells(data: Buffer) -> bool:
+    """Whether a sheet of a workbook has a formula whose result was never stored."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as book:
+            sheets = [n for n in book.namelist() if n.startswith("xl/worksheets/sheet")]
+            return any(UNCALCULATED.search(book.read(name)) for name in sheets)
+    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError):
+        return False
 
 
 def plain_cell(cell: object) -> object:

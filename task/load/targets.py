@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from task.load.form import class_labels, match_names, plain_name
+from task.load.form import (
+    NEGATIVE_WORDS,
+    POSITIVE_WORDS,
+    class_labels,
+    label_text,
+    match_names,
+    plain_name,
+    plain_word,
+    word_of_positive,
+)
 from task.types import TaskError
 
 USUAL_TARGETS = ("target", "label", "y")  # where the sample's one column has another name
@@ -89,3 +98,34 @@ def list_columns(frame: pd.DataFrame, near: str = "") -> str:
     close = [plain[text] for text in get_close_matches(near.casefold(), plain, cutoff=0.5)]
     names = [*close, *(name for name in known if name not in close)]
     return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def number_words(rows: pd.DataFrame, target: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Return rows whose targets in words (yes and no, True and False) are 1 and 0; say so.
+
+    A target of other words stays as it is.
+    """
+    changes, pairs = {}, {}
+    for name in target:
+        if pd.api.types.is_numeric_dtype(rows[name]) and not pd.api.types.is_bool_dtype(rows[name]):
+            continue
+        labels = class_labels(rows[name])
+        if (numbers := number_labels(labels)) is None:
+            continue
+        changes[name] = rows[name].map(lambda value, known=numbers: known[label_text(value)])
+        pairs.update(numbers)
+    if not changes:
+        return rows, []
+    listed = ", ".join(f"{label} = {number:g}" for label, number in list(pairs.items())[:4])
+    said = f"{len(changes)} targets in words are written as numbers: {listed}"
+    return rows.assign(**changes), [said]
+
+
+def number_labels(labels: list[str]) -> dict[str, float] | None:
+    """Return 1 for the label that says yes and 0 for the other; None where no word says it."""
+    if len(labels) == 2 and (positive := word_of_positive(labels)):
+        return {label: float(label == positive) for label in labels}
+    words = [plain_word(label) for label in labels]
+    if len(words) == 1 and words[0] in {*POSITIVE_WORDS, *NEGATIVE_WORDS}:
+        return {labels[0]: float(words[0] in POSITIVE_WORDS)}
+    return None

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from task.data.copies import Finding, LabelTruth, inspect_copies, inspect_file_copies, label_truth
+from task.data.copies import (
+    Finding,
+    LabelTruth,
+    inspect_copies,
+    inspect_file_copies,
+    label_truth,
+    with_asked_rows,
+)
 from task.data.media.index import FileNames, MountedFile, RowFiles, id_like_columns, match_rows
 from task.data.media.sources import OpenedMedia, open_media
 from task.types import MediaRole, Task
@@ -70,7 +77,8 @@ def read_media(
     own = distinct_matches(found["train"])
     aliases = [match for match in found["train"] if match not in own]
     media = MediaRows(opened, own, distinct_matches(found["test"]), aliases)
-    inspect_media(media, label_truth(train, id_column, task.target))
+    truth = label_truth(train, id_column, task.target)
+    inspect_media(media, with_asked_rows(truth, test, id_column))
     return media
 
 
@@ -103,7 +111,8 @@ def inspect_media(media: MediaRows, truth: LabelTruth) -> None:
 def note_finding(media: MediaRows, path: str, finding: Finding) -> None:
     """Note what a file tells of the training rows."""
     if finding.repeats:
-        media.left_out[path] = finding.repeats
+        beyond = "" if finding.has_answers else "; train has these rows"
+        media.left_out[path] = finding.repeats + beyond
     if finding.n_named:
         media.named[path] = finding.n_named
     if finding.unread:
@@ -113,7 +122,7 @@ def note_finding(media: MediaRows, path: str, finding: Finding) -> None:
 def describe_left_out(media: MediaRows) -> list[str]:
     """Say what is not mounted, and why."""
     return [
-        f"{Path(path).name} is not among the scripts' files: {why}; train has these rows"
+        f"{Path(path).name} is not among the scripts' files: {why}"
         for path, why in media.left_out.items()
     ]
 

@@ -10,6 +10,7 @@ from task.load.layouts.inventory import list_folder
 from task.load.layouts.reader_script import read_by_script
 from task.load.layouts.readers.annotations import read_annotations
 from task.load.layouts.readers.boxes import read_boxes
+from task.load.layouts.readers.features_and_labels import read_features_and_labels
 from task.load.layouts.readers.folder_tables import read_folder_tables
 from task.load.layouts.readers.gathered import read_gathered
 from task.load.layouts.readers.indicators import split_indicators
@@ -39,6 +40,7 @@ READERS: tuple[Reader, ...] = (
     read_visits,
     read_transactions,
     read_gathered,
+    read_features_and_labels,
     read_label_tables,
     read_annotations,
     read_folder_tables,
