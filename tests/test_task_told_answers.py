@@ -85,3 +85,6 @@ def test_a_solution_is_no_sample(tmp_path: Path) -> None:
     asked[["id", "target"]].to_csv(tmp_path / "task" / "solution.csv", index=False)
     task = prepare(tmp_path / "task").task
     assert task.sample_submission is None and task.metric == "auc"
+    asked[["id"]].assign(target=0).to_csv(tmp_path / "task" / "solution.csv", index=False)
+    task = prepare_folder(tmp_path / "task", tmp_path / "again", audit=False).task
+    assert str(task.sample_submission).endswith("solution.csv")  # the same in every row: a form

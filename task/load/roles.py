@@ -34,6 +34,7 @@ SAMPLE_PATTERN = re.compile(
     r"|sub.*(sample|format|template|example)",
     re.IGNORECASE,
 )
+EMPTY_FORM = re.compile(r"format|template|example|sample", re.IGNORECASE)
 TARGET_NAMES = ("target", "label", "labels", "y", "class", "outcome", "response")
 HOLD_OUT_SEED = 20
 MAX_ALIKE_BYTES = 2**30  # of a table that may repeat the training table
@@ -116,11 +117,18 @@ def find_sample(root: Path, train: Path, test: Path) -> Path | None:
         (
             path
             for path in paths
-            if not ANSWER_FILE.search(path.name)
-            and is_sample_submission(columns, path, train, test)
+            if is_sample_submission(columns, path, train, test) and not holds_answers(path)
         ),
         None,
     )
+
+
+def holds_answers(path: Path) -> bool:
+    """Whether a table that looks like a sample is called a solution and has different values."""
+    if not ANSWER_FILE.search(path.name) or EMPTY_FORM.search(path.name):
+        return False
+    frame = read_table(path).frame
+    return any(frame[name].nunique() > 1 for name in frame.columns[1:])
 
 
 def list_tables(root: Path) -> list[Path]:
