@@ -7,6 +7,7 @@ import decimal
 import gzip
 import io
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 
 from task.load.columns import type_tables
+from task.load.spec import read_task
 from task.load.tables import find_table, read_frame, read_table
 from task.types import TaskError
 
@@ -173,3 +175,26 @@ def test_formulas_without_results_are_refused(tmp_path: Path) -> None:
             continue
         with pytest.raises(TaskError, match="'twice' has formulas and no results"):
             read_table(tmp_path / "train.xlsx")
+
+
+def test_a_workbook_of_openpyxl_is_typed_right(tmp_path: Path) -> None:
+    """Ids and labels as text as written, dates in ISO form, numbers without their display."""
+    pytest.importorskip("python_calamine")
+    book = Path(__file__).parent / "fixtures" / "openpyxl.xlsx"
+    shutil.copy(book, tmp_path / "train.xlsx")
+    test = read_frame(book).drop(columns="target")
+    test["id"] = [f"1{text}" for text in test["id"]]
+    test.to_csv(tmp_path / "test.csv", index=False)
+    loaded = read_task(str(tmp_path))
+    assert loaded.rows.train.drop(columns="note").iloc[1].to_dict() == {
+        "id": "00001",
+        "day": "2024-01-02",
+        "when": "2024-01-01 08:05:00",
+        "price": 1235.5,
+        "share": 0.25,
+        "n": 10**9,
+        "flag": True,
+        "target": "yes",
+    }
+    assert loaded.rows.train["note"].isna().sum() == 8
+    assert any("sheet 'Data' of 2" in text for text in loaded.task.repairs)
