@@ -12,8 +12,11 @@ path or folder. The preview and the profile describe every kind of file: how man
 sizes, colour modes, rates, lengths, shapes, columns.
 
 What tells the labels is not mounted, and the report says it: a second copy of the training table
-in whatever container (csv, parquet, JSON, arrays, texts, archives), found by its content. Where
-names of files or folders tell the label (`train/cat/1.jpg`, `cat.1.jpg`), scripts find the files
+in whatever container (csv, parquet, JSON, arrays, texts, archives), found by its content, and
+tables with labels of the rows to predict (`solution.csv`, `test_labels.csv`, a test table with the
+target): their ids, or features, beside a column with the target's name, or one that has its values
+and whose name, or whose file's, says labels. Where names of files or folders tell the label
+(`train/cat/1.jpg`, `cat.1.jpg`), scripts find the files
 under other names. Files of rows that are held back for an audit lie among the files of the test
 rows, under ids and names like theirs. Where that cannot be so (files of many rows in one, tables
 of the training rows alone, a disk that cannot link files), no rows are held back; the report gives

@@ -60,6 +60,13 @@ Where predictions are not values the file says so: `needs = "text"`, `"label"`, 
 too. The file runs in a sandbox process of its own, without network, with two minutes for a call
 and 4 GiB, and never in Gome's own processes.
 
+## Features and labels in two tables
+`X_train.csv`, `y_train.csv` and `X_test.csv` (or features, values, inputs and labels, targets) are
+one task: joined by a column that names the same rows in both, else row by row where both have as
+many, and `gome init` says which. A time in several columns orders the rows by all of them:
+`split: time:year+month`, the largest unit first; `auto` finds a year with months (and days),
+quarters or weeks.
+
 ## Labels in no table
 A folder of pictures by class, names that tell the label, annotations, run lengths and the like are
 read as they stand. What is left is read by `read.py` in the task folder (`reader: read.py`): it
