@@ -262,7 +262,7 @@ def compare_frame(frame: pd.DataFrame, truth: LabelTruth, file_name: str = "") -
     if told := find_by_features(columns, truth):
         return Finding(f"it repeats rows of the training table with {told!r}", named)
     if told := find_told_answers(columns, truth, named, file_name):
-        clause = f"its column {told!r} holds labels of the rows to predict"
+        clause = f"its column {told!r} holds labels of the rows to predict, or guesses"
         return Finding(clause, named, has_answers=True)
     return Finding("", named)
 
