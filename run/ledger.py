@@ -100,11 +100,15 @@ def read_scored(event: Json) -> ScoredFile | None:
     codes = event.get("codes") or []
     if event.get("verdict") == "failed" or is_refused(str(code) for code in codes):
         return None
-    members = event.get("members") or {}
-    weights = [(str(name), float(member["weight"])) for name, member in members.items()]
+    try:
+        members = dict(event.get("members") or {})
+        weights = [(str(name), float(member["weight"])) for name, member in members.items()]
+        trace = int(event.get("trace") or 0)
+    except (TypeError, ValueError, KeyError, OverflowError):
+        return None  # a damaged log
     return ScoredFile(
         attempt=str(event.get("id")),
-        trace=int(event.get("trace") or 0),
+        trace=trace,
         score=score,
         oof=oof,
         summary=str(event.get("summary") or event.get("hypothesis") or "")[:160],
