@@ -27,6 +27,7 @@ from run.registry import close_run, open_run
 from run.rounds import last_round
 from session.fork import fork_run
 from session.session import prepare_thread, resume_run, start_run
+from task.grade.metrics import canonical_metric
 from task.load.spec import read_spec
 from task.types import TaskError
 
@@ -192,6 +193,12 @@ def test_an_odd_task_yaml_is_one_sentence(tmp_path: Path, content: str) -> None:
     with pytest.raises(TaskError, match="task.yaml") as caught:
         read_spec(tmp_path)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+
+
+def test_an_endless_metric_is_named_by_its_beginning() -> None:
+    with pytest.raises(TaskError, match="unknown metric") as caught:
+        canonical_metric("9" * 5_000)
+    assert len(str(caught.value)) < 1_200
 
 
 def test_a_bomb_of_aliases_is_not_spelled_out(tmp_path: Path) -> None:

@@ -458,8 +458,9 @@ def canonical_metric(name: str) -> str:
     hint = f"known: {', '.join(METRICS)}, map@K."
     if near:
         hint = f"did you mean {ALIASES.get(near[0], near[0])}?"
+    shown = repr(name[:80])
     raise TaskError(
-        f"unknown metric {name!r}; {hint} Or name a Python file with score(answers, submission)"
+        f"unknown metric {shown}; {hint} Or name a Python file with score(answers, submission)"
     )
 
 
