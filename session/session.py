@@ -461,8 +461,9 @@ async def _invoke_graph(run: Run, graph: Compiled, config: Any, given: Any) -> J
             raise
         except ReasonerUnavailableError as error:
             _end_session(run, PAUSED, message=str(error))
+            end = "" if str(error).endswith("?") else "."
             raise ReasonerUnavailableError(
-                f"{error}. The run is paused; `gome resume {run.folder.name}` continues it"
+                f"{error}{end} The run is paused; `gome resume {run.folder.name}` continues it"
             ) from error
     return values
 
