@@ -13,6 +13,12 @@ from cli.app import app
 from memory.store import open_memory
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal wide enough for whole lines, whatever the one of the tests is."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+
 @pytest.fixture
 def where(tmp_path: Path) -> str:
     memory = open_memory(str(tmp_path / "memory"), run="r1")

@@ -255,7 +255,7 @@ async def test_a_locked_memory_folder_costs_momentum_not_the_run(
         and "the run continues without it for now" in text
         for text in said
     ), said
-    assert any("records could not be stored" in text for text in said), said
+    assert any("1 record could not be stored" in text for text in said), said
     assert not (place / "journal.jsonl").exists()
 
 
