@@ -162,6 +162,13 @@ def test_other_tables_with_the_columns_of_train_are_told_or_refused(tmp_path: Pa
     assert "put their rows into one train.csv" in refusal(tmp_path)
 
 
+def test_a_link_to_the_training_table_is_no_other_table(tmp_path: Path) -> None:
+    write_task(tmp_path)
+    (tmp_path / "train.csv").rename(tmp_path / "2020.csv")
+    (tmp_path / "train.csv").symlink_to(tmp_path / "2020.csv")
+    assert not any("same columns" in said for said in accepted(tmp_path)["decided"])
+
+
 @pytest.mark.parametrize(("yes", "no"), [("yes", "no"), ("True", "False"), ("Present", "absent")])
 def test_several_targets_in_words_are_zeros_and_ones(tmp_path: Path, yes: str, no: str) -> None:
     train, test = write_task(tmp_path, sample=False)

@@ -160,12 +160,17 @@ def is_sample_submission(
 
 
 def list_alike(root: Path, train: Path, others: set[Path | None]) -> list[str]:
-    """List the tables beside the training table that have just its columns."""
+    """List the tables beside the training table that have just its columns.
+
+    A link to a table is that table.
+    """
     columns = set(read_table(train, n_rows=1).frame.columns)
+    known = {path.resolve() for path in (train, *others) if path}
     found = []
     for path in list_tables(root):
-        if path == train or path in others or path.stat().st_size > MAX_ALIKE_BYTES:
+        if path.resolve() in known or path.stat().st_size > MAX_ALIKE_BYTES:
             continue
+        known.add(path.resolve())
         try:
             names = set(read_table(path, n_rows=1).frame.columns)
         except TaskError:

@@ -319,7 +319,10 @@ def name_alike(root: Path, spec: TaskSpec, files: TableFiles) -> list[str]:
     is_named = bool(spec.train) or find_table(root, *roles.TRAIN_NAMES) == files.train
     if is_named:
         what = "has the same columns and is" if len(names) == 1 else "have the same columns and are"
-        return [f"{listed}: {what} not trained on; put the rows into {train} to train on them"]
+        return [
+            f"{listed}: {what} not trained on; if these are labelled rows to train on (no "
+            f"answers to the test), put them into {train}"
+        ]
     raise TableFaultError(
         f"{root}: {listed} and {train} have the same columns, so any of them may be the training "
         "table; put their rows into one train.csv, or name one with `train:` in task.yaml"
