@@ -16,6 +16,7 @@ from kit import Player, events, quick, write_task
 from langchain_core.runnables import RunnableConfig
 from longrun_kit import attempts, drive, driven, essence, run_twice, scripts
 
+from reasoner.protocol import DiagnoseBrief, Diagnosis
 from report.event_log import load_view
 from run.checkpoints.open import open_checkpoints, thread_id
 from run.checkpoints.sqlite import open_sqlite
@@ -155,19 +156,32 @@ async def test_checkpoints_stay_small(tmp_path: Path) -> None:
     assert rows < 100
 
 
+class StaysAtThirdStep(Player):
+    """Two scripts, then an answer that never comes."""
+
+    async def diagnose(self, brief: DiagnoseBrief) -> Diagnosis:
+        if brief.stage.step == 2:
+            await asyncio.Event().wait()
+        return await super().diagnose(brief)
+
+
 @pytest.mark.parametrize("new_process", [pytest.param(True, marks=pytest.mark.slow), False])
 async def test_a_clock_set_back_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_process: bool
 ) -> None:
     monkeypatch.setattr(ids, "_last_v6_timestamp", None)  # later tests use today's clock
     task = write_task(tmp_path / "task")
-    player = Player(scripts())
     real = time.time
     with monkeypatch.context() as patched:
         patched.setattr(time, "time", lambda: real() + 86_400)
         patched.setattr(time, "time_ns", lambda: int((real() + 86_400) * 1e9))
         going = asyncio.create_task(
-            start_run(str(task), quick(tmp_path, steps=4), folder=tmp_path / "run", reasoner=player)
+            start_run(
+                str(task),
+                quick(tmp_path, steps=4),
+                folder=tmp_path / "run",
+                reasoner=StaysAtThirdStep(scripts()),
+            )
         )
         while len(events(tmp_path / "run", "attempt")) < 2:
             await asyncio.sleep(0.05)
@@ -176,7 +190,7 @@ async def test_a_clock_set_back_loses_nothing(
             await going
     if new_process:  # else the ids go on from where they were, ahead of the clock
         ids._last_v6_timestamp = None
-    again = await resume_run(tmp_path / "run", reasoner=player)
+    again = await resume_run(tmp_path / "run", reasoner=Player(scripts()))
     assert again.reason == "budget: steps" and len(attempts(tmp_path / "run")) == 4
     assert run_twice(tmp_path / "run") == []
     assert "the clock went back" in events(tmp_path / "run", "warning")[0]["message"]
