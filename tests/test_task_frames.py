@@ -40,7 +40,7 @@ def score(name: str, true: Any, said: Any, kind: Any = "text") -> float:
 
 def make_cells(name: str, n: int, rng: np.random.Generator) -> list[str]:
     """Return true cells that differ from row to row, in the metric's form."""
-    if name in ("map_of_iou", "dice_masks", "iou_masks", "dice_global"):
+    if name in ("map_of_iou", "dice_masks", "iou_masks", "dice_global", "fbeta_masks@0.5"):
         return ["" if row % 7 == 6 else f"{1 + 40 * row} {5 + row % 9}" for row in range(n)]
     if name.startswith("map_boxes"):
         corners = rng.integers(0, 500, (n, 2))
@@ -59,7 +59,9 @@ TEXT_NAMES = sorted(name for name, metric in FRAME_METRICS.items() if metric.nee
 
 @settings(derandomize=True, max_examples=8, deadline=None)
 @given(st.integers(0, 10_000))
-@pytest.mark.parametrize("name", [*TEXT_NAMES, "accuracy", "map@5", "map_boxes@0.5"])
+@pytest.mark.parametrize(
+    "name", [*TEXT_NAMES, "accuracy", "map@5", "map_boxes@0.5", "fbeta_masks@0.5"]
+)
 def test_the_true_texts_are_the_optimum_and_a_shuffle_is_worse(name: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     metric = get_metric(name, kind="text")
@@ -175,6 +177,10 @@ def test_masks_are_averaged_over_rows_or_pooled() -> None:
     assert score("iou_masks", true, said) == pytest.approx((1 / 3 + 1 + 0) / 3)
     assert score("dice_masks", true, said) == pytest.approx((0.5 + 1 + 0) / 3)
     assert score("dice_global", true, said) == pytest.approx(2 * 5 / (14 + 12))
+    # precision .5 and recall .5, precision 1 and recall .8
+    assert score("fbeta_masks@0.5", ["1 10", "1 10"], ["6 10", "1 8"]) == pytest.approx(
+        (0.5 + sk.fbeta_score([1] * 10, [1] * 8 + [0] * 2, beta=0.5)) / 2
+    )
     # 8 of 10 cells: above .5 .55 .6 .65 .7 .75, not above .8
     assert score("map_of_iou", ["1 10"], ["1 8"]) == pytest.approx(0.6)
     assert score("map_of_iou", ["1 10", ""], ["", "1 1"]) == 0.0
@@ -395,6 +401,8 @@ def test_label_ranking_and_shares_are_those_of_scikit_learn() -> None:
         ),
         ("Evaluated on a modified Laplace log likelihood.", "laplace_log_likelihood"),
         ("Evaluated by the global Dice coefficient.", "dice_global"),
+        ("Scored by the Dice coefficient of masks, the F0.5 score.", "fbeta_masks@0.5"),
+        ("The score is the mean Average Precision (mAP) at IoU > 0.5.", "map_boxes"),
     ],
 )
 def test_a_description_names_the_metric_with_the_sentence(text: str, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +300,34 @@ def test_rows_of_one_prediction_whose_labels_differ_are_refused(tmp_path: Path) 
     assert "x_mean" in [
         column["name"] for column in report["columns"] if column["fate"] == "feature"
     ]
+
+
+def test_an_index_before_the_ids_of_a_sample_is_carried_over(tmp_path: Path) -> None:
+    """A sample of `,Id,Category` beside a test table with `id`; the index has gaps."""
+    train = customers(60, 1, 0).assign(y=[i % 2 for i in range(60)])
+    root = write_tables(tmp_path / "task", train, customers(30, 1, 500), [])
+    sample = pd.DataFrame({"Id": range(500, 530), "Category": 0}, index=range(7, 97, 3))
+    sample.to_csv(root / "sample_submission.csv")
+    report = describe_task(str(root))
+    assert (report["refusal"], report["id"], report["target"]) == (None, "id", ["y"])
+    made = hand_over(root, tmp_path)
+    assert list(made.columns) == ["Unnamed: 0", "Id", "Category"]
+    assert list(made["Unnamed: 0"]) == [str(i) for i in range(7, 97, 3)]
+
+
+def test_few_rows_have_fewer_folds(tmp_path: Path) -> None:
+    """Masks of three scans are validated one by one; two rows of numbers validate nothing."""
+    root = tmp_path / "masks"
+    layout_kit.make_layout("mask-arrays", root)
+    for path in [*root.glob("train/*"), *root.glob("validation/*")][3:]:
+        shutil.rmtree(path)
+    task = read_task(str(root)).task
+    assert task.split.n_folds == 3
+    assert "3 folds instead of 5: there are 3 training rows" in task.decided
+    hand_over(root, tmp_path)
+    train = customers(3, 1, 0).assign(y=[0.5, 1.5, 2.5])
+    few = write_tables(tmp_path / "few", train, customers(3, 1, 9), [9, 10, 11])
+    assert "has 3 rows, too few to validate" in str(describe_task(str(few))["refusal"])
 
 
 @pytest.mark.parametrize("change", ["fewer", "others"])

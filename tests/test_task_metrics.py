@@ -141,6 +141,8 @@ def test_words_of_a_metric_that_is_not_built_in_are_no_default(text: str) -> Non
             "Last year we evaluated by AUC. Entries are evaluated by log loss.",
             "log_loss",
         ),
+        ("Evaluated on the **global** [Dice](https://a.b/S%C3_(x)) coefficient.", "dice_global"),
+        ("Evaluated using the probabilistic F1 score (pF1).", "probabilistic_f1"),
         ("<p>Evaluated on <b>Root&nbsp;Mean Squared Logarithmic&nbsp;Error</b></p>", "rmsle"),
     ],
 )

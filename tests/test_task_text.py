@@ -193,9 +193,15 @@ def describe(folder: Path, text: str, cells: list[str]) -> Any:
 TAGS = ["a b", "b c d", "c", "a d", "d"]
 
 
-def test_f1_of_label_lists_is_asked_for(tmp_path: Path) -> None:
+def test_f1_of_label_lists_is_told_or_asked_for(tmp_path: Path) -> None:
+    task = describe(tmp_path / "a", "Evaluated by the [Mean F1-Score](https://a.b/Mean_F).", TAGS)
+    assert (task.metric, task.kind) == ("tags_f1_micro", "text")
+    assert any("tags_f1_samples` is the mean over rows" in line for line in task.decided)
+    task = describe(tmp_path / "c", "Evaluated by the F1 score of each row, averaged.", TAGS)
+    assert task.metric == "tags_f1_samples"
+    (tmp_path / "a" / "task.yaml").write_text("metric: f1\n")
     with pytest.raises(TaskError, match="tags_f1_micro.*tags_f1_samples.*tags_f1_macro"):
-        describe(tmp_path / "a", "Evaluated by the mean F1 score.", TAGS)
+        load_task(str(tmp_path / "a"))
     task = describe(tmp_path / "b", "Evaluated by the micro-averaged F1 score.", TAGS)
     assert (task.metric, task.kind) == ("tags_f1_micro", "text")
 

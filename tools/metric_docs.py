@@ -22,7 +22,7 @@ is compared as it is written. Scripts read such tables with `dtype=str, keep_def
 | a set of labels | `tags_f1_micro`, `tags_f1_samples`, `tags_f1_macro` | words and blanks, or commas where the training table has them |
 | a ranked list | `map@K` | the same, best first |
 | an order | `kendall_tau`, pairs of all rows together | the same, all words of the row |
-| a mask | `map_of_iou`, `iou_masks`, `dice_masks`, `dice_global` | `start length start length …` |
+| a mask | `map_of_iou`, `iou_masks`, `dice_masks`, `dice_global`, `fbeta_masks@0.5` and so on | `start length start length …` |
 | boxes | `map_boxes` (overlap 0.4; `map_boxes@0.5` and so on) | `class confidence xmin ymin xmax ymax …` |
 | points in boxes | `boxes_f1` | `label x y …`; train: `label x y width height …` |
 | boxes in space | `map_of_iou_3d` | `confidence x y z width length height yaw class …`; train without confidence |

@@ -20,7 +20,7 @@ WAYS = {
 }
 SPELLINGS = ("levenshtein", "normalized_levenshtein", "edit_distance", "character_error_rate")
 GROUPS = {"map_boxes": 6, "boxes_f1": 5, "map_of_iou_3d": 8}  # words of a box in a cell
-MASKS = ("dice_global", "dice_masks", "iou_masks", "map_of_iou")
+MASKS = ("dice_global", "dice_masks", "fbeta_masks", "iou_masks", "map_of_iou")
 
 LIKENESS_CODES = {
     "same": '''
@@ -212,7 +212,7 @@ def answers_code(spec: ScriptSpec, facts: TaskFacts) -> str:
     if facts.media:
         numbers.append("table = table.join(media_features(both[ID]))")
     lines = [
-        LIKENESS_CODES[kind].replace("{n}", str(GROUPS.get(facts.metric))),
+        LIKENESS_CODES[kind].replace("{n}", str(GROUPS.get(plain_metric(facts.metric)))),
         media_code(facts),
         SUBMITTED_CODES.get(facts.metric, ""),
         KEYS_CODE if has_keys else "",
@@ -259,9 +259,14 @@ def likeness_kind(metric: str) -> str:
         return "same"
     if metric in SPELLINGS:
         return "letters"
-    if metric in GROUPS:
+    if plain_metric(metric) in GROUPS:
         return "groups"
-    return "pixels" if metric in MASKS else "words"
+    return "pixels" if plain_metric(metric) in MASKS else "words"
+
+
+def plain_metric(metric: str) -> str:
+    """Return a metric's name without its number, such as an overlap."""
+    return metric.partition("@")[0]
 
 
 def answers_import_lines(facts: TaskFacts) -> list[str]:

@@ -36,14 +36,15 @@ FRAME_WORDS = (  # metrics of texts, lists, masks and boxes, and over tables; re
     ),
     (
         r"(mean average precision|\bmap\b)[^.]{0,30}\bbox(es)?\b"
+        r"|(mean average precision|\bmap\b)\W{1,3}(at|@) (an )?iou\b(?! thresholds)"
         r"|\bbox(es)?\b[^.]{0,40}(mean average precision|\bmap\b)",
         "map_boxes",
     ),
     (r"f[ -]?1[^.]{0,30}(matched )?(characters|boxes|points)", "boxes_f1"),
     (r"global dice|dice[^.]{0,40}(over all|pooled|whole (test )?set|globally)", "dice_global"),
     (
-        r"micro[^.]{0,12}\bf[ -]?1[^.]{0,24}\b(tags|keywords|label sets?)"
-        r"|f[ -]?1[^.]{0,12}\b(of|over) (the )?(tags|keywords)",
+        r"micro[^.]{0,12}\bf[ -]?1[^.]{0,24}\b(tags|keywords|labels?[ -]sets?)"
+        r"|f[ -]?1[^.]{0,12}\b(of|over) (the )?(tags|keywords|labels?[ -]sets?)",
         "tags_f1_micro",
     ),
     (
@@ -77,6 +78,7 @@ STRONG_WORDS = (  # the first that a sentence has; specific before general
         r"|root[ -]mean[ -]squared?[ -]error[^.]{0,20} (between|of) the (natural )?log",
         "rmsle",
     ),
+    (r"probabilistic f[ -]?1|\bpf1\b", "probabilistic_f1"),
     (r"\bmcrmse\b|root[ -]mean[ -]squared?[ -](error|deviation)|\brmse\b|\brmsd\b", "rmse"),
     (r"symmetric mean absolute percentage|\bsmape\b", "smape"),
     (r"mean absolute percentage|\bmape\b", "mape"),
@@ -154,7 +156,6 @@ FOREIGN_WORDS = (
     (r"\bcoco\b[^.]{0,40}(map|average precision)", "the mean average precision of COCO"),
     (r"weighted[ -](auc|area under)", "a weighted AUC"),
     (r"\bpartial auc|\bauc (above|below|between|at)\b|default rate captured", "a form of the AUC"),
-    (r"probabilistic f[ -]?1|\bpf1\b", "the probabilistic F1"),
     (r"\btop[ -]?\d+ (error|accuracy)", "the error of the best K guesses"),
 )
 LATE_FOREIGN_WORDS = (  # where no sentence names a metric that is built in
@@ -209,6 +210,8 @@ GROUP_WORDS = re.compile(
 OVERLAP = re.compile(
     r"(?:overlap|iou|intersection over union)[^.0-9]{0,30}(0?\.\d+)", re.IGNORECASE
 )
+BETA = re.compile(r"\bf[ -]?(0?\.\d{1,2}|[2-9])\b(?![.%]\d)")  # F1 has names of its own
+MASKS = re.compile(r"\bdice\b|\bmasks?\b|\bpixels?\b|segmentation")
 NEGATIONS = re.compile(r"\b(not|instead of|rather than|unlike|no longer)\b[^,;.]{0,40}$")
 SHORT_WORDS = 6  # a sentence so short names nothing else
 
@@ -277,10 +280,14 @@ def read_direction_words(description: str) -> Direction | None:
 
 
 def split_sentences(text: str) -> list[str]:
-    """Return the sentences; a heading goes with the line below it, marks of HTML are left out."""
+    """Return the sentences; a heading goes with the line below it.
+
+    Marks of HTML and addresses of links are left out.
+    """
     if re.search(r"</\w+>|&nbsp;|<br */?>", text):
         text = re.sub(r"</(p|h\d|li|tr|div)>|<br */?>", "\n\n", text, flags=re.IGNORECASE)
         text = html.unescape(re.sub(r"</?\w[^<>]*>", " ", text))
+    text = re.sub(r"!?\[([^\[\]]*)\]\([^()\s]*(\([^()\s]*\)[^()\s]*)*\)", r"\1", text)
     text = text.replace("\u00a0", " ")
     text = re.sub(r"(?m)^#+ *(.+)$\n*", lambda m: f"{m.group(1).strip()}: ", text)
     text = re.sub(r"(?<!\w)[*_`]{1,2}(?=\w)|[*`]{1,2}(?=\w)|(?<=\w)[*`]{1,2}", "", text)
@@ -292,6 +299,8 @@ def read_sentence(sentence: str, *, is_weak: bool) -> MetricWords | None:
     """Return the metric that a sentence names; the weak words count where `is_weak`."""
     text = sentence.casefold()
     shown = shorten(sentence)
+    if (match := BETA.search(text)) and MASKS.search(text):
+        return MetricWords(f"fbeta_masks@{float(match[1]):g}", shown)
     for pattern, what in FOREIGN_WORDS:
         if re.search(pattern, text):
             return MetricWords("", shown, foreign=what)

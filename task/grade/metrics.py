@@ -16,7 +16,7 @@ from sklearn import metrics as sk
 
 from task.grade.frames.boxes import BOX_METRICS, box_metric
 from task.grade.frames.lists import LIST_METRICS, list_precision_metric
-from task.grade.frames.masks import MASK_METRICS
+from task.grade.frames.masks import MASK_METRICS, fbeta_metric
 from task.grade.frames.tables import (
     CONDITION,
     PER_GROUP,
@@ -107,6 +107,13 @@ def mean_over_classes(one: ScoreFunction) -> ScoreFunction:
         return float(np.mean(scores))
 
     return score
+
+
+def probabilistic_f1(y: Array, p: Array) -> float:
+    """Return the F1 of probabilities: each counts in the precision and the recall as it is."""
+    p = np.clip(p, 0, 1)
+    total = float((y == 1).sum()) + float(p.sum())
+    return 2 * float(p[y == 1].sum()) / total if total else 0.0
 
 
 def column_log_losses(y: Array, p: Array) -> Array:
@@ -307,6 +314,7 @@ _POSITIVE: Bounds = (0.0, None)
 _OTHER_METRICS = (
     Metric("auc", "max", "probability", roc_auc),
     Metric("average_precision", "max", "probability", _precision),
+    Metric("probabilistic_f1", "max", "probability", mean_over_classes(probabilistic_f1)),
     Metric("log_loss", "min", "probability", mean_loss(log_losses), log_losses),
     Metric("brier", "min", "probability", mean_loss(brier_losses), brier_losses),
     Metric("rmse", "min", "value", _rmse, squared_errors),
@@ -428,6 +436,7 @@ ALIASES = {
     "pearson_correlation": "pearson",
     "pearsonr": "pearson",
     "spearmanr": "spearman",
+    "pf1": "probabilistic_f1",
     "pr_auc": "average_precision",
     "quadratic_weighted_kappa": "qwk",
     "r2_score": "r2",
@@ -451,6 +460,8 @@ def canonical_metric(name: str) -> str:
         return key
     if re.fullmatch(r"map_boxes@0?\.\d{1,3}", name.strip()):
         return f"map_boxes@{float(name.partition('@')[2]):g}"
+    if re.fullmatch(r"fbeta_masks@(?=[\d.]*[1-9])\d{0,2}(\.\d{1,3})?", name.strip()):
+        return f"fbeta_masks@{float(name.partition('@')[2]):g}"
     if found := split_form(name.strip()):
         start = re.split("_where_|_per_", name.strip(), maxsplit=1)[0]
         return found[0] + name.strip()[len(start) :]
@@ -480,6 +491,8 @@ def get_metric(name: str, direction: Direction | None = None, kind: Kind | None 
         return TEXT_TWINS.get(name, METRICS[name]) if kind == "text" else METRICS[name]
     if name.startswith("map_boxes@"):
         return box_metric(name)
+    if name.startswith("fbeta_masks@"):
+        return fbeta_metric(name)
     if name.startswith("map@"):
         if kind == "text":
             return list_precision_metric(name)

@@ -22,6 +22,12 @@ DEFAULT_METRICS: dict[Kind, str] = {"binary": "auc", "multiclass": "log_loss", "
 COLUMN_METRICS = ("kl_divergence", "lwlrap", "mean_angular_error", "distance_percentiles")
 """Metrics of several targets."""
 LIST_TWINS = {"f1_micro": "tags_f1_micro", "f1_macro": "tags_f1_macro"}
+PER_ROW = re.compile(
+    r"\b(each|every|per)[ -](row|sample|example|image|picture|question|observation|instance|item"
+    r"|user|document|text)\b|(example|sample|instance)[- ](based|averaged|wise)",
+    re.IGNORECASE,
+)
+"""How a sentence says that a score of label sets is the mean over rows."""
 MASK_TWINS = {"f1": "dice_masks", "jaccard": "iou_masks"}
 """What Dice and Jaccard mean of masks."""
 FORMED = ("weighted_log_loss", "bias_auc", "distance_percentiles", "lwlrap")
@@ -135,10 +141,12 @@ def name_form(asked: Asked, values: pd.Series[Any], columns: list[str]) -> str:
         name = MASK_TWINS.get(name, name) if words else name
     elif name in LIST_TWINS and (is_span_list(values) or is_label_list(values)):
         name = LIST_TWINS[name]
+    elif is_label_list(values) and name == "f1" and words:
+        name = "tags_f1_samples" if PER_ROW.search(words.sentence) else "tags_f1_micro"
     elif is_label_list(values) and name == "f1":
         raise MetricNeededError(
-            f"F1{asked.source} means three things where a cell has several labels: set `metric:` "
-            "in task.yaml to tags_f1_micro (all labels together), tags_f1_samples (the mean over "
+            "task.yaml: F1 means three things where a cell has several labels; set `metric:` "
+            "there to tags_f1_micro (all labels together), tags_f1_samples (the mean over "
             "rows) or tags_f1_macro (the mean over labels)"
         )
     if words is None:

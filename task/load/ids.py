@@ -49,7 +49,8 @@ def choose_id(
         name = numbered_names(train, test)
         told = f"id: {name!r}, its first column, numbers the rows of both tables behind a prefix"
         return IdChoice(name, None, [], "_", told if name else "")
-    first = str(sample.columns[0])
+    named = [str(name) for name in sample.columns if str(name) != ROW_NUMBERS]
+    first = named[0] if len(named) > 1 else str(sample.columns[0])
     if name is not None:
         return IdChoice(name, name if name in sample else first, [], "_", "")
     shared = [str(c) for c in sample.columns if c in test]

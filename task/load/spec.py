@@ -245,7 +245,7 @@ def read_task(
     check_target(rows.train, task)
     check_split(rows.train, task)
     check_scorable(metric, rows.train, task)
-    check_folds(rows.train, task)
+    task = fit_folds(rows.train, task)
     form = make_form(task, rows.train, tables.form, rows.id)
     found = [*rows.repairs, *(tables.sample.repairs if tables.sample else [])]
     said = {
@@ -781,8 +781,8 @@ def check_split(train: pd.DataFrame, task: Task) -> None:
             )
 
 
-def check_folds(train: pd.DataFrame, task: Task) -> None:
-    """Refuse data too few for any folds. Raises TaskError.
+def fit_folds(train: pd.DataFrame, task: Task) -> Task:
+    """Return the task with no more folds than its rows allow. Raises TaskError for too few rows.
 
     Classes rarer than the folds are trained on and never validated; at least two remain.
     """
@@ -794,11 +794,18 @@ def check_folds(train: pd.DataFrame, task: Task) -> None:
                 f"{task.train}: class {counts.index[-1]!r} of {task.target[0]!r} has one row, "
                 "so no score can tell it from the other; add rows of it"
             )
-    if len(train) < 2 * split.n_folds:
+    n_in_fold = 1 if task.kind == "text" else 2
+    if len(train) >= n_in_fold * split.n_folds or split.kind == "file":
+        return task
+    if len(train) < 2 * n_in_fold:
         raise TaskError(
-            f"{task.train} has {len(train)} rows, too few for {split.n_folds} folds; "
-            "set a smaller `n_folds:` in task.yaml"
+            f"{task.train} has {format_plural(len(train), 'row')}, too few to validate anything; "
+            f"add rows, {2 * n_in_fold} at least"
         )
+    n_folds = len(train) // n_in_fold
+    said = f"{n_folds} folds instead of {split.n_folds}: there are {len(train)} training rows"
+    split = split.model_copy(update={"n_folds": n_folds})
+    return task.model_copy(update={"split": split, "decided": [*task.decided, said]})
 
 
 def describe_rare_classes(train: pd.DataFrame, task: Task) -> list[str]:

@@ -117,6 +117,7 @@ TEXT_FORMS = {  # by the beginning of the metric's name
     "kendall_tau": "A prediction is an order: all words of the row, separated by blanks.",
     "edit_distance": "A prediction is a sequence of words, separated by blanks.",
     "dice": "A prediction is a mask as run lengths, `start length start length …`, or empty.",
+    "fbeta": "A prediction is a mask as run lengths, `start length start length …`, or empty.",
     "iou_masks": "A prediction is a mask as run lengths, `start length start length …`, or empty.",
     "map_of_iou_3d": "A prediction is nine words for each box: confidence x y z width length height"
     " yaw class; the training table has them without the confidence.",

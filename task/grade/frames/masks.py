@@ -108,6 +108,25 @@ def pooled_dice(y: Array, p: Array) -> float:
     return Overlap(*sums).dice
 
 
+def fbeta_metric(name: str) -> Metric:
+    """Return the mean F-beta of every row's masks, such as `fbeta_masks@0.5`.
+
+    Below 1 precision weighs more than recall, above 1 less.
+    """
+    square = float(name.partition("@")[2]) ** 2
+
+    def losses(y: Array, p: Array) -> Array:
+        return np.array([1 - weigh_overlap(overlap, square) for overlap in overlaps_of(y, p)])
+
+    return Metric(name, "max", "text", mean_gain(losses), losses)
+
+
+def weigh_overlap(overlap: Overlap, square: float) -> float:
+    """Return the F-beta of two masks, `square` the square of beta; 1 for two empty ones."""
+    total = square * overlap.true + overlap.said
+    return (1 + square) * overlap.both / total if total else 1.0
+
+
 MASK_METRICS = (
     Metric("dice_global", "max", "text", pooled_dice),
     Metric("dice_masks", "max", "text", mean_gain(dice_losses), dice_losses),

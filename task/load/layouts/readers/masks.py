@@ -55,17 +55,31 @@ def read_masks(scene: Scene) -> LayoutTables | None:
     """
     if scene.sample is None or scene.sample_path is None or not scene.test_files:
         return None
-    columns = split_sample(scene.sample.frame, None)
-    if len(columns.ids) != 1 or len(columns.predicted) != 1:
-        return None
-    said = scene.sample.frame[columns.predicted[0]].dropna().astype(str)
-    if not all(map(RUNS.fullmatch, said)):
+    columns = choose_mask_column(scene.sample.frame)
+    if columns is None:
         return None
     ids = list(scene.sample.frame[columns.ids[0]].map(label_text))
     masks = find_masks(scene, ids)
     if len(masks) < 2:
         return None
     return tables_of_masks(scene, columns, masks)
+
+
+def choose_mask_column(sample: pd.DataFrame) -> SampleColumns | None:
+    """Return the columns of a sample of which one holds masks; None where none or several do.
+
+    Others that are predicted nowhere, such as the size of a picture, are carried over.
+    """
+    columns = split_sample(sample, None)
+    masks = [
+        name
+        for name in columns.predicted
+        if all(map(RUNS.fullmatch, sample[name].dropna().astype(str)))
+    ]
+    if len(columns.ids) != 1 or len(masks) != 1:
+        return None
+    others = [name for name in columns.predicted if name not in masks]
+    return columns._replace(predicted=masks, carried=[*columns.carried, *others])
 
 
 def find_masks(scene: Scene, ids: list[str]) -> dict[str, RoleFile]:
