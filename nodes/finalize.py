@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graph.state import Best, RunState
+from report.score_curve import read_curve
 from run.best import hash_solution, publish_best, write_best_json
 from run.registry import NodeRuntime, current_run
 from run.run import Run
@@ -55,6 +56,7 @@ def _announce_end(run: Run, reason: str, best: Best | None, message: str) -> Non
         reason=reason,
         best=best.dump() if best else None,
         seconds=round(run.events.elapsed, 1),
+        curve=read_curve(run.folder),
         message=message,
     )
 

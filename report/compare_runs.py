@@ -23,6 +23,7 @@ from report.formatting import (
     format_usd,
 )
 from report.model import RunView
+from report.score_curve import compare_areas
 from report.summary import most_helpful_attempt, state_word
 
 MAX_DIFF_LINES = 200
@@ -79,6 +80,8 @@ def result_rows(runs: Sequence[ComparedRun]) -> list[tuple[str, list[str]]]:
         ("reasoner", lambda view: clean_text(view.reasoner, 60)),
     ):
         rows.append((label, [describe(run.view) for run in runs]))
+    place = next(i for i, (label, _) in enumerate(rows) if label == "curve") + 1
+    rows.insert(place, ("area", area_cells([run.view for run in runs])))
     rows.insert(0, ("state", [state_word(run.view, run.state) for run in runs]))
     return rows
 
@@ -92,6 +95,20 @@ def best_text(view: RunView) -> str:
 def curve_text(view: RunView) -> str:
     """The best score so far, attempt by attempt."""
     return draw_sparkline(view.curve, rising=view.rising) or "–"
+
+
+def area_cells(views: Sequence[RunView]) -> list[str]:
+    """The area under each curve, by executions and by script seconds, on one scale.
+
+    0 is the lowest zero of the runs (see `report.score_curve`), 1 the best gain of all; every curve
+    reaches as far as the longest.
+    """
+    if len({(view.task, view.metric, view.direction) for view in views}) > 1:
+        return ["–"] * len(views)  # no common scale
+    texts = []
+    for areas in compare_areas(views):
+        texts.append(f"{areas[0]:.2f} by executions, {areas[1]:.2f} by time" if areas else "–")
+    return texts
 
 
 def helpful_text(view: RunView) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from report.ledger import Ledger
 
@@ -82,6 +83,15 @@ class AttemptView:
     problems: tuple[str, ...]
     seconds: float | None
     usage: TokenUsage
+
+
+class Lead(NamedTuple):
+    """An attempt that became the run's best, and the executions and script seconds until then."""
+
+    attempt: str
+    executions: int
+    seconds: float
+    score: float
 
 
 @dataclass(frozen=True)
@@ -214,6 +224,10 @@ class RunView:
     rehearsals: tuple[Event, ...] = ()
     best: str | None = None
     curve: tuple[float, ...] = ()
+    n_executions: int = 0
+    script_s: float = 0.0
+    leads: tuple[Lead, ...] = ()  # of the search
+    searched: tuple[int, float] | None = None  # executions and seconds when the finale began
     candidates: tuple[object, ...] = ()
     final: Event | None = None
     ended: Event | None = None

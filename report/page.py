@@ -45,6 +45,7 @@ from report.page_tables import (
 from report.payload import audit_scores
 from report.plots.panels import load_importances, load_panels
 from report.probe_rows import ProbeRow, probe_rows
+from report.score_curve import describe_curve
 from report.summary import ENDINGS, RESUMABLE, describe_best_change
 
 STATES = {
@@ -128,6 +129,7 @@ class PageFacts:
     calibration: CalibrationFacts | None
     costs: list[CostRow]
     baseline: str
+    curve: str
     rehearsals: str
     rehearsal_lines: list[str]
     task_rows: list[LabelledRow]
@@ -176,6 +178,7 @@ def report_facts(view: RunView, run_dir: Path, state: str, now: float) -> PageFa
         calibration=calibration_facts(view),
         costs=cost_rows(view),
         baseline=baseline_sentence(view),
+        curve=describe_curve(view),
         rehearsals=rehearsal_sentence(view),
         rehearsal_lines=rehearsal_lines(view),
         task_rows=task_rows(view, setup),

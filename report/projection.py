@@ -30,6 +30,7 @@ from report.model import (
     VERDICTS,
     AttemptView,
     Event,
+    Lead,
     LogLine,
     MadeView,
     MergeView,
@@ -46,6 +47,7 @@ MAX_MADE, MAX_MADE_CHARS = 3, 40_000
 MAX_TRACES = 256
 MAX_SIDE_JOBS = 64
 MAX_PROBES = 50
+MAX_LEADS = 2000
 MAX_CALLS = 60  # of one attempt
 
 
@@ -245,6 +247,8 @@ def _update_side_job(view: RunView, event: Event, text: str) -> RunView:
 
 def _on_execution_finished(view: RunView, event: Event) -> RunView:
     view = _add_usage(view, event, "execute")
+    script_s = view.script_s + max(0.0, finite_number(event.get("seconds")) or 0.0)
+    view = replace(view, n_executions=view.n_executions + 1, script_s=script_s)
     if id := _clean_id(event.get("attempt")):
         view = replace(view, executions={**view.executions, id: event})
     return _change_trace(view, event, activity="validating")
@@ -356,7 +360,17 @@ def _update_best(view: RunView, attempt: AttemptView) -> RunView:
     leader = min(scores, key=lambda id: -scores[id] if view.rising else scores[id], default=None)
     if leader is None or leader == view.best:
         return view
-    return replace(view, best=leader, curve=(*view.curve, scores[leader]))
+    return _lead_with(replace(view, curve=(*view.curve, scores[leader])), leader)
+
+
+def _lead_with(view: RunView, best: str) -> RunView:
+    """Make an attempt the run's best; until the finale the change is a point of the curve."""
+    score = view.attempts[best].score
+    view = replace(view, best=best)
+    if score is None or view.searched or (view.leads and view.leads[-1].score == score):
+        return view
+    lead = Lead(best, view.n_executions, view.script_s, score)
+    return replace(view, leads=(*view.leads[1 - MAX_LEADS :], lead))
 
 
 def describe_attempt(attempt: AttemptView, *, rising: bool) -> str:
@@ -382,8 +396,8 @@ STATED_DIFFERENCE = re.compile(r"^(within noise|worse|better): |[+−-]?[\d.e+-]
 def _on_merged(view: RunView, event: Event) -> RunView:
     best = _best_id(event)
     actions = _clean_texts(event.get("actions"))
-    if best and best in view.attempts:
-        view = replace(view, best=best)
+    if best and best in view.attempts and best != view.best:
+        view = _lead_with(view, best)
     for row in map(as_mapping, bounded_list(event.get("standings"), MAX_TRACES)):
         status = clean_text(row.get("status"), 20) or "running"
         view = _change_trace(view, {**row, "t": event.get("t")}, status=status)
@@ -403,7 +417,8 @@ def _on_finalizing(view: RunView, event: Event) -> RunView:
     traces = {
         i: replace(trace, activity=trace.status, since=None) for i, trace in view.traces.items()
     }
-    view = replace(view, candidates=candidates, traces=traces)
+    searched = view.searched or (view.n_executions, view.script_s)
+    view = replace(view, candidates=candidates, traces=traces, searched=searched)
     return _add_line(view, event, "finalizing", format_plural(len(candidates), "candidate"))
 
 

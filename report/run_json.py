@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from report.model import AttemptView, RunView
+from report.score_curve import curve_json
 from report.summary import state_word
 
 
@@ -38,8 +39,9 @@ def summarize_run(folder: Path, view: RunView, state: str) -> dict[str, Any]:
 
 
 def detail_run(folder: Path, view: RunView, state: str) -> dict[str, Any]:
-    """Return `summarize_run` with the settings and every attempt."""
+    """Return `summarize_run` with the curve's areas, the settings and every attempt."""
     return summarize_run(folder, view, state) | {
+        "curve": curve_json(view),
         "settings": dict(view.settings),
         "warnings": list(view.warnings),
         "attempts": [attempt_json(attempt) for attempt in view.attempts.values()],

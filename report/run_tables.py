@@ -26,6 +26,7 @@ from report.ledger_rows import ledger_facts
 from report.live import COLOURS, MARKS, summary_panel
 from report.model import AttemptView, RunView
 from report.reliability import ReliabilityRow, calibrate_run, describe_confidence
+from report.score_curve import describe_curve
 from report.summary import describe_best_change, run_headline, state_word
 
 WIDE_COLUMNS = 100
@@ -97,6 +98,8 @@ def run_page(view: RunView, run_dir: Path, width: int = WIDE_COLUMNS) -> Rendera
         parts += [Text(), costs]
     if view.ended is not None:
         parts += [Text(), summary_panel(view, run_dir)]
+    elif curve := describe_curve(view):
+        parts += [Text(), Text(f"Area under best so far: {curve}")]
     if diff := best_diff(view, run_dir):
         parts += [
             Text(),

@@ -16,6 +16,7 @@ from report.formatting import (
 )
 from report.harness_work import describe_baseline, rehearsal_sentence
 from report.model import AttemptView, RunView
+from report.score_curve import describe_curve
 
 ENDINGS = {
     "budget": "The budget is used up.",
@@ -143,6 +144,7 @@ def summary_rows(view: RunView, run_dir: Path | None) -> list[tuple[str, str]]:
         ("baseline", describe_baseline(view.baseline, view.metric)),
         ("used", describe_usage(view)),
         ("rehearsed", rehearsal_sentence(view)),
+        ("area", describe_curve(view)),
     ]
     if view.final is not None:
         rows.append(

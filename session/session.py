@@ -111,6 +111,16 @@ class Outcome:
 
         return list(load_view(self.folder).attempts.values())
 
+    @property
+    def curve(self) -> Json | None:
+        """Area under the best score so far by executions and script seconds, and its zero.
+
+        The formula is in docs/report.md; None before the first valid attempt.
+        """
+        from report.score_curve import read_curve
+
+        return read_curve(self.folder)
+
     def _repr_html_(self) -> str:
         from report.notebook import outcome_html
 

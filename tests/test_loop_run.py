@@ -35,6 +35,10 @@ async def test_better_scripts_are_accepted_and_the_best_is_published(tmp_path: P
     assert verdicts == ["accepted", "accepted", "rejected", "accepted"]
     assert outcome.reason == "budget: steps" and outcome.score is not None and outcome.score > 0.9
     assert ids(outcome.folder / "best" / "submission.csv") == ids(task / "test.csv")
+    curve = outcome.curve
+    assert curve is not None and curve == events(outcome.folder, "run_ended")[0]["curve"]
+    assert curve["executions"] == 4 and curve["zero_is"] == "baseline"
+    assert curve["by_executions"]["area"] < curve["last_gain"]
 
 
 def ids(path: Path) -> list[str]:

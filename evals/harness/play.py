@@ -24,6 +24,7 @@ from graph.build import build_graph
 from graph.settings import Settings
 from memory.protocol import Memory
 from reasoner.protocol import Reasoner
+from report.event_log import load_view
 from run.artifacts import write_atomic
 from run.events import iterate_events
 from run.folder import make_run_folder
@@ -48,6 +49,23 @@ class RunCalibration(TypedDict):
     brier: float
 
 
+class LeadAccount(TypedDict):
+    """A solution that led, what had been spent until then, and its scores."""
+
+    executions: int
+    seconds: float
+    score: float  # cross-validated
+    private: float | None
+
+
+class SearchAccount(TypedDict):
+    """A run's curve: its leads in order, and what the whole search executed."""
+
+    executions: int
+    seconds: float
+    leads: list[LeadAccount]
+
+
 class RunAccount(TypedDict):
     """A run as one line of a results file."""
 
@@ -63,6 +81,7 @@ class RunAccount(TypedDict):
     calibration: RunCalibration | None
     best_so_far: list[float | None]
     seconds: float  # of scripts
+    search: SearchAccount
 
 
 GRADE = "task.grade.grade.grade_execution"
@@ -193,9 +212,10 @@ async def play_run(
     try:
         graph = build_graph(policy=policy, acceptance=acceptance)
         await graph.ainvoke(inputs, config, context=settings)
+        search = await account_for_search(bench, name, run)
     finally:
         await close_run(folder)
-    account = await account_for_run(bench, name, folder)
+    account = await account_for_run(bench, name, folder, search)
     if not keep:
         remove_folder(folder)
     return account
@@ -212,7 +232,35 @@ async def open_prepared_run(bench: Workbench, name: str, settings: Settings, fol
     return run
 
 
-async def account_for_run(bench: Workbench, name: str, folder: Path) -> RunAccount:
+async def account_for_search(bench: Workbench, name: str, run: Run) -> SearchAccount:
+    """Score every solution that led the run on the private answers."""
+    view = load_view(run.folder)
+    n_executions, seconds = view.searched or (view.n_executions, view.script_s)
+    submissions = {
+        event["id"]: event["submission"]
+        for event in iterate_events(run.folder / "events.jsonl")
+        if event["ev"] == "attempt"
+    }
+    leads: list[LeadAccount] = []
+    for lead in view.leads:
+        stored = str(run.artifacts.path(submissions[lead.attempt]))
+        final = run.folder / "work" / ".lead.csv"
+        await run.worker.final_submission(run.prepared, stored, str(final))
+        private = await bench.private_score(name, final)
+        leads.append(
+            {
+                "executions": lead.executions,
+                "seconds": lead.seconds,
+                "score": lead.score,
+                "private": private,
+            }
+        )
+    return {"executions": n_executions, "seconds": seconds, "leads": leads}
+
+
+async def account_for_run(
+    bench: Workbench, name: str, folder: Path, search: SearchAccount
+) -> RunAccount:
     """Read the run's events and best files into one flat record."""
     events = list(iterate_events(folder / "events.jsonl"))
     attempts = [event for event in events if event["ev"] == "attempt"]
@@ -233,6 +281,7 @@ async def account_for_run(bench: Workbench, name: str, folder: Path) -> RunAccou
         "calibration": last_calibration(events),
         "best_so_far": best_so_far_curve(attempts, read_direction(folder)),
         "seconds": sum(attempt.get("seconds") or 0.0 for attempt in attempts),
+        "search": search,
     }
 
 

@@ -21,6 +21,7 @@ from evals.harness.pages import (
 from evals.harness.provenance import provenance_note
 from evals.harness.statistics import Scores, mean_interval, paired_difference, scores_by_task
 from evals.studies.crossover import normalised_run_score
+from evals.studies.curves import UNITS, Unit, measure_areas, searched_rows
 from evals.studies.medals import award_medal, load_boards
 from evals.studies.study import StudyRow
 
@@ -48,7 +49,7 @@ Private score: 0 the default script, 1 the reference; mean over tasks and seeds 
 bootstrap interval, differences paired by task and seed. `no diagnosis`: the reasoner sees code \
 and score, not the evidence. The memory contains what runs of other seeds learnt on the other \
 tasks (evals/studies/taught.py); `no memory` removes that and what the traces tell each other, \
-`no sharing` the latter alone.
+`no sharing` the latter alone. Area: the private score of what led, averaged over the search.
 """
 
 
@@ -76,6 +77,10 @@ def ablation_page(rows: list[StudyRow], scores: Mapping[str, Scores]) -> str:
     head = [
         "",
         "score",
+        "against full",
+        "area, executions",
+        "against full",
+        "area, seconds",
         "against full",
         "any medal",
         "against full",
@@ -113,12 +118,24 @@ def ablation_row(name: str, rows: list[StudyRow], scores: Mapping[str, Scores]) 
         name,
         mean_interval(scores[name]).unsigned,
         score_gap,
+        *(cell for unit in UNITS for cell in area_cells_of(name, rows, unit)),
         f"{mean_interval(medals).mean:.0%}" if medals else "",
         medal_gap,
         f"{sum(rates) / len(rates):.0%}",
         *PAPER.get(name, ("", "")),
     ]
     return table_row(cells)
+
+
+def area_cells_of(name: str, rows: list[StudyRow], unit: Unit) -> list[str]:
+    """Return the area under best-so-far of a condition, and its difference to the whole method."""
+    known = searched_rows(rows)
+    measure = measure_areas(known, unit)
+    own, full = (scores_by_task(rows_of_condition(known, one), measure) for one in (name, "full"))
+    if not own:
+        return ["", ""]
+    gap = str(paired_difference(own, full)) if name != "full" and full else ""
+    return [mean_interval(own).unsigned, gap]
 
 
 def any_medal_rates(rows: list[StudyRow], name: str) -> Scores:

@@ -40,6 +40,12 @@ The score that a search sees and works for, cross-validated: 0 the mean first dr
 the best that any run of the task reached. Above, the private score; here the last point of the \
 curves.
 """
+AREA = """
+## Area under best so far
+
+The private score of what led, averaged over the search: who gets to the same end sooner has more. \
+0 before the first valid attempt; a run that ended early keeps its last score.
+"""
 
 
 def main() -> None:
@@ -103,6 +109,7 @@ def crossover_page(rows: list[StudyRow]) -> str:
         CURVES,
         skill_table(final),
         differences_table(final, "differences"),
+        area_section(rows),
         improvement_section(rows),
         spending_section(rows),
         curves.calibration_section(rows, SKILLS, STRATEGIES),
@@ -133,6 +140,16 @@ def differences_table(cells: Cells, name: str, skills: tuple[float, ...] = SKILL
             texts.append(str(paired_difference(a, b)) if a and b else "")
         lines.append(table_row([f"{one} - {two}", *texts]))
     return "\n".join(lines)
+
+
+def area_section(rows: list[StudyRow]) -> str:
+    """Return the area under best-so-far; empty where no row has its search."""
+    parts = []
+    for unit, name in curves.UNITS.items():
+        if cells := curves.area_cells(rows, unit):
+            parts += [f"\n**over {name}**\n", skill_table(cells)]
+            parts.append(differences_table(cells, f"differences over {name}"))
+    return "\n".join([AREA, *parts]) if parts else ""
 
 
 def improvement_section(rows: list[StudyRow]) -> str:

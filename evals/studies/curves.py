@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from evals.harness import suites
 from evals.harness.pages import draw_figure, skill_head, table_head, table_row
 from evals.harness.statistics import Scores, scores_by_task
 from evals.studies.study import StudyRow
 
+Unit = Literal["executions", "seconds"]
+UNITS: dict[Unit, str] = {"executions": "executed scripts", "seconds": "script seconds"}
 Cells = dict[tuple[str, float], Scores]
 PANEL_SKILLS = (0.2, 0.6, 1.0)  # skills of the figure
 COLOURS = {
@@ -70,6 +75,46 @@ def final_scores(rows: list[StudyRow]) -> Cells:
     for row in rows:
         groups[row["strategy"], row["q"]].append(row)
     return {key: scores_by_task(group, last_score) for key, group in groups.items()}
+
+
+def measure_areas(rows: list[StudyRow], unit: Unit) -> Callable[[StudyRow], float]:
+    """Return the function from a row to its area under the private score of what led.
+
+    On the scale of the private scores (0 default script, 1 reference); 0 before the first valid
+    attempt. On one task every curve reaches as far as the longest of `rows`.
+    """
+    extents: dict[str, float] = {}
+    for row in rows:
+        extents[row["task"]] = max(extents.get(row["task"], 0.0), float(row["search"][unit]))
+    return lambda row: area_under_leads(row, unit, extents[row["task"]])
+
+
+def searched_rows(rows: list[StudyRow]) -> list[StudyRow]:
+    """Return the rows that have a search; those of earlier versions have none."""
+    return [row for row in rows if row.get("search")]
+
+
+def area_cells(rows: list[StudyRow], unit: Unit) -> Cells:
+    """Return (strategy, q) -> task -> seed -> area."""
+    known = searched_rows(rows)
+    measure = measure_areas(known, unit)
+    groups: dict[tuple[str, float], list[StudyRow]] = defaultdict(list)
+    for row in known:
+        groups[row["strategy"], row["q"]].append(row)
+    return {key: scores_by_task(group, measure) for key, group in groups.items()}
+
+
+def area_under_leads(row: StudyRow, unit: Unit, extent: float) -> float:
+    """Return the mean private score of what led from 0 to `extent`; see `report.score_curve`."""
+    leads, ends = row["search"]["leads"], suites.load_references()[row["task"]]
+    if not leads or extent <= 0:
+        return 0.0
+    first = 1 if unit == "executions" else 0  # the k-th execution's result counts from k on
+    starts = [max(0.0, float(lead[unit]) - first) for lead in leads]
+    stops = [*starts[1:], extent]
+    scores = [suites.normalise_score(lead["private"], ends) for lead in leads]
+    steps = zip(scores, starts, stops, strict=True)
+    return sum(score * max(0.0, stop - start) for score, start, stop in steps) / extent
 
 
 def draw_curves(rows: list[StudyRow], strategies: tuple[str, ...], path: Path) -> None:
