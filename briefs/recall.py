@@ -8,6 +8,7 @@ from typing import NamedTuple
 from graph.state import Trace
 from memory.protocol import Recall
 from reasoner.protocol import Diagnosis, Hint
+from report.formatting import name_metric
 from run.attempt import Attempt
 from run.run import Run
 
@@ -71,7 +72,7 @@ def _known_causes(run: Run, start: Attempt) -> list[str]:
         stored = run.artifacts.get_json(start.diagnosis)
         if causes := [str(cause) for cause in stored.get("causes", [])][:N_CAUSES]:
             return causes
-    return [f"{run.prepared.task.kind}, {run.prepared.task.metric}: {start.statement}"]
+    return [f"{run.prepared.task.kind}, {name_metric(run.prepared.task.metric)}: {start.statement}"]
 
 
 def _strongest_hints(run: Run, recalls: list[Recall]) -> list[Hint]:
@@ -110,5 +111,5 @@ def _hint_from(recall: Recall, run_id: str) -> Hint:
         weight=round(recall.weight, 4),
         change=record.diff,
         attempt=f"t{record.trace}s{record.step}" if is_own else "",
-        where=f"{place}, {record.task_kind} task, {record.metric}",
+        where=f"{place}, {record.task_kind} task, {name_metric(record.metric)}",
     )

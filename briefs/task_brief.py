@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from briefs.brief import script_cpus
 from reasoner.protocol import PackagedReasoner, TaskBrief
+from report.formatting import name_metric
 from run.folder import read_run_meta, write_run_meta
 from run.limits import share_memory
 from run.run import Run
@@ -111,7 +112,7 @@ def make_task_brief(prepared: Prepared, prediction: str) -> TaskBrief:
         name=task.name,
         description=task.description,
         kind=task.kind,
-        metric=task.metric,
+        metric=name_metric(task.metric),
         direction=task.direction,
         id=prepared.id,
         target=task.target,

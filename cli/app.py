@@ -2,9 +2,10 @@
 
 A command imports what it needs when it runs, so that `gome --help` stays fast.
 
-Exit codes: 0 a valid submission was written; 1 the run ended without one; 2 bad input, or
-something is missing on this machine (a run that had begun is paused, `gome resume` continues it);
-3 the run is waiting for a person's answer; 130 interrupted, `gome resume` continues it.
+Exit codes: 0 a valid submission was written (at least the baseline's); 1 the run ended without
+one; 2 bad input, or something is missing on this machine (a run that had begun is paused,
+`gome resume` continues it); 3 the run is waiting for a person's answer; 130 interrupted,
+`gome resume` continues it.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from cli.findings import Finding, Level
 from cli.options import SetPairs, setting_options
 from report.formatting import format_plural
 from settings.field import AUTO
+from settings.remedies import install_command
 
 if TYPE_CHECKING:
     from graph.settings import Settings
@@ -217,9 +218,8 @@ def judge_packages(
             "packages",
             "bad",
             f"scripts cannot import {', '.join(missing)}",
-            f"install into {python or 'the environment of Gome'}: pip install"
-            f" {' '.join(missing)}; or make an environment: gome env create tab --preset"
-            " tabular, and use it with --python tab",
+            f"{install_command(*missing, python=python)}; or make an environment: gome env"
+            " create tab --preset tabular, and use it with --python tab",
         )
     if broken:
         name, reason = next(iter(broken.items()))

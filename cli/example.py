@@ -37,6 +37,7 @@ async def write_example_folder(name: str, folder: str) -> None:
         if not name:
             for key, line in (await worker.list_examples()).items():
                 typer.echo(f"{key:14} {line}")
+            typer.echo("Next: gome example NAME, which writes the task folder tasks/NAME")
             return
         target = folder or f"tasks/{name}"
         await worker.write_example(name, target)

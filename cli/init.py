@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,10 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.config import make_settings
+from cli.console import echo_table, echo_wrapped, open_console
 from cli.errors import exit_on_failure, usage_error
-from cli.options import setting_options
+from cli.options import require_name, setting_options
+from report.formatting import clean_text, name_metric
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from graph.settings import Settings
     from task.client import TaskWorker
     from task.types import TaskReport
@@ -27,6 +32,7 @@ def init_command(
         str,
         typer.Argument(
             metavar="FOLDER",
+            callback=require_name,
             help="Folder with your training and test tables, whatever their names.",
         ),
     ],
@@ -164,9 +170,10 @@ async def write_task_yaml(
     if as_json:
         typer.echo(json.dumps(report))
         return
-    typer.echo(shorten_paths(notice or f"{path} written."))
+    console = open_console()
+    echo_wrapped(shorten_paths(notice or f"{path} written."), console)
     for reason in reasons:
-        typer.echo(f"  - {shorten_paths(reason)}")
+        echo_wrapped(shorten_paths(reason), console, mark="  - ")
     print_report(report)
     with_config = f" --config {config}" if config else ""
     typer.echo(f"Next: check it, then gome run {folder}{with_config}")
@@ -210,34 +217,38 @@ MAX_COLUMNS = 60  # that are printed
 
 def print_report(report: dict[str, Any]) -> None:
     """Print the repairs, the rehearsal and the table of columns."""
+    console = open_console()
     for title, key in (("Decided", "decided"), ("Files", "files"), ("Repaired", "repairs")):
         if report[key]:
             typer.echo(f"{title}:")
         for sentence in report[key]:
-            typer.echo(f"  * {sentence}")
+            echo_wrapped(sentence, console, mark="  * ")
     if found := report["rehearsal"]:
-        typer.echo(
+        echo_wrapped(
             f"Rehearsal on {found['rows']} rows: the true labels score "
-            f"{round(found['truth'], 6):g} by {found['metric']}, shuffled ones "
-            f"{found['shuffled']:.6g}."
+            f"{round(found['truth'], 6):g} by {name_metric(found['metric'])}, shuffled ones "
+            f"{found['shuffled']:.6g}.",
+            console,
         )
-    rows = [[item[key] for key in ("name", "kind", "fate", "why")] for item in report["columns"]]
-    shown = [["column", "kind", "what happens to it", "why"], *rows[:MAX_COLUMNS]]
-    cells = [list(map(shorten, row, WIDTHS)) for row in shown]
-    widths = [max(len(row[index]) for row in cells) for index in range(len(WIDTHS))]
-    for row in cells:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo(f"  {line.rstrip()}")
-    if len(rows) > MAX_COLUMNS:
-        typer.echo(f"  … and {len(rows) - MAX_COLUMNS} more (--dry-run --json lists all)")
+    echo_table(columns_table(report["columns"][:MAX_COLUMNS]), console, indent=2)
+    if (n_more := len(report["columns"]) - MAX_COLUMNS) > 0:
+        typer.echo(f"  … and {n_more} more (--dry-run --json lists all)")
     if report["positive"]:
         typer.echo(f"Positive class of {report['target'][0]}: {report['positive']}")
 
 
+def columns_table(columns: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the table that says how each column is read."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="")
+    for title in ("column", "kind", "what happens to it", "why"):
+        table.add_column(title, overflow="fold")
+    for column in columns:
+        cells = [column[key] for key in ("name", "kind", "fate", "why")]
+        table.add_row(*(Text(clean_text(*cell)) for cell in zip(cells, WIDTHS, strict=True)))
+    return table
+
+
 WIDTHS = (40, 12, 60, 80)
-
-
-def shorten(text: str, limit: int) -> str:
-    """Return a cell on one line, at most `limit` characters."""
-    text = " ".join(str(text).split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cli.config import configured_runs_dir
+from cli.console import echo_table, open_console
 from cli.options import RunsDir
 from cli.run_folders import run_folders
 
@@ -19,8 +20,6 @@ def ls_command(
 ) -> None:
     """List the runs, newest first, with their best scores."""
     import time
-
-    from rich.console import Console
 
     from report.event_log import load_view, run_state
     from report.run_json import summarize_run
@@ -33,8 +32,8 @@ def ls_command(
     views = [(folder, load_view(folder)) for folder in folders]
     now = time.time()
     if not json:
-        console = Console()
-        console.print(runs_table(views, now, alive, root, console.width))
+        console = open_console()
+        echo_table(runs_table(views, now, alive, root, console.width), console)
         return
     for folder, view in views:
         state = run_state(view, now, alive[folder.name])

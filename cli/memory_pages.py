@@ -5,16 +5,14 @@ A claim is a hypothesis in the same words, however often and on whatever tasks i
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cli.console import open_console
 from memory.protocol import Record
 from memory.recall import hypothesis_key
 from memory.trust import confirmed_mask, gain_z_score, trust_level
@@ -23,10 +21,10 @@ from report.formatting import (
     format_benefit,
     format_improvement,
     format_plural,
+    name_metric,
 )
 
 WIDE_COLUMNS = 110
-PIPED_COLUMNS = 160  # a pipe has no width of its own
 ID_CHARS = 8
 TASK_CHARS = 14
 MAX_OTHERS = 20
@@ -69,9 +67,7 @@ def group_claims(records: Sequence[Record]) -> list[Claim]:
 
 def print_claims(claims: Sequence[Claim], similarity: Mapping[str, float] | None = None) -> None:
     """Print one line per claim; `similarity` by record id adds a first column."""
-    console = Console()
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = PIPED_COLUMNS
+    console = open_console()
     console.print(claims_table(claims, console.width, similarity))
 
 
@@ -124,11 +120,6 @@ def name_task(record: Record) -> str:
     return clean_text(record.task, 60) or f"data {record.task_hash[:5]}…"
 
 
-def name_metric(record: Record) -> str:
-    """Return the metric's name; a metric of the user's own is named by its file."""
-    return clean_text(Path(record.metric).stem if "/" in record.metric else record.metric, 40)
-
-
 def describe_tasks(claim: Claim, limit: int) -> str:
     """Name the latest task, and how many others the claim was measured on."""
     name = clean_text(name_task(claim.latest), limit)
@@ -143,7 +134,7 @@ def describe_gain(record: Record, *, with_error: bool = True) -> str:
         gain = format_improvement(record.gain, se, rising=record.direction == "max")
     else:
         gain = format_benefit(record.gain, se)
-    return f"{gain} {name_metric(record)}"
+    return f"{gain} {clean_text(name_metric(record.metric), 40)}"
 
 
 def record_page(record: Record, others: Sequence[Record]) -> str:

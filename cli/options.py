@@ -97,13 +97,13 @@ def _option_parameter(name: str) -> inspect.Parameter:
 
 
 def _option_type(field: FieldInfo) -> Any:
-    """Return the type that typer parses; durations stay text, because they may have a unit."""
+    """Return the type that typer parses; what is no switch stays text, which Settings read."""
     kinds = [kind for kind in typing.get_args(field.annotation) if kind is not type(None)]
     is_optional = type(None) in typing.get_args(field.annotation)
     kind = kinds[0] if is_optional else field.annotation
     if typing.get_origin(kind) is list:
         return list[str]
-    return kind if kind in (bool, int, float) and about_setting(field).unit != "s" else str
+    return bool if kind is bool else str
 
 
 def _make_option(name: str, *declarations: Any) -> Any:
@@ -115,10 +115,18 @@ def _make_option(name: str, *declarations: Any) -> Any:
     )
 
 
+def require_name(text: str) -> str:
+    """Refuse an empty argument, as a variable that is not set leaves it. Raises BadParameter."""
+    if not text.strip():
+        raise typer.BadParameter("it is empty; give the folder of a task (. is this one)")
+    return text
+
+
 TaskFolder = Annotated[
     str,
     typer.Argument(
         metavar="TASK",
+        callback=require_name,
         help="Task folder: task.yaml, or just train, test and sample_submission tables.",
     ),
 ]

@@ -50,7 +50,7 @@ def predict_command(
         raise usage_error("expected one table of new rows: gome predict [RUN] ROWS")
     run, rows = ("", names[0]) if len(names) == 1 else (names[0], names[1])
     if not Path(rows).expanduser().is_file():
-        raise usage_error(f"{rows}: there is no such file; it is to hold the new rows")
+        raise usage_error(f"{rows}: no such file; give the table of the new rows")
     predicted = asyncio.run(
         exit_on_failure(
             predict_rows(

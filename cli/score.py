@@ -21,7 +21,10 @@ def score_command(
         list[str], typer.Argument(metavar="SUBMISSIONS", help="Submission files to score.")
     ],
 ) -> None:
-    """Score submissions against answers that you hold. The metric is that of the task."""
+    """Score submissions against answers that you hold, by the task's own metric.
+
+    The first line names the metric and its direction; a line per submission follows.
+    """
     for path in (answers, *submissions):
         if not Path(path).is_file():
             raise usage_error(f"{path} does not exist; gome score TASK ANSWERS SUBMISSION...")
@@ -29,13 +32,17 @@ def score_command(
 
 
 async def print_private_scores(task: str, answers: str, submissions: list[str]) -> None:
-    """Print the score and the path of each submission."""
+    """Print the metric, then the score and the path of each submission."""
+    from report.formatting import clean_text, name_metric
     from task.client import TaskWorker
 
     worker = TaskWorker()
     try:
-        for path in submissions:
-            value = await worker.score_private(task, answers, path)
+        scores = [await worker.score_private(task, answers, path) for path in submissions]
+        loaded = await worker.load_task(task)
+        better = "higher" if loaded.direction == "max" else "lower"
+        typer.echo(f"{clean_text(name_metric(loaded.metric), 100)}, {better} is better")
+        for value, path in zip(scores, submissions, strict=True):
             typer.echo(f"{value:.6g}  {path}")
     finally:
         await worker.close()

@@ -18,6 +18,7 @@ import typer
 from cli.errors import exit_on_failure, usage_error
 from cli.options import RunsDir
 from cli.run_folders import find_run
+from settings.remedies import install_command
 from settings.search import PRESETS
 
 STUDIO_URL = "https://smith.langchain.com"
@@ -57,7 +58,7 @@ def studio_command(
     if importlib.util.find_spec("langgraph_api") is None:
         raise usage_error(
             "Studio needs its server: `make studio` in the checkout, or"
-            " pip install 'langgraph-cli[inmem]'"
+            f" `{install_command('langgraph-cli[inmem]')}`"
         )
     place = place.expanduser().resolve()
     place.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from briefs.task_brief import set_up_run
 from graph.state import Input, RunState, Trace
+from report.formatting import name_metric
 from run.budget import budget_plan
 from run.folder import make_run_folder, new_run_folder, read_run_meta, write_run_meta
 from run.registry import NodeRuntime, current_run, settings_from_context
@@ -54,7 +55,7 @@ def _announce_start(run: Run) -> None:
         key="run",
         run=run.id,
         task=task.name,
-        metric=task.metric,
+        metric=name_metric(task.metric),
         direction=task.direction,
         traces=settings.traces,
         steps=settings.steps,

@@ -52,6 +52,11 @@ def as_mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, dict) else {}
 
 
+def name_metric(metric: str) -> str:
+    """Return a metric's name; one of the user's own is a path, named by its file alone."""
+    return metric.rpartition("/")[2] if metric.endswith(".py") else metric
+
+
 def finite_number(value: object) -> float | None:
     """Return a finite float, or None for anything else (NaN, infinity, text, booleans)."""
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -14,5 +14,7 @@ def describe_label_check(event: Event) -> str:
         str(whole_number(row.get("fold")))
         for row in map(as_mapping, bounded_list(event.get("shuffles"), 10))
     ]
-    verb = "followed them" if event.get("result") == "follows" else "did not follow them"
-    return f"run again with the labels of fold {' and '.join(folds)} shuffled, {verb}"
+    where = f"with the labels of fold {' and '.join(folds)} shuffled"
+    if event.get("result") == "follows":
+        return f"run again {where}, its predictions follow them: a leak"
+    return f"run again {where}, its predictions do not follow them: no sign of a leak"

@@ -96,6 +96,7 @@ class LiveView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.live.transient = not self.view.run  # refused before it began: only the error stays
         self.live.stop()
         self.restore_terminal()
         if self.view.ended is not None:

@@ -229,7 +229,8 @@ def certainty_lines(view: RunView) -> list[str]:
     if audit is not None:
         lines.append(f"{format_score(audit)} on audit rows hidden from every script and model")
     if check := view.label_checks.get(best.id):
-        lines.append(f"too good to be taken on trust: {describe_label_check(check)}")
+        found = describe_label_check(check)
+        lines.append(f"so far above a plain model that it was checked: {found}")
     return lines
 
 

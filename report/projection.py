@@ -20,6 +20,7 @@ from report.formatting import (
     format_improvement,
     format_plural,
     format_score,
+    name_metric,
     reword_difference,
     whole_number,
 )
@@ -142,6 +143,7 @@ def _change_trace(view: RunView, event: Event, **changes: Any) -> RunView:
 def _on_run_started(view: RunView, event: Event) -> RunView:
     names = ("run", "task", "metric", "sandbox", "reasoner", "memory")
     named: dict[str, Any] = {name: clean_text(event.get(name), 200) for name in names}
+    named["metric"] = name_metric(named["metric"])  # earlier runs hold the path
     n = min(whole_number(event.get("traces")), MAX_TRACES)
     steps = finite_number(event.get("steps"))
     since = _event_time(view, event)

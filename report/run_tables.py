@@ -32,6 +32,8 @@ from report.summary import describe_best_change, run_headline, state_word
 WIDE_COLUMNS = 100
 MAX_DIFF_LINES = 400
 MAX_ATTEMPTS = 50
+N_LEAST = 3  # columns of `gome ls` on the narrowest terminal
+SHORTEST_NAME = "20260101-120000…"  # the beginning of a name is enough for every command
 STATE_COLOURS = {
     "running": "cyan",
     "failed": "red",
@@ -52,36 +54,52 @@ def runs_table(
     """Table of runs in the given order: state, best score, gain, accepted attempts and age.
 
     `alive` maps the name of a run folder to whether its process exists; `runs_dir` is the folder
-    that was searched. Below WIDE_COLUMNS errors and age are left out: a name begins with its time.
+    that was searched. Below WIDE_COLUMNS errors and age are left out, then the ends of names (a
+    name begins with its time), then the last columns.
     """
     is_wide = width >= WIDE_COLUMNS
+    titles = ("run", "state", "best", "gain", "accepted", "age")[: 6 if is_wide else 5]
+    rows = [
+        run_cells(folder, view, now, (alive or {}).get(folder.name), is_wide)
+        for folder, view in runs
+    ]
+    if not rows:
+        return Text(f"No runs yet in {runs_dir}. `gome run DIR` starts one.")
+    widths = [max(map(len, cells)) + 2 for cells in zip(titles, *rows, strict=False)]
+    while len(titles) > N_LEAST and width - sum(widths[1:]) < len(SHORTEST_NAME):
+        titles, widths = titles[:-1], widths[:-1]
+    name_limit = max(len(SHORTEST_NAME), width - sum(widths[1:]))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black", pad_edge=False)
-    for name in ("run", "state", "best", "gain", "accepted", *["age"] * is_wide):
+    for title in titles:
         table.add_column(
-            name,
-            justify="right" if name in ("accepted", "gain") else "left",
-            no_wrap=name not in ("run", "best"),  # a very narrow terminal folds them
+            title,
+            justify="right" if title in ("accepted", "gain") else "left",
+            no_wrap=title != "best",  # a very narrow terminal folds it
             overflow="fold",
         )
-    for folder, view in runs:
-        best = view.best_attempt
-        state = state_word(view, run_state(view, now, (alive or {}).get(folder.name)))
-        score = "–"
-        if best is not None:
-            score = format_score(best.score, best.score_se if is_wide else None)
-            score += f" {view.metric}"
-        age = format_age(now - view.last) if view.last else "–"
-        table.add_row(
-            Text(clean_text(folder.name, 60)),
-            Text(state, STATE_COLOURS.get(state, "")),
-            Text(score),
-            Text(format_improvement(view.total_gain, rising=view.rising)),
-            Text(f"{view.n_accepted} of {len(view.attempts)}"),
-            *[Text(age)] * is_wide,
-        )
-    if not table.row_count:
-        return Text(f"No runs yet in {runs_dir}. `gome run DIR` starts one.")
+    for name, state, *cells in rows:
+        style = STATE_COLOURS.get(state, "")
+        shown = map(Text, cells[: len(titles) - 2])
+        table.add_row(Text(clean_text(name, name_limit)), Text(state, style), *shown)
     return table
+
+
+def run_cells(
+    folder: Path, view: RunView, now: float, is_alive: bool | None, is_wide: bool
+) -> tuple[str, ...]:
+    """Return name, state, best score, gain, accepted attempts and age of a run."""
+    best, score = view.best_attempt, "–"
+    if best is not None:
+        score = format_score(best.score, best.score_se if is_wide else None)
+        score += f" {view.metric}"
+    return (
+        clean_text(folder.name, 60),
+        state_word(view, run_state(view, now, is_alive)),
+        score,
+        format_improvement(view.total_gain, rising=view.rising),
+        f"{view.n_accepted} of {len(view.attempts)}",
+        format_age(now - view.last) if view.last else "–",
+    )
 
 
 def run_page(view: RunView, run_dir: Path, width: int = WIDE_COLUMNS) -> RenderableType:
@@ -117,8 +135,8 @@ def calibration_text(view: RunView) -> str:
     return "\n  ".join(
         (
             f"Predictions: {found.helped} of {found.n} measured hypotheses helped",
-            f"{describe_confidence(found)}; Brier score {found.brier:.2f} (0 is perfect, 0.25 is"
-            " guessing)",
+            describe_confidence(found),
+            f"Brier score {found.brier:.2f} (0 is perfect, 0.25 is guessing)",
             f"by component: {_hit_counts(found.by_component)}",
             f"by stated confidence: {_hit_counts(found.by_confidence)}",
         )

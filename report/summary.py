@@ -106,7 +106,7 @@ def describe_best_change(view: RunView) -> str:
         return "No attempt has beaten the first draft by more than noise yet."
     text = top.hypothesis.rstrip(".") or top.kind
     gain = format_improvement(top.gain, top.gain_se, rising=view.rising)
-    return f"What helped most: {text} ({gain}, trace {top.trace}, step {top.step})."
+    return f"What helped most: {text} ({gain} in trace {top.trace}, step {top.step})."
 
 
 def format_score_change(view: RunView) -> str:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from report.formatting import format_plural
+from report.formatting import format_plural, name_metric
 from run.artifacts import write_atomic
 from run.attempt import BASELINE, Attempt
 from run.run import Run
@@ -82,7 +82,7 @@ def _imported_names(script: str) -> set[str]:
 
 def _readme_text(run: Run, attempt: Attempt, n_model_files: int, *, refit: bool) -> str:
     task, setup = run.prepared.task, run.setup
-    score = "" if attempt.score is None else f"{task.metric} {attempt.score:.5g}"
+    score = "" if attempt.score is None else f"{name_metric(task.metric)} {attempt.score:.5g}"
     score += f" ± {attempt.score_se:.2g}" if score and attempt.score_se is not None else ""
     rows = "all labelled rows" if refit else "the training rows of the run"
     name = f"Attempt {attempt.id}"

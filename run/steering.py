@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from graph.state import Json, RunState, Trace
 from reasoner.protocol import Diagnosis, Hypothesis, MoveReasoner
+from report.formatting import name_metric
 from run.hints import MAX_CHARS, add_hint, to_plain_line
 from run.run import Run
 
@@ -131,7 +132,7 @@ def make_question(run: Run, state: RunState) -> Question | None:
     return Question(
         round=state.round,
         why=why,
-        metric=run.prepared.task.metric,
+        metric=name_metric(run.prepared.task.metric),
         best=SteeringBest.model_validate(best.dump()) if best else None,
         standings=[_steering_standing(run, trace) for trace in running],
         proposals=[proposal for trace in running for proposal in _list_proposals(run, trace)],

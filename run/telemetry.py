@@ -16,6 +16,9 @@ from typing import Any
 
 from graph.state import Json
 from run.lock import RunError
+from settings.remedies import install_command
+
+OTEL_PACKAGES = ("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http")
 
 VERBS = {
     "drafted": "draft",
@@ -245,9 +248,8 @@ def make_spans(run: str, warn: Callable[[str], None]) -> RunSpans:
         return RunSpans(make_otlp_provider(), run, attach_warning_handler(warn))
     except ImportError as error:
         raise RunError(
-            f"otel: OpenTelemetry is not installed ({error.name}); "
-            "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http,"
-            " or leave --otel out"
+            f"otel: OpenTelemetry is not installed ({error.name}); run "
+            f"`{install_command(*OTEL_PACKAGES)}`, or leave --otel out"
         ) from error
 
 

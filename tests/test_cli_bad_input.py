@@ -140,3 +140,19 @@ def test_unknown_run_to_resume(tmp_path: Path) -> None:
 def test_unknown_setting(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["run", str(tmp_path), "--set", "stepz=3"])
     assert result.exit_code == 2 and "steps" in result.stderr
+
+
+def test_an_argument_is_refused_in_the_words_of_its_setting() -> None:
+    """An unset variable leaves an empty argument, which is not the current folder."""
+    for command in ("run", "init"):
+        refused = CliRunner().invoke(app, [command, ""])
+        assert refused.exit_code == 2 and "give the folder of a task" in refused.output
+    refused = CliRunner().invoke(app, ["run", "x", "--traces", "1e9"])
+    assert refused.exit_code == 2
+    assert refused.output == "gome: --traces: expected a whole number from 1 to 64 (got '1e9')\n"
+
+
+def test_a_mistyped_folder_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "my-task").mkdir()
+    refused = CliRunner().invoke(app, ["init", str(tmp_path / "my-tsak")])
+    assert refused.exit_code == 2 and "did you mean `my-task`?" in refused.output

@@ -114,7 +114,7 @@ def test_a_python_without_the_packages_is_named(
     found = {finding["name"]: finding for finding in json.loads(result.output)["findings"]}
     assert result.exit_code == 2
     assert "cannot import numpy, pandas, scikit-learn" in found["packages"]["text"]
-    assert f"install into {python}" in found["packages"]["remedy"]
+    assert f"pip install --python {python} numpy" in found["packages"]["remedy"]
 
 
 def test_a_package_that_cannot_be_loaded_is_named_with_its_library() -> None:

@@ -144,7 +144,9 @@ def test_rows_without_ids_are_scored_in_their_order(tmp_path: Path) -> None:
         [[60 + i, p] for i, p in enumerate([0.9, 0.2, 0.7, 0.1])],
     )
     scored = gome("score", str(folder), str(tmp_path / "answers.csv"), str(tmp_path / "mine.csv"))
-    assert scored.exit_code == 0 and scored.output.startswith("1  "), scored.output
+    said = scored.output.splitlines()
+    assert scored.exit_code == 0 and said[0] == "auc, higher is better", scored.output
+    assert said[1].startswith("1  ")
     table(tmp_path / "short.csv", ["kind"], [["yes"]])
     refused = gome("score", str(folder), str(tmp_path / "short.csv"), str(tmp_path / "mine.csv"))
     assert refused.exit_code == 2 and "one row for each of the 4 rows" in refused.stderr

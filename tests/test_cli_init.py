@@ -154,7 +154,7 @@ def test_numbers_behind_a_prefix_name_the_rows(tmp_path: Path) -> None:
     table[40:].drop(columns="y").to_csv(tmp_path / "test.csv", index=False)
     found = describe_task(str(tmp_path))
     assert found["id"] == "Patient No."
-    assert any("numbers the rows of both tables" in text for text in found["decided"])
+    assert any("a prefix and a number for each row" in text for text in found["decided"])
     table.assign(**{"Patient No.": "P-1"}).to_csv(tmp_path / "train.csv", index=False)
     assert describe_task(str(tmp_path))["id"] is None
 

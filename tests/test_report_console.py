@@ -132,6 +132,14 @@ def test_the_live_listener_ends_with_the_summary(tmp_path: Path) -> None:
     assert text.rindex("\x1b[?25h") > text.index("\x1b[?25l")  # the cursor is back
 
 
+def test_a_run_that_is_refused_leaves_no_table_behind_its_error() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=80, force_terminal=True, _environ={"TERM": "dumb"})
+    with make_listener("live", console=console):
+        console.print("gome: refused")
+    assert out.getvalue().split() == ["gome:", "refused"]
+
+
 def test_an_error_leaves_the_listener_with_the_terminal_restored() -> None:
     out = io.StringIO()
 
@@ -170,6 +178,19 @@ def test_ls_fits_80_columns_and_shows_no_gain_while_the_first_draft_is_best() ->
         text = shown(runs_table([(folder, view)], view.last or 0, width=width), width)
         (row,) = [line for line in text.splitlines() if folder.name in line]
         assert "+0.0" not in row and " – " in row and "0 of 1" in row
+
+
+def test_ls_has_a_line_per_run_at_60_columns_and_names_it_by_its_beginning() -> None:
+    events = [event | {"direction": "min"} for event in synthetic_events(traces=2, steps=4)]
+    events[0]["metric"] = "/home/someone/city-prices/metric.py"
+    view = apply_events(events)
+    folder = Path("20261128-103808-city-prices-d148")
+    for width in (60, 80):
+        header, row = shown(
+            runs_table([(folder, view)], view.last or 0, width=width), width
+        ).splitlines()
+        assert row.startswith(folder.name[:15]) and "metric.py" in row and "/home" not in row
+        assert ("accepted" in header) == (width == 80)
 
 
 @pytest.mark.parametrize(

@@ -113,12 +113,13 @@ def commands_page() -> str:
     context = typer.Context(group, info_name="gome")
     parts = [
         MADE + "# Commands\n",
-        "Exit codes of `gome run` and `gome resume`: 0 a valid submission was written, 1 the run"
-        " ended without one,",
+        "Exit codes of `gome run` and `gome resume`: 0 a valid submission was written (at least the"
+        " baseline's),\n1 the run ended without one,",
     ]
     parts[1] += (
-        "\n2 bad input or something missing on this machine (a run that had begun is paused,"
-        "\n`gome resume` continues it), 3 the run is waiting for your answer, 130 interrupted.\n\n"
+        " 2 bad input or something missing on this machine (a run that had begun"
+        "\nis paused, `gome resume` continues it), 3 the run is waiting for your answer,"
+        " 130 interrupted.\n\n"
     )
     parts[1] += "`gome --install-completion` teaches your shell to complete commands and options.\n"
     for name in group.list_commands(context):

@@ -13,6 +13,7 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMet
 from graph.settings import without_password
 from run.checkpoints.sqlite import PRUNE_EVERY, strict_serializer
 from run.lock import RunError
+from settings.remedies import install_command
 
 LOCK_TRIES, LOCK_PAUSE_S = 8, 0.25
 TABLES = {  # -> columns besides the thread, those of the primary key first, and their number
@@ -56,8 +57,8 @@ async def open_postgres(url: str, thread: str) -> AsyncIterator[Any]:
         from psycopg.rows import dict_row
     except ImportError as error:
         raise RunError(
-            "--checkpoint postgresql://… needs"
-            " pip install langgraph-checkpoint-postgres 'psycopg[binary]'"
+            "--checkpoint postgresql://… needs packages: "
+            f"`{install_command('langgraph-checkpoint-postgres', 'psycopg[binary]')}`"
         ) from error
 
     class PostgresSaver(AsyncPostgresSaver):  # type: ignore[misc]  # the extra may be missing

@@ -10,6 +10,7 @@ import os
 from typing import Any
 
 from run.trackers.protocol import MAX_TEXT, AttemptFacts, EndFacts, RunFacts, TrackerError
+from settings.remedies import install_command
 
 SECOND_MS = 1000
 
@@ -104,6 +105,6 @@ def check_mlflow() -> None:
 
     if find_spec("mlflow") is None:
         raise TrackerError(
-            "track: MLflow is not installed; install the extra `mlflow` (pip install "
-            "mlflow-skinny), or leave --track out"
+            f"track: MLflow is not installed; run `{install_command('mlflow-skinny')}`, "
+            "or leave --track out"
         )

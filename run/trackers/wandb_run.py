@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from run.trackers.protocol import MAX_TEXT, AttemptFacts, EndFacts, RunFacts, TrackerError
+from settings.remedies import install_command
 
 TABLE = ("attempt", "verdict", "kind", "component", "hypothesis", "score", "gain", "seconds")
 
@@ -93,6 +94,6 @@ def check_wandb() -> None:
 
     if find_spec("wandb") is None:
         raise TrackerError(
-            "track: Weights & Biases is not installed; install the extra `wandb` (pip install "
-            "wandb), or leave --track out"
+            f"track: Weights & Biases is not installed; run `{install_command('wandb')}`, "
+            "or leave --track out"
         )

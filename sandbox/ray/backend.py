@@ -24,6 +24,7 @@ from sandbox.protocol import (
     error_line,
 )
 from sandbox.ray.node import NodeAnswer, code_version, describe_node, run_job
+from settings.remedies import install_command
 
 CHUNK_BYTES = 64 * 2**20
 MAX_RETRIES = 2  # after the loss of a worker or a node
@@ -54,8 +55,7 @@ def create_ray_sandbox(
     """
     if importlib.util.find_spec("ray") is None:
         raise SandboxUnavailableError(
-            "the ray sandbox needs Ray: `uv sync --extra ray` in the checkout, or"
-            " pip install 'ray>=2.50'"
+            f"the ray sandbox needs Ray: `{install_command('ray>=2.50')}`"
         )
     return RaySandbox(
         address or os.environ.get("RAY_ADDRESS") or "auto",

@@ -47,7 +47,7 @@ def choose_id(
         if name or (name := usual_id(train, test)):
             return IdChoice(name, None, [], "_", "")
         name = numbered_names(train, test)
-        told = f"id: {name!r}, its first column, numbers the rows of both tables behind a prefix"
+        told = f"id: {name!r}, the first column, has a prefix and a number for each row"
         return IdChoice(name, None, [], "_", told if name else "")
     named = [str(name) for name in sample.columns if str(name) != ROW_NUMBERS]
     first = named[0] if len(named) > 1 else str(sample.columns[0])

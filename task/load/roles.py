@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from report.formatting import format_plural
+from settings.parse import suggest_near
 from task.data.told_answers import ANSWER_FILE
 from task.load.dates import looks_like_dates
 from task.load.ids import numbered_names, usual_id
@@ -131,10 +132,20 @@ def holds_answers(path: Path) -> bool:
     return any(frame[name].nunique() > 1 for name in frame.columns[1:])
 
 
+def check_folder(root: Path) -> None:
+    """Raise TaskError where the folder of a task is none; name the nearest beside it."""
+    if root.is_dir():
+        return
+    beside = [path.name for path in root.parent.glob("*/")] if root.parent.is_dir() else []
+    near = suggest_near(root.name, beside)
+    raise TaskError(
+        f"{root} is not a folder" + (near or "; give the folder that contains the task's data")
+    )
+
+
 def list_tables(root: Path) -> list[Path]:
     """List the tables of a folder or, where it has none, of its subfolders."""
-    if not root.is_dir():
-        raise TaskError(f"{root} is not a folder; give the folder that contains the task's data")
+    check_folder(root)
     here = [
         path
         for path in sorted(root.iterdir())

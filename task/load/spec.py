@@ -221,8 +221,7 @@ def read_task(
     `config`: a task.yaml elsewhere. `keys`: the keys of task.yaml, instead of a file.
     """
     root = Path(path).expanduser().resolve()
-    if not root.is_dir():
-        raise TaskError(f"{root} is not a folder; give the folder that contains the task's data")
+    roles.check_folder(root)
     spec = read_spec(root, config) if keys is None else parse_spec(keys, root / "task.yaml")
     tables, task, labels = read_draft(root, spec)
     asked = read_asked(spec, root, task.description)

@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 
 from report.formatting import format_plural
+from settings.remedies import install_command
 from task.load.dialects import parse_rows
 from task.load.encodings import Buffer, Text, to_utf8
 from task.load.stray_rows import drop_stray_rows
@@ -198,7 +199,7 @@ def unpack_seven_zip(content: Content) -> Content:
         import py7zr
     except ImportError:
         raise ValueError(
-            "a 7z archive; unpack it, or install what reads it: pip install 'gome[media]'"
+            f"a 7z archive; unpack it, or install what reads it: `{install_command('py7zr')}`"
         ) from None
     try:
         with py7zr.SevenZipFile(io.BytesIO(content.data)) as archive:
@@ -355,7 +356,7 @@ def read_workbook(data: Buffer) -> Table:
     except ImportError:
         raise ValueError(
             "an Excel workbook; save it as csv, or install what reads it:"
-            " pip install python-calamine"
+            f" `{install_command('python-calamine')}`"
         ) from None
     try:
         book = CalamineWorkbook.from_filelike(io.BytesIO(data))

@@ -138,7 +138,7 @@ def task_section(brief: Brief) -> dict[str, str]:
     return {
         "name": single_line(task.name, 80),
         "kind": KINDS.get(task.kind, single_line(task.kind, 40)),
-        "metric": single_line(task.metric.rpartition("/")[2], 80),
+        "metric": single_line(task.metric, 80),
         "better": "higher" if task.direction == "max" else "lower",
         "target": _quoted_names(task.target[:N_TARGETS]),
         "id": _quoted_names([task.id]),

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
+from settings.remedies import install_command
+
 MAX_MEMBERS = 3_000_000
 MAX_RATIO = 300  # unpacked to packed bytes; pictures do not shrink, tables by 20, bombs by 1,000
 MIN_BOMB_BYTES = 2**28  # below, the ratio does not matter
@@ -230,7 +232,7 @@ def open_seven(path: Path) -> Any:
     try:
         import py7zr
     except ImportError:
-        raise ArchiveError("it needs the package py7zr (pip install 'gome[media]')") from None
+        raise ArchiveError(f"it needs a package: `{install_command('py7zr')}`") from None
     try:
         return py7zr.SevenZipFile(path)
     except py7zr.exceptions.ArchiveError as error:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from settings.remedies import install_command
 from task.load.tables import TABLE_ENDINGS
 
 MAX_FILES = 2_000_000
@@ -149,7 +150,7 @@ def add_archive(found: Inventory, path: Path) -> None:
     try:
         names = list_archive(path)
     except ImportError:
-        found.unread[path.name] = "7z archives need an extra: pip install 'gome[media]'"
+        found.unread[path.name] = f"7z archives need a package: `{install_command('py7zr')}`"
         found.sources.append(Source(path, []))
         return
     except ARCHIVE_ERRORS as error:
