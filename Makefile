@@ -5,7 +5,7 @@ UV = .tools/bin/uv
 PY = $(VENV)/bin/python
 EXAMPLE = modechoice
 
-.PHONY: studio run test check bench bench-report eval eval-examples nightly docs reference pictures format clean
+.PHONY: studio run test coverage check bench bench-report eval eval-examples nightly docs reference pictures format clean
 .DEFAULT_GOAL := run
 unexport PYTHONDONTWRITEBYTECODE  # an environment without bytecode costs every script and every test seconds
 
@@ -30,12 +30,15 @@ $(VENV)/.synced-evals: $(UV) pyproject.toml uv.lock
 run: $(VENV)/.synced  ## solve a real example: from a first draft to a better submission
 	$(PY) -m evals.demo $(EXAMPLE)
 
-test: $(VENV)/.synced-dev  ## the tests without the slow ones, and how much of the code they run
+test: $(VENV)/.synced-dev  ## the tests without the slow ones
+	$(PY) -m pytest -q -n 2 --dist loadfile -m "not slow"
+
+coverage: $(VENV)/.synced-dev  ## the same, and how much of the code they run: half as slow again
 	$(PY) -m pytest -q -n 2 --dist loadfile -m "not slow" --cov --cov-report=term
 
-nightly: $(VENV)/.synced-dev  ## all tests, with Ray, Studio's server, Postgres and the notebook; then the guards
+nightly: $(VENV)/.synced-dev  ## all tests and their coverage, with Ray, Studio's server, Postgres and the notebook; then the guards
 	$(UV) sync --locked --quiet --extra ray --extra studio --extra postgres --group notebook
-	$(PY) -m pytest -q
+	$(PY) -m pytest -q --cov --cov-report=term
 	$(PY) -m tools.mutants
 
 check: $(VENV)/.synced-dev  ## style, types, import floors
