@@ -36,8 +36,8 @@ test: $(VENV)/.synced-dev  ## the tests without the slow ones
 coverage: $(VENV)/.synced-dev  ## the same, and how much of the code they run: half as slow again
 	$(PY) -m pytest -q -n 2 --dist loadfile -m "not slow" --cov --cov-report=term
 
-nightly: $(VENV)/.synced-dev  ## all tests and their coverage, with Ray, Studio's server, Postgres and the notebook; then the guards
-	$(UV) sync --locked --quiet --extra ray --extra studio --extra postgres --group notebook
+nightly: $(VENV)/.synced-dev  ## all tests and their coverage, with Ray, Studio's server, Postgres, an embedding model and the notebook; then the guards
+	$(UV) sync --locked --quiet --extra ray --extra studio --extra postgres --extra embeddings --group notebook --group weights
 	$(PY) -m pytest -q --cov --cov-report=term
 	$(PY) -m tools.mutants
 

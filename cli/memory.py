@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -119,7 +120,9 @@ def search_records(
     from memory.manage import nearest_records
 
     with exit_on_problem():
-        results = nearest_records(where, text, k=k, embedding=embedding)
+        results = nearest_records(
+            where, text, k=k, embedding=embedding, on_warning=partial(typer.echo, err=True)
+        )
     records = [result.record for result in results]
     if json:
         print_json(records)
@@ -170,6 +173,29 @@ def import_records(
     )
     for problem in result.problems:
         typer.echo(f"  {problem}", err=True)
+
+
+@app.command("fetch")
+def fetch_model(
+    archive: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE", help="The archive, where it was downloaded elsewhere.", dir_okay=False
+        ),
+    ] = None,
+) -> None:
+    """Fetch the weights of MiniLM (79 MB), with which memories compare texts best.
+
+    They are checked by their hash and lie where Chroma looks for them too.
+    """
+    from memory.weights import MINILM, WeightsError, fetch_weights, install_weights
+
+    try:
+        folder = install_weights(MINILM, archive) if archive else fetch_weights(MINILM)
+    except WeightsError as error:
+        remedy = "" if archive else "; `gome memory fetch FILE` takes it from a file"
+        raise usage_error(f"{error}{remedy}") from None
+    typer.echo(f"MiniLM is in {folder}; new runs use it (embedding=auto)")
 
 
 @app.command("forget")

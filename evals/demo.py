@@ -13,7 +13,9 @@ from run.folder import new_run_folder
 
 
 def main(example: str) -> int:
-    settings = Settings(traces=2, steps=7, time_s=170, memory="runs/memory", seed=0)
+    settings = Settings(
+        traces=2, steps=7, time_s=170, memory="runs/memory", embedding="lexical", seed=0
+    )
     folder = new_run_folder(settings, example)
     place = Path("tasks") / example
     with make_listener("live", run_dir=folder) as listener:

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Protocol
 
-from memory.chroma import (
-    ChromaIndex,
+from memory.chroma import ChromaIndex
+from memory.embed import Embedding, Vectors, embedding_fingerprint
+from memory.index import (
+    IndexForeignError,
     IndexMixedError,
     IndexOwnedError,
     IndexUnavailableError,
     Neighbor,
     ScanIndex,
-    VectorIndex,
 )
-from memory.embed import Embedding, Vectors, embedding_fingerprint
-from memory.journal import JOURNAL_START, Cursor, Journal
+from memory.journal import JOURNAL_START, Journal
 from memory.protocol import Record
 from memory.records import indexed_text
 
 Warn = Callable[[str], None]
+VectorIndex = ChromaIndex | ScanIndex
 
 
 def ignore_warning(message: str) -> None:
@@ -59,7 +58,6 @@ class FolderBackend:
         self.journal = Journal(folder)
         self._index: VectorIndex | None = None
         self._cursor = JOURNAL_START
-        self._n_indexed = 0
 
     def put(self, records: Sequence[Record]) -> None:
         """Append records to the journal; the index follows at the next query."""
@@ -93,6 +91,11 @@ class FolderBackend:
     def _open_index(self) -> VectorIndex:
         try:
             return self._open_chroma()
+        except IndexForeignError as error:
+            own = embedding_fingerprint(self.embedding)
+            self.warn(
+                f"success memory: {error}; this one, with {own}, scans the journal until it ends"
+            )
         except IndexOwnedError:
             pass  # not a fault: another run uses this memory, and an exact scan finds the same
         except IndexMixedError as error:
@@ -102,7 +105,7 @@ class FolderBackend:
         return self._use_scan()
 
     def _rebuild_index(self, error: IndexUnavailableError) -> VectorIndex:
-        """Set the damaged index aside; the next catch-up fills the new one from the journal."""
+        """Set the damaged index aside; the next query fills the new one from the journal."""
         problem = f"success memory: the index did not open ({error})"
         try:
             index = self._open_chroma("--fresh")
@@ -115,10 +118,13 @@ class FolderBackend:
     def _open_chroma(self, *flags: str) -> ChromaIndex:
         fingerprint = embedding_fingerprint(self.embedding)
         chroma = ChromaIndex(("--path", str(self.folder), *flags), fingerprint)
-        self._cursor, self._n_indexed = self._load_cursor(fingerprint)
-        if self._n_indexed != chroma.count:
-            # the index lost or gained records: compare it with the journal
-            self._cursor = JOURNAL_START
+        self._cursor = JOURNAL_START
+        if chroma.others:
+            others = " and ".join(chroma.others)
+            self.warn(
+                f"success memory: its index was made with the embedding {others}; it is rebuilt "
+                f"with {fingerprint} from the journal, which holds every record"
+            )
         return chroma
 
     def _use_scan(self) -> ScanIndex:
@@ -130,72 +136,42 @@ class FolderBackend:
 
     def _query(self, index: VectorIndex, vector: Vectors, k: int) -> list[Neighbor]:
         """Query the index after bringing it to the journal's end."""
-        if self._cursor.generation != self.journal.generation():
-            self._delete_forgotten(index)
+        known: Set[str] = frozenset()
+        if self._cursor.generation != self.journal.generation():  # at the start, after a forget
+            known = index.list_ids()
+            self._delete_forgotten(index, known)
             self._cursor = JOURNAL_START
         if isinstance(index, ScanIndex):
-            self._fill_scan(index)
+            self._fill_scan(index, known)
         else:
-            self._fill_chroma(index)
+            self._fill_chroma(index, known)
         return index.query(vector, k)
 
-    def _delete_forgotten(self, index: VectorIndex) -> None:
-        forgotten = index.list_ids()
+    def _delete_forgotten(self, index: VectorIndex, known: Set[str]) -> None:
+        if not known - self.journal.claimed_ids():
+            return
+        forgotten = set(known)
         for records, _ in self.journal.pages():
             forgotten -= {record.id for record in records}
-        if forgotten:
-            index.delete(sorted(forgotten))
+        index.delete(sorted(forgotten))
 
-    def _fill_scan(self, scan: ScanIndex) -> None:
+    def _fill_scan(self, scan: ScanIndex, known: Set[str]) -> None:
         newest: deque[Record] = deque(maxlen=ScanIndex.MAX_RECORDS)
-        for records, end in self.journal.pages(self._cursor):
+        for records, end in self.journal.pages(self._cursor, known=known):
             newest.extend(records)
             self._cursor = end
         if newest:
             scan.upsert(list(newest), self._embed(newest))
 
-    def _fill_chroma(self, index: ChromaIndex) -> None:
-        known = index.list_ids() if self._cursor == JOURNAL_START else set()
-        for records, end in self.journal.pages(self._cursor):
+    def _fill_chroma(self, index: ChromaIndex, known: Set[str]) -> None:
+        for records, end in self.journal.pages(self._cursor, known=known):
             new = [record for record in records if record.id not in known]
             if new:
                 index.upsert(new, self._embed(new))
-            if self._cursor == JOURNAL_START:
-                self._n_indexed = len(index.list_ids())
-            else:
-                self._n_indexed += len(new)
             self._cursor = end
-            self._save_cursor()
 
     def _embed(self, records: Iterable[Record]) -> Vectors:
         return self.embedding.embed([indexed_text(record) for record in records])
-
-    def _load_cursor(self, fingerprint: str) -> tuple[Cursor, int]:
-        """How much of the journal is indexed, and the number of records indexed so far."""
-        try:
-            stored = json.loads((self.folder / "index.json").read_text())[fingerprint]
-            return Cursor(str(stored["generation"]), int(stored["offset"])), int(stored["n"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return JOURNAL_START, -1
-
-    def _save_cursor(self) -> None:
-        """Store the cursor; only the index's owner does.
-
-        Without it the next open compares the whole index with the journal.
-        """
-        state = {
-            "generation": self._cursor.generation,
-            "offset": self._cursor.offset,
-            "n": self._n_indexed,
-        }
-        draft = self.folder / f"index.json.{os.getpid()}"
-        try:
-            draft.write_text(json.dumps({embedding_fingerprint(self.embedding): state}))
-            draft.replace(self.folder / "index.json")
-        except OSError as error:
-            self.warn(
-                f"success memory: cannot store the index's state in {self.folder}: {error.strerror}"
-            )
 
 
 class ServerBackend:

@@ -16,7 +16,7 @@ import stat
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,15 +81,20 @@ class Journal:
             return len(new)
 
     def read(
-        self, cursor: Cursor = JOURNAL_START, limit: int | None = None
+        self,
+        cursor: Cursor = JOURNAL_START,
+        limit: int | None = None,
+        known: Set[str] = frozenset(),
     ) -> tuple[list[Record], Cursor]:
         """Return the records of at most `limit` lines from `cursor` on, and the new cursor.
 
-        Reads from the start if the cursor's generation is void.
+        Reads from the start if the cursor's generation is void. Lines with `known` ids are skipped.
         """
         lines, end = self._read_lines(cursor, limit)
         records: dict[str, Record] = {}
         for line in lines:
+            if known and _claimed_id(line) in known:
+                continue
             try:
                 record = parse_record(line)
             except RecordError:
@@ -99,17 +104,31 @@ class Journal:
         return list(records.values()), end
 
     def pages(
-        self, cursor: Cursor = JOURNAL_START, size: int = 1_000
+        self,
+        cursor: Cursor = JOURNAL_START,
+        size: int = 1_000,
+        known: Set[str] = frozenset(),
     ) -> Iterator[tuple[list[Record], Cursor]]:
         """Yield everything from `cursor` on, in pages of `size` lines with the cursor after each.
 
         A large journal is never in memory as a whole.
         """
         while True:
-            records, end = self.read(cursor, size)
+            records, end = self.read(cursor, size, known)
             if end in (cursor, JOURNAL_START):
                 return
             yield records, end
+            cursor = end
+
+    def claimed_ids(self) -> set[str]:
+        """Return the ids that lines begin with, unchecked: a cheap look at what is there."""
+        ids: set[str] = set()
+        cursor = JOURNAL_START
+        while True:
+            lines, end = self._read_lines(cursor, 1_000)
+            if end in (cursor, JOURNAL_START):
+                return ids - {""}
+            ids.update(map(_claimed_id, lines))
             cursor = end
 
     def generation(self) -> str:
@@ -177,6 +196,12 @@ class Journal:
             return [], JOURNAL_START
         except OSError as error:
             raise JournalError(f"memory journal {self.path}: {error.strerror or error}") from None
+
+
+def _claimed_id(line: bytes) -> str:
+    """The id that a line begins with; empty without one."""
+    match = _ID.match(line)
+    return match[1].decode() if match else ""
 
 
 def _line_id(line: bytes) -> bytes:

@@ -29,13 +29,13 @@ from langgraph.store.base import (
 from pydantic import ValidationError
 
 from memory.backend import open_backend
-from memory.embed import open_embedding
+from memory.choose import AUTO, embedding_at
 from memory.manage import MemoryAccessError, nearest_records, remove_records, select_records
 from memory.protocol import Record
 from memory.records import RecordError, validate_record
 
 ROOT = "success"
-MEMORY_ENV = "GOME_MEMORY"
+MEMORY_ENV, EMBEDDING_ENV = "GOME_MEMORY", "GOME_EMBEDDING"
 DEFAULT_MEMORY = "~/.gome/memory"
 MAX_SEARCHED = 1000  # nearest records that a search by text looks through
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
@@ -55,7 +55,7 @@ class SuccessStore(BaseStore):
     its content, or that is no record, is a ValueError. Putting None forgets the record for good.
     """
 
-    def __init__(self, where: str, embedding: str = "lexical") -> None:
+    def __init__(self, where: str, embedding: str = "auto") -> None:
         """Open nothing yet. `where` and `embedding` as in `memory.store.open_memory`."""
         self.where, self.embedding = where, embedding
 
@@ -125,7 +125,10 @@ class SuccessStore(BaseStore):
                 remove_records(self.where, ids=[op.key], embedding=self.embedding)
             return
         record = check_value(op.namespace, op.key, op.value)
-        with closing(open_backend(self.where, open_embedding(self.embedding))) as backend:
+        with (
+            closing(embedding_at(self.where, self.embedding)) as embedder,
+            closing(open_backend(self.where, embedder)) as backend,
+        ):
             backend.put([record])
 
 
@@ -189,5 +192,6 @@ def matches_condition(namespace: tuple[str, ...], condition: MatchCondition) -> 
 
 @asynccontextmanager
 async def make_store() -> AsyncIterator[SuccessStore]:
-    """Open the store of a LangGraph server (langgraph.json): the folder of GOME_MEMORY."""
-    yield SuccessStore(os.environ.get(MEMORY_ENV) or DEFAULT_MEMORY)
+    """Open the store of a LangGraph server (langgraph.json): of GOME_MEMORY and GOME_EMBEDDING."""
+    where = os.environ.get(MEMORY_ENV) or DEFAULT_MEMORY
+    yield SuccessStore(where, os.environ.get(EMBEDDING_ENV) or AUTO)

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from memory.backend import is_server_url, open_backend
-from memory.chroma import ChromaIndex, IndexUnavailableError
-from memory.embed import Embedding, EmbeddingError, embedding_fingerprint, open_embedding
+from memory.backend import Warn, ignore_warning, is_server_url, open_backend
+from memory.choose import embedding_at
+from memory.chroma import ChromaIndex
+from memory.embed import EmbeddingError, embedding_fingerprint
+from memory.index import IndexUnavailableError
 from memory.journal import JOURNAL_FILE, Journal, JournalError
 from memory.protocol import Recall, Record
 from memory.recall import hypothesis_key
@@ -54,7 +56,7 @@ def select_records(
     kind: str = "",
     component: str = "",
     limit: int | None = None,
-    embedding: str = "lexical",
+    embedding: str = "auto",
 ) -> list[Record]:
     """Return the matching records, newest first.
 
@@ -71,7 +73,7 @@ def select_records(
     return sorted(matches, key=lambda record: (record.created, record.step), reverse=True)[:limit]
 
 
-def find_record(where: str, name: str, *, embedding: str = "lexical") -> Record:
+def find_record(where: str, name: str, *, embedding: str = "auto") -> Record:
     """Return the one record whose id begins with `name`."""
     matches = [
         record
@@ -89,7 +91,7 @@ def find_record(where: str, name: str, *, embedding: str = "lexical") -> Record:
     return matches[0]
 
 
-def select_same_claim(where: str, record: Record, *, embedding: str = "lexical") -> list[Record]:
+def select_same_claim(where: str, record: Record, *, embedding: str = "auto") -> list[Record]:
     """Return the other records of the same hypothesis in words, newest first."""
     return [
         other
@@ -99,13 +101,20 @@ def select_same_claim(where: str, record: Record, *, embedding: str = "lexical")
 
 
 def nearest_records(
-    where: str, text: str, *, k: int = 10, embedding: str = "lexical"
+    where: str,
+    text: str,
+    *,
+    k: int = 10,
+    embedding: str = "auto",
+    on_warning: Warn = ignore_warning,
 ) -> list[Recall]:
     """Return the k records nearest to `text`, accepted and refuted; weight = similarity."""
-    embedder = _open_embedding(embedding)
     with _translate_errors():
         _require_memory(where)
-        with closing(open_backend(where, embedder)) as backend:
+        with (
+            closing(embedding_at(where, embedding)) as embedder,
+            closing(open_backend(where, embedder, on_warning)) as backend,
+        ):
             neighbors = backend.nearest(embedder.embed([text])[0], k)
     return [
         Recall(record=neighbor.record, similarity=neighbor.similarity, weight=neighbor.similarity)
@@ -113,7 +122,7 @@ def nearest_records(
     ]
 
 
-def export_to_file(where: str, target: Path, *, embedding: str = "lexical") -> int:
+def export_to_file(where: str, target: Path, *, embedding: str = "auto") -> int:
     """Write all records to the new file `target` as JSON lines; return their number."""
     records = list(_iterate_records(where, embedding))
     try:
@@ -124,7 +133,7 @@ def export_to_file(where: str, target: Path, *, embedding: str = "lexical") -> i
     return len(records)
 
 
-def import_from_file(where: str, source: Path, *, embedding: str = "lexical") -> ImportResult:
+def import_from_file(where: str, source: Path, *, embedding: str = "auto") -> ImportResult:
     """Add the valid records of a JSON lines file. Every line is hostile; ids are computed.
 
     `source` may also be a journal or an export of another version: its header line and its invalid
@@ -146,10 +155,12 @@ def import_from_file(where: str, source: Path, *, embedding: str = "lexical") ->
             result.n_known += 1
         else:
             new[record.id] = record
-    with _translate_errors():
-        backend = open_backend(where, _open_embedding(embedding))
-        with closing(backend):
-            backend.put(list(new.values()))
+    with (
+        _translate_errors(),
+        closing(embedding_at(where, embedding)) as embedder,
+        closing(open_backend(where, embedder)) as backend,
+    ):
+        backend.put(list(new.values()))
     result.n_added = len(new)
     return result
 
@@ -161,7 +172,7 @@ def remove_records(
     task: str = "",
     older_than: str = "",
     ids: Sequence[str] = (),
-    embedding: str = "lexical",
+    embedding: str = "auto",
 ) -> int:
     """Remove the records that meet all given conditions; return their number.
 
@@ -186,7 +197,7 @@ def remove_records(
         if not is_server_url(where):
             journal = Journal(Path(where).expanduser())
             return journal.rewrite(lambda record: not is_forgotten(record))
-        with closing(_open_server(where, embedding)) as chroma:
+        with _open_server(where, embedding) as chroma:
             forgotten = [record.id for record in chroma.read_all() if is_forgotten(record)]
             chroma.delete(forgotten)
             return len(forgotten)
@@ -200,7 +211,7 @@ def _iterate_records(where: str, embedding: str, *, missing_ok: bool = False) ->
             for records, _ in Journal(Path(where).expanduser()).pages():
                 yield from records
             return
-        with closing(_open_server(where, embedding)) as chroma:
+        with _open_server(where, embedding) as chroma:
             yield from chroma.read_all()
 
 
@@ -236,15 +247,13 @@ def _require_memory(where: str) -> None:
         )
 
 
-def _open_embedding(name: str) -> Embedding:
-    try:
-        return open_embedding(name)
-    except EmbeddingError as error:
-        raise MemoryAccessError(str(error)) from None
-
-
-def _open_server(url: str, embedding: str) -> ChromaIndex:
-    return ChromaIndex(("--url", url), embedding_fingerprint(_open_embedding(embedding)))
+@contextmanager
+def _open_server(url: str, embedding: str) -> Iterator[ChromaIndex]:
+    with (
+        closing(embedding_at(url, embedding)) as embedder,
+        closing(ChromaIndex(("--url", url), embedding_fingerprint(embedder))) as chroma,
+    ):
+        yield chroma
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from memory.protocol import Recall, Record
 from memory.trust import trust_level
 
-Ranking = Literal["momentum", "similarity", "paper"]
+Ranking = Literal["momentum", "paper"]
 Floats = NDArray[np.float64]
 
 SAME_TASK, OTHER_TASK, OTHER_REFUTED = 1.0, 0.4, 0.05
@@ -100,7 +100,7 @@ def choose_recalls(
     records: Sequence[Record],
     similarity: Floats,
     weight: Floats,
-    m: Floats | None,
+    vote: Floats,
     k: int,
     least: float = 0.0,
     confirmed: Sequence[bool] | None = None,
@@ -111,10 +111,8 @@ def choose_recalls(
     cosine above `least` and no vote below AVOID_BELOW. A warning is any record with such a vote.
     One hypothesis in the same words is returned once, be it as a hint or as a warning.
     """
-    n = len(records)
-    vote = np.zeros(n) if m is None else m
+    is_confirmed = np.ones(len(records), dtype=bool) if confirmed is None else np.array(confirmed)
     is_accepted = np.array([record.kind == "accepted" for record in records])
-    is_confirmed = np.ones(n, dtype=bool) if confirmed is None else np.array(confirmed)
     is_close = similarity > least
     is_hint = is_accepted & is_confirmed & is_close & (weight > 0) & (vote >= AVOID_BELOW)
     is_warning = is_close & (vote < AVOID_BELOW)

@@ -17,15 +17,16 @@ class MemorySettings(SettingsGroup):
         flag="PLACE",
     )
     embedding: str = setting(
-        "lexical",
-        "Embedding of the memory's texts: lexical (offline) or openai:MODEL[@BASE_URL]."
-        " Records of different embeddings are never compared.",
-        pattern=r"^(lexical|openai:[^@\s]+(@https?://\S+)?)$",
+        "auto",
+        "Embedding of the memory's texts: auto (MiniLM where its weights are here or can be"
+        " fetched, else lexical), lexical (offline), minilm, sentence-transformers:NAME_OR_PATH or"
+        " openai:MODEL[@BASE_URL]. Records of different embeddings are never compared.",
+        pattern=r"^(auto|lexical|minilm|sentence-transformers:\S.*"
+        r"|openai:[^@\s]+(@https?://\S+)?)$",
     )
-    ranking: Literal["momentum", "similarity", "paper"] = setting(
+    ranking: Literal["momentum", "paper"] = setting(
         "momentum",
-        "Ranking of recalled records: momentum (docs/memory.md), plain similarity, or the"
-        " published formula.",
+        "Ranking of recalled records: momentum (docs/memory.md), or the published formula.",
         scope="run",
     )
     evaluation: bool = setting(

@@ -13,8 +13,9 @@ import numpy as np
 
 from memory import recall as rank
 from memory.backend import Backend, Warn, ignore_warning, open_backend
-from memory.chroma import IndexUnavailableError, Neighbor, ScanIndex
-from memory.embed import CachedEmbedding, Embedding, EmbeddingError, Vectors, open_embedding
+from memory.choose import embedding_at
+from memory.embed import CachedEmbedding, Embedding, EmbeddingError, Vectors
+from memory.index import IndexUnavailableError, Neighbor, ScanIndex
 from memory.journal import JournalError
 from memory.protocol import Memory, Recall, Record
 from memory.records import TEXT_CHARS, RecordError, bounded_text, indexed_text, validate_record
@@ -29,31 +30,39 @@ MAX_SAME_WORDS = 8
 """Records of one hypothesis, worded alike, in a ranking: repeats must not crowd out the rest."""
 PAUSE_S = 30.0
 """How long the backend is left alone after a failure."""
+OnEmbedding = Callable[[str, str], None]
+"""Gets the name of the embedding that is used, and why it is not a better one."""
 _FAILURES = (JournalError, IndexUnavailableError, EmbeddingError)
+
+
+def ignore_embedding(name: str, note: str) -> None:
+    """Drop what is said of the embedding."""
 
 
 def open_memory(
     where: str,
     *,
     run: str,
-    embedding: str = "lexical",
+    embedding: str = "auto",
     ranking: rank.Ranking = "momentum",
     evaluation: bool = False,
     on_warning: Warn = ignore_warning,
+    on_embedding: OnEmbedding = ignore_embedding,
 ) -> Memory:
     """Open a success memory. Touches neither disk nor network yet.
 
     Args:
         where: a folder, http(s)://host:port of a Chroma server, or "off".
         run: id of the current run.
-        embedding: lexical | openai:MODEL[@BASE_URL]. Raises EmbeddingError for an unknown one.
+        embedding: as in memory.choose. Raises EmbeddingError for an unknown one.
         ranking: how recalled records are weighted (memory.recall).
         evaluation: never recall records of the same data from other runs.
         on_warning: gets every reason to continue without (a part of) the memory, from any thread.
+        on_embedding: told once, at the first recall, which embedding is used.
     """
     if where == "off":
         return NoMemory()
-    cached = CachedEmbedding(open_embedding(embedding))
+    cached = CachedEmbedding(embedding_at(where, embedding, fetch=True))
     return SuccessMemory(
         backend=open_backend(where, cached, on_warning),
         embedding=cached,
@@ -61,6 +70,7 @@ def open_memory(
         ranking=ranking,
         evaluation=evaluation,
         warn=on_warning,
+        on_embedding=on_embedding,
     )
 
 
@@ -88,7 +98,9 @@ class NoMemory:
 
 
 @dataclass(frozen=True)
-class _Query:
+class Query:
+    """What a memory is asked, bounded."""
+
     challenge: str
     hypothesis: str
     task_hash: str
@@ -97,6 +109,7 @@ class _Query:
 
     @property
     def text(self) -> str:
+        """The text that is compared with the records'."""
         return f"{self.challenge}\n{self.hypothesis}".strip()
 
 
@@ -114,6 +127,7 @@ class SuccessMemory:
     ranking: rank.Ranking = "momentum"
     evaluation: bool = False
     warn: Warn = field(default=ignore_warning)
+    on_embedding: OnEmbedding = ignore_embedding
     clock: Callable[[], float] = time.monotonic
     unsaved: list[Record] = field(default_factory=list)
     """Records that could not be stored durably yet; tried again with the next one."""
@@ -121,6 +135,7 @@ class SuccessMemory:
     def __post_init__(self) -> None:
         self._writing, self._reading = threading.Lock(), threading.Lock()
         self._warned: set[str] = set()
+        self._is_announced = False
         self._paused_until = {"put": 0.0, "query": 0.0}
 
     def record(self, record: Record) -> str:
@@ -152,7 +167,7 @@ class SuccessMemory:
         A warning was tried in similar conditions and did not help. `applied` holds the hypotheses
         that the current script applies already; what resembles them is worth less.
         """
-        query = _Query(
+        query = Query(
             bounded_text(challenge, TEXT_CHARS),
             bounded_text(hypothesis, TEXT_CHARS),
             task_hash,
@@ -175,6 +190,12 @@ class SuccessMemory:
                 unsaved = format_plural(len(self.unsaved), "record")
                 self._warn_once(f"success memory: {unsaved} could not be stored")
             self.backend.close()
+            self.embedding.close()
+
+    def _announce_embedding(self) -> None:
+        if not self._is_announced:
+            self._is_announced = True
+            self.on_embedding(self.embedding.name, self.embedding.note)
 
     def _save(self) -> None:
         if not self.unsaved or self._is_paused("put"):
@@ -197,30 +218,40 @@ class SuccessMemory:
             self._warned.add(message)
             self.warn(message)
 
-    def _recall(self, query: _Query) -> list[Recall]:
+    def _recall(self, query: Query) -> list[Recall]:
         if not query.text or query.k < 1:
             return []
         query_vector, challenge_vector = self.embedding.embed(
             [query.text, query.challenge or query.text]
         )
+        self._announce_embedding()
         neighbors = self._find_neighbors(query_vector, query.task_hash)
         if not neighbors:
             return []
+        return self._choose_recalls(query, neighbors, challenge_vector)
+
+    def _choose_recalls(
+        self, query: Query, neighbors: Sequence[Neighbor], challenge: Vectors
+    ) -> list[Recall]:
+        """Rank the neighbors; `challenge` (width,) is the query's."""
         records = [neighbor.record for neighbor in neighbors]
         similarity = np.array([neighbor.similarity for neighbor in neighbors], dtype=np.float64)
-        if self.ranking == "paper":
-            delta = np.array([record.gain for record in records])
-            weight = rank.paper_logits(similarity, delta, len(query.applied))
-            return rank.choose_recalls(records, similarity, weight, None, query.k)
-        if self.ranking == "similarity":
-            weight, momentum = similarity, None
-        else:
-            momentum = self._momentum(records, challenge_vector, query.task_hash)
-            overlap = self._overlap_with_applied(records, query.applied)
-            weight = rank.ranking_score(similarity, momentum, overlap)
-        least = rank.MIN_FLOOR_SHARE * self.embedding.floor
-        confirmed = confirmed_mask(records, [rank.hypothesis_key(record) for record in records])
-        return rank.choose_recalls(records, similarity, weight, momentum, query.k, least, confirmed)
+        vote = np.zeros(len(records))
+        if self.ranking == "paper":  # it knows no trust and no floor
+            gains = np.array([record.gain for record in records])
+            weight = rank.paper_logits(similarity, gains, len(query.applied))
+            return rank.choose_recalls(records, similarity, weight, vote, query.k)
+        vote = self._momentum(records, challenge, query.task_hash)
+        overlap = self._overlap_with_applied(records, query.applied)
+        weight = rank.ranking_score(similarity, vote, overlap)
+        return rank.choose_recalls(
+            records, similarity, weight, vote, query.k, *self._guards(records)
+        )
+
+    def _guards(self, records: Sequence[Record]) -> tuple[float, list[bool]]:
+        """The least cosine of a hint, and which records are confirmed."""
+        confirmed = confirmed_mask(records, [rank.hypothesis_key(one) for one in records])
+        return rank.MIN_FLOOR_SHARE * self.embedding.floor, confirmed
 
     def _momentum(
         self, records: Sequence[Record], challenge: Vectors, task_hash: str

@@ -133,6 +133,7 @@ class PlainListener(QuietListener):
 # Kinds of events whose line of the log is printed.
 PRINTED_KINDS = (
     "sandbox",
+    "embedding",
     "baseline",
     "rehearsed",
     "attempt",

@@ -200,6 +200,7 @@ class RunView:
     sandbox: str = ""
     reasoner: str = ""
     memory: str = ""
+    embedding: str = ""  # that the memory compares texts with, and why not a better one
     settings: Mapping[str, object] = field(default_factory=dict)
     profile: Mapping[str, object] = field(default_factory=dict)
     last: float | None = None

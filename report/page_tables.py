@@ -330,6 +330,7 @@ def environment_rows(
         ("sandbox", clean_text(setup.get("notice"), 1000).removeprefix("Sandbox: ")),
         ("reasoner", view.reasoner),
         ("memory", view.memory),
+        ("memory compares texts by", view.embedding),
         ("cores per script", format_value(setup.get("cpus")) if has_cpus else ""),
         ("memory per script", format_bytes(memory) if memory else ""),
         ("GPUs", format_value(setup.get("gpus")) or "none"),

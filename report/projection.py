@@ -492,6 +492,12 @@ def _on_sandbox(view: RunView, event: Event) -> RunView:
     return _add_line(view, event, "sandbox", text) if text else view
 
 
+def _on_embedding(view: RunView, event: Event) -> RunView:
+    name, note = clean_text(event.get("name"), 100), clean_text(event.get("note"), 400)
+    view = replace(view, embedding=f"{name} ({note})" if note else name)
+    return _add_line(view, event, "memory", f"compares texts by {view.embedding}")
+
+
 def _on_baseline(view: RunView, event: Event) -> RunView:
     view = replace(view, baseline=event)
     return _add_line(view, event, "baseline", describe_baseline(event, view.metric))
@@ -522,6 +528,7 @@ HANDLERS: dict[str, Callable[[RunView, Event], RunView]] = {
     "baseline": _on_baseline,
     "rehearsed": _on_rehearsed,
     "sandbox": _on_sandbox,
+    "embedding": _on_embedding,
     "drafted": _script_handler("draft"),
     "updated": _script_handler("update"),
     "repaired": _script_handler("repair"),

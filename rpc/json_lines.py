@@ -226,6 +226,17 @@ class ChildProcess:
             self.kill()
 
 
+def start_module(name: str, *arguments: str) -> ChildProcess:
+    """Start `python -m name` as a silent child that outlives Ctrl-C until its pipe closes."""
+    # -P: a `queue.py` in the working directory must not shadow a library;
+    # a session of its own: Ctrl-C reaches the run alone, which then closes the pipe
+    return ChildProcess(
+        [sys.executable, "-P", "-m", name, *arguments],
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
 class AsyncChildProcess:
     """A child that runs `serve_calls`, for asyncio; one call at a time.
 

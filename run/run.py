@@ -100,6 +100,15 @@ class Run:
         """Record a warning in the run's events."""
         self.events.emit("warning", message=message)
 
+    def note_embedding(self, name: str, note: str) -> None:
+        """Record with which embedding the memory compares texts, from any thread."""
+        self.events.emit("embedding", key=name, name=name, note=note)
+        used = {"name": name, "note": note}
+        self.loop.call_soon_threadsafe(self._change_meta, {"embedding": used})
+
+    def _change_meta(self, values: Json) -> None:
+        write_run_meta(self.folder, read_run_meta(self.folder) | values)
+
     # services, made when first used
 
     @cached_property
@@ -115,7 +124,7 @@ class Run:
     @cached_property
     def memory(self) -> Memory:
         """The success memory."""
-        return memory_for(self.settings, self.id, self.warn)
+        return memory_for(self.settings, self.id, self.warn, self.note_embedding)
 
     @cached_property
     def board(self) -> Blackboard:
@@ -149,8 +158,7 @@ class Run:
     def change_settings(self, **values: Any) -> None:
         """Set new values and store them in run.json for every later session."""
         self.settings = Settings.model_validate(self.settings.model_dump() | values)
-        meta = read_run_meta(self.folder) | {"settings": self.settings.model_dump()}
-        write_run_meta(self.folder, meta)
+        self._change_meta({"settings": self.settings.model_dump()})
 
     # what the profile node found out
 

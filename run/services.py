@@ -53,7 +53,12 @@ def reasoner_for(settings: Settings, warn: Callable[[str], None]) -> Reasoner:
     return build_chat(settings, warn)
 
 
-def memory_for(settings: Settings, run: str, warn: Callable[[str], None]) -> Memory:
+def memory_for(
+    settings: Settings,
+    run: str,
+    warn: Callable[[str], None],
+    note_embedding: Callable[[str, str], None],
+) -> Memory:
     """Open the success memory that the settings name."""
     from memory.store import open_memory
 
@@ -64,6 +69,7 @@ def memory_for(settings: Settings, run: str, warn: Callable[[str], None]) -> Mem
         ranking=settings.ranking,
         evaluation=settings.evaluation,
         on_warning=warn,
+        on_embedding=note_embedding,
     )
 
 

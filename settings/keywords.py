@@ -147,11 +147,11 @@ class SettingsKeywords(TypedDict, total=False):
     memory: str
     """Folder of the success memory, http://host:port of a Chroma server, or off."""
     embedding: str
-    """Embedding of the memory's texts: lexical (offline) or openai:MODEL[@BASE_URL]. Records
-    of different embeddings are never compared."""
-    ranking: Literal["momentum", "similarity", "paper"]
-    """Ranking of recalled records: momentum (docs/memory.md), plain similarity, or the
-    published formula."""
+    """Embedding of the memory's texts: auto (MiniLM where its weights are here or can be
+    fetched, else lexical), lexical (offline), minilm, sentence-transformers:NAME_OR_PATH or
+    openai:MODEL[@BASE_URL]. Records of different embeddings are never compared."""
+    ranking: Literal["momentum", "paper"]
+    """Ranking of recalled records: momentum (docs/memory.md), or the published formula."""
     evaluation: bool
     """Ignore what the memory knows about this very task from earlier runs."""
     steer: Literal["never", "stuck", "each"]
@@ -317,13 +317,14 @@ SETTINGS_TEXT = """\
         The success memory
             memory: Folder of the success memory, http://host:port of a Chroma server,
                 or off. a text; default '~/.gome/memory'.
-            embedding: Embedding of the memory's texts: lexical (offline) or
-                openai:MODEL[@BASE_URL]. Records of different embeddings are never
-                compared. a text that matches
-                ^(lexical|openai:[^@\\s]+(@https?://\\S+)?)$; default 'lexical'.
-            ranking: Ranking of recalled records: momentum (docs/memory.md), plain
-                similarity, or the published formula. one of momentum, similarity,
-                paper; default 'momentum'.
+            embedding: Embedding of the memory's texts: auto (MiniLM where its weights
+                are here or can be fetched, else lexical), lexical (offline), minilm,
+                sentence-transformers:NAME_OR_PATH or openai:MODEL[@BASE_URL]. Records
+                of different embeddings are never compared. a text that matches
+                ^(auto|lexical|minilm|sentence-
+                transformers:\\S.*|openai:[^@\\s]+(@https?://\\S+)?)$; default 'auto'.
+            ranking: Ranking of recalled records: momentum (docs/memory.md), or the
+                published formula. one of momentum, paper; default 'momentum'.
             evaluation: Ignore what the memory knows about this very task from earlier
                 runs. true or false; default False.
 

@@ -146,6 +146,7 @@ def quick(tmp_path: Path, **changes: Any) -> Settings:
         "time_s": 120,
         "run_time_s": 20,
         "memory": "off",
+        "embedding": "lexical",
         "runs_dir": str(tmp_path / "runs"),
     }
     return Settings.model_validate(given | changes)

@@ -21,7 +21,7 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def where(tmp_path: Path) -> str:
-    memory = open_memory(str(tmp_path / "memory"), run="r1")
+    memory = open_memory(str(tmp_path / "memory"), run="r1", embedding="lexical")
     for step in range(3):
         memory.record(
             a_record(
@@ -68,7 +68,7 @@ def test_search_finds_by_meaning_of_the_words(where: str) -> None:
 
 def test_a_claim_is_one_line_however_often_it_was_measured(tmp_path: Path) -> None:
     where = str(tmp_path / "memory")
-    memory = open_memory(where, run="r1")
+    memory = open_memory(where, run="r1", embedding="lexical")
     for run, task, kind, gain in (
         ("r1", "houses", "accepted", 0.1),
         ("r2", "flats", "refuted", -0.1),

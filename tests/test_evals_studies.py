@@ -208,7 +208,8 @@ def test_a_taught_memory_contains_other_tasks_only_and_stores_nothing_of_a_measu
     tmp_path: Path,
 ) -> None:
     from memory.backend import FolderBackend
-    from memory.embed import CachedEmbedding, LexicalEmbedding
+    from memory.embed import CachedEmbedding
+    from memory.lexical import LexicalEmbedding
 
     def learnt(task: str, run: str) -> Record:
         return Record(

@@ -44,7 +44,7 @@ def test_resolved_settings_are_stored_and_read_back_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [{"preset": "best"}, {"embedding": "minilm"}, {"ranking": "newest"}]
+    "given", [{"preset": "best"}, {"embedding": "word2vec"}, {"ranking": "newest"}]
 )
 def test_unknown_names_are_refused(given: dict[str, str]) -> None:
     with pytest.raises(ValidationError):

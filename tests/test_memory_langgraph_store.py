@@ -28,7 +28,7 @@ def fill(store: SuccessStore, *values: dict[str, Any]) -> list[str]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> SuccessStore:
-    return SuccessStore(str(tmp_path / "memory"))
+    return SuccessStore(str(tmp_path / "memory"), "lexical")
 
 
 def test_an_empty_memory_answers(store: SuccessStore) -> None:

@@ -21,7 +21,7 @@ from memory.store import open_memory
 @pytest.fixture
 def where(tmp_path: Path) -> str:
     place = str(tmp_path / "m")
-    memory = open_memory(place, run="r")
+    memory = open_memory(place, run="r", embedding="lexical")
     for i in range(5):
         memory.record(
             a_record(
@@ -140,7 +140,10 @@ def test_runs_of_many_hosts_share_a_chroma_server_and_outlive_it(
 ) -> None:
     url, process = server
     told: list[str] = []
-    one, two = (open_memory(url, run=name, on_warning=told.append) for name in ("r1", "r2"))
+    one, two = (
+        open_memory(url, run=name, embedding="lexical", on_warning=told.append)
+        for name in ("r1", "r2")
+    )
     name = one.record(a_record(0))
     assert [r.record.id for r in two.recall(TOPICS[0][0], "", task_hash="t1")] == [name]
     assert [r.id for r in manage.select_records(url)] == [name] and told == []

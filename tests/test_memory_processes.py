@@ -28,7 +28,7 @@ from memory_kit import a_record
 where, name = sys.argv[1:3]
 first, n = map(int, sys.argv[3:5])
 recalls = sys.argv[5] == "recall"
-memory = open_memory(where, run=name)
+memory = open_memory(where, run=name, embedding="lexical")
 for i in range(first, first + n):
     print(memory.record(a_record(i, run=name)), flush=True)
     time.sleep(0.002)
@@ -95,7 +95,7 @@ def test_four_writers_and_kills_lose_nothing_acknowledged_and_double_nothing(
         assert process.returncode == 0
     held = journal_ids(tmp_path)
     assert acknowledged <= set(held) and set(held.values()) == {1}
-    memory = open_memory(str(tmp_path / "m"), run="x")
+    memory = open_memory(str(tmp_path / "m"), run="x", embedding="lexical")
     memory.recall("skewed residuals", "", task_hash="t1")
     assert folder_backend(memory).index_kind == "chroma"
     index = folder_backend(memory)._index
@@ -113,7 +113,7 @@ def test_a_writer_killed_leaves_no_process_and_no_lock(tmp_path: Path) -> None:
     process.stdout.close()
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        memory = open_memory(str(tmp_path / "m"), run="x")
+        memory = open_memory(str(tmp_path / "m"), run="x", embedding="lexical")
         assert memory.recall(TOPICS[0][0], "", task_hash="t1")
         index = folder_backend(memory).index_kind
         memory.close()
@@ -152,7 +152,9 @@ def test_pages_give_every_record_once(tmp_path: Path) -> None:
 
 
 def test_removed_records_leave_open_indexes_too(tmp_path: Path) -> None:
-    owner, other = (open_memory(str(tmp_path / "m"), run=name) for name in ("r1", "r2"))
+    owner, other = (
+        open_memory(str(tmp_path / "m"), run=name, embedding="lexical") for name in ("r1", "r2")
+    )
     owner.record(a_record(0))
     owner.record(a_record(1, run="r2"))
     for memory in (owner, other):

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 import pytest
 from memory_kit import TOPICS, a_record, folder_backend, hypotheses
 
-from memory.chroma import ChromaIndex, ScanIndex
-from memory.embed import LexicalEmbedding
+from memory.chroma import ChromaIndex
+from memory.index import ScanIndex
+from memory.lexical import LexicalEmbedding
 from memory.protocol import Recall
 from memory.store import NoMemory, SuccessMemory, open_memory
 
@@ -40,6 +41,7 @@ def open_at(tmp_path: Path, told: list[str]) -> Iterator[OpenMemory]:
             str(where or tmp_path / "memory"),
             run=options.pop("run", "r1"),
             on_warning=told.append,
+            embedding="lexical",
             **options,
         )
         assert isinstance(memory, SuccessMemory)

@@ -41,7 +41,7 @@ def test_an_absurd_jump_neither_votes_nor_shows_until_another_run_sees_it_too() 
 
 
 def test_a_recall_offers_no_weak_and_no_absurd_record(tmp_path: Path) -> None:
-    memory = open_memory(str(tmp_path / "memory"), run="r1")
+    memory = open_memory(str(tmp_path / "memory"), run="r1", embedding="lexical")
     base = {
         "challenge": "residuals are skewed",
         "component": "features",

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from openai_server import Server, fail, say
 
-from memory.embed import EmbeddingError, EndpointEmbedding
+from memory.embed import EmbeddingError
+from memory.endpoint import EndpointEmbedding
 from reasoner.chat.endpoint.address import Address
 from reasoner.chat.endpoint.client import ModelEndpoint, Reply
 from reasoner.chat.endpoint.faults import EndpointDownError, PermanentError

@@ -174,6 +174,7 @@ def run_trivially(example: str, steps: int) -> tuple[OverheadClock, float, int]:
             steps=steps,
             patience=steps,
             memory=f"{temporary}/memory",
+            embedding="lexical",
             runs_dir=f"{temporary}/runs",
         )
         clock.last = began = time.perf_counter()

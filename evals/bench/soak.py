@@ -210,6 +210,7 @@ def run_soak(options: argparse.Namespace, place: Path, url: str) -> SoakMeter:
             "time_s": 7 * 86_400,
             "isolation": "none",
             "memory": str(place / "memory") if options.memory == "on" else "off",
+            "embedding": "lexical",
             **model,
         }
     )

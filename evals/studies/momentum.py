@@ -5,11 +5,12 @@ python -m evals.studies.momentum run       # task x seed x arm; the same command
 python -m evals.studies.momentum page      # write docs/results/momentum.md from the runs
 
 Reasoner, tasks, folds and luck are the same for all arms. The memory of a measured run contains
-what was learnt on the OTHER tasks (evaluation mode) and what the run itself records. The reasoner
-is the expert at an adjustable skill (evals/harness/skill.py), so that there is something to learn:
-at skill q a share 1 - q of its hypotheses is wrong. Executions are real and recorded by script and
-data (evals/harness/recorded.py), shared with the crossover study. Scores are cross-validated on
-fixed folds.
+what was learnt on the OTHER tasks (evaluation mode) and what the run itself records; the arm `same
+task` also what runs of other seeds learnt on its own task, more than any embedding can find. The
+reasoner is the expert at an adjustable skill (evals/harness/skill.py), so that there is something
+to learn: at skill q a share 1 - q of its hypotheses is wrong. Executions are real and recorded by
+script and data (evals/harness/recorded.py), shared with the crossover study. Scores are
+cross-validated on fixed folds.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import argparse
 import asyncio
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from evals.harness import suites
 from evals.harness.pages import (
@@ -42,14 +44,33 @@ from evals.harness.statistics import (
     scores_by_task,
 )
 from evals.studies.study import finished_keys
-from evals.studies.taught import MEMORY_ONLY, TaughtMemory, taught_folder, teach_memory
+from evals.studies.taught import MEMORY_ONLY, Ranked, TaughtMemory, taught_folder, teach_memory
 from graph.settings import Settings
 
-ARMS = ("off", "similarity", "paper", "momentum")
+
+class Arm(NamedTuple):
+    """What an arm recalls from, and how."""
+
+    ranking: Ranked = "momentum"
+    embedding: str = "lexical"
+    same_task: bool = False  # also what runs of other seeds learnt on the task itself
+
+
+ARMS = {
+    "off": None,
+    "similarity": Arm("similarity"),
+    "paper": Arm("paper"),
+    "momentum": Arm(),
+    "momentum, MiniLM": Arm(embedding="minilm"),
+    "momentum, same task": Arm(same_task=True),
+}
+COMPARED = (("momentum", "similarity"), ("momentum, MiniLM", "momentum"))
 ABOUT = """\
 Folds are fixed for each task; seeds vary the reasoner's luck and are the same for all arms \
 (paired). `off` recalls nothing; the other arms recall what was learnt on the other tasks and in \
-the run itself, ranked by plain similarity, the published formula, or momentum.
+the run itself, ranked by plain similarity, the published formula, or momentum. Texts are \
+compared by the lexical embedding, or by all-MiniLM-L6-v2. `same task` also recalls what runs of \
+other seeds learnt on the task itself: more than any embedding can find.
 
 - *steps that improve*: share of steps after the draft that were accepted beyond noise.
 - *gain per step*: mean over the run of the best score so far, 0 the draft, 1 the best that any \
@@ -72,33 +93,38 @@ class MomentumRow(RunAccount):
 SKILLS = (0.5, 1.0)
 
 
-def arm_settings(seed: int, arm: str, steps: int, memory: str) -> Settings:
-    """Return the settings of one arm of the study."""
-    recall = {"memory": "off"} if arm == "off" else {"memory": memory, "ranking": arm}
-    return Settings.model_validate(MEMORY_ONLY | recall | {"seed": seed, "steps": steps})
+def arm_settings(seed: int, arm: Arm | None, steps: int, memory: str) -> Settings:
+    """Return the settings of one arm of the study; its memory is opened by the study."""
+    given = {"memory": memory if arm else "off", "seed": seed, "steps": steps}
+    return Settings.model_validate(MEMORY_ONLY | given)
 
 
 def study_cells(options: argparse.Namespace) -> Iterator[tuple[float, int, str, str]]:
     """Yield every (skill, seed, task, arm)."""
     tasks = suites.task_names(options.tasks)
-    yield from itertools.product(options.q, range(options.seeds), tasks, ARMS)
+    yield from itertools.product(options.q, range(options.seeds), tasks, options.arms)
 
 
 async def run_momentum_cells(bench: Workbench, options: argparse.Namespace) -> None:
     """Run the cells that the results file lacks."""
     finished = finished_keys(options.out)
-    memories = {q: TaughtMemory(options.root, q) for q in options.q}
-    for q, seed, task, arm in study_cells(options):
-        key = f"{task}-{q}-{seed}-{arm}"
+    memories: dict[tuple[float, str], TaughtMemory] = {}
+    for q, seed, task, name in study_cells(options):
+        key = f"{task}-{q}-{seed}-{name}"
         if key in finished:
             continue
-        memory = memories[q].memory(key, arm) if arm != "off" else None
+        arm, memory = ARMS[name], None
+        if arm:
+            place = (q, arm.embedding)
+            if place not in memories:
+                memories[place] = TaughtMemory(options.root, *place)
+            memory = memories[place].memory(key, arm.ranking, evaluation=not arm.same_task)
         began = time.monotonic()
         settings = arm_settings(seed, arm, options.steps, str(taught_folder(options.root, q)))
         reasoner = DegradedExpert(q, seed)
         account = await play_run(bench, task, settings, reasoner, key, memory=memory)
         wall = round(time.monotonic() - began, 2)
-        row = {"key": key, "task": task, "q": q, "seed": seed, "arm": arm, **account, "wall": wall}
+        row = {"key": key, "task": task, "q": q, "seed": seed, "arm": name, **account, "wall": wall}
         append_row(options.out, row)
         print(
             f"{key}: {account['accepted']} of {account['attempts']} in {wall} s; "
@@ -135,20 +161,17 @@ def momentum_tables(rows: list[MomentumRow], scale: dict[str, tuple[float, float
         own = [row for row in rows if row["arm"] == arm]
         rate[arm] = scores_by_task(own, lambda row: row["improvement_rate"])
         gain[arm] = scores_by_task(own, lambda row: mean_gain(row, scale))
+    arms = [arm for arm in ARMS if rate[arm]]
     head = ["arm", "runs", "steps that improve", "gain per step"]
     head += ["steps that improve, against off", "gain per step, against off"]
     lines = table_head(head)
-    for arm in ARMS:
-        if rate[arm]:
-            lines.append(arm_row(arm, rate, gain))
-    rates = format_difference(paired_difference(rate["momentum"], rate["similarity"]))
-    gains = format_difference(paired_difference(gain["momentum"], gain["similarity"]))
-    comparison = f"steps that improve {rates}, gain per step {gains}"
-    return [
-        *lines,
-        f"\nMomentum against plain similarity: {comparison}.",
-        gain_by_task(gain),
-    ]
+    lines += [arm_row(arm, rate, gain) for arm in arms]
+    for first, second in COMPARED:
+        if rate[first] and rate[second]:
+            rates = format_difference(paired_difference(rate[first], rate[second]))
+            gains = format_difference(paired_difference(gain[first], gain[second]))
+            lines.append(f"\n{first} against {second}: steps that improve {rates}, gain {gains}.")
+    return [*lines, gain_by_task(gain, arms)]
 
 
 def arm_row(arm: str, rate: Mapping[str, Scores], gain: Mapping[str, Scores]) -> str:
@@ -169,13 +192,13 @@ def format_difference(interval: Interval) -> str:
     return f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
 
 
-def gain_by_task(gain: Mapping[str, Scores]) -> str:
+def gain_by_task(gain: Mapping[str, Scores], arms: Sequence[str]) -> str:
     """Return the table of mean gains by task and arm."""
-    head = table_head(["gain per step by task", *ARMS])
+    head = table_head(["gain per step by task", *arms])
     lines = ["\n" + head[0], head[1]]
     for task in sorted(gain["off"]):
         cells = []
-        for arm in ARMS:
+        for arm in arms:
             values = gain[arm].get(task, {}).values()
             cells.append(f"{sum(values) / max(1, len(values)):.2f}")
         lines.append(table_row([task, *cells]))
@@ -237,6 +260,9 @@ def parse_momentum_options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--q", type=float, nargs="+", default=list(SKILLS), help="skills of the reasoner"
+    )
+    parser.add_argument(
+        "--arms", nargs="+", choices=list(ARMS), default=list(ARMS), help="what is compared"
     )
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--steps", type=int, default=8)

@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.harness.pages import study_parser
-from memory.embed import Embedding, LexicalEmbedding, open_embedding, tokenize_text
+from memory.choose import open_embedding
+from memory.embed import Embedding
+from memory.lexical import LexicalEmbedding, tokenize_text
 from memory.protocol import Record
 from memory.records import indexed_text
 

@@ -8,17 +8,20 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from evals.harness.play import Workbench, play_run
+from evals.harness.rankings import SimilarityMemory
 from evals.harness.skill import DegradedExpert
 from graph.settings import Settings
 from memory.backend import Backend, FolderBackend
-from memory.chroma import Neighbor
-from memory.embed import CachedEmbedding, LexicalEmbedding, Vectors
+from memory.choose import open_embedding
+from memory.embed import CachedEmbedding, Vectors
+from memory.index import Neighbor
 from memory.journal import JournalError
 from memory.store import SuccessMemory
 
+Ranked = Literal["momentum", "paper", "similarity"]
 SEEDS = (1001, 1002)  # of the teaching runs; measured runs have others
 MEMORY_ONLY: dict[str, Any] = {
     "traces": 1,
@@ -33,11 +36,11 @@ MEMORY_ONLY: dict[str, Any] = {
     "audit": False,
     "top_k": 1,
     "final_seeds": 1,
+    "embedding": "lexical",
     "evaluation": True,
     "review": False,
 }
 """Settings of one trace whose only advice is the memory's."""
-"""One trace whose only advice is the memory's."""
 
 
 def taught_folder(root: Path, q: float) -> Path:
@@ -81,19 +84,34 @@ class FrozenBackend:
         """Do nothing: the memory belongs to all runs."""
 
 
+class SharedEmbedding(CachedEmbedding):
+    """A cached embedding that outlives the runs that use it."""
+
+    def close(self) -> None:
+        """Do nothing: the embedding belongs to all runs."""
+
+
 class TaughtMemory:
     """The memory taught at skill q, opened once for all runs of this process."""
 
-    def __init__(self, root: Path, q: float) -> None:
-        self.embedding = CachedEmbedding(LexicalEmbedding())
+    def __init__(self, root: Path, q: float, embedding: str = "lexical") -> None:
+        self.embedding = SharedEmbedding(open_embedding(embedding))
         self.frozen = FrozenBackend(FolderBackend(taught_folder(root, q), self.embedding, print))
 
-    def memory(self, run: str, ranking: Any = "momentum") -> SuccessMemory:
-        """Return one run's memory: what other tasks taught, and what the run itself records."""
-        return SuccessMemory(
-            backend=self.frozen, embedding=self.embedding, run=run, ranking=ranking, evaluation=True
-        )
+    def memory(
+        self, run: str, ranking: Ranked = "momentum", *, evaluation: bool = True
+    ) -> SuccessMemory:
+        """Return one run's memory: what other tasks taught, and what the run itself records.
+
+        `evaluation` False: also what runs of other seeds learnt on the task itself.
+        """
+        given: dict[str, Any] = {"backend": self.frozen, "embedding": self.embedding, "run": run}
+        given["evaluation"] = evaluation
+        if ranking == "similarity":
+            return SimilarityMemory(**given)
+        return SuccessMemory(**given, ranking=ranking)
 
     def close(self) -> None:
         """Close the memory."""
         self.frozen.inner.close()
+        self.embedding.inner.close()
