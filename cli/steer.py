@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from report.formatting import clean_text, format_duration, format_score
+from report.formatting import clean_text, format_duration, format_score, name_metric
 from run.steering import Answer, Budget, Choose, Proposal, Question, explain_moves
 from settings.parse import parse_duration
 
@@ -109,7 +109,7 @@ def question_text(question: Question) -> str:
     lines = [f"\nRound {question.round}: {clean_text(question.why, 200)}"]
     if best:
         score = format_score(best.score, best.se)
-        metric, attempt = clean_text(question.metric, 20), clean_text(best.attempt, 20)
+        metric, attempt = clean_text(name_metric(question.metric), 40), clean_text(best.attempt, 20)
         lines.append(f"best {score} {metric} ({attempt})")
     for row in question.standings:
         pinned = ", pinned" if row.pinned else ""

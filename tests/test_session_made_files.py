@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import chat_kit
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from chat_kit import at_home, gome, one_line, schema_of
+from chat_kit import QUICK, at_home, gome, one_line, schema_of
 from chat_kit import honest as honest_script
 from openai_server import Body, Say, Server, fail, say
+from PIL import Image
 
 from reasoner.chat.prompt.files import file_messages
 from reasoner.chat.prompt.text import n_tokens
@@ -233,6 +237,109 @@ def test_a_run_makes_keeps_and_shows_the_files(
     again, _ = import_run(tmp_path / "run.zip", tmp_path / "elsewhere")  # accepted when it was made
     metric = json.loads((again / "setup.json").read_text())["prepared"]["task"]["metric"]
     assert metric == str(again / "made" / "metric.py") and Path(metric).is_file()
+
+
+# pictures by class, under a metric of their own: both files, and a run to its end
+
+
+READ_CLASSES = """
+import csv, pathlib, random
+kinds = [pathlib.Path("input", kind) for kind in ("Cover", "Noisy", "Woven")]
+files = [path for kind in kinds for path in kind.iterdir()]
+random.Random(0).shuffle(files)
+with open("labels.csv", "w", newline="") as out:
+    table = csv.writer(out)
+    table.writerow(["Id", "file", "group", "Label"])
+    for i, path in enumerate(files):
+        kind = path.parent.name
+        table.writerow([f"train{i}", f"{kind}/{path.name}", path.stem, int(kind != "Cover")])
+with open("rows.csv", "w", newline="") as out:
+    table = csv.writer(out)
+    table.writerow(["Id", "file"])
+    for path in pathlib.Path("input/Test").iterdir():
+        table.writerow([path.name, f"Test/{path.name}"])
+"""
+WEIGHTED_AUC = """
+import numpy as np
+from sklearn.metrics import roc_curve
+direction = "max"
+optimum = 1.0
+needs = "probability"
+
+def score(answers, submission):
+    false, true, _ = roc_curve(answers["Label"].astype(int), submission["Label"].astype(float))
+    total = 0.0
+    for low, high, weight in ((0.0, 0.4, 2.0), (0.4, 1.0, 1.0)):
+        rates = low + (high - low) * (np.arange(200) + 0.5) / 200
+        total += weight * (high - low) * float((1 - np.interp(rates, true, false)).mean())
+    return total / (0.4 * 2 + 0.6)
+"""
+BRIGHTNESS = """
+import csv
+import numpy as np
+from PIL import Image
+files = {row["Id"]: row["path"] for row in csv.DictReader(open("input/index.csv"))}
+def write(name, ids):
+    with open(name, "w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["Id", "Label"])
+        for key in ids:
+            out.writerow([key, float(np.asarray(Image.open("input/" + files[key])).mean()) / 255])
+folds = [row for row in csv.DictReader(open("input/folds.csv")) if row["fold"] != "-1"]
+write("oof.csv", [row["Id"] for row in folds])
+write("submission.csv", [row["Id"] for row in csv.DictReader(open("input/test.csv"))])
+"""
+
+
+def write_classes(root: Path) -> Path:
+    """Pictures in folders of three classes, of which one is 0; the sample asks for a number."""
+    rng = np.random.default_rng(3)
+    for kind, tones in (("Cover", [90]), ("Noisy", [118]), ("Woven", [126]), ("Test", [90, 122])):
+        (root / kind).mkdir(parents=True)
+        for i in range(24):
+            tone = rng.choice(tones) + rng.normal(0, 12)
+            pixels = rng.normal(tone, 20, (8, 8, 3)).clip(0, 255).astype(np.uint8)
+            name = f"{i + 1:04d}.jpg" if kind == "Test" else f"{i + 1:05d}.jpg"
+            Image.fromarray(pixels).save(root / kind / name)
+    ids = [f"{i + 1:04d}.jpg" for i in range(24)]
+    pd.DataFrame({"Id": ids, "Label": 0}).to_csv(root / "sample_submission.csv", index=False)
+    (root / "description.md").write_text(
+        "Does a picture hide a message?\nScored by the weighted AUC: true positive rates up to .4 "
+        "weigh 2, the rest 1; higher is better.\n"
+    )
+    return root
+
+
+@pytest.mark.slow
+def test_a_run_with_both_files_ends_with_a_submission(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_classes(tmp_path / "task")
+    telling = READ_CLASSES.replace('f"train{i}"', 'f"{kind}_{path.name}"')
+    files = scripted(
+        read_py=[file_answer(telling), file_answer(READ_CLASSES)],
+        metric_py=[file_answer(WEIGHTED_AUC, "max")],
+    )
+    monkeypatch.setattr(chat_kit, "HONEST", BRIGHTNESS.replace("{", "{{").replace("}", "}}"))
+    with Server(files) as server:
+        at_home(tmp_path, monkeypatch, server.url)
+        done = gome("run", str(root), "--model", "m", *QUICK)
+    assert done.exit_code == 0, done.output
+    asked = [user_text(body) for body in server.requests[:3]]
+    assert "nothing says which number is which" in asked[0]
+    assert "ids in labels.csv tell 'Label'" in asked[1]
+    assert "train0" in asked[2] and "weighted AUC" in asked[2]
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert sorted(path.name for path in (folder / "made").iterdir()) == [
+        "metric.py", "read.py", "task.yaml",
+    ]  # fmt: skip
+    shown = (folder / "public" / "train.csv").read_text()
+    assert "train/t0" in shown and not re.search("Cover|Noisy|Woven", shown)
+    lines = done.output.splitlines()
+    assert any("metric.py ↑" in line and str(folder) not in line for line in lines), done.output
+    made = pd.read_csv(folder / "best" / "submission.csv", dtype=str)
+    assert list(made["Id"]) == [f"{i + 1:04d}.jpg" for i in range(24)]
+    assert made["Label"].astype(float).between(0, 1).all() and made["Label"].nunique() > 12
 
 
 # the prompts

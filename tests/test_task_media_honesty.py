@@ -7,7 +7,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from media_kit import (
     write_image_task,
     write_pictures,
 )
+from PIL import Image
 
 from task.data import prepare
 from task.data.media import place
@@ -87,6 +88,45 @@ def test_no_label_of_a_held_back_row_is_below_input(name: str, tmp_path: Path) -
     assert len(hidden) == prepared.n_audit
     keys = dict(zip(hidden["id"].astype(str), hidden["label"], strict=True))
     assert find_labels(prepared, keys) == []
+
+
+@pytest.mark.parametrize("name", ["mask-arrays", "mask-pictures"])
+def test_no_mask_of_a_held_back_row_is_below_input(name: str, tmp_path: Path) -> None:
+    """By content; the masks of rows that scripts see are there."""
+    root = tmp_path / "task"
+    make_layout(name, root)
+    rng = np.random.default_rng(4)
+    owners: dict[bytes, str] = {}
+    for path in sorted(root.rglob("*_mask*.*")):  # no two alike
+        if path.suffix == ".npy":
+            np.save(path, rng.integers(0, 2, np.load(path).shape))
+        else:
+            Image.fromarray((rng.random((8, 8)) > 0.5).astype(np.uint8) * 255).save(path)
+        own = path.parent.name if path.suffix == ".npy" else path.stem.partition("_mask")[0]
+        owners[path.read_bytes()] = own
+    prepared = prepare_folder(root, tmp_path / "run")
+    shown = set(read_public_table(prepared.public, "train")[prepared.id].astype(str))
+    shown = {key.partition(".")[0] for key in shown}
+    mounted = [
+        (file, owners[content])
+        for file, path in input_files(prepared)
+        if (content := path.read_bytes()) in owners
+    ]
+    assert prepared.n_audit >= 4
+    assert {owner for _, owner in mounted} <= shown
+    assert not [file for file, _ in mounted if file.startswith("test")]
+
+
+def test_a_row_whose_id_pandas_takes_for_infinite_keeps_its_file(tmp_path: Path) -> None:
+    root = tmp_path / "task"
+    train = write_image_task(root)
+    (root / "train" / f"{train['id'][3]}.png").rename(root / "train" / "216e62447306.png")
+    train.loc[3, "id"] = "216e62447306"
+    train.to_csv(root / "train.csv", index=False)
+    prepared = prepare_folder(root, tmp_path / "run", audit=False)
+    index = pd.read_csv(Path(prepared.public) / "index.csv").set_index("id")
+    assert index.loc["_216e62447306", "path"] == "train/216e62447306.png"
+    assert len(index) == len(pd.read_csv(root / "test.csv")) + len(train)
 
 
 def test_the_check_finds_a_copy(tmp_path: Path) -> None:
@@ -172,6 +212,29 @@ def test_names_that_tell_labels_are_not_shown(tmp_path: Path) -> None:
     shown = pd.read_csv(Path(prepared.public) / "train.csv")
     assert {f"train/{cell}" for cell in shown["image"]} == set(names)
     assert any("tell the label" in text for text in prepared.repairs)
+
+
+def test_folders_of_classes_side_by_side_are_not_shown(tmp_path: Path) -> None:
+    """Cover/1.png and Hidden/1.png: one new folder, whose names say nothing."""
+    folder = tmp_path / "task"
+    names = [f"{i:05d}.png" for i in range(30)]
+    for kind in ("Cover", "Hidden"):
+        write_pictures(folder / kind, names, [0.5] * 30, seed=len(kind))
+    write_pictures(folder / "Test", names[:20], [0.5] * 20)
+    files = [f"{kind}/{name}" for kind in ("Cover", "Hidden") for name in names]
+    train = pd.DataFrame({"id": [f"r{i}" for i in range(60)], "file": files})
+    train["label"] = [i // 30 for i in range(60)]
+    train.to_csv(folder / "train.csv", index=False)
+    test = pd.DataFrame({"id": [f"s{i}" for i in range(20)], "file": names[:20]})
+    test.assign(file="Test/" + test["file"]).to_csv(folder / "test.csv", index=False)
+    (folder / "task.yaml").write_text("metric: auc\n")
+    prepared = prepare_folder(folder, tmp_path / "run", audit=False)
+    shown = read_public_table(prepared.public, "train")
+    mounted = {name for name, _ in input_files(prepared)}
+    assert {f"train/{PurePosixPath(cell).name}" for cell in shown["file"]} <= mounted
+    assert not [name for name in mounted if name.startswith(("Cover", "Hidden"))]
+    cells = {label: set(shown["file"][shown["label"] == label].str.len()) for label in (0, 1)}
+    assert cells[0] == cells[1]
 
 
 def test_a_file_that_only_training_rows_have_stays_out_of_the_test_rows(tmp_path: Path) -> None:

@@ -369,7 +369,7 @@ def check_kind(
         own = "; a file says `needs = 'label'` or 'text'" if metric.is_own else ""
         raise TaskError(f"{name} needs numbers and {what} has other values; {REMEDY}{own}")
     elif metric.name == "log_loss" and kind == "regression":
-        raise TaskError(
+        raise MetricNeededError(
             f"{name} needs classes and {what} has {values.nunique()} values such as "
             f"{values.dropna().iloc[0]}; {OWN_REMEDY}, or set `metric: rmse` there"
         )

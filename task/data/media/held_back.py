@@ -6,7 +6,7 @@ Where that cannot be done so that nothing tells them apart, no rows are held bac
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -23,8 +23,9 @@ MAX_SHARE_GAP = 0.1  # between the shares of train's and test's rows that have f
 MAX_LOOSE_BYTES = 0.2  # of a part's bytes, in files that belong to no row
 N_PROBED = 60
 TEXT_FILES = (".csv", ".json", ".txt", ".xml", ".tsv", ".jsonl", ".html", ".md", ".svg")
-ROLE_WORDS = re.compile(r"train(ing)?|test(ing)?|labell?ed|eval", re.IGNORECASE)
+ROLE_WORDS = re.compile(r"train(ing)?|valid(ation)?|test(ing)?|labell?ed|eval", re.IGNORECASE)
 MAX_PROBED_BYTES = 2**20
+ID_PIECE = re.compile(r"[0-9a-f]{6,}|\d+", re.IGNORECASE)
 Slot = tuple[str, ...]
 
 
@@ -43,8 +44,10 @@ def find_obstacle(
     gap = abs(media.train[0].share - media.test[0].share) if media.train and media.test else 1.0
     if gap > MAX_SHARE_GAP:
         return "the shares of training and test rows that have files differ"
+    owned = media.owned_files(train[id_column].astype(str), "train")
     return (
-        explain_loose(media)
+        explain_owned(media, test[id_column].astype(str))
+        or explain_loose(media, owned)
         or explain_unread(media)
         or explain_named(media, task, train, test, id_column)
         or explain_labelled_files(media, task, train)
@@ -60,9 +63,20 @@ def explain_bulk(media: MediaRows) -> str:
     return explain_unread(media)
 
 
-def explain_loose(media: MediaRows) -> str:
-    """Say which part of the training files belongs to no row."""
-    loose = sum(file.n_bytes for file in media.loose_files() if file.role == "train")
+def explain_owned(media: MediaRows, test_ids: pd.Series[str]) -> str:
+    """Say which files test rows have beside the one of their name: held-back rows lack them."""
+    for name in media.owned_files(test_ids, "test"):
+        return f"files such as {name[:80]!r} belong to the rows that their names begin with"
+    return ""
+
+
+def explain_loose(media: MediaRows, owned: Collection[str]) -> str:
+    """Say which part of the training files belongs to no row; `owned`: files that do."""
+    loose = sum(
+        file.n_bytes
+        for file in media.loose_files()
+        if file.role == "train" and file.name not in owned
+    )
     total = sum(file.n_bytes for file in media.opened.files if file.role == "train")
     return "many training files belong to no row" if loose > MAX_LOOSE_BYTES * total else ""
 
@@ -137,11 +151,13 @@ def plan_held_back(
     test: pd.DataFrame,
     id_column: str,
     new_ids: Sequence[str],
+    train_kinds: set[Slot],
     seed: int,
 ) -> tuple[list[tuple[str, str, str]], str]:
     """Plan names for the files of held-back rows, as the test rows' files have them.
 
-    Returns the rows of the index (id, part, path), or why it cannot be done.
+    `train_kinds`: of files that no test row has. Returns the rows of the index (id, part, path),
+    or why it cannot be done.
     """
     rng = np.random.default_rng(seed + 5)
     test_ids = test[id_column].astype(str)
@@ -158,6 +174,7 @@ def plan_held_back(
     records = []
     items = [item for match in media.train for item in match.files if item.row in ids]
     plan.moved_out |= {item.file.name for item in items}
+    plan.moved_out |= set(media.owned_files(hidden[id_column].astype(str), "train"))
     taken = {file.name for file in media.opened.files} - plan.moved_out
     shared = {item.file.name for m in media.train for item in m.files if item.row not in ids}
     slots = [name_slot(item, ids[item.row][0]) for item in items]
@@ -168,8 +185,8 @@ def plan_held_back(
             return [], "rows share files"
         near = {} if item.row in exact else coarse
         slot = find_slot(own_slot, models, near)
-        if slot is None:
-            continue  # a file that test rows do not have
+        if slot is None or name_inner_kind(item, own) in train_kinds:
+            continue  # a file that test rows do not have, such as a mask
         model = models[slot][int(rng.integers(len(models[slot])))]
         name = name_like(model, test_ids.iloc[model.row], item, own, new)
         if name is None or name in taken:
@@ -181,6 +198,36 @@ def plan_held_back(
     if lacking > MAX_SHARE_GAP + 1 - media.test[0].share:
         return [], "test rows have files of kinds that training rows lack"
     return records, ""
+
+
+def list_train_kinds(media: MediaRows, train: pd.Series[str], test: pd.Series[str]) -> set[Slot]:
+    """List the kinds of files in the rows' folders that no test row has, such as `mask.png`.
+
+    A name that one row alone has is no kind where test rows have such files in such a folder.
+    `train`, `test`: the rows' ids.
+    """
+    rows: dict[Slot, set[int]] = {}
+    for match in media.train:
+        for item in match.files:
+            kind = name_inner_kind(item, train.iloc[item.row])
+            rows.setdefault(kind, set()).add(item.row)
+    of_test = {
+        name_inner_kind(item, test.iloc[item.row]) for match in media.test for item in match.files
+    }
+    folders = {(*kind[:-2], kind[-1]) for kind in of_test if kind}
+    lacking = {kind for kind in rows if kind and kind not in of_test}
+    return {
+        kind for kind in lacking if len(rows[kind]) > 1 or (*kind[:-2], kind[-1]) not in folders
+    }
+
+
+def name_inner_kind(item: RowFile, key: str) -> Slot:
+    """Return folders, stem and ending of a file in its row's folder, without numbers; or ()."""
+    if not item.is_folder:
+        return ()
+    inner = inner_name(item.file.name, PurePosixPath(key).stem)
+    path = PurePosixPath(inner or PurePosixPath(item.file.name).name)
+    return (*(ID_PIECE.sub("#", part) for part in (*path.parts[:-1], path.stem)), path.suffix)
 
 
 def find_slot(

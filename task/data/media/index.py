@@ -94,13 +94,19 @@ class FileNames:
                 self.folders.setdefault(key, []).extend(members)
 
     def find(self, cell: str) -> tuple[list[MountedFile], bool]:
-        """Return the files that a cell names, and whether it names a folder."""
+        """Return the files that a cell names, and whether it names a folder.
+
+        A mark before it is left out: scripts see such ids as `216e62447306`, an infinite number to
+        pandas, behind one.
+        """
         for key in (cell, cell.strip("/"), file_stem(cell)):
             if key and (found := self.files.get(key)):
                 return found, False
         if cell.isdigit() and (found := self.files.get(f"#{int(cell)}")):
             return found, False
-        return self.folders.get(cell.strip("/"), [])[:MAX_ROW_FILES], True
+        if found := self.folders.get(cell.strip("/")):
+            return found[:MAX_ROW_FILES], True
+        return self.find(cell[1:]) if cell.startswith("_") else ([], True)
 
     def knows(self, cell: str) -> bool:
         """Whether a cell names any file."""

@@ -24,6 +24,7 @@ from task.types import Task
 
 MAX_COPIED_BYTES = 2**26  # media up to this size are copied: links keep times and file numbers
 INDEX_COLUMNS = ("part", "path")
+NEW_FOLDERS = ("train", "train_files", "files_of_training_rows")
 NO_LINKS = "the disk of the run folder cannot link the task's files (another disk, or rights)"
 
 
@@ -52,6 +53,7 @@ def plan_neutral_names(
             continue
         stems = [(rows, [PurePosixPath(name).name for name in names]) for rows, names in kinds]
         keep = not any(tells_labels(names, labels.iloc[rows]) for rows, names in stems)
+        keep = keep and len({PurePosixPath(item.file.name).name for item in items}) == len(items)
         plan.new_names |= draw_neutral_names(media, items, keep_names=keep, seed=seed)
         notes.append(
             "names of training files tell the label: scripts find them under other names "
@@ -65,9 +67,14 @@ def plan_neutral_names(
 def draw_neutral_names(
     media: MediaRows, items: Sequence[RowFile], *, keep_names: bool, seed: int
 ) -> dict[str, str]:
-    """Return new names for files, in the folder that all share; `keep_names`: their own there."""
+    """Return new names for files, in the folder that all share; `keep_names`: their own there.
+
+    Where the folders of classes lie beside each other, that folder is a new one.
+    """
     taken = {file.name for file in media.opened.files}
     folder = os.path.commonpath([str(PurePosixPath(item.file.name).parent) for item in items])
+    tops = {source.name for source in media.opened.sources}
+    folder = folder or next(name for name in NEW_FOLDERS if name not in tops)
     order = np.random.default_rng(seed + 31).permutation(len(items))
     width = max(6, len(str(len(items))))
     names: dict[str, str] = {}
@@ -97,12 +104,17 @@ def rename_cells(train: pd.DataFrame, match: RowFiles, names: dict[str, str]) ->
 
 
 def names_by_kind(items: Sequence[RowFile]) -> Iterator[tuple[list[int], list[str]]]:
-    """Yield rows and names of the files in one first folder with one ending, once per row."""
+    """Yield rows and names of the files of a kind, once per row.
+
+    A kind is what has one ending in one first folder; and over all folders, since a row's first
+    folder may be its class.
+    """
     kinds: dict[tuple[str, str], dict[int, str]] = {}
     for item in items:
         name = item.file.name
-        kind = (name.partition("/")[0], PurePosixPath(name).suffix)
-        kinds.setdefault(kind, {}).setdefault(item.row, name)
+        suffix = PurePosixPath(name).suffix
+        for folder in (name.partition("/")[0], ""):
+            kinds.setdefault((folder, suffix), {}).setdefault(item.row, name)
     for names in kinds.values():
         yield list(names), list(names.values())
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
@@ -20,6 +21,7 @@ from task.data.media.index import FileNames, MountedFile, RowFiles, id_like_colu
 from task.data.media.sources import OpenedMedia, open_media
 from task.types import MediaRole, Task
 
+NAME_ENDS = re.compile(r"[_.-]")
 MAX_LOOSE_FILES = 400  # files of no row that are looked through for labels
 MAX_SHARED = 0.1  # of the files that one column finds, which another may find too
 
@@ -56,6 +58,22 @@ class MediaRows:
         """Return the files of the sources that belong to no row."""
         known = self.row_files
         return [file for file in self.opened.files if file.name not in known]
+
+    def owned_files(self, ids: Iterable[str], role: MediaRole) -> dict[str, str]:
+        """Return name -> id of the files of no row that begin with an id, such as `ID_mask.png`.
+
+        `role`: of the table that the ids are of; files of the other one are left out.
+        """
+        keys = {PurePosixPath(text).stem: text for text in ids}
+        other: MediaRole = "test" if role == "train" else "train"
+        found = {}
+        for file in self.loose_files():
+            stem = PurePosixPath(file.name).stem
+            ends = [end.start() for end in NAME_ENDS.finditer(stem)]
+            owner = next((stem[:end] for end in reversed(ends) if stem[:end] in keys), None)
+            if owner is not None and file.role != other:
+                found[file.name] = keys[owner]
+        return found
 
 
 def read_media(

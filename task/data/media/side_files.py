@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from task.data.media.held_back import choose_ids, find_obstacle, plan_held_back
+from task.data.media.held_back import choose_ids, find_obstacle, list_train_kinds, plan_held_back
 from task.data.media.place import (
     FileNamesPlan,
     index_rows,
@@ -98,8 +98,10 @@ class SideFiles:
             self.refuse_audit("there are no free ids in the style of the test rows' ids")
             return False
         clean = FileNamesPlan(dict(self.plan.new_names))
+        train_ids = self.train[self.id_column].astype(str)
+        kinds = list_train_kinds(self.media, train_ids, self.test[self.id_column].astype(str))
         records, obstacle = plan_held_back(
-            self.media, clean, hidden, self.test, self.id_column, ids, self.seed
+            self.media, clean, hidden, self.test, self.id_column, ids, kinds, self.seed
         )
         if obstacle:
             self.refuse_audit(obstacle)

@@ -19,6 +19,7 @@ import pandas as pd
 from sandbox.local.service import ConfinedService, ServiceError
 from sandbox.protocol import Limits, SandboxUnavailableError
 from task.consent import policy
+from task.data.media.names import tells_labels
 from task.load.form import label_text
 from task.load.layouts.inventory import OWN_FILES, Inventory
 from task.load.layouts.reader_runner import WRITTEN
@@ -31,6 +32,7 @@ LIMITS = Limits(
     wall_s=1800, memory_bytes=8 * 2**30, disk_bytes=16 * 2**30, files=10_000, processes=64
 )
 MAX_READER_BYTES = 2**20
+MAX_TOLD = 1000  # distinct labels, with more of which ids are not asked whether they tell them
 GROUP = "group"
 FILE = "file"
 N_SHOWN_CLASSES = 6
@@ -125,18 +127,7 @@ def check_reading(scene: Scene, reading: Reading, path: Path) -> LayoutTables:
     targets = [name for name in map(str, labels.columns) if name not in rows and name != GROUP]
     if not targets:
         raise TaskError(f"{path}: labels.csv has no column that rows.csv lacks, so no target")
-    for name, frame in (("labels.csv", labels), ("rows.csv", rows)):
-        ids = frame[key]
-        if ids.isna().any() or ids.duplicated().any():
-            example = ids[ids.duplicated()].head(1).to_list()
-            raise TaskError(
-                f"{path}: ids in {name} are missing or repeat {example}; make each unique"
-            )
-    if both := set(labels[key]) & set(rows[key]):
-        raise TaskError(
-            f"{path}: {len(both)} ids to predict are labelled (e.g. {min(both)!r}); "
-            "no row may be in both tables"
-        )
+    check_reading_ids(labels, rows, key, targets, path)
     said = [f"labels and rows to predict: written by {path.name}, {len(labels)} and {len(rows)}"]
     said += check_sample(scene, rows[key], path) + check_files(scene, labels, path)
     said += [describe_classes(labels[name]) for name in targets]
@@ -152,6 +143,33 @@ def check_reading(scene: Scene, reading: Reading, path: Path) -> LayoutTables:
         readings=said,
         group=GROUP if GROUP in labels else None,
     )
+
+
+def check_reading_ids(
+    labels: pd.DataFrame, rows: pd.DataFrame, key: str, targets: list[str], path: Path
+) -> None:
+    """Refuse ids that are missing, repeat, stand in both tables or tell the label.
+
+    Raises TaskError.
+    """
+    for name, frame in (("labels.csv", labels), ("rows.csv", rows)):
+        ids = frame[key]
+        if ids.isna().any() or ids.duplicated().any():
+            example = ids[ids.duplicated()].head(1).to_list()
+            raise TaskError(
+                f"{path}: ids in {name} are missing or repeat {example}; make each unique"
+            )
+    if both := set(labels[key]) & set(rows[key]):
+        raise TaskError(
+            f"{path}: {len(both)} ids to predict are labelled (e.g. {min(both)!r}); "
+            "no row may be in both tables"
+        )
+    for name in targets:
+        if labels[name].nunique() <= MAX_TOLD and tells_labels(list(labels[key]), labels[name]):
+            raise TaskError(
+                f"{path}: ids in labels.csv tell {name!r} (e.g. {labels[key].iloc[0]!r}); number "
+                "those rows instead (train0, train1, …), in an order that tells nothing"
+            )
 
 
 def match_sample_id(scene: Scene, ids: pd.Series) -> str:

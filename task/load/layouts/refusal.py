@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from task.load.layouts.remedy import REMEDY
+from task.load.layouts.remedy import need_reader
 from task.load.layouts.scene import Scene
-from task.types import ReaderNeededError, TaskError
+from task.types import TaskError
 
 N_SHOWN = 5
 
@@ -19,16 +19,16 @@ def refuse_layout(scene: Scene) -> TaskError | None:
         return None
     if scene.sample is None:
         found = list_contents(scene)
-        return ReaderNeededError(
+        return need_reader(
             f"{scene.root} has no training and test table and no sample submission "
-            f"(it has {found}), so nothing says what to predict; {REMEDY}"
+            f"(it has {found}), so nothing says what to predict"
         )
     asked = ", ".join(str(name) for name in scene.sample.frame.columns[:N_SHOWN])
     unread = "".join(f"; {name} cannot be read: {why}" for name, why in unread_items(scene))
-    return ReaderNeededError(
+    return need_reader(
         f"{scene.root}: {scene.name_path(scene.sample_path or scene.root)} asks for {asked} and "
         f"the labels are in no table, folder or file name that a reader understands "
-        f"(there are {list_contents(scene)}{unread}); {REMEDY}"
+        f"(there are {list_contents(scene)}{unread})"
     )
 
 

@@ -10,10 +10,9 @@ import pandas as pd
 
 from task.load.form import label_text, plain_name
 from task.load.layouts.readers.tables import make_rows_of_sample
-from task.load.layouts.remedy import REMEDY
+from task.load.layouts.remedy import need_reader
 from task.load.layouts.scene import LayoutTables, SampleColumns, Scene, free_name, split_sample
 from task.load.tables import Table, frame_of_json
-from task.types import TaskError
 
 IMAGE_IDS = ("id", "image_id", "file_name")
 USUAL_LABELS = ("category_id", "category", "label", "class_id")
@@ -120,9 +119,9 @@ def choose_label(item: Annotations, predicted: list[str]) -> str:
     for name in (*predicted, *USUAL_LABELS):
         if plain_name(name) in keys:
             return keys[plain_name(name)]
-    raise TaskError(
+    raise need_reader(
         f"{item.path}: its annotations have {', '.join(keys.values())} and no label such as "
-        f"category_id; {REMEDY}"
+        f"category_id"
     )
 
 
@@ -133,15 +132,15 @@ def label_images(item: Annotations, key: str, label: str, target: str) -> pd.Dat
         image = label_text(note.get("image_id", note.get("id")))
         labels.setdefault(image, {})[label_text(note.get(label))] = None
     if several := [image for image, found in labels.items() if len(found) > 1]:
-        raise TaskError(
+        raise need_reader(
             f"{item.path}: {len(several)} images have annotations of several labels "
-            f"(e.g. {several[0]!r}), so a row has no single one; {REMEDY}"
+            f"(e.g. {several[0]!r}), so a row has no single one"
         )
     frame = plain_columns(frame_of_json(item.images))
     name = next((c for c in IMAGE_IDS if c in frame and is_key_of(frame[c], labels)), None)
     if name is None:
-        raise TaskError(
-            f"{item.path}: no key of its images names the image_id of its annotations; {REMEDY}"
+        raise need_reader(
+            f"{item.path}: no key of its images names the image_id of its annotations"
         )
     frame = name_ids(frame, name, key)
     frame = frame[frame[key].isin(set(labels))].reset_index(drop=True)

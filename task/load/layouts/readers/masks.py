@@ -15,7 +15,7 @@ from task.load.form import label_text
 from task.load.layouts.links import link_files
 from task.load.layouts.readers.pixels import PICTURES, read_bytes
 from task.load.layouts.readers.tables import make_rows_of_sample
-from task.load.layouts.remedy import REMEDY
+from task.load.layouts.remedy import need_reader
 from task.load.layouts.scene import (
     LayoutTables,
     RoleFile,
@@ -24,7 +24,7 @@ from task.load.layouts.scene import (
     split_sample,
 )
 from task.load.tables import Table
-from task.types import ReaderNeededError, TaskError
+from task.types import TaskError
 
 MASK_WORD = re.compile(r"mask|segment|label|truth|(^|[^a-z])(gt|seg|ink)([^a-z]|$)", re.IGNORECASE)
 MASK_ENDING = re.compile(r"[_-]?(mask|masks|label|labels|seg|segmentation|gt)$", re.IGNORECASE)
@@ -187,11 +187,11 @@ def tables_of_masks(
     description = page.read_text(errors="replace") if page.is_file() else ""
     order = read_order(description)
     if order is None:
-        raise ReaderNeededError(
+        raise need_reader(
             f"{scene.root}: {len(masks)} masks such as {example.path} are the labels, and nothing "
-            "says in which order the cells of a run are counted; write into description.md "
-            "'pixels are numbered from top to bottom, then left to right' or 'from left to right, "
-            f"then top to bottom', or {REMEDY}"
+            "says in which order the cells of a run are counted",
+            otherwise="write into description.md 'pixels are numbered from top to bottom, then "
+            "left to right' or 'from left to right, then top to bottom'",
         )
     start = 0 if FROM_ZERO.search(description) else 1
     said = scene.sample.frame[target].dropna().astype(str).str.strip()
@@ -200,7 +200,7 @@ def tables_of_masks(
     for row, file in masks.items():
         cells = open_mask(scene, file)
         if cells is None:
-            raise ReaderNeededError(f"{scene.root / file.path} is no mask of two values; {REMEDY}")
+            raise need_reader(f"{scene.root / file.path} is no mask of two values")
         texts[row] = write_runs(cells, order, start, empty)
     test, more = make_rows_of_sample(scene, columns)
     how = "down the columns" if order == "F" else "along the rows"

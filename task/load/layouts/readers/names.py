@@ -11,7 +11,7 @@ import pandas as pd
 
 from task.load.form import label_text, match_names
 from task.load.layouts.links import link_files
-from task.load.layouts.remedy import REMEDY
+from task.load.layouts.remedy import need_reader
 from task.load.layouts.scene import (
     LayoutTables,
     RoleFile,
@@ -21,7 +21,6 @@ from task.load.layouts.scene import (
     split_sample,
 )
 from task.load.tables import Table
-from task.types import TaskError
 
 FILE_COLUMN = "file"
 LABEL_COLUMN = "label"
@@ -79,10 +78,10 @@ def check_single(scene: Scene, found: NamedFiles, columns: SampleColumns) -> Non
         return
     values = scene.sample.frame[columns.predicted[0]]
     if is_number_column(values) and not all(map(is_number, classes)):
-        raise TaskError(
+        raise need_reader(
             f"{scene.sample_path} asks for one number ({columns.predicted[0]}) and the training "
             f"files are of {len(classes)} classes by {found.how.partition(' (')[0]} "
-            f"({', '.join(classes[:5])}), so nothing says which number is which; {REMEDY}"
+            f"({', '.join(classes[:5])}), so nothing says which number is which"
         )
 
 

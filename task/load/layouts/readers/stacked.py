@@ -9,7 +9,7 @@ import pandas as pd
 
 from task.load.form import label_text, plain_name
 from task.load.layouts.readers.tables import make_rows_of_sample
-from task.load.layouts.remedy import REMEDY
+from task.load.layouts.remedy import need_reader
 from task.load.layouts.scene import (
     LayoutTables,
     Scene,
@@ -21,7 +21,6 @@ from task.load.layouts.scene import (
     text_set,
 )
 from task.load.tables import Table
-from task.types import ReaderNeededError
 
 MARK = "_"
 KIND, GROUP = "kind", "group"
@@ -125,9 +124,9 @@ def write_cells(
         said = {name: " ".join([words[name], *more]) for name in hot}
         shown = ", ".join(f"{name!r} is {said[name]!r}" for name in hot[:4])
         return [said[hot[place]] for place in which], f"the column that is 1 ({shown})"
-    raise ReaderNeededError(
+    raise need_reader(
         f"{table.path} has no column that is written as {example!r} in "
-        f"{scene.name_path(scene.sample_path or table.path)}; {REMEDY}"
+        f"{scene.name_path(scene.sample_path or table.path)}"
     )
 
 
