@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +137,27 @@ def test_labels_of_several_targets_are_rounded_and_handed_over_whole(tmp_path: P
     write_final_submission(prepared, str(tmp_path / "said.csv"), str(tmp_path / "out.csv"))
     back = pd.read_csv(tmp_path / "out.csv", dtype=str)
     assert set(back["wet"]) == {"1"} and set(back["hot"]) == {"0"}
+
+
+@pytest.mark.parametrize(
+    ("dry", "metric"),
+    [
+        (lambda f: (f["x"] <= 0).astype(int), "log_loss"),  # one class a row
+        (lambda f: (f["x"] > 1).astype(int), "auc_mean_columns"),  # any number of labels
+        (lambda f: f["x"], "rmse_mean_columns"),
+    ],
+)
+def test_several_targets_of_zeros_and_ones_are_labels_by_default(
+    tmp_path: Path, dry: Callable[[pd.DataFrame], pd.Series[Any]], metric: str
+) -> None:
+    (tmp_path / "t").mkdir()
+    tables = make_tables()
+    train = tables["train"].drop(columns="y")
+    train = train.assign(wet=(train["x"] > 0).astype(int), dry=dry)
+    train.to_csv(tmp_path / "t" / "train.csv", index=False)
+    tables["test"].to_csv(tmp_path / "t" / "test.csv", index=False)
+    sample = tables["test"][["id"]].assign(wet=0.5, dry=0.5)
+    sample.to_csv(tmp_path / "t" / "sample_submission.csv", index=False)
+    prepared = prepare_folder(tmp_path / "t")
+    assert prepared.task.metric == metric
+    rehearse(prepared)

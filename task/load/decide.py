@@ -100,7 +100,7 @@ def decide_metric(
     said = sample[names[0]] if sample is not None and len(names) == 1 else None
     is_copy = bool(asked.copied)
     kind = asked.kind or infer_kind(values, n_targets, len(names), named, said, is_copy=is_copy)
-    name = named.name if named else default_metric(kind, names, sample, values)
+    name = named.name if named else default_metric(kind, names, sample, train[task.target])
     if not name.endswith(".py"):
         name = name_for_targets(name, train, task)
     if name == "f1" and kind == "multiclass":
@@ -331,10 +331,31 @@ def is_numeric(values: pd.Series[Any]) -> bool:
     return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
 
 
+def default_for(kind: str, metric: str) -> str:
+    """Name what a metric that `default_metric` chose is the default for."""
+    if kind == "regression" and metric in ("log_loss", "auc_mean_columns"):
+        return "several targets of zeros and ones"
+    return kind
+
+
+def are_flags(values: pd.DataFrame) -> bool:
+    """Whether every column is of zeros and ones, with both of them."""
+    return all(
+        is_numeric(values[column]) and set(values[column].unique()) == {0, 1} for column in values
+    )
+
+
 def default_metric(
-    kind: Kind, names: list[str], sample: pd.DataFrame | None, values: pd.Series[Any]
+    kind: Kind, names: list[str], sample: pd.DataFrame | None, truth: pd.DataFrame
 ) -> str:
-    """Return the metric where none is named: accuracy if the sample asks for labels."""
+    """Return the metric where none is named: accuracy if the sample asks for labels.
+
+    Several targets of zeros and ones are labels of which a row may have some, or classes of which
+    it has one.
+    """
+    values = truth.iloc[:, 0]
+    if truth.shape[1] > 1 and kind == "regression" and are_flags(truth):
+        return "log_loss" if bool((truth.sum(axis=1) == 1).all()) else "auc"
     if kind == "regression" or sample is None or len(names) != 1:
         return DEFAULT_METRICS[kind]
     if kind == "multiclass":
@@ -417,11 +438,15 @@ def metric_remarks(
             )
     elif not asked.metric and (sentence := find_judging(task.description)):
         remarks.append(
-            f"metric {metric.name}: the default for {kind}; description.md speaks of evaluation "
-            f"and names no metric that is known ({sentence!r}): set `metric:` if it means another"
+            f"metric {metric.name}: the default for {default_for(kind, metric.name)}; "
+            "description.md speaks of evaluation and names no metric that is known "
+            f"({sentence!r}): set `metric:` if it means another"
         )
     elif not asked.metric:
-        remarks.append(f"metric {metric.name}: the default for {kind}, no text names one")
+        remarks.append(
+            f"metric {metric.name}: the default for {default_for(kind, metric.name)}, "
+            "no text names one"
+        )
     if metric.name == "f1_macro" and asked.name == "f1":
         remarks.append("F1 of several classes is taken as their mean (f1_macro)")
     if metric.name.endswith("_mean_columns"):

@@ -14,7 +14,7 @@ from task.data.prepare import prepare_task, resolve_split
 from task.grade.metrics import METRICS
 from task.grade.rehearse import RehearsalJson, rehearse
 from task.load import roles
-from task.load.decide import COLUMN_METRICS
+from task.load.decide import COLUMN_METRICS, default_for
 from task.load.spec import (
     LoadedTask,
     find_beside,
@@ -388,7 +388,7 @@ def explain_metric(task: Task) -> str:
     """Say where the task's metric comes from."""
     if task.metric_sentence:
         return f"description.md: {task.metric_sentence!r}"
-    return f"the default for {task.kind} where description.md names none"
+    return f"the default for {default_for(task.kind, task.metric)} where description.md names none"
 
 
 def yaml_inline(value: object) -> str:
