@@ -150,7 +150,7 @@ async def asolve(
 
     frames = {"train": train, "test": test, "sample_submission": sample_submission}
     about = {"target": target, "metric": metric, "description": description}
-    call = FrontCall(str(task), frames, about, {**settings}, echo, config, policy, acceptance)
+    call = FrontCall(task, frames, about, {**settings}, echo, config, policy, acceptance)
     return await solve_call(call)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli.errors import usage_error
+from cli.errors import check_output, usage_error
 from cli.options import RunName, RunsDir
 from cli.run_folders import find_run
 from report.formatting import format_plural
@@ -49,6 +49,7 @@ def export_command(
         raise typer.BadParameter(f"--format {format}: expected zip or gome-traces")
     folder = find_run(name, runs_dir)
     target = to or Path(f"{folder.name}.{'zip' if format == 'zip' else 'json'}")
+    check_output(target)
     try:
         with explain_disk_errors(folder):
             written = (

@@ -28,6 +28,8 @@ def import_command(
     from session.disk_errors import explain_disk_errors
     from session.import_run import import_run
 
+    if not source.is_file():
+        raise usage_error(f"{source}: no such file; give a zip of `gome export`")
     root = Path(configured_runs_dir(runs_dir)).expanduser()
     try:
         with explain_disk_errors(root):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.errors import exit_on_failure, usage_error
+from cli.errors import check_output, exit_on_failure, usage_error
 from cli.options import RunsDir, setting_options
 from cli.run_folders import find_run
 from report.formatting import format_plural
@@ -51,6 +51,7 @@ def predict_command(
     run, rows = ("", names[0]) if len(names) == 1 else (names[0], names[1])
     if not Path(rows).expanduser().is_file():
         raise usage_error(f"{rows}: no such file; give the table of the new rows")
+    check_output(Path(output).expanduser())
     predicted = asyncio.run(
         exit_on_failure(
             predict_rows(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from settings.parse import suggest_near
 from task.types import TaskError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class FrontCall:
         acceptance: a rule that replaces the default one.
     """
 
-    task: str
+    task: str | Path
     frames: dict[str, Any]
     about: dict[str, Any]
     settings: dict[str, Any]
@@ -79,20 +80,25 @@ def find_task(call: FrontCall, runs_dir: str) -> str:
 
     Raises TaskError where neither a folder nor both tables are given.
     """
+    if not isinstance(call.task, (str, Path)):
+        raise TaskError(
+            f"the first argument is a task folder, not {type(call.task).__name__}; data frames "
+            "have names: gome.solve(train=…, test=…, target=…, metric=…)"
+        )
     has_frames = any(frame is not None for frame in call.frames.values())
     said = [
         name
         for name, value in call.about.items()
         if value not in (None, "") and not isinstance(value, (int, float))
     ]
-    if call.task and (has_frames or said):
+    if str(call.task) and (has_frames or said):
         extra = [name for name, frame in call.frames.items() if frame is not None] + said
         raise TaskError(
             f"{extra[0]}= goes with data frames (train=, test=), not with a task folder; "
             "write it into the folder's task.yaml, which `gome init` makes"
         )
-    if call.task:
-        return call.task
+    if str(call.task):
+        return str(call.task)
     if call.frames["train"] is None or call.frames["test"] is None:
         raise TaskError(
             "give a task folder, gome.solve(folder), or data frames: "
@@ -136,6 +142,7 @@ def write_frame_task(given: FrameTask, runs_dir: str) -> Path:
     The folder is named by its contents, so that the same frames are one task and a run can be
     resumed. Raises TaskError.
     """
+    check_target(given)
     root = Path(runs_dir).expanduser().resolve() / "tasks"
     root.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=root))
@@ -158,6 +165,16 @@ def write_frame_task(given: FrameTask, runs_dir: str) -> Path:
         return folder
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def check_target(given: FrameTask) -> None:
+    """Raise TaskError where a target is no column of train."""
+    columns = [str(name) for name in getattr(given.train, "columns", ())]
+    targets = [given.target] if isinstance(given.target, str) else given.target or []
+    for name in targets:
+        if columns and name not in columns:
+            near = suggest_near(name, columns) or f"; it has {', '.join(columns[:8])}"
+            raise TaskError(f"target: {name!r} is no column of train{near}")
 
 
 def copy_metric(metric: str, folder: Path) -> str:

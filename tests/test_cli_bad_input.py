@@ -11,6 +11,8 @@ from kit import write_task
 from typer.testing import CliRunner
 
 from cli.app import app
+from task.load.examples import write_example
+from task.types import TaskError
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
@@ -156,3 +158,27 @@ def test_a_mistyped_folder_is_answered_with_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "my-task").mkdir()
     refused = CliRunner().invoke(app, ["init", str(tmp_path / "my-tsak")])
     assert refused.exit_code == 2 and "did you mean `my-task`?" in refused.output
+
+
+def test_a_place_for_results_is_checked_before_any_work(tmp_path: Path) -> None:
+    """Also that an example is not written over a task of the user's own."""
+    run = tmp_path / "runs" / "20260101-120000-t-abcd"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text("{}")
+    (tmp_path / "rows.csv").write_text("id,x\n1,2\n")
+    away, runs = str(tmp_path / "away" / "file"), ["--runs-dir", str(tmp_path / "runs")]
+    for words in (
+        ["predict", str(tmp_path / "rows.csv"), "-o", away, *runs],
+        ["export", "--to", away, *runs],
+    ):
+        refused = CliRunner().invoke(app, words)
+        assert refused.exit_code == 2 and "there is no folder" in refused.output, words
+    for place in ("mine", "mine-private"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "answers.csv").write_text("id,y\n1,2\n")
+        with pytest.raises(TaskError, match="holds files of another task"):
+            write_example("diabetes", str(tmp_path / "mine"))
+        (tmp_path / "mine" / "answers.csv").unlink(missing_ok=True)
+    assert (tmp_path / "mine-private" / "answers.csv").read_text() == "id,y\n1,2\n"
+    write_example("diabetes", str(tmp_path / "again"))
+    write_example("diabetes", str(tmp_path / "again"))

@@ -247,6 +247,8 @@ def write_task(example: Example, name: str, place: Path, rng: np.random.Generato
     """
     frame, test = example.make(rng)
     private = place.with_name(place.name + "-private")
+    text = f"# {name}\n\n{example.text}\n"
+    check_place(place, private, text)
     try:
         place.mkdir(parents=True, exist_ok=True)
         private.mkdir(parents=True, exist_ok=True)
@@ -264,12 +266,22 @@ def write_task(example: Example, name: str, place: Path, rng: np.random.Generato
     example_sample_submission(train, held, example).to_csv(
         place / "sample_submission.csv", index=False
     )
-    (place / "description.md").write_text(f"# {name}\n\n{example.text}\n")
+    (place / "description.md").write_text(text)
     (place / "task.yaml").write_text(
         f"name: {name}\nmetric: {example.metric}\ntrain: train.csv\ntest: test.csv\n"
         f"sample_submission: sample_submission.csv\nid: id\n"
         f"target: {example.target}\nsplit: {example.split}\n"
     )
+
+
+def check_place(place: Path, private: Path, text: str) -> None:
+    """Raise TaskError where a folder holds anything but this example, known by its description."""
+    about = place / "description.md"
+    if about.is_file() and about.read_text(encoding="utf-8", errors="replace") == text:
+        return
+    for folder in (place, private):
+        if folder.is_dir() and any(folder.iterdir()):
+            raise TaskError(f"{folder} holds files of another task; choose another folder")
 
 
 def example_sample_submission(
