@@ -76,17 +76,14 @@ async def predict_rows(
         SandboxUnavailableError: scripts cannot run here.
     """
     check_regular_files(folder)
-    meta, changes = read_run_meta(folder), changes or {}
-    settings = load_settings({**meta["settings"], **changes})
-    plain = settings.model_copy(update={name: getattr(Settings(), name) for name in changes})
-    if warning := check_own_run(meta["run"], plain):
-        say(warning)
+    settings = settings_of_run(folder, changes or {}, say)
     setup, best = read_setup(folder), read_best(folder / "best")
     if best is None:
         raise RunError(
             f"{folder} has no solution yet; `gome show {folder.name}` lists its attempts"
         )
     solution = read_solution(folder, best)
+    limits = script_limits(settings, setup, solution, limit_s)
     place, _ = make_fresh_folder(folder / "work" / f"predict-{os.getpid()}")
     worker = TaskWorker(folder)
     try:
@@ -100,7 +97,6 @@ async def predict_rows(
         for note in new.notes:
             say(note)
         sandbox = sandbox_for(settings, place)
-        limits = script_limits(settings, setup, solution, limit_s)
         try:
             submissions = {
                 name: await run_solution(sandbox, place, new.prepared, name, text, limits, say)
@@ -108,19 +104,41 @@ async def predict_rows(
             }
         finally:
             await sandbox.close()
-        source = next(iter(submissions.values()))
-        if solution.weights:
-            source = str(place / "blend.csv")
-            await worker.mix(new.prepared, submissions, solution.weights, source)
-        draft = out.with_name(f".{out.name}.{os.getpid()}.part")
-        await worker.final_submission(new.prepared, source, str(draft))
-        draft.replace(out)
+        await write_predictions(worker, new.prepared, submissions, solution.weights, place, out)
         return Predicted(out, new.prepared.n_test, best.attempt)
     except OSError as error:
         raise RunError(f"{error.filename or out}: {error.strerror}") from error
     finally:
         await worker.close()
         await asyncio.to_thread(remove_folder, place)
+
+
+def settings_of_run(folder: Path, changes: dict[str, Any], say: Say) -> Settings:
+    """Return the run's settings with changes. Raises RunError where it is a stranger's run."""
+    meta = read_run_meta(folder)
+    settings = load_settings({**meta["settings"], **changes})
+    plain = settings.model_copy(update={name: getattr(Settings(), name) for name in changes})
+    if warning := check_own_run(meta["run"], plain):
+        say(warning)
+    return settings
+
+
+async def write_predictions(
+    worker: TaskWorker,
+    prepared: Prepared,
+    submissions: dict[str, str],
+    weights: dict[str, float],
+    place: Path,
+    out: Path,
+) -> None:
+    """Write what the scripts predicted, blended where there are weights, in the sample's form."""
+    source = next(iter(submissions.values()))
+    if weights:
+        source = str(place / "blend.csv")
+        await worker.mix(prepared, submissions, weights, source)
+    draft = out.with_name(f".{out.name}.{os.getpid()}.part")
+    await worker.final_submission(prepared, source, str(draft))
+    draft.replace(out)
 
 
 def read_solution(folder: Path, best: PublishedBest) -> Solution:

@@ -66,23 +66,12 @@ def prepare_new_rows(
         for key, text in zip(test[prepared.id], typed.test[typed.id], strict=True)
         if text in named.numbers
     }
-    folder, secret = Path(public), Path(private)
-    for path in (folder, secret):
-        path.mkdir(parents=True, exist_ok=True)
     truth = get_truth(prepared)
-    texts = [prepared.id]
-    write_rows(test[columns], folder / "test.csv", task, texts)
-    sample = sample_submission(task, with_seen_labels(prepared, typed.train), test, truth.form)
-    write_public_table(sample, folder / "sample_submission.csv")
-    meta = {
-        "labels": truth.labels,
-        "test_ids": list(test[prepared.id]),
-        "written_ids": written,
-        "id_from_rows": prepared.task.id is None,
-    }
-    (secret / "meta.json").write_text(json.dumps(meta))
-    shutil.copyfile(Path(prepared.private) / "labels.parquet", secret / "labels.parquet")
-    own = {path.name: str(path) for path in sorted(folder.iterdir())}
+    seen = with_seen_labels(prepared, typed.train)
+    sample = sample_submission(task, seen, test, truth.form)
+    write_public_tables(Path(public), task, test[columns], sample, prepared.id)
+    write_harness_files(Path(private), prepared, list(test[prepared.id]), written)
+    own = {path.name: str(path) for path in sorted(Path(public).iterdir())}
     changes = {
         "task": task,
         "public": public,
@@ -96,6 +85,30 @@ def prepare_new_rows(
     repairs = [said for said in typed.repairs if said not in prepared.repairs]
     found = [*named.notes, *repairs, *notes, *describe_novelties(typed, columns, Path(rows).name)]
     return NewRows(prepared=new, notes=found)
+
+
+def write_public_tables(
+    folder: Path, task: Task, test: pd.DataFrame, sample: pd.DataFrame, id_column: str
+) -> None:
+    """Write what scripts see of the new rows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_rows(test, folder / "test.csv", task, [id_column])
+    write_public_table(sample, folder / "sample_submission.csv")
+
+
+def write_harness_files(
+    folder: Path, prepared: Prepared, ids: list[str], written: dict[str, str]
+) -> None:
+    """Write what only the harness reads: ids as written, and the labels of the training rows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    meta = {
+        "labels": get_truth(prepared).labels,
+        "test_ids": ids,
+        "written_ids": written,
+        "id_from_rows": prepared.task.id is None,
+    }
+    (folder / "meta.json").write_text(json.dumps(meta))
+    shutil.copyfile(Path(prepared.private) / "labels.parquet", folder / "labels.parquet")
 
 
 def check_columns(prepared: Prepared, train: Table, raw: Table, name: str) -> RawRows:
