@@ -86,7 +86,7 @@ def test_the_command_names_run_rows_and_file(
     table(tmp_path / "few.csv", ["id", "x", "y"], [["a", 1, 2]])
     assert "fails on these rows: AssertionError: my rows" in gome("predict", "few.csv").stderr
     assert not list(tmp_path.glob(".*part"))
-    assert "there is no such file" in one_line(gome("predict", "gone.csv"))
+    assert "no such file; give the table" in one_line(gome("predict", "gone.csv"))
     assert "expected one table" in one_line(gome("predict", "a", "b", "c"))
     assert "--time soon: expected seconds" in one_line(gome("predict", rows, "--time", "soon"))
 
