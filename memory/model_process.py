@@ -18,6 +18,7 @@ import numpy as np
 
 from memory.embed import pack_vectors
 from rpc.json_lines import CallError, serve_calls
+from settings.remedies import install_command
 
 GRACE_S = 5.0
 """How long a running call may continue after the owner is gone."""
@@ -79,9 +80,7 @@ def load_transformer(name: str) -> tuple[str, Encode]:
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
-        raise CallError(
-            "unusable", f"{error}; it comes with pip install 'gome[embeddings]'"
-        ) from None
+        raise CallError("unusable", f"{error}; {install_command('gome[embeddings]')}") from None
     model = SentenceTransformer(name, device="cpu")
     return f"sentence-transformers-{Path(name).name}-{hash_parameters(model)}", model.encode
 

@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from evals.harness import suites
@@ -240,3 +241,17 @@ def test_a_taught_memory_contains_other_tasks_only_and_stores_nothing_of_a_measu
             assert sources == {("other", "teacher"), ("own", run)}
     finally:
         taught.close()
+
+
+def test_ranks_of_right_answers_make_the_retrieval_figures_and_every_problem_has_answers() -> None:
+    from evals.studies.retrieval import first_ranks, load_retrieval_set, retrieval_figures
+
+    similarity = np.array([[0.1, 0.9, 0.5], [0.3, 0.2, 0.1]])
+    ranks = first_ranks(similarity, [{0, 2}, {0}])
+    assert list(ranks) == [1, 0]
+    assert retrieval_figures(ranks) == {"R@1": 0.5, "R@3": 1.0, "R@5": 1.0, "MRR": 0.75}
+    records, sets = load_retrieval_set()
+    assert [len(queries.texts) for queries in sets.values()] == [55, 30, 30]
+    for queries in sets.values():
+        assert all(queries.texts) and all(queries.answers)
+        assert max(max(right) for right in queries.answers) < len(records)

@@ -1,6 +1,6 @@
 """Cost of the success memory: milliseconds per record and recall, memory of both processes.
 
-python -m evals.bench.memory [--records 1000 10000] [--recalls 50]
+python -m evals.bench.memory [--records 1000 10000] [--recalls 50] [--embedding NAME]
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MB = 2**20
 def random_records(n: int, seed: int = 0) -> list[Record]:
     """Cross the hand-written records with each other: n of them, 50 tasks, a third refuted."""
     rng = random.Random(seed)
-    base, _, _ = load_retrieval_set()
+    base, _ = load_retrieval_set()
     records = []
     for i in range(n):
         one, other = rng.choice(base), rng.choice(base)
@@ -42,6 +42,11 @@ def random_records(n: int, seed: int = 0) -> list[Record]:
         }
         records.append(validate_record(one.model_copy(update=changes)))
     return records
+
+
+def problem_texts() -> list[str]:
+    """Return the problems that a memory is asked about."""
+    return load_retrieval_set()[1]["paraphrased"].texts
 
 
 def format_latencies(seconds: list[float]) -> str:
@@ -71,29 +76,32 @@ def time_records(memory: SuccessMemory, records: list[Record]) -> list[float]:
     return seconds
 
 
-def measure_memory(n: int, n_recalls: int) -> None:
+def measure_memory(n: int, n_recalls: int, embedding: str) -> None:
     """Fill a folder with n records; open it as its owner (Chroma) and as another process (scan)."""
-    _, queries, _ = load_retrieval_set()
+    queries = problem_texts()
     with tempfile.TemporaryDirectory() as folder:
         Journal(Path(folder)).append(random_records(n))
         memories = [
-            measure_open_memory(folder, index, n, n_recalls) for index in ("chroma", "scan")
+            measure_open_memory(folder, index, n, n_recalls, embedding)
+            for index in ("chroma", "scan")
         ]
         for memory in memories:
             memory.close()
         began = time.perf_counter()
-        memory = open_success_memory(folder)
+        memory = open_success_memory(folder, embedding)
         time_recalls(memory, queries, 1)
         print(f"{n:7} reopened: first recall {time.perf_counter() - began:.2f} s")
         memory.close()
 
 
-def measure_open_memory(folder: str, index: str, n: int, n_recalls: int) -> SuccessMemory:
+def measure_open_memory(
+    folder: str, index: str, n: int, n_recalls: int, embedding: str
+) -> SuccessMemory:
     """Open the memory, print what recalls and records cost, and return it open."""
-    _, queries, _ = load_retrieval_set()
+    queries = problem_texts()
     this_process = psutil.Process()
     before = this_process.memory_info().rss
-    memory = open_success_memory(folder)
+    memory = open_success_memory(folder, embedding)
     first_s = time_recalls(memory, queries, 1)[0]
     records = [record.model_copy(update={"run": index}) for record in random_records(30, seed=1)]
     record_s = time_records(memory, records)
@@ -114,9 +122,9 @@ def measure_open_memory(folder: str, index: str, n: int, n_recalls: int) -> Succ
     return memory
 
 
-def open_success_memory(folder: str) -> SuccessMemory:
+def open_success_memory(folder: str, embedding: str) -> SuccessMemory:
     """Open the memory in `folder` for the benchmark's run."""
-    memory = open_memory(folder, run="bench", on_warning=print)
+    memory = open_memory(folder, run="bench", embedding=embedding, on_warning=print)
     assert isinstance(memory, SuccessMemory)
     return memory
 
@@ -127,10 +135,11 @@ def main() -> None:
     )
     parser.add_argument("--records", type=int, nargs="+", default=[1_000, 10_000])
     parser.add_argument("--recalls", type=int, default=50)
+    parser.add_argument("--embedding", default="lexical")
     args = parser.parse_args()
     print(f"this process at the start: {psutil.Process().memory_info().rss / MB:.0f} MB")
     for n in args.records:
-        measure_memory(n, args.recalls)
+        measure_memory(n, args.recalls, args.embedding)
 
 
 if __name__ == "__main__":

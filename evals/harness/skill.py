@@ -7,6 +7,9 @@ The error model is the same for every strategy, and no strategy is told of it:
   the expert can make to this script, so they may help by luck;
 - drafts and repairs are not degraded.
 
+`reads_hints`: a wrong idea gives way to a success that the memory recalled before the diagnosis and
+that the script lacks, as a model that reads hints proposes what helped elsewhere.
+
 `blind` hides the harness's evidence from the diagnosis, as in a tree search whose improve step sees
 only code and score. Draws depend on (seed, task, trace, step, rank), so on one task the same seed
 has the same luck under every strategy.
@@ -48,6 +51,7 @@ class DegradedExpert:
     seed: int
     inert: float = 0.5
     blind: bool = False
+    reads_hints: bool = False
     name: str = "expert, degraded"
 
     def __post_init__(self) -> None:
@@ -75,15 +79,20 @@ class DegradedExpert:
         step = f"{self.seed}/{brief.task.name}/{brief.stage.trace}/{brief.stage.step}"
         for rank, item in enumerate(diagnosis.hypotheses):
             luck = random.Random(f"{step}/{rank}")
-            new = item if luck.random() < self.q else self._wrong_idea(item, brief, luck)
+            is_right = luck.random() < self.q
+            new = item if is_right else self._wrong_idea(item, brief, luck, set(hypotheses))
             hypotheses.setdefault(new.id, new)
         return diagnosis.model_copy(update={"hypotheses": list(hypotheses.values())})
 
     def _wrong_idea(
-        self, item: Hypothesis, brief: DiagnoseBrief, luck: random.Random
+        self, item: Hypothesis, brief: DiagnoseBrief, luck: random.Random, taken: set[str]
     ) -> Hypothesis:
         claims: dict[str, Any] = {"effect": item.effect, "confidence": item.confidence}
         claims |= {"protocol": False, "drops_columns": []}
+        ideas = possible_moves(brief)
+        recalled = [move for move in recalled_moves(brief, ideas) if move.name not in taken]
+        if self.reads_hints and recalled:
+            return hypothesis_of_move(recalled[0], NO_REASON).model_copy(update=claims)
         if luck.random() < self.inert:
             name = f"{INERT}:{luck.randrange(10**6)}"
             idea = {
@@ -93,7 +102,6 @@ class DegradedExpert:
                 "component": "workflow",
             }
             return item.model_copy(update=claims | idea)
-        ideas = possible_moves(brief)
         if not ideas:
             return item
         return hypothesis_of_move(luck.choice(ideas), NO_REASON).model_copy(update=claims)
@@ -118,6 +126,13 @@ def possible_moves(brief: DiagnoseBrief) -> list[Move]:
         for move in [*moves.FIXED_MOVES, *moves.column_moves(context)]
         if canonical_spec(move.apply(spec), facts) != current
     ]
+
+
+def recalled_moves(brief: DiagnoseBrief, ideas: list[Move]) -> list[Move]:
+    """Return those of the ideas that the memory recalls as successes, strongest first."""
+    by_name = {idea.name: idea for idea in ideas}
+    helped = [hint.move for hint in brief.hints if hint.kind == "accepted" and hint.weight > 0]
+    return [by_name[name] for name in helped if name in by_name]
 
 
 def blind_brief(brief: DiagnoseBrief) -> DiagnoseBrief:

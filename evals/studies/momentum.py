@@ -54,6 +54,7 @@ class Arm(NamedTuple):
     ranking: Ranked = "momentum"
     embedding: str = "lexical"
     same_task: bool = False  # also what runs of other seeds learnt on the task itself
+    read: bool = False  # hints are proposed as hypotheses, not only weighed
 
 
 ARMS = {
@@ -63,14 +64,24 @@ ARMS = {
     "momentum": Arm(),
     "momentum, MiniLM": Arm(embedding="minilm"),
     "momentum, same task": Arm(same_task=True),
+    "momentum, read": Arm(read=True),
+    "momentum, MiniLM, read": Arm(embedding="minilm", read=True),
+    "momentum, same task, read": Arm(same_task=True, read=True),
 }
-COMPARED = (("momentum", "similarity"), ("momentum, MiniLM", "momentum"))
+COMPARED = (
+    ("momentum", "similarity"),
+    ("momentum, MiniLM", "momentum"),
+    ("momentum, read", "momentum"),
+    ("momentum, MiniLM, read", "momentum, read"),
+)
 ABOUT = """\
 Folds are fixed for each task; seeds vary the reasoner's luck and are the same for all arms \
 (paired). `off` recalls nothing; the other arms recall what was learnt on the other tasks and in \
 the run itself, ranked by plain similarity, the published formula, or momentum. Texts are \
 compared by the lexical embedding, or by all-MiniLM-L6-v2. `same task` also recalls what runs of \
-other seeds learnt on the task itself: more than any embedding can find.
+other seeds learnt on the task itself: more than any embedding can find. Elsewhere hints only \
+weigh the hypotheses; with `read` the reasoner replaces a wrong idea by a recalled success that \
+its script lacks, so that the memory proposes as well.
 
 - *steps that improve*: share of steps after the draft that were accepted beyond noise.
 - *gain per step*: mean over the run of the best score so far, 0 the draft, 1 the best that any \
@@ -121,7 +132,7 @@ async def run_momentum_cells(bench: Workbench, options: argparse.Namespace) -> N
             memory = memories[place].memory(key, arm.ranking, evaluation=not arm.same_task)
         began = time.monotonic()
         settings = arm_settings(seed, arm, options.steps, str(taught_folder(options.root, q)))
-        reasoner = DegradedExpert(q, seed)
+        reasoner = DegradedExpert(q, seed, reads_hints=bool(arm and arm.read))
         account = await play_run(bench, task, settings, reasoner, key, memory=memory)
         wall = round(time.monotonic() - began, 2)
         row = {"key": key, "task": task, "q": q, "seed": seed, "arm": name, **account, "wall": wall}
