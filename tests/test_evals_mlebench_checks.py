@@ -9,12 +9,14 @@ import layout_kit
 import numpy as np
 import pandas as pd
 import pytest
+from kit import write_task
 
 from evals.mlebench.checks import check_as_graders
+from evals.mlebench.expert_runs import Outcome, render_outcomes, score_constant
 from task.data.prepare import prepare_task
 from task.grade.handover import write_final_submission
 from task.grade.predictions import get_truth
-from task.load.spec import read_task
+from task.load.spec import load_task, read_task
 from task.load.tables import read_table
 from task.types import Prepared
 
@@ -112,3 +114,22 @@ def test_a_fault_is_found(words: str, tmp_path: Path) -> None:
     assert check_as_graders(sample, made, prepared.form, metric) == []
     found = check_as_graders(sample, FAULTS[words](made), prepared.form, metric)
     assert any(words in one for one in found), found
+
+
+def test_a_run_is_compared_with_the_constant_of_the_sample(tmp_path: Path) -> None:
+    """Its score on the validated rows; a tie, or less than a hundredth, is not better."""
+    folder = write_task(tmp_path / "task")
+    task = load_task(str(folder))
+    public, private = str(tmp_path / "public"), str(tmp_path / "private")
+    assert score_constant(prepare_task(task, public, private, seed=0, audit=False)) == 0.5
+    runs = [
+        Outcome("a", "auc", "max", 0.6, 0.5, ""),
+        Outcome("b", "auc", "max", 0.504, 0.5, ""),
+        Outcome("c", "rmse", "min", 0.6, 0.5, ""),
+        Outcome("d", "accuracy", "max", 0.2, None, ""),
+        Outcome("e", "auc", "max", 0.9, 0.5, "no submission"),
+    ]
+    assert [one.is_better for one in runs] == [True, False, False, True, False]
+    table = render_outcomes(runs)
+    assert table.startswith("4 of 5 runs end with a valid submission; 2 are better")
+    assert "| e | no: no submission | max auc | 0.9 | 0.5 | no |" in table

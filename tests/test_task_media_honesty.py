@@ -353,6 +353,26 @@ def test_a_copy_inside_a_folder_of_media_is_left_out(tmp_path: Path) -> None:
     assert any("answers.csv is not among" in text for text in prepared.repairs)
 
 
+def test_a_table_whose_columns_add_up_to_the_labels_is_not_mounted(tmp_path: Path) -> None:
+    """The parts of a label, for training rows alone; features of all rows stay."""
+    folder = tmp_path / "task"
+    folder.mkdir()
+    rng = np.random.default_rng(2)
+    rows = pd.DataFrame({"id": range(160), "molecule": [f"m{i // 4}" for i in range(160)]})
+    rows["atom"] = rows["id"] % 4
+    parts = rows[["molecule", "atom"]].assign(fc=rng.normal(size=160), sd=rng.normal(size=160))
+    y = (parts["fc"] + parts["sd"]).round(6)
+    rows[:120].assign(y=y).to_csv(folder / "train.csv", index=False)
+    rows[120:].to_csv(folder / "test.csv", index=False)
+    rows[120:][["id"]].assign(y=0.0).to_csv(folder / "sample_submission.csv", index=False)
+    (folder / "task.yaml").write_text("metric: mae\n")
+    parts[:120].to_csv(folder / "contributions.csv", index=False)
+    parts.to_csv(folder / "structures.csv", index=False)
+    prepared = prepare_folder(folder, tmp_path / "run", audit=False)
+    assert "structures.csv" in prepared.inputs and "contributions.csv" not in prepared.inputs
+    assert any("fc, sd together give 'y' of training rows" in text for text in prepared.repairs)
+
+
 def test_other_tables_stay(tmp_path: Path) -> None:
     train = write_image_task(tmp_path / "task")
     rng = np.random.default_rng(0)

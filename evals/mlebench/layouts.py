@@ -118,10 +118,10 @@ def render_table(findings: list[Finding]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_table(page: Path, table: str) -> None:
+def write_table(page: Path, table: str, mark: str = MARK) -> None:
     """Replace what stands between the two marks of a page."""
-    before, _, after = page.read_text().split(MARK)
-    page.write_text(f"{before}{MARK}\n{table}{MARK}{after}")
+    before, _, after = page.read_text().split(mark)
+    page.write_text(f"{before}{mark}\n{table}{mark}{after}")
 
 
 def main() -> int:

@@ -28,6 +28,7 @@ from task.data.media.archives import (
 )
 from task.data.media.listing import list_files
 from task.data.told_answers import AskedRows, find_answers
+from task.data.told_sums import MAX_KEYS, find_parts_of_labels
 from task.load.tables import TABLE_ENDINGS, frame_of_json, read_table
 from task.types import TaskError
 
@@ -82,9 +83,7 @@ def label_truth(train: pd.DataFrame, id_column: str, targets: Sequence[str]) -> 
 def with_asked_rows(truth: LabelTruth, test: pd.DataFrame, id_column: str) -> LabelTruth:
     """Return the truth with the rows to predict; of MAX_ROWS rows at most."""
     some = test.head(MAX_ROWS).reset_index(drop=True)
-    texts = pd.DataFrame(
-        {str(name): some[name].astype(object).map(plain_text) for name in some.columns[:500]}
-    )
+    texts = text_cells(some)
     ids = some[id_column].astype(object).map(plain_text)
     labels = {name: set(values) - {""} for name, values in truth.labels.items()}
     asked = AskedRows(ids, texts, labels, bool(ids.isin(truth.ids).any()))
@@ -261,10 +260,33 @@ def compare_frame(frame: pd.DataFrame, truth: LabelTruth, file_name: str = "") -
         return Finding(f"its column {told!r} holds the labels in the order of the rows", named)
     if told := find_by_features(columns, truth):
         return Finding(f"it repeats rows of the training table with {told!r}", named)
+    if parts := find_parts(columns, truth):
+        clause = (
+            f"its columns {', '.join(parts[1][:6])} together give {parts[0]!r} of training rows"
+        )
+        return Finding(f"{clause}, and it has no row to predict", named)
     if told := find_told_answers(columns, truth, named, file_name):
         clause = f"its column {told!r} holds labels of the rows to predict, or guesses"
         return Finding(clause, named, has_answers=True)
     return Finding("", named)
+
+
+def text_cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with its cells as text; of 500 columns at most."""
+    names = [str(name) for name in frame.columns[:500]]
+    return pd.DataFrame({name: frame[name].astype(object).map(plain_text) for name in names})
+
+
+def find_parts(
+    columns: dict[str, pd.Series[str]], truth: LabelTruth
+) -> tuple[str, list[str]] | None:
+    """Return a target and the columns that together give it for training rows alone."""
+    keys = [name for name in map(str, truth.train.columns) if name in columns]
+    keys = [name for name in keys if name not in truth.labels][:MAX_KEYS]
+    if not keys or len(columns) == len(keys):
+        return None
+    train, test = text_cells(truth.train[keys]), truth.asked.frame if truth.asked else None
+    return find_parts_of_labels(columns, keys, train, test, truth.labels)
 
 
 def find_told_answers(

@@ -83,7 +83,8 @@ def grade_truth(truth: Truth, folder: Path) -> RehearsalJson:
 def read_public_labels(truth: Truth) -> pd.DataFrame:
     """Return the validated rows' ids and labels as scripts read them, with pandas' defaults."""
     task = truth.prepared.task
-    frame = read_public_table(truth.prepared.public, "train")
+    columns = [truth.prepared.id, *task.target]
+    frame = read_public_table(truth.prepared.public, "train", columns)
     rows = match_keys([str(key) for key in frame[truth.prepared.id]], truth.validated_ids)
     if task.kind == "text":  # scripts read texts as they are written
         texts = pd.DataFrame({name: truth.validated[LABEL_PREFIX + name] for name in task.target})

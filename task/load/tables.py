@@ -131,12 +131,12 @@ def read_frame(path: Path, *, n_rows: int | None = None) -> pd.DataFrame:
     return type_table(read_table(path, n_rows=n_rows))
 
 
-def read_public_table(folder: str, name: str) -> pd.DataFrame:
-    """Read train or test of a prepared task's public folder."""
+def read_public_table(folder: str, name: str, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read train or test of a prepared task's public folder; `columns`: those alone."""
     path = Path(folder) / f"{name}.csv"
     if path.exists():
-        return pd.read_csv(path, low_memory=False)
-    return pd.read_parquet(path.with_suffix(".parquet"))
+        return pd.read_csv(path, low_memory=False, usecols=columns)
+    return pd.read_parquet(path.with_suffix(".parquet"), columns=columns)
 
 
 def load_content(path: Path) -> Content:
