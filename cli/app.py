@@ -10,7 +10,9 @@ one; 2 bad input, or something is missing on this machine (a run that had begun 
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -97,8 +99,17 @@ def read_common_options(
 
 
 def run_command_line() -> None:
-    """Run the `gome` command; what the terminal's encoding lacks is written as `?`."""
+    """Run the `gome` command; what the terminal's encoding lacks is written as `?`.
+
+    An output on a full disk ends it with one sentence and exit code 2.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    app(prog_name="gome")
+    try:
+        app(prog_name="gome")
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        sys.stderr.write(f"gome: {error.filename or 'the output'}: the disk is full; free space\n")
+        os._exit(2)  # flushing what is left would fail again

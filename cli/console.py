@@ -39,10 +39,12 @@ def echo_wrapped(text: str, console: Console, *, mark: str = "") -> None:
 
 
 def echo_table(table: RenderableType, console: Console, *, indent: int = 0) -> None:
-    """Print a table without the blanks at the ends of its lines."""
-    console.width = max(console.width - indent, 20)
-    with console.capture() as captured:
-        console.print(table)
-    console.width += indent
-    for line in captured.get().splitlines():
-        typer.echo(f"{' ' * indent}{line}".rstrip())
+    """Print a table; a pipe gets neither colours nor blanks at the ends of lines."""
+    from rich.padding import Padding
+
+    shown = Padding(table, (0, 0, 0, indent), expand=False)
+    if console.is_terminal:
+        console.print(shown)
+        return
+    for line in console.render_lines(shown, pad=False):
+        typer.echo("".join(segment.text for segment in line).rstrip())

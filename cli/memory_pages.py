@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from rich.table import Table
 from rich.text import Text
 
-from cli.console import open_console
+from cli.console import echo_table, open_console
 from memory.protocol import Record
 from memory.recall import hypothesis_key
 from memory.trust import confirmed_mask, gain_z_score, trust_level
@@ -68,7 +68,7 @@ def group_claims(records: Sequence[Record]) -> list[Claim]:
 def print_claims(claims: Sequence[Claim], similarity: Mapping[str, float] | None = None) -> None:
     """Print one line per claim; `similarity` by record id adds a first column."""
     console = open_console()
-    console.print(claims_table(claims, console.width, similarity))
+    echo_table(claims_table(claims, console.width, similarity), console)
 
 
 def claims_table(

@@ -295,3 +295,16 @@ def test_a_terminal_echoes_no_control_marks_and_is_restored(
         with make_listener("live", console=Console(file=io.StringIO(), force_terminal=True)):
             assert not termios.tcgetattr(terminal)[3] & termios.ECHOCTL
         assert termios.tcgetattr(terminal) == before
+
+
+def test_a_full_disk_behind_the_output_is_one_sentence() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [sys.executable, "-m", "gome", "--help"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "gome: the output: the disk is full; free space\n"

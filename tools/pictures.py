@@ -18,6 +18,7 @@ import threading
 import time
 from pathlib import Path
 
+from markdown_it import MarkdownIt
 from rich.console import Console
 
 from evals.harness.browser import missing_browser, open_browser
@@ -32,9 +33,18 @@ from run.lock import is_driven
 from session.session import start_run
 from tools.media_docs import MEDIA_TEXT
 
-PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
+ROOT = Path(__file__).resolve().parent.parent
+PICTURES = ROOT / "docs" / "pictures"
 PLACE = Path("/tmp/gome")
 WIDTH = 116
+README_STYLE = """
+body { margin: 24px auto; max-width: 920px; font: 16px/1.5 -apple-system, "Noto Sans", sans-serif }
+h1, h2 { border-bottom: 1px solid #d1d9e0; padding-bottom: .3em } img { max-width: 100% }
+code { background: #818b981f; padding: .2em .4em; border-radius: 6px; font-size: 85% }
+pre { background: #f6f8fa; padding: 16px; border-radius: 6px; overflow: auto }
+pre code { background: none; padding: 0 } table { border-collapse: collapse }
+td, th { border: 1px solid #d1d9e0; padding: 6px 13px } a { color: #0969da }
+"""
 
 
 def main() -> int:
@@ -52,6 +62,7 @@ def main() -> int:
     take_screenshots(write_report(run), load_view(run).best or "")
     take_screenshot(write_report(solve_documented_example()), "report-sky", height=1010)
     photograph_overview(run.parent)
+    photograph_readme()
     for path in sorted(PICTURES.iterdir()):
         print(f"{path.relative_to(PICTURES.parent.parent)}  {path.stat().st_size / 1024:.0f} KB")
     return 0
@@ -118,6 +129,23 @@ def take_screenshots(page: Path, best: str) -> None:
         time.sleep(2)
         plots = driver.find_element("css selector", "#plots")
         plots.screenshot(str(PICTURES / "report-plots.png"))
+
+
+def photograph_readme() -> None:
+    """Photograph the first screen of README.md, rendered much as a forge renders it.
+
+    It is to be looked at and shown nowhere, so it goes to PLACE/readme.png.
+    """
+    text = (ROOT / "README.md").read_text()
+    body = MarkdownIt("commonmark").enable("table").render(text)
+    page = PLACE / "readme.html"
+    base = f'<meta charset="utf-8"><base href="{ROOT.as_uri()}/">'
+    page.write_text(f"<!doctype html>{base}<style>{README_STYLE}</style><article>{body}</article>")
+    with open_browser(PLACE / "profile", width=1012, height=1400) as driver:
+        driver.get(page.as_uri())
+        time.sleep(2)
+        driver.save_screenshot(str(PLACE / "readme.png"))
+    print(PLACE / "readme.png")
 
 
 def photograph_overview(runs_dir: Path) -> None:

@@ -134,8 +134,11 @@ def holds_answers(path: Path) -> bool:
 
 def check_folder(root: Path) -> None:
     """Raise TaskError where the folder of a task is none; name the nearest beside it."""
-    if root.is_dir():
-        return
+    try:
+        if root.is_dir():
+            return
+    except PermissionError:
+        raise TaskError(f"{root} cannot be read: a folder above it is closed to you") from None
     beside = [path.name for path in root.parent.glob("*/")] if root.parent.is_dir() else []
     near = suggest_near(root.name, beside)
     raise TaskError(
