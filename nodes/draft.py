@@ -22,7 +22,7 @@ async def draft(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
         common = common_fields(run, trace, work, state.siblings)
         common["siblings"] = run.board.directions_of_others(trace.trace)
         brief = DraftBrief(**common, rejected=refused_script(run, trace))
-        return await ask_draft(run, brief)
+        return await ask_draft(run, trace, brief)
 
     began = time.monotonic()
     try:

@@ -18,7 +18,6 @@ from report.formatting import as_mapping, bounded_list, clean_text, finite_numbe
 Event = Mapping[str, object]
 State = Literal["open", "supported", "refuted", "superseded"]
 STATES: tuple[State, ...] = ("supported", "open", "refuted", "superseded")
-SOURCES = ("hypothesis", "draft", "blend", "person", "probe", "variant")
 N_LINES = 24  # claims that prompt, report and terminal show
 N_SUPPORTED = 12  # of them supported ones, the strongest
 N_UNMEASURED = 6  # of them ideas and findings without a measurement, the latest
@@ -452,16 +451,13 @@ def _on_hinted(ledger: Ledger, event: Event) -> Ledger:
     return _create_claim(ledger, key, text, "person")[0]
 
 
-def _on_found(ledger: Ledger, event: Event) -> Ledger:
-    """A finding of a probe, or the measurement of a variant."""
-    source = clean_text(event.get("source"), 12)
-    trace = whole_number(event.get("trace"), MERGE_TRACE)
-    idea = {**event, "statement": event.get("claim"), "id": "", "claim": event.get("line")}
-    source = source if source in SOURCES else "probe"
-    ledger, name = _claim_of_idea(ledger, idea, trace, source)
-    if event.get("verdict") is None:
-        return ledger if name is None else _put_claim(ledger, ledger.claims[name])
-    return _measure_claim(ledger, name, _measurement(event, _attempt_id(event, "attempt"), trace))
+def _on_probed(ledger: Ledger, event: Event) -> Ledger:
+    """A look at the data: its question, until a diagnosis puts what it showed into words."""
+    text = clean_text(event.get("question"), CLAIM_CHARS)
+    key = f"probe {normalise_claim(text)}"
+    if not text or not event.get("script") or key in ledger.keys:
+        return ledger
+    return _create_claim(ledger, key, text, "probe")[0]
 
 
 HANDLERS: dict[str, Callable[[Ledger, Event], Ledger]] = {
@@ -470,5 +466,5 @@ HANDLERS: dict[str, Callable[[Ledger, Event], Ledger]] = {
     "updated": _on_updated,
     "attempt": _on_attempt,
     "hinted": _on_hinted,
-    "found": _on_found,
+    "probed": _on_probed,
 }

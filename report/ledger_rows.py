@@ -87,7 +87,7 @@ def _describe_origin(claim: Claim) -> str:
     if claim.source == "person":
         return PERSON
     if claim.source == "probe":
-        return "found by a probe"
+        return "a look at the data"
     return "" if claim.proposed_by is None else f"proposed by trace {claim.proposed_by}, not tried"
 
 

@@ -85,15 +85,13 @@ def describe_calibration(result: Calibration | None) -> list[str]:
         f"of {result.n} measured hypotheses {result.helped} helped beyond noise "
         f"({result.rate:.0%}); the mean confidence stated was {result.confidence:.0%}: {judgement}"
     ]
-    for line in result.by_component:
-        if line.n >= 2:
-            facts.append(f"{line.key}: {line.helped} of {line.n} helped")
-    for line in result.by_confidence:
-        if line.n >= MIN_PREDICTIONS:
-            share = f"{line.helped} of {line.n} helped ({line.rate:.0%})"
-            facts.append(f"stated confidence {line.key}: {share}")
     if result.helped:
-        facts.append(
-            f"of the {result.helped} that helped {result.size_right} had the predicted size"
-        )
-    return facts
+        facts[0] += f"; {result.size_right} of the {result.helped} had the predicted size"
+    parts = [line for line in result.by_component if line.n >= 2]
+    stated = [line for line in result.by_confidence if line.n >= MIN_PREDICTIONS]
+    shares = [
+        f"{title}: " + ", ".join(f"{line.key} {line.helped} of {line.n}" for line in lines)
+        for title, lines in (("by component", parts), ("by stated confidence", stated))
+        if lines
+    ]
+    return [*facts, f"helped {'; '.join(shares)}"] if shares else facts

@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 
 from briefs.ask import ask_reasoner, ask_script
+from briefs.ledger import ledger_brief
+from graph.state import Trace
 from reasoner.protocol import (
     Brief,
     Diagnosis,
@@ -33,12 +35,13 @@ LONGEST_S, SHORTEST_S = 60.0, 5.0  # of a look's script
 TIME_SHARE = 0.05  # of the run's time, for all looks with the model's answers
 
 
-async def ask_draft(run: Run, brief: DraftBrief) -> Solution:
+async def ask_draft(run: Run, trace: Trace, brief: DraftBrief) -> Solution:
     """Ask for a script from nothing; before the first one of the run, for a look at the data."""
     is_first = not brief.history and not run.events.probed
     if is_first and isinstance(run.reasoner, Prober) and may_probe(run):
         await _ask_and_look(run, run.reasoner, brief)
-        brief = brief.model_copy(update={"probes": run.probes})
+        seen = {"probes": run.probes, "ledger": ledger_brief(run, trace)}
+        brief = brief.model_copy(update=seen)
     return await ask_script(run.reasoner.draft, brief)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 import pytest
 
+from reasoner.chat.prompt.numbered_facts import citable_paths
 from reasoner.chat.prompt.render import PROMPTS, prompt_hash, prompt_messages, render_template
 from reasoner.chat.prompt.text import (
     clip_middle,
@@ -25,6 +26,7 @@ from reasoner.protocol import (
     DiagnoseBrief,
     DraftBrief,
     Fact,
+    Hint,
     Ledger,
     Quote,
     RepairBrief,
@@ -341,7 +343,7 @@ def test_kept_predictions_can_be_blended_without_training() -> None:
         verdict="accepted",
     )
     text = changed("t0s5 update", members=[member])
-    assert "t1s4: extra trees | score 0.71" in text and "without running" in text
+    assert "t1s4 0.71: extra trees" in text and "fits the weights over the folds" in text
 
 
 @pytest.mark.parametrize("key", ["t0s5 diagnose", "t0s5 update", "t0s3 repair"])
@@ -400,7 +402,7 @@ def test_a_repair_knows_what_was_tried_and_what_was_measured_since() -> None:
         "t0s3 repair", earlier=["wrong dtype -> cast to float"], ledger=ledger, attempt=2
     )
     assert "wrong dtype -> cast to float" in text
-    assert "K2 hypothesis: the same idea | +0.01 ± 0.001 = +10.0 SE at t1s3 (accepted)" in text
+    assert "Supported:\n- K2 hypothesis: the same idea | +0.01 ± 0.001 = +10.0 SE at t1s3" in text
     assert "If the ledger shows that the idea was measured already" in text
     assert "choose a safer way" in text
     assert "choose a safer way" not in changed("t0s3 repair", ledger=ledger, attempt=1)
@@ -410,8 +412,9 @@ def test_columns_are_listed_once_with_types_ranges_missing_shares_and_examples()
     text = changed("t0s5 update")
     for column in kept("t0s5 update").profile["columns"]:
         assert len(re.findall(rf"(?m)^- C\d+ {re.escape(json.dumps(column['name']))} ", text)) == 1
-    line = next(line for line in text.split("\n") if re.match(r"- C\d+ .*numeric", line))
-    assert re.search(r"\.\..* mean .*values.*e\.g\. ", line)
+    number, word = (re.search(rf"- C\d+ .* {kind}.*", text) for kind in ("int64", "categorical"))
+    assert number and re.search(r"\d\.\.\d+, mean .*, skew .*; \d+ values", number[0])
+    assert word and re.search(r"values; .*e\.g\. \"", word[0])
 
 
 @pytest.mark.parametrize(
@@ -426,7 +429,10 @@ def test_a_draft_sees_its_siblings_and_is_asked_to_differ() -> None:
     brief = kept("t1s0 draft")
     assert isinstance(brief, DraftBrief) and brief.siblings
     text = asked(brief)
-    assert brief.siblings[0] in text and "Differ from every direction above" in text
+    assert text.count(brief.siblings[0]) == 1, "the ledger lists its draft"
+    assert "Differ from every direction of the other traces" in text
+    unknown = changed("t1s0 draft", siblings=["a network"])
+    assert "Directions that the other traces have taken:\n- a network" in unknown
     assert "Differ from every" not in changed("t1s0 draft", siblings=[])
 
 
@@ -434,7 +440,7 @@ def test_attention_moves_from_the_problem_to_the_evidence() -> None:
     early, late = changed("t0s1 diagnose", scenario=3), changed("t0s5 diagnose", scenario=0)
     assert (
         "Reason mainly from the task and its data" in early
-        and "Reason from the evidence and the history alone" in late
+        and "Reason from the evidence and the ledger alone" in late
     )
 
 
@@ -462,6 +468,27 @@ def test_memory_comes_with_weight_and_provenance_and_its_own_record_with_facts()
         and "run r9, trace 1, step 4" in text
     )
     assert "DID NOT HELP" in text and "of 10 changes said to be 80 % sure, 3 held" in text
+
+
+def test_an_id_names_the_line_that_shows_it_and_nothing_is_told_twice() -> None:
+    claim = Claim(id="K5", claim="log the target", attempts=["t0s4"], attempt="t0s4", score=0.9)
+    recalled = {"kind": "accepted", "component": "data", "gain": 1, "gain_se": 0.1}
+    recalled |= {"weight": 0.5, "where": "run r9"}
+    hints = [
+        Hint.model_validate({"id": name, "hypothesis": name, "attempt": attempt} | recalled)
+        for name, attempt in (("own", "t0s4"), ("elsewhere", ""))
+    ]
+    last = {
+        "cv": {"mean": 0.9, "folds": [0.8, 1.0]},
+        "segments": [{"column": "a", "value": "b", "ratio": 2.0, "n": 9}],
+        "resources": {"seconds": 3.0},
+    }
+    update = {"ledger": Ledger(claims=[claim]), "hints": hints, "last": last}
+    brief = kept("t0s5 diagnose").model_copy(update=update)
+    text, paths = asked(brief), citable_paths(brief)
+    assert "- L1 used: 3.0 s" in text and paths["L1"] == "resources" and "L2" not in paths
+    assert " data: own" not in text, "the ledger has what this run measured"
+    assert "- M1 HELPED" in text and "data: elsewhere" in text and paths["M1"] == "memory:elsewhere"
 
 
 def test_the_stage_of_the_budget_shapes_the_request() -> None:

@@ -97,6 +97,11 @@ async def test_an_edit_that_does_not_apply_costs_a_follow_up_and_no_second_diagn
     told = second["messages"][-1]["content"]
     assert solution.script == DEEPER
     assert "does not occur in the script" in told and "depth = 3" in told
+    (_, asked, answer, _), first = second["messages"], requests[0]["messages"][1]["content"]
+    head = first.partition("\n# Evidence about that script")[0]
+    assert asked["content"].startswith(head) and SCRIPT.strip() in head, "a cached prefix serves it"
+    assert len(asked["content"]) < len(head) + 60 and "max_depth = 33" in answer["content"]
+    assert "few rows" not in answer["content"], "the diagnosis is not needed to correct an edit"
     _, (other,) = await followed(found, "h2", say(EDIT))
     assert "does not occur" not in other["messages"][-1]["content"]
 
@@ -247,7 +252,7 @@ def test_a_request_tells_the_limits_of_its_script_and_what_is_left_of_everything
         "30 min of the run",
         "7 executions of the run (repairs and second seeds count; 3 more are kept for the finale)",
         "120,000 tokens of the run",
-        "repaired 2 times",
+        "2 repairs of a script that fails",
     ):
         assert words in request, words
 

@@ -168,27 +168,17 @@ def test_the_blend_of_a_merge_takes_the_place_of_the_one_before() -> None:
 
 def test_hints_and_findings_are_open_lines_until_something_measures_them() -> None:
     hint = {"ev": "hinted", "trace": None, "text": "try ratios of prices"}
-    found = {"ev": "found", "trace": 0, "source": "probe", "claim": "12 % of rows share a text"}
-    ledger = make_ledger([hint, hint, found, found])
+    found = {"ev": "probed", "trace": 0, "question": "do rows share a text?", "script": "ab"}
+    ledger = make_ledger([hint, hint, found, found, {"ev": "probed", "question": "no answer"}])
     assert [(claim.source, claim.state) for claim in ledger.claims.values()] == [
         ("person", "open"),
         ("probe", "open"),
     ]
     tested = attempt("t0s1", "ratios of prices", "accepted", 0.003, claim="K1")
     assert make_ledger([hint, found, tested]).claims["K1"].state == "supported"
-
-
-def test_a_variant_measures_a_claim_as_an_attempt_does() -> None:
-    variant = {
-        "ev": "found",
-        "trace": 0,
-        "source": "variant",
-        "claim": "depth 3",
-        "attempt": "t0s1",
-    }
-    numbers = {"verdict": "accepted", "gain": 0.002, "gain_se": 0.001, "score": 0.8}
-    claim = only_claim([variant | numbers])
-    assert (claim.source, claim.state, claim.best.z) == ("variant", "supported", 2.0)
+    restated = {"ev": "diagnosed", "trace": 1, "revisions": [{"id": "K2", "claim": "12 % do"}]}
+    known = make_ledger([hint, found, restated]).claims["K2"]
+    assert (known.text, known.source) == ("12 % do", "probe")
 
 
 def test_the_table_is_bounded_and_counts_what_it_folds() -> None:
@@ -217,9 +207,11 @@ def test_the_table_is_bounded_and_counts_what_it_folds() -> None:
 def test_hostile_events_cannot_break_or_flood_the_ledger() -> None:
     junk: list[Any] = [None, 7, "x" * 10**6, ["\x1b[2J"], {"a": {}}, float("nan"), True, -1, 10**30]
     rng = random.Random(5)
-    kinds = ("drafted", "diagnosed", "updated", "attempt", "hinted", "found")
+    kinds = ("drafted", "diagnosed", "updated", "attempt", "hinted", "probed")
     names = ["trace", "attempt", "id", "hypothesis", "hypotheses", "revisions", "verdict", "gain"]
     names += (
+        "question",
+        "script",
         "gain_se",
         "members",
         "claim",

@@ -77,7 +77,7 @@ def test_the_reasoner_gets_sentences_once_there_is_enough_data() -> None:
             0
         ]
     )
-    assert "model: 1 of 2 helped" in told
+    assert "helped by component: features 1 of 2, model 1 of 2" in told[1]
 
 
 def test_bins_and_the_event() -> None:

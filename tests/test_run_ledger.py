@@ -104,7 +104,7 @@ def test_a_diagnosis_sees_how_its_script_relates_to_blend_and_siblings(done: Don
     blends = [item for item in relations.values() if item["what"].startswith("blend of ")]
     assert len(blends) == 1 and f"t{1 - last.stage.trace}s" in blends[0]["what"]
     text = prompt_messages("diagnose", last)[1]["content"]
-    assert f"{sibling} (half {1 - last.stage.trace}): score 0." in text
+    assert f"{sibling} (half {1 - last.stage.trace}): 0." in text
 
 
 def test_words_of_a_diagnosis_change_a_claim_and_its_numbers_stay(done: Done) -> None:

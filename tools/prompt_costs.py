@@ -154,9 +154,10 @@ are worse, one fails and is repaired, and one edit misses and is asked for again
 counts every request against all earlier ones of the run, to the character: *new* are the tokens
 that no earlier request began with, *in a cache* the share that a server with a prefix cache serves
 from it. Tokens are estimated (3.5 bytes each); answer schemas are not counted. *Before*: two calls
-per step and reviews of every accepted script (commit 88eb234). *After*, 50 steps: commit 4fc29fe,
-which still listed attempts where a ledger of claims stands now. On a task as small as this one,
-rules and instructions are two fifths of a prompt, and the same in every request.
+per step and reviews of every accepted script (commit 88eb234). *Again* is a follow-up: mostly the
+edit that misses. Traces run at the same time, so two runs differ by a follow-up or two (2 % of the
+tokens each). On a task as small as this one, rules and instructions are a third of a prompt, and
+the same in every request.
 
 Per executed script:
 """

@@ -36,6 +36,7 @@ MAX_LABEL_CHARS = 80
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".md")
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
+UNLISTED = {"folds.csv", "description.md"}  # every prompt tells what they hold
 KNOWN_INPUTS = (
     "train.csv",
     "test.csv",
@@ -68,7 +69,7 @@ class EntryGroup(NamedTuple):
 def preview_inputs(prepared: Prepared) -> str:
     """Return the lines of the preview, at most MAX_CHARS."""
     media = describe_media(profile_media(prepared))
-    names = sorted(prepared.inputs)
+    names = sorted(prepared.inputs.keys() - UNLISTED)
     paths = [(name, Path(prepared.inputs[name])) for name in names[:MAX_NAMES]]
     lines = [*media, *(line for name, path in paths for line in preview_input(name, path))]
     if len(names) > MAX_NAMES:

@@ -44,6 +44,7 @@ MAX_TARGETS = 12
 LEAK_STRENGTH, LEAK_DRIFT = 0.8, 0.15
 WORD_BREAK = r"\s+|[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]{2}"  # two signs are about a word
 MAX_EXAMPLE_CHARS = 120
+MAX_OVERLAP = 0.05  # of test rows in groups of train, below which test has other groups
 DEAD_STRENGTH = 0.3  # a column that is dead in test leaks from this strength on
 EMPTY_SHARE = 0.95  # of missing values, above which a column counts as empty
 
@@ -309,7 +310,7 @@ def find_group_columns(
         if not (10 <= n <= len(train) / 1.8) or pd.api.types.is_float_dtype(train[name]):
             continue
         overlap = float(test[name].astype(str).isin(set(train[name].astype(str))).mean())
-        if overlap < 0.05 or name == prepared.task.split.column:
+        if overlap < MAX_OVERLAP or name == prepared.task.split.column:
             sizes = train[name].value_counts()
             group = GroupColumn(
                 column=name,
@@ -427,19 +428,19 @@ def profile_notes(profile: Profile) -> list[str]:
         f"column {leak['column']!r} is suspected of leaking: {leak['reason']}"
         for leak in profile["leaks"]
     ]
-    for group in profile["groups"]:
-        notes.append(
-            f"rows come in groups of about {group['mean_size']:.1f} by {group['column']!r}; "
-            "test has other groups"
-        )
+    notes += _group_notes(profile["groups"])
     for time in profile["time"]:
         if time["test_after_train"]:
-            notes.append(f"test comes after train by {time['column']!r}")
+            order = "its order" if time["sorted"] else "no order of it"
+            notes.append(f"test comes after train by {time['column']!r}, rows stand in {order}")
     notes += _target_notes(profile["target"])
     notes += _column_notes(profile["columns"])
     notes += _hazard_notes(profile["hazards"], profile["target"])
     for text in profile["text"]:
-        notes.append(f"text in {text['column']!r}, about {text['mean_words']:.0f} words a row")
+        notes.append(
+            f"text in {text['column']!r}, about {text['mean_words']:.0f} words a row,"
+            f" {text['vocabulary']:,} different words in the first 500 rows"
+        )
     for kind in profile.get("media", []):
         notes.append(
             f"{kind['train_share']:.0%} of the training rows and {kind['test_share']:.0%} of the "
@@ -448,6 +449,19 @@ def profile_notes(profile: Profile) -> list[str]:
     repeated = profile["duplicates"]["rows"]
     if repeated > 0.01:
         notes.append(f"{repeated:.1%} of the training rows repeat another's features")
+    return notes
+
+
+def _group_notes(groups: list[GroupColumn]) -> list[str]:
+    notes = []
+    for group in groups:
+        mean, overlap = group["mean_size"], group["test_overlap"]
+        size = f"{mean:.0f}" if group["constant_size"] else f"about {mean:.1f}"
+        other = f"{overlap:.0%} of the test rows are of groups of train"
+        notes.append(
+            f"rows come in groups by {group['column']!r}, {size} rows each;"
+            f" {'test has other groups' if overlap < MAX_OVERLAP else other}"
+        )
     return notes
 
 

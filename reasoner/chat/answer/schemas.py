@@ -195,8 +195,8 @@ class DraftAnswer(VerbAnswer):
 
     approach: Text = Field(
         "",
-        description="2-5 sentences: what in the data decided the choices,"
-        " and how this differs from the sibling traces",
+        description="what in the data decided the choices, and how this differs from"
+        " the other traces",
     )
     summary: Text = Field("", description="one line, at most 15 words: what the script is")
     script: Text = Field("", description="the complete Python file")
@@ -204,104 +204,60 @@ class DraftAnswer(VerbAnswer):
 
 class ObservationAnswer(VerbAnswer):  # noqa: D101 - its docstring would enter the prompt
     text: Text = Field(description="one fact, with its numbers")
-    cites: Texts = Field(
-        default_factory=list, description="ids of the evidence that shows it, e.g. E3"
-    )
+    cites: Texts = Field(default_factory=list)
 
 
 class HypothesisAnswer(VerbAnswer):  # noqa: D101 - its docstring would enter the prompt
-    challenge: Text = Field("", description="the root cause that it answers, one sentence")
-    statement: Text = Field(
-        description="what to change and why it should help, at most two sentences"
-    )
-    component: Part = Field("model", description="what it changes")
-    plan: Text = Field("", description="the edit, concretely: which lines, which values")
-    expected: Sign = Field("better", description="predicted sign of the change of the score")
-    size: Magnitude = Field(
-        "small", description="predicted size: small 1-2 SE, medium 2-5 SE, large more"
-    )
-    confidence: Share = Field(
-        0.5,
-        description="probability, 0.01-0.99, that the measured change has the predicted sign"
-        " beyond the bar of acceptance",
-    )
-    cost: Cost = Field("medium", description="extra running time: low, medium or high")
-    refuted_by: Text = Field("", description="the measured result that would show that it is wrong")
-    cites: Texts = Field(default_factory=list, description="ids of the evidence that it rests on")
-    claim: Text = Field(
-        "", description="id of the ledger's claim that it tests again, such as K3; mostly empty"
-    )
-    drops_columns: Texts = Field(
-        default_factory=list,
-        description="columns that the change removes from the features because the harness "
-        "suspects them of leaking the target; mostly empty",
-    )
+    challenge: Text = Field("", description="the cause that it answers, one sentence")
+    statement: Text = Field(description="what to change and why it should help, two sentences")
+    component: Part = "model"
+    plan: Text = Field("", description="the edit: which lines, which values")
+    expected: Sign = Field("better", description="of the score")
+    size: Magnitude = "small"
+    confidence: Share = Field(0.5, description="0.01-0.99")
+    cost: Cost = Field("medium", description="extra running time")
+    refuted_by: Text = Field("", description="the result that would show it wrong")
+    cites: Texts = Field(default_factory=list)
+    claim: Text = Field("", description="mostly empty")
+    drops_columns: Texts = Field(default_factory=list, description="mostly empty")
 
 
 class RevisionAnswer(VerbAnswer):  # noqa: D101 - its docstring would enter the prompt
-    id: Text = Field("", description="id of the claim, such as K3")
-    claim: Text = Field("", description="the claim in new words, at most 30; empty: as it is")
-    merge: Texts = Field(
-        default_factory=list, description="ids of claims that say the same and merge into it"
-    )
+    id: Text
+    claim: Text = Field("", description="in new words, at most 30; empty: as it is")
+    merge: Texts = Field(default_factory=list)
 
 
 class DiagnoseAnswer(VerbAnswer):
     """Observations -> root causes -> hypotheses."""
 
     observations: Annotated[list[ObservationAnswer], list_of_records("text")] = Field(
-        default_factory=list, description="3-8 facts read from the evidence, most telling first"
+        default_factory=list, description="3-8, most telling first"
     )
-    causes: Texts = Field(
-        default_factory=list,
-        description="1-4 root causes that explain the observations, most important first",
-    )
+    causes: Texts = Field(default_factory=list, description="1-4, most important first")
     hypotheses: Annotated[list[HypothesisAnswer], list_of_records("statement")] = Field(
-        default_factory=list,
-        description="2-4, best first; empty if nothing can be expected to help",
+        default_factory=list, description="2-4, best first"
     )
     ledger: Annotated[list[RevisionAnswer], list_of_records("id")] = Field(
-        default_factory=list,
-        description="claims of the ledger that you restate or merge; mostly empty",
+        default_factory=list, description="mostly empty"
     )
-    probe: Text = Field(
-        "",
-        description="mostly empty; or a short script as described, which prints what later steps"
-        " must know of the data, its first line a comment with the question",
-    )
+    probe: Text = Field("", description="mostly empty")
 
 
 class EditAnswer(VerbAnswer):  # noqa: D101 - its docstring would enter the prompt
-    search: Text = Field(
-        description="consecutive lines of the script, copied exactly,"
-        " enough of them to fit one place alone"
-    )
-    replace: Text = Field("", description="the lines to put in their place")
+    search: Text = Field(description="whole lines, copied exactly")
+    replace: Text = ""
 
 
 class StepAnswer(DiagnoseAnswer):
     """Observations -> root causes -> hypotheses, and the change for one of them."""
 
-    chosen: Text = Field(
-        "", description="id of the hypothesis that the change tests: h1 for the first, h2, ..."
-    )
-    take_from: Texts = Field(
-        default_factory=list,
-        description="attempt ids whose exact scripts you must see first;"
-        " then leave edits and script empty",
-    )
-    ensemble: Texts = Field(
-        default_factory=list,
-        description="ids of attempts to blend instead of a script;"
-        " then leave edits and script empty",
-    )
-    edits: Annotated[list[EditAnswer], list_of_records("search")] = Field(
-        default_factory=list, description="search/replace edits of the script"
-    )
-    script: Text = Field(
-        "", description="empty, or the whole new file where edits would touch most lines"
-    )
-    summary: Text = Field("", description="one line, at most 15 words: what the script now is")
+    chosen: Text = Field("", description="h1 for the first hypothesis, h2, …")
+    take_from: Texts = Field(default_factory=list, description="mostly empty")
+    ensemble: Texts = Field(default_factory=list, description="mostly empty")
+    edits: Annotated[list[EditAnswer], list_of_records("search")] = Field(default_factory=list)
+    script: Text = Field("", description="empty, or the whole new file")
+    summary: Text = Field("", description="at most 15 words: what the script now is")
 
 
 class UpdateAnswer(VerbAnswer):
@@ -311,66 +267,34 @@ class UpdateAnswer(VerbAnswer):
         "choose",
         description="choose: a hypothesis as it is; modify: one, changed; create: one of your own",
     )
-    chosen: Text = Field(
-        "", description="id of the hypothesis that is chosen or modified; empty for create"
-    )
-    why: Text = Field(
-        "", description="1-3 sentences: why this one now, in the light of memory and history"
-    )
+    chosen: Text = Field("", description="empty for create")
+    why: Text = Field("", description="1-3 sentences")
     hypothesis: HypothesisAnswer = Field(
-        default_factory=lambda: HypothesisAnswer(statement=""),
-        description="the hypothesis as it is now acted upon",
+        default_factory=lambda: HypothesisAnswer(statement=""), description="as now acted upon"
     )
-    take_from: Texts = Field(
-        default_factory=list,
-        description="attempt ids whose exact scripts you must see first;"
-        " then leave edits and script empty",
-    )
-    ensemble: Texts = Field(
-        default_factory=list,
-        description="ids of attempts to blend instead of a script;"
-        " then leave edits and script empty",
-    )
-    edits: Annotated[list[EditAnswer], list_of_records("search")] = Field(
-        default_factory=list, description="search/replace edits of the script"
-    )
-    script: Text = Field(
-        "", description="empty, or the whole new file where edits would touch most lines"
-    )
-    summary: Text = Field("", description="one line, at most 15 words: what the script now is")
+    take_from: Texts = Field(default_factory=list, description="mostly empty")
+    ensemble: Texts = Field(default_factory=list, description="mostly empty")
+    edits: Annotated[list[EditAnswer], list_of_records("search")] = Field(default_factory=list)
+    script: Text = Field("", description="empty, or the whole new file")
+    summary: Text = Field("", description="at most 15 words: what the script now is")
 
 
 class RepairAnswer(VerbAnswer):
     """Why a script failed, and the mended script."""
 
-    cause: Text = Field("", description="one or two sentences: why it failed, from the evidence")
-    fix: Text = Field("", description="one sentence: what is changed against it")
-    edits: Annotated[list[EditAnswer], list_of_records("search")] = Field(
-        default_factory=list, description="search/replace edits of the script"
-    )
-    script: Text = Field(
-        "", description="empty, or the whole new file where edits would touch most lines"
-    )
-    summary: Text = Field("", description="one line, at most 15 words: what the script is")
+    cause: Text = Field("", description="why it failed, from the evidence, 1-2 sentences")
+    fix: Text = Field("", description="what is changed against it")
+    edits: Annotated[list[EditAnswer], list_of_records("search")] = Field(default_factory=list)
+    script: Text = Field("", description="empty, or the whole new file")
+    summary: Text = Field("", description="at most 15 words: what the script is")
 
 
 class ReviewAnswer(VerbAnswer):
     """A judgement of the code alone."""
 
-    reasons: Texts = Field(
-        default_factory=list,
-        description="one sentence per finding, each quoting the line it rests on",
-    )
-    aligned: Flag = Field(
-        True,
-        description="the predictions are what the task's metric is computed from,"
-        " on the fixed folds",
-    )
-    leaks: Flag = Field(
-        False,
-        description="a row's own label, or data from its validation fold,"
-        " reaches the model that predicts it",
-    )
+    reasons: Texts = Field(default_factory=list, description="one sentence per finding")
+    aligned: Flag = True
+    leaks: Flag = False
 
 
 class ProbeAnswer(VerbAnswer):

@@ -13,6 +13,7 @@ from reasoner.chat.prompt.text import (
     number_text,
     percent_text,
     se_text,
+    short_number,
     signed_text,
     single_line,
 )
@@ -22,7 +23,6 @@ Reader = Callable[[Any], PathsAndTexts]
 N_WORST_TEXTS, N_WORST_ROWS = 5, 5
 N_CLASSES, N_FOLDS, N_SEGMENTS, N_IMPORTANCES, N_TARGETS = 12, 10, 8, 15, 12
 N_RELATIONS = 6
-MIN_BIAS_SHARE = 0.01  # of the range of the target, below which a mean residual is no news
 
 
 def walk_evidence(evidence: dict[str, Any]) -> PathsAndTexts:
@@ -40,21 +40,16 @@ def walk_evidence(evidence: dict[str, Any]) -> PathsAndTexts:
 def _folds_text(values: list[Any]) -> str:
     """Return the scores of the folds, at most N_FOLDS."""
     more = " …" if len(values) > N_FOLDS else ""
-    return " ".join(number_text(value) for value in values[:N_FOLDS]) + more
+    return " ".join(short_number(value, 4) for value in values[:N_FOLDS]) + more
 
 
 def _cv_facts(cv: dict[str, Any]) -> PathsAndTexts:
-    better = "higher" if cv.get("direction") == "max" else "lower"
     metric, score = single_line(cv.get("metric"), 80), number_text(cv.get("mean"))
-    se = f"{se_text(cv.get('se'))} SE from the rows"
-    yield (
-        "cv.mean",
-        f"score by the harness, all rows pooled: {metric} {score} ± {se}, {better} is better",
-    )
+    if cv.get("mean") is not None:
+        yield "cv.mean", f"{metric} of all rows pooled: {score} ± {se_text(cv.get('se'))}"
     if cv.get("folds"):
-        scheme = single_line(cv.get("scheme"), 60)
         sd = f", SD {se_text(cv['fold_sd'])}" if cv.get("fold_sd") is not None else ""
-        yield "cv.folds", f"{metric} per fold ({scheme}): {_folds_text(cv['folds'])}{sd}"
+        yield "cv.folds", f"per fold: {_folds_text(cv['folds'])}{sd}"
     if cv.get("fold_mean") is not None:
         yield (
             "cv.fold_mean",
@@ -66,7 +61,7 @@ def _cv_facts(cv: dict[str, Any]) -> PathsAndTexts:
 def _train_facts(train: dict[str, Any]) -> PathsAndTexts:
     values = train.get("folds")
     if isinstance(values, list):
-        title = "the same metric on each fold's training part, as the script says"
+        title = "on each fold's training part (by the script)"
         yield "train.folds", f"{title}: {_folds_text(values)}"
 
 
@@ -75,13 +70,10 @@ def _paired_facts(paired: dict[str, Any]) -> PathsAndTexts:
         if not isinstance(item, dict) or item.get("d") is None:
             continue
         other = "best before it" if name == "best" else single_line(name, 40)
-        gain = f"{signed_text(item['d'])} ± {se_text(item.get('se'))} SE in units of the metric"
-        probability = f"p(improved) {number_text(item.get('p_improved'))}"
-        yield (
-            f"paired.{name}",
-            f"paired on the same rows against the {other}: {gain}, {probability}"
-            " (positive is better)",
-        )
+        gain = f"{signed_text(item['d'])} ± {se_text(item.get('se'))}"
+        probability = item.get("p_improved")
+        sure = f", p(improved) {probability:.3f}" if isinstance(probability, float) else ""
+        yield f"paired.{name}", f"gain over the {other}: {gain}{sure}"
 
 
 def _relation_facts(relations: dict[str, Any]) -> PathsAndTexts:
@@ -90,17 +82,17 @@ def _relation_facts(relations: dict[str, Any]) -> PathsAndTexts:
         how = single_line(known[0][1].get("how"), 40)
         yield (
             "relations",
-            f"other attempts beside this script: r, correlation of their {how} with this script's;"
-            " half, gain of the mean of both predictions over the better of the two",
+            f"other attempts: score; r, correlation of their {how} with this script's; half,"
+            " gain of the mean of both predictions over the better one",
         )
     for name, item in known[:N_RELATIONS]:
-        parts = [f"score {number_text(item.get('score'))}"]
+        parts = [number_text(item.get("score"))]
         if item.get("alike") is not None:
             parts.append(f"r {number_text(round(item['alike'], 3))}")
         if item.get("half_gain") is not None:
-            half = f"{signed_text(item['half_gain'])} ± {se_text(item.get('half_se'))} SE"
+            half = f"{signed_text(item['half_gain'])} ± {se_text(item.get('half_se'))}"
             parts.append(f"half {half}")
-        what = single_line(item.get("what"), 110)
+        what = single_line(item.get("what"), 70)
         yield f"relations.{name}", f"{single_line(name, 20)} ({what}): {', '.join(parts)}"
 
 
@@ -113,13 +105,13 @@ def _order_facts(order: dict[str, Any]) -> PathsAndTexts:
             f" the wrong order ({number_text(order.get('n_positive'))} positives)",
         )
         rows = (
-            ("rate", "share of positives"),
-            ("positives_lost", "share of all wrong pairs whose positive lies there, too low"),
-            ("negatives_lost", "share of all wrong pairs whose negative lies there, too high"),
+            ("rate", "share of positives by tenth of the score, lowest first, %"),
+            ("positives_lost", "wrong pairs, the share by their positive's tenth (too low), %"),
+            ("negatives_lost", "wrong pairs, the share by their negative's tenth (too high), %"),
         )
         for key, title in rows:
-            shares = " ".join(_whole_percent(item.get(key)) for item in tenths)
-            yield f"order.{key}", f"by tenth of the score, lowest first: {title}: {shares}"
+            shares = " ".join(_percent_number(item.get(key)) for item in tenths)
+            yield f"order.{key}", f"{title}: {shares}"
     if order.get("missed") is not None:
         shares = " ".join(_signed_percent(item.get("bias")) for item in tenths)
         yield (
@@ -129,8 +121,8 @@ def _order_facts(order: dict[str, Any]) -> PathsAndTexts:
         )
 
 
-def _whole_percent(share: Any) -> str:
-    return f"{share:.0%}" if isinstance(share, (int, float)) else "-"
+def _percent_number(share: Any) -> str:
+    return f"{100 * share:.0f}" if isinstance(share, (int, float)) else "-"
 
 
 def _signed_percent(share: Any) -> str:
@@ -277,16 +269,15 @@ def _importance_facts(value: dict[str, Any]) -> PathsAndTexts:
     top = [item for item in value.get("top", []) if isinstance(item, list) and len(item) == 2]
     parts = [f"{single_line(name, 40)} {number_text(weight)}" for name, weight in top]
     text = ", ".join(parts[:N_IMPORTANCES]) or compact_json(value)
-    n_zero = number_text(value.get("n_zero", "not told"))
-    yield (
-        "importances.top",
-        f"importances, as the script says: {text}; columns without any: {n_zero}",
-    )
+    n_zero = value.get("n_zero")
+    without = f"; columns without any: {number_text(n_zero)}" if n_zero is not None else ""
+    yield "importances.top", f"importances (by the script): {text}{without}"
 
 
 def _submission_facts(value: dict[str, Any]) -> PathsAndTexts:
-    title = "predictions of test against out-of-fold ones, Kolmogorov-Smirnov distance (0..1)"
-    yield "submission", f"{title}: {number_text(value.get('test_pred_vs_oof_ks'))}"
+    distance = short_number(value.get("test_pred_vs_oof_ks"), 2)
+    title = "test predictions against out-of-fold ones"
+    yield "submission", f"{title}: Kolmogorov-Smirnov distance {distance} (0..1)"
 
 
 def _resource_facts(value: dict[str, Any]) -> PathsAndTexts:
@@ -294,13 +285,13 @@ def _resource_facts(value: dict[str, Any]) -> PathsAndTexts:
     seconds, cpu_s, limit_s = (value.get(key) for key in ("seconds", "cpu_seconds", "limit_s"))
     if isinstance(seconds, (int, float)):
         of = f" of {duration_text(limit_s)}" if isinstance(limit_s, (int, float)) else ""
-        parts.append(f"{duration_text(seconds)} of wall clock{of}")
+        parts.append(f"{duration_text(seconds)}{of} wall clock")
     if isinstance(cpu_s, (int, float)):
-        parts.append(f"{duration_text(cpu_s)} of CPU")
+        parts.append(f"{duration_text(cpu_s)} of CPU time")
     if isinstance(value.get("peak_mb"), (int, float)):
         limit = value.get("limit_mb")
         of = f" of {limit / 1024:.1f} GiB" if isinstance(limit, (int, float)) else ""
-        parts.append(f"{value['peak_mb']:,.0f} MiB of memory at most{of}")
+        parts.append(f"at most {value['peak_mb']:,.0f} MiB{of} memory")
     if parts:
         yield "resources", f"used: {', '.join(parts)}"
 
@@ -331,9 +322,9 @@ READERS: dict[str, Reader] = {
     "segments": _segment_facts,
     "worst": _worst_facts,
     "texts": _text_facts,
-    "fit": labelled_reader("fit", "fit, as the script says"),
+    "fit": labelled_reader("fit", "fit (by the script)"),
     "importances": _importance_facts,
-    "learning_curve": labelled_reader("learning_curve", "learning curve, as the script says"),
+    "learning_curve": labelled_reader("learning_curve", "learning curve (by the script)"),
     "warnings": labelled_reader("warnings", "warnings in the log, times"),
     "resources": _resource_facts,
     "submission": _submission_facts,

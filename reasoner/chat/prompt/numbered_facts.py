@@ -16,6 +16,7 @@ from reasoner.chat.prompt.text import (
     number_text,
     percent_text,
     se_text,
+    short_number,
     signed_text,
     single_line,
 )
@@ -30,8 +31,9 @@ from reasoner.protocol import (
 )
 
 N_COLUMNS, N_TARGETS = 40, 11
+LATEST_EVIDENCE = ("train", "warnings", "resources", "notes")
 MIN_MISSING_STRENGTH = 0.02  # of whether a value is missing, below which it is not mentioned
-MIN_DRIFT = 0.05  # of a column between train and test, below which it is not mentioned
+MIN_SHOWN = 0.05  # of strength and drift (0..1) of a column, below which they are not mentioned
 
 
 class NumberedFact(NamedTuple):
@@ -56,9 +58,9 @@ def citable_paths(brief: Brief) -> dict[str, str]:
     if isinstance(brief, DiagnoseBrief | UpdateBrief):
         items += evidence_items(brief.evidence)
     if isinstance(brief, DiagnoseBrief) and brief.last:
-        items += evidence_items(brief.last, "L")
+        items += latest_items(brief.last)
     if isinstance(brief, StepBrief):
-        hints = enumerate(brief.hints, 1)
+        hints = enumerate(untold_hints(brief), 1)
         items += [NumberedFact(f"M{index}", f"memory:{hint.id}", "") for index, hint in hints]
     claims = brief.ledger.claims
     items += [NumberedFact(claim.id, f"ledger:{claim.id}", "") for claim in claims]
@@ -69,12 +71,24 @@ def citable_paths(brief: Brief) -> dict[str, str]:
     return by_id | by_path | {attempt: attempt for attempt in attempts}
 
 
+def untold_hints(brief: StepBrief) -> list[Hint]:
+    """Return what the memory recalls beyond the ledger, which holds this run's measurements."""
+    told = {name for claim in brief.ledger.claims for name in claim.attempts}
+    return [hint for hint in brief.hints if hint.attempt not in told]
+
+
 # evidence
 
 
 def evidence_items(evidence: dict[str, Any], prefix: str = "E") -> list[NumberedFact]:
     """Return what was measured of a script (task.types.EVIDENCE)."""
     return number_items(prefix, walk_evidence(evidence))
+
+
+def latest_items(last: dict[str, Any]) -> list[NumberedFact]:
+    """Return of the latest attempt, which was not the best, what its title does not tell."""
+    shown = {key: last[key] for key in LATEST_EVIDENCE if key in last}
+    return evidence_items(shown, "L")
 
 
 # the data
@@ -94,22 +108,11 @@ def _data_facts(profile: dict[str, Any]) -> PathsAndTexts:
         yield "profile.target", _target_line(target)
     for index, target in enumerate(profile.get("targets", [])[:N_TARGETS]):
         yield f"profile.targets[{index}]", _target_line(target)
-    for group in profile.get("groups", [])[:5]:
-        yield f"profile.groups.{group.get('column')}", _group_text(group)
     for time in profile.get("time", [])[:5]:
-        after = (
-            "all of test after train" if time.get("test_after_train") else "test not after train"
-        )
-        order = "rows in its order" if time.get("sorted") else "rows in no order of it"
-        yield f"profile.time.{time.get('column')}", f"dates in {_name(time)}: {order}, {after}"
-    for text in profile.get("text", [])[:5]:
-        words = f"{number_text(text.get('vocabulary'))} different words in the first 500 rows"
-        yield f"profile.text.{text.get('column')}", f"text in {_name(text)}: {words}"
-    for leak in profile.get("leaks", [])[:8]:
-        strength = number_text(leak.get("strength"))
-        drift = number_text(leak.get("drift"))
-        text = f"suspected leak {_name(leak)}: alone {strength}, drift {drift} (both 0..1)"
-        yield f"profile.leaks.{leak.get('column')}", text
+        if not time.get("test_after_train"):  # otherwise a note tells
+            order = "rows in its order" if time.get("sorted") else "rows in no order of it"
+            text = f"dates in {_name(time)}: {order}, test not after train"
+            yield f"profile.time.{time.get('column')}", text
     duplicates = profile.get("duplicates", {})
     if conflicting := duplicates.get("with_conflicting_target"):
         text = f"{percent_text(conflicting)} of the training rows repeat others with another target"
@@ -118,15 +121,6 @@ def _data_facts(profile: dict[str, Any]) -> PathsAndTexts:
 
 def _name(item: dict[str, Any]) -> str:
     return single_line(json.dumps(item.get("column"), ensure_ascii=False), 60)
-
-
-def _group_text(group: dict[str, Any]) -> str:
-    size = "all of the same size" if group.get("constant_size") else "of different sizes"
-    overlap = percent_text(group.get("test_overlap"))
-    return (
-        f"{_name(group)} has {number_text(group.get('n'))} values in train, groups {size};"
-        f" {overlap} of the test rows have a value of train"
-    )
 
 
 def _target_line(target: dict[str, Any]) -> str:
@@ -155,32 +149,38 @@ def column_items(profile: dict[str, Any]) -> list[NumberedFact]:
 
 
 def column_text(item: dict[str, Any]) -> str:
-    """Return `name kind/dtype; range; values; missing; strength; drift; …; e.g. examples`."""
+    """Return `name type; range; values; missing; strength; drift; …; e.g. examples`."""
     name = single_line(json.dumps(item["name"], ensure_ascii=False), 60)
-    parts = [f"{name} {item['kind']}/{single_line(item.get('dtype'), 20)}"]
+    dtype = single_line(item.get("dtype"), 20)
+    is_number = item["kind"] == "numeric" and dtype.startswith(("int", "uint", "float"))
+    parts = [f"{name} {dtype if is_number else item['kind'] + ' ' + dtype}"]
     if "min" in item:
         low, high = number_text(item["min"]), number_text(item.get("max"))
-        mean, skew = number_text(item.get("mean")), number_text(item.get("skew"))
-        parts.append(f"{low}..{high} mean {mean} skew {skew}")
+        mean, skew = short_number(item.get("mean"), 3), short_number(item.get("skew"), 2)
+        parts.append(f"{low}..{high}, mean {mean}, skew {skew}")
     parts.append(f"{number_text(item.get('n_unique'))} values")
     if item.get("missing") or item.get("missing_test"):
         in_test = percent_text(item.get("missing_test"))
         parts.append(f"missing {percent_text(item.get('missing'))} (test {in_test})")
         if (item.get("missing_strength") or 0) > MIN_MISSING_STRENGTH:
             parts.append(f"missingness alone {item['missing_strength']:.2f}")
-    if item.get("strength") is not None:
+    if (item.get("strength") or 0) >= MIN_SHOWN:
         parts.append(f"alone {item['strength']:.2f}")
     parts += _train_test_differences(item)
     if "mean_chars" in item:
         parts.append(f"{number_text(item['mean_chars'])} characters")
-    values = item.get("examples", [])[:3]
-    examples = [single_line(json.dumps(value, ensure_ascii=False), 40) for value in values]
+    is_whole = is_number and not dtype.startswith("float")  # its range says what it looks like
+    values = [] if is_whole and "min" in item else item.get("examples", [])[:3]
+    examples = [
+        single_line(value if is_number else json.dumps(value, ensure_ascii=False), 40)
+        for value in values
+    ]
     return "; ".join(parts) + (f"; e.g. {', '.join(examples)}" if examples else "")
 
 
 def _train_test_differences(item: dict[str, Any]) -> list[str]:
     parts = []
-    if (item.get("drift") or 0) > MIN_DRIFT:
+    if (item.get("drift") or 0) >= MIN_SHOWN:
         parts.append(f"drift {item['drift']:.2f}")
     if item.get("unseen"):
         parts.append(f"unseen in train {percent_text(item['unseen'])} of test")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,14 +19,14 @@ from reasoner.chat.answer.schemas import SCHEMAS
 from reasoner.chat.message import Message
 from reasoner.chat.prompt import numbered_facts as facts
 from reasoner.chat.prompt import sections
+from reasoner.chat.prompt.conversation import as_messages, shorten_turns
 from reasoner.chat.prompt.description import keep_useful_sections
-from reasoner.chat.prompt.ledger import ledger_section
+from reasoner.chat.prompt.ledger import claims_by_attempt, ledger_section
 from reasoner.chat.prompt.sections import BUDGET_SHARE, cut_to_budget, section_budget
 from reasoner.chat.prompt.text import (
     duration_text,
     fence_data,
     fence_script,
-    number_text,
     single_line,
 )
 from reasoner.protocol import (
@@ -34,11 +34,11 @@ from reasoner.protocol import (
     DiagnoseBrief,
     DraftBrief,
     Fact,
+    Hypothesis,
     ProbeBrief,
     Rejected,
     RepairBrief,
     ReviewBrief,
-    StepBrief,
     Turn,
     UpdateBrief,
 )
@@ -48,8 +48,10 @@ if TYPE_CHECKING:
 
 Context = dict[str, Any]  # the names of a template
 TEMPLATES = {"step": "diagnose"}  # form -> template, where the names differ
-LATEST_EVIDENCE = ("cv", "train", "paired", "warnings", "resources", "notes")
-"""Of the latest attempt, which was not the best: its gain and what only it can tell."""
+LEDGER_ROOM: Mapping[type[Brief], str] = {
+    RepairBrief: "known",
+    ReviewBrief: "known",
+}  # where a short ledger is enough
 PROMPTS = Path(__file__).resolve().parents[2] / "prompts"
 
 
@@ -69,16 +71,11 @@ def prompt_messages(verb: str, brief: Brief, share: float = 1.0) -> list[Message
     finally:
         BUDGET_SHARE.reset(token)
     if verb == "follow" and isinstance(brief, UpdateBrief):
-        return [*as_messages(brief.diagnosis.turns), {"role": "user", "content": user}]
+        return [*as_messages(earlier_turns(brief)), {"role": "user", "content": user}]
     return [
         {"role": "system", "content": render_template("system", system_context(brief))},
         {"role": "user", "content": user},
     ]
-
-
-def as_messages(turns: Sequence[Turn]) -> list[Message]:
-    """Return a conversation as it is sent."""
-    return [{"role": turn.role, "content": turn.content} for turn in turns]
 
 
 @lru_cache(maxsize=1)
@@ -135,11 +132,10 @@ def common_context(brief: Brief) -> Context:
         "columns": sections.columns_section(brief.profile),
         "resources": sections.resources_section(brief.resources),
         "stage": sections.stage_section(brief),
-        "phase": brief.stage.phase,
-        "ledger": ledger_section(brief, section_budget("ledger")),
+        "ledger": ledger_section(brief, section_budget(LEDGER_ROOM.get(type(brief), "ledger"))),
         "n_attempts": len(brief.history),
         "stuck": sections.stuck_section(brief),
-        "probes": sections.probes_section(brief.probes),
+        "probes": sections.probes_section(brief.probes, brief.ledger),
         "said": list_texts(sections.hint_lines(brief), "said", 400, keep="end"),
         "calibration": list_texts(brief.calibration, "calibration", 240),
     }
@@ -150,10 +146,17 @@ def draft_context(brief: Brief) -> Context:
     assert isinstance(brief, DraftBrief)
     too_long = [fact for fact in brief.history if "timeout" in fact.codes]
     return common_context(brief) | {
-        "siblings": list_texts(brief.siblings, "siblings", 200),
+        "siblings": list_texts(unlisted_siblings(brief), "siblings", 200),
+        "has_siblings": bool(brief.siblings),
         "too_long": list_attempts(too_long, "attempts", short=True),
         "rejected": rejected_context(brief.rejected),
     }
+
+
+def unlisted_siblings(brief: DraftBrief) -> list[str]:
+    """Return the directions of other traces that are not drafts of the ledger."""
+    drafts = {claim.claim for claim in brief.ledger.claims if claim.source == "draft"}
+    return [text for text in brief.siblings if single_line(text, 240) not in drafts]
 
 
 def rejected_context(rejected: Rejected | None) -> Context | None:
@@ -172,53 +175,57 @@ def rejected_context(rejected: Rejected | None) -> Context | None:
 def diagnose_context(brief: Brief) -> Context:
     """Return the names of diagnose.md."""
     assert isinstance(brief, DiagnoseBrief)
-    latest = brief.history[-1] if brief.history else None
-    last: list[facts.NumberedFact] = []
-    if brief.last:
-        shown = {key: brief.last[key] for key in LATEST_EVIDENCE if key in brief.last}
-        last = [*facts.evidence_items(shown, "L"), *facts.failure_items(brief.last)]
+    last = [*facts.latest_items(brief.last or {}), *facts.failure_items(brief.last or {})]
     diff = brief.last_diff
     return {
         **common_context(brief),
         **step_context(brief),
-        **script_context(brief.script, brief.log, "The script to be improved" + best_note(brief)),
+        **script_context(brief.script, brief.log, "The script to be improved"),
         "wants_change": brief.wants_change,
         "evidence": list_facts(facts.evidence_items(brief.evidence), "evidence"),
         "last": list_facts(last, "last"),
-        "last_title": facts.fact_line(latest) if latest else "",
+        "last_title": latest_title(brief),
         "last_diff": fence_data(diff, section_budget("diff"), "diff") if diff else "",
         "attention": sections.attention_section(brief.scenario),
     }
 
 
+def latest_title(brief: DiagnoseBrief) -> str:
+    """Return what the latest attempt was and gained; its words stand in the ledger if they can."""
+    if not brief.history:
+        return ""
+    latest = brief.history[-1]
+    claims = claims_by_attempt(brief, section_budget("ledger"))
+    if known := claims.get(latest.attempt):
+        latest = latest.model_copy(update={"hypothesis": f"claim {known}"})
+    return facts.fact_line(latest)
+
+
 def update_context(brief: Brief) -> Context:
     """Return the names of update.md."""
     assert isinstance(brief, UpdateBrief)
-    seconds = (brief.evidence.get("resources") or {}).get("seconds")
-    duration = duration_text(seconds) if isinstance(seconds, (int, float)) else "an unknown time"
     hypotheses = [sections.hypothesis_line(item) for item in brief.diagnosis.hypotheses]
     chosen = brief.chosen_hypothesis
     return {
         **common_context(brief),
         **step_context(brief),
-        **script_context(brief.script, brief.log, "The script that you change" + best_note(brief)),
+        **script_context(brief.script, brief.log, "The script that you change"),
         "evidence": list_facts(facts.evidence_items(brief.evidence), "evidence"),
         "diagnosis": sections.diagnosis_section(brief.diagnosis),
         "hypotheses": cut_to_budget(hypotheses, "hypotheses"),
         "crossover": sections.crossover_section(brief.crossover),
         "chosen": sections.hypothesis_line(chosen) if chosen else "",
-        "seconds": duration,
     }
 
 
-def step_context(brief: StepBrief) -> Context:
+def step_context(brief: DiagnoseBrief | UpdateBrief) -> Context:
     """Return the names of _memory.md and _members.md."""
-    hints = [f"M{index} {facts.hint_line(hint)}" for index, hint in enumerate(brief.hints, 1)]
-    members = [sections.member_line(fact) for fact in brief.members]
+    recalled = enumerate(facts.untold_hints(brief), 1)
+    hints = [f"M{index} {facts.hint_line(hint)}" for index, hint in recalled]
     return {
         "hints": cut_to_budget(hints, "hints"),
         "quotes": sections.quote_sections(brief.quotes),
-        "members": cut_to_budget(members, "members"),
+        "members": sections.members_section(brief.members, brief.evidence),
         "may_ask": brief.may_ask,
     }
 
@@ -226,20 +233,42 @@ def step_context(brief: StepBrief) -> Context:
 def follow_context(brief: Brief) -> Context:
     """Return the names of follow.md: only what the conversation does not hold yet."""
     assert isinstance(brief, UpdateBrief) and brief.chosen_hypothesis
-    told = "\n".join(turn.content for turn in brief.diagnosis.turns)
+    told = "\n".join(turn.content for turn in earlier_turns(brief))
+    problem = change_problem(brief)
     known = [int(step) for step in re.findall(rf"\bt{brief.stage.trace}s(\d+)\b", told)]
     since = [fact for fact in brief.history if fact.step > max(known, default=-1)]
     hints = [hint for hint in brief.hints if single_line(hint.hypothesis, 260) not in told]
     quotes = [quote for quote in brief.quotes if quote.text.strip() not in told]
-    own = brief.diagnosis.change_owner
-    problem = brief.diagnosis.change_problem if own in ("", brief.chosen) else ""
+    if problem:  # only a change is to be corrected
+        since, hints, quotes = [], [], []
     return {
         **common_context(brief),
         **step_context(brief.model_copy(update={"hints": hints, "quotes": quotes})),
         "since": list_attempts(since[-5:], "attempts"),
         "problem": problem[:4000],
-        "chosen": sections.hypothesis_line(brief.chosen_hypothesis),
+        "chosen": chosen_line(brief.chosen_hypothesis, told),
     }
+
+
+def change_problem(brief: UpdateBrief) -> str:
+    """Return what is wrong with the change of the chosen hypothesis, if it came with one."""
+    owner = brief.diagnosis.change_owner
+    return brief.diagnosis.change_problem if owner in ("", brief.chosen) else ""
+
+
+def earlier_turns(brief: UpdateBrief) -> list[Turn]:
+    """Return the diagnosis's conversation, as far as the follow-up needs it."""
+    turns = brief.diagnosis.turns
+    return shorten_turns(turns) if change_problem(brief) else list(turns)
+
+
+def chosen_line(hypothesis: Hypothesis, told: str) -> str:
+    """Return a hypothesis; of one that stands in the conversation only what names it."""
+    plan = json.dumps(hypothesis.plan, ensure_ascii=False)[1:-1]
+    statement = single_line(hypothesis.statement, 400)
+    line = f"**{single_line(hypothesis.id, 40)}** ({hypothesis.component}): {statement}"
+    is_told = not hypothesis.plan or plan in told
+    return line if is_told else f"{line} | plan: {single_line(hypothesis.plan, 700)}"
 
 
 def probe_context(brief: Brief) -> Context:
@@ -297,12 +326,6 @@ def script_context(text: str, log: str, title: str) -> Context:
         "script": fence_script(text, section_budget("script")),
         "log": data_section(log, "log"),
     }
-
-
-def best_note(brief: Brief) -> str:
-    """Return the score of the trace's best, as an addition to a title."""
-    best = brief.stage.best
-    return f" (this trace's best so far scores {number_text(best)})" if best is not None else ""
 
 
 # sections that need no code of their own

@@ -21,15 +21,18 @@ from reasoner.chat.prompt.text import (
 from reasoner.protocol import (
     Brief,
     Crossover,
+    DiagnoseBrief,
     Diagnosis,
     Fact,
     Hypothesis,
+    Ledger,
     ProbeFinding,
     Quote,
     RepairBrief,
     Resources,
     Stage,
     TaskBrief,
+    UpdateBrief,
 )
 
 SECTION_TOKENS = {
@@ -37,7 +40,8 @@ SECTION_TOKENS = {
     "preview": 1200,
     "facts": 900,
     "columns": 2200,
-    "ledger": 1500,
+    "ledger": 700,
+    "known": 300,
     "attempts": 600,
     "said": 500,
     "probe": 700,
@@ -55,7 +59,7 @@ SECTION_TOKENS = {
     "quotes": 6000,
     "partner": 6000,
     "lacks": 800,
-    "members": 250,
+    "members": 80,
     "problems": 600,
     "error": 900,
     "earlier": 500,
@@ -156,7 +160,7 @@ def describe_form(task: TaskBrief) -> str:
     pairs = [(name, said["label"] or said["target"]) for name, said in task.form.items()]
     is_single = len(pairs) == 1
     if is_single and task.positive and task.prediction == "probability":
-        parts.append(f"It is the probability of the class `{single_line(task.positive, 60)}`.")
+        parts.append(f"It is that of the class `{single_line(task.positive, 60)}`.")
     elif not is_single and any(name != meaning for name, meaning in pairs):
         shown = ", ".join(
             f"`{single_line(name, 60)}` = {single_line(meaning, 60)}"
@@ -220,10 +224,9 @@ def resources_section(resources: Resources) -> dict[str, str]:
     )
     return {
         "wall": duration_text(resources.wall_s),
-        "on_cores": f" on {resources.cpus} core{'s' if resources.cpus != 1 else ''}",
+        "on_cores": f" on {plural(resources.cpus, 'core')}",
         "memory": size_text(resources.memory_bytes),
-        "cpus": f"{resources.cpus} CPU core{'s' if resources.cpus != 1 else ''}",
-        "gpus": f"GPUs: {gpus}" if resources.gpus else "no GPU",
+        "gpus": f"GPUs: {gpus}" if resources.gpus else "No GPU",
         "python": f"Python {single_line(resources.python, 20)}. " if resources.python else "",
         "packages": packages or "nothing is known to be",
     }
@@ -235,7 +238,8 @@ def resources_section(resources: Resources) -> dict[str, str]:
 GOALS = {
     "draft": "There is no valid script yet: a correct one comes first.",
     "improve": "Improve the best by changes that can be measured beyond noise.",
-    "ensemble": "The budget nears its end: combine what is proven rather than start something new.",
+    "ensemble": "The budget nears its end. Prefer what combines proven parts (blends of different"
+    " models, averaging over seeds, more rows or iterations) over new and risky ideas.",
 }
 
 
@@ -243,10 +247,16 @@ def stage_section(brief: Brief) -> dict[str, str]:
     """Return the position in the budget, the best score, and the goal of the phase."""
     stage = brief.stage
     where = f"Trace {stage.trace} of {stage.n_traces}, step {stage.step}."
-    if stage.best is not None:
+    if stage.best is not None and number_text(stage.best) != evidence_score(brief):
         score = f"{number_text(stage.best)} ± {se_text(stage.best_se)} SE"
         where += f" The trace's best scores {score}."
     return {"where": where, "goal": GOALS[stage.phase], "left": budget_left(stage)}
+
+
+def evidence_score(brief: Brief) -> str:
+    """Return the score that the evidence of a brief tells."""
+    evidence = brief.evidence if isinstance(brief, DiagnoseBrief | UpdateBrief) else {}
+    return number_text((evidence.get("cv") or {}).get("mean"))
 
 
 def budget_left(stage: Stage) -> str:
@@ -264,10 +274,9 @@ def budget_left(stage: Stage) -> str:
         parts.append(f"{stage.tokens_left:,} tokens of the run")
     if stage.usd_left is not None:
         parts.append(f"${stage.usd_left:.2f} of the run")
-    text = f"Left ({stage.used:.0%} is used): {', '.join(parts)}." if parts else ""
     if stage.repairs:
-        text += f" A script that fails may be repaired {plural(stage.repairs, 'time')}."
-    return text.strip()
+        parts.append(f"{plural(stage.repairs, 'repair')} of a script that fails")
+    return f"Left ({stage.used:.0%} is used): {', '.join(parts)}." if parts else ""
 
 
 def plural(n: int, word: str) -> str:
@@ -302,11 +311,10 @@ def stuck_section(brief: Brief) -> str:
 ATTENTION = {
     3: "Little has been measured yet. Reason mainly from the task and its data: what would a"
     " specialist of this domain and metric do that this script does not?",
-    2: "Reason from the task and its data first, then check it against what has been measured so"
-    " far.",
-    1: "Reason from the measured evidence and the history first; return to the task and its data"
-    " for what they leave open.",
-    0: "Much has been measured. Reason from the evidence and the history alone; general advice that"
+    2: "Reason from the task and its data first, then check it against what has been measured.",
+    1: "Reason from the evidence and the ledger first; return to the task and its data for what"
+    " they leave open.",
+    0: "Much has been measured. Reason from the evidence and the ledger alone; general advice that"
     " they do not support is worth nothing now.",
 }
 
@@ -363,10 +371,22 @@ def _quote_title(quote: Quote) -> str:
     return f"{what} of {source}{reason}"
 
 
+def members_section(members: Sequence[Fact], evidence: dict[str, Any]) -> str:
+    """Return the attempts that an ensemble may name; what the evidence describes by id alone."""
+    related = evidence.get("relations") or {}
+    known = [fact for fact in members if fact.attempt in related]
+    others = [member_line(fact) for fact in members if fact not in known]
+    names = ", ".join(single_line(fact.attempt, 20) for fact in known)
+    return cut_to_budget(
+        [*([f"{names}: see the evidence"] if names else []), *others],
+        "members",
+    )
+
+
 def member_line(fact: Fact) -> str:
     """Return an attempt that an ensemble may name."""
-    summary = single_line(fact.summary or fact.hypothesis, 100)
-    return f"{single_line(fact.attempt, 20)}: {summary} | score {number_text(fact.score)}"
+    summary = single_line(fact.summary or fact.hypothesis, 60)
+    return f"{single_line(fact.attempt, 20)} {number_text(fact.score)}: {summary}"
 
 
 def crossover_section(crossover: Crossover | None) -> dict[str, str] | None:
@@ -407,10 +427,13 @@ def limit_hit(brief: RepairBrief) -> Literal["timeout", "memory", ""]:
     return "memory" if is_memory else ""
 
 
-def probes_section(probes: Sequence[ProbeFinding]) -> str:
-    """Return the looks at the data: question and output, each between fences of its own."""
+def probes_section(probes: Sequence[ProbeFinding], ledger: Ledger) -> str:
+    """Return the looks at the data: claim, question and output, each between fences of its own."""
     budget = section_budget("probe")
-    return "\n".join(
-        f"- {single_line(probe.question, 300)}\n{fence_data(probe.output, budget)}"
-        for probe in probes
-    )
+    ids = {claim.claim: claim.id for claim in ledger.claims if claim.source == "probe"}
+    parts = []
+    for probe in probes:
+        name = ids.get(single_line(probe.question, 240), "")
+        question = f"{name} {single_line(probe.question, 300)}".strip()
+        parts.append(f"- {question}\n{fence_data(probe.output, budget)}")
+    return "\n".join(parts)

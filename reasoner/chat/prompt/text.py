@@ -80,6 +80,13 @@ def se_text(value: object) -> str:
     return f"{value:.2g}" if isinstance(value, float) else number_text(value)
 
 
+def short_number(value: object, digits: int) -> str:
+    """Return a number with so many significant digits where it need not be exact."""
+    if isinstance(value, float) and abs(value) < 10**digits:
+        return f"{value:.{digits}g}"
+    return number_text(value)
+
+
 def signed_text(value: float) -> str:
     """Return a difference with its sign and three significant digits."""
     return f"{value:+.3g}"
