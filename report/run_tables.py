@@ -117,7 +117,7 @@ def run_page(view: RunView, run_dir: Path, width: int = WIDE_COLUMNS) -> Rendera
     if view.ended is not None:
         parts += [Text(), summary_panel(view, run_dir)]
     elif curve := describe_curve(view):
-        parts += [Text(), Text(f"Area under best so far: {curve}")]
+        parts += [Text(), Text(f"Best so far: {curve}")]
     if diff := best_diff(view, run_dir):
         parts += [
             Text(),

@@ -83,23 +83,26 @@ def search_curve(view: RunView) -> SearchCurve | None:
 def describe_curve(view: RunView) -> str:
     """Say both areas in a line; empty before the first valid attempt.
 
-    `+0.0312 on average over 12 executions (74 % of the last gain), +0.029 over 3:41 of scripts
-    (69 %), from the baseline`
+    `+0.0312 over the baseline, averaged over 12 executions (74% of the last gain); +0.029 over
+    3:41 of scripts (69% of it)`
     """
     curve = search_curve(view)
     if curve is None:
         return ""
     zero = "the baseline" if curve.from_baseline else "the first valid attempt"
     by_count, by_time = curve.by_executions(), curve.by_seconds()
-    places = (
-        f"on average over {format_plural(curve.executions, 'execution')}",
-        f"over {format_duration(curve.seconds)} of scripts",
+    link = "over" if view.rising else "than"
+    first, second = (
+        format_improvement(found.area, rising=view.rising) for found in (by_count, by_time)
     )
-    texts = []
-    for found, place in zip((by_count, by_time), places, strict=True):
-        share = "" if found.share is None else f" ({found.share:.0%} of the last gain)"
-        texts.append(f"{format_improvement(found.area, rising=view.rising)} {place}{share}")
-    return f"{', '.join(texts)}; zero is {zero}"
+    shares = [
+        "" if found.share is None else f" ({found.share:.0%} of {last})"
+        for found, last in ((by_count, "the last gain"), (by_time, "it"))
+    ]
+    return (
+        f"{first} {link} {zero}, averaged over {format_plural(curve.executions, 'execution')}"
+        f"{shares[0]}; {second} over {format_duration(curve.seconds)} of scripts{shares[1]}"
+    )
 
 
 def curve_json(view: RunView) -> dict[str, Any] | None:

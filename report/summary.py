@@ -144,7 +144,7 @@ def summary_rows(view: RunView, run_dir: Path | None) -> list[tuple[str, str]]:
         ("baseline", describe_baseline(view.baseline, view.metric)),
         ("used", describe_usage(view)),
         ("rehearsed", rehearsal_sentence(view)),
-        ("area", describe_curve(view)),
+        ("average", describe_curve(view)),
     ]
     if view.final is not None:
         rows.append(

@@ -136,9 +136,10 @@ def by_place(pause: float) -> Any:
                 "edits": [],
                 "script": script,
             },
+            "probe": {"question": "", "script": ""},  # nothing to ask
             "review": {"aligned": True, "leaks": False, "reasons": []},
         }
-        assert place or verb in ("check", "review"), verb
+        assert place or verb in ("check", "probe", "review"), verb
         return say(answers[verb])
 
     return reply
