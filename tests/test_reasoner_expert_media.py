@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import wave
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 from media_kit import image_tables, picture_bytes, prepare_folder
 
 from briefs.task_brief import make_task_brief
-from reasoner.expert.answers import WAYS
+from reasoner.expert.answers import LIKENESS_CODES, WAYS
 from reasoner.expert.engine import Expert, first_spec
 from reasoner.expert.facts import read_task_facts
 from reasoner.expert.media import READ_CODE
@@ -199,6 +200,23 @@ def test_files_that_test_rows_lack_are_no_features() -> None:
     index["row"] = index["part"] + " " + index["id"]
     kept = list(space["shared_kinds"](index)["path"])
     assert kept == ["train/images/7a.png", "train/only/7b.png", "test/images/7a.png"]
+    nested = [
+        path for part in ("train", "test") for path in (f"jpeg/{part}/7a.jpg", f"{part}/7a.dcm")
+    ]
+    rows = [("7a", path.split("/")[-2], path) for path in nested]
+    index = pd.DataFrame(rows, columns=["id", "part", "path"])
+    index["row"] = index["part"] + " " + index["id"]
+    assert list(space["shared_kinds"](index)["path"]) == nested
+
+
+def test_common_boxes_are_one_answer_with_their_shares() -> None:
+    space: dict[str, Any] = {"Counter": Counter}
+    exec(LIKENESS_CODES["confident"], space)
+    one, two = "a 1 0 0 1 1 a 1 0 0 1 1", "b 1 2 2 3 3"
+    answers = space["common_boxes"]([one, one, one, two])
+    assert answers == ["a 0.750 0 0 1 1", "a 0.750 0 0 1 1 b 0.250 2 2 3 3"]
+    assert space["likeness"](answers[0], one) == 1.0 and space["likeness"](answers[0], two) == 0.0
+    assert space["likeness"](answers[1], two) == 2 / 3
 
 
 def test_a_column_of_no_target_holds_the_usual_error() -> None:

@@ -19,7 +19,7 @@ WAYS = {
     "keys": "the keys of a row's own file",
 }
 SPELLINGS = ("levenshtein", "normalized_levenshtein", "edit_distance", "character_error_rate")
-GROUPS = {"map_boxes": 6, "boxes_f1": 5, "map_of_iou_3d": 8}  # words of a box in a cell
+GROUPS = {"boxes_f1": 5, "map_of_iou_3d": 8}  # words of a box in a cell
 MASKS = ("dice_global", "dice_masks", "fbeta_masks", "iou_masks", "map_of_iou")
 
 LIKENESS_CODES = {
@@ -64,6 +64,27 @@ def boxes(text):
     """The boxes of a cell."""
     words = text.split()
     return [tuple(words[i : i + {n}]) for i in range(0, len(words), {n})]''',
+    "confident": '''
+
+def likeness(said, true):
+    """Share of boxes that two answers have in common; each counts once, whatever its confidence."""
+    one, two = set(boxes(said)), set(boxes(true))
+    return 2 * len(one & two) / (len(one) + len(two)) if one or two else 1.0
+
+
+def boxes(text):
+    """The boxes of a cell without their confidence, the second of six words."""
+    words = text.split()
+    return [(words[i], *words[i + 2 : i + 6]) for i in range(0, len(words), 6)]
+
+
+def common_boxes(answers):
+    """The one to four commonest boxes as an answer, their shares of the rows as confidences."""
+    counts = Counter(box for text in answers for box in set(boxes(text)))
+    made = [
+        f"{box[0]} {n / len(answers):.3f} {' '.join(box[1:])}" for box, n in counts.most_common(4)
+    ]
+    return [" ".join(made[: n + 1]) for n in range(len(made))]''',
     "words": '''
 
 def likeness(said, true):
@@ -96,7 +117,7 @@ def constant(answers):
     common = list(pd.Series(answers).value_counts().index[:25])
     counts = Counter(word for text in answers for word in text.split())
     words = [word for word, _ in counts.most_common(4)]
-    joined = [" ".join(words[: n + 1]) for n in range(len(words))] if {joins} else []
+    joined = [" ".join(words[: n + 1]) for n in range(len(words))] if {joins} else {more}
     tried = dict.fromkeys([*common, *some[:40], *joined, ""])
     return max(tried, key=lambda text: np.mean([likeness(text, true) for true in some]))
 
@@ -212,11 +233,13 @@ def answers_code(spec: ScriptSpec, facts: TaskFacts) -> str:
     if facts.media:
         numbers.append("table = table.join(media_features(both[ID]))")
     lines = [
-        LIKENESS_CODES[kind].replace("{n}", str(GROUPS.get(plain_metric(facts.metric)))),
+        LIKENESS_CODES[kind].replace("{n}", str(GROUPS.get(facts.metric))),
         media_code(facts),
         SUBMITTED_CODES.get(facts.metric, ""),
         KEYS_CODE if has_keys else "",
-        WAYS_CODE.replace("{rule}", rule).replace("{joins}", str(kind == "words")),
+        WAYS_CODE.replace("{rule}", rule)
+        .replace("{joins}", str(kind == "words"))
+        .replace("{more}", "common_boxes(answers)" if kind == "confident" else "[]"),
         SPACE_CODE.replace("{numbers}", "\n    ".join(numbers)),
         "",
         "",
@@ -259,7 +282,9 @@ def likeness_kind(metric: str) -> str:
         return "same"
     if metric in SPELLINGS:
         return "letters"
-    if plain_metric(metric) in GROUPS:
+    if plain_metric(metric) == "map_boxes":
+        return "confident"
+    if metric in GROUPS:
         return "groups"
     return "pixels" if plain_metric(metric) in MASKS else "words"
 

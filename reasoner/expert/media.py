@@ -184,6 +184,7 @@ def kind_of_file(path, row_id):
     *folders, name = path.split("/")
     stem = row_id.partition(".")[0]
     parent = folders[-1] if len(folders) > 1 and folders[-1] not in row_id else "*"
+    parent = re.sub(r"(?i)train(ing)?|valid(ation)?|test(ing)?", "*", parent)
     return "*" if parent.isdigit() else parent, re.sub(r"\\d+", "#", name.replace(stem, "*"))
 
 
