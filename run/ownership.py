@@ -21,13 +21,18 @@ HARMLESS = frozenset(
 )
 """Settings of scope `machine` that neither send anything nor open anything."""
 
+OFFLINE = {("memory", "off"), ("embedding", "lexical")}
+"""Values that send nothing, whatever the defaults are: a default of today was none when an earlier
+run began, and the user's own runs must stay the user's own.
+"""
+
 
 def risky_settings(settings: Settings) -> Json:
     """Return what a copied run must not bring along: those settings that are no defaults."""
     names = Settings.model_fields.keys() - carried_settings() - HARMLESS
     stored, plain = settings.model_dump(), Settings().model_dump()  # as run.json has them
     differing = {name: stored[name] for name in sorted(names) if stored[name] != plain[name]}
-    return {name: value for name, value in differing.items() if (name, value) != ("memory", "off")}
+    return {name: value for name, value in differing.items() if (name, value) not in OFFLINE}
 
 
 def own_run(run: str, settings: Settings) -> None:

@@ -24,7 +24,14 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_only_settings_that_reach_beyond_the_run_are_risky() -> None:
-    harmless = {"traces": 5, "time_s": 60, "model": ["m"], "memory": "off", "runs_dir": "/x"}
+    harmless: dict[str, object] = {
+        "traces": 5,
+        "time_s": 60,
+        "model": ["m"],
+        "memory": "off",
+        "runs_dir": "/x",
+    }
+    harmless["embedding"] = "lexical"  # the default of earlier versions, as their runs have it
     assert risky_settings(Settings.model_validate(harmless)) == {}
     risky = {"base_url": "http://elsewhere/v1", "key_env": "AWS_SECRET", "network": True}
     assert risky_settings(Settings.model_validate(harmless | risky)) == risky
