@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from task.grade.metric_words import read_metric_words
+from task.grade.metric_words import find_scored_targets, read_metric_words
 from task.grade.metrics import FRAME_METRICS, METRICS, get_metric, metric_for_targets
 
 
@@ -110,6 +110,13 @@ def test_a_metric_that_is_not_built_in_is_named() -> None:
     found = read_metric_words("Submissions are evaluated on the mean BLEU score.")
     assert found is not None
     assert (found.name, found.foreign) == ("", "a score of texts")
+
+
+def test_the_targets_that_alone_are_scored_are_found() -> None:
+    text = "Scored by MCRMSE. While all are asked, only the following are scored: a_1, and b."
+    assert find_scored_targets(text, ["a_1", "a_2", "b"]) == ["a_1", "b"]
+    assert find_scored_targets(text, ["a_1", "b"]) == []
+    assert find_scored_targets("Only rows of the future are scored. a is b.", ["a", "b"]) == []
 
 
 def test_a_text_without_a_metric_names_none() -> None:

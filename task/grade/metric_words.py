@@ -197,6 +197,9 @@ FORMS = re.compile(
     r"(?:rows|phase|scored|counted|graded)|(?:per|within|for|by) each [\w-]+ group"
     r"|averaged (?:over|per|by) (?:the )?(?:group|user|customer|store|session|patient)s?)"
 )
+ONLY_SCORED = re.compile(
+    r"\bonly\b[^.]{0,60}\b(is|are) (scored|evaluated|counted)\b", re.IGNORECASE
+)
 JUDGING = re.compile(
     r"evaluat|scored?\b|scoring|metric|measure|ranked|judged|graded|assessed|leaderboard|submissions"
 )
@@ -241,6 +244,17 @@ def read_metric_words(description: str) -> MetricWords | None:
             others = {words.name for words in found[1:]} - {"", found[0].name}
             return found[0]._replace(others=tuple(sorted(others)) if group is judging else ())
     return read_foreign(judging + short)
+
+
+def find_scored_targets(description: str, targets: list[str]) -> list[str]:
+    """Return the targets that alone are scored, where a sentence says so; else none."""
+    for sentence in split_sentences(description):
+        said = ONLY_SCORED.search(sentence)
+        words = set(re.findall(r"[\w.-]*\w", sentence[said.start() :])) if said else set()
+        named = [name for name in targets if name in words]
+        if 0 < len(named) < len(targets):
+            return named
+    return []
 
 
 def read_foreign(sentences: list[str]) -> MetricWords | None:

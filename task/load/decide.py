@@ -12,7 +12,7 @@ from task.grade.frames.boxes import MIN_IOU
 from task.grade.frames.lists import find_separator, split_words
 from task.grade.frames.tables import WEIGHT_NAMES, group_columns
 from task.grade.metric import Metric
-from task.grade.metric_words import MetricWords, find_judging
+from task.grade.metric_words import MetricWords, find_judging, find_scored_targets
 from task.grade.metrics import METRICS, TEXT_TWINS, get_metric, metric_for_targets, unscorable
 from task.load.form import class_labels, plain_name
 from task.load.rows import kind_of
@@ -451,6 +451,12 @@ def metric_remarks(
         remarks.append("F1 of several classes is taken as their mean (f1_macro)")
     if metric.name.endswith("_mean_columns"):
         remarks.append("the score is the mean of the scores of the target columns")
+    if not asked.metric and (scored := find_scored_targets(task.description, task.target)):
+        remarks.append(
+            f"the description says that only {', '.join(scored)} are scored: {metric.name} is of "
+            f"all {len(task.target)} targets; a metric of your own (`metric: metric.py`) can leave "
+            "the others out"
+        )
     if metric.name == "tags_f1_micro":
         remarks.append(
             "F1 of label sets is taken over all labels of all rows together (micro); "
