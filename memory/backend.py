@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ from memory.journal import JOURNAL_START, Journal
 from memory.protocol import Record
 from memory.records import indexed_text
 
+FILL_S = 20.0
+"""How long a recall may be held up by records that are not embedded yet."""
+FILL_RECORDS = 250
 Warn = Callable[[str], None]
 VectorIndex = ChromaIndex | ScanIndex
 
@@ -58,6 +62,7 @@ class FolderBackend:
         self.journal = Journal(folder)
         self._index: VectorIndex | None = None
         self._cursor = JOURNAL_START
+        self._known: Set[str] = frozenset()  # ids that the index had when it was opened
 
     def put(self, records: Sequence[Record]) -> None:
         """Append records to the journal; the index follows at the next query."""
@@ -135,40 +140,48 @@ class FolderBackend:
         return scan
 
     def _query(self, index: VectorIndex, vector: Vectors, k: int) -> list[Neighbor]:
-        """Query the index after bringing it to the journal's end."""
-        known: Set[str] = frozenset()
+        """Query the index after bringing it to the journal's end, or as near as FILL_S lets it."""
         if self._cursor.generation != self.journal.generation():  # at the start, after a forget
-            known = index.list_ids()
-            self._delete_forgotten(index, known)
+            self._known = index.list_ids()
+            self._delete_forgotten(index)
             self._cursor = JOURNAL_START
+        deadline = time.monotonic() + FILL_S
         if isinstance(index, ScanIndex):
-            self._fill_scan(index, known)
+            self._fill_scan(index, deadline)
         else:
-            self._fill_chroma(index, known)
+            self._fill_chroma(index, deadline)
         return index.query(vector, k)
 
-    def _delete_forgotten(self, index: VectorIndex, known: Set[str]) -> None:
-        if not known - self.journal.claimed_ids():
+    def _delete_forgotten(self, index: VectorIndex) -> None:
+        if not self._known - self.journal.claimed_ids():
             return
-        forgotten = set(known)
+        forgotten = set(self._known)
         for records, _ in self.journal.pages():
             forgotten -= {record.id for record in records}
         index.delete(sorted(forgotten))
 
-    def _fill_scan(self, scan: ScanIndex, known: Set[str]) -> None:
+    def _fill_scan(self, scan: ScanIndex, deadline: float) -> None:
+        """Add the newest records first; what is left at the deadline stays out."""
         newest: deque[Record] = deque(maxlen=ScanIndex.MAX_RECORDS)
-        for records, end in self.journal.pages(self._cursor, known=known):
+        for records, end in self.journal.pages(self._cursor, known=self._known):
             newest.extend(records)
             self._cursor = end
-        if newest:
-            scan.upsert(list(newest), self._embed(newest))
+        latest_first = list(newest)[::-1]
+        for i in range(0, len(latest_first), FILL_RECORDS):
+            page = latest_first[i : i + FILL_RECORDS]
+            scan.upsert(page, self._embed(page))
+            if time.monotonic() > deadline:
+                return
 
-    def _fill_chroma(self, index: ChromaIndex, known: Set[str]) -> None:
-        for records, end in self.journal.pages(self._cursor, known=known):
-            new = [record for record in records if record.id not in known]
+    def _fill_chroma(self, index: ChromaIndex, deadline: float) -> None:
+        """Add records in order; the next query goes on where the deadline ended this one."""
+        for records, end in self.journal.pages(self._cursor, FILL_RECORDS, self._known):
+            new = [record for record in records if record.id not in self._known]
             if new:
                 index.upsert(new, self._embed(new))
             self._cursor = end
+            if time.monotonic() > deadline:
+                return
 
     def _embed(self, records: Iterable[Record]) -> Vectors:
         return self.embedding.embed([indexed_text(record) for record in records])

@@ -106,7 +106,7 @@ def fetch_weights(weights: Weights) -> Path:
 
 def install_weights(weights: Weights, archive: Path) -> Path:
     """Unpack an archive that a user brought. Raises WeightsError if it is another one."""
-    with _worded(str(archive)), archive.open("rb") as file:
+    with _worded(f"taking weights from {archive}"), archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != weights.sha256:
             raise ValueError(f"its sha256 is {digest}, expected {weights.sha256}")
@@ -240,5 +240,6 @@ def _worded(action: str) -> Iterator[None]:
     try:
         yield
     except PROBLEMS as error:
-        reason: Any = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        raise WeightsError(f"{action} failed: {' '.join(str(reason).split())[:160]}") from None
+        inner: Any = getattr(error, "reason", None) or error  # urllib wraps what the socket said
+        reason = str(getattr(inner, "strerror", None) or inner)
+        raise WeightsError(f"{action} failed: {' '.join(reason.split())[:160]}") from None

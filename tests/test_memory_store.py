@@ -179,6 +179,23 @@ def test_a_lost_index_folder_is_rebuilt(open_at: OpenMemory, tmp_path: Path) -> 
     assert hypotheses(open_at().recall(TOPICS[3][0], "", task_hash="t1")) == [TOPICS[3][1]]
 
 
+def test_a_recall_waits_no_longer_for_unindexed_records_than_it_may(
+    open_at: OpenMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memory.backend.FILL_S", 0.0)
+    monkeypatch.setattr("memory.backend.FILL_RECORDS", 2)
+    owner, other = open_at(), open_at(run="r2")
+    ids = [owner.record(a_record(i)) for i in range(5)]
+    for n in (2, 4, 5, 5):  # Chroma goes on at the next recall
+        owner.recall("x", "", task_hash="t1")
+        index = folder_backend(owner)._index
+        assert index and index.list_ids() == set(ids[:n])
+    for _ in range(2):  # a scan leaves out what is oldest
+        other.recall("x", "", task_hash="t1")
+        index = folder_backend(other)._index
+        assert isinstance(index, ScanIndex) and index.list_ids() == set(ids[3:])
+
+
 def test_a_folder_that_is_a_file_never_stops_a_run(
     open_at: OpenMemory, told: list[str], tmp_path: Path
 ) -> None:

@@ -181,6 +181,7 @@ RECORDS = [
     Mutant("redirects-followed", "reasoner/chat/endpoint/redirects.py", "    if not is_same_host(before.url, request.url):\n", "    if False:\n", "a redirect takes the prompt to another host", ("tests/test_reasoner_chat_transport.py::test_no_prompt_is_sent_to_another_host",)),
     Mutant("vectors-unchecked", "reasoner/chat/endpoint/embeddings.py", "    if not all(map(math.isfinite, vector)):\n", "    if False:\n", "an endpoint's NaN reaches the index", ("tests/test_memory_embed.py::test_an_odd_answer_is_one_typed_error[nan]",)),
     Mutant("answers-unbounded", "reasoner/chat/endpoint/embeddings.py", "        if len(content) > limit:\n", "        if False:\n", "an endless answer fills the memory", ("tests/test_memory_embed.py::test_an_odd_answer_is_one_typed_error[long]",)),
+    Mutant("weights-unchecked", "memory/weights.py", "        if digest.hexdigest() != weights.sha256:\n", "        if False:\n", "weights of another hash are used", ("tests/test_memory_weights.py::test_weights_of_another_hash_are_never_used_and_not_fetched_again",)),
     Mutant("waiting-cleaned", "report/summary.py", '"paused", "waiting")', '"paused")', "clean empties a waiting run", ("tests/test_cli_first_use.py::test_clean_keeps_what_a_resume_needs",)),
 ]  # fmt: skip
 

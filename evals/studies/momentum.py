@@ -20,6 +20,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,6 +103,7 @@ class MomentumRow(RunAccount):
 
 
 SKILLS = (0.5, 1.0)
+SHOWN_STEPS = (1, 2, 4, 7, 12, 20)
 
 
 def arm_settings(seed: int, arm: Arm | None, steps: int, memory: str) -> Settings:
@@ -159,9 +161,17 @@ def momentum_page(rows: list[MomentumRow]) -> str:
     for q in sorted({row["q"] for row in rows}):
         own = [row for row in rows if row["q"] == q]
         parts += [f"\n## Skill {q:g}\n", *momentum_tables(own, scale)]
-    verbs = ("teach", "run", "page")
-    command = " && ".join(f"python -m evals.studies.momentum {verb}" for verb in verbs)
-    return "\n".join([*parts, "\n" + provenance_note(command)])
+    return "\n".join([*parts, "\n" + provenance_note(page_command(rows))])
+
+
+def page_command(rows: list[MomentumRow]) -> str:
+    """Return the commands that make these rows and the page."""
+    skills = " ".join(f"{q:g}" for q in sorted({row["q"] for row in rows}))
+    arms = " ".join(f'"{arm}"' for arm in ARMS if any(row["arm"] == arm for row in rows))
+    seeds = max(row["seed"] for row in rows) + 1
+    study = "python -m evals.studies.momentum"
+    run = f"{study} run --q {skills} --seeds {seeds} --arms {arms}"
+    return f"{study} teach --q {skills} && {run} && {study} page"
 
 
 def momentum_tables(rows: list[MomentumRow], scale: dict[str, tuple[float, float]]) -> list[str]:
@@ -182,7 +192,7 @@ def momentum_tables(rows: list[MomentumRow], scale: dict[str, tuple[float, float
             rates = format_difference(paired_difference(rate[first], rate[second]))
             gains = format_difference(paired_difference(gain[first], gain[second]))
             lines.append(f"\n{first} against {second}: steps that improve {rates}, gain {gains}.")
-    return [*lines, gain_by_task(gain, arms)]
+    return [*lines, gain_by_task(gain, arms), gain_by_step(rows, scale, arms)]
 
 
 def arm_row(arm: str, rate: Mapping[str, Scores], gain: Mapping[str, Scores]) -> str:
@@ -214,6 +224,37 @@ def gain_by_task(gain: Mapping[str, Scores], arms: Sequence[str]) -> str:
             cells.append(f"{sum(values) / max(1, len(values)):.2f}")
         lines.append(table_row([task, *cells]))
     return "\n".join(lines)
+
+
+def gain_by_step(
+    rows: list[MomentumRow], scale: dict[str, tuple[float, float]], arms: Sequence[str]
+) -> str:
+    """Return the table of scaled best scores against off, after some of the steps."""
+    steps = [step for step in SHOWN_STEPS if step < max(len(row["best_so_far"]) for row in rows)]
+    head = table_head(["best so far, against off", *(f"after step {step}" for step in steps)])
+    lines = ["\n" + head[0], head[1]]
+    reached = {
+        arm: [
+            scores_by_task(
+                [row for row in rows if row["arm"] == arm], partial(scaled_best, scale, step)
+            )
+            for step in steps
+        ]
+        for arm in arms
+    }
+    for arm in arms:
+        if arm != "off":
+            pairs = zip(reached[arm], reached["off"], strict=True)
+            cells = [format_difference(paired_difference(own, off)) for own, off in pairs]
+            lines.append(table_row([arm, *cells]))
+    return "\n".join(lines)
+
+
+def scaled_best(scale: dict[str, tuple[float, float]], step: int, row: MomentumRow) -> float:
+    """Return the best score after a step, 0 the worst draft, 1 the best of any run of the task."""
+    low, high = scale[row["task"]]
+    value = row["best_so_far"][: step + 1][-1]
+    return 0.0 if value is None else (value - low) / max(high - low, 1e-12)
 
 
 def draft_scales(rows: list[MomentumRow]) -> dict[str, tuple[float, float]]:
