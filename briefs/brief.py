@@ -47,7 +47,7 @@ def _script_resources(run: Run, trace: Trace, work: Work) -> Resources:
         cpus=run.setup.cpus,
         gpus=run.setup.gpus,
         python=run.setup.python,
-        interpreter=run.setup.interpreter if run.settings.sandbox == "local" else "",
+        interpreter=run.sandbox.own_python,
         packages=run.setup.packages,
     )
 

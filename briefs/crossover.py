@@ -56,7 +56,7 @@ def read_crossover(run: Run, trace: Trace) -> CrossoverPlan | None:
     """Return what a rescued trace is to combine."""
     if not trace.cross:
         return None
-    return CrossoverPlan.model_validate(run.artifacts.get_json(trace.cross))
+    return run.artifacts.get_model(trace.cross, CrossoverPlan)
 
 
 def _plan_crossover(run: Run, trace: Trace, traces: list[Trace], start: Best) -> Rescue | None:

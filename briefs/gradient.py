@@ -81,7 +81,7 @@ def store_gradient(run: Run, gradient: Gradient) -> str:
 
 def load_gradient(run: Run, ref: str) -> Diagnosis:
     """Return a stored diagnosis; without its turns where the run does not have them any more."""
-    diagnosis = Diagnosis.model_validate(run.artifacts.get_json(ref))
+    diagnosis = run.artifacts.get_model(ref, Diagnosis)
     if not REF.fullmatch(diagnosis.thread):
         return diagnosis
     try:

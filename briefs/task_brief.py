@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from briefs.brief import script_cpus
+from graph.state import Json
 from reasoner.protocol import PackagedReasoner, TaskBrief
 from report.formatting import name_metric
 from run.folder import read_run_meta, write_run_meta
@@ -13,6 +14,9 @@ from sandbox.parcels import describe_transfer
 from sandbox.protocol import Host
 from task.data.media.listing import count_bytes
 from task.types import Prepared
+
+PYTHON_FACTS = ("interpreter", "python", "packages", "installed", "modules")
+MOST_OF_USABLE = 2  # usable memory is half of the machine's at least
 
 
 async def set_up_run(run: Run) -> Setup:
@@ -54,22 +58,40 @@ async def set_up_run(run: Run) -> Setup:
     )
 
 
+def _facts_of_host(run: Run, before: Setup, host: Host) -> Json:
+    """Return what of the setup is a fact of this machine; another one may have written the file.
+
+    A limit stays as it was told, unless this machine is too small for it.
+    """
+    memory, here = before.memory_bytes, host.memory_bytes
+    is_too_much = memory is not None and here is not None and memory > MOST_OF_USABLE * here
+    return {
+        **host.model_dump(include={*PYTHON_FACTS, "gpus", "enforced", "notice"}),
+        "tier": run.sandbox.tier,
+        "cpus": before.cpus if 0 < before.cpus <= host.cpus else script_cpus(run, host),
+        "memory_bytes": share_memory(run, host) if is_too_much else memory,
+    }
+
+
 async def renew_environment(run: Run) -> None:
     """Notice that the scripts' Python has changed since the run began: briefs tell the new one.
 
     Raises:
         ReasonerUnavailableError: the reasoner's scripts cannot run by it.
     """
-    if not (run.folder / "setup.json").is_file() or not run.setup.python:
+    if not (run.folder / "setup.json").is_file():
         return
     before, host = run.setup, await run.sandbox.probe()
     check_script_packages(run, host, sorted(before.prepared.inputs))
-    changes = host.model_dump(include={"interpreter", "python", "packages", "installed", "modules"})
-    setup = before.model_copy(update=changes)
+    setup = before.model_copy(update=_facts_of_host(run, before, host))
     if setup == before:
         return
     write_setup(run.folder, setup)
     run.setup = setup
+    if not before.python or all(
+        getattr(setup, name) == getattr(before, name) for name in PYTHON_FACTS
+    ):
+        return
     found = {"environment": setup.environment()}
     write_run_meta(run.folder, {**read_run_meta(run.folder), **found})
     named = {**before.packages, "Python": before.python}.items()

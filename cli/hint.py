@@ -26,6 +26,7 @@ def hint_command(
     The next diagnosis and update quote it as your words. The run does not stop.
     """
     from report.event_log import load_view
+    from run.folder import check_regular_files
     from run.hints import HintError, add_hint
     from run.lock import RunError
     from session.disk_errors import explain_disk_errors
@@ -38,6 +39,7 @@ def hint_command(
         )
     try:
         with explain_disk_errors(folder):
+            check_regular_files(folder)
             stored = add_hint(folder, text, trace=trace)
     except (HintError, RunError) as error:
         raise usage_error(str(error)) from None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from reasoner.protocol import Hypothesis, Usage
 
@@ -21,6 +21,10 @@ Json = dict[str, Any]
 Verdict = Literal["accepted", "tie", "rejected", "failed"]
 Status = Literal["running", "done", "failed", "dropped"]
 Mode = Literal["draft", "directed", "broaden", "backtrack", "debug", "crossover", "ensemble"]
+
+
+AttemptId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,80}$")]
+"""Id of an attempt: it names folders and files, so a stored one is taken in this form alone."""
 
 
 class StateModel(BaseModel):
@@ -54,7 +58,7 @@ class Input(BaseModel):
 class Best(StateModel):
     """The best attempt of a trace or of the run."""
 
-    attempt: str
+    attempt: AttemptId
     trace: int
     ref: str = Field(description="artifact: the attempt's record")
     script: str = Field(description="artifact: the script")
@@ -91,7 +95,7 @@ class Work(StateModel):
     """
 
     # select; update makes `kind` an ensemble where the reasoner names members instead of a script
-    attempt: str
+    attempt: AttemptId
     kind: Literal["draft", "update", "repair", "ensemble"]
     mode: Mode
     why: str = Field("", description="reason for the mode")

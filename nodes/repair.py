@@ -49,8 +49,8 @@ async def repair(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
 
 
 def _repair_brief(run: Run, trace: Trace, work: Work, siblings: list[str]) -> RepairBrief:
-    grade = Grade.model_validate(run.artifacts.get_json(str(work.grade)))
-    execution = ExecutionRecord.model_validate(run.artifacts.get_json(str(work.execution)))
+    grade = run.artifacts.get_model(str(work.grade), Grade)
+    execution = run.artifacts.get_model(str(work.execution), ExecutionRecord)
     return RepairBrief(
         **common_fields(run, trace, work, siblings),
         script=run.artifacts.get(str(work.script)),

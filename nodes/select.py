@@ -62,7 +62,7 @@ def _policy_view(run: Run, trace: Trace, siblings: list[str]) -> View:
 def _count_open_hypotheses(run: Run, trace: Trace) -> int:
     if not trace.diagnosis:
         return 0
-    diagnosis = Diagnosis.model_validate(run.artifacts.get_json(trace.diagnosis))
+    diagnosis = run.artifacts.get_model(trace.diagnosis, Diagnosis)
     return sum(hypothesis.id not in trace.tried for hypothesis in diagnosis.hypotheses)
 
 

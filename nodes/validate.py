@@ -31,7 +31,7 @@ async def validate(
 ) -> dict[str, Any]:
     """Grade and judge the execution. `acceptance` replaces the default rule."""
     run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
-    execution = ExecutionRecord.model_validate(run.artifacts.get_json(str(work.execution)))
+    execution = run.artifacts.get_model(str(work.execution), ExecutionRecord)
     is_ensemble = work.kind == "ensemble"
     validity = removes_flaw(run, work)
     candidate = Candidate(

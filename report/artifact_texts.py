@@ -30,10 +30,11 @@ def read_text(path: Path, limit: int = MAX_TEXT_BYTES, *, tail: bool = False) ->
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return ""
+    info = os.fstat(handle)
+    if not stat.S_ISREG(info.st_mode):
+        os.close(handle)
+        return ""
     with os.fdopen(handle, "rb") as file:
-        info = os.fstat(file.fileno())
-        if not stat.S_ISREG(info.st_mode):
-            return ""
         if tail and info.st_size > limit:
             file.seek(info.st_size - limit)
         return file.read(limit).decode("utf-8", "replace")

@@ -9,8 +9,11 @@ import os
 import re
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from pydantic import BaseModel, ValidationError
+
+Record = TypeVar("Record", bound=BaseModel)
 REF = re.compile(r"[0-9a-f]{64}")
 
 
@@ -30,8 +33,8 @@ class Artifacts:
         Raises:
             ArtifactError: `ref` is no hash: a run folder from elsewhere may name any path there.
         """
-        if not REF.fullmatch(ref):
-            raise ArtifactError(f"{self.root}: {ref[:80]!r} is no artifact; repair the run")
+        if not isinstance(ref, str) or not REF.fullmatch(ref):
+            raise ArtifactError(f"{self.root}: {str(ref)[:80]!r} is no artifact; repair the run")
         return self.root / ref[:2] / ref
 
     def put(self, data: str | bytes) -> str:
@@ -70,7 +73,10 @@ class Artifacts:
             ) from error
         if hashlib.sha256(raw).hexdigest() != ref:
             raise ArtifactError(f"{path}: its content does not match its name; repair the run")
-        return raw.decode()
+        try:
+            return raw.decode()
+        except UnicodeDecodeError as error:
+            raise ArtifactError(f"{path}: is no text; repair the run") from error
 
     def get_json(self, ref: str) -> Any:
         """Return the value of a JSON artifact; raise ArtifactError as `get` does."""
@@ -78,6 +84,17 @@ class Artifacts:
             return json.loads(self.get(ref))
         except (ValueError, RecursionError) as error:
             raise ArtifactError(f"{self.path(ref)}: is not JSON; repair the run") from error
+
+    def get_model(self, ref: str, model: type[Record]) -> Record:
+        """Return the record of a JSON artifact; raise ArtifactError as `get` does."""
+        value = self.get_json(ref)
+        try:
+            return model.model_validate(value)
+        except ValidationError as error:
+            name, first = model.__name__.lower(), str(error).splitlines()[1:2]
+            raise ArtifactError(
+                f"{self.path(ref)}: is no {name} ({''.join(first)}); repair the run"
+            ) from None
 
 
 def encode_text(text: str) -> bytes:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from graph.state import Best, Json, Mode, StateModel, Trace, Verdict, Work
+from graph.state import AttemptId, Best, Mode, StateModel, Trace, Verdict, Work
 from reasoner.protocol import Hypothesis, Usage
 from run.artifacts import Artifacts
 from sandbox.protocol import End
@@ -70,7 +70,7 @@ class ExecutionRecord(StateModel):
     usd: float = 0
     log: str | None = Field(None, description="artifact: bounded output")
     files: dict[str, str] = Field({}, description="name -> artifact")
-    members: dict[str, Member] = Field({}, description="of an ensemble, by attempt id")
+    members: dict[AttemptId, Member] = Field({}, description="of an ensemble, by attempt id")
     member_s: float | None = Field(None, description="of an ensemble: its members' seconds")
     script: str | None = Field(None, description="of an ensemble: artifact, its driver")
 
@@ -85,7 +85,7 @@ class Attempt(StateModel):
 
     # identity
     ref: str = Field("", exclude=True, description="artifact: the hash of this very record")
-    id: str
+    id: AttemptId
     trace: int
     step: int
     prev: str | None = Field(None, description="artifact: the trace's attempt before this one")
@@ -109,7 +109,7 @@ class Attempt(StateModel):
     log: str | None = Field(None, description="artifact")
     oof: str | None = Field(None, description="artifact: out-of-fold predictions")
     submission: str | None = Field(None, description="artifact: predictions of the test rows")
-    members: dict[str, Member] = Field({}, description="of an ensemble, by attempt id")
+    members: dict[AttemptId, Member] = Field({}, description="of an ensemble, by attempt id")
     seconds: float = 0.0
     # score
     grade: str | None = Field(None, description="artifact")
@@ -206,8 +206,7 @@ def store_attempt(artifacts: Artifacts, attempt: Attempt) -> Attempt:
 @lru_cache(maxsize=512)
 def load_attempt(root: Path, ref: str) -> Attempt:
     """Return the attempt stored under this hash in the artifact store at `root`."""
-    value: Json = Artifacts(root).get_json(ref)
-    return Attempt.model_validate({**value, "ref": ref})
+    return Artifacts(root).get_model(ref, Attempt).evolve(ref=ref)
 
 
 def is_refused(codes: Iterable[str]) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import platform
 import secrets
+import stat
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,11 @@ RUN_FILES = (
     "best/best.json",
 )
 FOLDERS = ("artifacts", "public", "private", "work", "best")
+ALL_FOLDERS = (
+    *FOLDERS,
+    *("best/input", "best/members", "calls", "done", "made", "media", "models", "pids", "refit"),
+    "task",
+)
 RECORDED_PACKAGES = (
     "gome",
     "langgraph",
@@ -143,15 +150,32 @@ def check_run_meta(folder: Path, meta: Any) -> Json:
 
 
 def check_regular_files(folder: Path) -> None:
-    """Refuse a folder where a FIFO, device or the like stands for a file: it might never answer.
+    """Refuse a run where something else stands for a file or a folder.
+
+    A FIFO or device might never answer; a link would lead what is read, written and exported out of
+    the run.
 
     Raises:
         RunError: there is one.
     """
     for name in RUN_FILES:
-        path = folder / name
-        if path.is_symlink() or (path.exists() and not path.is_file()):
-            raise RunError(f"{path} is not a regular file; restore a copy of it, or remove it")
+        if not _is_missing_or(stat.S_ISREG, folder / name):
+            raise RunError(
+                f"{folder / name} is not a regular file; restore a copy of it, or remove it"
+            )
+    for name in ALL_FOLDERS:
+        if not _is_missing_or(stat.S_ISDIR, folder / name):
+            raise RunError(
+                f"{folder / name} is not a folder; put the run's own there, or remove it"
+            )
+
+
+def _is_missing_or(is_kind: Callable[[int], bool], path: Path) -> bool:
+    """Whether the path is free, or holds what `is_kind` takes; links are not followed."""
+    try:
+        return is_kind(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
 
 
 def write_run_meta(folder: Path, meta: Json) -> None:

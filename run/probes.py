@@ -46,7 +46,7 @@ def read_probes(folder: Path, events: Events) -> list[ProbeFinding]:
         if ref := event.get("output"):
             try:
                 output = store.get(str(ref))
-            except (ArtifactError, UnicodeDecodeError):
+            except ArtifactError:
                 continue
             question = str(event.get("question"))[:MAX_QUESTION_CHARS]
             found.append(ProbeFinding(question=question, output=shorten_output(output)))

@@ -207,7 +207,7 @@ def untried_proposals(run: Run, trace: Trace) -> list[Hypothesis]:
     tried = set(trace.tried)
     if latest and latest.hypothesis:
         tried.add(latest.hypothesis.id)
-    diagnosis = Diagnosis.model_validate(run.artifacts.get_json(ref))
+    diagnosis = run.artifacts.get_model(ref, Diagnosis)
     return [each for each in diagnosis.hypotheses if each.id not in tried]
 
 

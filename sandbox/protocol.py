@@ -152,6 +152,7 @@ class Sandbox(Protocol):
     """Runs scripts. Cancelling the awaiting task kills the script's whole process tree."""
 
     tier: str
+    own_python: str  # path of the scripts' Python on this machine; empty: Gome's own, or elsewhere
 
     async def probe(self) -> Host:
         """Start the sandbox once and describe it. Raises SandboxUnavailableError."""

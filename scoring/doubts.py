@@ -14,7 +14,7 @@ LARGE_GAIN = 5.0  # standard errors of a paired gain that are rare for one hones
 
 def find_doubts(run: Run, work: Work) -> list[str]:
     """Return why the gates are in doubt about a script that would become its trace's best."""
-    grade = Grade.model_validate(run.artifacts.get_json(str(work.grade)))
+    grade = run.artifacts.get_model(str(work.grade), Grade)
     script = run.artifacts.get(str(work.script))
     doubts = [
         f"it names the column {column!r}, which is suspected of leaking the target ({reason})"

@@ -11,6 +11,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import RootModel
+
 from graph.state import Best, StateModel, Trace, Verdict, Work
 from run.attempt import OOF, SUBMISSION, Attempt, ExecutionRecord, Member, best_from, is_refused
 from run.run import Run
@@ -35,9 +37,13 @@ class PoolEntry(StateModel):
     kept: bool  # it became its trace's best
 
 
+class Pool(RootModel[list[PoolEntry]]):
+    """The pool as it is stored."""
+
+
 def read_pool(run: Run, pool: str | None) -> list[PoolEntry]:
     """Return the entries of a pool, best first."""
-    return [PoolEntry.model_validate(each) for each in run.artifacts.get_json(pool)] if pool else []
+    return run.artifacts.get_model(pool, Pool).root if pool else []
 
 
 def extend_pool(run: Run, pool: str | None, fresh: Sequence[Sequence[Attempt]]) -> str:

@@ -84,7 +84,7 @@ def find_known_execution(
 
 
 def _read_execution(run: Run, ref: str) -> ExecutionRecord:
-    return ExecutionRecord.model_validate(run.artifacts.get_json(ref))
+    return run.artifacts.get_model(ref, ExecutionRecord)
 
 
 async def execute_script(run: Run, task: ScriptRun) -> ExecutionRecord:

@@ -181,7 +181,7 @@ async def is_level(run: Run, first: Contender, other: Contender) -> bool:
 
 
 def _audit_score(run: Run, contender: Contender) -> float | None:
-    grade = Grade.model_validate(run.artifacts.get_json(str(contender.attempt.grade)))
+    grade = run.artifacts.get_model(str(contender.attempt.grade), Grade)
     return grade.audit.value if grade.audit else None
 
 

@@ -13,9 +13,9 @@ def assemble_attempt(run: Run, trace: Trace, work: Work, took: list[str] | None 
     """Store the attempt's record and return it. `took`: what a crossover was asked to take over."""
     execution, grade, evidence = ExecutionRecord(), None, None
     if work.execution:
-        execution = ExecutionRecord.model_validate(run.artifacts.get_json(work.execution))
+        execution = run.artifacts.get_model(work.execution, ExecutionRecord)
     if work.grade:
-        grade = Grade.model_validate(run.artifacts.get_json(work.grade))
+        grade = run.artifacts.get_model(work.grade, Grade)
         evidence = run.artifacts.put_json(grade.evidence)
     attempt = make_attempt(trace, work, execution, grade, evidence)
     return store_attempt(run.artifacts, attempt.evolve(took=took or []))

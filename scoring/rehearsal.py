@@ -87,7 +87,7 @@ def last_execution(run: Run, work: Work) -> ExecutionRecord | None:
     """Return the execution that this attempt's script repairs, if there is one."""
     if not work.execution:
         return None
-    return ExecutionRecord.model_validate(run.artifacts.get_json(work.execution))
+    return run.artifacts.get_model(work.execution, ExecutionRecord)
 
 
 def expected_script_s(run: Run, work: Work, former: ExecutionRecord | None) -> float:

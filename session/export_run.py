@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from graph.state import Json
 from run.artifacts import Artifacts, read_regular
 from run.events import iterate_events
-from run.folder import read_run_meta
+from run.folder import check_regular_files, read_run_meta
 from run.lock import RunError
 from run.setup import Setup
 from task.consent import is_metric_file
@@ -52,6 +52,7 @@ def export_run(folder: Path, target: Path, *, read_only: bool = False) -> Export
     if target.exists():
         raise RunError(f"{target} exists; choose another name with --to, or remove it")
     meta = read_run_meta(folder)
+    check_regular_files(folder)
     entries = dict(list_entries(folder, read_only))
     if not read_only:
         entries |= task_entries(folder)
@@ -81,8 +82,10 @@ def list_entries(folder: Path, read_only: bool) -> Iterator[tuple[str, Path]]:
     """Yield the run's files with their names in the zip."""
     predictions = find_predictions(folder) if read_only else set()
     for name in LOGS:
-        if (folder / name).is_file() and not (read_only and name == "setup.json"):
-            yield name, folder / name
+        path = folder / name
+        is_own = path.is_file() and not path.is_symlink()
+        if is_own and not (read_only and name == "setup.json"):
+            yield name, path
     for store in STORES if read_only else (*STORES, *RESUME_STORES):
         for path in sorted((folder / store).rglob("*")):
             name = path.relative_to(folder).as_posix()
@@ -212,15 +215,16 @@ def published_scenario(setup: Json) -> Json:
 def published_loop(store: Artifacts, event: Json, scripts: dict[str, str]) -> Json:
     """Return one attempt in that layout; `scripts` collects the code of attempts by id."""
     code = store.get(event["script"]) if event.get("script") else ""
-    scripts[event["id"]] = code
+    scripts[str(event.get("id"))] = code
+    reasons = event.get("reasons")
     return {
-        "base_code": scripts.get(event.get("parent") or "", ""),
+        "base_code": scripts.get(str(event.get("parent")), ""),
         "code": code,
         "final_hypothesis": event.get("hypothesis", ""),
         "component": event.get("component", ""),
         "task": event.get("kind", ""),
         "valid_score": event.get("score"),
-        "test_report": "; ".join(event.get("reasons") or []),
+        "test_report": "; ".join(map(str, reasons if isinstance(reasons, list) else [])),
         "feedback": {
             "decision": event.get("verdict") == "accepted",
             "verdict": event.get("verdict"),

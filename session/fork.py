@@ -14,13 +14,14 @@ from pydantic import ValidationError
 from graph.settings import Settings, fixed_in_fork, load_settings
 from graph.state import Json, RunState, Trace
 from run.artifacts import write_atomic
-from run.events import Events, parse_event, to_amount
+from run.events import Events, parse_event, read_lines, to_amount
 from run.folder import check_regular_files, read_run_meta, reroot_paths, write_run_meta
 from run.hints import HINTS_FILE as HINTS
 from run.hints import hints_until
 from run.lock import RunError
 from run.ownership import is_own_run, own_run
 from run.rounds import ROUNDS_FILE, Round, parse_round, read_rounds, store_round
+from run.setup import read_setup
 from run.steering import wake_trace
 from settings.field import describe_rejection
 
@@ -44,6 +45,7 @@ def fork_run(folder: Path, at: int | None, changes: Json, *, fresh: bool = False
     check_regular_files(folder)
     settings = change_run_settings(meta["settings"], changes)
     known = select_round(folder, at)
+    read_setup(folder)  # a run that lacks it, or has none that can be read, is not forked
     name = f"{folder.name[:80]}-at{known.step}-{secrets.token_hex(2)}"
     new = folder.parent / name
     copy_run_files(folder, new, reuse=not changes and not fresh)
@@ -149,15 +151,17 @@ def fork_events(folder: Path, new: Path, known: Round, name: str, settings: Sett
     """Write the events up to this round, and the hints up to its time, as those of the new run."""
     lines, t = [], 0.0
     changes = {"run": name, "settings": settings.model_dump(), "steps": settings.steps}
-    with (folder / "events.jsonl").open("rb") as file:
-        for line in file.read(max(0, known.events_bytes)).splitlines(keepends=True):
-            event = parse_event(line)
-            if event is None:
-                continue
-            t = max(t, to_amount(event.get("t")))
-            if event.get("ev") == "run_started":
-                line = json.dumps(event | changes).encode() + b"\n"
-            lines.append(line)
+    left = known.events_bytes
+    for line in read_lines(folder / "events.jsonl"):
+        if left <= 0:
+            break
+        event, left = parse_event(line[:left]), left - len(line)
+        if event is None:
+            continue
+        t = max(t, to_amount(event.get("t")))
+        if event.get("ev") == "run_started":
+            line = json.dumps(event | changes).encode() + b"\n"
+        lines.append(line)
     write_atomic(new / "events.jsonl", b"".join(lines))
     if hints := hints_until(folder, t):
         write_atomic(new / HINTS, "".join(hint + "\n" for hint in hints))

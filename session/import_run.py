@@ -6,40 +6,33 @@ the facts and the settings that a run may carry are kept (`settings.field`).
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
+import os
 import shutil
-import zipfile
-import zlib
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Set
+from itertools import islice
+from pathlib import Path
 
 from pydantic import ValidationError
 
 from graph.settings import RETIRED, Settings, carried_settings
 from graph.state import Json
-from report.formatting import clean_text
+from report.formatting import clean_text, format_plural
 from run.artifacts import write_atomic
 from run.folder import read_run_meta, reroot_paths, write_run_meta
+from run.hints import list_hints
 from run.lock import RunError
 from run.setup import Setup
-from session.export_run import (
-    LOGS,
-    MANIFEST,
-    RESUME_STORES,
-    SCHEMA,
-    STORES,
-    ExportManifest,
-)
+from sandbox.local.backend import machine_memory_bytes
+from session.export_run import ExportManifest
+from session.import_zip import check_size, open_zip, read_manifest, unpack_files
 from task.consent import give_consent, has_consent, is_metric_file
 from task.types import Prepared
 
-FOLDERS = (*STORES, *RESUME_STORES, "task")
-CARRIED_SETTINGS = carried_settings()
+CARRIED_SETTINGS = carried_settings() - {"config"}  # it is a path of the other machine
 CARRIED_FACTS = ("schema", "created", "python", "platform", "versions", "prompts", "parent")
-MAX_RATIO = 200  # a zip that grows more than this is a bomb
-SPARE_BYTES = 2**30
+MAX_PARTS, MAX_FACT_CHARS = 200, 200  # of such a fact
+N_NAMED = 5  # files left behind that a note names
 
 
 def import_run(source: Path, runs_dir: Path, *, trust: bool = False) -> tuple[Path, list[str]]:
@@ -51,68 +44,25 @@ def import_run(source: Path, runs_dir: Path, *, trust: bool = False) -> tuple[Pa
     Raises:
         RunError: the zip is damaged, unsafe or too large.
     """
-    try:
-        with zipfile.ZipFile(source) as archive:
-            manifest = read_manifest(source, archive)
-            check_size(source, archive, runs_dir)
-            folder = claim_folder(runs_dir, manifest.run)
-            try:
-                unpack_files(source, archive, manifest, folder)
-                return folder, settle_import(source, folder, manifest, trust)
-            except BaseException:
-                shutil.rmtree(folder, ignore_errors=True)
-                raise
-    except (OSError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
-        raise RunError(
-            f"{source}: cannot be read as a zip of `gome export` ({error}); export the run again"
-        ) from error
+    with open_zip(source) as archive:
+        manifest = read_manifest(source, archive)
+        check_size(source, archive, runs_dir)
+        folder = claim_folder(runs_dir, manifest.run)
+        try:
+            left = unpack_files(source, archive, manifest, folder)
+            return folder, settle_import(source, folder, manifest, trust) + describe_left(left)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
-def read_manifest(source: Path, archive: zipfile.ZipFile) -> ExportManifest:
-    """Read and check the manifest.
-
-    Raises:
-        RunError: it is missing, invalid, or of another version.
-    """
-    try:
-        info = archive.getinfo(MANIFEST)
-        if info.file_size > 64 * 2**20:
-            raise ValueError("its manifest is too large")
-        content: Json = json.loads(archive.read(info))
-        if content["schema"] != SCHEMA:
-            raise RunError(
-                f"{source}: written by another version of Gome (export {content['schema']}, "
-                f"this one reads {SCHEMA}); use that version"
-            )
-        manifest = ExportManifest.model_validate(content)
-        if not re.fullmatch(r"[\w.-]{1,200}", manifest.run) or manifest.run.startswith("."):
-            raise ValueError("the run has no usable name")
-    except (KeyError, ValueError, TypeError, RecursionError, AttributeError) as error:
-        first = (str(error).splitlines() or [""])[0]
-        raise RunError(
-            f"{source}: not a zip of `gome export` ({first}); export the run again"
-        ) from None
-    return manifest
-
-
-def check_size(source: Path, archive: zipfile.ZipFile, runs_dir: Path) -> None:
-    """Refuse a zip whose content is out of proportion or larger than the free space.
-
-    Raises:
-        RunError: it is.
-    """
-    total = sum(info.file_size for info in archive.infolist())
-    if total > MAX_RATIO * max(source.stat().st_size, 2**20):
-        raise RunError(
-            f"{source}: unpacks to {total / 2**30:.1f} GB, out of proportion to its size; "
-            "not unpacked"
-        )
-    runs_dir.mkdir(parents=True, exist_ok=True)
-    if total + SPARE_BYTES > shutil.disk_usage(runs_dir).free:
-        raise RunError(
-            f"{source}: unpacks to {total / 2**30:.1f} GB, more than {runs_dir} has room for; "
-            "free space or use --runs-dir"
-        )
+def describe_left(names: list[str]) -> list[str]:
+    """Return a note on the files of the zip that were not unpacked, if there are any."""
+    if not names:
+        return []
+    listed = ", ".join(clean_text(name, 60) for name in names[:N_NAMED])
+    more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
+    return [f"{format_plural(len(names), 'file')} that no export has, left behind: {listed}{more}"]
 
 
 def claim_folder(runs_dir: Path, name: str) -> Path:
@@ -123,51 +73,6 @@ def claim_folder(runs_dir: Path, name: str) -> Path:
             folder.mkdir()
             return folder
     raise RunError(f"{runs_dir} holds too many runs named {name}; use another --runs-dir")
-
-
-def unpack_files(
-    source: Path, archive: zipfile.ZipFile, manifest: ExportManifest, folder: Path
-) -> None:
-    """Unpack the files of the manifest and check their hashes; ignore any others.
-
-    Raises:
-        RunError: a name is not allowed, or a file is missing or damaged.
-    """
-    for name, sha256 in manifest.files.items():
-        if not is_allowed_name(name, read_only=manifest.read_only):
-            raise RunError(
-                f"{source}: contains a file named {name[:100]!r}, which no run has; not unpacked"
-            )
-        target = folder / name
-        digest = hashlib.sha256()
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(name) as content, target.open("xb") as out:
-                while piece := content.read(2**20):
-                    digest.update(piece)
-                    out.write(piece)
-        except KeyError:
-            raise RunError(f"{source}: {name} is missing in it; export the run again") from None
-        except (RuntimeError, NotImplementedError, zlib.error, EOFError) as error:
-            raise RunError(
-                f"{source}: {name} cannot be unpacked ({error}); export the run again"
-            ) from error
-        if digest.hexdigest() != sha256:
-            raise RunError(
-                f"{source}: {name} is damaged (its content does not match its hash); "
-                "export the run again"
-            )
-
-
-def is_allowed_name(name: str, *, read_only: bool) -> bool:
-    """Whether a run may contain a file of this name; `read_only`: nothing that a resume needs."""
-    if "\\" in name or "\0" in name:
-        return False
-    parts = PurePosixPath(name).parts
-    if name in LOGS:
-        return not (read_only and name == "setup.json")
-    folders = STORES if read_only else FOLDERS
-    return len(parts) > 1 and parts[0] in folders and ".." not in parts
 
 
 def settle_import(source: Path, folder: Path, manifest: ExportManifest, trust: bool) -> list[str]:
@@ -205,6 +110,10 @@ def _settle_settings(source: Path, folder: Path, original: str) -> list[str]:
     meta = read_run_meta(folder)
     stored: Json = meta["settings"]
     carried = {name: value for name, value in stored.items() if name in CARRIED_SETTINGS}
+    most = {"run_cpus": os.cpu_count() or 1, "run_memory_bytes": machine_memory_bytes()}
+    for name, limit in most.items():
+        if isinstance(carried.get(name), int) and carried[name] > limit:
+            del carried[name]  # it would be no limit here
     try:
         settings = Settings.model_validate(carried)
     except ValidationError as error:
@@ -213,21 +122,36 @@ def _settle_settings(source: Path, folder: Path, original: str) -> list[str]:
             f"{source}: its run.json has an unusable setting "
             f"({'.'.join(map(str, first['loc']))}: {first['msg']}); export the run again"
         ) from None
-    facts = {name: meta[name] for name in CARRIED_FACTS if name in meta}
+    facts = {name: clean_fact(meta[name]) for name in CARRIED_FACTS if name in meta}
     own = {"run": folder.name, "imported": original, "task": str(folder / "task")}
     write_run_meta(folder, {**facts, **own, "settings": settings.model_dump()})
-    left = sorted(_left_behind(stored, settings))
+    left = sorted(_left_behind(stored, carried.keys(), settings))
     notes = [f"settings of the other machine were left behind: {', '.join(left)}"] if left else []
     asked = [*settings.model, *([settings.fallback] if settings.fallback else [])]
     if asked:
         names = ", ".join(clean_text(name, 60) for name in asked)
-        notes.append(f"a resume asks {names} at your endpoint, with your key")
+        limits = [("money", settings.max_usd), ("tokens", settings.max_tokens)]
+        open_ends = [word for word, limit in limits if limit is None]
+        unlimited = f", without a limit of {' or '.join(open_ends)}" if len(open_ends) > 1 else ""
+        notes.append(f"a resume asks {names} at your endpoint, with your key{unlimited}")
+    if n_hints := len(list_hints(folder)):
+        notes.append(f"{format_plural(n_hints, 'hint')} of its user: later prompts quote them")
     return notes
 
 
-def _left_behind(stored: Json, settings: Settings) -> Iterator[str]:
+def clean_fact(value: object, depth: int = 3) -> Json | str | int | float | None:
+    """Return a fact of run.json as short plain values."""
+    if isinstance(value, dict) and depth:
+        pairs = islice(value.items(), MAX_PARTS)
+        return {clean_text(key, 80): clean_fact(each, depth - 1) for key, each in pairs}
+    if value is None or isinstance(value, int | float):
+        return value
+    return clean_text(value, MAX_FACT_CHARS)
+
+
+def _left_behind(stored: Json, carried: Set[str], settings: Settings) -> Iterator[str]:
     """Names of stored settings that were not carried, unless they are what they are here."""
-    for name in stored.keys() - CARRIED_SETTINGS - RETIRED:
+    for name in stored.keys() - carried - RETIRED:
         known = name in Settings.model_fields
         if not known or stored[name] != getattr(settings, name):
             yield name if known else f"{clean_text(name, 40)} (unknown)"
@@ -244,7 +168,7 @@ def place_setup(source: Path, folder: Path, roots: dict[str, str]) -> Json:
         moved = {roots["run"]: str(folder), roots["task"]: str(folder / "task")}
         inner_first = dict(sorted(moved.items(), key=lambda pair: -len(pair[0])))
         prepared = reroot_paths(setup["prepared"], inner_first)
-        settled = setup | {"prepared": prepared, "root": str(folder)}
+        settled = setup | {"prepared": prepared, "root": str(folder), "interpreter": ""}
         typed = Setup.model_validate(settled).prepared
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         first = (str(error).splitlines() or [""])[0]

@@ -404,6 +404,7 @@ async def prepare_thread(folder: Path) -> None:
                 if not await read_standing(run, graph, config):
                     await restore_last_round(run, graph, config)
 
+            await renew_environment(run)
             await use_checkpoints(run, "", restore_thread)
     finally:
         await close_run(folder)

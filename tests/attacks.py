@@ -1028,7 +1028,7 @@ async def play(attack: Attack, sandbox: Sandbox, bait: Bait) -> Outcome:
 
 def with_interpreter(sandbox: Sandbox, home: Path, attack: Attack) -> Sandbox:
     """The sandbox; where scripts have a Python of their own, with the one that the attack names."""
-    if not attack.python or not isinstance(sandbox, LocalSandbox) or not sandbox.python:
+    if not attack.python or not isinstance(sandbox, LocalSandbox) or not sandbox.own_python:
         return sandbox
     python = find_interpreter(str(home / attack.python)).path
     return LocalSandbox(sandbox.isolation, None, sandbox.gpus, python)

@@ -161,7 +161,7 @@ def test_a_foreign_environment_around_private_files_is_refused(
     interpreter.private_homes.cache_clear()
     python = make_foreign_python(tmp_path / "env")
     try:
-        assert create_local_sandbox(python=python).python == python
+        assert create_local_sandbox(python=python).own_python == python
         with pytest.raises(SandboxUnavailableError, match="would have to read all of"):
             create_local_sandbox(python=make_foreign_python(tmp_path))
     finally:

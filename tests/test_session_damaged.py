@@ -16,15 +16,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from chat_kit import gome, one_line
 from kit import Player, events, quick, write_task
 from longrun_kit import drive, scripts
 from test_reasoner_chat_endpoint import mutated
 
 from report.event_log import load_view
-from run.folder import RUN_FILES
+from run.folder import ALL_FOLDERS, RUN_FILES
 from run.lock import RunError
 from run.registry import close_run, open_run
 from run.rounds import last_round
+from session.export_run import export_run
 from session.fork import fork_run
 from session.session import prepare_thread, resume_run, start_run
 from task.grade.metrics import canonical_metric
@@ -91,6 +93,57 @@ async def test_a_run_json_that_is_a_fifo_or_an_artifact_that_is(folder: Path) ->
     os.mkfifo(folder / "run.json")
     with pytest.raises(RunError, match="is not a run folder"):
         await resumed(folder)
+
+
+async def test_a_link_in_place_of_a_folder_leads_nowhere(folder: Path, tmp_path: Path) -> None:
+    """Nothing outside of the run is read into an export or a fork, written or removed."""
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    (elsewhere / "secret").write_text("mine")
+    for name in ALL_FOLDERS:
+        place, kept = folder / name, folder / "kept"
+        if is_there := place.exists():
+            place.rename(kept)
+        place.symlink_to(elsewhere)
+        with pytest.raises(RunError, match=f"{name} is not a folder"):
+            await resumed(folder)
+        for work in (
+            lambda: export_run(folder, tmp_path / "out.zip"),
+            lambda: fork_run(folder, 1, {}),
+        ):
+            with pytest.raises(RunError, match=f"{name} is not a folder"):
+                work()
+        place.unlink()
+        if is_there:
+            kept.rename(place)
+    assert [path.read_text() for path in elsewhere.iterdir()] == ["mine"]
+    assert not (tmp_path / "out.zip").exists()
+
+
+def test_commands_on_damaged_files_say_one_sentence(folder: Path, tmp_path: Path) -> None:
+    """What a pass over all files and commands found: a traceback, or a link that was followed."""
+    (elsewhere := tmp_path / "elsewhere").write_text("mine\n")
+    hint, log = ["hint", str(folder), "try trees"], folder / "events.jsonl"
+    log.write_text(log.read_text().replace('"reasoner": "expert"', '"reasoner": "m"'))
+    os.mkfifo(folder / "hints.jsonl")
+    assert "hints.jsonl is not a regular file" in one_line(gome(*hint))
+    (folder / "hints.jsonl").unlink()
+    (folder / "hints.jsonl").symlink_to(elsewhere)
+    assert "hints.jsonl is not a regular file" in one_line(gome(*hint))
+    assert elsewhere.read_text() == "mine\n"
+    export = ["export", str(folder), "--to", str(tmp_path / "out")]
+    assert "hints.jsonl is not a regular file" in one_line(gome(*export))
+    (folder / "hints.jsonl").unlink()
+    lines = log.read_text().splitlines()
+    odd = [json.loads(line) | {"script": [1], "id": {}, "reasons": 7} for line in lines]
+    log.write_text("\n".join(map(json.dumps, odd)))
+    assert "[1]' is no artifact" in one_line(gome(*export, "--format", "gome-traces"))
+    log.unlink()
+    forked = gome("fork", str(folder))
+    assert forked.exit_code == 0, forked.output
+    (folder / "setup.json").rename(folder / "setup")
+    assert "setup.json cannot be read" in one_line(gome("fork", str(folder)))
+    (folder / "setup.json").mkdir()
+    assert gome("report", str(folder)).exit_code == 0
 
 
 BRACKETS = "[" * 100_000

@@ -33,6 +33,8 @@ USAGE, IMPORT, COLLECT = (
     "session/import_run.py",
     "sandbox/inside/collect.py",
 )
+UNPACK, IMPORTS = "session/import_zip.py", "tests/test_session_import.py"
+DAMAGED = "tests/test_session_damaged.py"
 LABELS, LABEL_TESTS = "scoring/label_check.py", "tests/test_scoring_label_check.py"
 ARCHIVES, PLACE = "task/data/media/archives.py", "task/data/media/place.py"
 MEDIA, HONESTY = "tests/test_task_media.py", "tests/test_task_media_honesty.py"
@@ -168,12 +170,17 @@ RECORDS = [
     Mutant("run-lock", "run/lock.py", "fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)", "fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)", "two processes drive one run", ("tests/test_run_lock.py::test_a_lock_that_another_holds_is_refused_with_its_owner",)),
     Mutant("event-twice", "run/events.py", 'if key and f"{ev}:{key}" in self._keys:', "if False:", "a resume counts an event twice", ("tests/test_run_events.py",)),
     Mutant("done-again", "run/run.py", "        if path.is_file():\n            try:\n                return model", "        if False:\n            try:\n                return model", "a resume repeats finished work", ("tests/test_run_done.py::test_finished_work_is_found_and_not_repeated",)),
-    Mutant("import-hash", IMPORT, "if digest.hexdigest() != sha256:", "if False:", "a changed file is imported", HOSTILE_ZIP),
-    Mutant("import-climbs", IMPORT, ' and ".." not in parts', "", "an import writes outside the run", HOSTILE_ZIP),
-    Mutant("import-bomb", IMPORT, "if total > MAX_RATIO *", "if total > 10**6 * MAX_RATIO *", "a zip fills the disk", HOSTILE_ZIP),
+    Mutant("import-hash", UNPACK, "if digest != sha256:", "if False:", "a changed file is imported", HOSTILE_ZIP),
+    Mutant("import-climbs", UNPACK, ' and ".." not in path.parts', "", "an import writes outside the run", HOSTILE_ZIP),
+    Mutant("import-bomb", UNPACK, "if total > MAX_RATIO *", "if total > 10**6 * MAX_RATIO *", "a zip fills the disk", HOSTILE_ZIP),
     Mutant("import-paths", IMPORT, "if not path.is_absolute() or not path.resolve().is_relative_to(folder):", "if False:", "an import hands a home to its scripts", HOSTILE_ZIP),
     Mutant("import-metric", IMPORT, "if not trust and not has_consent(content):", "if False:", "an imported metric runs with our rights", HOSTILE_ZIP),
     Mutant("import-settings", IMPORT, "for name, value in stored.items() if name in CARRIED_SETTINGS}", "for name, value in stored.items()}", "an import chooses isolation and endpoint", ("tests/test_session_import.py::test_an_imported_run_carries_only_listed_settings",)),
+    Mutant("import-names", UNPACK, "        if not is_known_name(name):\n", "        if False:\n", "an import brings files that no run has", (IMPORTS + "::test_files_that_no_run_has_are_left_behind",)),
+    Mutant("import-limits", IMPORT, "carried[name] > limit:", "carried[name] < 0:", "an import lifts the limit of memory", (IMPORTS + "::test_facts_limits_and_hints_of_a_stranger_are_bounded_and_told",)),
+    Mutant("stored-python", "briefs/brief.py", "interpreter=run.sandbox.own_python,", "interpreter=run.setup.interpreter,", "a program that a run folder names is started", (IMPORTS + "::test_a_python_that_a_run_names_is_not_started",)),
+    Mutant("names-climb-out", "graph/state.py", 'pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,80}$"', 'pattern=r"^"', "an attempt's stored name leads out of the run", (IMPORTS + "::test_an_attempt_whose_name_climbs_writes_nothing",)),
+    Mutant("folders-linked", "run/folder.py", "if not _is_missing_or(stat.S_ISDIR, folder / name):", "if False:", "a linked folder leads out of the run", (DAMAGED + "::test_a_link_in_place_of_a_folder_leads_nowhere",)),
     Mutant("secrets-stored", "run/folder.py", 'update={"base_url": public_url(settings.base_url)}', "update={}", "run.json holds the endpoint's password", ("tests/test_reasoner_chat_run.py::test_the_key_is_stored_and_printed_nowhere",)),
     Mutant("secrets-printed", "reasoner/chat/endpoint/faults.py", "        if len(secret) >= 4:\n", "        if False:\n", "an error quotes the password", ("tests/test_reasoner_chat_run.py::test_the_key_is_stored_and_printed_nowhere",)),
     Mutant("key-shape-printed", "reasoner/chat/endpoint/faults.py", '@", KEY_TEXT.sub("***", text)', '@", text', "an error quotes a key that is not ours", ("tests/test_reasoner_chat_masks.py::test_our_secrets_and_whatever_looks_like_one_are_masked",)),

@@ -54,6 +54,7 @@ class ForkedSandbox:
     """Sandbox backed by one helper process that runs scripts one after the other."""
 
     tier = "forked"
+    own_python = ""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()

@@ -48,6 +48,7 @@ class RecordedSandbox:
 
     def __init__(self, inner: Sandbox, store: Path) -> None:
         self.inner, self.store = inner, store
+        self.own_python = inner.own_python
         self.n_run = 0
 
     async def probe(self) -> Host:

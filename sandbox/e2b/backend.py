@@ -59,6 +59,7 @@ class E2BSandbox:
     """The pool of sandboxes of one run."""
 
     tier = "e2b"
+    own_python = ""  # scripts run elsewhere
 
     def __init__(self, terms: RentalTerms) -> None:
         self.terms = terms

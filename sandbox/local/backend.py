@@ -74,7 +74,7 @@ class LocalSandbox:
     ) -> None:
         self.isolation = isolation
         self.gpus = gpus or []
-        self.python = python  # path of the scripts' interpreter; empty: Gome's own
+        self.own_python = python  # path of the scripts' interpreter; empty: Gome's own
         self.tier: str = isolation.name
         self.notes = run_dir / "pids" if run_dir else None
         cgroup.remove_stale_groups()
@@ -87,7 +87,7 @@ class LocalSandbox:
 
         Compiles the packages that have no bytecode yet.
         """
-        python = await asyncio.to_thread(find_interpreter, self.python)
+        python = await asyncio.to_thread(find_interpreter, self.own_python)
         survey = await survey_interpreter(self, python)
         await asyncio.to_thread(compile_packages, survey.packages, python)
         n_cores = len(os.sched_getaffinity(0))
@@ -100,7 +100,7 @@ class LocalSandbox:
             total_memory_bytes=usable_memory_bytes(),
             gpus=[gpu.title for gpu in self.gpus],
             enforced=self.isolation.enforced,
-            notice=self.notice + (f" Scripts run by {python.path}." if self.python else ""),
+            notice=self.notice + (f" Scripts run by {python.path}." if self.own_python else ""),
         )
 
     @property
@@ -146,7 +146,7 @@ class LocalSandbox:
     def _place_on_cores(self, job: Job, gpus: list[Gpu]) -> Iterator[Placement]:
         tier = self.isolation
         is_root_dropped = tier.drops_root and plan.is_open_to_other_user(
-            tier.name, job, self.python
+            tier.name, job, self.own_python
         )
         user = lease_user() if is_root_dropped else None
         try:
@@ -157,7 +157,7 @@ class LocalSandbox:
                     devices=device_files(gpus),
                     gpu_ids=[gpu.uuid for gpu in gpus],
                     mark=f"{os.getpid()}-{job.id}-{time.monotonic_ns()}",
-                    python=self.python,
+                    python=self.own_python,
                 )
         finally:
             if user:
@@ -213,9 +213,16 @@ def usable_memory_bytes() -> int:
     """Return the memory that scripts may use here: most of what is free, half of all at least."""
     import psutil
 
-    memory, limit = psutil.virtual_memory(), cgroup.own_memory_limit()
-    total = min(memory.total, limit) if limit else memory.total
-    return int(max(FREE_SHARE * min(memory.available, total), total / 2))
+    total = machine_memory_bytes()
+    return int(max(FREE_SHARE * min(psutil.virtual_memory().available, total), total / 2))
+
+
+def machine_memory_bytes() -> int:
+    """Return the memory of this machine, or of the control group that this process is in."""
+    import psutil
+
+    total, limit = int(psutil.virtual_memory().total), cgroup.own_memory_limit()
+    return min(total, limit) if limit else total
 
 
 @contextmanager

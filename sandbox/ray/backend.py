@@ -73,6 +73,7 @@ class RaySandbox:
     """
 
     tier = "ray"
+    own_python = ""  # scripts run elsewhere
 
     def __init__(
         self,
