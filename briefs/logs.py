@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 WARNING = re.compile(
-    r"(\w*Warning\b\s*:)|^\s*(warnings\.warn|warn)\(|\[(LightGBM|WARNING)\] \[?(Warning|Info)|"
+    r"Warning\b\s{0,9}:|^\s*(warnings\.warn|warn)\(|\[(LightGBM|WARNING)\] \[?(Warning|Info)|"
     r"^(WARNING|W\d{4})\b"
 )
 TELLING = re.compile(

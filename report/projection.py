@@ -392,7 +392,9 @@ def describe_attempt(attempt: AttemptView, *, rising: bool) -> str:
 
 
 # The part of a reason that verdict and gain state already.
-STATED_DIFFERENCE = re.compile(r"^(within noise|worse|better): |[+−-]?[\d.e+-]+ ± [\d.e+-]+(, )?")
+STATED_DIFFERENCE = re.compile(
+    r"^(within noise|worse|better): |[+−-]?[\d.e+-]{1,30} ± [\d.e+-]{1,30}(, )?"
+)
 
 
 def _on_merged(view: RunView, event: Event) -> RunView:

@@ -24,7 +24,7 @@ from task.types import TaskError
 
 WHOLE = re.compile(r"^[-+]?\d+$")
 PLAIN_WHOLE = re.compile(r"^(?:0|[1-9]\d*)$")
-NUMBER = re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$")
+NUMBER = re.compile(r"^[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?$")
 MANY_COLUMNS = 200
 SAFE_DIGITS = 15  # of a number that any parser and writer of floats returns alike
 MANY_ROWS = 1_000_000  # of a csv that is compared in parts

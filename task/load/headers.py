@@ -10,7 +10,7 @@ from task.load.encodings import Buffer
 N_PROBES = 200
 MIN_LINES = 3
 MANY_NUMBERS = 10  # fewer ascending ones that are not whole are no names
-PLAIN_NUMBER = re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$")
+PLAIN_NUMBER = re.compile(r"^[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?$")
 WHOLE_NUMBER = re.compile(r"^\d+$")
 BLANKS = re.compile(rb'"[^"\n]*"|^[ \t]+|[ \t]+$|[ \t]+', re.MULTILINE)
 

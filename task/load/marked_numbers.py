@@ -57,7 +57,7 @@ INFINITY = re.compile(r"^\s*([-+]?)(?:inf|infinity|∞)\s*$", re.IGNORECASE)
 NOT_A_NUMBER = re.compile(r"^\s*[-+]?nan\s*$", re.IGNORECASE)
 GROUPS = re.compile(r"^\d{1,3}(?:[,.'’\s\u00a0\u202f]\d{3})+$")
 GROUP_MARKS = str.maketrans("", "", "'’ \t\u00a0\u202f")
-PLAIN_NUMBER = re.compile(r"^\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*$")
+PLAIN_NUMBER = re.compile(r"^\s*[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?\s*$")
 
 
 class Parts(NamedTuple):

@@ -26,16 +26,16 @@ MAX_NEAREST_LINES = 2_000
 MAX_QUOTED_LINES, MAX_QUOTED_CHARS = 12, 1_500
 ELISION = re.compile(
     # a line of dots
-    r"^\s*#?\s*(?:\.{3}|…)\s*$"
+    r"^\s*(?:#\s*)?(?:\.{3}|…)\s*$"
     # ... existing code ...
     r"|^\s*#\s*(?:\.{3}|…)"
     r".*\b(?:rest|remain\w*|existing|unchanged|same|omitted|previous|other|code)\b"
     # the rest of the function is unchanged
-    r"|^\s*#\s*\W?\s*(?:the )?(?:rest|remainder) of (?:the |this |your )?"
+    r"|^\s*#\s*(?:[^\w\s]\s*)?(?:the )?(?:rest|remainder) of (?:the |this |your )?"
     r"(?:code|script|function|file|class|pipeline)\b"
     r".*(?:unchanged|same|as before|here|above|\.{3}|…)"
     # existing code
-    r"|^\s*#\s*\W?\s*(?:existing|unchanged|previous) code\b",
+    r"|^\s*#\s*(?:[^\w\s]\s*)?(?:existing|unchanged|previous) code\b",
     re.IGNORECASE,
 )
 

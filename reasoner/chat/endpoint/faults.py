@@ -19,7 +19,7 @@ import re
 from reasoner.protocol import Usage
 
 KEY_TEXT = re.compile(r"\b(sk|pk|key|gsk|hf|xai)[-_][\w*.…-]{6,}")
-USERINFO_TEXT = re.compile(r"(\w+://)[^/\s@]+@")
+USERINFO_TEXT = re.compile(r"(\w{1,20}://)[^/\s@]+@")
 # in long texts, where names such as key_columns must stay
 LONG_KEY_TEXT = re.compile(
     r"\b(?:sk|pk|rk|gsk|hf|xai|ghp|gho|github_pat|glpat|xox[abprs]|AIza|AKIA)[-_]?"
