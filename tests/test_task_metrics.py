@@ -150,6 +150,11 @@ def test_words_of_a_metric_that_is_not_built_in_are_no_default(text: str) -> Non
         ),
         ("Evaluated on the **global** [Dice](https://a.b/S%C3_(x)) coefficient.", "dice_global"),
         ("Evaluated using the probabilistic F1 score (pF1).", "probabilistic_f1"),
+        ("Scored by the probabilistic F-score.", "probabilistic_f1"),
+        ("Scored by the Dice coefficient of all pixels together.", "dice_global"),
+        ("Scored by the mean Dice coefficient over all images.", "f1"),
+        ("Scored by the mean over types of the log of the MAE.", "log_mae"),
+        ("Scored by the top-1 error.", "accuracy"),
         ("<p>Evaluated on <b>Root&nbsp;Mean Squared Logarithmic&nbsp;Error</b></p>", "rmsle"),
     ],
 )

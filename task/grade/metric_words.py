@@ -41,7 +41,11 @@ FRAME_WORDS = (  # metrics of texts, lists, masks and boxes, and over tables; re
         "map_boxes",
     ),
     (r"f[ -]?1[^.]{0,30}(matched )?(characters|boxes|points)", "boxes_f1"),
-    (r"global dice|dice[^.]{0,40}(over all|pooled|whole (test )?set|globally)", "dice_global"),
+    (
+        r"global dice|(?<!mean )(?<!average )\bdice[^.]{0,40}(over all|of all (the )?(pixels|cells)"
+        r"|pooled|together|whole (test )?set|globally)",
+        "dice_global",
+    ),
     (
         r"micro[^.]{0,12}\bf[ -]?1[^.]{0,24}\b(tags|keywords|labels?[ -]sets?)"
         r"|f[ -]?1[^.]{0,12}\b(of|over) (the )?(tags|keywords|labels?[ -]sets?)",
@@ -67,7 +71,7 @@ FRAME_WORDS = (  # metrics of texts, lists, masks and boxes, and over tables; re
         r"(log[ -]?loss|logarithmic loss|cross[ -]entropy)",
         "weighted_log_loss",
     ),
-    (r"log(arithm)? of the mean absolute error|log[ -]mae", "log_mae"),
+    (r"log(arithm)? of the (mean absolute error|mae\b)|log[ -]mae", "log_mae"),
 )
 STRONG_WORDS = (  # the first that a sentence has; specific before general
     (r"quadratic(ally)?[ -]weighted( cohen'?s?)? kappa|weighted kappa|\bqwk\b", "qwk"),
@@ -78,7 +82,7 @@ STRONG_WORDS = (  # the first that a sentence has; specific before general
         r"|root[ -]mean[ -]squared?[ -]error[^.]{0,20} (between|of) the (natural )?log",
         "rmsle",
     ),
-    (r"probabilistic f[ -]?1|\bpf1\b", "probabilistic_f1"),
+    (r"probabilistic f[ -]?(1|score|measure)|\bpf1\b", "probabilistic_f1"),
     (r"\bmcrmse\b|root[ -]mean[ -]squared?[ -](error|deviation)|\brmse\b|\brmsd\b", "rmse"),
     (r"symmetric mean absolute percentage|\bsmape\b", "smape"),
     (r"mean absolute percentage|\bmape\b", "mape"),
@@ -135,7 +139,8 @@ WEAK_WORDS = (
         "accuracy",
     ),
     (
-        r"\baccuracy\b|\baccurate\b|(share|percentage|proportion) of (right|correct)"
+        r"\baccuracy\b|\baccurate\b|(share|percentage|proportion) of (right|correct|wrong)"
+        r"|\btop[ -]?(1|one)\b[ -](error|accuracy)"
         r"|(correctly|right) (classified|predicted|labelled|labeled)"
         r"|(share|percentage|proportion) of [\w ]{1,40} (correctly|right)\b",
         "accuracy",
@@ -156,7 +161,7 @@ FOREIGN_WORDS = (
     (r"\bcoco\b[^.]{0,40}(map|average precision)", "the mean average precision of COCO"),
     (r"weighted[ -](auc|area under)", "a weighted AUC"),
     (r"\bpartial auc|\bauc (above|below|between|at)\b|default rate captured", "a form of the AUC"),
-    (r"\btop[ -]?\d+ (error|accuracy)", "the error of the best K guesses"),
+    (r"\btop[ -]?(?!1\b)\d+ (error|accuracy)", "the error of the best K guesses"),
 )
 LATE_FOREIGN_WORDS = (  # where no sentence names a metric that is built in
     (r"median absolute error|\bmedae\b", "the median absolute error"),
@@ -209,6 +214,7 @@ CONDITION_WORDS = re.compile(
 GROUP_WORDS = re.compile(
     r"\b(?:per|(?:for|in|of|within|by|across|over) (?:each|every|all(?: the)?|the)?)"
     r" ?([A-Za-z_]\w*)"
+    r"(?=(?: ([A-Za-z_]\w*))?)"
 )
 OVERLAP = re.compile(
     r"(?:overlap|iou|intersection over union)[^.0-9]{0,30}(0?\.\d+)", re.IGNORECASE
@@ -345,6 +351,8 @@ def name_details(sentence: str) -> WordDetails:
     overlap = OVERLAP.search(sentence)
     return WordDetails(
         conditions=tuple((match[1], match[2]) for match in CONDITION_WORDS.finditer(sentence)),
-        groups=tuple(match[1] for match in GROUP_WORDS.finditer(sentence)),
+        groups=tuple(
+            word for match in GROUP_WORDS.finditer(sentence) for word in match.groups() if word
+        ),
         overlap=overlap[1] if overlap else "",
     )
