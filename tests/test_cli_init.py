@@ -196,3 +196,9 @@ def test_several_rows_for_one_prediction_are_put_together(folder: Path) -> None:
             together["risk"] = ["low", "high"] * 12 + ["low"]
         together.to_csv(folder / f"{name}.csv", index=False)
     assert describe_task(str(folder))["refusal"] is None
+
+
+def test_a_metric_that_no_line_names_is_not_passed_over(folder: Path) -> None:
+    (folder / "metric.py").write_text("def score(answers, submission):\n    return 0.0\n")
+    made = init_task(str(folder))
+    assert any("metric.py is not used; `metric: metric.py`" in reason for reason in made.reasons)

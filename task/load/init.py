@@ -61,6 +61,7 @@ def init_task(
     reasons = [line.summary() for line in lines if line.key not in (known or {})]
     told = {line.partition(": ")[0] for line in done}
     reasons = [line for line in reasons if line.partition(": ")[0] not in told]
+    reasons += name_unused_files(loaded.task, root)
     notice = "" if known is None else f"{path} completed; the lines that it had are as they were."
     try:
         text = render_task_yaml(lines) if known is None else complete_task_yaml(path, lines, known)
@@ -75,6 +76,18 @@ def init_task(
         )
         return TaskFile("", done + reasons, notice, dict(report))
     return TaskFile(str(path), done + reasons, notice, dict(report))
+
+
+def name_unused_files(task: Task, root: Path) -> list[str]:
+    """Say which files of the folder would be used if task.yaml named them."""
+    told = []
+    if not task.metric.endswith(".py") and (root / "metric.py").is_file():
+        told.append(
+            "metric.py is not used; `metric: metric.py` and `direction: max` or min do that"
+        )
+    if (task.layout is None or not task.layout.reader) and (root / "read.py").is_file():
+        told.append("read.py is not used; `reader: read.py` does that")
+    return told
 
 
 def read_known(root: Path, path: Path, target: str | None) -> dict[str, Any] | None:
