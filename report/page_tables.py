@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from report.costs import cached_share, usage_by_verb
 from report.detail import HintRecord, format_value, hint_record
 from report.formatting import (
     MINUS,
@@ -21,7 +22,7 @@ from report.formatting import (
     format_usd,
 )
 from report.key_labels import label_setting, setting_text
-from report.model import RunView
+from report.model import RunView, TokenUsage
 from report.payload import final_candidates
 from report.reliability import ReliabilityRow, calibrate_run, describe_confidence
 
@@ -87,11 +88,13 @@ class CalibrationFacts:
 
 @dataclass(frozen=True)
 class CostRow:
-    """Time, tokens and money of one activity."""
+    """Time, calls, tokens (and the input's share from a cache) and money of one activity."""
 
     activity: str
     time: str
+    calls: str
     tokens: str
+    cached: str
     money: str
 
 
@@ -207,14 +210,27 @@ def confidence_range(key: str) -> str:
 
 
 def cost_rows(view: RunView) -> list[CostRow]:
-    """Return time, tokens and money by activity, the longest first."""
-    rows: list[CostRow] = []
-    for activity, seconds in sorted(view.seconds_by_activity.items(), key=lambda item: -item[1]):
-        usage = view.usage_by_activity.get(activity)
-        tokens = format_count(usage.tokens) if usage and usage.tokens else "–"
-        money = format_usd(usage.usd) if usage else "–"
-        rows.append(CostRow(activity, format_duration(seconds), tokens, money))
-    return rows
+    """Return time, tokens and money by activity, the longest first, and what was used in all."""
+    seconds = view.seconds_by_activity
+    timed = sorted(seconds, key=lambda name: -seconds[name])
+    untimed = [name for name, usage in usage_by_verb(view) if name not in seconds]
+    rows = [
+        cost_row(name, seconds.get(name), view.usage_by_activity.get(name, TokenUsage()))
+        for name in (*timed, *untimed)
+    ]
+    return [*rows, cost_row("total", None, view.usage)] if view.usage.tokens else rows
+
+
+def cost_row(activity: str, seconds: float | None, usage: TokenUsage) -> CostRow:
+    """Return one row of the cost table; what was not used is a dash."""
+    return CostRow(
+        activity,
+        format_duration(seconds) if seconds is not None else "–",
+        str(usage.calls) if usage.calls else "–",
+        format_count(usage.tokens) if usage.tokens else "–",
+        f"{cached_share(usage):.0%}" if usage.cached_tokens else "–",
+        format_usd(usage.usd),
+    )
 
 
 def task_rows(view: RunView, setup: Mapping[str, object]) -> list[LabelledRow]:
