@@ -14,6 +14,8 @@ import typer
 from kit import write_task
 
 from cli.app import app
+from cli.config import KNOWN, parse_value
+from graph.settings import Settings
 from task.load.examples import EXAMPLES
 from tools import reference
 from tools.doc_blocks import FENCE, ROOT, Block, list_pages, read_blocks, runnable_blocks
@@ -120,6 +122,10 @@ def parsed(command: Any, words: list[str]) -> None:
     if hasattr(command, "commands") and words:
         name, inner, rest = command.resolve_command(context, words)
         parsed(inner, rest)
+    if command.name == "run":
+        given = {name: value for name, value in context.params.items() if name in KNOWN and value}
+        texts = {name: parse_value(name, value, name) for name, value in given.items()}
+        Settings.model_validate(texts)
 
 
 def test_a_command_that_does_not_exist_is_found() -> None:
