@@ -14,7 +14,6 @@ from memory.chroma import ChromaIndex
 from memory.embed import Embedding, Vectors, embedding_fingerprint
 from memory.index import (
     IndexForeignError,
-    IndexMixedError,
     IndexOwnedError,
     IndexUnavailableError,
     Neighbor,
@@ -103,8 +102,6 @@ class FolderBackend:
             )
         except IndexOwnedError:
             pass  # not a fault: another run uses this memory, and an exact scan finds the same
-        except IndexMixedError as error:
-            self.warn(f"success memory: {error}; continuing with an exact scan of the journal")
         except IndexUnavailableError as error:
             return self._rebuild_index(error)
         return self._use_scan()

@@ -25,7 +25,6 @@ import numpy as np
 from memory.embed import Vectors, pack_vectors, unpack_vectors
 from memory.index import (
     IndexForeignError,
-    IndexMixedError,
     IndexOwnedError,
     IndexUnavailableError,
     Neighbor,
@@ -44,13 +43,12 @@ COLLECTION_PREFIX = "success-"
 """Beginning of the names of all collections of success memories."""
 GRACE_S = 5.0
 """How long a running call may continue, and hold the folder's lock, after the owner is gone."""
-ERRORS = {"owned": IndexOwnedError, "foreign": IndexForeignError, "mixed": IndexMixedError}
+ERRORS = {"owned": IndexOwnedError, "foreign": IndexForeignError}
 
 
 class OpenReply(TypedDict):
-    """Size of the opened collection, and of the non-empty ones of other embeddings."""
+    """Sizes of the non-empty collections of other embeddings."""
 
-    count: int
     others: dict[str, int]
 
 
@@ -77,7 +75,6 @@ class ChromaIndex:
         except IndexUnavailableError:
             self.close()
             raise
-        self.count = opened["count"]
         self.others = opened["others"]
 
     @property
@@ -183,7 +180,7 @@ class ChromaServer:
 
         A folder's index is of one embedding: what it holds of another is removed. Raises CallError
         of kind "owned" or "foreign" if another process owns the folder, with this embedding or
-        another, and "mixed" if the collection holds vectors of another embedding.
+        another.
         """
         name = COLLECTION_PREFIX + fingerprint
         client = _connect(self._url) if self._url else self._open_folder(fingerprint)
@@ -192,23 +189,14 @@ class ChromaServer:
             for collection in client.list_collections()
             if collection.name.startswith(COLLECTION_PREFIX) and collection.name != name
         }
-        collection = client.get_or_create_collection(
-            name,
-            embedding_function=None,
-            metadata={"embedding": fingerprint},
-            configuration={"hnsw": {"space": "cosine"}},
+        self._collection = client.get_or_create_collection(
+            name, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
         )
-        stored = (collection.metadata or {}).get("embedding")
-        if stored != fingerprint:
-            raise CallError(
-                "mixed", f"collection {name} holds vectors of {stored!r}, not of {fingerprint!r}"
-            )
-        self._collection = collection
         if not self._url:
             for other in others:
                 client.delete_collection(other)
         filled = {other.removeprefix(COLLECTION_PREFIX): n for other, n in others.items() if n}
-        return {"count": collection.count(), "others": filled}
+        return {"others": filled}
 
     def _open_folder(self, fingerprint: str) -> Any:
         folder = Path(str(self._folder))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import threading
+import zlib
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 Vectors = NDArray[np.float32]
 MAX_TEXT_CHARS = 8_000
 N_CACHED_TEXTS = 2_048
+NAME_CHARS = 80
 
 
 class EmbeddingError(Exception):
@@ -54,7 +56,9 @@ class Embedding(Protocol):
 
 def embedding_fingerprint(embedding: Embedding) -> str:
     """Return name, version and width: vectors of two fingerprints are never compared."""
-    safe = re.sub(r"[^a-zA-Z0-9.]+", "-", embedding.name).strip("-.")[:80]
+    safe = re.sub(r"[^a-zA-Z0-9.]+", "-", embedding.name).strip("-.")
+    if len(safe) > NAME_CHARS:  # two long names may begin alike
+        safe = f"{safe[:NAME_CHARS]}-{zlib.crc32(embedding.name.encode()):08x}"
     return f"{safe}-{embedding.width}"
 
 

@@ -19,10 +19,6 @@ class IndexOwnedError(IndexUnavailableError):
     """Another process owns the folder's index."""
 
 
-class IndexMixedError(IndexUnavailableError):
-    """The index holds vectors of another embedding."""
-
-
 class IndexForeignError(IndexOwnedError):
     """Another process owns the folder's index, and uses another embedding."""
 

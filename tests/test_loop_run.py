@@ -150,6 +150,9 @@ async def test_traces_share_measured_hypotheses_through_the_memory(tmp_path: Pat
     )
     hints = [hint for event in events(outcome.folder, "recalled") for hint in event["hints"]]
     assert hints and all(hint["where"].startswith(f"run {outcome.run}") for hint in hints)
+    (used,) = events(outcome.folder, "embedding")
+    stored = json.loads((outcome.folder / "run.json").read_text())["embedding"]
+    assert used["name"] == stored["name"] == "lexical-1"
     assert not events(outcome.folder, "warning")
 
 

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from evals.harness.made_up import HOSTILE, synthetic_events
+from report.console import plain_lines
 from report.event_log import EventTail, load_view, read_events, run_state
 from report.formatting import draw_sparkline, format_duration, format_gain, format_score
 from report.model import RunView
+from report.page_tables import environment_rows
 from report.projection import apply_event, apply_events, parse_attempt
 
 
@@ -65,6 +67,15 @@ def test_a_value_of_a_wrong_type_in_any_place_is_skipped(junk: Any) -> None:
 def test_unknown_kinds_and_keys_are_skipped() -> None:
     view = apply_events(synthetic_events(steps=1))
     assert apply_event(view, {"ev": "something_new", "x": 1}) == view
+
+
+def test_the_embedding_of_the_memory_is_told_with_the_reason() -> None:
+    event = {"t": 1, "ev": "embedding", "name": "lexical-1", "note": "not by MiniLM: offline"}
+    view = apply_event(RunView(), event)
+    assert view.embedding == "lexical-1 (not by MiniLM: offline)"
+    rows = {row[0]: row[1] for row in environment_rows(view, {}, {})}
+    assert rows["memory compares texts by"] == view.embedding
+    assert plain_lines(view, event) == [f"memory     compares texts by {view.embedding}"]
 
 
 def test_the_time_reserved_for_the_finale_is_known() -> None:
