@@ -80,7 +80,9 @@ def load_transformer(name: str) -> tuple[str, Encode]:
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
-        raise CallError("unusable", f"{error}; {install_command('gome[embeddings]')}") from None
+        raise CallError(
+            "unusable", f"{error}; {install_command('sentence-transformers>=5')}"
+        ) from None
     model = SentenceTransformer(name, device="cpu")
     return f"sentence-transformers-{Path(name).name}-{hash_parameters(model)}", model.encode
 

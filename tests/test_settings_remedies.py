@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,3 +29,16 @@ def test_the_command_reaches_an_environment_without_pip() -> None:
         pytest.skip("this environment has a pip of its own")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "Would make no changes" in done.stderr
+
+
+def test_nothing_tells_people_to_install_gome_from_the_index() -> None:
+    """A package of that name there would not be ours."""
+    root = Path(__file__).parents[1]
+    told = re.compile(r"(pip install|install_command\()\s*['\"]?gome\b")
+    found = [
+        str(path.relative_to(root))
+        for pattern in ("*.md", "docs/**/*.md", "[a-z]*/**/*.py", "*.py")
+        for path in root.glob(pattern)
+        if "tests" not in path.parts and told.search(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
