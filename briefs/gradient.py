@@ -18,7 +18,7 @@ from briefs.relations import read_evidence
 from graph.state import Json, Trace, TraceState
 from reasoner.protocol import DiagnoseBrief, Diagnosis, Hint, Turn
 from reasoner.settings import makes_change
-from run.artifacts import REF, write_atomic
+from run.artifacts import REF, read_regular, write_atomic
 from run.attempt import Attempt
 from run.run import Run
 
@@ -85,7 +85,7 @@ def load_gradient(run: Run, ref: str) -> Diagnosis:
     if not REF.fullmatch(diagnosis.thread):
         return diagnosis
     try:
-        turns = TURNS.validate_json(_thread_path(run, diagnosis.thread).read_bytes())
+        turns = TURNS.validate_json(read_regular(_thread_path(run, diagnosis.thread)))
     except (OSError, ValidationError):
         return diagnosis
     return diagnosis.model_copy(update={"turns": turns})

@@ -20,7 +20,7 @@ from graph.settings import Settings, load_settings
 from graph.state import Json
 from memory.protocol import Memory
 from reasoner.protocol import ProbeFinding, Reasoner, TaskBrief
-from run.artifacts import Artifacts, write_atomic
+from run.artifacts import Artifacts, read_regular, write_atomic
 from run.attempt import Attempt, load_attempt
 from run.blackboard import Blackboard
 from run.events import Events, iterate_events
@@ -39,6 +39,7 @@ from task.client import TaskWorker
 from task.types import Prepared
 
 Value = TypeVar("Value", bound=BaseModel)
+REMADE_FOLDERS = ("artifacts", "best", "work")  # where one was removed
 MIN_WORKER_S, WORKER_SHARE = 60.0, 0.1  # of the run's time, for a worker call after its end
 
 
@@ -66,6 +67,8 @@ class Run:
         """
         self.folder = folder
         check_regular_files(folder)
+        for name in REMADE_FOLDERS:
+            (folder / name).mkdir(exist_ok=True)
         meta = read_run_meta(folder)
         self.id: str = meta["run"]
         self.task_path: str = meta["task"]
@@ -226,6 +229,16 @@ class Run:
         path.parent.mkdir(exist_ok=True)
         write_atomic(path, value.model_dump_json())
         return value
+
+    def read_done(self, verb: str, model: type[Value]) -> list[Value | None]:
+        """Return what `once` has stored of a verb; None for a value that is damaged."""
+        values = list[Value | None]()
+        for path in sorted((self.folder / "done").glob(f"{verb}-*.json")):
+            try:
+                values.append(model.model_validate_json(read_regular(path)))
+            except (OSError, ValidationError):
+                values.append(None)
+        return values
 
     def is_done(self, verb: str, parts: list[str]) -> bool:
         """Whether `once` has a stored value for this step."""

@@ -47,9 +47,9 @@ async def consult_audit(run: Run, name: str, grade: Grade, judgement: Judgement)
 
 
 def read_audit_answers(run: Run) -> list[AuditAnswer]:
-    """Return every answer that the audit rows have given."""
-    paths = sorted((run.folder / "done").glob("audit-*.json"))
-    return [AuditAnswer.model_validate_json(path.read_bytes()) for path in paths]
+    """Return every answer that the audit rows have given; a damaged one counts as asked."""
+    unknown = AuditAnswer(asked=True, blocked=False, judgement=Judgement("tie", False, []))
+    return [answer or unknown for answer in run.read_done("audit", AuditAnswer)]
 
 
 def count_audit_bits(run: Run) -> int:

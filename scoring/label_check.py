@@ -164,9 +164,8 @@ def _raise_bar(run: Run, plain: list[float]) -> list[float]:
 
 
 def read_label_checks(run: Run) -> list[LabelCheck]:
-    """Return every answer of this run."""
-    paths = sorted((run.folder / "done").glob("labels-*.json"))
-    return [LabelCheck.model_validate_json(path.read_bytes()) for path in paths]
+    """Return every answer of this run; a damaged one is found again when it is asked for."""
+    return [check for check in run.read_done("labels", LabelCheck) if check]
 
 
 async def _execute_shuffled(run: Run, doubted: Doubted, place: int, limit_s: float) -> Shuffle:

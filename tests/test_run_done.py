@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 from pydantic import BaseModel
 from trust_kit import open_run_without_worker
 
 from run.registry import close_run
+from scoring.audit import count_audit_bits
+from scoring.label_check import read_label_checks
 
 
 class Made(BaseModel):
@@ -29,3 +33,27 @@ async def test_finished_work_is_found_and_not_repeated(tmp_path: Path) -> None:
         assert await run.once("review", ["t0s0", "ref"], make, Made) == Made(n=3)
     finally:
         await close_run(run.folder)
+
+
+async def test_damaged_answers_end_no_run_and_hide_no_bit(tmp_path: Path) -> None:
+    run = open_run_without_worker(tmp_path)
+    try:
+        (done := run.folder / "done").mkdir()
+        (done / "labels-a.json").write_text('{"a": 1}')
+        (done / "labels-b.json").write_text('{"result": "honest", "power": [0.5]}')
+        os.mkfifo(done / "labels-c.json")
+        (done / "audit-a.json").write_text("[" * 100_000)
+        assert [check.power for check in read_label_checks(run)] == [[0.5]]
+        assert count_audit_bits(run) == 1
+    finally:
+        await close_run(run.folder)
+
+
+async def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    run = open_run_without_worker(tmp_path)
+    await close_run(run.folder)
+    for name in ("artifacts", "best", "work"):
+        shutil.rmtree(run.folder / name, ignore_errors=True)
+    run = open_run_without_worker(tmp_path)
+    await close_run(run.folder)
+    assert all((run.folder / name).is_dir() for name in ("artifacts", "best", "work"))

@@ -92,7 +92,7 @@ async def test_a_true_score_of_one_is_checked_and_stays(tmp_path: Path, n: int) 
     (check,) = events(outcome.folder, "labels_checked")
     assert check["result"] == "honest" and len(check["shuffles"]) == 1
     page = write_report(outcome.folder).read_text()
-    assert "with the labels of fold" in page and "did not follow" in page
+    assert "with the labels of fold" in page and "do not follow them" in page
 
 
 async def test_what_was_cleared_is_the_yardstick_of_later_attempts(tmp_path: Path) -> None:
