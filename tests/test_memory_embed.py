@@ -67,7 +67,7 @@ def test_an_unknown_embedding_is_refused() -> None:
 def test_a_missing_extra_is_named_and_not_tried_again() -> None:
     made = open_embedding("sentence-transformers:some/model")
     for _ in range(2):
-        with pytest.raises(EmbeddingError, match=r"install 'gome\[embeddings\]'"):
+        with pytest.raises(EmbeddingError, match=r"install 'sentence-transformers>=5'"):
             made.embed(["a"])
     assert isinstance(made, LocalModelEmbedding) and made._child is None
 
