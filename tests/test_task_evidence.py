@@ -14,7 +14,7 @@ from trust_kit import binary_frames, ready, save, write_frames
 from briefs.logs import clean_log
 from reasoner.chat.prompt.numbered_facts import column_items, data_items, evidence_items
 from task.data.heads import head_lines
-from task.data.profile import profile_data
+from task.data.profile import profile_data, profile_target, target_notes
 from task.grade.grade import grade_execution
 from task.grade.order import order_stats
 from task.grade.predictions import get_truth
@@ -252,3 +252,18 @@ def test_the_profile_tells_absent_from_constant_and_how_much_missingness_says(
     assert "missingness alone 1.00" in gap
     texts = [item.text for item in data_items(profile)]
     assert not any("{" in text for text in texts), "facts are words, not JSON"
+
+
+@pytest.mark.parametrize(
+    ("shares", "note"),
+    [
+        ([10] * 10, []),  # equal shares are no imbalance
+        ([98, 98, 4], ["classes are imbalanced: the rarest has 2.0%"]),
+        ([60, *[1] * 40], ["41 classes; the commonest has 60.0% of the rows"]),
+    ],
+)
+def test_classes_are_imbalanced_by_what_equal_shares_would_be(
+    shares: list[int], note: list[str]
+) -> None:
+    labels = pd.Series([f"c{label}" for label, n in enumerate(shares) for _ in range(n)])
+    assert target_notes(profile_target(labels, "y", "multiclass")) == note

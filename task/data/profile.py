@@ -46,6 +46,7 @@ WORD_BREAK = r"\s+|[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]{2}"  # two signs ar
 MAX_EXAMPLE_CHARS = 120
 MAX_OVERLAP = 0.05  # of test rows in groups of train, below which test has other groups
 DEAD_STRENGTH = 0.3  # a column that is dead in test leaks from this strength on
+RARE_OF_EQUAL_SHARE = 0.3  # below this part of 1 / classes the rarest class is told
 EMPTY_SHARE = 0.95  # of missing values, above which a column counts as empty
 
 
@@ -433,7 +434,7 @@ def profile_notes(profile: Profile) -> list[str]:
         if time["test_after_train"]:
             order = "its order" if time["sorted"] else "no order of it"
             notes.append(f"test comes after train by {time['column']!r}, rows stand in {order}")
-    notes += _target_notes(profile["target"])
+    notes += target_notes(profile["target"])
     notes += _column_notes(profile["columns"])
     notes += _hazard_notes(profile["hazards"], profile["target"])
     for text in profile["text"]:
@@ -475,7 +476,8 @@ def _hazard_notes(hazards: Hazards, target: TargetProfile) -> list[str]:
     return notes
 
 
-def _target_notes(target: TargetProfile) -> list[str]:
+def target_notes(target: TargetProfile) -> list[str]:
+    """Return what is special about the target, in words."""
     if target["kind"] == "regression":
         zeros = f", with {target['zero_share']:.0%} zeros" if target["zero_share"] > 0.05 else ""
         is_skewed = abs(target["skew"]) > 1.2
@@ -486,8 +488,12 @@ def _target_notes(target: TargetProfile) -> list[str]:
             f"labels are texts of about {target['mean_chars']:.0f} characters, "
             f"{target['n_unique']} different ones{empty}"
         ]
-    rarest = min(target["rates"].values())
-    return [f"classes are imbalanced: the rarest has {rarest:.1%}"] if rarest < 0.15 else []
+    rates, n = target["rates"], target["n_classes"]
+    if n > len(rates):  # the rest of them are rarer
+        return [f"{n} classes; the commonest has {max(rates.values()):.1%} of the rows"]
+    rarest = min(rates.values())
+    is_imbalanced = rarest < RARE_OF_EQUAL_SHARE / n
+    return [f"classes are imbalanced: the rarest has {rarest:.1%}"] if is_imbalanced else []
 
 
 def _column_notes(columns: list[ColumnProfile]) -> list[str]:
