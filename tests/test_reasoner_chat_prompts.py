@@ -417,6 +417,23 @@ def test_columns_are_listed_once_with_types_ranges_missing_shares_and_examples()
     assert word and re.search(r"values; .*e\.g\. \"", word[0])
 
 
+def test_a_text_column_is_quoted_whole_and_files_of_rows_are_told_by_the_preview_alone() -> None:
+    words = 'the "best" soup of all that we had in town, and the waiter was kind to all of us, too'
+    column = {
+        "name": "review",
+        "kind": "text",
+        "dtype": "str",
+        "n_unique": 3,
+        "examples": [words],
+        "mean_chars": 55.1333,
+    }
+    notes = ["100% of the training rows have .png files (image), listed in input/index.csv"]
+    text = changed("t0s1 diagnose", profile={"columns": [column], "notes": notes, "n_columns": 1})
+    line = next(line for line in text.split("\n") if line.startswith("- C1 "))
+    assert "55.1 characters on average" in line and json.loads(line.partition("e.g. ")[2])
+    assert "index.csv" not in text
+
+
 @pytest.mark.parametrize(
     ("seconds", "told"),
     [(3.14, "3.1 s"), (45, "45 s"), (180, "3 min"), (4800, "80 min"), (9000, "2 h 30 min")],

@@ -109,7 +109,7 @@ def _order_facts(order: dict[str, Any]) -> PathsAndTexts:
             ("positives_lost", "wrong pairs, the share by their positive's tenth (too low), %"),
             ("negatives_lost", "wrong pairs, the share by their negative's tenth (too high), %"),
         )
-        for key, title in rows:
+        for key, title in rows if order["inverted"] else rows[:1]:
             shares = " ".join(_percent_number(item.get(key)) for item in tenths)
             yield f"order.{key}", f"{title}: {shares}"
     if order.get("missed") is not None:

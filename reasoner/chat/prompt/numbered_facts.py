@@ -32,6 +32,8 @@ from reasoner.protocol import (
 
 N_COLUMNS, N_TARGETS = 40, 11
 LATEST_EVIDENCE = ("train", "warnings", "resources", "notes")
+LISTED = "listed in input/index.csv"  # of a note on the files of rows
+MAX_EXAMPLE_CHARS = 80  # of a value that is quoted
 MIN_MISSING_STRENGTH = 0.02  # of whether a value is missing, below which it is not mentioned
 MIN_SHOWN = 0.05  # of strength and drift (0..1) of a column, below which they are not mentioned
 
@@ -103,7 +105,8 @@ def _data_facts(profile: dict[str, Any]) -> PathsAndTexts:
     """Facts of the whole table; what the notes say in words is not repeated."""
     notes = [str(note) for note in profile.get("notes", [])[:10]]
     for index, note in enumerate(notes):
-        yield f"profile.notes[{index}]", note
+        if LISTED not in note:  # the preview says it
+            yield f"profile.notes[{index}]", note
     if target := profile.get("target"):
         yield "profile.target", _target_line(target)
     for index, target in enumerate(profile.get("targets", [])[:N_TARGETS]):
@@ -168,11 +171,13 @@ def column_text(item: dict[str, Any]) -> str:
         parts.append(f"alone {item['strength']:.2f}")
     parts += _train_test_differences(item)
     if "mean_chars" in item:
-        parts.append(f"{number_text(item['mean_chars'])} characters")
+        parts.append(f"{short_number(item['mean_chars'], 3)} characters on average")
     is_whole = is_number and not dtype.startswith("float")  # its range says what it looks like
     values = [] if is_whole and "min" in item else item.get("examples", [])[:3]
     examples = [
-        single_line(value if is_number else json.dumps(value, ensure_ascii=False), 40)
+        single_line(value, 40)
+        if is_number
+        else json.dumps(single_line(value, MAX_EXAMPLE_CHARS), ensure_ascii=False)
         for value in values
     ]
     return "; ".join(parts) + (f"; e.g. {', '.join(examples)}" if examples else "")
