@@ -77,7 +77,9 @@ def drive_alone(folder: Path) -> Iterator[None]:
 def is_driven(folder: Path) -> bool:
     """Whether a process is driving this run."""
     try:
-        with (folder / "run.lock").open("r") as file:
+        # a FIFO in its place would never open, and a link may lead anywhere
+        handle = os.open(folder / "run.lock", os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        with os.fdopen(handle) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False

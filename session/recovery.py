@@ -183,8 +183,25 @@ async def restore_last_round(run: Run, graph: Compiled, config: Any) -> bool:
     return True
 
 
+def check_data(run: Run) -> None:
+    """Refuse to continue a run without its tables or labels.
+
+    Raises:
+        RunError: one is missing.
+    """
+    prepared = run.prepared
+    for path in map(Path, [prepared.private, *prepared.inputs.values()]):
+        if not path.exists():
+            raise RunError(f"{path} is missing, and the run needs it; restore a copy of it")
+
+
 async def settle_run(run: Run, state: RunState) -> None:
-    """Make up for lost events from the state, and complete best/."""
+    """Make up for lost events from the state, and complete best/.
+
+    Raises:
+        RunError: the run's data is gone.
+    """
+    check_data(run)
     run.events.raise_used(state.used)
     known = last_round(run.folder)
     if known and not is_prefix(run.events.path, known.events_bytes, known.events_sha256):

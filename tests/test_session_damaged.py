@@ -146,6 +146,20 @@ def test_commands_on_damaged_files_say_one_sentence(folder: Path, tmp_path: Path
     assert gome("report", str(folder)).exit_code == 0
 
 
+async def test_a_run_without_its_labels_is_not_continued(folder: Path) -> None:
+    (folder / "checkpoints.sqlite").unlink()
+    (folder / "private").rename(folder / "elsewhere")
+    with pytest.raises(RunError, match="private is missing, and the run needs it"):
+        await resumed(folder)
+
+
+@pytest.mark.timeout(60)
+def test_a_lock_that_is_a_fifo_holds_up_no_listing(folder: Path) -> None:
+    (folder / "run.lock").unlink()
+    os.mkfifo(folder / "run.lock")
+    assert gome("ls", "--runs-dir", str(folder.parent)).exit_code == 0
+
+
 BRACKETS = "[" * 100_000
 CONTENTS = (
     "",
