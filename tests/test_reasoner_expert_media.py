@@ -209,6 +209,17 @@ def test_files_that_test_rows_lack_are_no_features() -> None:
     assert list(space["shared_kinds"](index)["path"]) == nested
 
 
+def test_masks_are_not_put_together_of_words(tmp_path: Path) -> None:
+    """The words that near masks share, such as `- 3 7`, are no mask."""
+    frame = pd.DataFrame({"id": range(60), "x": range(60), "mask": ["-", "1 5 9 2", "3 7"] * 20})
+    (tmp_path / "task").mkdir()
+    frame[:40].to_csv(tmp_path / "task" / "train.csv", index=False)
+    frame[40:][["id", "x"]].to_csv(tmp_path / "task" / "test.csv", index=False)
+    (tmp_path / "task" / "task.yaml").write_text("metric: dice_global\nkind: text\n")
+    script = draft_script(make_brief(prepare_folder(tmp_path / "task", tmp_path / "run")))
+    assert 'ways["nearest"]' in script and 'ways["words"]' not in script
+
+
 def test_common_boxes_are_one_answer_with_their_shares() -> None:
     space: dict[str, Any] = {"Counter": Counter}
     exec(LIKENESS_CODES["confident"], space)

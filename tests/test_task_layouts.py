@@ -13,6 +13,7 @@ import pytest
 
 from task.data.prepare import prepare_task
 from task.grade.handover import write_final_submission
+from task.grade.label_shuffle import measure_strength
 from task.load.init import describe_task, init_task
 from task.load.spec import read_task
 from task.load.tables import read_table
@@ -325,6 +326,9 @@ def test_few_rows_have_fewer_folds(tmp_path: Path) -> None:
     assert task.split.n_folds == 3
     assert "3 folds instead of 5: there are 3 training rows" in task.decided
     hand_over(root, tmp_path)
+    public, private = str(tmp_path / "public"), str(tmp_path / "private")
+    prepared = prepare_task(task, public, private, seed=0, audit=False)
+    assert measure_strength(prepared, "none.csv") == {"power": [], "plain": []}
     train = customers(3, 1, 0).assign(y=[0.5, 1.5, 2.5])
     few = write_tables(tmp_path / "few", train, customers(3, 1, 9), [9, 10, 11])
     assert "has 3 rows, too few to validate" in str(describe_task(str(few))["refusal"])

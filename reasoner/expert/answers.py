@@ -109,6 +109,9 @@ def submitted(text):
     words = text.split()
     return " ".join(" ".join(["1.0", *words[i : i + 8]]) for i in range(0, len(words), 8))''',
 }
+WORDS_LINE = """
+        ways["words"] = [shared_words([known[i] for i in places]) for places in near]"""
+WHOLE_KINDS = ("pixels", "groups", "confident")  # answers whose words mean nothing alone
 WAYS_CODE = '''
 
 def constant(answers):
@@ -239,7 +242,8 @@ def answers_code(spec: ScriptSpec, facts: TaskFacts) -> str:
         KEYS_CODE if has_keys else "",
         WAYS_CODE.replace("{rule}", rule)
         .replace("{joins}", str(kind == "words"))
-        .replace("{more}", "common_boxes(answers)" if kind == "confident" else "[]"),
+        .replace("{more}", "common_boxes(answers)" if kind == "confident" else "[]")
+        .replace(WORDS_LINE, "" if kind in WHOLE_KINDS else WORDS_LINE),
         SPACE_CODE.replace("{numbers}", "\n    ".join(numbers)),
         "",
         "",

@@ -31,6 +31,7 @@ from task.grade.suspects import predictive_power
 from task.types import Prepared, ProblemJson
 
 Array = NDArray[Any]
+MIN_ROWS = 10  # below which nothing is compared
 MAX_TARGETS = 5  # target columns, or commonest classes, that are compared with the plain model
 FALSE_ALARM = 0.01  # of one fold; a verdict needs two folds, so 1 in 10,000
 N_PERMUTATIONS = 999
@@ -67,10 +68,14 @@ class Following(TypedDict):
 
 
 def measure_strength(prepared: Prepared, oof: str) -> Strength:
-    """Measure the out-of-fold predictions and the plain model's by the same yardstick."""
-    truth = get_truth(prepared)
+    """Measure the out-of-fold predictions and the plain model's by the same yardstick.
+
+    Nothing is measured of a few rows, of which a plain model learns nothing.
+    """
+    truth, strength = get_truth(prepared), Strength(power=[], plain=[])
+    if len(truth.y) < MIN_ROWS:
+        return strength
     rows, p = plain.gate_rows(truth), read_earlier(truth, oof)
-    strength = Strength(power=[], plain=[])
     for column, target in enumerate(target_columns(truth)):
         signal = signal_column(truth, p, column)[rows]
         reference = match_form(plain_predictions(truth, column), signal)
