@@ -112,7 +112,7 @@ def _path_entries(known: dict[str, HistoryEntry], name: str | None) -> list[Hist
 
 
 def _has_gained(entry: HistoryEntry) -> bool:
-    if entry.idea is None or entry.verdict != "accepted" or entry.mode == "crossover":
+    if entry.idea is None or not entry.led or entry.mode == "crossover":
         return False
     return (entry.gain or 0.0) > 0
 
@@ -130,7 +130,7 @@ def _idea_name(entry: HistoryEntry) -> str:
 
 def _refuted_names(entries: Iterable[HistoryEntry]) -> set[str]:
     """What was tried without a gain, by itself or in a crossover."""
-    lost = [entry for entry in entries if entry.verdict != "accepted"]
+    lost = [entry for entry in entries if not entry.led]
     return {name for entry in lost for name in (_idea_name(entry), *entry.took)}
 
 

@@ -75,8 +75,13 @@ class Trace(StateModel):
     head: str | None = Field(None, description="artifact: the latest attempt's record")
     merged: str | None = Field(None, description="head at the last merge")
     best: Best | None = None
+    anchor: Best | None = Field(
+        None, description="last confirmed best, where `best` only is likely better; None: `best`"
+    )
+    stepped: int = Field(0, description="steps from the anchor to the best")
+    counted: int = Field(0, description="comparisons since the last acceptance that looked better")
     n_accepted: int = 0
-    stagnant: int = Field(0, description="merges since the last accepted attempt")
+    stagnant: int = Field(0, description="merges since the trace last moved on")
     failures: int = Field(0, description="consecutive steps without a valid script")
     rescued: list[str] = Field([], description="starting points of its rescues, none used twice")
     cross: str | None = Field(None, description="artifact: what its next step is to combine")

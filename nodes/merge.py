@@ -79,8 +79,8 @@ def _settle_trace(
 ) -> Trace:
     """The trace after the merge: counted, ended, or rescued."""
     has_steps = trace.step < run.settings.steps
-    accepted = any(attempt.verdict == "accepted" for attempt in fresh)
-    after = trace.evolve(merged=trace.head, stagnant=0 if accepted else trace.stagnant + 1)
+    moved = any(attempt.verdict == "accepted" or attempt.replaces for attempt in fresh)
+    after = trace.evolve(merged=trace.head, stagnant=0 if moved else trace.stagnant + 1)
     is_stuck = trace.status == "done" or after.stagnant >= run.settings.patience
     may_rescue = is_stuck and has_steps and trace.status != "dropped" and not trace.pinned
     if may_rescue and (rescue := rescue_trace(run, trace, traces, best)):
@@ -88,6 +88,8 @@ def _settle_trace(
         return after.evolve(
             status="running",
             best=rescue.start,
+            anchor=None,
+            stepped=0,
             stagnant=0,
             diagnosis=None,
             tried=[],

@@ -10,7 +10,7 @@ from run.attempt import Attempt, best_from
 from run.best import publish_best
 from run.budget import exhausted_budget
 from run.registry import NodeRuntime, current_run
-from scoring.lessons import share_lesson
+from scoring.lessons import share_lessons
 from scoring.records import announce_attempt, assemble_attempt
 
 
@@ -18,9 +18,9 @@ async def record(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     """Record the attempt; a spent budget ends the round."""
     run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
     attempt = assemble_attempt(run, trace, work, crossover_ideas(run, trace, work.mode))
-    trace = _advance_trace(trace, attempt, run.settings.max_failures)
     announce_attempt(run, attempt)
-    await share_lesson(run, attempt)
+    await share_lessons(run, trace, attempt)
+    trace = advance_trace(trace, attempt, run.settings.max_failures)
     if attempt.replaces and trace.best:
         await publish_best(run, trace.best)
     until = trace.step if exhausted_budget(run, run.events.used) else state.until
@@ -28,7 +28,7 @@ async def record(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     return {"row": row, "traces": {str(trace.trace): row}, "until": until}
 
 
-def _advance_trace(trace: Trace, attempt: Attempt, max_failures: int) -> Trace:
+def advance_trace(trace: Trace, attempt: Attempt, max_failures: int) -> Trace:
     """The trace after this attempt."""
     tried = [*trace.tried, attempt.hypothesis.id] if attempt.hypothesis else trace.tried
     failures = trace.failures
@@ -40,8 +40,14 @@ def _advance_trace(trace: Trace, attempt: Attempt, max_failures: int) -> Trace:
         tried=tried,
         cross=None,
         n_accepted=trace.n_accepted + (attempt.verdict == "accepted"),
+        counted=trace.counted + (attempt.looked_better and not attempt.members),
         failures=failures,
     )
     if attempt.replaces:
         after = after.evolve(best=best_from(attempt), diagnosis=None, tried=[])
+        if attempt.verdict == "accepted":
+            after = after.evolve(anchor=None, stepped=0, counted=0)
+        else:
+            anchor = trace.anchor or trace.best
+            after = after.evolve(anchor=anchor, stepped=trace.stepped + 1)
     return after.evolve(status="failed") if failures >= max_failures else after

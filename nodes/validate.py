@@ -42,7 +42,9 @@ async def validate(
         validity=validity,
         repeatable=not is_ensemble,
     )
-    grade, judgement = await evaluate_candidate(run, candidate, trace.best, acceptance)
+    grade, judgement = await evaluate_candidate(
+        run, candidate, trace.best, acceptance, None if is_ensemble else trace
+    )
     work = work.evolve(
         grade=run.artifacts.put_json(grade.model_dump()),
         verdict=judgement.verdict,

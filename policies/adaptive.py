@@ -71,7 +71,7 @@ def sample_arms(view: View, rng: random.Random) -> Choice:
         return Choice("draft", None, f"redraft: {why}")
     if arm == "backtrack":
         return Choice("backtrack", rng.choice(bases), why)
-    return Choice(arm, choose_base(view), why)
+    return Choice(arm, view.best, why)
 
 
 def count_starts(view: View) -> int:
@@ -83,22 +83,6 @@ def count_starts(view: View) -> int:
 
 def _count_drafts(view: View) -> int:
     return sum(arm_of(attempt) == "redraft" for attempt in (*view.attempts, *view.others))
-
-
-def choose_base(view: View) -> str | None:
-    """Return what is changed: the trace's best, or the highest-scoring tie that came after it.
-
-    Gains that are real but smaller than the noise of one comparison add up this way; acceptance
-    still compares with the best.
-    """
-    places = [place for place, each in enumerate(view.attempts) if each.ref == view.best]
-    if not places:
-        return view.best
-    scores = {view.attempts[places[-1]].ref: view.sign * (view.attempts[places[-1]].score or 0.0)}
-    for attempt in view.attempts[places[-1] + 1 :]:
-        if attempt.verdict == "tie" and attempt.kind != "ensemble" and attempt.score is not None:
-            scores[attempt.ref] = view.sign * attempt.score
-    return max(scores, key=lambda ref: scores[ref])
 
 
 def open_arms(view: View, bases: Sequence[str]) -> list[Arm]:
@@ -120,7 +104,7 @@ def diagnosis_width(attempts: Sequence[HistoryEntry]) -> int:
     """
     misses = 0
     for attempt in reversed(attempts):
-        if attempt.verdict == "accepted":
+        if attempt.led:
             break
         misses += attempt.mode == "directed"
     return min(MAX_WIDTH, 1 + misses)
@@ -168,11 +152,11 @@ def _has_comparison(attempt: HistoryEntry) -> bool:
 
 
 def step_reward(attempt: HistoryEntry) -> float:
-    """Return the improvement squashed to 0..1 in units of noise; 0 unless accepted.
+    """Return the improvement squashed to 0..1 in units of noise; 0 if the trace did not go on.
 
     .46 at one standard error, .96 at four.
     """
-    if attempt.verdict != "accepted":
+    if not attempt.led:
         return 0.0
     return max(0.0, math.tanh(gain_in_noise_units(attempt.gain, attempt.gain_se) / 2))
 
@@ -194,7 +178,7 @@ def earlier_bests(view: View) -> list[str]:
     """Return former best solutions, without those from which step after step led nowhere."""
     vain: dict[str, int] = {}
     for attempt in view.attempts:
-        if arm_of(attempt) == "backtrack" and attempt.verdict != "accepted":
+        if arm_of(attempt) == "backtrack" and not attempt.led:
             vain[str(attempt.parent)] = vain.get(str(attempt.parent), 0) + 1
     former = [each for each in view.attempts if each.replaces and each.ref != view.best]
     return [each.ref for each in former if vain.get(each.id, 0) < MAX_VAIN][-N_EARLIER:]

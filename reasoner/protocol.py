@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
+LIKELY = "likely"  # code of a tie that is likely better: the trace's next step starts from it
 Component = Literal["data", "features", "model", "ensemble", "workflow"]
 Size = Literal["small", "medium", "large"]
 
@@ -345,6 +346,11 @@ class Fact(Frozen):
     fix: str = Field("", description="fix proposed for a failure")
     seconds: float | None = None
     summary: str = Field("", description="one line: what the script was")
+
+    @property
+    def led(self) -> bool:
+        """Whether the trace went on from it: accepted, or likely better and stepped on."""
+        return self.verdict == "accepted" or LIKELY in self.codes
 
 
 class Hint(Frozen):

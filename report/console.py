@@ -137,6 +137,7 @@ PRINTED_KINDS = (
     "baseline",
     "rehearsed",
     "attempt",
+    "steps_confirmed",
     "merged",
     "warning",
     "file_made",

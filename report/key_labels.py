@@ -22,6 +22,7 @@ EVIDENCE = {
     "cv.metric": "metric",
     "cv.direction": "better is",
     "paired.best": "against the trace's best",
+    "paired.anchor": "against the last confirmed best",
     "residuals.bias": "mean residual (SD of the target)",
     "residuals.skew": "skew of the residuals",
     "residuals.hetero": "residuals grow with the prediction (rank correlation)",
@@ -54,6 +55,8 @@ GROUPS = {
 }
 SETTINGS = {
     "accept_z": "standard errors to be accepted",
+    "false_accepts": "chance that a run of nulls accepts one",
+    "step_p": "p(improved) to step on a tie",
     "n_folds": "folds",
     "key_env": "variable of the API key",
     "top_k": "contenders of the final choice",

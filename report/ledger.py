@@ -442,6 +442,21 @@ def _describe_refusal(event: Event, verdict: str) -> str:
     return "; ".join([clean_text("; ".join(reasons), NOTE_CHARS), repairs]).strip("; ")
 
 
+def _on_steps_confirmed(ledger: Ledger, event: Event) -> Ledger:
+    """Ties that were stepped on and are accepted now, together with a later attempt."""
+    steps = {clean_text(item, 40) for item in bounded_list(event.get("steps"), MAX_MEASURED)}
+    for claim in list(ledger.claims.values()):
+        if any(each.attempt in steps and each.verdict == "tie" for each in claim.measured):
+            measured = tuple(
+                replace(each, verdict="accepted", note=f"with {_attempt_id(event, 'attempt')}")
+                if each.attempt in steps and each.verdict == "tie"
+                else each
+                for each in claim.measured
+            )
+            ledger = _put_claim(ledger, replace(claim, measured=measured))
+    return ledger
+
+
 def _on_hinted(ledger: Ledger, event: Event) -> Ledger:
     text = clean_text(event.get("text"), 2 * CLAIM_CHARS)
     key = f"person {normalise_claim(text)}"
@@ -462,6 +477,7 @@ def _on_probed(ledger: Ledger, event: Event) -> Ledger:
 
 HANDLERS: dict[str, Callable[[Ledger, Event], Ledger]] = {
     "drafted": _on_drafted,
+    "steps_confirmed": _on_steps_confirmed,
     "diagnosed": _on_diagnosed,
     "updated": _on_updated,
     "attempt": _on_attempt,

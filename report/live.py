@@ -35,6 +35,7 @@ from report.summary import direction_arrow, format_score_change, summary_rows
 COLOURS = {
     "first": "green",
     "accepted": "green",
+    "confirmed": "green",
     "tie": "yellow",
     "rejected": "bright_black",
     "failed": "red",
@@ -47,6 +48,7 @@ COLOURS = {
 MARKS = {
     "first": "○",
     "accepted": "✓",
+    "confirmed": "✓",
     "tie": "≈",
     "rejected": "·",
     "failed": "✗",

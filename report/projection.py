@@ -453,6 +453,12 @@ def _on_reviewed(view: RunView, event: Event) -> RunView:
     return _add_line(view, event, "reviewed", f"{clean_text(event.get('attempt'), 100)}: {text}")
 
 
+def _on_steps_confirmed(view: RunView, event: Event) -> RunView:
+    steps = ", ".join(_clean_texts(event.get("steps"), 40, 20))
+    attempt = clean_text(event.get("attempt"), 40)
+    return _add_line(view, event, "confirmed", f"{steps}: accepted together with {attempt}")
+
+
 def _on_unanswered(view: RunView, event: Event) -> RunView:
     trace = finite_number(event.get("trace"))
     view = _add_usage(view, event, "unanswered")
@@ -541,6 +547,7 @@ HANDLERS: dict[str, Callable[[RunView, Event], RunView]] = {
     "execution_progress": _on_execution_progress,
     "execution_finished": _on_execution_finished,
     "attempt": _on_attempt,
+    "steps_confirmed": _on_steps_confirmed,
     "merged": _on_merged,
     "finalizing": _on_finalizing,
     "finalized": _on_finalized,

@@ -18,6 +18,7 @@ from run.artifacts import Artifacts
 from sandbox.protocol import End
 from task.types import Grade, Problem
 
+ANCHOR = "anchor"  # name of the last confirmed best among a grade's references
 OOF, SUBMISSION = "oof.csv", "submission.csv"
 BASELINE = "baseline"  # stands where an attempt's id stands: the harness's own solution
 UNCHECKED = "unchecked"  # code of an attempt whose predictions could not be checked for leaks
@@ -121,6 +122,9 @@ class Attempt(StateModel):
         None, description="paired difference with the trace's best; + better"
     )
     gain_se: float | None = None
+    looked_better: bool = Field(
+        False, description="than the last confirmed best; such a comparison raises the bar"
+    )
     # verdict
     verdict: Verdict
     replaces: bool = Field(False, description="became the trace's best")
@@ -143,6 +147,7 @@ def make_attempt(
     """Assemble everything that is known of an attempt once it is judged. `evidence`: artifact."""
     score = grade.score if grade else None
     paired = grade.paired.get("best") if grade else None
+    claimed = (grade.paired.get(ANCHOR) or paired) if grade else None
     answered = not work.error
     return Attempt(
         id=work.attempt,
@@ -175,6 +180,7 @@ def make_attempt(
         folds=score.folds if score else [],
         gain=paired.d if paired else None,
         gain_se=paired.se if paired else None,
+        looked_better=claimed is not None and claimed.d > 0,
         verdict=work.verdict if answered else "failed",
         replaces=work.replaces and answered,
         validity=work.validity and answered,

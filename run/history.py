@@ -55,6 +55,11 @@ class HistoryEntry:
     has_oof: bool = True
     is_blend: bool = False
 
+    @property
+    def led(self) -> bool:
+        """Whether the trace went on from it: accepted, or stepped on."""
+        return self.verdict == "accepted" or self.replaces
+
 
 def history_entry(attempt: Attempt) -> HistoryEntry:
     """Summarise an attempt."""

@@ -8,12 +8,15 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from graph.state import Verdict
+from reasoner.protocol import LIKELY
+from run.attempt import ANCHOR
 from task.types import PROMISING_P, Grade, Paired, Problem
 
 MUCH_FASTER = 0.7  # a script that needs at most this share of the best's seconds wins a tie
 MUCH_SIMPLER = 0.8  # so does one that has at most this share of its lines
 CONTRADICTED_Z = 2.0  # audit rows veto an acceptance that they contradict by this many SE
 DOUBT = (0.7, 3.0)  # between so many SE a difference is measured again with another seed
+REACH = 1.0  # so it is within so many SE of a run's bar
 
 
 class TieBreak(NamedTuple):
@@ -21,6 +24,14 @@ class TieBreak(NamedTuple):
 
     seconds: float
     lines: int
+
+
+class Standing(NamedTuple):
+    """What an attempt has to pass in its run (run.luck); without it a fixed z is the bar."""
+
+    bar: float  # SE over the last confirmed best
+    step_p: float  # p(improved) over the best from which a tie is stepped on
+    anchor: str = ""  # id of the last confirmed best, where the trace has stepped on from it
 
 
 class Judgement(NamedTuple):
@@ -67,6 +78,7 @@ def judge_attempt(
     best: TieBreak | None,
     validity: bool = False,
     again: Paired | None = None,
+    standing: Standing | None = None,
 ) -> Judgement:
     """Return accepted | tie | rejected | failed.
 
@@ -79,6 +91,7 @@ def judge_attempt(
         validity: the attempt removes a flaw that the harness itself sees in the data. Its score is
             not comparable with the best's, so it replaces it whatever the difference.
         again: the difference over several seeds, where the first was in doubt.
+        standing: the run's own bar, and when a tie is stepped on.
     """
     if not grade.ok:
         is_leak = any(problem.code.startswith("leak_") for problem in grade.problems)
@@ -93,18 +106,28 @@ def judge_attempt(
         difference = describe_difference(paired)
         message = f"removes a flaw of the data; the score before was not honest ({difference})"
         return one_reason("accepted", True, "removes_flaw", message)
-    return _judge_difference(paired, z, new, best, "over several seeds, " if again else "")
+    text = ("over several seeds, " if again else "") + describe_difference(paired)
+    claim = grade.paired.get(ANCHOR) or paired
+    return _judge_difference(paired, claim, z, standing, new, best, text)
 
 
 def _judge_difference(
-    paired: Paired, z: float, new: TieBreak, best: TieBreak | None, how: str
+    paired: Paired,
+    claim: Paired,
+    z: float,
+    standing: Standing | None,
+    new: TieBreak,
+    best: TieBreak | None,
+    text: str,
 ) -> Judgement:
-    text = how + describe_difference(paired)
-    bar = z * paired.se
-    if paired.d > max(bar, 0.0):
-        return one_reason("accepted", True, "better", f"better: {text}")
-    if paired.d < -bar:
+    bar = max(z, standing.bar) if standing else z
+    if paired.d > 0 and claim.d > max(bar * claim.se, 0.0):
+        return one_reason("accepted", True, "better", f"better: {text}{_since(claim, standing)}")
+    if paired.d < -z * paired.se:
         return one_reason("rejected", False, "worse", f"worse: {text}")
+    if standing and paired.d > 0 and paired.p_improved >= standing.step_p:
+        message = f"likely better: {text}; {_distance(claim, bar)}{_since(claim, standing)}"
+        return one_reason("tie", True, LIKELY, message)
     if best is not None and paired.p_improved >= PROMISING_P:
         if new.seconds <= MUCH_FASTER * best.seconds:
             message = f"as good and faster ({new.seconds:.1f} s against {best.seconds:.1f} s)"
@@ -115,12 +138,33 @@ def _judge_difference(
     return one_reason("tie", False, "within_noise", f"within noise: {text}")
 
 
-def is_doubtful(grade: Grade) -> bool:
-    """Whether the difference is neither clear nor negligible: a second seed is worth its cost."""
+def _distance(claim: Paired, bar: float) -> str:
+    return f"{claim.d / claim.se:.1f} of the {bar:.1f} SE that confirm it" if claim.se else ""
+
+
+def _since(claim: Paired, standing: Standing | None) -> str:
+    """The difference to the last confirmed best, where the trace has stepped on from it."""
+    if standing is None or not standing.anchor:
+        return ""
+    return f" (with the steps since {standing.anchor}: {describe_difference(claim)})"
+
+
+def is_doubtful(grade: Grade, standing: Standing | None = None, *, cheap: bool = False) -> bool:
+    """Whether the difference is neither clear nor negligible: a second seed is worth its cost.
+
+    Under a run's bar: where an acceptance is in reach; a cheap script also before it is stepped on.
+    """
     paired = grade.paired.get("best")
     if not grade.ok or paired is None or paired.se <= 0:
         return False
-    return DOUBT[0] < paired.d / paired.se <= DOUBT[1]
+    z = paired.d / paired.se
+    if standing is None:
+        return DOUBT[0] < z <= DOUBT[1]
+    claim = grade.paired.get(ANCHOR) or paired
+    reached = claim.d / claim.se if claim.se > 0 else 0.0
+    if standing.bar - REACH <= reached <= standing.bar + REACH:
+        return True
+    return cheap and reached < standing.bar and paired.p_improved >= standing.step_p
 
 
 def judge_audit(judgement: Judgement, leak: Problem | None, paired: Paired | None) -> Judgement:

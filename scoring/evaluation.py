@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
-from graph.state import Best
-from run.attempt import OOF, ExecutionRecord
-from run.budget import repeat_limit_s
+from graph.state import Best, Trace
+from run.attempt import ANCHOR, OOF, ExecutionRecord
+from run.budget import improve_time_left_s, repeat_limit_s
 from run.limits import script_memory_bytes
+from run.luck import anchor_of, trace_bar
 from run.run import Run
 from scoring.acceptance import (
     Acceptance,
     Judgement,
+    Standing,
     TieBreak,
     count_code_lines,
     is_doubtful,
@@ -23,6 +25,8 @@ from scoring.label_check import check_labels
 from task.client import WorkerTimeoutError
 from task.types import Grade, Paired, Problem, Reference
 
+BEST = "best"  # name of the trace's best among a grade's references
+CHEAP_SHARE = 0.005  # of the time that improving still has: two scripts that run again at once
 SEED_NAME = "GOME_SEED"  # environment variable with a script's seed (docs/script-contract.md)
 
 
@@ -38,30 +42,41 @@ class Candidate(NamedTuple):
 
 
 async def evaluate_candidate(
-    run: Run, candidate: Candidate, best: Best | None, acceptance: Acceptance | None = None
+    run: Run,
+    candidate: Candidate,
+    best: Best | None,
+    acceptance: Acceptance | None = None,
+    trace: Trace | None = None,
 ) -> tuple[Grade, Judgement]:
-    """Grade an execution and judge it against the trace's best."""
-    grade = await grade_against_best(run, candidate.execution, best, every_gate=candidate.validity)
-    again = None
-    same_as = candidate.execution.same_as
-    if (
-        best
-        and not same_as
-        and run.settings.confirm
-        and candidate.repeatable
-        and is_doubtful(grade)
-    ):
-        again = await _compare_over_seeds(run, candidate, best)
-    lines = count_code_lines(run.artifacts.get(candidate.script))
-    judgement = (acceptance or judge_attempt)(
-        grade,
-        z=run.settings.accept_z,
-        has_best=best is not None,
-        new=TieBreak(candidate.seconds, lines),
-        best=_tie_break_of(run, best) if best else None,
-        validity=candidate.validity,
-        again=again,
+    """Grade an execution and judge it against the best.
+
+    Args:
+        run: the run.
+        candidate: what is evaluated.
+        best: the best of its trace; of the run for a merge's ensemble.
+        acceptance: replaces the default rule, with the run's bar.
+        trace: the trace whose bar it has to pass; None, or a run without one: `accept_z` alone.
+    """
+    anchor = anchor_of(trace) if trace else None
+    grade = await grade_against_best(
+        run, candidate.execution, best, anchor, every_gate=candidate.validity
     )
+    standing = _standing_of(run, trace, anchor) if acceptance is None else None
+    grade, again = await _measure_again(run, candidate, best, anchor, grade, standing)
+    lines = count_code_lines(run.artifacts.get(candidate.script))
+    given: _Given = {
+        "z": run.settings.accept_z,
+        "has_best": best is not None,
+        "new": TieBreak(candidate.seconds, lines),
+        "best": _tie_break_of(run, best) if best else None,
+        "validity": candidate.validity,
+        "again": again,
+    }
+    if acceptance:
+        judgement = acceptance(grade, **given)
+    else:
+        judgement = judge_attempt(grade, **given, standing=standing)
+    same_as = candidate.execution.same_as
     if same_as:
         message = f"the same script as {same_as}, letter for letter; it was not executed again"
         reasons = [Problem(code="duplicate", message=message), *judgement.reasons]
@@ -74,15 +89,71 @@ async def evaluate_candidate(
     return grade, judgement
 
 
+class _Given(TypedDict):
+    """What every rule is given."""
+
+    z: float
+    has_best: bool
+    new: TieBreak
+    best: TieBreak | None
+    validity: bool
+    again: Paired | None
+
+
+def _standing_of(run: Run, trace: Trace | None, anchor: Best | None) -> Standing | None:
+    settings = run.settings
+    if trace is None or not settings.false_accepts:
+        return None
+    bar = trace_bar(trace, settings.false_accepts, settings.traces)
+    return Standing(bar, settings.step_p, anchor.attempt if anchor else "")
+
+
+async def _measure_again(
+    run: Run,
+    candidate: Candidate,
+    best: Best | None,
+    anchor: Best | None,
+    grade: Grade,
+    standing: Standing | None,
+) -> tuple[Grade, Paired | None]:
+    """The grade with the differences over two seeds, and that to the best, where it is in doubt."""
+    may_repeat = run.settings.confirm and candidate.repeatable and not candidate.execution.same_as
+    if best is None or not may_repeat:
+        return grade, None
+    if not is_doubtful(grade, standing, cheap=_is_cheap(run, candidate, best)):
+        return grade, None
+    again = await _compare_over_seeds(run, candidate, best)
+    over_seeds = {BEST: again}
+    if anchor:
+        over_seeds[ANCHOR] = await _compare_over_seeds(run, candidate, anchor)
+    known = {name: paired for name, paired in over_seeds.items() if paired}
+    return grade.model_copy(update={"paired": {**grade.paired, **known}}), again
+
+
+def _is_cheap(run: Run, candidate: Candidate, best: Best) -> bool:
+    """Whether a second seed of both scripts costs next to nothing of what is left."""
+    seconds = candidate.seconds + run.attempt(best.ref).seconds
+    return run.settings.max_executions is None and seconds <= CHEAP_SHARE * improve_time_left_s(run)
+
+
 def _tie_break_of(run: Run, best: Best) -> TieBreak:
     lines = count_code_lines(run.artifacts.get(best.script))
     return TieBreak(run.attempt(best.ref).seconds, lines)
 
 
 async def grade_against_best(
-    run: Run, execution: ExecutionRecord, best: Best | None, *, every_gate: bool = False
+    run: Run,
+    execution: ExecutionRecord,
+    best: Best | None,
+    anchor: Best | None = None,
+    *,
+    every_gate: bool = False,
 ) -> Grade:
-    """Grade the files with the harness's own code, paired with the best on the same rows."""
+    """Grade the files with the harness's own code, paired with the best on the same rows.
+
+    `anchor`: the last confirmed best, where that is another.
+    """
+    references = {BEST: best, ANCHOR: anchor}
     account = execution.model_dump(exclude={"files", "log", "limit_bytes", "ran", "same_as"})
     account["output"] = run.artifacts.get(str(execution.log))
     account["limit_mb"] = (execution.limit_bytes or script_memory_bytes(run)) / 2**20
@@ -90,7 +161,7 @@ async def grade_against_best(
         grade = await run.worker.grade(
             run.prepared,
             {name: str(run.artifacts.path(ref)) for name, ref in execution.files.items()},
-            {"best": _reference_of(run, best)} if best else {},
+            {name: _reference_of(run, one) for name, one in references.items() if one},
             account,
             seed=run.settings.seed,
             every_gate=every_gate,
@@ -132,7 +203,7 @@ async def _compare_over_seeds(run: Run, candidate: Candidate, best: Best) -> Pai
     paired = await compare_artifacts(run, new, old)
     run.events.emit(
         "confirmed",
-        key=candidate.attempt,
+        key=f"{candidate.attempt}:{best.attempt}",
         attempt=candidate.attempt,
         against=best.attempt,
         paired=paired.model_dump() if paired else None,

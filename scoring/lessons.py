@@ -11,9 +11,9 @@ import json
 import time
 from typing import Any
 
-from graph.state import Json
+from graph.state import Json, Trace
 from memory.protocol import Record
-from reasoner.protocol import Hypothesis
+from reasoner.protocol import LIKELY, Hypothesis
 from report.ledger import Claim, Measurement
 from run.attempt import Attempt
 from run.run import Run
@@ -24,6 +24,33 @@ CLAIM_CHALLENGES = {  # by the source of a claim that no lesson holds
     "draft": "which kind of model suits these rows",
     "blend": "solutions of several traces, each with errors of its own",
 }
+
+
+async def share_lessons(run: Run, trace: Trace, attempt: Attempt) -> None:
+    """Record the attempt's lesson, and those of the steps that its acceptance confirms.
+
+    `trace`: as it was before the attempt.
+    """
+    is_confirmed = attempt.verdict == "accepted" and attempt.replaces
+    steps = confirmed_steps(run, trace, attempt) if is_confirmed else []
+    for step in steps:
+        await share_lesson(run, step.evolve(verdict="accepted"))
+    await share_lesson(run, attempt)
+    if steps:
+        names = [step.id for step in steps]
+        run.events.emit("steps_confirmed", key=attempt.id, attempt=attempt.id, steps=names)
+
+
+def confirmed_steps(run: Run, trace: Trace, attempt: Attempt) -> list[Attempt]:
+    """Return the steps between the last confirmed best and the attempt, oldest first."""
+    steps: list[Attempt] = []
+    ref, anchor = attempt.base, trace.anchor.ref if trace.anchor else None
+    while anchor and ref and ref != anchor and len(steps) < trace.stepped:
+        step = run.attempt(ref)
+        if LIKELY in step.codes:
+            steps.append(step)
+        ref = step.base
+    return steps[::-1] if ref == anchor else []
 
 
 async def share_lesson(run: Run, attempt: Attempt) -> None:

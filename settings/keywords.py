@@ -44,10 +44,18 @@ class SettingsKeywords(TypedDict, total=False):
     n_folds: int | None
     """Folds of the cross-validation; empty: as task.yaml says, else 5."""
     accept_z: float
-    """Accept an attempt when its paired improvement exceeds this many standard errors
-    (docs/design.md)."""
+    """Accept an attempt only when its paired improvement exceeds this many standard errors,
+    and the run's bar (false_accepts); reject it when it is worse by as many
+    (docs/trust.md)."""
+    false_accepts: float
+    """Probability with which a run without any real improvement accepts at least one: the bar
+    rises with the number tried (docs/trust.md). 0: `accept_z` alone is the bar."""
+    step_p: float
+    """A tie that improves the best with this probability is the start of the trace's next
+    step; several are accepted together once their sum passes the bar. 1: none is."""
     confirm: bool
-    """Measure a doubtful difference again with another seed (for scripts that read GOME_SEED)."""
+    """Measure a difference near the bar again with another seed, and one of cheap scripts
+    before they are stepped on (for scripts that read GOME_SEED)."""
     audit: bool
     """Hold back hidden audit rows when there are enough training rows."""
     audit_bits: int
@@ -214,10 +222,20 @@ SETTINGS_TEXT = """\
                 0; default 0.
             n_folds: Folds of the cross-validation; empty: as task.yaml says, else 5. a
                 whole number from 2 to 20; default None.
-            accept_z: Accept an attempt when its paired improvement exceeds this many
-                standard errors (docs/design.md). a number of at least 0; default 1.15.
-            confirm: Measure a doubtful difference again with another seed (for scripts
-                that read GOME_SEED). true or false; default True.
+            accept_z: Accept an attempt only when its paired improvement exceeds this
+                many standard errors, and the run's bar (false_accepts); reject it when
+                it is worse by as many (docs/trust.md). a number of at least 0; default
+                1.15.
+            false_accepts: Probability with which a run without any real improvement
+                accepts at least one: the bar rises with the number tried
+                (docs/trust.md). 0: `accept_z` alone is the bar. a number from 0 to 0.5;
+                default 0.1.
+            step_p: A tie that improves the best with this probability is the start of
+                the trace's next step; several are accepted together once their sum
+                passes the bar. 1: none is. a number from 0.5 to 1; default 0.7.
+            confirm: Measure a difference near the bar again with another seed, and one
+                of cheap scripts before they are stepped on (for scripts that read
+                GOME_SEED). true or false; default True.
             audit: Hold back hidden audit rows when there are enough training rows. true
                 or false; default True.
             audit_bits: Answers that the audit rows give during a run, one bit each;

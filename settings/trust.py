@@ -20,14 +20,31 @@ class TrustSettings(SettingsGroup):
     )
     accept_z: float = setting(
         1.15,
-        "Accept an attempt when its paired improvement exceeds this many standard errors"
-        " (docs/design.md).",
+        "Accept an attempt only when its paired improvement exceeds this many standard errors, and"
+        " the run's bar (false_accepts); reject it when it is worse by as many (docs/trust.md).",
         scope="task",
         ge=0,
     )
+    false_accepts: float = setting(
+        0.1,
+        "Probability with which a run without any real improvement accepts at least one: the bar"
+        " rises with the number tried (docs/trust.md). 0: `accept_z` alone is the bar.",
+        scope="task",
+        ge=0,
+        le=0.5,
+    )
+    step_p: float = setting(
+        0.7,
+        "A tie that improves the best with this probability is the start of the trace's next step;"
+        " several are accepted together once their sum passes the bar. 1: none is.",
+        scope="task",
+        ge=0.5,
+        le=1,
+    )
     confirm: bool = setting(
         True,
-        "Measure a doubtful difference again with another seed (for scripts that read GOME_SEED).",
+        "Measure a difference near the bar again with another seed, and one of cheap scripts before"
+        " they are stepped on (for scripts that read GOME_SEED).",
         scope="task",
     )
     audit: bool = setting(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from sampler_kit import make_attempt, mode_shares, view
@@ -11,7 +11,6 @@ from sampler_kit import make_attempt, mode_shares, view
 from policies.adaptive import (
     MAX_WIDTH,
     arm_belief,
-    choose_base,
     diagnosis_width,
     earlier_bests,
     sample_arms,
@@ -99,29 +98,6 @@ def test_the_policy_starts_with_a_few_drafts_over_all_traces() -> None:
         best="ref0", steps=300
     )
     assert "directed" in {sample_arms(forgotten, random.Random(seed)).mode for seed in range(30)}
-
-
-@pytest.mark.parametrize("direction", ["max", "min"])
-def test_ties_that_score_higher_are_built_upon_but_nothing_from_before_the_best(
-    direction: Literal["max", "min"],
-) -> None:
-    sign = 1 if direction == "max" else -1
-    scores = [
-        (0.99, "accepted"),
-        (0.5, "accepted"),
-        (0.55, "tie"),
-        (0.6, "tie"),
-        (0.7, "rejected"),
-        (0.4, "tie"),
-    ]  # the first one had a flaw
-    history = [
-        make_attempt(index, score=sign * score, verdict=verdict)
-        for index, (score, verdict) in enumerate(scores)
-    ]
-    known = view(history)._replace(best="ref1", direction=direction)
-    assert choose_base(known) == "ref3"
-    assert choose_base(known._replace(attempts=[*history[:2], history[5]])) == "ref1"
-    assert choose_base(known._replace(best="elsewhere")) == "elsewhere"
 
 
 def test_another_hypothesis_is_tried_only_within_the_width() -> None:

@@ -9,9 +9,11 @@ cells. Rules, on the same comparisons:
 
 higher        accepted when the score is higher
 threshold     accepted beyond z standard errors, measured once
-confirmed     the default: as before, but a difference in doubt is measured again under a second
+confirmed     false_accepts=0: as before, but a difference in doubt is measured again under a second
               seed of both sides
-chain         the default over the eight steps of a run of noise, each against the best so far
+chain         that rule over the eight steps of a run of noise, each against the best so far
+
+What the default does over a whole run: evals.studies.luck.
 """
 
 from __future__ import annotations

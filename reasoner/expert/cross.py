@@ -24,7 +24,7 @@ def combine_accepted_moves(
     If nothing fits, the spec is the unchanged one and the list is empty.
     """
     spec, statements = context.spec, list[str]()
-    accepted = [fact for fact in history if fact.verdict == "accepted"]
+    accepted = [fact for fact in history if fact.led]
     own = {fact.move: standardised_gain(fact) for fact in accepted if fact.move}
     for fact in sorted(crossover.lacks, key=standardised_gain, reverse=True):
         move = moves.find_move(fact.move or "", context)

@@ -301,9 +301,9 @@ def _resting_moves(history: list[Fact]) -> set[str]:
     """Moves that failed in the latest steps; an accepted change of family ends their rest."""
     resting: set[str] = set()
     for fact in history[-TABU_STEPS:]:
-        if fact.verdict == "accepted" and (fact.move or "").startswith("family:"):
+        if fact.led and (fact.move or "").startswith("family:"):
             resting.clear()
-        elif fact.move and fact.verdict != "accepted":
+        elif fact.move and not fact.led:
             resting.add(fact.move)
     return resting
 
@@ -313,7 +313,7 @@ def _own_record_factor(move: Move, history: list[Fact]) -> float:
     factor = 1.0
     for fact in history:
         if fact.move == move.name:
-            factor *= 1.25 if fact.verdict == "accepted" else 0.35
+            factor *= 1.25 if fact.led else 0.35
     return factor
 
 

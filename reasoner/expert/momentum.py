@@ -24,7 +24,7 @@ CLEAR_HARM = -3.0
 def sibling_resting_moves(brief: Brief, family: str) -> set[str]:
     """Moves that failed lately in another trace with this kind of model, or clearly did harm."""
     since = brief.stage.step - SIBLING_STEPS
-    recent = [fact for fact in brief.others if fact.step >= since and fact.verdict != "accepted"]
+    recent = [fact for fact in brief.others if fact.step >= since and not fact.led]
     return {fact.move for fact in recent if fact.move and _applies_to_family(fact, family)}
 
 
@@ -45,7 +45,7 @@ def sibling_record_factor(move: Move, others: list[Fact]) -> float:
     for fact in others:
         if fact.move != move.name:
             continue
-        if fact.verdict == "accepted":
+        if fact.led:
             factor *= 1 + SIBLING_GAIN * math.tanh(standardised_gain(fact) / 4)
         else:
             factor *= SIBLING_LOSS

@@ -65,11 +65,14 @@ def _train_facts(train: dict[str, Any]) -> PathsAndTexts:
         yield "train.folds", f"{title}: {_folds_text(values)}"
 
 
+OTHERS = {"best": "best before it", "anchor": "last confirmed best"}
+
+
 def _paired_facts(paired: dict[str, Any]) -> PathsAndTexts:
     for name, item in paired.items():
         if not isinstance(item, dict) or item.get("d") is None:
             continue
-        other = "best before it" if name == "best" else single_line(name, 40)
+        other = OTHERS.get(name) or single_line(name, 40)
         gain = f"{signed_text(item['d'])} ± {se_text(item.get('se'))}"
         probability = item.get("p_improved")
         sure = f", p(improved) {probability:.3f}" if isinstance(probability, float) else ""

@@ -293,7 +293,7 @@ def hint_lines(brief: Brief) -> list[str]:
 
 def stuck_section(brief: Brief) -> str:
     """Ask for another approach after N_STUCK attempts without success."""
-    latest = takewhile(lambda fact: fact.verdict != "accepted", reversed(brief.history))
+    latest = takewhile(lambda fact: not fact.led, reversed(brief.history))
     unsuccessful = list(latest)[::-1]
     if len(unsuccessful) < N_STUCK:
         return ""
