@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from briefs.crossover import crossover_ideas
-from graph.state import Trace, TraceState
+from graph.state import Best, Trace, TraceState
 from run.attempt import Attempt, best_from
-from run.best import publish_best
+from run.best import correct_published, publish_best
 from run.budget import exhausted_budget
 from run.registry import NodeRuntime, current_run
 from scoring.lessons import share_lessons
@@ -20,12 +20,22 @@ async def record(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     attempt = assemble_attempt(run, trace, work, crossover_ideas(run, trace, work.mode))
     announce_attempt(run, attempt)
     await share_lessons(run, trace, attempt)
+    if (former := remeasured_best(trace, attempt)) is not None:
+        trace = trace.evolve(best=former)
+        await correct_published(run, former)
     trace = advance_trace(trace, attempt, run.settings.max_failures)
     if attempt.replaces and trace.best:
         await publish_best(run, trace.best)
     until = trace.step if exhausted_budget(run, run.events.used) else state.until
     row = trace.dump()
     return {"row": row, "traces": {str(trace.trace): row}, "until": until}
+
+
+def remeasured_best(trace: Trace, attempt: Attempt) -> Best | None:
+    """Return the trace's best with its mean score, where the attempt had it measured again."""
+    if trace.best is None or attempt.best_score is None:
+        return None
+    return trace.best.evolve(score=attempt.best_score)
 
 
 def advance_trace(trace: Trace, attempt: Attempt, max_failures: int) -> Trace:

@@ -324,6 +324,7 @@ def _on_attempt(view: RunView, event: Event) -> RunView:
     attempt = parse_attempt(event, len(view.attempts))
     if attempt.id in view.attempts:  # a step was repeated after a crash: the first record counts
         return view
+    view = _correct_best(view, attempt.trace, finite_number(event.get("best_score")))
     view = replace(view, attempts={**view.attempts, attempt.id: attempt})
     if attempt.trace in view.traces or attempt.kind in ("draft", "update", "repair", "crossover"):
         view = _count_attempt(view, event, attempt)
@@ -332,6 +333,15 @@ def _on_attempt(view: RunView, event: Event) -> RunView:
     return _add_line(
         view, event, attempt.verdict, describe_attempt(attempt, rising=view.rising), attempt.trace
     )
+
+
+def _correct_best(view: RunView, trace: int, score: float | None) -> RunView:
+    """Give a trace's best its mean score, where it was measured again."""
+    known = view.traces.get(trace)
+    best = view.attempts.get(known.best or "") if known else None
+    if score is None or best is None:
+        return view
+    return replace(view, attempts={**view.attempts, best.id: replace(best, score=score)})
 
 
 def _count_attempt(view: RunView, event: Event, attempt: AttemptView) -> RunView:

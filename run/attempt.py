@@ -122,8 +122,11 @@ class Attempt(StateModel):
         None, description="paired difference with the trace's best; + better"
     )
     gain_se: float | None = None
+    best_score: float | None = Field(
+        None, description="mean of the trace's best, where that was measured again too"
+    )
     looked_better: bool = Field(
-        False, description="than the last confirmed best; such a comparison raises the bar"
+        False, description="than the best or the last confirmed one; this raises the bar"
     )
     # verdict
     verdict: Verdict
@@ -147,7 +150,9 @@ def make_attempt(
     """Assemble everything that is known of an attempt once it is judged. `evidence`: artifact."""
     score = grade.score if grade else None
     paired = grade.paired.get("best") if grade else None
-    claimed = (grade.paired.get(ANCHOR) or paired) if grade else None
+    compared = (
+        [grade.paired[name] for name in ("best", ANCHOR) if name in grade.paired] if grade else []
+    )
     answered = not work.error
     return Attempt(
         id=work.attempt,
@@ -180,7 +185,8 @@ def make_attempt(
         folds=score.folds if score else [],
         gain=paired.d if paired else None,
         gain_se=paired.se if paired else None,
-        looked_better=claimed is not None and claimed.d > 0,
+        best_score=paired.old if paired and paired.repeated else None,
+        looked_better=any(each.d > 0 for each in compared),
         verdict=work.verdict if answered else "failed",
         replaces=work.replaces and answered,
         validity=work.validity and answered,

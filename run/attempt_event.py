@@ -38,6 +38,7 @@ class AttemptEvent(StateModel):
     folds: list[float]
     gain: float | None
     gain_se: float | None
+    best_score: float | None = None
     verdict: str
     replaces: bool
     reasons: list[str]

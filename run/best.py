@@ -69,6 +69,14 @@ async def publish_best(run: Run, best: Best, *, force: bool = False) -> None:
         write_best_json(folder, best, {"refit": False})
 
 
+async def correct_published(run: Run, best: Best) -> None:
+    """Write the new score of a best that was measured again, where it is the published one."""
+    async with run.publishing:
+        current = read_best(run.folder / "best")
+        if current and current.attempt == best.attempt and current.score != best.score:
+            write_best_json(run.folder / "best", best, {"refit": current.refit})
+
+
 def write_best_json(folder: Path, best: Best, more: Json) -> None:
     """Write best.json of an attempt."""
     write_best_file(folder, {**best.dump(), **more})

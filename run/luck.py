@@ -40,9 +40,14 @@ def acceptance_bar(false_accepts: float, n_traces: int, n_counted: int, n_change
     return NormalDist().inv_cdf(1 - level) + STEPS_COST * (math.sqrt(max(n_changes, 1)) - 1)
 
 
-def trace_bar(trace: Trace, false_accepts: float, n_traces: int) -> float:
-    """Return the bar of a trace's next attempt."""
-    return acceptance_bar(false_accepts, n_traces, trace.counted + 1, trace.stepped + 1)
+def trace_bars(trace: Trace, false_accepts: float, n_traces: int) -> tuple[float, float]:
+    """Return the bars of a trace's next attempt: over the last confirmed best, and over its best.
+
+    The second is for a change that is clear by itself, whatever the steps before it were worth.
+    """
+    n_counted = trace.counted + 1
+    own = acceptance_bar(false_accepts, n_traces, n_counted, 1)
+    return acceptance_bar(false_accepts, n_traces, n_counted, trace.stepped + 1), own
 
 
 def anchor_of(trace: Trace) -> Best | None:

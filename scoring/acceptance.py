@@ -30,6 +30,7 @@ class Standing(NamedTuple):
     """What an attempt has to pass in its run (run.luck); without it a fixed z is the bar."""
 
     bar: float  # SE over the last confirmed best
+    step_bar: float  # SE over the best, for a step that is clear by itself
     step_p: float  # p(improved) over the best from which a tie is stepped on
     anchor: str = ""  # id of the last confirmed best, where the trace has stepped on from it
 
@@ -123,6 +124,8 @@ def _judge_difference(
     bar = max(z, standing.bar) if standing else z
     if paired.d > 0 and claim.d > max(bar * claim.se, 0.0):
         return one_reason("accepted", True, "better", f"better: {text}{_since(claim, standing)}")
+    if standing and paired.d > max(z, standing.step_bar) * paired.se:
+        return one_reason("accepted", True, "better_alone", f"better: {text}")
     if paired.d < -z * paired.se:
         return one_reason("rejected", False, "worse", f"worse: {text}")
     if standing and paired.d > 0 and paired.p_improved >= standing.step_p:
@@ -162,9 +165,10 @@ def is_doubtful(grade: Grade, standing: Standing | None = None, *, cheap: bool =
         return DOUBT[0] < z <= DOUBT[1]
     claim = grade.paired.get(ANCHOR) or paired
     reached = claim.d / claim.se if claim.se > 0 else 0.0
-    if standing.bar - REACH <= reached <= standing.bar + REACH:
+    if abs(reached - standing.bar) <= REACH or abs(z - standing.step_bar) <= REACH:
         return True
-    return cheap and reached < standing.bar and paired.p_improved >= standing.step_p
+    is_below = reached < standing.bar and z < standing.step_bar
+    return cheap and is_below and paired.p_improved >= standing.step_p
 
 
 def judge_audit(judgement: Judgement, leak: Problem | None, paired: Paired | None) -> Judgement:

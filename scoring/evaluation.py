@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from graph.state import Best, Trace
 from run.attempt import ANCHOR, OOF, ExecutionRecord
 from run.budget import improve_time_left_s, repeat_limit_s
 from run.limits import script_memory_bytes
-from run.luck import anchor_of, trace_bar
+from run.luck import anchor_of, trace_bars
 from run.run import Run
 from scoring.acceptance import (
     Acceptance,
@@ -104,8 +104,8 @@ def _standing_of(run: Run, trace: Trace | None, anchor: Best | None) -> Standing
     settings = run.settings
     if trace is None or not settings.false_accepts:
         return None
-    bar = trace_bar(trace, settings.false_accepts, settings.traces)
-    return Standing(bar, settings.step_p, anchor.attempt if anchor else "")
+    bars = trace_bars(trace, settings.false_accepts, settings.traces)
+    return Standing(*bars, settings.step_p, anchor.attempt if anchor else "")
 
 
 async def _measure_again(
@@ -116,7 +116,10 @@ async def _measure_again(
     grade: Grade,
     standing: Standing | None,
 ) -> tuple[Grade, Paired | None]:
-    """The grade with the differences over two seeds, and that to the best, where it is in doubt."""
+    """The grade over two seeds where it is in doubt, and its difference to the best then.
+
+    The score is the mean over the seeds then, and the difference holds the best's mean.
+    """
     may_repeat = run.settings.confirm and candidate.repeatable and not candidate.execution.same_as
     if best is None or not may_repeat:
         return grade, None
@@ -126,8 +129,15 @@ async def _measure_again(
     over_seeds = {BEST: again}
     if anchor:
         over_seeds[ANCHOR] = await _compare_over_seeds(run, candidate, anchor)
-    known = {name: paired for name, paired in over_seeds.items() if paired}
-    return grade.model_copy(update={"paired": {**grade.paired, **known}}), again
+    known = {
+        name: paired.model_copy(update={"repeated": True})
+        for name, paired in over_seeds.items()
+        if paired
+    }
+    changes: dict[str, Any] = {"paired": {**grade.paired, **known}}
+    if again and again.new is not None and grade.score:
+        changes["score"] = grade.score.model_copy(update={"value": again.new})
+    return grade.model_copy(update=changes), again
 
 
 def _is_cheap(run: Run, candidate: Candidate, best: Best) -> bool:

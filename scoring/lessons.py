@@ -31,7 +31,7 @@ async def share_lessons(run: Run, trace: Trace, attempt: Attempt) -> None:
 
     `trace`: as it was before the attempt.
     """
-    is_confirmed = attempt.verdict == "accepted" and attempt.replaces
+    is_confirmed = "better" in attempt.codes and attempt.replaces
     steps = confirmed_steps(run, trace, attempt) if is_confirmed else []
     for step in steps:
         await share_lesson(run, step.evolve(verdict="accepted"))

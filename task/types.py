@@ -302,6 +302,8 @@ class PairedJson(TypedDict):
     p_improved: float
     method: CompareMethod
     n: int
+    new: float  # mean score of either side over its seeds
+    old: float
 
 
 class ProblemJson(TypedDict):
@@ -345,6 +347,9 @@ class Paired(BaseModel):
     p_improved: float
     method: CompareMethod = "rows"
     n: int = 0
+    new: float | None = None
+    old: float | None = None
+    repeated: bool = False  # over several seeds
 
 
 class Problem(BaseModel):

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from trust_kit import open_run_without_worker
 
 from evals.studies.luck import NULL, World, simulate
-from graph.state import Best, Trace
-from nodes.record import advance_trace
-from run.attempt import ANCHOR, Attempt
-from run.luck import acceptance_bar, anchor_of, trace_bar
+from graph.state import Best, Trace, Work
+from nodes.record import advance_trace, remeasured_best
+from report.projection import apply_events
+from run.attempt import ANCHOR, Attempt, ExecutionRecord, make_attempt
+from run.best import correct_published, read_best, write_best_json
+from run.luck import acceptance_bar, anchor_of, trace_bars
+from run.registry import close_run
 from scoring.acceptance import Judgement, Standing, TieBreak, is_doubtful, judge_attempt
 from scoring.lessons import confirmed_steps
-from task.types import Grade, Paired
+from task.types import Grade, Paired, Score
 
+WORK = Work(attempt="t0s1", kind="update", mode="directed", verdict="tie")
 SIDE = TieBreak(1.0, 100)
-STANDING = Standing(bar=2.5, step_p=0.7)
+STANDING = Standing(bar=2.5, step_bar=2.5, step_p=0.7)
 
 
 def paired(d: float) -> Paired:
@@ -39,7 +45,7 @@ def test_the_bar_rises_with_every_try_and_every_step_and_traces_share_it() -> No
     bars = [acceptance_bar(0.1, 1, k, 1) for k in (1, 8, 24, 100)]
     assert [round(bar, 2) for bar in bars] == [2.43, 3.02, 3.43, 3.95]
     assert acceptance_bar(0.1, 4, 1, 1) > bars[0] < acceptance_bar(0.1, 1, 1, 4)
-    assert trace_bar(Trace(trace=0), 0.1, 1) == bars[0]
+    assert trace_bars(Trace(trace=0), 0.1, 1) == (bars[0], bars[0])
 
 
 @pytest.mark.parametrize("world", [World(0, True), World(1, True), World(0, False)])
@@ -58,11 +64,13 @@ def test_a_likely_tie_is_stepped_on_and_accepted_only_beyond_the_bar() -> None:
 
 
 def test_small_steps_are_accepted_together_but_never_below_the_best() -> None:
-    since = STANDING._replace(anchor="t0s1")
+    since = Standing(bar=2.6, step_bar=2.4, step_p=0.7, anchor="t0s1")
     together = judge(grade(0.9, over_anchor=2.7), since)
     assert together.verdict == "accepted" and "since t0s1: +2.7" in together.texts[0]
     assert judge(grade(-0.1, over_anchor=2.7), since).verdict == "tie"
-    assert judge(grade(2.7, over_anchor=1.0), since).codes == ["likely"]
+    assert judge(grade(2.3, over_anchor=1.0), since).codes == ["likely"]
+    alone = judge(grade(2.5, over_anchor=1.0), since)  # clear by itself: it confirms no other
+    assert (alone.verdict, alone.codes) == ("accepted", ["better_alone"])
 
 
 def test_a_second_seed_is_spent_where_an_acceptance_is_in_reach_or_costs_nothing() -> None:
@@ -110,7 +118,7 @@ def test_a_state_of_an_earlier_version_has_no_steps_to_confirm() -> None:
     best = Best(attempt="t0s0", trace=0, ref="ref0", script="s", score=0.5, se=0.1)
     old = {"trace": 0, "step": 3, "best": best.dump(), "n_accepted": 1, "stagnant": 1}
     trace = Trace.model_validate(old)
-    assert anchor_of(trace) is None and trace_bar(trace, 0.1, 1) == acceptance_bar(0.1, 1, 1, 1)
+    assert anchor_of(trace) is None and trace_bars(trace, 0.1, 1)[0] == acceptance_bar(0.1, 1, 1, 1)
 
 
 def test_an_acceptance_confirms_the_steps_since_the_anchor_and_no_others() -> None:
@@ -123,3 +131,37 @@ def test_an_acceptance_confirms_the_steps_since_the_anchor_and_no_others() -> No
     assert confirmed_steps(run, trace, attempt(3, "accepted", "ref2")) == list(steps.values())
     elsewhere = attempt(3, "accepted", None)  # a new draft that won builds on none of them
     assert confirmed_steps(run, trace, elsewhere) == []
+
+
+async def test_a_best_that_was_measured_again_has_its_mean_everywhere(tmp_path: Path) -> None:
+    again = Paired(d=0.02, se=0.01, p_improved=0.9, new=0.8, old=0.78, repeated=True)
+    once = again.model_copy(update={"repeated": False})
+    trace = advance_trace(Trace(trace=0), attempt(0, "accepted", None), 9)
+    assert trace.best is not None
+    for paired_with, mean in ((again, 0.78), (once, None)):
+        graded = Grade(ok=True, score=Score(value=0.8, se=0.1), paired={"best": paired_with})
+        made = make_attempt(trace, WORK, ExecutionRecord(), graded, None)
+        assert made.best_score == mean
+        corrected = remeasured_best(trace, made)
+        assert (corrected.score if corrected else None) == mean
+    run = open_run_without_worker(tmp_path)
+    try:
+        write_best_json(run.folder / "best", trace.best, {"refit": False})
+        await correct_published(run, trace.best.evolve(score=0.78))
+        published = read_best(run.folder / "best")
+        assert published is not None and published.score == 0.78
+        await correct_published(run, trace.best.evolve(attempt="t1s0", score=0.1))  # another one
+        assert read_best(run.folder / "best") == published
+    finally:
+        await close_run(run.folder)
+
+
+def test_the_report_shows_the_mean_of_a_best_that_was_measured_again() -> None:
+    events: list[dict[str, Any]] = [{"t": 0, "ev": "run_started", "traces": 1}]
+    for step, score, mean in ((0, 0.9, None), (1, 0.85, 0.8)):
+        found = {"t": 1, "ev": "attempt", "id": f"t0s{step}", "trace": 0, "score": score}
+        found |= {"kind": "update", "verdict": "accepted", "replaces": step == 0}
+        events.append(found | {"best_score": mean})
+    view = apply_events([*events, {"ev": "steps_confirmed", "attempt": "t0s1", "steps": ["t0s0"]}])
+    assert view.attempts["t0s0"].score == 0.8
+    assert view.lines[-1].text == "t0s0: accepted together with t0s1"

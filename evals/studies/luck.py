@@ -1,6 +1,6 @@
 """Luck over a whole run: false acceptances of null runs, and what true gains become of.
 
-python -m evals.studies.luck [--runs-simulated 2000] [--chains 10] [--out docs/results]
+python -m evals.studies.luck [--runs-simulated 1000] [--chains 4] [--out docs/results]
 
 Simulated runs of one trace. A change moves the true score by its effect and by luck, in units of
 the standard error of one comparison. Luck of the *rows* stays in every later step, luck of the
@@ -207,15 +207,15 @@ def judge_loop(trial: Trial, *, before_steps: bool = False) -> tuple[Array, Arra
     """Accept beyond the run's bar over the anchor; step on what is likely better than the best."""
     table = bar_table(len(trial.counted) and int(trial.counted.max()) + 1)
     changes = np.minimum(trial.new.changes - trial.anchor.changes, MAX_CHANGES - 1)
-    bar = table[trial.counted, changes - 1]
-    claim = trial.z(trial.anchor)
-    doubtful = (claim >= bar - REACH) & (claim <= bar + REACH)
+    bar, own = table[trial.counted, changes - 1], table[trial.counted, 0]
+    claim, z = trial.z(trial.anchor), trial.z(trial.best)
+    doubtful = (np.abs(claim - bar) <= REACH) | (np.abs(z - own) <= REACH)
     if before_steps:
-        doubtful |= (claim < bar) & (norm.cdf(trial.z(trial.best)) >= DEFAULTS.step_p)
+        doubtful |= (claim < bar) & (z < own) & (norm.cdf(z) >= DEFAULTS.step_p)
     twice = trial.repeat(doubtful)
     claim, z = trial.z(trial.anchor, twice), trial.z(trial.best, twice)
-    trial.counted = trial.counted + (claim > 0)
-    accepted = (claim > bar) & (z > 0)
+    trial.counted = trial.counted + ((claim > 0) | (z > 0))
+    accepted = ((claim > bar) & (z > 0)) | (z > own)
     return accepted, accepted | (norm.cdf(z) >= DEFAULTS.step_p)
 
 
@@ -305,8 +305,8 @@ best after 8 steps without confirmation.
 
 def main() -> None:
     parser = page_parser(__doc__, "luck.jsonl")
-    parser.add_argument("--runs-simulated", type=int, default=2000)
-    parser.add_argument("--chains", type=int, default=10, help="chains per real pipeline")
+    parser.add_argument("--runs-simulated", type=int, default=1000)
+    parser.add_argument("--chains", type=int, default=4, help="chains per real pipeline")
     options = parser.parse_args()
     n_runs = options.runs_simulated
     parts = [

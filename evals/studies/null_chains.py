@@ -25,7 +25,7 @@ from graph.settings import Settings
 from graph.state import Best, Trace
 from nodes.record import advance_trace
 from run.attempt import ANCHOR, Attempt
-from run.luck import anchor_of, trace_bar
+from run.luck import anchor_of, trace_bars
 from scoring.acceptance import Judgement, Standing, TieBreak, is_doubtful, judge_attempt
 from task.grade.compare import compare_predictions
 from task.grade.metric import Metric
@@ -87,21 +87,21 @@ class NullChain:
         new = Pipeline(columns, number)
         judgement, grade = self._judge(new)
         self.n_accepted += judgement.verdict == "accepted"
-        paired = grade.paired.get(ANCHOR) or grade.paired["best"]
+        looked_better = any(paired.d > 0 for paired in grade.paired.values())
         self._record(
             f"t0s{number}",
             new,
             judgement.verdict,
             replaces=judgement.replaces,
-            looked_better=paired.d > 0,
+            looked_better=looked_better,
         )
 
     def _judge(self, new: Pipeline) -> tuple[Judgement, Grade]:
         anchor = anchor_of(self.trace)
         standing = None
         if not self.fixed:
-            bar = trace_bar(self.trace, DEFAULTS.false_accepts, 1)
-            standing = Standing(bar, DEFAULTS.step_p, anchor.attempt if anchor else "")
+            bars = trace_bars(self.trace, DEFAULTS.false_accepts, 1)
+            standing = Standing(*bars, DEFAULTS.step_p, anchor.attempt if anchor else "")
         grade, again = self._compare(new, anchor, 1), None
         if is_doubtful(grade, standing):
             grade = self._compare(new, anchor, 2)

@@ -63,9 +63,8 @@ def compare_predictions(
     row, by which metrics that cannot be resampled are judged.
     """
     sign = 1.0 if metric.direction == "max" else -1.0
-    d = sign * float(
-        np.mean([metric.score(y, p) for p in new]) - np.mean([metric.score(y, p) for p in old])
-    )
+    means = [float(np.mean([metric.score(y, p) for p in side])) for side in (new, old)]
+    d = sign * (means[0] - means[1])
     method: CompareMethod = "rows"
     if metric.row_loss is not None:
         se = row_error(metric, y, new, old, d, clusters)
@@ -77,7 +76,16 @@ def compare_predictions(
         pairs = [(p, q) for p in new for q in old]
         replicates = [bootstrap_differences(metric, y, p, q, clusters, seed) for p, q in pairs]
         se = float(np.std(np.mean(replicates, axis=0), ddof=1))
-    return paired_result(d, float(np.hypot(se, seed_error(metric, y, new, old))), method, len(y))
+    se = float(np.hypot(se, seed_error(metric, y, new, old)))
+    return PairedJson(
+        d=d,
+        se=se,
+        p_improved=improvement_probability(d, se),
+        method=method,
+        n=len(y),
+        new=means[0],
+        old=means[1],
+    )
 
 
 def seed_error(metric: Metric, y: Array, new: Sequence[Array], old: Sequence[Array]) -> float:
@@ -115,10 +123,9 @@ def fold_error(
     return spread * FEW_FOLDS.get(len(differences), 1.0)
 
 
-def paired_result(d: float, se: float, method: CompareMethod, n: int) -> PairedJson:
-    """Return a difference with its probability of being an improvement, of a normal error."""
-    p = float(stats.norm.cdf(d / se)) if se > 0 else 0.5 + 0.5 * ((d > 0) - (d < 0))
-    return PairedJson(d=float(d), se=float(se), p_improved=p, method=method, n=n)
+def improvement_probability(d: float, se: float) -> float:
+    """Return the probability that a difference with a normal error is an improvement."""
+    return float(stats.norm.cdf(d / se)) if se > 0 else 0.5 + 0.5 * ((d > 0) - (d < 0))
 
 
 def row_error(
