@@ -12,6 +12,7 @@ from run.budget import reserved_executions
 from run.calibration import Calibration, describe_calibration
 from run.hints import hints_for
 from run.limits import is_first_draft, script_limit_s, script_memory_bytes
+from run.luck import trace_bars
 from run.run import Run
 from run.services import count_slots
 from sandbox.protocol import Host
@@ -30,6 +31,7 @@ def common_fields(run: Run, trace: Trace, work: Work, siblings: list[str]) -> di
         "stage": budget_stage(run, trace),
         "history": [fact_from(attempt) for attempt in run.chain(trace.head, limit=N_OWN)],
         "accept_z": run.settings.accept_z,
+        "accept_bar": first_bar(run),
         "preview": run.setup.preview,
         "ledger": ledger_brief(run, trace),
         "others": _facts_of_others(run, siblings),
@@ -38,6 +40,15 @@ def common_fields(run: Run, trace: Trace, work: Work, siblings: list[str]) -> di
         "said": hints_for(run.folder, trace.trace),
         "seed": run.settings.seed * 1009 + trace.trace,
     }
+
+
+def first_bar(run: Run) -> float | None:
+    """Return the bar of the run's first comparison; None where `accept_z` alone is the bar."""
+    settings = run.settings
+    if not settings.false_accepts:
+        return None
+    bar, _ = trace_bars(Trace(trace=0), settings.false_accepts, settings.traces)
+    return max(bar, settings.accept_z)
 
 
 def _script_resources(run: Run, trace: Trace, work: Work) -> Resources:

@@ -470,7 +470,11 @@ class Brief(Frozen):
     )
     ledger: Ledger = Field(default_factory=Ledger)
     accept_z: float = Field(
-        1.0, description="standard errors by which a change must be better to be accepted"
+        1.0,
+        description="standard errors by which a change is rejected, and the least to be accepted",
+    )
+    accept_bar: float | None = Field(
+        None, description="standard errors that the run's first acceptance takes; None: accept_z"
     )
     preview: str = Field("", description="contents of input/ in words (task.data.preview)")
     probes: list[ProbeFinding] = Field(

@@ -360,13 +360,12 @@ def test_the_script_comes_with_its_output_the_data_and_the_packages(key: str) ->
 
 def test_differences_come_with_their_noise_and_the_bar_for_acceptance() -> None:
     system, user = prompt_messages(
-        "diagnose", kept("t0s5 diagnose").model_copy(update={"accept_z": 1.7})
+        "diagnose", kept("t0s5 diagnose").model_copy(update={"accept_z": 1.7, "accept_bar": 2.61})
     )
     assert re.search(r"measured [+-][\d.e-]+ ± [\d.e-]+", user["content"])
-    assert (
-        "better by more than 1.7 SE" in " ".join(system["content"].split())
-        and "TIE" in system["content"]
-    )
+    words = " ".join(system["content"].split())
+    assert "last confirmed best by 2.6 SE" in words and "worse by 1.7 SE" in words
+    assert "TIE" in words
 
 
 def test_repeated_failures_ask_for_another_approach() -> None:

@@ -118,7 +118,8 @@ def system_context(brief: Brief) -> Context:
     rule = "Train on all folds but k and predict fold k."
     if brief.task.split.get("kind") == "time":
         rule = "Train on the folds below k and predict fold k (time must not run backwards)."
-    return {"fold_rule": rule, "accept_z": f"{brief.accept_z:g}"}
+    bar = brief.accept_bar or brief.accept_z
+    return {"fold_rule": rule, "accept_z": f"{brief.accept_z:g}", "accept_bar": f"{bar:.1f}"}
 
 
 def common_context(brief: Brief) -> Context:
