@@ -19,6 +19,7 @@ from task.grade.grade import grade_execution
 from task.grade.order import order_stats
 from task.grade.predictions import get_truth
 from task.grade.relations import look_closer
+from task.grade.row_errors import quote_cells
 from task.types import Prepared
 
 Frame = pd.DataFrame
@@ -267,3 +268,11 @@ def test_classes_are_imbalanced_by_what_equal_shares_would_be(
 ) -> None:
     labels = pd.Series([f"c{label}" for label, n in enumerate(shares) for _ in range(n)])
     assert target_notes(profile_target(labels, "y", "multiclass")) == note
+
+
+def test_the_room_of_a_worst_row_goes_to_its_long_cells() -> None:
+    text = "no word of this long text is needed to know its end " * 20
+    alone = quote_cells(pd.Series({"text": text, "n": 4.25}))
+    assert alone["n"] == "4.25" and 200 < len(alone["text"]) <= 240
+    among = quote_cells(pd.Series({f"c{k}": text for k in range(6)}))
+    assert all(len(cell) == 40 for cell in among.values())

@@ -1,15 +1,17 @@
 """Record one real run for the prompts: briefs, and attempts with scripts, evidence and logs.
 
-    python -m tools.prompt_record      # runs `modechoice`, writes evals/data/prompt_run.json
+    python -m tools.prompt_record            # runs `modechoice`, writes evals/data/prompt_run.json
+    python -m tools.prompt_record pictures   # or texts: the tasks of tools/prompt_tasks.py
 
-The expert runs it. One step fails on purpose (a wrong file name), so that there is a real failure
-to repair.
+The expert runs it. One step of `modechoice` fails on purpose (a wrong file name), so that there is
+a real failure to repair.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -30,9 +32,10 @@ from reasoner.protocol import (
 )
 from run.artifacts import Artifacts
 from session.session import start_run
+from tools.prompt_tasks import WRITERS
 
 EXAMPLE = "modechoice"
-RECORDING = Path(__file__).parents[1] / "evals" / "data" / "prompt_run.json"
+DATA = Path(__file__).parents[1] / "evals" / "data"
 BRIEFS: dict[str, type[Brief]] = {
     "draft": DraftBrief,
     "diagnose": DiagnoseBrief,
@@ -48,6 +51,13 @@ KEPT_BRIEFS = (
     "t0s5 diagnose",
     "t0s5 update",
 )
+KEPT_OF_OTHERS = (
+    "t0s0 draft",
+    "t0s1 diagnose",
+    "t0s1 update",
+    "t0s5 diagnose",
+    "t0s5 update",
+)
 FAILING_STEP = (0, 3)  # trace and step whose script names a file that is not there
 
 
@@ -56,8 +66,9 @@ class RecordingExpert:
 
     name = "expert"
 
-    def __init__(self) -> None:
+    def __init__(self, failing: tuple[int, int] | None = None) -> None:
         self.inner = Expert()
+        self.failing = failing
         self.briefs: dict[str, dict[str, Any]] = {}
 
     def record(self, verb: str, brief: Brief) -> None:
@@ -76,10 +87,10 @@ class RecordingExpert:
         return await self.inner.diagnose(brief)
 
     async def update(self, brief: UpdateBrief) -> Solution:
-        """Update as the expert does; the script of FAILING_STEP gets a wrong file name."""
+        """Update as the expert does; the script of the failing step gets a wrong file name."""
         self.record("update", brief)
         solution = await self.inner.update(brief)
-        if (brief.stage.trace, brief.stage.step) == FAILING_STEP:
+        if (brief.stage.trace, brief.stage.step) == self.failing:
             script = solution.script.replace("train.csv", "train_clean.csv")
             return solution.model_copy(update={"script": script})
         return solution
@@ -112,22 +123,36 @@ async def record_run() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         await write_example_task(EXAMPLE, root / EXAMPLE)
-        settings = Settings(
-            traces=2,
-            steps=6,
-            time_s=1800,
-            memory=str(root / "memory"),
-            runs_dir=str(root / "runs"),
-            calls="two",  # so that updates have briefs of their own
-        )
-        expert = RecordingExpert()
-        outcome = await start_run(str(root / EXAMPLE), settings, reasoner=expert)
+        expert = RecordingExpert(FAILING_STEP)
+        outcome = await start_run(str(root / EXAMPLE), settings_in(root, traces=2), reasoner=expert)
         setup = json.loads((outcome.folder / "setup.json").read_text().replace(str(root), "/run"))
         return {
             "setup": setup,
             "briefs": {key: expert.briefs[key] for key in KEPT_BRIEFS},
             "attempts": recorded_attempts(Artifacts(outcome.folder / "artifacts")),
         }
+
+
+async def record_other(kind: str) -> dict[str, Any]:
+    """Run the task of `tools.prompt_tasks` of this kind; return its chosen briefs."""
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        WRITERS[kind](root / kind)
+        expert = RecordingExpert()
+        await start_run(str(root / kind), settings_in(root, traces=1), reasoner=expert)
+        return {"briefs": {key: expert.briefs[key] for key in KEPT_OF_OTHERS}}
+
+
+def settings_in(root: Path, traces: int) -> Settings:
+    """Return the settings of a recorded run; updates have briefs of their own."""
+    return Settings(
+        traces=traces,
+        steps=6,
+        time_s=1800,
+        memory=str(root / "memory"),
+        runs_dir=str(root / "runs"),
+        calls="two",
+    )
 
 
 def recorded_attempts(artifacts: Artifacts) -> list[dict[str, Any]]:
@@ -145,12 +170,19 @@ def recorded_attempts(artifacts: Artifacts) -> list[dict[str, Any]]:
     return sorted(attempts, key=lambda attempt: (attempt["trace"], attempt["step"]))
 
 
-def load_recording() -> dict[str, Any]:
-    """Return the recorded run."""
-    recording: dict[str, Any] = json.loads(RECORDING.read_text())
+def load_recording(kind: str = "run") -> dict[str, Any]:
+    """Return the recorded run; `kind`: pictures or texts, else the table."""
+    recording: dict[str, Any] = json.loads((DATA / f"prompt_{kind}.json").read_text())
     return recording
 
 
+def main(kind: str) -> None:
+    """Record and write one run."""
+    recorded = asyncio.run(record_run() if kind == "run" else record_other(kind))
+    text = json.dumps(recorded, indent=0, sort_keys=True).replace(sys.prefix, "/opt/gome/.venv")
+    (DATA / f"prompt_{kind}.json").write_text(text + "\n")
+    print(f"wrote {DATA / f'prompt_{kind}.json'}; now run python -m tools.prompts_docs")
+
+
 if __name__ == "__main__":
-    RECORDING.write_text(json.dumps(asyncio.run(record_run()), indent=0, sort_keys=True) + "\n")
-    print(f"wrote {RECORDING}; now run python -m tools.prompts_docs")
+    main(sys.argv[1] if len(sys.argv) > 1 else "run")

@@ -1,8 +1,8 @@
-"""docs/prompts: the messages to a model at steps 1 and 5 of a real run.
+"""docs/prompts: the messages to a model at steps 1 and 5 of real runs.
 
 python -m tools.prompts_docs       # write docs/prompts/*.md; deterministic
 
-They are rendered from the recorded briefs (evals/data/prompt_run.json).
+They are rendered from the recorded briefs (evals/data/prompt_*.json).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from reasoner.chat.prompt.text import n_tokens
 from reasoner.protocol import (
     Brief,
     DiagnoseBrief,
+    DraftBrief,
     FileBrief,
     FileTry,
     ProbeBrief,
@@ -40,6 +41,12 @@ DOCUMENTED = {
 }
 
 
+OTHERS = {"pictures": "pictures of digits", "texts": "paragraphs of text"}
+OTHER_PAGES = {
+    "draft": ("t0s0 draft", "the first script"),
+    "step1": ("t0s1 diagnose", "after the first script"),
+    "step5": ("t0s5 diagnose", "after five steps"),
+}
 FOLLOWED = "what follows it in the same conversation where another hypothesis is chosen"
 FILE_BRIEF = FileBrief(
     file="read.py",
@@ -76,6 +83,13 @@ def documented_briefs() -> dict[str, Documented]:
         if verb == "diagnose":
             verb, brief = "step", step_brief(recorded, key)
         pages[name] = Documented(verb, brief, what)
+    for kind, called in OTHERS.items():
+        others = load_recording(kind)["briefs"]
+        for name, (key, what) in OTHER_PAGES.items():
+            is_draft = key.endswith("draft")
+            brief = DraftBrief.model_validate(others[key]) if is_draft else step_brief(others, key)
+            page = Documented("draft" if is_draft else "step", brief, f"{called}: {what}")
+            pages[f"{kind}-{name}"] = page
     pages["follow-step5"] = Documented("follow", follow_brief(recorded), FOLLOWED)
     first = next(page.brief for page in pages.values() if page.verb == "draft")
     look = ProbeBrief.model_validate({**first.model_dump(), "limit_s": 60})
@@ -139,7 +153,8 @@ The prompts of [reasoner/prompts](../../reasoner/prompts) rendered for one real 
 `{EXAMPLE}`: two traces, six steps, solved by the embedded expert, so evidence, history and memory
 are real. One step fails on purpose, so that there is something to repair. The run is recorded in
 [evals/data/prompt_run.json](../../evals/data/prompt_run.json) (`python -m tools.prompt_record`
-records it again); `python -m tools.prompts_docs` renders these pages, and
+records it again). Two more runs show a task of pictures and one of texts (tools/prompt_tasks.py
+writes them). `python -m tools.prompts_docs` renders these pages, and
 `python -m tools.prompt_sizes` shows that prompts stay flat over hundreds of steps, and
 [what a step costs](../results/prompts.md) is measured by `python -m tools.prompt_costs`.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from task.grade.metrics import METRICS
@@ -16,6 +17,7 @@ from task.types import FifthOfPredictions, TargetStats, WorstRow
 Array = NDArray[Any]
 N_FIFTHS, MIN_ROWS = 5, 20  # rows of a fifth below which none are formed
 N_WORST, N_WORST_COLUMNS, MAX_CELL_CHARS = 5, 6, 40
+MAX_ROW_CHARS = N_WORST_COLUMNS * MAX_CELL_CHARS
 MAX_TARGETS = 24
 N_CONFUSIONS = 5
 MIN_CONFUSED = 3  # rows of one confusion below which it is not told
@@ -110,18 +112,32 @@ def worst_rows(truth: Truth, oof: Array, losses: Array) -> list[WorstRow]:
                 true=_true_text(truth, row),
                 predicted=_predicted_text(truth, oof[row]),
                 ratio=float(losses[row] / mean),
-                values={short_cell(name): short_cell(cells[name]) for name in columns},
+                values=quote_cells(cells[columns]),
             )
         )
     return rows
 
 
-def short_cell(value: object) -> str:
-    """Return a cell on one line, bounded."""
+def quote_cells(cells: pd.Series[Any]) -> dict[str, str]:
+    """Return a row's cells by column; what short cells leave of the room goes to long ones."""
+    short = [short_cell(cell) for cell in cells]
+    is_cut = [text.endswith("…") for text in short]
+    room = MAX_ROW_CHARS - sum(
+        len(text) for text, cut in zip(short, is_cut, strict=True) if not cut
+    )
+    limit = max(MAX_CELL_CHARS, room // max(1, sum(is_cut)))
+    return {
+        short_cell(name): short_cell(cell, limit)
+        for name, cell in zip(cells.index, cells, strict=True)
+    }
+
+
+def short_cell(value: object, limit: int = MAX_CELL_CHARS) -> str:
+    """Return a cell on one line, bounded to so many characters."""
     if isinstance(value, float):
         return f"{value:.5g}"
-    text = " ".join(str(value)[: 4 * MAX_CELL_CHARS].split())
-    return text if len(text) <= MAX_CELL_CHARS else text[: MAX_CELL_CHARS - 1] + "…"
+    text = " ".join(str(value)[: 4 * limit].split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _true_text(truth: Truth, row: int) -> str:

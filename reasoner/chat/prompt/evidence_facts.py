@@ -20,7 +20,7 @@ from reasoner.chat.prompt.text import (
 
 PathsAndTexts = Iterator[tuple[str, str]]
 Reader = Callable[[Any], PathsAndTexts]
-N_WORST_TEXTS, N_WORST_ROWS = 5, 5
+N_WORST_TEXTS, N_WORST_ROWS, MAX_CELL_CHARS = 5, 5, 240
 N_CLASSES, N_FOLDS, N_SEGMENTS, N_IMPORTANCES, N_TARGETS = 12, 10, 8, 15, 12
 N_RELATIONS = 6
 
@@ -232,7 +232,7 @@ def _worst_facts(rows: list[dict[str, Any]]) -> PathsAndTexts:
     for index, item in enumerate(rows[:N_WORST_ROWS]):
         values = item.get("values") if isinstance(item.get("values"), dict) else {}
         cells = ", ".join(
-            f"{single_line(name, 40)}={single_line(value, 40)}"
+            f"{single_line(name, 40)}={single_line(value, MAX_CELL_CHARS)}"
             for name, value in (values or {}).items()
         )
         true, said = single_line(item.get("true"), 60), single_line(item.get("predicted"), 90)
