@@ -97,10 +97,9 @@ def read_scored(event: Json) -> ScoredFile | None:
     score, oof = event.get("score"), event.get("oof")
     if not isinstance(score, float) or not isinstance(oof, str) or event.get("problems"):
         return None
-    codes = event.get("codes") or []
-    if event.get("verdict") == "failed" or is_refused(str(code) for code in codes):
-        return None
     try:
+        if event.get("verdict") == "failed" or is_refused(map(str, event.get("codes") or [])):
+            return None
         members = dict(event.get("members") or {})
         weights = [(str(name), float(member["weight"])) for name, member in members.items()]
         trace = int(event.get("trace") or 0)

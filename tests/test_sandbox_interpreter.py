@@ -100,7 +100,8 @@ def test_a_file_that_is_no_interpreter_is_named(tmp_path: Path) -> None:
 def load_at_start(python: Path, code: str) -> None:
     """Let an environment run code whenever it starts."""
     site = next((python.parents[1] / "lib").glob("python*/site-packages"))
-    (site / "sitecustomize.py").write_text(code)
+    (site / "at_start.py").write_text(code)  # Debian's sitecustomize.py would come before ours
+    (site / "at_start.pth").write_text("import at_start\n")
 
 
 def test_a_file_that_is_no_library_is_not_bound_for_its_name(home: Path) -> None:

@@ -245,7 +245,7 @@ async def test_a_missing_cluster_is_reported_with_the_remedy() -> None:
 
 def test_without_the_extra_the_remedy_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(SandboxUnavailableError, match="extra ray"):
+    with pytest.raises(SandboxUnavailableError, match="needs Ray: .* install 'ray"):
         backend.create_ray_sandbox(address=None, isolation="auto")
 
 

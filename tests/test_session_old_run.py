@@ -23,7 +23,9 @@ MADE_IN = "/tmp/fx/gome-run-of-the-first-release"  # the folder of task and runs
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
     with tarfile.open(FIXTURE) as archive:
-        archive.extractall(tmp_path, filter="data")
+        # Python 3.11 before 3.11.4 has no filters
+        archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
+        archive.extractall(tmp_path)
     for path in [*tmp_path.glob("runs/*/run.json"), *tmp_path.glob("runs/*/setup.json")]:
         path.write_text(path.read_text().replace(MADE_IN, str(tmp_path)))
     return tmp_path / "runs"
