@@ -243,7 +243,8 @@ def _cutoff_time(age: str) -> str:
 def _require_memory(where: str) -> None:
     if not is_server_url(where) and not (Path(where).expanduser() / JOURNAL_FILE).exists():
         raise MemoryAccessError(
-            f"no success memory at {where}; a run with --memory {where} makes one"
+            f"no success memory at {where}: no run with --memory {where} has measured a gain or a "
+            "loss beyond noise yet"
         )
 
 
