@@ -6,7 +6,8 @@
 The records are hand-written (evals/data/retrieval.json), and there are two sets of queries.
 `paraphrased`: problems in other words, by the author of records and lexicon. `recorded`: what
 recorded runs showed (evals/data/retrieval_runs.json), as the harness words the evidence of a
-script, and as an engineer would say it who has read script and evidence, not the records; answers
+script, and as an engineer would say it who has read script and evidence; the writer had seen the
+records earlier; answers
 were assigned afterwards. `statement only` indexes the challenge alone, to show what indexing
 challenge, hypothesis and context together is worth. The baselines are fitted on the records; the
 embeddings are not fitted on anything.
@@ -37,7 +38,8 @@ N_DRAWS = 1_000
 ABOUT = """\
 *Paraphrased* problems were written by the author of records and lexicon, whose weights are at a \
 flat optimum of them. *Recorded* problems come from runs of the expert: the evidence of a script, \
-as a prompt words it, and the same in the words of somebody who read script and evidence. Which \
+as a prompt words it, and the same in the words of somebody who read script and evidence, and who \
+had seen the records earlier; two were reworded after a first result. Which \
 records answer them was decided afterwards, by reading all of them.
 """
 Similarity = NDArray[np.float64]
