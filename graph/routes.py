@@ -25,7 +25,6 @@ def trace_input(state: RunState, trace: Trace) -> TraceInput:
         row=trace,
         until=min(trace.step + state.merge_every, state.steps),
         siblings=[other.head for other in others if other.head],
-        pool=state.pool,
     )
 
 

@@ -169,8 +169,7 @@ class RunState(StateModel):
     merge_every: int = 1
     traces: Annotated[dict[str, Trace], merge_by_key] = {}
     best: Best | None = None
-    ensemble: Best | None = Field(None, description="blend of `pool`, where it beats the best")
-    pool: str | None = Field(None, description="artifact: attempts that may be blended")
+    ensemble: Best | None = Field(None, description="blend of all traces, where it beats the best")
     used: Used = Used()
     stop: str = Field("", description="why the loop ended; empty while it runs")
     submission: str = Field("", description="path, once finalized")
@@ -187,7 +186,6 @@ class TraceInput(StateModel):
     row: Trace
     until: int = Field(description="step at which it returns to the merge")
     siblings: list[str] = Field([], description="heads of the other traces at the last merge")
-    pool: str | None = None
 
 
 class TraceState(TraceInput):

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from briefs.ask import announce_answer, ask_reasoner, give_up_step
-from briefs.gradient import Gradient, ask_gradient, store_gradient
+from briefs.gradient import Gradient, ask_gradient, list_heads, store_gradient
 from graph.state import TraceState
 from reasoner.protocol import ReasonerError
 from run.registry import NodeRuntime, current_run
@@ -23,7 +23,8 @@ async def diagnose(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     ref = str(work.base)
 
     async def ask() -> Gradient:
-        return await ask_gradient(run, state, run.attempt(ref), nameable_members(run, state.pool))
+        members = await nameable_members(run, list_heads(run, state))
+        return await ask_gradient(run, state, run.attempt(ref), members)
 
     began = time.monotonic()
     parts = [work.attempt, str(trace.head), ref, *state.siblings]

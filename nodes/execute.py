@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from briefs.gradient import list_heads
 from graph.state import TraceState
 from run.attempt import ExecutionRecord
 from run.limits import enforced_limit_s
 from run.registry import NodeRuntime, current_run
-from scoring.ensemble import blend_members, pool_members
+from scoring.ensemble import blend_members, named_members
 from scoring.execution import (
     Place,
     ScriptRun,
@@ -24,7 +25,7 @@ async def execute(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
     name = work.script_name
     if work.ensemble:
-        members = pool_members(run, state.pool, work.ensemble)
+        members = await named_members(run, list_heads(run, state), work.ensemble)
         execution = await blend_members(run, name, members)
         script = execution.script or run.artifacts.put("")
         stored = run.artifacts.put_json(execution.dump())

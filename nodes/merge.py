@@ -13,10 +13,11 @@ from report.formatting import format_plural
 from run.attempt import Attempt
 from run.best import best_of_traces, is_better, publish_best
 from run.budget import exhausted_budget
+from run.pool import find_members
 from run.registry import NodeRuntime, current_run
 from run.run import Run
 from scoring.acceptance import Acceptance
-from scoring.ensemble import accepted_ids, challenge_best, extend_pool
+from scoring.ensemble import challenge_best
 from scoring.lessons import is_lesson
 from scoring.merge_events import announce_merge, report_calibration
 
@@ -29,8 +30,7 @@ async def merge(
     fresh = {each.trace: run.chain(each.head, until=each.merged) for each in traces}
     actions = _count_lessons(run, fresh)
     single = best_of_traces(run.prepared.task.direction, traces)
-    pool = extend_pool(run, state.pool, list(fresh.values()))
-    ensemble = await _blend_pool(run, state, pool, single, acceptance)
+    ensemble = await _blend_pool(run, state, single, acceptance)
     for index, trace in enumerate(traces):
         traces[index] = _settle_trace(run, trace, traces, fresh[trace.trace], single, actions)
     report_calibration(run, state.round, traces)
@@ -45,7 +45,6 @@ async def merge(
         "traces": {str(trace.trace): trace.dump() for trace in traces},
         "best": best.dump() if best else None,
         "ensemble": ensemble.dump() if ensemble else None,
-        "pool": pool,
         "used": used.dump(),
         "stop": _loop_end(run, traces, best) or exhausted_budget(run, used),
     }
@@ -59,14 +58,16 @@ def _count_lessons(run: Run, fresh: dict[int, list[Attempt]]) -> list[str]:
 
 
 async def _blend_pool(
-    run: Run, state: RunState, pool: str, single: Best | None, acceptance: Acceptance | None
+    run: Run, state: RunState, single: Best | None, acceptance: Acceptance | None
 ) -> Best | None:
     """The ensemble that beats the best single solution; blended again when its members changed."""
-    if single is None:
+    if single is None or not run.settings.ensemble:
         return None
-    if accepted_ids(run, pool) == accepted_ids(run, state.pool):
+    traces = state.sorted_traces()
+    members = await find_members(run, [trace.head for trace in traces])
+    if members == await find_members(run, [trace.merged for trace in traces]):
         return state.ensemble
-    return await challenge_best(run, state.round, pool, single, acceptance)
+    return await challenge_best(run, state.round, members, single, acceptance)
 
 
 def _settle_trace(

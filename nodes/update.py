@@ -6,11 +6,12 @@ import time
 from typing import Any
 
 from briefs.ask import announce_answer, ask_reasoner, give_up_step
+from briefs.gradient import list_heads
 from briefs.step import Step, take_step
 from graph.state import TraceState
 from reasoner.protocol import ReasonerError
 from run.registry import NodeRuntime, current_run
-from scoring.ensemble import describe_unknown_members, nameable_members
+from scoring.ensemble import describe_unknown, nameable_members
 
 
 async def update(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
@@ -21,8 +22,9 @@ async def update(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     began = time.monotonic()
 
     async def ask() -> Step:
-        step = await take_step(run, state, start, nameable_members(run, state.pool))
-        if problem := step.ensemble and describe_unknown_members(run, state.pool, step.ensemble):
+        heads = list_heads(run, state)
+        step = await take_step(run, state, start, await nameable_members(run, heads))
+        if problem := step.ensemble and await describe_unknown(run, heads, step.ensemble):
             raise ReasonerError(f"the ensemble names {problem}", step.usage)
         return step
 

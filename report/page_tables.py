@@ -116,7 +116,7 @@ def finalist_rows(view: RunView) -> list[FinalistRow]:
 
 
 def describe_blend(view: RunView) -> str:
-    """Say whether the blend of accepted solutions was submitted; empty without one."""
+    """Say whether the blend of valid solutions was submitted; empty without one."""
     ensemble = as_mapping(as_mapping(view.final).get("ensemble"))
     if not ensemble or view.ended is None:
         return ""
@@ -126,7 +126,7 @@ def describe_blend(view: RunView) -> str:
         verdict = "was submitted: it beat the best single solution"
     else:
         verdict = "did not beat the best single solution"
-    return f"The blend of accepted solutions ({name}, {score}) {verdict}."
+    return f"The blend of valid solutions ({name}, {score}) {verdict}."
 
 
 def memory_facts(view: RunView) -> MemoryFacts:

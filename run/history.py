@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from reasoner.protocol import Hypothesis
 from run.attempt import Attempt
 from run.calibration import Calibration, Prediction, calibration, prediction_of
+from run.members import PoolMember, members_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class HistoryEntry:
     has_script: bool = True
     has_oof: bool = True
     is_blend: bool = False
+    validity: bool = False  # it removed a flaw of the data
+    members: tuple[PoolMember, ...] = ()  # what it adds to the pool of blends
 
     @property
     def led(self) -> bool:
@@ -86,6 +89,8 @@ def history_entry(attempt: Attempt) -> HistoryEntry:
         has_script=bool(attempt.script),
         has_oof=bool(attempt.oof),
         is_blend=bool(attempt.members),
+        validity=attempt.validity,
+        members=members_of(attempt),
     )
 
 

@@ -12,9 +12,9 @@ from briefs.review import ask_review, can_review, list_findings
 from graph.state import Best, Json, RunState, Work
 from run.attempt import OOF, SUBMISSION, Attempt, ExecutionRecord, best_from
 from run.best import REFIT_PREFIX, is_better, write_solution
+from run.pool import list_members
 from run.run import Run
 from scoring.audit import audit_account
-from scoring.ensemble import pool_members
 from scoring.evaluation import compare_artifacts, run_with_seed, takes_seed
 from scoring.execution import ScriptRun, announce_execution, execute_script
 from task.client import WorkerTimeoutError
@@ -114,7 +114,10 @@ def list_leaders(run: Run, state: RunState) -> list[Attempt]:
     """Return the contenders: the traces' bests in order, then other accepted solutions."""
     bests = [trace.best for trace in state.traces.values() if trace.best]
     bests.sort(key=lambda best: (-run.sign * best.score, best.trace))
-    attempts = [run.attempt(best.ref) for best in bests] + pool_members(run, state.pool)
+    heads = [trace.head for trace in state.sorted_traces()]
+    others = list_members(run, heads, led_only=True)
+    refs = [best.ref for best in bests] + [member.ref for member in others]
+    attempts = [run.attempt(ref) for ref in refs]
     distinct: dict[str | None, Attempt] = {}
     for attempt in attempts:
         distinct.setdefault(attempt.script, attempt)

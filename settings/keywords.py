@@ -21,7 +21,10 @@ class SettingsKeywords(TypedDict, total=False):
     sharing: bool
     """Traces see what the others measured and are running on this task, even without a memory."""
     ensemble: bool
-    """Blend the accepted solutions of all traces at every merge, as a candidate for the best."""
+    """Blend the valid solutions of all traces at every merge, as a candidate for the best."""
+    blend_pool: Literal["valid", "accepted"]
+    """What a blend may choose from: every valid attempt, ties and honest rejections included,
+    or only those that a trace went on from."""
     steps: int
     """Attempts per trace, including the draft but not repairs."""
     time_s: float | str
@@ -194,8 +197,11 @@ SETTINGS_TEXT = """\
                 stuck and is rescued. a whole number of at least 1; default 3.
             sharing: Traces see what the others measured and are running on this task,
                 even without a memory. true or false; default True.
-            ensemble: Blend the accepted solutions of all traces at every merge, as a
+            ensemble: Blend the valid solutions of all traces at every merge, as a
                 candidate for the best. true or false; default True.
+            blend_pool: What a blend may choose from: every valid attempt, ties and
+                honest rejections included, or only those that a trace went on from. one
+                of valid, accepted; default 'valid'.
 
         The budget
             steps: Attempts per trace, including the draft but not repairs. a whole

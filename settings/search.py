@@ -69,6 +69,12 @@ class SearchSettings(SettingsGroup):
     )
     ensemble: bool = setting(
         True,
-        "Blend the accepted solutions of all traces at every merge, as a candidate for the best.",
+        "Blend the valid solutions of all traces at every merge, as a candidate for the best.",
+        scope="task",
+    )
+    blend_pool: Literal["valid", "accepted"] = setting(
+        "valid",
+        "What a blend may choose from: every valid attempt, ties and honest rejections included, or"
+        " only those that a trace went on from.",
         scope="task",
     )

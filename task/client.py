@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     import task.data.sample
     import task.grade.baseline
     import task.grade.blend
+    import task.grade.diversity
     import task.grade.grade
     import task.grade.handover
     import task.grade.label_shuffle
@@ -118,7 +119,9 @@ class TaskWorker:
     measure_following = RemoteFunction(task.grade.label_shuffle.measure_following)
     compare_files = RemoteFunction(task.grade.grade.compare_files)
     check_submission = RemoteFunction(task.grade.grade.check_submission)
+    list_leaks = RemoteFunction(task.grade.grade.list_leaks)
     look_closer = RemoteFunction(task.grade.relations.look_closer)
+    choose_diverse = RemoteFunction(task.grade.diversity.choose_diverse)
     blend = RemoteFunction(task.grade.blend.blend_attempts)
     blend_driver = RemoteFunction(task.grade.blend.blend_driver)
     mix = RemoteFunction(task.grade.blend.mix_submissions)

@@ -22,8 +22,8 @@ from reasoner.protocol import (
 from report.projection import apply_events
 from run.attempt import Attempt
 from run.events import iterate_events
+from run.members import is_blendable
 from run.registry import close_run, open_run
-from scoring.ensemble import is_blendable
 from session.session import start_run
 
 SCRIPTS = [HONEST.format(noise=noise) for noise in (3, 1, 0.5)]

@@ -12,10 +12,10 @@ from trust_kit import class_task
 
 from report.html import write_report
 from run.attempt import Attempt, ExecutionRecord
+from run.members import is_blendable
 from run.registry import close_run, open_run
 from run.run import Run
 from scoring.acceptance import Judgement
-from scoring.ensemble import is_blendable
 from scoring.label_check import LabelCheck, check_labels, is_too_good
 from session.session import start_run
 from task.types import Grade

@@ -15,7 +15,7 @@ from evals.studies.leaks import CODES, LeakPlan, judge_attempts
 from session.session import start_run
 from task.data.prepare import prepare_task
 from task.data.twins import twin_groups
-from task.grade.grade import grade_execution
+from task.grade.grade import grade_execution, list_leaks
 from task.grade.suspects import predictive_power
 from task.load.spec import load_task
 from task.types import Reference
@@ -178,6 +178,7 @@ def test_gates_cost_nothing_where_an_attempt_cannot_win_unless_it_is_asked_of_al
         problem["code"]
         for problem in grade_execution(prepared, files, best, None, every_gate=True)["problems"]
     ] == ["leak_column"]
+    assert [each["code"] for each in list_leaks(prepared, files["oof.csv"])] == ["leak_column"]
 
 
 def test_a_constant_has_no_power_whatever_its_digits() -> None:

@@ -144,6 +144,12 @@ def compare_files(
         return None
 
 
+def list_leaks(prepared: Prepared, path: str) -> list[ProblemJson]:
+    """Ask the leak gates about an out-of-fold file, whatever its score."""
+    truth = get_truth(prepared)
+    return find_leaks(truth, read_earlier(truth, path))
+
+
 def refused_grade(problem: ProblemJson, findings: Evidence) -> GradeJson:
     """Return the grade of files that cannot be scored."""
     findings["problems"] = [problem]
