@@ -106,6 +106,38 @@ async def test_an_edit_that_does_not_apply_costs_a_follow_up_and_no_second_diagn
     assert "does not occur" not in other["messages"][-1]["content"]
 
 
+@pytest.mark.parametrize(
+    ("verb", "gone"),
+    [
+        ("update", "\n# Evidence about that script"),
+        ("follow", "\n# Evidence about that script"),
+        ("repair", "\n# What the run has found so far"),
+    ],
+)
+async def test_a_correction_of_an_edit_resends_the_script_and_not_the_whole_question(
+    verb: str, gone: str
+) -> None:
+    found, _ = await diagnosed(FOUND | EDIT)
+    brief = briefs()["repair" if verb == "repair" else "update"]
+    brief = brief.model_copy(update={"said": ["mind the depth " * 20]})
+    if verb == "follow":
+        brief = UPDATE.model_copy(update={"diagnosis": found, "chosen": "h2"})
+    miss = EDIT | {"edits": [{"search": "max_depth = 33", "replace": "depth = 9"}]}
+    rest = {"action": "choose", "chosen": "h1", "cause": "c", "fix": "f"}
+    answers = [say(rest | miss), say(rest | EDIT)]
+    with Server(lambda body, n: answers[min(n, 1)]) as server:
+        reasoner = chat(server)
+        solution = await getattr(reasoner, "repair" if verb == "repair" else "update")(brief)
+        await reasoner.close()
+    first, second = (request["messages"] for request in server.requests)
+    asked, again = first[1]["content"], second[1]["content"]
+    head, found_end, left_out = asked.rpartition(gone)
+    assert solution.script == DEEPER and found_end and len(left_out) > 200
+    assert again.startswith(head) and SCRIPT.strip() in head and len(again) < len(head) + 60
+    assert second[0] == first[0] and second[2:-2] == first[2:], "a follow-up keeps its request"
+    assert "max_depth = 33" in second[-2]["content"] and "depth = 3" in second[-1]["content"]
+
+
 async def test_a_script_that_was_measured_is_refused_with_its_attempt() -> None:
     digest = hashlib.sha256(DEEPER.encode()).hexdigest()
     known = {"measured": {digest: "t1s4"}}

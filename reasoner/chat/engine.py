@@ -39,6 +39,7 @@ from reasoner.chat.endpoint.faults import (
 from reasoner.chat.endpoint.models import advise_on_error
 from reasoner.chat.endpoint.prices import Prices, load_prices, price_of
 from reasoner.chat.endpoint.retry import Tell, must_pause_run
+from reasoner.chat.prompt.conversation import shorten_question
 from reasoner.chat.prompt.files import file_messages
 from reasoner.chat.prompt.render import prompt_messages
 from reasoner.protocol import (
@@ -201,7 +202,12 @@ class Chat:
             if kind in SCRIPT_FORMS:
                 rescue = partial(rescue_from_text, python=python)
             return ModelQuestion(
-                messages, SCHEMAS[kind], accept, question_salt(verb, brief), rescue
+                messages,
+                SCHEMAS[kind],
+                accept,
+                question_salt(verb, brief),
+                rescue,
+                shorten=partial(shorten_question, kind),
             )
 
         spent = Usage()

@@ -57,7 +57,8 @@ class ModelQuestion(Generic[T]):
 
     `accept` converts a valid answer or raises AnswerError. `rescue` receives the text and the JSON
     found in it, and completes that JSON or builds it from the text. `salt`: see ChatRequest.
-    Without `patient`, nobody waits for an endpoint that cannot be reached.
+    Without `patient`, nobody waits for an endpoint that cannot be reached. `shorten` leaves out of
+    the messages what is not needed to correct an answer that does not fit.
     """
 
     messages: list[Message]
@@ -66,6 +67,7 @@ class ModelQuestion(Generic[T]):
     salt: str = ""
     rescue: Rescue = keep_parsed
     patient: bool = True
+    shorten: Callable[[list[Message]], list[Message]] = list
 
 
 class Accepted(NamedTuple, Generic[T]):
@@ -128,7 +130,7 @@ class Conversation(Generic[T]):
     async def _ask_in_form(self, form: forms.Form) -> tuple[T] | None:
         """Return the value in a tuple, or None if this form brings no valid answer."""
         messages = forms.instruct_form(form, self.question.messages, self.schema)
-        turns = messages
+        turns, asked = messages, self.question.messages
         n_malformed = n_corrections = 0
         while self.n_calls < MAX_CALLS:
             try:
@@ -153,7 +155,11 @@ class Conversation(Generic[T]):
                 if n_corrections > MAX_CORRECTIONS:
                     text = f"{self.asker.endpoint.model}: {self.problem}"
                     raise NoUsableAnswerError(text, self.usage) from error
-            turns = [*messages, *correction_turns(reply, self.problem)]
+                asked = self.question.shorten(self.question.messages)
+            turns = [
+                *forms.instruct_form(form, asked, self.schema),
+                *correction_turns(reply, self.problem),
+            ]
         return None
 
     async def _send(self, form: forms.Form, turns: list[Message]) -> Reply:

@@ -10,7 +10,11 @@ from reasoner.chat.message import Message
 from reasoner.protocol import Turn
 
 AFTER_SCRIPT = "\n# Evidence about that script"
-"""Where in a question the script has ended, and what a correction of it does not need begins."""
+AFTER_FAILURE = "\n# What the run has found so far"
+"""Where in a question the script (of a repair: its failure) has been told, and what a correction of
+the change does not need begins."""
+END_OF_NEED = {"update": AFTER_SCRIPT, "follow": AFTER_SCRIPT, "repair": AFTER_FAILURE}
+"""Form of a question -> where the part ends that a correction of its answer needs."""
 LEFT_OUT = "\n[The rest of this question is left out.]\n"
 CHANGE_KEYS = ("chosen", "take_from", "ensemble", "edits", "script", "summary")
 
@@ -28,12 +32,29 @@ def shorten_turns(turns: Sequence[Turn]) -> list[Turn]:
     if len(turns) != 3:
         return list(turns)
     system, question, answer = turns
-    head, found, _ = question.content.rpartition(AFTER_SCRIPT)
-    if found:
-        question = question.model_copy(update={"content": head + LEFT_OUT})
+    question = question.model_copy(
+        update={"content": _cut_question(question.content, AFTER_SCRIPT)}
+    )
     given = parse_json_object(answer.content) or {}
     change = {key: given[key] for key in CHANGE_KEYS if given.get(key)}
     if change:
         text = json.dumps(change, ensure_ascii=False).encode("utf-8", "replace").decode()
         answer = answer.model_copy(update={"content": text})
     return [system, question, answer]
+
+
+def shorten_question(form: str, messages: Sequence[Message]) -> list[Message]:
+    """Return a question as the correction of its answer needs it: with the script, little more.
+
+    It keeps its beginning byte for byte; the request of a follow-up stays whole.
+    """
+    if form not in END_OF_NEED or len(messages) < 2:
+        return list(messages)
+    system, question, *rest = messages
+    content = _cut_question(question["content"], END_OF_NEED[form])
+    return [system, {"role": question["role"], "content": content}, *rest]
+
+
+def _cut_question(text: str, end: str) -> str:
+    head, found, _ = text.rpartition(end)
+    return head + LEFT_OUT if found else text
