@@ -35,7 +35,7 @@ def common_fields(run: Run, trace: Trace, work: Work, siblings: list[str]) -> di
         "preview": run.setup.preview,
         "ledger": ledger_brief(run, trace),
         "others": _facts_of_others(run, siblings),
-        "calibration": describe_calibration(shared_calibration(run, trace, siblings)),
+        "calibration": describe_calibration(_shared_calibration(run, trace, siblings)),
         "probes": run.probes,
         "said": hints_for(run.folder, trace.trace),
         "seed": run.settings.seed * 1009 + trace.trace,
@@ -107,8 +107,8 @@ def _facts_of_others(run: Run, siblings: list[str]) -> list[Fact]:
     return [fact_from(attempt) for attempt in measured[-N_OTHERS:]]
 
 
-def shared_calibration(run: Run, trace: Trace, siblings: list[str]) -> Calibration | None:
-    """Return how the predictions fared in this run, over all traces that share measurements."""
+def _shared_calibration(run: Run, trace: Trace, siblings: list[str]) -> Calibration | None:
+    """How the predictions fared in this run, over all traces that share measurements."""
     heads = [trace.head, *(siblings if run.settings.sharing else [])]
     return run.history.calibration(heads, HISTORY)
 

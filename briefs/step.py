@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from briefs.brief import common_fields, shared_calibration
+from briefs.brief import HISTORY, common_fields
 from briefs.crossover import read_crossover
 from briefs.excerpts import ask_update, quote_scripts
 from briefs.gradient import list_heads, load_gradient, script_fields, step_fields
@@ -82,12 +82,11 @@ def _choose_hypothesis(
     run: Run, state: TraceState, diagnosis: Diagnosis, recalled: Recalled
 ) -> Hypothesis:
     """The strongest by memory, by the reasoner's record here, and by what others run now."""
-    trace = state.row
-    calibration = shared_calibration(run, trace, state.siblings)
+    predictions = run.history.predictions(list_heads(run, state), HISTORY)
     momentum = Momentum(
         hints=recalled.by_hypothesis,
-        records=component_factors(calibration),
-        in_flight=ideas_in_flight(ledger_brief(run, trace)),
+        records=component_factors(predictions),
+        in_flight=ideas_in_flight(ledger_brief(run, state.row)),
     )
     own = diagnosis.change.hypothesis if diagnosis.change else None
     own_id = own.id if own else diagnosis.change_owner

@@ -2,7 +2,8 @@
 
 A hypothesis is worth its predicted effect times its confidence; the one that the reasoner would
 take itself is worth as much as any other. Recalled measurements, the reasoner's record with a
-component in this run, and what other traces are running now then weigh them.
+component in this run, and what other traces are running now then weigh them. A named move is
+measured under its own name: neither the memory of other moves nor its component's record moves it.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def rank_hypotheses(
 
     def strength(item: Hypothesis) -> float:
         factor = memory_factor(item, momentum.hints.get(item.id, ()))
-        factor *= momentum.records.get(item.component, 1.0)
+        factor *= 1.0 if item.move else momentum.records.get(item.component, 1.0)
         if idea_name(item.move, item.statement) in momentum.in_flight:
             factor *= IN_FLIGHT_FACTOR
         return worths[item.id] * factor

@@ -7,10 +7,12 @@ arithmetic is the report's (`report.reliability`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from statistics import NormalDist
 from typing import Any
 
-from report.reliability import MIN_PREDICTIONS, describe_excess
+from report.reliability import MIN_PREDICTIONS, arithmetic_mean, describe_excess
 from report.reliability import Calibration as Calibration
 from report.reliability import Prediction as Prediction
 from report.reliability import calibration as calibration
@@ -19,6 +21,9 @@ from run.attempt import Attempt
 
 PRIOR_WEIGHT = 4.0
 """Predictions that the overall rate counts for in the rate of a component."""
+MIN_CHANCE = 0.05
+"""Least overall rate: where everything failed, no component stands out."""
+NORMAL = NormalDist()
 
 
 def measures_hypothesis(attempt: Attempt) -> bool:
@@ -46,17 +51,23 @@ def prediction_of(attempt: Attempt) -> Prediction | None:
     )
 
 
-def component_factors(result: Calibration | None) -> dict[str, float]:
-    """Return how often each component helped, against all of them: a factor from .5 to 2.
+def component_factors(predictions: Sequence[Prediction]) -> dict[str, float]:
+    """Return how likely each component's changes were better, against all: a factor from .5 to 2.
 
-    Small counts are drawn to 1; empty below `MIN_PREDICTIONS`, where nothing can be said.
+    An acceptance takes several standard errors and is rare, so what counts is the probability that
+    a change is better, by its measured gain. Small counts are drawn to 1; empty below
+    `MIN_PREDICTIONS`, where nothing can be said.
     """
-    if result is None or result.n < MIN_PREDICTIONS:
+    if len(predictions) < MIN_PREDICTIONS:
         return {}
-    overall = (result.helped + 1) / (result.n + 2)
+    chances: dict[str, list[float]] = {}
+    for item in predictions:
+        chances.setdefault(item.component, []).append(NORMAL.cdf(item.z))
+    overall = arithmetic_mean(chance for group in chances.values() for chance in group)
+    overall = max(overall, MIN_CHANCE)
     rates = {
-        line.key: (line.helped + PRIOR_WEIGHT * overall) / (line.n + PRIOR_WEIGHT)
-        for line in result.by_component
+        key: (sum(group) + PRIOR_WEIGHT * overall) / (len(group) + PRIOR_WEIGHT)
+        for key, group in chances.items()
     }
     return {key: min(2.0, max(0.5, rate / overall)) for key, rate in rates.items()}
 

@@ -158,6 +158,10 @@ class History:
         """Return how predictions fared over the latest `limit` attempts of each chain."""
         key = (*heads, limit)
         if self._calibrated[0] != key:
-            entries = [entry for head in heads for entry in self.chain(head, limit=limit)]
-            self._calibrated = (key, calibration(collect_predictions(entries)))
+            self._calibrated = (key, calibration(self.predictions(heads, limit)))
         return self._calibrated[1]
+
+    def predictions(self, heads: Sequence[str | None], limit: int) -> list[Prediction]:
+        """Return the measured predictions of the latest `limit` attempts of each chain."""
+        entries = (entry for head in heads for entry in self.chain(head, limit=limit))
+        return collect_predictions(entries)

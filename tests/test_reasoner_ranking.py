@@ -54,7 +54,10 @@ def test_a_named_move_is_moved_by_its_own_records_only() -> None:
 
 def test_a_component_that_never_helped_here_comes_later() -> None:
     ideas = [idea("a"), idea("b", component="features")]
-    assert names(ideas, Momentum(records={"model": 0.5, "features": 1.2}), "a") == ["b", "a"]
+    records = Momentum(records={"model": 0.5, "features": 1.2})
+    assert names(ideas, records, "a") == ["b", "a"]
+    named = [item.model_copy(update={"move": item.id}) for item in ideas]
+    assert names(named, records, "a") == ["a", "b"], "a move is judged by what it did itself"
 
 
 def test_what_another_trace_runs_now_comes_later_unless_it_is_by_far_the_best() -> None:

@@ -8,7 +8,12 @@ import pytest
 from kit import make_record
 
 from report.reliability import confidence_bin
-from run.calibration import calibration, calibration_event, describe_calibration
+from run.calibration import (
+    calibration,
+    calibration_event,
+    component_factors,
+    describe_calibration,
+)
 from run.history import HistoryEntry, collect_predictions, history_entry
 
 
@@ -78,6 +83,16 @@ def test_the_reasoner_gets_sentences_once_there_is_enough_data() -> None:
         ]
     )
     assert "helped by component: features 1 of 2, model 1 of 2" in told[1]
+
+
+def test_a_component_is_ranked_by_its_gains_and_not_by_the_rarity_of_acceptance() -> None:
+    tried = [measured("model", 0.5, z, verdict="tie") for z in (0.9, 1.1, 0.2, 0.8)]
+    near = component_factors(collect_predictions([*tried, measured("data", 0.5, 0.6)]))
+    assert near["model"] == pytest.approx(near["data"], abs=0.05), "ties are no failures"
+    harm = component_factors(collect_predictions([*tried, *[measured("data", 0.5, -4)] * 3]))
+    assert harm["model"] > 1.1 and 0.5 <= harm["data"] < 0.75
+    assert component_factors(collect_predictions(tried[:2])) == {}
+    assert set(component_factors(collect_predictions([measured("data", 0.5, -9)] * 3))) == {"data"}
 
 
 def test_bins_and_the_event() -> None:
