@@ -54,6 +54,7 @@ format: $(VENV)/.synced-dev
 bench: $(VENV)/.synced  ## overhead per step, memory of the main process, traces side by side, cost of the sandbox
 	$(PY) -m evals.bench.overhead
 	$(PY) -m evals.bench.parallel
+	$(PY) -m evals.bench.waiting
 	$(PY) -m evals.bench.sandbox
 
 bench-report: $(VENV)/.synced-dev  ## size of report.html with 2,000 attempts, time to first paint in Chromium

@@ -36,6 +36,7 @@ async def diagnose(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     answer = gradient.model_dump(exclude=UNANNOUNCED)
     announce_answer(run, "diagnosed", work.attempt, trace, began, **answer)
     if not gradient.hypotheses:
+        run.pace.leave(trace.trace, waits=True)
         done = trace.evolve(status="done").dump()
         return {"row": done, "traces": {str(trace.trace): done}}
     stored = store_gradient(run, gradient)

@@ -39,7 +39,8 @@ async def merge(
         actions.append(f"{summary} beats the best single solution")
         await publish_best(run, ensemble)
     best, used = ensemble or single, run.events.used
-    announce_merge(run, state.round, traces, best, actions)
+    waited_s = run.pace.close_round()
+    announce_merge(run, state.round, traces, best, actions, waited_s)
     return {
         "round": state.round + 1,
         "traces": {str(trace.trace): trace.dump() for trace in traces},

@@ -13,6 +13,7 @@ from run.folder import make_run_folder, new_run_folder, read_run_meta, write_run
 from run.registry import NodeRuntime, current_run, settings_from_context
 from run.rounds import last_round, store_round
 from run.run import Run
+from run.services import count_slots
 from run.setup import write_setup
 from scoring.baseline import publish_baseline
 
@@ -58,6 +59,7 @@ def _announce_start(run: Run) -> None:
         metric=name_metric(task.metric),
         direction=task.direction,
         traces=settings.traces,
+        slots=count_slots(settings),
         steps=settings.steps,
         time_s=settings.time_s,
         sandbox=setup.tier,

@@ -6,16 +6,16 @@ from typing import Any
 
 from briefs.crossover import crossover_ideas
 from graph.state import Best, Trace, TraceState
+from run.ahead import plan_meeting
 from run.attempt import Attempt, best_from
 from run.best import correct_published, publish_best
-from run.budget import exhausted_budget
 from run.registry import NodeRuntime, current_run
 from scoring.lessons import share_lessons
 from scoring.records import announce_attempt, assemble_attempt
 
 
 async def record(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
-    """Record the attempt; a spent budget ends the round."""
+    """Record the attempt; while others still run, the trace may go ahead."""
     run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
     attempt = assemble_attempt(run, trace, work, crossover_ideas(run, trace, work.mode))
     announce_attempt(run, attempt)
@@ -26,9 +26,10 @@ async def record(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     trace = advance_trace(trace, attempt, run.settings.max_failures)
     if attempt.replaces and trace.best:
         await publish_best(run, trace.best)
-    until = trace.step if exhausted_budget(run, run.events.used) else state.until
+    meeting = await plan_meeting(run, state, trace)
     row = trace.dump()
-    return {"row": row, "traces": {str(trace.trace): row}, "until": until}
+    met = meeting.model_dump(include={"until", "siblings"})
+    return {"row": row, "traces": {str(trace.trace): row}, **met}
 
 
 def remeasured_best(trace: Trace, attempt: Attempt) -> Best | None:

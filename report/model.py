@@ -121,6 +121,20 @@ class SideJob:
     progress: str = ""
 
 
+class SlotUse(NamedTuple):
+    """The time of drafting and improving, up to the last merge, and what of it was used.
+
+    `began_s` and `until_s` are seconds of the run; `script_s` is over all slots, `waited_s` over
+    all traces: what they waited for others at merges.
+    """
+
+    slots: int
+    began_s: float
+    until_s: float = 0.0
+    script_s: float = 0.0
+    waited_s: float = 0.0
+
+
 @dataclass(frozen=True)
 class MergeView:
     """One round in which the traces were compared and merged."""
@@ -227,6 +241,7 @@ class RunView:
     curve: tuple[float, ...] = ()
     n_executions: int = 0
     script_s: float = 0.0
+    slot_use: SlotUse | None = None
     leads: tuple[Lead, ...] = ()  # of the search
     searched: tuple[int, float] | None = None  # executions and seconds when the finale began
     candidates: tuple[object, ...] = ()

@@ -46,6 +46,7 @@ from report.payload import audit_scores
 from report.plots.panels import load_importances, load_panels
 from report.probe_rows import ProbeRow, probe_rows
 from report.score_curve import describe_curve
+from report.slot_use import describe_slot_use
 from report.summary import ENDINGS, RESUMABLE, describe_best_change
 
 STATES = {
@@ -130,6 +131,7 @@ class PageFacts:
     costs: list[CostRow]
     baseline: str
     curve: str
+    slot_use: str
     rehearsals: str
     rehearsal_lines: list[str]
     task_rows: list[LabelledRow]
@@ -179,6 +181,7 @@ def report_facts(view: RunView, run_dir: Path, state: str, now: float) -> PageFa
         costs=cost_rows(view),
         baseline=baseline_sentence(view),
         curve=describe_curve(view),
+        slot_use=describe_slot_use(view),
         rehearsals=rehearsal_sentence(view),
         rehearsal_lines=rehearsal_lines(view),
         task_rows=task_rows(view, setup),

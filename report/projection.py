@@ -41,6 +41,7 @@ from report.model import (
     TokenUsage,
     TraceView,
 )
+from report.slot_use import begin_slots, count_slot_use
 
 MAX_LINES = 50
 MAX_WARNINGS = 200
@@ -153,6 +154,7 @@ def _on_run_started(view: RunView, event: Event) -> RunView:
         direction="min" if event.get("direction") == "min" else "max",
         n_traces=n,
         steps=None if steps is None else int(steps),
+        slot_use=begin_slots(event),
         time_s=finite_number(event.get("time_s")),
         settings=as_mapping(event.get("settings")),
         traces={i: TraceView(i, activity="starting", since=since) for i in range(n)},
@@ -416,7 +418,8 @@ def _on_merged(view: RunView, event: Event) -> RunView:
         status = clean_text(row.get("status"), 20) or "running"
         view = _change_trace(view, {**row, "t": event.get("t")}, status=status)
     merge = MergeView(whole_number(event.get("round")), _event_time(view, event), actions)
-    view = replace(view, merges=(*view.merges, merge))
+    slot_use = count_slot_use(view.slot_use, event, view.script_s)
+    view = replace(view, merges=(*view.merges, merge), slot_use=slot_use)
     for action in actions:
         view = _add_line(view, event, "merged", action)
     return view

@@ -27,6 +27,7 @@ from report.live import COLOURS, MARKS, summary_panel
 from report.model import AttemptView, RunView
 from report.reliability import ReliabilityRow, calibrate_run, describe_confidence
 from report.score_curve import describe_curve
+from report.slot_use import describe_slot_use
 from report.summary import describe_best_change, run_headline, state_word
 
 WIDE_COLUMNS = 100
@@ -116,8 +117,9 @@ def run_page(view: RunView, run_dir: Path, width: int = WIDE_COLUMNS) -> Rendera
         parts += [Text(), costs]
     if view.ended is not None:
         parts += [Text(), summary_panel(view, run_dir)]
-    elif curve := describe_curve(view):
-        parts += [Text(), Text(f"Best so far: {curve}")]
+    else:
+        told = {"Best so far": describe_curve(view), "Slots": describe_slot_use(view)}
+        parts += [Text(f"{name}: {text}") for name, text in told.items() if text]
     if diff := best_diff(view, run_dir):
         parts += [
             Text(),

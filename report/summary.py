@@ -17,6 +17,7 @@ from report.formatting import (
 from report.harness_work import describe_baseline, rehearsal_sentence
 from report.model import AttemptView, RunView
 from report.score_curve import describe_curve
+from report.slot_use import describe_slot_use
 
 ENDINGS = {
     "budget": "The budget is used up.",
@@ -145,6 +146,7 @@ def summary_rows(view: RunView, run_dir: Path | None) -> list[tuple[str, str]]:
         ("used", describe_usage(view)),
         ("rehearsed", rehearsal_sentence(view)),
         ("average", describe_curve(view)),
+        ("slots", describe_slot_use(view)),
     ]
     if view.final is not None:
         rows.append(

@@ -54,6 +54,7 @@ def guard_step(node: Node) -> Node:
         name, run = node.__name__, current_run(state.run_dir, runtime)
         if state.work and HARNESS in state.work.codes and name not in ("select", "record"):
             return {}
+        run.pace.begin_step(state.row.trace)
         try:
             update = await node(state, runtime, **more)
         except WorkerTimeoutError as error:  # by what the script wrote

@@ -28,6 +28,7 @@ from run.folder import check_regular_files, read_run_meta, write_run_meta
 from run.history import History
 from run.ledger import LiveLedger
 from run.lock import RunError
+from run.pace import Pace
 from run.probes import read_probes
 from run.services import count_slots, memory_for, reasoner_for, sandbox_for, stream_event
 from run.setup import Setup, read_setup
@@ -81,6 +82,7 @@ class Run:
         self.loop = asyncio.get_running_loop()
         self.slots = asyncio.Semaphore(count_slots(self.settings))
         self.failed_places: set[str] = set()  # nodes that failed last by a fault of ours
+        self.pace = Pace()
         self.publishing = asyncio.Lock()
         self.drafting = asyncio.Lock()
         self.auditing = asyncio.Lock()

@@ -17,9 +17,14 @@ def report_calibration(run: Run, number: int, traces: list[Trace]) -> None:
 
 
 def announce_merge(
-    run: Run, number: int, traces: list[Trace], best: Best | None, actions: list[str]
+    run: Run,
+    number: int,
+    traces: list[Trace],
+    best: Best | None,
+    actions: list[str],
+    waited_s: float,
 ) -> None:
-    """Emit the standings after a merge, and what it did."""
+    """Emit the standings after a merge, what it did, and how long traces waited for it."""
     fields = {"attempt", "score", "se", "trace"}
     best_fields = {**best.model_dump(include=fields), "score_se": best.se} if best else None
     run.events.emit(
@@ -30,6 +35,7 @@ def announce_merge(
         standings=[_trace_standing(run, trace) for trace in traces],
         actions=actions,
         used=run.events.used.dump(),
+        waited_s=round(waited_s, 3),
     )
 
 

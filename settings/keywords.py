@@ -15,7 +15,10 @@ class SettingsKeywords(TypedDict, total=False):
     traces: int
     """Parallel traces, each with its own best solution and history."""
     merge_every: int
-    """Steps that a trace makes between two merges."""
+    """Steps that a trace makes between two merges; with `ahead`, the fewest."""
+    ahead: int
+    """Further steps that a trace takes in a round while others still run, instead of waiting
+    for them at the merge; 0, or steer=each: every trace waits."""
     patience: int
     """Merges without an accepted attempt after which a trace counts as stuck and is rescued."""
     sharing: bool
@@ -191,8 +194,11 @@ SETTINGS_TEXT = """\
             policy: Chooses the next step and the solution it starts from
                 (docs/design.md); gome always follows the gradient. one of gome,
                 adaptive, tree, mcts, random; default 'gome'.
-            merge_every: Steps that a trace makes between two merges. a whole number of
-                at least 1; default 1.
+            merge_every: Steps that a trace makes between two merges; with `ahead`, the
+                fewest. a whole number of at least 1; default 1.
+            ahead: Further steps that a trace takes in a round while others still run,
+                instead of waiting for them at the merge; 0, or steer=each: every trace
+                waits. a whole number from 0 to 1000; default 6.
             patience: Merges without an accepted attempt after which a trace counts as
                 stuck and is rescued. a whole number of at least 1; default 3.
             sharing: Traces see what the others measured and are running on this task,

@@ -54,7 +54,19 @@ class SearchSettings(SettingsGroup):
         scope="task",
     )
     merge_every: int = setting(
-        1, "Steps that a trace makes between two merges.", scope="task", title="Merge every", ge=1
+        1,
+        "Steps that a trace makes between two merges; with `ahead`, the fewest.",
+        scope="task",
+        title="Merge every",
+        ge=1,
+    )
+    ahead: int = setting(
+        6,
+        "Further steps that a trace takes in a round while others still run, instead of waiting for"
+        " them at the merge; 0, or steer=each: every trace waits.",
+        scope="task",
+        ge=0,
+        le=1_000,
     )
     patience: int = setting(
         3,

@@ -42,7 +42,7 @@ LABELS = {
     ("validate", "review"): "its gates are in doubt, and the reasoner is a model",
     ("review", "repair"): "a finding that the code supports",
     ("record", "select"): "next step",
-    ("record", "merge"): "merge_every steps done",
+    ("record", "merge"): "its steps of the round done",
 }
 """(source, target) -> when the edge is taken."""
 
