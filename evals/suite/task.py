@@ -42,7 +42,7 @@ class SuiteTask:
         metric_text: the metric's sentence.
         make: makes the rows from the wheels; all chance comes from the generator.
         source: package and data set.
-        licence: of the data, as package or data set states it.
+        licence: of the data where a file of the package states it, else of the package.
         rule: how train and test were split.
     """
 
