@@ -10,6 +10,7 @@ from reasoner.protocol import Fact, Resources, Stage
 from run.attempt import Attempt
 from run.budget import reserved_executions
 from run.calibration import Calibration, describe_calibration
+from run.chain import ATTEMPTS
 from run.hints import hints_for
 from run.limits import is_first_draft, script_limit_s, script_memory_bytes
 from run.luck import trace_bars
@@ -19,6 +20,7 @@ from sandbox.protocol import Host
 
 N_OWN = 30  # attempts of the trace itself in a brief
 N_OTHERS = 20  # measured attempts of the other traces in a brief
+N_KEPT = 6  # names of kept files of an attempt
 HISTORY = 200  # attempts of a trace that policy and calibration look back at
 
 
@@ -42,6 +44,11 @@ def common_fields(run: Run, trace: Trace, work: Work, siblings: list[str]) -> di
     }
 
 
+def may_build(run: Run) -> bool:
+    """Whether scripts of this run may read what earlier ones predicted."""
+    return run.settings.reuse and ATTEMPTS not in run.prepared.inputs
+
+
 def first_bar(run: Run) -> float | None:
     """Return the bar of the run's first comparison; None where `accept_z` alone is the bar."""
     settings = run.settings
@@ -60,6 +67,7 @@ def _script_resources(run: Run, trace: Trace, work: Work) -> Resources:
         python=run.setup.python,
         interpreter=run.sandbox.own_python,
         packages=run.setup.packages,
+        keep_bytes=run.settings.keep_bytes if may_build(run) else None,
     )
 
 
@@ -136,6 +144,7 @@ def fact_from(attempt: Attempt) -> Fact:
         seconds=attempt.seconds,
         summary=attempt.summary[:300],
         codes=attempt.codes,
+        kept=sorted(attempt.kept)[:N_KEPT],
     )
 
 

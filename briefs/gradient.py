@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -31,12 +31,17 @@ class Gradient(Diagnosis):
     hints: list[Hint] = []
 
 
-async def ask_gradient(
-    run: Run, state: TraceState, start: Attempt, members: Sequence[Attempt]
-) -> Gradient:
+class Offered(NamedTuple):
+    """Attempts that an answer may name: in an ensemble, and in a script that builds on them."""
+
+    members: Sequence[Attempt] = ()
+    sources: Sequence[Attempt] = ()
+
+
+async def ask_gradient(run: Run, state: TraceState, start: Attempt, offered: Offered) -> Gradient:
     """Ask for the diagnosis of `start`, with the change of the reasoner's own choice.
 
-    `members`: attempts that an ensemble may name.
+    `offered`: attempts that it may name.
     """
     trace = state.row
     wants_change = makes_change(run.settings)
@@ -47,7 +52,7 @@ async def ask_gradient(
         told = {name for claim in common["ledger"].claims for name in claim.attempts}
         recalled = await recall_ahead(run, trace, start)
         hints = [hint for hint in recalled if hint.attempt not in told]
-    step = step_fields(run, state, hints, members) if wants_change else {}
+    step = step_fields(run, state, hints, offered) if wants_change else {}
     diagnosis = await run.reasoner.diagnose(
         DiagnoseBrief(
             **common,
@@ -108,7 +113,7 @@ def step_fields(
     run: Run,
     state: TraceState,
     hints: Sequence[Hint],
-    members: Sequence[Attempt],
+    offered: Offered,
 ) -> dict[str, Any]:
     """Return the fields of a brief from which a change can be made."""
     heads = list_heads(run, state)
@@ -116,7 +121,8 @@ def step_fields(
         "hints": list(hints),
         "quotes": quote_changes(run, heads, hints, path_to_best(run, state.row)),
         "may_ask": len(quotable_attempts(run, heads)) > 1,
-        "members": [fact_from(member) for member in members],
+        "members": [fact_from(member) for member in offered.members],
+        "sources": [fact_from(source) for source in offered.sources],
         "measured": measured_scripts(run, heads),
     }
 

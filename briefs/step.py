@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from briefs.brief import HISTORY, common_fields
 from briefs.crossover import read_crossover
 from briefs.excerpts import ask_update, quote_scripts
-from briefs.gradient import list_heads, load_gradient, script_fields, step_fields
+from briefs.gradient import Offered, list_heads, load_gradient, script_fields, step_fields
 from briefs.ledger import ledger_brief
 from briefs.recall import Recalled, recall_hints
 from graph.state import Trace, TraceState, Work
@@ -25,13 +23,11 @@ class Step(Solution):
     hints: list[Hint] = []
 
 
-async def take_step(
-    run: Run, state: TraceState, start: Attempt, members: Sequence[Attempt]
-) -> Step:
+async def take_step(run: Run, state: TraceState, start: Attempt, offered: Offered) -> Step:
     """Return a change of `start` for the strongest hypothesis that was not run.
 
-    Where the diagnosis came with that change, nothing is asked. `members`: attempts that an
-    ensemble may name.
+    Where the diagnosis came with that change, nothing is asked. `offered`: attempts
+    that it may name.
     """
     trace, work = state.row, state.attempt_in_progress
     diagnosis = without_tried(run, trace, work)
@@ -44,7 +40,7 @@ async def take_step(
         return Step(**dict(ready), hints=recalled.hints)
     script = await script_fields(run, trace, start)
     common = common_fields(run, trace, work, state.siblings)  # last: what others run now
-    fields = step_fields(run, state, recalled.hints, members)
+    fields = step_fields(run, state, recalled.hints, offered)
     if diagnosis.change and diagnosis.change.take_from:
         quotes = quote_scripts(run, list_heads(run, state), diagnosis.change.take_from)
         fields |= {"quotes": [*quotes, *fields["quotes"]], "may_ask": False}

@@ -10,8 +10,8 @@ from briefs.gradient import Gradient, ask_gradient, list_heads, store_gradient
 from graph.state import TraceState
 from reasoner.protocol import ReasonerError
 from run.registry import NodeRuntime, current_run
-from scoring.ensemble import nameable_members
 from scoring.probes import take_look
+from scoring.sources import offer_attempts
 
 UNANNOUNCED = {"notes", "hints", "change", "change_problem", "change_owner"}
 UNANNOUNCED |= {"turns", "thread", "probe"}
@@ -23,8 +23,8 @@ async def diagnose(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     ref = str(work.base)
 
     async def ask() -> Gradient:
-        members = await nameable_members(run, list_heads(run, state))
-        return await ask_gradient(run, state, run.attempt(ref), members)
+        offered = await offer_attempts(run, list_heads(run, state))
+        return await ask_gradient(run, state, run.attempt(ref), offered)
 
     began = time.monotonic()
     parts = [work.attempt, str(trace.head), ref, *state.siblings]

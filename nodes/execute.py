@@ -9,6 +9,7 @@ from graph.state import TraceState
 from run.attempt import ExecutionRecord
 from run.limits import enforced_limit_s
 from run.registry import NodeRuntime, current_run
+from scoring.chain import mount_uses
 from scoring.ensemble import blend_members, named_members
 from scoring.execution import (
     Place,
@@ -18,6 +19,7 @@ from scoring.execution import (
     find_known_execution,
 )
 from scoring.rehearsal import rehearse_script
+from scoring.sources import find_uses
 
 
 async def execute(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
@@ -30,22 +32,24 @@ async def execute(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
         script = execution.script or run.artifacts.put("")
         stored = run.artifacts.put_json(execution.dump())
         return {"work": work.evolve(script=script, execution=stored).dump()}
-    if known := find_known_execution(run, trace, work, state.siblings):
+    script = str(work.script)
+    uses = await find_uses(run, list_heads(run, state), script)
+    if known := find_known_execution(run, trace, work, state.siblings, uses):
         return {"work": work.evolve(execution=run.artifacts.put_json(known.dump())).dump()}
-    if rehearsal := await rehearse_script(run, trace, work):
+    if not uses and (rehearsal := await rehearse_script(run, trace, work)):
         work = work.evolve(expected_s=rehearsal.expected_s)
         if rehearsal.needs_repair:
             stored = run.artifacts.put_json(rehearsal.execution.dump())
             return {"work": work.evolve(execution=stored).dump()}
     place: Place = {"attempt": work.attempt, "trace": trace.trace, "step": trace.step}
-    script = str(work.script)
 
     async def run_script() -> ExecutionRecord:
         async with run.slots:
             limit_s = enforced_limit_s(run, trace, work)
             run.events.emit("execution_started", **place, limit_s=round(limit_s, 1))
-            task = ScriptRun(name, script, run.prepared.inputs, limit_s, place, model=script)
-            return await execute_script(run, task)
+            inputs = mount_uses(run, run.prepared.inputs, uses)
+            task = ScriptRun(name, script, inputs, limit_s, place, uses=uses, keeps=True)
+            return await execute_script(run, task._replace(model=script))
 
     execution = await run.once("execute", [name, script], run_script, ExecutionRecord)
     announce_execution(run, f"{name}:{script[:12]}", execution, **place)

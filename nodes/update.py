@@ -11,7 +11,8 @@ from briefs.step import Step, take_step
 from graph.state import TraceState
 from reasoner.protocol import ReasonerError
 from run.registry import NodeRuntime, current_run
-from scoring.ensemble import describe_unknown, nameable_members
+from scoring.ensemble import describe_unknown
+from scoring.sources import offer_attempts
 
 
 async def update(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
@@ -23,7 +24,7 @@ async def update(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
 
     async def ask() -> Step:
         heads = list_heads(run, state)
-        step = await take_step(run, state, start, await nameable_members(run, heads))
+        step = await take_step(run, state, start, await offer_attempts(run, heads))
         if problem := step.ensemble and await describe_unknown(run, heads, step.ensemble):
             raise ReasonerError(f"the ensemble names {problem}", step.usage)
         return step

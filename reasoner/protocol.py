@@ -114,6 +114,10 @@ class Resources(Frozen):
     packages: dict[str, str] = Field(
         default_factory=dict, description="importable in the sandbox: name -> version"
     )
+    keep_bytes: int | None = Field(
+        None,
+        description="what a script may leave in keep/; None: scripts do not build on each other",
+    )
 
 
 class Stage(Frozen):
@@ -346,6 +350,7 @@ class Fact(Frozen):
     fix: str = Field("", description="fix proposed for a failure")
     seconds: float | None = None
     summary: str = Field("", description="one line: what the script was")
+    kept: list[str] = Field(default_factory=list, description="files in its keep/; bounded")
 
     @property
     def led(self) -> bool:
@@ -526,6 +531,10 @@ class StepBrief(Brief):
     members: list[Fact] = Field(
         default_factory=list,
         description="attempts of all traces that an ensemble may use, best first; bounded",
+    )
+    sources: list[Fact] = Field(
+        default_factory=list,
+        description="attempts of all traces that a script may build on, best first; bounded",
     )
     measured: dict[str, str] = Field(
         default_factory=dict,

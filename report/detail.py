@@ -277,6 +277,8 @@ def resource_rows(event: Event, attempt: AttemptView) -> list[tuple[str, str]]:
         ("ended by", end),
         ("sandbox", clean_text(event.get("tier"), 40)),
     ]
+    if attempt.uses:
+        rows.append(("builds on", ", ".join(attempt.uses)))
     if attempt.usage.tokens:
         rows.append(("tokens", format_count(attempt.usage.tokens)))
     if attempt.usage.usd is not None:

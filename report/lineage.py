@@ -72,7 +72,7 @@ def change_row(view: RunView, attempt: AttemptView) -> ChangeRow:
     """Format a change."""
     return ChangeRow(
         id=attempt.id,
-        text=clean_text(attempt.hypothesis or attempt.kind, 240),
+        text=clean_text(attempt.words, 240),
         verdict=attempt.verdict,
         score=format_score(attempt.score),
         gain=format_improvement(attempt.gain, attempt.gain_se, rising=view.rising),

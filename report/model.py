@@ -83,6 +83,13 @@ class AttemptView:
     problems: tuple[str, ...]
     seconds: float | None
     usage: TokenUsage
+    uses: tuple[str, ...] = ()  # attempts whose predictions its script reads
+
+    @property
+    def words(self) -> str:
+        """What it builds on, and its hypothesis or else its kind."""
+        text = self.hypothesis or self.kind
+        return f"on {', '.join(self.uses)}: {text}" if self.uses else text
 
 
 class Lead(NamedTuple):

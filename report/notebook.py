@@ -55,7 +55,7 @@ def attempt_cells(attempt: AttemptView, *, rising: bool) -> tuple[str, ...]:
         attempt.verdict,
         format_score(attempt.score, attempt.score_se),
         format_improvement(attempt.gain, attempt.gain_se, rising=rising),
-        attempt.hypothesis[:160],
+        attempt.words[:160],
     )
 
 

@@ -91,7 +91,7 @@ def index_row(attempt: AttemptView, *, rising: bool) -> dict[str, object]:
         "gainSe": round_digits(attempt.gain_se),
         "seconds": attempt.seconds,
         "component": attempt.component,
-        "text": clean_text(attempt.hypothesis or attempt.kind, 240),
+        "text": clean_text(attempt.words, 240),
         "why": reword_difference(
             clean_text((attempt.problems or attempt.reasons or ("",))[0], 200), rising=rising
         ),

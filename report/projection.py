@@ -283,6 +283,7 @@ def parse_attempt(event: Event, order: int) -> AttemptView:
         reasons=_clean_texts(event.get("reasons"), 1000, 20),
         problems=_problem_texts(event.get("problems")),
         usage=parse_usage(event.get("usage")),
+        uses=tuple(filter(None, map(_clean_id, list(as_mapping(event.get("uses")))[:MAX_USES]))),
         **texts,
         **numbers,
     )
@@ -296,6 +297,7 @@ def _read_verdict(event: Event) -> str:
     return verdict if isinstance(verdict, str) and verdict in VERDICTS else "failed"
 
 
+MAX_USES = 60  # attempts that one builds on
 # Fields of an attempt that are copied from its event: texts with their greatest lengths, numbers.
 ATTEMPT_TEXTS = {
     "kind": 20,

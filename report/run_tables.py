@@ -174,7 +174,7 @@ def attempts_table(view: RunView, width: int = WIDE_COLUMNS) -> Table:
 def _attempt_row(view: RunView, attempt: AttemptView, is_wide: bool) -> tuple[Text, ...]:
     star = " ★" if attempt.id == view.best else ""
     verdict = f"{MARKS.get(attempt.verdict, '')} {attempt.verdict}{star}"
-    text = clean_text(attempt.hypothesis or attempt.kind, 160)
+    text = clean_text(attempt.words, 160)
     reason = (attempt.problems or attempt.reasons or ("",))[0]
     if reason and attempt.verdict == "failed":
         text = f"{text.rstrip('.')}: {clean_text(reason, 160)}"

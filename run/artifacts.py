@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 Record = TypeVar("Record", bound=BaseModel)
 REF = re.compile(r"[0-9a-f]{64}")
+PIECE_BYTES = 2**22  # of a file that is copied
 
 
 class ArtifactError(Exception):
@@ -55,8 +56,22 @@ class Artifacts:
         return self.put(json.dumps(value, sort_keys=True, allow_nan=False, default=str))
 
     def put_file(self, source: Path) -> str:
-        """Store a copy of a file; return the hash."""
-        return self.put(source.read_bytes())
+        """Store a copy of a file, read in pieces; return the hash."""
+        if source.stat().st_size <= PIECE_BYTES:
+            return self.put(source.read_bytes())
+        temporary = self.root / f".{os.getpid()}-{threading.get_ident()}.part"
+        digest = hashlib.sha256()
+        try:
+            with source.open("rb") as file, temporary.open("wb") as copy:
+                while piece := file.read(PIECE_BYTES):
+                    digest.update(piece)
+                    copy.write(piece)
+            path = self.path(digest.hexdigest())
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return digest.hexdigest()
 
     def get(self, ref: str) -> str:
         """Return the text of an artifact.

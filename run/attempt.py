@@ -30,6 +30,7 @@ class Member(StateModel):
 
     weight: float
     script: str
+    ref: str | None = Field(None, description="artifact: its record, where it builds on others")
 
 
 class Sampled(StateModel):
@@ -71,6 +72,11 @@ class ExecutionRecord(StateModel):
     usd: float = 0
     log: str | None = Field(None, description="artifact: bounded output")
     files: dict[str, str] = Field({}, description="name -> artifact")
+    kept: dict[str, str] = Field({}, description="name below keep/ -> artifact")
+    kept_bytes: int = 0
+    uses: dict[AttemptId, str] = Field(
+        {}, description="attempts whose files it was given -> artifact: their records"
+    )
     members: dict[AttemptId, Member] = Field({}, description="of an ensemble, by attempt id")
     member_s: float | None = Field(None, description="of an ensemble: its members' seconds")
     script: str | None = Field(None, description="of an ensemble: artifact, its driver")
@@ -110,6 +116,10 @@ class Attempt(StateModel):
     log: str | None = Field(None, description="artifact")
     oof: str | None = Field(None, description="artifact: out-of-fold predictions")
     submission: str | None = Field(None, description="artifact: predictions of the test rows")
+    kept: dict[str, str] = Field({}, description="name below keep/ -> artifact")
+    uses: dict[AttemptId, str] = Field(
+        {}, description="attempts that it builds on -> artifact: their records"
+    )
     members: dict[AttemptId, Member] = Field({}, description="of an ensemble, by attempt id")
     seconds: float = 0.0
     # score
@@ -176,6 +186,8 @@ def make_attempt(
         log=execution.log,
         oof=execution.files.get(OOF),
         submission=execution.files.get(SUBMISSION),
+        kept=execution.kept,
+        uses=execution.uses,
         members=execution.members,
         seconds=round(execution.wall_s, 3),
         grade=work.grade,

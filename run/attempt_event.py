@@ -28,6 +28,8 @@ class AttemptEvent(StateModel):
     summary: str
     script: str | None
     members: dict[str, Member]
+    uses: dict[str, str] = Field({}, description="attempts that it builds on -> their records")
+    kept: dict[str, str] = Field({}, description="what it kept for later scripts -> artifact")
     evidence: str | None
     diagnosis: str | None
     log: str | None

@@ -15,6 +15,7 @@ from graph.state import Best, Json, Trace
 from run.artifacts import write_atomic
 from run.attempt import BASELINE as BASELINE
 from run.attempt import Attempt, Member
+from run.chain import chain_files, list_scripts
 from run.models import place_model
 from run.plots import publish_plots
 from run.rerun import write_rerun_notes
@@ -107,13 +108,14 @@ async def write_solution(
     """Write the files, each atomically; return their hashes.
 
     input/ is linked, so solution.py runs alone. An ensemble's solution.py is a driver; its members'
-    scripts are in members/NAME/. `refit`: these are the files of the fit on all rows.
+    scripts are in members/NAME/. So is that of a script that builds on others, which are in chain/.
+    `refit`: these are the files of the fit on all rows.
     """
     draft = folder / ".submission.csv"
     await run.worker.final_submission(run.prepared, str(submission), str(draft))
     draft.replace(folder / "submission.csv")
     _write_members(run, folder, attempt.members)
-    write_atomic(folder / "solution.py", run.artifacts.get(str(attempt.script)))
+    _write_chain(run, folder, attempt)
     _link_inputs(folder / "input", inputs)
     n_model_files = await asyncio.to_thread(_place_models, run, folder, attempt, refit=refit)
     write_rerun_notes(run, folder, attempt, n_model_files, refit=refit)
@@ -132,8 +134,7 @@ def _place_models(run: Run, folder: Path, attempt: Attempt, *, refit: bool) -> i
 
 def hash_solution(folder: Path) -> dict[str, str]:
     """Return the sha256 of every file that is handed over."""
-    members = sorted(folder.glob("members/*/solution.py"))
-    files = [folder / "solution.py", folder / "submission.csv", *members]
+    files = [folder / "solution.py", folder / "submission.csv", *list_scripts(folder)]
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in files
@@ -145,8 +146,20 @@ def _write_members(run: Run, folder: Path, members: dict[str, Member]) -> None:
     shutil.rmtree(folder / "members", ignore_errors=True)
     for name, member in members.items():
         (folder / "members" / name).mkdir(parents=True)
+        if member.ref:
+            _write_chain(run, folder / "members" / name, run.attempt(member.ref))
+            continue
         script = run.artifacts.get(member.script)
         write_atomic(folder / "members" / name / "solution.py", script)
+
+
+def _write_chain(run: Run, folder: Path, attempt: Attempt) -> None:
+    """Write solution.py; of a script that builds on others one that runs them all, in chain/."""
+    remove_folder(folder / "chain")  # of a former best
+    script = {"solution.py": run.artifacts.get(str(attempt.script))}
+    for name, text in (script | chain_files(attempt, run.attempt, run.artifacts.get)).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(folder / name, text)
 
 
 def _link_inputs(folder: Path, inputs: dict[str, str]) -> None:

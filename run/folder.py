@@ -34,7 +34,18 @@ RUN_FILES = (
 FOLDERS = ("artifacts", "public", "private", "work", "best")
 ALL_FOLDERS = (
     *FOLDERS,
-    *("best/input", "best/members", "calls", "done", "made", "media", "models", "pids", "refit"),
+    *(
+        "best/input",
+        "best/members",
+        "best/chain",
+        "calls",
+        "done",
+        "made",
+        "media",
+        "models",
+        "pids",
+        "refit",
+    ),
     "task",
 )
 RECORDED_PACKAGES = (

@@ -11,6 +11,7 @@ from pathlib import Path
 from report.formatting import format_plural, name_metric
 from run.artifacts import write_atomic
 from run.attempt import BASELINE, Attempt
+from run.chain import iterate_scripts
 from run.run import Run
 
 HIDDEN_NEEDS = {"read_parquet": "pyarrow"}  # what a call needs beside the imports of a script
@@ -24,6 +25,9 @@ def write_rerun_notes(
     """Write requirements.txt and README.md of best/."""
     scripts = [run.artifacts.get(str(attempt.script))]
     scripts += [run.artifacts.get(member.script) for member in attempt.members.values()]
+    refs = [member.ref for member in attempt.members.values() if member.ref]
+    links = iterate_scripts([attempt, *map(run.attempt, refs)], run.attempt)
+    scripts += [run.artifacts.get(script) for script in links]
     setup = run.setup
     lines = list_requirements(scripts, setup.modules, setup.installed)
     head = f"# What the solution imports, as it ran by Python {setup.python or '?'}"
@@ -89,6 +93,11 @@ def _readme_text(run: Run, attempt: Attempt, n_model_files: int, *, refit: bool)
     if attempt.id == BASELINE:
         name = "The harness's own baseline, since no attempt was accepted"
     members = "- `members/`: the solutions that it blends\n" if attempt.members else ""
+    if attempt.uses:
+        members += (
+            f"- `chain/`: the scripts that it runs: {', '.join(attempt.uses)}, what those build "
+            f"on, and {attempt.id}, which reads their predictions\n"
+        )
     model = (
         f"- `model/`: what it trained ({format_plural(n_model_files, 'file')})\n"
         if n_model_files

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.inside.collect import file_sha256
-from sandbox.protocol import SandboxLostError
+from sandbox.protocol import check_input_names
 
 E2B_BYTES, E2B_DISK_BYTES = 2**28, 8 * 2**30  # of inputs: from which it is told
 RAY_BYTES = 2 * 2**30
@@ -60,6 +60,7 @@ class ParcelCache:
 
     def pack(self, inputs: dict[str, str]) -> list[Parcel]:
         """Pack inputs (name below input/ -> path). Reads every new file: call it in a thread."""
+        check_input_names(inputs)
         with self._lock:
             return [self._pack_one(name, Path(source)) for name, source in inputs.items()]
 
@@ -69,8 +70,6 @@ class ParcelCache:
             self._archives.cleanup()
 
     def _pack_one(self, name: str, source: Path) -> Parcel:
-        if Path(name).name != name or name in ("", ".", ".."):
-            raise SandboxLostError(f"input name {name!r} is not a plain file name")
         is_folder = source.is_dir()
         key = (source, *file_stamps(source))
         if key not in self._packed:

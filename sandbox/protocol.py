@@ -5,6 +5,7 @@ A failure of the sandbox raises an exception; a failure of the script is a resul
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -13,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sandbox.inside.progress import ProgressCallback
 
 MODEL_FOLDER = "model/"  # in which a script may leave what it trained
+KEEP_FOLDER = "keep/"  # in which it may leave what later scripts build on
+MAX_NAME_PARTS = 8  # of a name below input/
 End = Literal["exit", "timeout", "memory", "disk", "output", "cancelled"]
 
 
@@ -27,6 +30,21 @@ class SandboxLostError(Exception):
 def error_line(error: BaseException) -> str:
     """Return a foreign error as one line of a message, at most 300 characters long."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+def check_input_names(inputs: Iterable[str]) -> None:
+    """Check names below input/: plain ones, or below a folder that is no input itself.
+
+    Raises:
+        SandboxLostError: a name leads elsewhere.
+    """
+    names = set(inputs)
+    for name in names:
+        parts = name.split("/")
+        above = {"/".join(parts[:n]) for n in range(1, len(parts))}
+        is_odd = {"", ".", ".."} & set(parts) or "\0" in name or len(parts) > MAX_NAME_PARTS
+        if is_odd or above & names:
+            raise SandboxLostError(f"input name {name!r} is no plain name below input/")
 
 
 class Limits(BaseModel):
@@ -61,14 +79,21 @@ class Job(BaseModel):
     script: str = Field(description="text of solution.py")
     workspace: Path = Field(description="host folder, fresh and empty, writable by the script")
     inputs: dict[str, str] = Field(
-        default_factory=dict, description="name below input/ -> host path"
+        default_factory=dict,
+        description="name below input/, with slashes in a folder of ours -> host path",
     )
     limits: Limits = Limits()
     env: dict[str, str] = Field(
         default_factory=dict, description="added to the script's minimal environment"
     )
     collect: list[str] = Field(
-        default_factory=lambda: ["oof.csv", "submission.csv", "evidence.json", MODEL_FOLDER],
+        default_factory=lambda: [
+            "oof.csv",
+            "submission.csv",
+            "evidence.json",
+            MODEL_FOLDER,
+            KEEP_FOLDER,
+        ],
         description="names of files to collect, only regular files, never links; with a slash at "
         "the end: of a folder",
     )

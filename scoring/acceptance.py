@@ -192,9 +192,3 @@ def one_reason(verdict: Verdict, replaces: bool, code: str, message: str) -> Jud
 def describe_difference(paired: Paired) -> str:
     """Return `+0.012 ± 0.004, p(improved) 0.99`."""
     return f"{paired.d:+.4g} ± {paired.se:.2g}, p(improved) {paired.p_improved:.2f}"
-
-
-def count_code_lines(script: str) -> int:
-    """Return the number of lines that hold code."""
-    lines = [line.strip() for line in script.splitlines()]
-    return sum(bool(line) and not line.startswith("#") for line in lines)

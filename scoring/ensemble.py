@@ -82,7 +82,7 @@ async def _blend_into(run: Run, folder: Path, members: Sequence[PoolMember]) -> 
         },
         log=run.artifacts.put(f"{blend.method} of\n{shares}\n"),
         members={
-            name: Member(weight=weight, script=known[name].script)
+            name: Member(weight=weight, script=known[name].script, ref=known[name].ref)
             for name, weight in blend.weights.items()
         },
         member_s=sum(known[name].seconds for name in blend.weights),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, TypedDict
 
 from graph.state import Best, Trace
-from run.attempt import ANCHOR, OOF, ExecutionRecord
+from run.attempt import ANCHOR, OOF, Attempt, ExecutionRecord
 from run.budget import improve_time_left_s, repeat_limit_s
+from run.chain import count_code_lines
 from run.limits import script_memory_bytes
 from run.luck import anchor_of, trace_bars
 from run.run import Run
@@ -15,11 +17,11 @@ from scoring.acceptance import (
     Judgement,
     Standing,
     TieBreak,
-    count_code_lines,
     is_doubtful,
     judge_attempt,
 )
 from scoring.audit import consult_audit
+from scoring.chain import mount_uses, weigh_chain
 from scoring.execution import ScriptRun, announce_execution, execute_script
 from scoring.label_check import check_labels
 from task.client import WorkerTimeoutError
@@ -27,6 +29,8 @@ from task.types import Grade, Paired, Problem, Reference
 
 BEST = "best"  # name of the trace's best among a grade's references
 CHEAP_SHARE = 0.005  # of the time that improving still has: two scripts that run again at once
+UNTOLD = {"files", "log", "limit_bytes", "ran", "same_as", "kept", "kept_bytes", "uses"}
+"""Of an execution: what the worker is not told."""
 SEED_NAME = "GOME_SEED"  # environment variable with a script's seed (docs/script-contract.md)
 
 
@@ -63,11 +67,10 @@ async def evaluate_candidate(
     )
     standing = _standing_of(run, trace, anchor) if acceptance is None else None
     grade, again = await _measure_again(run, candidate, best, anchor, grade, standing)
-    lines = count_code_lines(run.artifacts.get(candidate.script))
     given: _Given = {
         "z": run.settings.accept_z,
         "has_best": best is not None,
-        "new": TieBreak(candidate.seconds, lines),
+        "new": _weigh(run, candidate.script, candidate.seconds, candidate.execution.uses),
         "best": _tie_break_of(run, best) if best else None,
         "validity": candidate.validity,
         "again": again,
@@ -147,8 +150,15 @@ def _is_cheap(run: Run, candidate: Candidate, best: Best) -> bool:
 
 
 def _tie_break_of(run: Run, best: Best) -> TieBreak:
-    lines = count_code_lines(run.artifacts.get(best.script))
-    return TieBreak(run.attempt(best.ref).seconds, lines)
+    attempt = run.attempt(best.ref)
+    return _weigh(run, best.script, attempt.seconds, attempt.uses)
+
+
+def _weigh(run: Run, script: str, seconds: float, uses: Mapping[str, str]) -> TieBreak:
+    """What a script costs, with all that it builds on."""
+    below = weigh_chain(run, uses)
+    lines = count_code_lines(run.artifacts.get(script))
+    return TieBreak(seconds + below.seconds, lines + below.lines)
 
 
 async def grade_against_best(
@@ -164,7 +174,7 @@ async def grade_against_best(
     `anchor`: the last confirmed best, where that is another.
     """
     references = {BEST: best, ANCHOR: anchor}
-    account = execution.model_dump(exclude={"files", "log", "limit_bytes", "ran", "same_as"})
+    account = execution.model_dump(exclude=UNTOLD)
     account["output"] = run.artifacts.get(str(execution.log))
     account["limit_mb"] = (execution.limit_bytes or script_memory_bytes(run)) / 2**20
     try:
@@ -204,10 +214,11 @@ async def _compare_over_seeds(run: Run, candidate: Candidate, best: Best) -> Pai
     """The difference with both scripts run under one more seed; None: neither could be."""
     incumbent = run.attempt(best.ref)
     oof = candidate.execution.files[OOF]
-    new = await _oofs_over_seeds(run, candidate.attempt, candidate.script, oof, candidate.seconds)
-    old = await _oofs_over_seeds(
-        run, best.attempt, best.script, str(incumbent.oof), incumbent.seconds
+    seeded = Seeded(
+        candidate.attempt, candidate.script, candidate.seconds, candidate.execution.uses
     )
+    new = await _oofs_over_seeds(run, seeded, oof)
+    old = await _oofs_over_seeds(run, seeded_attempt(incumbent), str(incumbent.oof))
     if len(new) + len(old) < 3:
         return None
     paired = await compare_artifacts(run, new, old)
@@ -226,13 +237,25 @@ def artifact_paths(run: Run, refs: list[str]) -> list[str]:
     return [str(run.artifacts.path(ref)) for ref in refs]
 
 
-async def _oofs_over_seeds(
-    run: Run, attempt: str, script: str, oof: str, seconds: float
-) -> list[str]:
+class Seeded(NamedTuple):
+    """A script that runs once more under another seed, on what it was given before."""
+
+    attempt: str
+    script: str  # artifact
+    seconds: float
+    uses: Mapping[str, str]
+
+
+def seeded_attempt(attempt: Attempt) -> Seeded:
+    """Return the script of an attempt, to run it under another seed."""
+    return Seeded(attempt.id, str(attempt.script), attempt.seconds, attempt.uses)
+
+
+async def _oofs_over_seeds(run: Run, seeded: Seeded, oof: str) -> list[str]:
     """The out-of-fold artifacts of a script: the given one and that of seed 1."""
-    if not takes_seed(run, script):
+    if not takes_seed(run, seeded.script):
         return [oof]
-    again = await run_with_seed(run, attempt, script, 1, seconds)
+    again = await run_with_seed(run, seeded, 1)
     return [oof, again.files[OOF]] if again and OOF in again.files else [oof]
 
 
@@ -241,20 +264,19 @@ def takes_seed(run: Run, script: str) -> bool:
     return SEED_NAME in run.artifacts.get(script)
 
 
-async def run_with_seed(
-    run: Run, attempt: str, script: str, seed: int, seconds: float
-) -> ExecutionRecord | None:
+async def run_with_seed(run: Run, seeded: Seeded, seed: int) -> ExecutionRecord | None:
     """Run a script once more under another seed, stored under script and seed.
 
     None where the budget has no room for it, or the script failed.
     """
-    limit_s = repeat_limit_s(run, seconds)
+    attempt, script = seeded.attempt, seeded.script
+    limit_s = repeat_limit_s(run, seeded.seconds)
     if limit_s is None:
         return None
     task = ScriptRun(
         f"{attempt}-seed{seed}",
         script,
-        run.prepared.inputs,
+        mount_uses(run, run.prepared.inputs, seeded.uses),
         limit_s,
         {"what": f"{attempt} under seed {seed}"},
         {SEED_NAME: str(seed)},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypedDict
 from graph.state import Trace, Work
 from run.artifacts import Artifacts
 from run.attempt import ExecutionRecord
+from run.chain import find_missing, reads_attempts
 from run.limits import enforced_limit_s, longest_wall_s, script_memory_bytes
 from run.models import keep_model
 from run.run import Run
@@ -19,6 +20,7 @@ from sandbox.inside.progress import ProgressCallback
 from sandbox.inside.walk import free_place, make_fresh_folder
 from sandbox.local.gpus import needs_gpu
 from sandbox.protocol import (
+    KEEP_FOLDER,
     MODEL_FOLDER,
     Execution,
     Job,
@@ -26,6 +28,7 @@ from sandbox.protocol import (
     SandboxLostError,
     SandboxUnavailableError,
 )
+from scoring.kept import Kept, choose_kept, store_kept
 
 TRIES, PAUSE_S = 3, 1.0
 DUPLICATE_LOOK_BACK = 1_000  # attempts of a trace whose scripts are known
@@ -50,19 +53,25 @@ class ScriptRun(NamedTuple):
     limit_s: float
     place: Place
     env: dict[str, str] = {}
+    uses: Mapping[str, str] = {}  # attempts whose files are among the inputs -> their records
+    keeps: bool = False  # what it leaves in keep/ is stored
     model: str = ""  # name under which its model/ is kept; empty: it is not
     is_look: bool = False  # its files are dropped, and its output is kept with the transcripts
     longest_s: float | None = None  # where it waits for its cores; None: as `limit_s`
 
 
 def find_known_execution(
-    run: Run, trace: Trace, work: Work, siblings: Sequence[str | None] = ()
+    run: Run,
+    trace: Trace,
+    work: Work,
+    siblings: Sequence[str | None] = (),
+    uses: Mapping[str, str] | None = None,
 ) -> ExecutionRecord | None:
     """Return the execution of this very script that need not be repeated.
 
     Another attempt, of this trace or of the `siblings` (heads), ran it to its end; or it ran out of
     time as long as it would now have, in this attempt or one before: a draft or a repair must be
-    cheaper.
+    cheaper. `uses`: what it would be given now; with other files it is another execution.
     """
     entries = [
         entry
@@ -71,6 +80,7 @@ def find_known_execution(
     ]
     same = [run.attempt(entry.ref) for entry in entries if work.script == entry.script]
     records = {each.id: _read_execution(run, each.execution) for each in same if each.execution}
+    records = {name: each for name, each in records.items() if each.uses == dict(uses or {})}
     for name, record in records.items():
         if record.ran == work.script and record.end == "exit" and not record.rehearsed:
             return record.evolve(same_as=name)
@@ -139,8 +149,15 @@ async def _execute_once(run: Run, task: ScriptRun) -> ExecutionRecord:
         if task.is_look:
             execution = execution.model_copy(update={"files": {}})
         store = make_call_store(run.folder) if task.is_look else run.artifacts
+        kept = await asyncio.to_thread(choose_kept, run, execution) if task.keeps else Kept()
+        notes = [*describe_mounts(text, task.uses), *kept.notes]
+        execution = execution.model_copy(update={"output": _with_notes(notes, execution.output)})
         record = await asyncio.to_thread(store_execution, store, execution)
+        files = await asyncio.to_thread(store_kept, store, kept)
         return record.evolve(
+            uses=dict(task.uses),
+            kept=files,
+            kept_bytes=kept.n_bytes,
             limit_s=limits.wall_s,
             limit_bytes=limits.memory_bytes,
             cpus=limits.cpus,
@@ -167,10 +184,30 @@ def _report_progress(run: Run, task: ScriptRun) -> Iterator[ProgressCallback]:
         tell(over=True)
 
 
+def describe_mounts(script: str, uses: Mapping[str, str]) -> list[str]:
+    """Say what a script reads below input/attempts/ and was not given."""
+    if not reads_attempts(script):
+        return []
+    missing = find_missing(script, uses)
+    if uses and not missing:
+        return []
+    given = f"only {', '.join(uses)}" if uses else "nothing"
+    more = f"; there is no valid attempt {', '.join(missing[:5])} to build on" if missing else ""
+    return [
+        f"input/attempts/ holds {given}: the attempts whose ids stand in the script as they are"
+        f"{more}"
+    ]
+
+
+def _with_notes(notes: Sequence[str], output: str) -> str:
+    return "".join(f"[harness] {note}\n" for note in notes) + output
+
+
 def store_execution(store: Artifacts, execution: Execution) -> ExecutionRecord:
     """Store log and files as artifacts."""
     files_of = execution.files.items()
-    paths = {name: Path(path) for name, path in files_of if not name.startswith(MODEL_FOLDER)}
+    folders = (MODEL_FOLDER, KEEP_FOLDER)
+    paths = {name: Path(path) for name, path in files_of if not name.startswith(folders)}
     files = {name: store.put_file(path) for name, path in paths.items()}
     account = execution.model_dump(exclude={"output", "files"})
     log = store.put(execution.output)

@@ -15,7 +15,8 @@ from run.best import REFIT_PREFIX, is_better, write_solution
 from run.pool import list_members
 from run.run import Run
 from scoring.audit import audit_account
-from scoring.evaluation import compare_artifacts, run_with_seed, takes_seed
+from scoring.chain import BrokenChainError, ChainRuns, Link, link_of, weigh_chain
+from scoring.evaluation import compare_artifacts, run_with_seed, seeded_attempt, takes_seed
 from scoring.execution import ScriptRun, announce_execution, execute_script
 from task.client import WorkerTimeoutError
 from task.types import Grade, Prepared, TaskError
@@ -141,10 +142,11 @@ async def _score_under_seed(run: Run, contender: Contender, seed: int) -> None:
     """Add one more score, unless the script takes no seed or the refit would lack the time."""
     attempt = contender.attempt
     script = str(attempt.script)
-    needed_s = (REFIT_ROOM + 2) * attempt.seconds + 10
+    below_s = weigh_chain(run, attempt.uses).seconds  # runs in the refit alone
+    needed_s = (REFIT_ROOM + 2) * attempt.seconds + REFIT_ROOM * below_s + 10
     if not takes_seed(run, script) or run.time_left_s < needed_s:
         return
-    execution = await run_with_seed(run, attempt.id, script, seed, attempt.seconds)
+    execution = await run_with_seed(run, seeded_attempt(attempt), seed)
     if execution is None:
         return
     try:
@@ -220,19 +222,39 @@ async def refit_best(run: Run, best: Best) -> dict[str, str]:
         return {}
     full = await run.worker.prepare_refit(run.prepared, str(run.folder / "refit"))
     attempt = run.attempt(best.ref)
-    scripts = {name: member.script for name, member in attempt.members.items()}
-    scripts = scripts or {best.attempt: best.script}
-    refits = [_refit_script(run, name, script, full.inputs) for name, script in scripts.items()]
-    executions = await asyncio.gather(*refits)
-    submissions = [execution.files.get(SUBMISSION) for execution in executions]
-    path, problem = await _refit_submission(
-        run, full, attempt, dict(zip(scripts, submissions, strict=True))
-    )
+    path, problem = await _refit_chains(run, full, attempt)
     if path is None:
         message = f"the refit on all rows gave no valid submission ({problem}); the former stays"
         run.events.emit("warning", key="refit", message=message)
         return {}
     return await write_solution(run, run.folder / "best", attempt, path, full.inputs, refit=True)
+
+
+async def _refit_chains(run: Run, full: Prepared, attempt: Attempt) -> tuple[Path | None, str]:
+    """The submission of the refitted script or members, or what is wrong."""
+
+    async def refit(link: Link, inputs: dict[str, str]) -> ExecutionRecord:
+        return await _refit_script(run, link.name, link.script, inputs)
+
+    runs = ChainRuns(run, full.inputs, refit)
+    links = list_links(run, attempt)
+    try:
+        executions = await asyncio.gather(*(runs.execute(link) for link in links))
+    except BrokenChainError as error:
+        return None, str(error)
+    submissions = [execution.files.get(SUBMISSION) for execution in executions]
+    names = [link.name for link in links]
+    return await _refit_submission(run, full, attempt, dict(zip(names, submissions, strict=True)))
+
+
+def list_links(run: Run, attempt: Attempt) -> list[Link]:
+    """Return the script of an attempt, or those of an ensemble's members."""
+    if not attempt.members:
+        return [link_of(attempt)]
+    return [
+        link_of(run.attempt(member.ref)) if member.ref else Link(name, member.script, {})
+        for name, member in attempt.members.items()
+    ]
 
 
 async def _refit_script(
@@ -248,6 +270,7 @@ async def _refit_script(
                 limit_s,
                 {"what": f"{name} on all rows"},
                 model=REFIT_PREFIX + script,
+                keeps=True,
             )
             return await execute_script(run, task)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -19,9 +20,11 @@ from pydantic import BaseModel, ConfigDict
 from graph.state import Json
 from run.attempt import OOF, UNCHECKED, ExecutionRecord, is_refused
 from run.budget import REPEAT_EXTRA_S, REPEAT_FACTOR
+from run.chain import list_chain
 from run.run import Run
 from scoring.acceptance import Judgement
 from scoring.audit import count_audit_bits
+from scoring.chain import BrokenChainError, ChainRuns, Execute, Link, link_of, weigh_chain
 from scoring.execution import ScriptRun, execute_script
 from task.client import WorkerTimeoutError
 from task.types import Grade, Problem
@@ -51,6 +54,7 @@ class Shuffle(BaseModel):
     followed: float = 0.0
     follows: bool = False
     failure: str = ""  # why it could not be compared
+    through: list[str] = []  # of the scripts that it builds on, those that follow too
 
 
 class LabelCheck(BaseModel):
@@ -66,6 +70,7 @@ class LabelCheck(BaseModel):
     bar: list[float] = []
     shuffles: list[Shuffle] = []
     problem: Problem | None = None
+    through: list[str] = []  # attempts that it builds on and that follow the labels themselves
 
 
 class Draw(BaseModel):
@@ -81,6 +86,7 @@ class Doubted(NamedTuple):
     script: str  # artifact
     oof: str  # path
     wall_s: float
+    uses: Mapping[str, str] = {}  # attempts that it builds on -> their records
 
 
 async def check_labels(
@@ -100,7 +106,8 @@ async def check_labels(
         return before
     if can_audit_tell(run, grade):
         return before
-    doubted = Doubted(name, script, str(run.artifacts.path(execution.files[OOF])), execution.wall_s)
+    path = str(run.artifacts.path(execution.files[OOF]))
+    doubted = Doubted(name, script, path, execution.wall_s, execution.uses)
 
     async def ask() -> LabelCheck:
         return await _check_script(run, doubted)
@@ -141,17 +148,29 @@ async def _check_script(run: Run, doubted: Doubted) -> LabelCheck:
         return check
     shuffles: list[Shuffle] = []
     for place in range(N_FOLDS):
-        limit_s = min(run.time_left_s, REPEAT_FACTOR * doubted.wall_s + REPEAT_EXTRA_S)
-        if limit_s < doubted.wall_s + 1:
-            why = f"the run has no time left to spend its {doubted.wall_s:.0f} s again"
+        needed_s = doubted.wall_s + weigh_chain(run, doubted.uses).seconds
+        if repeat_limit_s(run, needed_s) < needed_s + 1:
+            why = f"the run has no time left to spend its {needed_s:.0f} s again"
             return _refuse_unchecked(check, why)
-        shuffles.append(await _execute_shuffled(run, doubted, place, limit_s))
+        shuffles.append(await _execute_shuffled(run, doubted, place))
         check = check.model_copy(update={"shuffles": list(shuffles)})
         if not shuffles[-1].failure and not shuffles[-1].follows:
             return check.model_copy(update={"result": "honest"})
     if failure := next((each.failure for each in shuffles if each.failure), ""):
         return _refuse_unchecked(check, failure)
-    return check.model_copy(update={"result": "follows", "problem": _describe_following(shuffles)})
+    through = [name for name in shuffles[0].through if name in shuffles[-1].through]
+    problem = _describe_following(shuffles, through)
+    return check.model_copy(update={"result": "follows", "problem": problem, "through": through})
+
+
+def repeat_limit_s(run: Run, seconds: float) -> float:
+    """Return the limit of a script that took so long and runs again on shuffled labels."""
+    return min(run.time_left_s, REPEAT_FACTOR * seconds + REPEAT_EXTRA_S)
+
+
+def list_dishonest(run: Run) -> set[str]:
+    """Return the attempts that followed shuffled labels when a script built on them."""
+    return {name for check in read_label_checks(run) for name in check.through}
 
 
 def _raise_bar(run: Run, plain: list[float]) -> list[float]:
@@ -168,8 +187,11 @@ def read_label_checks(run: Run) -> list[LabelCheck]:
     return [check for check in run.read_done("labels", LabelCheck) if check]
 
 
-async def _execute_shuffled(run: Run, doubted: Doubted, place: int, limit_s: float) -> Shuffle:
-    """Execute the script on shuffled labels and compare; stored, so that no resume repeats it."""
+async def _execute_shuffled(run: Run, doubted: Doubted, place: int) -> Shuffle:
+    """Execute the script on shuffled labels and compare; stored, so that no resume repeats it.
+
+    What it builds on is made anew of the shuffled labels: the recorded files know the true ones.
+    """
     parts = [doubted.name, doubted.script, str(place)]
 
     async def draw_number() -> Draw:
@@ -185,15 +207,52 @@ async def _execute_shuffled(run: Run, doubted: Doubted, place: int, limit_s: flo
                 run.prepared, place, draw.number, str(folder)
             )
             inputs = run.prepared.inputs | {Path(table["path"]).name: table["path"]}
-            name, what = f"{doubted.name}-shuffled{place}", f"{doubted.name} on shuffled labels"
-            task = ScriptRun(name, doubted.script, inputs, limit_s, {"what": what})
-            async with run.slots:
-                execution = await execute_script(run, task)
-            return await _compare_predictions(run, doubted, execution, table["fold"], draw.number)
+            chain = ChainRuns(run, inputs, _runner(run, doubted, place))
+            try:
+                execution = await chain.execute(Link(doubted.name, doubted.script, doubted.uses))
+            except BrokenChainError as error:
+                return Shuffle(fold=table["fold"], seconds=0.0, failure=str(error))
+            shuffle = await _compare_predictions(
+                run, doubted, execution, table["fold"], draw.number
+            )
+            return await _compare_links(run, doubted, chain, shuffle, draw.number)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, True)
 
     return await run.once("shuffled", parts, execute, Shuffle)
+
+
+def _runner(run: Run, doubted: Doubted, place: int) -> Execute:
+    """How a script of the chain is executed on the shuffled labels."""
+    seconds = {each.id: each.seconds for each in list_chain(run.attempt, doubted.uses)}
+
+    async def execute(link: Link, inputs: dict[str, str]) -> ExecutionRecord:
+        name, what = f"{link.name}-shuffled{place}", f"{link.name} on shuffled labels"
+        is_top = link.name == doubted.name
+        limit_s = repeat_limit_s(run, doubted.wall_s if is_top else seconds[link.name])
+        task = ScriptRun(name, link.script, inputs, limit_s, {"what": what}, keeps=not is_top)
+        async with run.slots:
+            return await execute_script(run, task)
+
+    return execute
+
+
+async def _compare_links(
+    run: Run, doubted: Doubted, chain: ChainRuns, shuffle: Shuffle, number: str
+) -> Shuffle:
+    """The shuffle with what it cost in all, and with the scripts below that follow the labels."""
+    through, seconds, usd = [], 0.0, 0.0
+    for attempt in list_chain(run.attempt, doubted.uses):
+        execution = await chain.execute(link_of(attempt))
+        seconds, usd = seconds + execution.wall_s, usd + execution.usd
+        if not shuffle.follows:
+            continue
+        own = Doubted(attempt.id, "", str(run.artifacts.path(str(attempt.oof))), 0.0)
+        found = await _compare_predictions(run, own, execution, shuffle.fold, number)
+        through += [attempt.id] if found.follows else []
+    total_s, total_usd = round(shuffle.seconds + seconds, 3), shuffle.usd + usd
+    changes = {"through": through, "seconds": total_s, "usd": total_usd}
+    return shuffle.model_copy(update=changes)
 
 
 async def _compare_predictions(
@@ -232,7 +291,7 @@ def _refuse_unchecked(check: LabelCheck, why: str) -> LabelCheck:
     return check.model_copy(update={"result": "unchecked", "problem": problem})
 
 
-def _describe_following(shuffles: list[Shuffle]) -> Problem:
+def _describe_following(shuffles: list[Shuffle], through: list[str]) -> Problem:
     folds = " and ".join(str(each.fold) for each in shuffles)
     share = min(each.followed for each in shuffles)
     message = (
@@ -242,6 +301,8 @@ def _describe_following(shuffles: list[Shuffle]) -> Problem:
         "before); predict every fold by a model, and from features, that have seen none of its "
         "labels"
     )
+    if through:
+        message += f"; {', '.join(through)}, which it builds on, do so themselves: leave them out"
     return Problem(code=FOLLOWS, message=message)
 
 

@@ -118,9 +118,10 @@ def find_predictions(folder: Path) -> set[str]:
 
 def _add_files(record: dict[str, Json], found: set[str]) -> dict[str, Json]:
     """Add the artifacts that a record lists as files of an execution."""
-    files = record.get("files")
-    if isinstance(files, dict):
-        found |= {ref for ref in files.values() if isinstance(ref, str)}
+    for name in ("files", "kept"):
+        files = record.get(name)
+        if isinstance(files, dict):
+            found |= {ref for ref in files.values() if isinstance(ref, str)}
     return record
 
 

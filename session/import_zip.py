@@ -35,7 +35,9 @@ SHAPES = {  # names that a store has; other stores take any plain name
     "calls": HASHED,
     "done": re.compile(r"[a-z_]+-[0-9a-f]{16,64}\.json"),
 }
-OWN_NAMES = re.compile(r"best/(input|members)|best/input/.*|models/[^/]*")  # folders of the harness
+OWN_NAMES = re.compile(
+    r"best/(input|members|chain)|best/input/.*|models/[^/]*"
+)  # folders of the harness
 RUN_NAME = re.compile(r"\w[\w.-]{0,199}")
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 MAX_RATIO = 200  # a zip that grows more than this is a bomb

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from graph.settings import Settings, load_settings
 from report.formatting import format_plural
 from run.artifacts import Artifacts
-from run.attempt import SUBMISSION, Attempt, load_attempt
+from run.attempt import OOF, SUBMISSION, Attempt, load_attempt
 from run.best import PublishedBest, read_best
+from run.chain import INDEX, Given, index_text, is_plain_name, list_chain
 from run.folder import check_regular_files, read_run_meta
 from run.limits import DEFAULT_MEMORY_BYTES
 from run.lock import RunError
@@ -22,7 +23,7 @@ from run.services import sandbox_for
 from run.setup import Setup, read_setup
 from sandbox.inside.walk import make_fresh_folder, remove_folder
 from sandbox.local.gpus import needs_gpu
-from sandbox.protocol import Execution, Job, Limits, Sandbox
+from sandbox.protocol import KEEP_FOLDER, Execution, Job, Limits, Sandbox
 from session.disk_errors import explain_disk_errors
 from task.client import TaskWorker
 from task.types import Prepared
@@ -41,11 +42,25 @@ class Predicted(NamedTuple):
 
 
 class Solution(NamedTuple):
-    """The scripts in best/ by name; `weights`: how an ensemble blends them, else empty."""
+    """The scripts in best/ by name, each after those that it builds on.
+
+    `weights`: how an ensemble blends them, else empty; `chain`: the attempts of a chain.
+    """
 
     scripts: dict[str, str]
     weights: dict[str, float]
     seconds: float
+    chain: dict[str, Attempt] = {}
+
+    def below(self, name: str) -> list[Attempt]:
+        """Return the attempts whose files a script reads."""
+        link = self.chain.get(name)
+        return [self.chain[used] for used in link.uses] if link else []
+
+    @property
+    def answers(self) -> list[str]:
+        """The scripts whose predictions are handed over or blended."""
+        return list(self.weights) or list(self.scripts)[-1:]
 
 
 async def predict_rows(
@@ -98,12 +113,10 @@ async def predict_rows(
             say(note)
         sandbox = sandbox_for(settings, place)
         try:
-            submissions = {
-                name: await run_solution(sandbox, place, new.prepared, name, text, limits, say)
-                for name, text in solution.scripts.items()
-            }
+            given = await run_chain(sandbox, place, new.prepared, solution, limits, say)
         finally:
             await sandbox.close()
+        submissions = {name: given[name].submission for name in solution.answers}
         await write_predictions(worker, new.prepared, submissions, solution.weights, place, out)
         return Predicted(out, new.prepared.n_test, best.attempt)
     except OSError as error:
@@ -154,7 +167,27 @@ def read_solution(folder: Path, best: PublishedBest) -> Solution:
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{folder / 'best'}: its solution cannot be read ({error})") from error
     weights = {name: member.weight for name, member in members.items()}
-    return Solution(scripts, weights, attempt.seconds if attempt else 0.0)
+    chain = _read_chain(folder, attempt) if attempt else {}
+    store = Artifacts(folder / "artifacts")
+    links = {name: store.get(str(link.script)) for name, link in chain.items()}
+    seconds = max([attempt.seconds if attempt else 0.0, *(one.seconds for one in chain.values())])
+    return Solution({**links, **(scripts | links)}, weights, seconds, chain)
+
+
+def _read_chain(folder: Path, attempt: Attempt) -> dict[str, Attempt]:
+    """Return the attempts of a chain by name, each after those that it builds on; {}: none."""
+
+    def load(ref: str) -> Attempt:
+        return load_attempt(Artifacts(folder / "artifacts").root, ref)
+
+    with explain_disk_errors(folder):
+        refs = {name: member.ref for name, member in attempt.members.items() if member.ref}
+        tops = {name: load(ref) for name, ref in refs.items()} or {attempt.id: attempt}
+        chain: dict[str, Attempt] = {}
+        for top in tops.values():
+            below = list_chain(load, top.uses)
+            chain |= {link.id: link for link in [*below, top] if below}
+        return chain
 
 
 def _best_attempt(folder: Path, best: PublishedBest) -> Attempt | None:
@@ -189,6 +222,29 @@ def script_limits(
     )
 
 
+async def run_chain(
+    sandbox: Sandbox, place: Path, prepared: Prepared, solution: Solution, limits: Limits, say: Say
+) -> dict[str, Given]:
+    """Run every script, with the files of those that it builds on; return what each gave.
+
+    Raises:
+        RunError: one of them fails.
+    """
+    given: dict[str, Given] = {}
+    for name, script in solution.scripts.items():
+        below = solution.below(name)
+        inputs = dict(prepared.inputs)
+        for link in below:
+            inputs |= given[link.id].mounts(link.id)
+        if below:
+            index = place / f"{name}-attempts.csv"
+            index.write_text(index_text(below, solution.scripts), encoding="utf-8")
+            inputs[INDEX] = str(index)
+        whole = prepared.model_copy(update={"inputs": inputs})
+        given[name] = await run_solution(sandbox, place, whole, name, script, limits, say)
+    return given
+
+
 async def run_solution(
     sandbox: Sandbox,
     place: Path,
@@ -197,8 +253,8 @@ async def run_solution(
     script: str,
     limits: Limits,
     say: Say,
-) -> str:
-    """Run one script; return the path of its submission. Raises RunError."""
+) -> Given:
+    """Run one script; return its files. Raises RunError."""
     workspace, _ = make_fresh_folder(place / "jobs" / name)
     host = await sandbox.probe()
     n_gpus = 1 if host.gpus and needs_gpu(script) else 0
@@ -210,12 +266,17 @@ async def run_solution(
             workspace=workspace,
             inputs=prepared.inputs,
             limits=limits.model_copy(update={"gpus": n_gpus}),
-            collect=[SUBMISSION],
+            collect=[OOF, SUBMISSION, KEEP_FOLDER],
         )
     )
     if not execution.ok or SUBMISSION not in execution.files:
         raise RunError(f"{name} fails on these rows: {describe_end(execution)}")
-    return execution.files[SUBMISSION]
+    kept = {
+        file.removeprefix(KEEP_FOLDER): path
+        for file, path in execution.files.items()
+        if file.startswith(KEEP_FOLDER) and is_plain_name(file.removeprefix(KEEP_FOLDER))
+    }
+    return Given(execution.files.get(OOF, ""), execution.files[SUBMISSION], kept)
 
 
 def describe_end(execution: Execution) -> str:

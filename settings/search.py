@@ -15,9 +15,10 @@ SEARCH = {
     "sharing": False,
     "patience": 1_000,
     "ensemble": False,
+    "reuse": False,
 }
 BESIDE_POLICY: dict[str, dict[str, Any]] = {
-    "gome": {"ranking": "paper", "traces": 4, "ensemble": False},
+    "gome": {"ranking": "paper", "traces": 4, "ensemble": False, "reuse": False},
     "adaptive": {"ranking": "momentum"},
     "tree": SEARCH,
     "mcts": SEARCH,
@@ -89,4 +90,25 @@ class SearchSettings(SettingsGroup):
         "What a blend may choose from: every valid attempt, ties and honest rejections included, or"
         " only those that a trace went on from.",
         scope="task",
+    )
+    reuse: bool = setting(
+        True,
+        "Scripts may read what valid earlier attempts of all traces predicted and kept, below"
+        " `input/attempts/` (docs/script-contract.md). The final fit runs the whole chain.",
+        scope="task",
+    )
+    reuse_attempts: int = setting(
+        16,
+        "Earlier scripts that one script may build on, those that they build on included.",
+        scope="task",
+        ge=1,
+        le=60,
+    )
+    keep_bytes: int = setting(
+        256 * 2**20,
+        "What one script may leave in `keep/` for later ones, 50 files at most; 0: nothing is kept."
+        " A run keeps 16 times as much.",
+        scope="task",
+        ge=0,
+        le=2**30,
     )

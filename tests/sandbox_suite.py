@@ -14,7 +14,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from sandbox.protocol import Execution, Job, Limits, Sandbox
+import pytest
+
+from sandbox.protocol import Execution, Job, Limits, Sandbox, SandboxLostError
 
 TREE = """
 import os, signal, sys, time
@@ -159,6 +161,28 @@ async def text_and_binary_files_come_back(play: Play, tmp: Path) -> None:
     assert Path(done.files["a.txt"]).read_bytes() == b"one\r\ntwo\n"
     assert Path(done.files["b.bin"]).read_bytes() == bytes(range(256))
     assert text(done, "deep/er/c.txt") == "c" and text(done, "empty") == ""
+
+
+async def inputs_in_a_folder_of_ours(play: Play, tmp: Path) -> None:
+    for name in ("one.csv", "two.bin", "three.csv"):
+        (tmp / name).write_text(name)
+    inputs = {
+        "train.csv": str(tmp / "three.csv"),
+        "attempts/t0s1/oof.csv": str(tmp / "one.csv"),
+        "attempts/t0s1/keep/a/two.bin": str(tmp / "two.bin"),
+    }
+    script = (
+        "print(open('input/attempts/t0s1/oof.csv').read())\n"
+        "print(open('input/attempts/t0s1/keep/a/two.bin').read())\n"
+        "import os\nprint(sorted(os.listdir('input')), os.listdir('input/attempts'))\n"
+        "try:\n    open('input/attempts/t0s1/oof.csv', 'w').write('x')\n"
+        "except OSError:\n    pass\n"
+    )
+    done = await play(script, inputs=inputs)
+    assert done.output == "one.csv\ntwo.bin\n['attempts', 'train.csv'] ['t0s1']\n"
+    for odd in ("attempts/../x", "/etc/x", "train.csv/x", "attempts//x"):
+        with pytest.raises(SandboxLostError):
+            await play("print(1)", inputs=inputs | {odd: str(tmp / "one.csv")})
 
 
 async def large_files_both_ways(play: Play, tmp: Path) -> None:
@@ -371,6 +395,7 @@ CASES: list[Case] = [
     text_and_binary_files_come_back,
     large_files_both_ways,
     inputs_are_read_only,
+    inputs_in_a_folder_of_ours,
     changed_inputs_are_seen,
     nothing_stays_from_one_script_to_the_next,
     works_in_its_own_folder,

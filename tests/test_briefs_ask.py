@@ -14,7 +14,7 @@ from graph.state import Trace, Work
 from reasoner.protocol import ReasonerError, ReasonerUnavailableError, Solution
 from run.registry import close_run, open_run
 from run.run import Run
-from scoring.evaluation import run_with_seed
+from scoring.evaluation import Seeded, run_with_seed
 from session.session import start_run
 
 SLOW = "import os, time\nprint(os.environ['GOME_SEED'])\ntime.sleep(2)\n"
@@ -42,7 +42,7 @@ async def test_a_script_under_another_seed_ends_before_the_run_pauses(
     run = open_run(outcome.folder)
     try:
         script = run.artifacts.put(SLOW)
-        seeded = asyncio.create_task(run_with_seed(run, "t0s0", script, 1, 5.0))
+        seeded = asyncio.create_task(run_with_seed(run, Seeded("t0s0", script, 5.0, {}), 1))
         while not run.board.n_scripts:
             await asyncio.sleep(0.05)
         with pytest.raises(ReasonerUnavailableError):

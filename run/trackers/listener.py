@@ -16,6 +16,7 @@ from typing import Any
 from graph.settings import carried_settings
 from graph.state import Json
 from run.artifacts import write_atomic
+from run.chain import list_scripts
 from run.lock import RunError
 from run.trackers.mlflow_run import MlflowRun, check_mlflow
 from run.trackers.protocol import (
@@ -156,7 +157,7 @@ class TrackListener:
 def list_handed_files(folder: Path) -> dict[str, Path]:
     """Return the files of best/ by name: no links, so no input data; and the report."""
     best = folder / "best"
-    paths = [best / name for name in HANDED_FILES] + sorted(best.glob("members/*/solution.py"))
+    paths = [best / name for name in HANDED_FILES] + list_scripts(best)
     files = {f"best/{path.relative_to(best)}": path for path in paths}
     files["report.html"] = folder / "report.html"
     return {name: path for name, path in files.items() if path.is_file() and not path.is_symlink()}

@@ -92,8 +92,10 @@ class BoxFiles:
         """
         files = {}
         names = wanted_names(job.collect, reported)
-        if sum(reported[name][0] for name in names if name not in job.collect) > MAX_FOLDER_BYTES:
-            names = [name for name in names if name in job.collect]
+        for below in (name for name in job.collect if name.endswith("/")):
+            inside = [name for name in names if name.startswith(below)]
+            if sum(reported[name][0] for name in inside) > MAX_FOLDER_BYTES:
+                names = [name for name in names if name not in inside]
         for name in names:
             size, digest = reported[name]
             target = job.workspace / name

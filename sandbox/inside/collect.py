@@ -104,7 +104,7 @@ def wanted_names(collect: list[str], reported: Iterable[str]) -> list[str]:
         is_plain = len(name) < 1000 and not {"", ".", ".."} & set(name.split("/"))
         if name in collect or (is_below and is_plain and "\0" not in name):
             names.append(name)
-    return names[: len(collect) + MAX_FOLDER_FILES]
+    return names[: len(collect) + MAX_FOLDER_FILES * len(folders)]
 
 
 def check_artifact(workspace: Path, name: str, max_bytes: int) -> str | None:

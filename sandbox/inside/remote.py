@@ -119,6 +119,7 @@ def lay_out_job(folder: Path, spec: RemoteSpec) -> None:
     inputs.mkdir()
     for name, digest, is_folder in spec["inputs"]:
         data = folder.parent.parent / "data" / digest
+        (inputs / name).parent.mkdir(parents=True, exist_ok=True)
         (inputs / name).symlink_to(unpack_archive(data) if is_folder else data)
     if os.getuid() == 0:
         for name in ("work", "tmp", "work/solution.py"):

@@ -15,7 +15,7 @@ from sandbox.inside.specs import KeeperSpec, LandlockRules
 from sandbox.local import bwrap
 from sandbox.local.interpreter import SYSTEM_FOLDERS, find_interpreter_needs
 from sandbox.local.users import others_can_enter, others_can_reach, others_can_read
-from sandbox.protocol import Job, SandboxLostError
+from sandbox.protocol import Job, check_input_names
 
 TierName = Literal["bubblewrap", "userns", "landlock", "none"]
 INSIDE = Path(__file__).parents[1] / "inside"
@@ -249,9 +249,9 @@ def lay_out_workspace(job: Job, tier: TierName, uid: int | None) -> None:
     write_new_file(job.workspace / "solution.py", job.script)
     folder = job.workspace / "input"
     folder.mkdir()
+    check_input_names(job.inputs)
     for name, source in job.inputs.items():
-        if Path(name).name != name or name in ("", ".", ".."):
-            raise SandboxLostError(f"input name {name!r} is not a plain file name")
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if tier != "bubblewrap":
             (folder / name).symlink_to(Path(source).absolute())
         elif Path(source).is_dir():  # bubblewrap binds the source onto an empty one

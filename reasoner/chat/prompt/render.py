@@ -28,6 +28,7 @@ from reasoner.chat.prompt.text import (
     fence_data,
     fence_script,
     single_line,
+    size_text,
 )
 from reasoner.protocol import (
     Brief,
@@ -119,7 +120,10 @@ def system_context(brief: Brief) -> Context:
     if brief.task.split.get("kind") == "time":
         rule = "Train on the folds below k and predict fold k (time must not run backwards)."
     bar = brief.accept_bar or brief.accept_z
-    return {"fold_rule": rule, "accept_z": f"{brief.accept_z:g}", "accept_bar": f"{bar:.1f}"}
+    kept = brief.resources.keep_bytes
+    bars = {"accept_z": f"{brief.accept_z:g}", "accept_bar": f"{bar:.1f}"}
+    building = {"builds": kept is not None, "keep": size_text(kept) if kept else ""}
+    return {"fold_rule": rule, **building, **bars}
 
 
 def common_context(brief: Brief) -> Context:
@@ -226,7 +230,8 @@ def step_context(brief: DiagnoseBrief | UpdateBrief) -> Context:
     return {
         "hints": cut_to_budget(hints, "hints"),
         "quotes": sections.quote_sections(brief.quotes),
-        "members": sections.members_section(brief.members, brief.evidence),
+        "members_title": sections.members_title(brief),
+        "members": sections.members_section(brief),
         "may_ask": brief.may_ask,
     }
 

@@ -371,22 +371,32 @@ def _quote_title(quote: Quote) -> str:
     return f"{what} of {source}{reason}"
 
 
-def members_section(members: Sequence[Fact], evidence: dict[str, Any]) -> str:
-    """Return the attempts that an ensemble may name; what the evidence describes by id alone."""
-    related = evidence.get("relations") or {}
-    known = [fact for fact in members if fact.attempt in related]
-    others = [member_line(fact) for fact in members if fact not in known]
-    names = ", ".join(single_line(fact.attempt, 20) for fact in known)
-    return cut_to_budget(
-        [*([f"{names}: see the evidence"] if names else []), *others],
-        "members",
-    )
+def members_title(brief: DiagnoseBrief | UpdateBrief) -> str:
+    """Return what may be done with the attempts that are listed."""
+    uses = ["be blended"] * bool(brief.members) + ["be read by a script"] * bool(brief.sources)
+    return f"Attempts that can {' and '.join(uses)}, with their scores"
+
+
+def members_section(brief: DiagnoseBrief | UpdateBrief) -> str:
+    """Return the attempts that an answer may name; what the evidence describes by id alone."""
+    facts = {fact.attempt: fact for fact in [*brief.members, *brief.sources]}
+    related = brief.evidence.get("relations") or {}
+    readable = {fact.attempt for fact in brief.sources}
+    known = [name for name, fact in facts.items() if name in related and not fact.kept]
+    others = [member_line(fact) for name, fact in facts.items() if name not in known]
+    names = ", ".join(single_line(name, 20) for name in known)
+    lines = [*([f"{names}: see the evidence"] if names else []), *others]
+    if readable and (unread := [name for name in facts if name not in readable]):
+        lines.append(f"not to be read: {', '.join(single_line(name, 20) for name in unread)}")
+    return cut_to_budget(lines, "members")
 
 
 def member_line(fact: Fact) -> str:
-    """Return an attempt that an ensemble may name."""
+    """Return an attempt that an answer may name, with its seconds and what it kept."""
     summary = single_line(fact.summary or fact.hypothesis, 60)
-    return f"{single_line(fact.attempt, 20)} {number_text(fact.score)}: {summary}"
+    seconds = f", {duration_text(fact.seconds)}" if fact.seconds else ""
+    kept = f" | keep/: {single_line(', '.join(fact.kept), 120)}" if fact.kept else ""
+    return f"{single_line(fact.attempt, 20)} {number_text(fact.score)}{seconds}: {summary}{kept}"
 
 
 def crossover_section(crossover: Crossover | None) -> dict[str, str] | None:
