@@ -28,7 +28,7 @@ from sandbox.protocol import (
     SandboxLostError,
     SandboxUnavailableError,
 )
-from scoring.kept import Kept, choose_kept, store_kept
+from scoring.kept import Kept, choose_kept_of, store_kept
 
 TRIES, PAUSE_S = 3, 1.0
 DUPLICATE_LOOK_BACK = 1_000  # attempts of a trace whose scripts are known
@@ -149,7 +149,7 @@ async def _execute_once(run: Run, task: ScriptRun) -> ExecutionRecord:
         if task.is_look:
             execution = execution.model_copy(update={"files": {}})
         store = make_call_store(run.folder) if task.is_look else run.artifacts
-        kept = await asyncio.to_thread(choose_kept, run, execution) if task.keeps else Kept()
+        kept = await asyncio.to_thread(choose_kept_of, run, execution) if task.keeps else Kept()
         notes = [*describe_mounts(text, task.uses), *kept.notes]
         execution = execution.model_copy(update={"output": _with_notes(notes, execution.output)})
         record = await asyncio.to_thread(store_execution, store, execution)

@@ -23,8 +23,23 @@ class Kept(NamedTuple):
     notes: list[str] = []
 
 
-def choose_kept(run: Run, execution: Execution) -> Kept:
-    """Return what is stored of the collected files in keep/: plain ones, within the bounds."""
+def choose_kept_of(run: Run, execution: Execution) -> Kept:
+    """Return what a run stores of the collected files in keep/."""
+    if not run.settings.reuse or not run.settings.keep_bytes:
+        return Kept()
+    has_any = any(name.startswith(KEEP_FOLDER) for name in execution.files)
+    spent = _count_kept(run) if has_any else 0
+    return choose_kept(execution, most=run.settings.keep_bytes, spent=spent)
+
+
+def choose_kept(execution: Execution, *, most: int, spent: int) -> Kept:
+    """Return what is stored of the collected files in keep/: plain ones, within the bounds.
+
+    Args:
+        execution: with the collected files.
+        most: bytes of one script.
+        spent: bytes that the run keeps already.
+    """
     if refused := execution.refused.get(KEEP_FOLDER):
         return _refuse(refused)
     files = {
@@ -34,18 +49,15 @@ def choose_kept(run: Run, execution: Execution) -> Kept:
     }
     if not files:
         return Kept()
-    most = run.settings.keep_bytes
     n_bytes = sum(Path(path).stat().st_size for path in files.values())
     odd = next((name for name in files if not is_plain_name(name)), None)
-    if not run.settings.reuse:
-        return _refuse("scripts of this run do not build on each other")
     if odd is not None:
         return _refuse(f"{odd[:60]!r} is no plain name (letters, digits, . _ -)")
     if len(files) > MAX_KEPT_FILES:
         return _refuse(f"it holds {len(files)} files, {MAX_KEPT_FILES} are allowed")
     if n_bytes > most:
         return _refuse(f"it holds {format_bytes(n_bytes)}, {format_bytes(most)} are allowed")
-    if n_bytes + _count_kept(run) > RUN_FACTOR * most:
+    if n_bytes + spent > RUN_FACTOR * most:
         return _refuse(f"the run keeps {format_bytes(RUN_FACTOR * most)} in all, which are spent")
     return Kept(files, n_bytes)
 

@@ -28,6 +28,14 @@ class SettingsKeywords(TypedDict, total=False):
     blend_pool: Literal["valid", "accepted"]
     """What a blend may choose from: every valid attempt, ties and honest rejections included,
     or only those that a trace went on from."""
+    reuse: bool
+    """Scripts may read what valid earlier attempts of all traces predicted and kept, below
+    `input/attempts/` (docs/script-contract.md). The final fit runs the whole chain."""
+    reuse_attempts: int
+    """Earlier scripts that one script may build on, those that they build on included."""
+    keep_bytes: int
+    """What one script may leave in `keep/` for later ones, 50 files at most; 0: nothing is
+    kept. A run keeps 16 times as much."""
     steps: int
     """Attempts per trace, including the draft but not repairs."""
     time_s: float | str
@@ -208,6 +216,14 @@ SETTINGS_TEXT = """\
             blend_pool: What a blend may choose from: every valid attempt, ties and
                 honest rejections included, or only those that a trace went on from. one
                 of valid, accepted; default 'valid'.
+            reuse: Scripts may read what valid earlier attempts of all traces predicted
+                and kept, below `input/attempts/` (docs/script-contract.md). The final
+                fit runs the whole chain. true or false; default True.
+            reuse_attempts: Earlier scripts that one script may build on, those that
+                they build on included. a whole number from 1 to 60; default 16.
+            keep_bytes: What one script may leave in `keep/` for later ones, 50 files at
+                most; 0: nothing is kept. A run keeps 16 times as much. a whole number
+                from 0 to 1073741824; default 268435456.
 
         The budget
             steps: Attempts per trace, including the draft but not repairs. a whole

@@ -14,6 +14,10 @@ import pytest
 from kit import HONEST, Player, events, quick, write_task
 from trust_kit import class_task
 
+from run.chain import find_named
+from sandbox.protocol import Execution
+from scoring.execution import describe_mounts
+from scoring.kept import Kept, choose_kept
 from session.predict import predict_rows
 from session.session import resume_run, start_run
 
@@ -149,3 +153,40 @@ async def test_a_resumed_run_mounts_the_same_and_refits_the_whole_chain(tmp_path
     subprocess.run([sys.executable, "solution.py"], cwd=folder / "best", check=True, timeout=60)
     assert labels(folder / "best" / "submission.csv") == handed
     assert len((folder / "best" / "chain" / "t0s0" / "oof.csv").read_text().splitlines()) == 2401
+
+
+def test_only_ids_that_stand_in_the_script_are_named() -> None:
+    known = ["t0s1", "t1s0", "t2s3"]
+    assert find_named('IDS = ["t0s1"]\nread(f"input/attempts/{IDS[0]}/oof.csv")', known) == ["t0s1"]
+    assert find_named('read("input/attempts/t1s0/oof.csv")', known) == ["t1s0"]
+    assert find_named('"""input/attempts/t1s0"""\n# attempts t0s1\nread("a")', known) == []
+    assert find_named('bins = ["t0s1"]', known) == []  # it reads no attempts
+    assert find_named('read(f"input/attempts/t{0}s{1}/oof.csv")', known) == []
+    assert find_named('print "input/attempts/t2s3/keep/a"', known) == ["t2s3"]  # Python 2
+    told = describe_mounts('read("input/attempts/t1s0/oof.csv", "t9s9")', {"t1s0": "ref"})
+    assert "only t1s0" in told[0] and "t9s9" in told[0]
+    assert "holds nothing" in describe_mounts('read(f"input/attempts/t{0}s0/oof.csv")', {})[0]
+    assert describe_mounts('read("input/attempts/t1s0/oof.csv")', {"t1s0": "ref"}) == []
+
+
+def test_what_is_kept_is_bounded_and_refused_with_a_reason(tmp_path: Path) -> None:
+    def choose(files: dict[str, int], *, spent: int = 0, **refused: str) -> Kept:
+        paths = {}
+        for number, (name, size) in enumerate(files.items()):
+            paths[f"keep/{name}"] = str(tmp_path / str(number))
+            with (tmp_path / str(number)).open("wb") as file:
+                file.truncate(size)  # sparse: it counts as what it would be
+        collected = {"end": "exit", "exit_code": 0, "wall_s": 0, "output": "", "tier": "x"}
+        execution = Execution.model_validate(
+            collected | {"files": paths, "refused": {"keep/": refused["why"]} if refused else {}}
+        )
+        return choose_kept(execution, most=1000, spent=spent)
+
+    assert choose({"a.npy": 400, "deep/b.csv": 500}).n_bytes == 900
+    for odd in ("a b", ".hidden", "ü.txt", "a\nb", "x/.y"):
+        assert choose({odd: 1}).files == {} and "plain name" in choose({odd: 1}).notes[0]
+    assert "MiB" in choose({"a": 1001}).notes[0] or "allowed" in choose({"a": 1001}).notes[0]
+    assert "51 files" in choose({f"f{number}": 1 for number in range(51)}).notes[0]
+    assert "spent" in choose({"a": 100}, spent=15_950).notes[0]
+    assert "a link" in choose({}, why="keep/x is a link").notes[0]
+    assert choose({}) == Kept()
