@@ -16,6 +16,7 @@ from reasoner.expert.moves import Move, MoveContext, Reason
 from reasoner.expert.packages import PACKAGE_OF_FAMILY, list_missing_families, list_missing_packages
 from reasoner.expert.render import describe_script, render_script
 from reasoner.expert.spec import RANGES, ScriptSpec, TaskFacts, canonical_spec, parse_spec
+from reasoner.expert.stacking import list_sources
 from reasoner.protocol import (
     Brief,
     DiagnoseBrief,
@@ -236,6 +237,7 @@ def _repair_spec(spec: ScriptSpec, brief: RepairBrief, leaking: tuple[str, ...])
         return _cheaper_spec(plain, 2)
     return spec.with_changes(
         second=None,
+        stack=(),
         categories="frequency" if spec.categories != "frequency" else "onehot",
         thresholds=False,
         expectation=False,
@@ -273,6 +275,7 @@ def move_context(
         evidence=evidence,
         families=tuple(_tried_families(brief.history)),
         late=brief.stage.phase == "ensemble",
+        sources=list_sources(brief),
     )
 
 

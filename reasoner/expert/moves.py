@@ -49,6 +49,7 @@ class MoveContext:
     evidence: Json
     families: tuple[str, ...]  # to which the trace switched so far, oldest first
     late: bool  # little budget is left, so ensembles are preferred
+    sources: tuple[str, ...] = ()  # attempts of the run that a second level may read
 
     @property
     def n_rows(self) -> int:
@@ -741,8 +742,9 @@ FIXED_MOVES: list[Move] = [
 
 
 def column_moves(context: MoveContext) -> Iterator[Move]:
-    """Yield the moves that name a column."""
+    """Yield the moves that name a column, or attempts of the run."""
     yield from _suspect_moves(context)
+    yield from _stack_moves(context)
     yield from _drift_moves(context)
     yield from _category_moves(context)
 
@@ -762,6 +764,27 @@ def _suspect_moves(context: MoveContext) -> Iterator[Move]:
             drops_columns=(name,),
             refuted_by="the audit or private score falls",
         )
+
+
+def _stack_moves(context: MoveContext) -> Iterator[Move]:
+    """Weigh the predictions with those of the run's other attempts."""
+    if not context.sources or not context.facts.can_stack:
+        return
+    challenge = "attempts of the run err differently, and weighing them costs seconds"
+    new = set(context.sources) - set(context.spec.stack)
+    reason = Reason(
+        challenge,
+        ("cv.folds",),
+        effect=0.6 if context.spec.stack else 1.8,
+        confidence=(0.6 if context.late else 0.5) if new else 0.0,
+    )
+    yield Move(
+        "stack",
+        "weigh the predictions with those of the run's other attempts, inside the folds",
+        "ensemble",
+        _set_fields(stack=context.sources),
+        _always(reason),
+    )
 
 
 def _drift_moves(context: MoveContext) -> Iterator[Move]:

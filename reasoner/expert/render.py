@@ -21,6 +21,7 @@ from reasoner.expert.spec import (
     is_stochastic,
     spec_header,
 )
+from reasoner.expert.stacking import STACKED, stacking_code, stacking_import
 from reasoner.expert.training import cross_validation_code, fitting_code, train_metric
 
 FAMILY_NAMES = {
@@ -70,6 +71,7 @@ def render_script(spec: ScriptSpec, facts: TaskFacts, why: str = "") -> str:
         fitting_code(spec, facts),
         cross_validation_code(facts),
         postprocessing_code(spec, facts),
+        stacking_code(spec, facts),
         output_code(facts),
     ]
     return "\n".join(block for block in blocks if block) + "\n"
@@ -118,6 +120,8 @@ def describe_script(spec: ScriptSpec, facts: TaskFacts) -> str:
         parts.append(f"{spec.target} of the target")
     if spec.loss:
         parts.append(f"{spec.loss} loss")
+    if spec.stack:
+        parts.append(f"{STACKED} {len(spec.stack)} attempts")
     if spec.drop:
         parts.append(f"without {', '.join(_docstring_text(name) for name in spec.drop[:3])}")
     target = _docstring_text(", ".join(facts.target)[:60])
@@ -128,7 +132,7 @@ def _imports_code(spec: ScriptSpec, facts: TaskFacts) -> str:
     metric = None if facts.is_text else train_metric(facts)
     models = answers_import_lines(facts) if facts.is_text else model_import_lines(spec, facts)
     other = [
-        *sorted(models),
+        *sorted({*models, *stacking_import(spec, facts)}),
         *([f"from sklearn.metrics import {metric.function}"] if metric else []),
     ]
     standard: list[str] = []

@@ -6,6 +6,8 @@ The renderer turns a spec into a script, and the script carries the spec in its 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -19,6 +21,7 @@ FAMILIES = {*BOOSTED_FAMILIES, "extra", *SCALED_FAMILIES}
 SUBSTITUTES = {"lgbm": "hgb"}
 """Family -> the one in its place where its package is missing."""
 PROBABILITY_METRICS = ("auc", "log_loss", "brier", "average_precision")
+PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 RANGES = {"size": (-2, 3), "slow": (0, 3), "seeds": (1, 10), "rows": (0, 6)}
 """Values that the renderer supports; a header may contain any others."""
 
@@ -54,6 +57,7 @@ class ScriptSpec:
     expectation: bool = False
     soften: bool = False
     select: bool = False
+    stack: tuple[str, ...] = ()  # attempts whose predictions a second level weighs with its own
     answer: str = ""  # of free answers: the way (reasoner.expert.answers.WAYS); empty: the best
 
     def with_changes(self, **changes: Any) -> ScriptSpec:
@@ -107,6 +111,16 @@ class TaskFacts:
         return self.metric in PROBABILITY_METRICS
 
     @property
+    def can_stack(self) -> bool:
+        """Whether a second level can be written: numbers to weigh, and folds in any order."""
+        if self.is_text or self.split == "time" or self.id in self.dates or self.n_guesses:
+            return False
+        if self.is_classification:
+            is_whole = len(self.columns) in (2, 1 + len(self.labels))
+            return self.needs_probabilities and not self.scarce and is_whole
+        return all(target for _, target in self.target_of_column)
+
+    @property
     def n_guesses(self) -> int | None:
         """Guesses in a row of the files where the metric scores a ranking; None for others."""
         if not self.metric.startswith("map@"):
@@ -145,7 +159,7 @@ def canonical_spec(spec: ScriptSpec, facts: TaskFacts) -> ScriptSpec:
         spec = spec.with_changes(second=None)
     if facts.is_text:
         return ScriptSpec(answer=spec.answer, **changes)
-    changes["answer"] = ""
+    changes |= {"answer": "", "stack": plain_ids(spec.stack) if facts.can_stack else ()}
     parts = {spec.family, spec.second}
     boosted = bool(parts & BOOSTED_FAMILIES)
     if spec.second == spec.family:
@@ -166,6 +180,11 @@ def canonical_spec(spec: ScriptSpec, facts: TaskFacts) -> ScriptSpec:
         name: min(max(getattr(spec, name), low), high) for name, (low, high) in RANGES.items()
     }
     return spec.with_changes(**changes)
+
+
+def plain_ids(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the ids that can stand in a script, each once, in order."""
+    return tuple(sorted({name for name in names if PLAIN_ID.fullmatch(name)}))
 
 
 def spec_header(spec: ScriptSpec) -> str:
