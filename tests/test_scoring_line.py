@@ -20,6 +20,7 @@ from evals.studies.luck_line import Line, simulate
 from graph.state import Trace
 from run.artifacts import Artifacts
 from run.attempt import Attempt, ExecutionRecord
+from run.chain import chain_files
 from run.events import iterate_events
 from run.luck import acceptance_bar, best_of_bar, step_luck, trace_bars
 from run.members import members_of
@@ -142,7 +143,7 @@ def test_the_pool_of_blends_holds_every_valid_variant_once() -> None:
         {**one, "name": "d", "problems": [{"code": "leak_column", "message": "m"}]},
     ]
     own, other = members_of(make_record(**files, variants=variants, seconds=6.0))
-    assert (own.id, own.name, own.seconds) == ("t0s1", "b", 3.0)
+    assert (own.id, own.name, own.variant, own.seconds) == ("t0s1", None, "b", 3.0)
     assert (other.id, other.name, other.oof, other.score) == ("t0s1-a", "a", "p", 0.4)
 
 
@@ -162,6 +163,25 @@ def test_an_ensemble_runs_the_variant_that_was_blended(tmp_path: Path) -> None:
         (tmp_path / "members" / name / "solution.py").write_text(script)
     subprocess.run([sys.executable, "solution.py"], cwd=tmp_path, check=True)
     assert (tmp_path / "submission.csv").read_text() == "id,y\nr1,2.0\n"
+
+
+def test_a_chain_runs_and_reads_the_variant_that_speaks_for_a_script(tmp_path: Path) -> None:
+    below = make_record("t0s1", script="below", variant="b")
+    top = make_record("t0s2", script="top", uses={"t0s1": "ref"}, variant="c")
+    texts = {
+        "below": "import os\nname = os.environ['GOME_VARIANT']\n"
+        "for part in ('oof', 'submission'): open(f'{part}-{name}.csv', 'w').write(name)\n",
+        "top": "import os\nname = os.environ['GOME_VARIANT']\n"
+        "for part in ('oof', 'submission'):\n"
+        "    read = open(f'input/attempts/t0s1/{part}.csv').read()\n"
+        "    open(f'{part}-{name}.csv', 'w').write(read + name)\n",
+    }
+    for name, text in chain_files(top, lambda ref: below, texts.__getitem__).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "input").mkdir()
+    subprocess.run([sys.executable, "solution.py"], cwd=tmp_path, check=True)
+    assert (tmp_path / "submission.csv").read_text() == "bc"
 
 
 def test_pairs_are_taken_by_name_up_to_a_number() -> None:
