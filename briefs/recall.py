@@ -48,7 +48,7 @@ async def recall_ahead(run: Run, trace: Trace, start: Attempt) -> list[Hint]:
     trace found, or, before the first, with what the evidence says of the script.
     """
     applied = tuple(_accepted_statements(run, trace))
-    queries = [await _ask_memory(run, cause, "", applied) for cause in _known_causes(run, start)]
+    queries = [await _ask_memory(run, cause, "", applied) for cause in known_causes(run, start)]
     hints = _strongest_hints(run, [recall for recalls in queries for recall in recalls])
     return [hint for hint in hints if abs(hint.weight) >= MIN_WEIGHT]
 
@@ -66,8 +66,8 @@ async def _ask_memory(
     )
 
 
-def _known_causes(run: Run, start: Attempt) -> list[str]:
-    """The causes of the diagnosis that led to the script; else its hypothesis or summary."""
+def known_causes(run: Run, start: Attempt) -> list[str]:
+    """Return the causes of the diagnosis that led to the script; else its hypothesis or summary."""
     if start.diagnosis:
         stored = run.artifacts.get_json(start.diagnosis)
         if causes := [str(cause) for cause in stored.get("causes", [])][:N_CAUSES]:

@@ -19,7 +19,7 @@ from typing import Annotated
 
 import typer
 
-from cli import env, memory
+from cli import env, memory, recipes
 from cli.clean import clean_command
 from cli.compare import compare_command
 from cli.doctor import doctor_command
@@ -73,6 +73,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 for name, command in COMMANDS.items():
     app.command(name)(command)
 app.add_typer(memory.app, name="memory")
+app.add_typer(recipes.app, name="recipes")
 app.add_typer(env.app, name="env")
 
 

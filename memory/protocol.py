@@ -15,7 +15,9 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True)
     id: str = ""
-    kind: Literal["accepted", "refuted"]
+    kind: Literal["accepted", "refuted", "recipe"] = Field(
+        description="a recipe is no measurement: it is indexed, never stored"
+    )
     challenge: str = Field(description="the observation or root cause that the hypothesis answers")
     hypothesis: str = Field(description="what was changed and why it should help, in words")
     component: str = Field(description="data | features | model | ensemble | workflow")

@@ -110,6 +110,8 @@ def record_id(record: Record) -> str:
 
 def validate_record(record: Record) -> Record:
     """Return a bounded copy with its id, which is always computed. Raises RecordError."""
+    if record.kind == "recipe":
+        raise RecordError("kind is recipe; recipes are files (`gome recipes add`), not records")
     _check_numbers(record)
     texts = {name: bounded_text(getattr(record, name), TEXT_CHARS) for name in _TEXTS}
     names = {name: bounded_line(getattr(record, name)) for name in _NAMES}

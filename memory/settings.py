@@ -24,6 +24,12 @@ class MemorySettings(SettingsGroup):
         pattern=r"^(auto|lexical|minilm|sentence-transformers:\S.*"
         r"|openai:[^@\s]+(@https?://\S+)?)$",
     )
+    recipes: str = setting(
+        "~/.gome/recipes",
+        "Folder of recipes beside Gome's own (`gome recipes add`), or off: no recipes in prompts.",
+        scope="machine",
+        flag="PLACE",
+    )
     ranking: Literal["momentum", "paper"] = setting(
         "momentum",
         "Ranking of recalled records: momentum (docs/memory.md), or the published formula.",

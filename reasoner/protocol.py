@@ -379,6 +379,21 @@ class Hint(Frozen):
     change: str = Field("", description="the measured change as a unified diff; bounded")
 
 
+class RecipeCard(Frozen):
+    """A recipe as a reasoner sees it: what the field knows, where its conditions hold."""
+
+    id: str
+    title: str
+    component: str
+    what: str
+    pitfalls: str = ""
+    code: str = Field("", description="fragment; empty where only the idea is told")
+    move: str | None = Field(None, description="the expert's move that does the same")
+    state: Literal["helpful", "neutral", "untested"] = "untested"
+    evidence: str = Field("", description="the harness's numbers in one line; empty: untested")
+    weight: float = 0.0
+
+
 class Quote(Frozen):
     """A recorded script, or the change that led to it, word for word."""
 
@@ -481,9 +496,6 @@ class Brief(Frozen):
     accept_bar: float | None = Field(
         None, description="standard errors that the run's first acceptance takes; None: accept_z"
     )
-    variants: int = Field(
-        8, description="pairs of files that a script may write as one line search; 0: none"
-    )
     preview: str = Field("", description="contents of input/ in words (task.data.preview)")
     probes: list[ProbeFinding] = Field(
         default_factory=list, description="looks at the data, oldest first; bounded"
@@ -515,6 +527,9 @@ class DraftBrief(Brief):
     siblings: list[str] = Field(
         default_factory=list, description="directions of the other traces, a line each; differ"
     )
+    recipes: list[RecipeCard] = Field(
+        default_factory=list, description="that fit the task, best first; other traces get others"
+    )
 
 
 class StepBrief(Brief):
@@ -522,6 +537,9 @@ class StepBrief(Brief):
 
     hints: list[Hint] = Field(
         default_factory=list, description="what the memory recalls: successes, then refutations"
+    )
+    recipes: list[RecipeCard] = Field(
+        default_factory=list, description="that fit the task and the causes found; best first"
     )
     quotes: list[Quote] = Field(
         default_factory=list, description="recorded scripts or changes, word for word; bounded"

@@ -22,8 +22,6 @@ from report.formatting import (
     format_bytes,
     format_count,
     format_duration,
-    format_improvement,
-    format_score,
     format_usd,
     reword_difference,
 )
@@ -74,6 +72,14 @@ class HintRecord(TypedDict):
     weight: float | None
 
 
+class RecipeRecord(TypedDict):
+    """A recipe that the step's prompt offered."""
+
+    id: str
+    title: str
+    evidence: str
+
+
 class AttemptDetail(TypedDict):
     """Everything that the page of an attempt shows beyond its row in the index."""
 
@@ -83,10 +89,10 @@ class AttemptDetail(TypedDict):
     problems: list[str]
     folds: list[float]
     parent_folds: list[float]
-    line: list[tuple[str, str, str, str]]
     hypothesis: HypothesisRecord | None
     diagnosis: DiagnosisRecord | None
     recalled: list[HintRecord]
+    offered: list[RecipeRecord]
     diff: str
     script: str
     evidence: list[tuple[str, str]]
@@ -130,10 +136,10 @@ class AttemptDetails:
             "problems": list(attempt.problems),
             "folds": list(attempt.folds),
             "parent_folds": list(parent.folds) if parent else [],
-            "line": line_rows(attempt, rising=view.rising),
             "hypothesis": hypothesis_record(view.hypotheses.get(attempt.id, {})),
             "diagnosis": diagnosis_record(view.diagnoses.get(step, {}), cited),
             "recalled": [hint_record(hint) for hint in view.recalls.get(step, ())],
+            "offered": [recipe_record(card) for card in view.offers.get(step, ())],
             "diff": diff,
             "script": script,
             "evidence": evidence_rows(evidence, int(80 * scale) + 4),
@@ -147,19 +153,6 @@ class AttemptDetails:
         limit = 64_000
         text = read_artifact(self.run_dir, attempt.script, int(limit * scale))
         return clean_text(text, limit, lines=True)
-
-
-def line_rows(attempt: AttemptView, *, rising: bool) -> list[tuple[str, str, str, str]]:
-    """Return a row for every variant: name, score, gain over the best, what is said of it."""
-    return [
-        (
-            one.name,
-            format_score(one.score, one.score_se),
-            format_improvement(one.gain, one.gain_se, rising=rising),
-            one.problem or ("speaks for the script" if one.is_best else ""),
-        )
-        for one in attempt.variants
-    ]
 
 
 def hypothesis_record(event: Event) -> HypothesisRecord | None:
@@ -239,6 +232,15 @@ def hint_record(event: Event) -> HintRecord:
         "gain": finite_number(event.get("gain")),
         "gain_se": finite_number(event.get("gain_se")),
         "weight": finite_number(event.get("weight")),
+    }
+
+
+def recipe_record(event: Event) -> RecipeRecord:
+    """Return an offered recipe, every field checked."""
+    return {
+        "id": clean_text(event.get("id"), 60),
+        "title": clean_text(event.get("title"), 100),
+        "evidence": clean_text(event.get("evidence"), 160) or "untested",
     }
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from report.ledger import Ledger
-from report.variants import VariantView
 
 Event = Mapping[str, object]
 VERDICTS = ("first", "accepted", "tie", "rejected", "failed")
@@ -84,7 +83,6 @@ class AttemptView:
     problems: tuple[str, ...]
     seconds: float | None
     usage: TokenUsage
-    variants: tuple[VariantView, ...] = ()
     uses: tuple[str, ...] = ()  # attempts whose predictions its script reads
 
     @property
@@ -237,6 +235,7 @@ class RunView:
     side_jobs: Mapping[str, SideJob] = field(default_factory=dict)
     diagnoses: Mapping[tuple[int, int], Event] = field(default_factory=dict)
     recalls: Mapping[tuple[int, int], tuple[Event, ...]] = field(default_factory=dict)
+    offers: Mapping[tuple[int, int], tuple[Event, ...]] = field(default_factory=dict)
     calls: Mapping[tuple[int, int], tuple[CallView, ...]] = field(default_factory=dict)
     n_calls: int = 0
     hypotheses: Mapping[str, Event] = field(default_factory=dict)

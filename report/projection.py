@@ -42,7 +42,6 @@ from report.model import (
     TraceView,
 )
 from report.slot_use import begin_slots, count_slot_use
-from report.variants import describe_line, parse_variants
 
 MAX_LINES = 50
 MAX_WARNINGS = 200
@@ -223,6 +222,12 @@ def _on_recalled(view: RunView, event: Event) -> RunView:
     return _change_trace(view, event, activity="updating")
 
 
+def _on_offered(view: RunView, event: Event) -> RunView:
+    """Keep which recipes a prompt offered."""
+    cards = tuple(card for card in bounded_list(event.get("recipes"), 5) if isinstance(card, dict))
+    return replace(view, offers={**view.offers, _step_key(event): cards})
+
+
 def _on_execution_started(view: RunView, event: Event) -> RunView:
     limit_s = finite_number(event.get("limit_s"))
     return _change_trace(view, event, activity="executing", limit_s=limit_s)
@@ -285,7 +290,6 @@ def parse_attempt(event: Event, order: int) -> AttemptView:
         problems=_problem_texts(event.get("problems")),
         usage=parse_usage(event.get("usage")),
         uses=tuple(filter(None, map(_clean_id, list(as_mapping(event.get("uses")))[:MAX_USES]))),
-        variants=parse_variants(event),
         **texts,
         **numbers,
     )
@@ -394,8 +398,6 @@ def _lead_with(view: RunView, best: str) -> RunView:
 def describe_attempt(attempt: AttemptView, *, rising: bool) -> str:
     """Describe an attempt in one line: gain with its noise, what was tried, and the reason."""
     what = attempt.hypothesis or attempt.kind
-    if line := describe_line(attempt.variants):
-        what = f"{what.rstrip('.')} [{line}]"
     why = (attempt.problems or attempt.reasons or ("",))[0]
     if attempt.verdict == "failed":
         return f"{what.rstrip('.')}: {why}" if why else what
@@ -561,6 +563,7 @@ HANDLERS: dict[str, Callable[[RunView, Event], RunView]] = {
     "repaired": _script_handler("repair"),
     "diagnosed": _on_diagnosed,
     "recalled": _on_recalled,
+    "offered": _on_offered,
     MODEL_CALL: _on_model_call,
     "execution_started": _on_execution_started,
     "execution_progress": _on_execution_progress,

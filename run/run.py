@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -30,7 +30,7 @@ from run.ledger import LiveLedger
 from run.lock import RunError
 from run.pace import Pace
 from run.probes import read_probes
-from run.services import count_slots, memory_for, reasoner_for, sandbox_for, stream_event
+from run.services import count_slots, memory_for, reasoner_for, sandbox_for, shelf_for, stream_event
 from run.setup import Setup, read_setup
 from run.telemetry import RunSpans, make_spans
 from run.trackers.listener import TrackListener, make_track_listener
@@ -38,6 +38,9 @@ from run.transcripts import keep_transcripts
 from sandbox.protocol import Sandbox
 from task.client import TaskWorker
 from task.types import Prepared
+
+if TYPE_CHECKING:
+    from memory.recipes.shelf import RecipeShelf
 
 Value = TypeVar("Value", bound=BaseModel)
 REMADE_FOLDERS = ("artifacts", "best", "work")  # where one was removed
@@ -130,6 +133,11 @@ class Run:
     def memory(self) -> Memory:
         """The success memory."""
         return memory_for(self.settings, self.id, self.warn, self.note_embedding)
+
+    @cached_property
+    def shelf(self) -> RecipeShelf:
+        """The recipes that prompts may offer."""
+        return shelf_for(self.settings, self.memory, self.warn)
 
     @cached_property
     def board(self) -> Blackboard:

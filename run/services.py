@@ -16,6 +16,8 @@ from sandbox.protocol import Sandbox
 if TYPE_CHECKING:
     from langgraph.store.base import BaseStore
 
+    from memory.recipes.shelf import RecipeShelf
+
 
 def count_slots(settings: Settings) -> int:
     """Return how many scripts run at once; this machine's cores bound only what runs on it."""
@@ -71,6 +73,20 @@ def memory_for(
         on_warning=warn,
         on_embedding=note_embedding,
     )
+
+
+def shelf_for(settings: Settings, memory: Memory, warn: Callable[[str], None]) -> RecipeShelf:
+    """Return the recipes that the settings name, compared by the memory's embedding."""
+    from memory.lexical import LexicalEmbedding
+    from memory.recipes.library import load_library
+    from memory.recipes.shelf import RecipeShelf
+    from memory.store import SuccessMemory
+
+    library = load_library(settings.recipes)
+    for problem in library.problems:
+        warn(f"recipes: {problem}; it is left out")
+    embedding = memory.embedding if isinstance(memory, SuccessMemory) else LexicalEmbedding()
+    return RecipeShelf(library.recipes, embedding, warn)
 
 
 def store_for(settings: Settings) -> BaseStore | None:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from run.attempt import Attempt, ExecutionRecord
 from run.chain import INDEX, count_code_lines, given_by, index_text, list_chain
 from run.run import Run
-from run.variants import choose_variant
 from scoring.acceptance import TieBreak
 
 
@@ -19,7 +18,6 @@ class Link(NamedTuple):
     name: str
     script: str  # artifact
     uses: Mapping[str, str]
-    variant: str = ""  # that it computes alone; empty: it has none
 
 
 Execute = Callable[[Link, dict[str, str]], Awaitable[ExecutionRecord]]  # of a script on inputs
@@ -51,7 +49,7 @@ def weigh_chain(run: Run, uses: Mapping[str, str]) -> TieBreak:
     """Return the seconds and the lines of code of all scripts that one builds on."""
     chain = list_chain(run.attempt, uses)
     lines = sum(count_code_lines(run.artifacts.get(str(each.script))) for each in chain)
-    return TieBreak(sum(each.seconds_of_one for each in chain), lines)
+    return TieBreak(sum(each.seconds for each in chain), lines)
 
 
 class ChainRuns:
@@ -67,14 +65,13 @@ class ChainRuns:
         Raises:
             BrokenChainError: one of those failed.
         """
-        key = f"{link.name} {link.script} {link.variant}"
+        key = f"{link.name} {link.script}"
         if key not in self.tasks:
             self.tasks[key] = asyncio.create_task(self._run_link(link))
         return await self.tasks[key]
 
     async def _run_link(self, link: Link) -> ExecutionRecord:
-        execution = await self._execute(link, self.inputs | await self._mounts(link))
-        return choose_variant(execution, link.variant)
+        return await self._execute(link, self.inputs | await self._mounts(link))
 
     async def _mounts(self, link: Link) -> dict[str, str]:
         mounts: dict[str, str] = {}
@@ -92,7 +89,7 @@ class ChainRuns:
 
 def link_of(attempt: Attempt) -> Link:
     """Return an attempt as a link of a chain."""
-    return Link(attempt.id, str(attempt.script), attempt.uses, attempt.variant)
+    return Link(attempt.id, str(attempt.script), attempt.uses)
 
 
 def describe_failure(execution: ExecutionRecord) -> str:

@@ -21,10 +21,6 @@ class SettingsKeywords(TypedDict, total=False):
     for them at the merge; 0, or steer=each: every trace waits."""
     patience: int
     """Merges without an accepted attempt after which a trace counts as stuck and is rescued."""
-    variants: int
-    """Line search: a script may write up to so many pairs oof-NAME.csv and submission-
-    NAME.csv, settings of one change; each is graded, the best speaks for it and pays for
-    having been chosen (docs/trust.md). 0: the plain pair only."""
     sharing: bool
     """Traces see what the others measured and are running on this task, even without a memory."""
     ensemble: bool
@@ -176,6 +172,8 @@ class SettingsKeywords(TypedDict, total=False):
     """Embedding of the memory's texts: auto (MiniLM where its weights are here or can be
     fetched, else lexical), lexical (offline), minilm, sentence-transformers:NAME_OR_PATH or
     openai:MODEL[@BASE_URL]. Records of different embeddings are never compared."""
+    recipes: str
+    """Folder of recipes beside Gome's own (`gome recipes add`), or off: no recipes in prompts."""
     ranking: Literal["momentum", "paper"]
     """Ranking of recalled records: momentum (docs/memory.md), or the published formula."""
     evaluation: bool
@@ -213,10 +211,6 @@ SETTINGS_TEXT = """\
                 waits. a whole number from 0 to 1000; default 6.
             patience: Merges without an accepted attempt after which a trace counts as
                 stuck and is rescued. a whole number of at least 1; default 3.
-            variants: Line search: a script may write up to so many pairs oof-NAME.csv
-                and submission-NAME.csv, settings of one change; each is graded, the
-                best speaks for it and pays for having been chosen (docs/trust.md). 0:
-                the plain pair only. a whole number from 0 to 8; default 8.
             sharing: Traces see what the others measured and are running on this task,
                 even without a memory. true or false; default True.
             ensemble: Blend the valid solutions of all traces at every merge, as a
@@ -377,6 +371,8 @@ SETTINGS_TEXT = """\
                 of different embeddings are never compared. a text that matches
                 ^(auto|lexical|minilm|sentence-
                 transformers:\\S.*|openai:[^@\\s]+(@https?://\\S+)?)$; default 'auto'.
+            recipes: Folder of recipes beside Gome's own (`gome recipes add`), or off:
+                no recipes in prompts. a text; default '~/.gome/recipes'.
             ranking: Ranking of recalled records: momentum (docs/memory.md), or the
                 published formula. one of momentum, paper; default 'momentum'.
             evaluation: Ignore what the memory knows about this very task from earlier

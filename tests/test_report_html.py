@@ -65,6 +65,7 @@ def test_one_file_contains_the_whole_run(tmp_path: Path) -> None:
     last = next(d for d in reversed(details(page)) if d["diagnosis"] and d["diff"])
     assert last["diagnosis"]["observations"][0]["cites"][0][1].startswith("column city")
     assert last["recalled"][0]["weight"] == 0.61
+    assert last["offered"][0]["evidence"] == "untested"
     assert "+# step" in last["diff"]
     assert "round 100 loss 0.3" in last["log"]
     assert len(last["folds"]) == 5

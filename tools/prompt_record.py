@@ -1,7 +1,7 @@
 """Record one real run for the prompts: briefs, and attempts with scripts, evidence and logs.
 
     python -m tools.prompt_record            # runs `modechoice`, writes evals/data/prompt_run.json
-    python -m tools.prompt_record pictures   # or texts: the tasks of tools/prompt_tasks.py
+    python -m tools.prompt_record pictures   # or texts: the tasks of evals/harness/file_tasks.py
 
 The expert runs it. One step of `modechoice` fails on purpose (a wrong file name), so that there is
 a real failure to repair.
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.harness.common import write_example_task
+from evals.harness.file_tasks import WRITERS
 from graph.settings import Settings
 from reasoner.expert.engine import Expert
 from reasoner.protocol import (
@@ -32,7 +33,6 @@ from reasoner.protocol import (
 )
 from run.artifacts import Artifacts
 from session.session import start_run
-from tools.prompt_tasks import WRITERS
 
 EXAMPLE = "modechoice"
 DATA = Path(__file__).parents[1] / "evals" / "data"
@@ -134,7 +134,7 @@ async def record_run() -> dict[str, Any]:
 
 
 async def record_other(kind: str) -> dict[str, Any]:
-    """Run the task of `tools.prompt_tasks` of this kind; return its chosen briefs."""
+    """Run the task of `evals.harness.file_tasks` of this kind; return its chosen briefs."""
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         WRITERS[kind](root / kind)

@@ -153,8 +153,8 @@ The prompts of [reasoner/prompts](../../reasoner/prompts) rendered for one real 
 `{EXAMPLE}`: two traces, six steps, solved by the embedded expert, so evidence, history and memory
 are real. One step fails on purpose, so that there is something to repair. The run is recorded in
 [evals/data/prompt_run.json](../../evals/data/prompt_run.json) (`python -m tools.prompt_record`
-records it again). Two more runs show a task of pictures and one of texts (tools/prompt_tasks.py
-writes them). `python -m tools.prompts_docs` renders these pages, and
+records it again). Two more runs show a task of pictures and one of texts, which
+evals/harness/file_tasks.py writes. `python -m tools.prompts_docs` renders these pages, and
 `python -m tools.prompt_sizes` shows that prompts stay flat over hundreds of steps, and
 [what a step costs](../results/prompts.md) is measured by `python -m tools.prompt_costs`.
 

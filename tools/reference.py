@@ -20,7 +20,7 @@ from graph.settings import GROUPS
 from settings.field import AUTO, About, SettingsGroup, about_setting, auto_kinds
 from task.grade.metrics import METRICS
 from task.load.spec import TaskSpec
-from tools import keywords
+from tools import keywords, recipe_docs
 from tools.media_docs import MEDIA_TEXT
 from tools.metric_docs import METRIC_TEXT
 
@@ -221,6 +221,7 @@ PAGES = {
     DOCS / "settings.md": settings_page,
     DOCS / "task.md": task_page,
     DOCS / "commands.md": commands_page,
+    DOCS / "recipes-book.md": lambda: MADE + recipe_docs.recipes_page(),
     keywords.PATH: keywords.keywords_module,
 }
 

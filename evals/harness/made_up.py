@@ -196,6 +196,8 @@ def put_update(
         usage=random_usage(stream.rng),
     )
     hint = HINT | {"hypothesis": hypothesis["statement"]}
+    card = {"id": "target-mean-smoothed", "title": "Smoothed target mean of a level"}
+    stream.put("offered", 0.0, **at, recipes=[card | {"evidence": ""}])
     stream.put("recalled", 0.1, **at, hints=[hint, hint | {"kind": "refuted", "weight": -0.2}])
     stream.put(
         "updated",

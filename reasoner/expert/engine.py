@@ -11,7 +11,11 @@ from typing import NamedTuple
 from reasoner.expert import moves
 from reasoner.expert.cross import combine_accepted_moves
 from reasoner.expert.facts import read_task_facts
-from reasoner.expert.momentum import sibling_record_factor, sibling_resting_moves
+from reasoner.expert.momentum import (
+    recipe_factor,
+    sibling_record_factor,
+    sibling_resting_moves,
+)
 from reasoner.expert.moves import Move, MoveContext, Reason
 from reasoner.expert.packages import PACKAGE_OF_FAMILY, list_missing_families, list_missing_packages
 from reasoner.expert.render import describe_script, render_script
@@ -295,7 +299,7 @@ def _rank_moves(context: MoveContext, brief: Brief, seed: int) -> list[RankedMov
             continue
         record = _own_record_factor(move, brief.history) * sibling_record_factor(move, brief.others)
         jitter = _trace_jitter(seed, trace, move.name)
-        worth = reason.effect * reason.confidence * record * jitter
+        worth = reason.effect * reason.confidence * record * jitter * recipe_factor(move, brief)
         ranked.append(RankedMove(move, reason, worth))
     return sorted(ranked, key=lambda item: (-item.worth, item.move.name))
 

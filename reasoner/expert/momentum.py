@@ -11,12 +11,14 @@ from reasoner.expert.cross import standardised_gain
 from reasoner.expert.moves import Move
 from reasoner.expert.render import family_in_summary
 from reasoner.expert.spec import BOOSTED_FAMILIES
-from reasoner.protocol import Brief, Fact
+from reasoner.protocol import Brief, DiagnoseBrief, Fact
 
 SIBLING_STEPS = 5
 """Steps for which a move rests here after it failed in another trace with the same family."""
 SIBLING_GAIN, SIBLING_LOSS = 0.8, 0.6
 """Influence of a success and of a failure of another trace on a move's worth."""
+HELPFUL_RECIPE = 1.25
+"""Influence of a recipe for the move that was measured as helpful on tasks like this one."""
 CLEAR_HARM = -3.0
 """Gain in standard errors from which a failure counts for every model family."""
 
@@ -50,3 +52,10 @@ def sibling_record_factor(move: Move, others: list[Fact]) -> float:
         else:
             factor *= SIBLING_LOSS
     return factor
+
+
+def recipe_factor(move: Move, brief: Brief) -> float:
+    """Factor of a move's worth from a recipe that names it, fits the task and was measured."""
+    cards = brief.recipes if isinstance(brief, DiagnoseBrief) else []
+    is_helpful = any(card.move == move.name and card.state == "helpful" for card in cards)
+    return HELPFUL_RECIPE if is_helpful else 1.0

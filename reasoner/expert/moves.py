@@ -592,7 +592,7 @@ FIXED_MOVES: list[Move] = [
         _all_rows_reason,
     ),
     Move(
-        "balanced",
+        "recent",
         "train on the recent half only",
         "data",
         _set_fields(recent=True),

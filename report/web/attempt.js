@@ -55,12 +55,6 @@ function cards(attempt, detail) {
   return h("div", { class: "cards" }, ...found);
 }
 
-function linePart(detail) {
-  if (!detail.line.length) return null;
-  const rows = detail.line.map((cells) => h("tr", {}, ...cells.map((cell) => h("td", {}, cell))));
-  return part("Line search: variants of this script", h("table", { class: "plain" }, h("thead", {}, h("tr", {}, ...["variant", "score", "gain", ""].map((name) => h("th", {}, name)))), h("tbody", {}, ...rows)));
-}
-
 function diagnosisPart(detail) {
   const found = detail.diagnosis;
   if (!found) return null;
@@ -83,6 +77,12 @@ function recalledPart(detail) {
     h("span", {}, r.hypothesis, h("span", { class: "soft" }, `${r.kind} · ${benefit(r.gain, r.gain_se)}${r.where ? ` · ${r.where}` : ""}`))))));
 }
 
+function offeredPart(detail) {
+  if (!detail.offered.length) return null;
+  return part("Recipes offered", h("ul", { class: "hints" }, ...detail.offered.map((r) => h("li", {},
+    h("span", {}, r.title, h("span", { class: "soft" }, `${r.id} · ${r.evidence}`))))));
+}
+
 function evidencePart(detail) {
   const worst = detail.segments.length > 0 && h("table", { class: "plain" }, h("thead", {}, h("tr", {}, ...["Segment with high loss", "Loss / mean", "Rows"].map((t, i) => h("th", { scope: "col", class: i ? "num" : null }, t)))),
     h("tbody", {}, ...detail.segments.map(([column, value, ratio, n]) => h("tr", {}, h("td", {}, `${column} = ${value}`), h("td", { class: "num" }, ratio === null ? "–" : ratio.toFixed(2)), h("td", { class: "num" }, String(n ?? "–"))))));
@@ -103,7 +103,7 @@ function attemptPage(attempt, detail) {
       parent && h("span", {}, "from ", h("a", { href: link(parent) }, parent.id)), detail.repairs > 0 && h("span", {}, `${detail.repairs} repair${detail.repairs > 1 ? "s" : ""}`), attempt.id === DATA.best && h("span", { class: "accepted" }, "★ best of the run")),
     chosen, ...new Set(problems.map((p) => p)).size ? [...new Set(problems)].map((p) => h("p", { class: "prose problem" }, p)) : [],
     attempt.verdict !== "failed" && detail.reasons.length > 0 && h("p", { class: "prose soft" }, `Verdict: ${detail.reasons.join("; ")}`),
-    cards(attempt, detail), linePart(detail), diagnosisPart(detail), recalledPart(detail),
+    cards(attempt, detail), diagnosisPart(detail), recalledPart(detail), offeredPart(detail),
     detail.diff ? part("Script changes", diffBlock(detail.diff)) : parent && detail.script && part("Script changes", h("p", { class: "soft" }, "The script is identical to its parent's, or the two are too long to compare.")),
     part("Script and log", folded("Full script", detail.script, "Script"), detail.log ? h("details", { open: attempt.verdict === "failed" }, h("summary", {}, "End of the log"), h("pre", { class: "code", tabindex: "0", role: "region", "aria-label": "Log" }, detail.log)) : h("p", { class: "soft" }, "No output.")),
     evidencePart(detail), callsPart(detail));

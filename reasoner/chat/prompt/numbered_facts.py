@@ -1,8 +1,8 @@
 """A brief's facts as numbered lines: what a prompt shows, and what an answer may cite.
 
 Evidence of the script is E1, E2, …; of the latest attempt L1, …; facts of the data P1, …; columns
-C1, …; memory M1, …. Attempts have their own ids (t0s3). Every line has a path (`segments[0]`),
-which a diagnosis stores.
+C1, …; memory M1, …; recipes F1, …. Attempts have their own ids (t0s3). Every line has a path
+(`segments[0]`), which a diagnosis stores.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from reasoner.protocol import (
 )
 
 N_COLUMNS, N_TARGETS = 40, 11
-LATEST_EVIDENCE = ("train", "line", "warnings", "resources", "notes")
+LATEST_EVIDENCE = ("train", "warnings", "resources", "notes")
 LISTED = "listed in input/index.csv"  # of a note on the files of rows
 MAX_EXAMPLE_CHARS = 80  # of a value that is quoted
 MIN_MISSING_STRENGTH = 0.02  # of whether a value is missing, below which it is not mentioned
@@ -64,6 +64,9 @@ def citable_paths(brief: Brief) -> dict[str, str]:
     if isinstance(brief, StepBrief):
         hints = enumerate(untold_hints(brief), 1)
         items += [NumberedFact(f"M{index}", f"memory:{hint.id}", "") for index, hint in hints]
+    if isinstance(brief, DiagnoseBrief):
+        cards = enumerate(brief.recipes, 1)
+        items += [NumberedFact(f"F{index}", f"recipe:{card.id}", "") for index, card in cards]
     claims = brief.ledger.claims
     items += [NumberedFact(claim.id, f"ledger:{claim.id}", "") for claim in claims]
     attempts = {fact.attempt for fact in [*brief.history, *brief.others]}

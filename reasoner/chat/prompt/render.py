@@ -123,7 +123,7 @@ def system_context(brief: Brief) -> Context:
     kept = brief.resources.keep_bytes
     bars = {"accept_z": f"{brief.accept_z:g}", "accept_bar": f"{bar:.1f}"}
     building = {"builds": kept is not None, "keep": size_text(kept) if kept else ""}
-    return {"fold_rule": rule, "variants": brief.variants, **building, **bars}
+    return {"fold_rule": rule, **building, **bars}
 
 
 def common_context(brief: Brief) -> Context:
@@ -155,6 +155,7 @@ def draft_context(brief: Brief) -> Context:
         "has_siblings": bool(brief.siblings),
         "too_long": list_attempts(too_long, "attempts", short=True),
         "rejected": rejected_context(brief.rejected),
+        "recipes": sections.recipes_section(brief.recipes),
     }
 
 
@@ -187,6 +188,7 @@ def diagnose_context(brief: Brief) -> Context:
         **step_context(brief),
         **script_context(brief.script, brief.log, "The script to be improved"),
         "wants_change": brief.wants_change,
+        "recipes": sections.recipes_section(brief.recipes),
         "evidence": list_facts(facts.evidence_items(brief.evidence), "evidence"),
         "last": list_facts(last, "last"),
         "last_title": latest_title(brief),

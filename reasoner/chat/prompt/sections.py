@@ -28,6 +28,7 @@ from reasoner.protocol import (
     Ledger,
     ProbeFinding,
     Quote,
+    RecipeCard,
     RepairBrief,
     Resources,
     Stage,
@@ -55,6 +56,7 @@ SECTION_TOKENS = {
     "diagnosis": 1200,
     "hypotheses": 1500,
     "hints": 700,
+    "recipes": 1500,
     "quote": 3000,
     "quotes": 6000,
     "partner": 6000,
@@ -369,6 +371,27 @@ def _quote_title(quote: Quote) -> str:
     source = f"attempt {single_line(quote.attempt, 20)}" if quote.attempt else "another run"
     reason = f": {single_line(quote.why, 240)}" if quote.why else ""
     return f"{what} of {source}{reason}"
+
+
+def recipes_section(recipes: Sequence[RecipeCard]) -> str:
+    """Return the recipes, best first, as many as fit; a fragment only where it fits whole."""
+    n_left = section_budget("recipes")
+    parts = []
+    for number, card in enumerate(recipes, 1):
+        known = card.evidence or "UNTESTED"
+        title = f"F{number} {single_line(card.title, 100)} ({single_line(known, 160)})"
+        text = f"{title}: {single_line(card.what, 500)}"
+        if card.pitfalls:
+            text += f" Pitfalls: {single_line(card.pitfalls, 260)}"
+        if n_tokens(text) > n_left:
+            break
+        n_left -= n_tokens(text)
+        parts.append(f"- {text}")
+        if card.code and n_tokens(card.code) + 10 <= n_left:
+            code = fence_data(card.code, n_tokens(card.code) + 10, "python")
+            n_left -= n_tokens(code)
+            parts.append(code)
+    return "\n".join(parts)
 
 
 def members_title(brief: DiagnoseBrief | UpdateBrief) -> str:

@@ -1,0 +1,216 @@
+"""`gome recipes`: what the field knows, as files that prompts offer where they fit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.errors import exit_on_failure, usage_error
+from cli.options import setting_default, setting_option
+from report.formatting import format_plural
+
+if TYPE_CHECKING:
+    from memory.recipes.library import Library
+    from memory.recipes.spec import Recipe
+
+app = typer.Typer(
+    help="Recipes: what the field knows, one Markdown file each. Prompts get the two or three "
+    "whose conditions fit the task (docs/recipes.md).\n\n"
+    "Your own in five minutes:  gome recipes new my-idea  &&  gome recipes add my-idea.md  &&  "
+    "gome recipes verify my-idea --task FOLDER",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+RecipesPlace = Annotated[str, setting_option("recipes")]
+DEFAULT_RECIPES = setting_default("recipes")
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines, for machines.")]
+RecipeName = Annotated[str, typer.Argument(metavar="ID", help="The recipe's id.")]
+
+
+@app.command("ls")
+def list_recipes(
+    modality: Annotated[
+        str,
+        typer.Option(metavar="KIND", help="Only of this kind of data: table, text, image, …"),
+    ] = "",
+    state: Annotated[
+        str,
+        typer.Option(metavar="STATE", help="Only helpful, neutral, harmful or untested ones."),
+    ] = "",
+    where: RecipesPlace = DEFAULT_RECIPES,
+    json: AsJson = False,
+) -> None:
+    """List all recipes: Gome's own and those of your folder.
+
+    helpful, neutral and harmful are what measurements say; untested ones are offered as such.
+    """
+    from cli.recipe_pages import print_recipes, recipe_json
+    from memory.recipes.evidence import recipe_state
+
+    library = _load(where)
+    chosen = [
+        recipe
+        for recipe in library.recipes
+        if (not modality or modality in recipe.when.modality)
+        and (not state or recipe_state(recipe) == state)
+    ]
+    if json:
+        for recipe in chosen:
+            typer.echo(recipe_json(recipe))
+    elif chosen:
+        print_recipes(chosen)
+    else:
+        typer.echo("No recipe matches.")
+
+
+@app.command("show")
+def show_recipe(
+    name: RecipeName, where: RecipesPlace = DEFAULT_RECIPES, json: AsJson = False
+) -> None:
+    """Show one recipe: when it applies, what and why, pitfalls, code, and what was measured."""
+    from cli.recipe_pages import recipe_json, recipe_page
+
+    recipe = _find(_load(where), name)
+    typer.echo(recipe_json(recipe) if json else recipe_page(recipe))
+
+
+@app.command("new")
+def new_recipe(
+    name: Annotated[str, typer.Argument(metavar="ID", help="Small letters, digits and dashes.")],
+) -> None:
+    """Write ID.md into this folder: a whole, valid recipe to change line by line."""
+    from memory.recipes.spec import RecipeError, parse_recipe
+    from memory.recipes.template import recipe_template
+
+    path = Path(f"{name}.md")
+    text = recipe_template(name)
+    try:
+        parse_recipe(text, path.name)
+    except RecipeError as error:
+        raise usage_error(str(error)) from None
+    if path.exists():
+        raise usage_error(f"{path} exists; choose another id, or change that file")
+    path.write_text(text, encoding="utf-8")
+    typer.echo(f"{path}: change it, then `gome recipes add {path}`")
+
+
+@app.command("add")
+def add_recipe(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A file ID.md, a folder of such files, or a git address (its folder recipes/).",
+        ),
+    ],
+    where: RecipesPlace = DEFAULT_RECIPES,
+) -> None:
+    """Check recipes and copy them to your folder; runs offer them from then on.
+
+    Nothing of them is run. What somebody else measured does not count here: `verify` measures.
+    """
+    from memory.recipes.library import add_recipes
+
+    with exit_on_problem():
+        added = add_recipes(source, where)
+    for problem in added.problems:
+        typer.echo(f"refused: {problem}", err=True)
+    typer.echo(f"{format_plural(len(added.names), 'recipe')} added to {where}")
+    if not added.names:
+        raise typer.Exit(2)
+
+
+@app.command("export")
+def export_all(
+    target: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A new or empty folder.", file_okay=False)
+    ],
+    where: RecipesPlace = DEFAULT_RECIPES,
+) -> None:
+    """Copy all recipes, Gome's own among them, into a folder: to read, change or share."""
+    from memory.recipes.library import export_recipes
+
+    with exit_on_problem():
+        n_recipes = export_recipes(_load(where).recipes, target)
+    typer.echo(f"{format_plural(n_recipes, 'recipe')} written to {target}")
+
+
+@app.command("traits")
+def list_traits() -> None:
+    """List the words for a recipe's conditions: kinds of data, and traits of a task."""
+    from memory.recipes.traits import MODALITIES, TRAITS
+
+    for title, words in (("modality:", MODALITIES), ("data: and without:", TRAITS)):
+        typer.echo(title)
+        for word, meaning in words.items():
+            typer.echo(f"  {word:20} {meaning}")
+
+
+@app.command("verify")
+def verify_recipes(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Recipes; none: all.")
+    ] = None,
+    task: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="A task folder to measure on; may be repeated. None: the bundled examples.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, max=10, help="Seeds per task.")] = 2,
+    limit: Annotated[
+        float, typer.Option(metavar="SECONDS", min=5, help="Time limit of one script.")
+    ] = 120,
+    where: RecipesPlace = DEFAULT_RECIPES,
+) -> None:
+    """Measure recipes: a plain script with the recipe's code against the same without it.
+
+    Both run in the sandbox on every task that meets the recipe's conditions, under the same folds
+    and seeds; the harness grades them, paired. What comes out is written into the recipe's file in
+    your folder, under a seal: numbers written by hand, or code changed later, count as untested.
+    """
+    from session.recipe_trials import verify_library
+
+    library = _load(where)
+    chosen = [_find(library, name) for name in names] if names else library.recipes
+    asyncio.run(
+        exit_on_failure(
+            verify_library(chosen, task or [], where, seeds=seeds, limit_s=limit, say=typer.echo)
+        )
+    )
+
+
+def _load(where: str) -> Library:
+    from memory.recipes.library import load_library
+
+    library = load_library(where)
+    for problem in library.problems:
+        typer.echo(f"left out: {problem}", err=True)
+    return library
+
+
+def _find(library: Library, name: str) -> Recipe:
+    found = next((recipe for recipe in library.recipes if recipe.id == name), None)
+    if found is None:
+        raise usage_error(f"no recipe {name[:60]!r}; `gome recipes ls` lists them")
+    return found
+
+
+@contextmanager
+def exit_on_problem() -> Iterator[None]:
+    """Turn a problem with a recipe into one sentence on stderr and exit code 2."""
+    from memory.recipes.spec import RecipeError
+
+    try:
+        yield
+    except RecipeError as error:
+        raise usage_error(str(error)) from None

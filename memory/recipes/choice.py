@@ -1,0 +1,86 @@
+"""What a recipe that fits weighs, and which of them a prompt gets. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from memory.recipes.evidence import Evidence, State
+from memory.recipes.spec import Conditions, Recipe
+from memory.recipes.traits import SIGNS
+
+STATE_WEIGHT: dict[State, float] = {"helpful": 1.6, "untested": 1.0, "neutral": 0.6, "harmful": 0.0}
+"""A recipe that was measured as harmful is never offered."""
+BASE, SPECIFIC, MOST_SPECIFIC = 0.3, 0.15, 6
+"""A condition that is met says as much as a likeness of words: the query's words are few."""
+N_PER_COMPONENT = 2
+STRONG = 0.6
+"""Share of the best weight from which a recipe may take its turn."""
+DRAFT_SHARE = {"model": 1.0, "features": 1.0, "workflow": 0.8, "data": 0.5}
+"""Weight of a component in a first script, which needs a model and features; no ensemble."""
+
+
+class Weighed(NamedTuple):
+    """A recipe that fits, with its weight."""
+
+    recipe: Recipe
+    evidence: Evidence | None
+    weight: float
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the run holds of ideas already: the expert's moves and statements in words."""
+
+    held_moves: frozenset[str] = frozenset()
+    held: tuple[str, ...] = ()
+    failed_moves: frozenset[str] = frozenset()
+    failed: tuple[str, ...] = ()
+
+
+def recipe_weight(recipe: Recipe, evidence: Evidence | None, similarity: float) -> float:
+    """Return the weight of a recipe that fits: its words, how specific it is, what was measured."""
+    specific = min(MOST_SPECIFIC, count_conditions(recipe.when))
+    state: State = evidence.verdict if evidence else "untested"
+    return (BASE + max(0.0, similarity)) * (1 + SPECIFIC * specific) * STATE_WEIGHT[state]
+
+
+def count_conditions(when: Conditions) -> int:
+    """Return how much a recipe asks for; signs of a script count twice."""
+    signs = sum(word in SIGNS for word in when.data)
+    bounds = sum(bound.min is not None for bound in (when.rows, when.columns, when.classes))
+    is_apart = bool(when.modality) and "table" not in when.modality
+    asked = len(when.data) + signs + 2 * bool(when.metric) + 2 * is_apart
+    return asked + len(when.without) // 2 + bounds
+
+
+def choose_for_draft(found: Sequence[Weighed], turn: int, k: int) -> list[Weighed]:
+    """Return up to k recipes for a first script, at most one of a component.
+
+    `turn` counts the drafts of the run: each takes the next ones in its components' order, so that
+    traces differ.
+    """
+    by_component: dict[str, list[Weighed]] = {}
+    for item in found:
+        share = DRAFT_SHARE.get(item.recipe.component)
+        if share is not None:
+            item = item._replace(weight=item.weight * share)
+            by_component.setdefault(item.recipe.component, []).append(item)
+    chosen = []
+    for items in by_component.values():
+        strong = [item for item in items if item.weight >= items[0].weight * STRONG]
+        chosen.append(strong[turn % len(strong)])
+    return sorted(chosen, key=lambda item: -item.weight)[:k]
+
+
+def choose_for_diagnosis(found: Sequence[Weighed], k: int) -> list[Weighed]:
+    """Return up to k recipes, best first, at most N_PER_COMPONENT of one component."""
+    counts: dict[str, int] = {}
+    chosen: list[Weighed] = []
+    for item in found:
+        component = item.recipe.component
+        counts[component] = counts.get(component, 0) + 1
+        if counts[component] <= N_PER_COMPONENT and len(chosen) < k:
+            chosen.append(item)
+    return chosen

@@ -1,0 +1,174 @@
+"""Where recipes are: Gome's own, and a folder of this user's or team's.
+
+A folder may come from anybody. Only plain files named ID.md are read, each within its bound, so
+many at most; what cannot be used is named and left out.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from memory.recipes.spec import FILE_BYTES, Recipe, RecipeError, parse_recipe
+
+BOOK = Path(__file__).parent / "book"
+MAX_FILES = 500
+MAX_PROBLEMS = 20
+CLONE_S = 120
+GIT = (
+    *("git", "-c", "core.hooksPath=/dev/null", "-c", "core.symlinks=false"),
+    *("-c", "protocol.ext.allow=never", "-c", "core.fsmonitor=false"),
+)
+OFF = "off"
+REMOTE = ("https://", "http://", "ssh://", "git://", "git@", "file://")
+
+
+class Library(NamedTuple):
+    """Recipes in the order of their ids, and what was left out, a sentence each."""
+
+    recipes: list[Recipe]
+    problems: list[str]
+
+
+class Added(NamedTuple):
+    """What `add_recipes` copied, and what it refused."""
+
+    names: list[str]
+    problems: list[str]
+
+
+def load_library(where: str) -> Library:
+    """Return Gome's own recipes and those of the folder `where`; one of the same id replaces it.
+
+    `where`: a folder, which need not exist, or "off": no recipes at all.
+    """
+    if where == OFF:
+        return Library([], [])
+    own = read_folder(BOOK, own=True)
+    others = read_folder(Path(where).expanduser())
+    known = {recipe.id: recipe for recipe in (*own.recipes, *others.recipes)}
+    return Library([known[key] for key in sorted(known)], own.problems + others.problems)
+
+
+def read_folder(folder: Path, *, own: bool = False) -> Library:
+    """Return the recipes of a folder's *.md files; `own`: they are part of Gome."""
+    recipes: list[Recipe] = []
+    problems: list[str] = []
+    names = sorted(path.name for path in folder.glob("*.md")) if folder.is_dir() else []
+    names = [name for name in names if name != "README.md"]
+    if len(names) > MAX_FILES:
+        problems.append(f"{folder}: has {len(names):,} files; the first {MAX_FILES} are read")
+    for name in names[:MAX_FILES]:
+        try:
+            text = read_plain_file(folder / name)
+            recipes.append(parse_recipe(text, str(folder / name), "" if own else str(folder)))
+        except RecipeError as error:
+            problems.append(str(error))
+    return Library(recipes, problems[:MAX_PROBLEMS])
+
+
+def read_plain_file(path: Path) -> bytes:
+    """Return the bytes of a bounded plain file; a link, a pipe or a device is none.
+
+    Raises RecipeError.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(path, flags), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise RecipeError(f"{path}: is not a plain file")
+            return file.read(FILE_BYTES + 1)
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def add_recipes(source: str, where: str) -> Added:
+    """Copy the valid recipes of a file, a folder or a git repository into the folder `where`.
+
+    In a repository those of its folder `recipes/`, else of its root. Raises RecipeError.
+    """
+    if where == OFF:
+        raise RecipeError("recipes are off; name a folder with --recipes")
+    target = Path(where).expanduser()
+    with _opened(source) as path:
+        if path.is_dir():
+            found = read_folder(path)
+        else:
+            recipe = parse_recipe(read_plain_file(path), str(path), str(path.parent))
+            found = Library([recipe], [])
+        if not found.recipes and not found.problems:
+            raise RecipeError(f"{source}: there is no file ID.md in it")
+        target.mkdir(parents=True, exist_ok=True)
+        for recipe in found.recipes:
+            folder = path if path.is_dir() else path.parent
+            text = read_plain_file(folder / recipe.name)
+            _write_whole(target / recipe.name, text)
+    return Added([recipe.name for recipe in found.recipes], found.problems)
+
+
+def export_recipes(recipes: Sequence[Recipe], target: Path) -> int:
+    """Copy the files of recipes into a new or empty folder; return how many."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise RecipeError(f"{target}: exists and is not an empty folder; name a new one")
+    target.mkdir(parents=True, exist_ok=True)
+    for recipe in recipes:
+        _write_whole(target / recipe.name, read_plain_file(recipe_path(recipe)))
+    return len(recipes)
+
+
+def recipe_path(recipe: Recipe) -> Path:
+    """Return the file that a recipe was read from."""
+    return (Path(recipe.source) if recipe.source else BOOK) / recipe.name
+
+
+def write_recipe_file(recipe: Recipe, text: str) -> None:
+    """Replace a recipe's file. Raises RecipeError."""
+    parse_recipe(text, recipe.name, recipe.source)
+    _write_whole(recipe_path(recipe), text.encode())
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+@contextmanager
+def _opened(source: str) -> Iterator[Path]:
+    """A file or a folder; a repository is cloned for as long as it is read."""
+    path = Path(source).expanduser()
+    is_repository = source.startswith(REMOTE) or source.endswith(".git")
+    if not is_repository:
+        if not path.exists():
+            raise RecipeError(f"{source}: there is no such file or folder")
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="gome-recipes-") as place:
+        clone = Path(place) / "clone"
+        _clone(source, clone)
+        inner = clone / "recipes"
+        yield inner if inner.is_dir() and not inner.is_symlink() else clone
+
+
+def _clone(source: str, target: Path) -> None:
+    if shutil.which("git") is None:
+        raise RecipeError(f"{source}: git is not installed; copy the folder and name it instead")
+    command = [*GIT, "clone", "--quiet", "--depth", "1", "--no-local", "--", source, str(target)]
+    environment = os.environ | {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1"}
+    try:
+        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=CLONE_S)
+    except subprocess.TimeoutExpired:
+        raise RecipeError(f"{source}: cloning takes more than {CLONE_S} s") from None
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        raise RecipeError(f"{source}: git clone failed: {lines[-1][:200]}") from None

@@ -1,0 +1,302 @@
+"""Measure recipes: the plain script of a task with a recipe's code against the same without it.
+
+Both run in the sandbox under the same folds and seeds, and the harness grades what they write. The
+difference is paired row by row, out of fold; where a task's answers lie beside its folder, the
+difference on them is told too. A recipe's file is text until its code runs in that sandbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from briefs.task_brief import make_task_brief
+from graph.settings import Settings
+from memory.recipes.evidence import Evidence, TaskGain, with_evidence
+from memory.recipes.facts import ConditionFacts, read_condition_facts, unmet_condition
+from memory.recipes.library import recipe_path, write_recipe_file
+from memory.recipes.plain_script import plain_script
+from memory.recipes.spec import Recipe
+from memory.recipes.traits import SIGNS
+from reasoner.protocol import Resources, TaskBrief
+from run.services import sandbox_for
+from sandbox.inside.walk import make_fresh_folder
+from sandbox.local.gpus import needs_gpu
+from sandbox.protocol import Execution, Job, Limits, Sandbox
+from task.client import TaskWorker
+from task.types import Prepared
+
+N_FOLDS = 3
+DEFAULT_LIMIT_S = 120.0
+FILES = ("oof.csv", "submission.csv")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TrialTask:
+    """A task folder, prepared and profiled once for all recipes."""
+
+    folder: Path
+    prepared: Prepared
+    profile: dict[str, Any]
+    brief: TaskBrief
+    facts: ConditionFacts
+
+
+@dataclass
+class TrialBench:
+    """What the measurements of one command share."""
+
+    place: Path
+    worker: TaskWorker
+    sandbox: Sandbox
+    resources: Resources
+    seeds: int
+    limit_s: float
+    say: Say
+    plain: dict[str, asyncio.Future[dict[str, str]]] = field(default_factory=dict)
+    """Files of the plain script by task; empty where it failed."""
+    n_scripts: int = 0
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+
+
+@asynccontextmanager
+async def open_trials(
+    settings: Settings, *, seeds: int, limit_s: float, say: Say
+) -> AsyncIterator[TrialBench]:
+    """Open a sandbox and a task worker for measurements, below a temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="gome-recipes-") as name:
+        place = Path(name)
+        sandbox = sandbox_for(settings, place)
+        worker = TaskWorker(isolation=settings.isolation)
+        try:
+            host = await sandbox.probe()
+            resources = Resources(
+                wall_s=limit_s,
+                memory_bytes=Limits().memory_bytes,
+                cpus=1,
+                gpus=host.gpus,
+                python=host.python,
+                packages=host.packages,
+            )
+            yield TrialBench(place, worker, sandbox, resources, seeds, limit_s, say)
+        finally:
+            await worker.close()
+            await sandbox.close()
+
+
+async def open_task(bench: TrialBench, folder: Path) -> TrialTask:
+    """Prepare and profile a task folder. Raises TaskError."""
+    task = await bench.worker.load_task(str(folder), None)
+    root = bench.place / "tasks" / f"{len(list(bench.place.glob('tasks/*')))}"
+    root.mkdir(parents=True)
+    public, private = str(root / "public"), str(root / "private")
+    prepared = await bench.worker.prepare(
+        task, public, private, seed=0, audit=False, n_folds=N_FOLDS
+    )
+    profile = await bench.worker.profile(prepared)
+    return make_trial_task(bench, folder, prepared, profile)
+
+
+def make_trial_task(
+    bench: TrialBench, folder: Path, prepared: Prepared, profile: dict[str, Any]
+) -> TrialTask:
+    """Return a task that was prepared and profiled."""
+    brief = make_task_brief(prepared, profile.get("prediction", ""))
+    facts = read_condition_facts(brief, profile, bench.resources)
+    return TrialTask(folder, prepared, profile, brief, facts)
+
+
+def matching_tasks(recipe: Recipe, tasks: Sequence[TrialTask]) -> list[TrialTask]:
+    """Return the tasks that meet a recipe's conditions; signs of a script are not asked for.
+
+    Free answers are out: the plain script gives classes and values.
+    """
+    data = tuple(word for word in recipe.when.data if word not in SIGNS)
+    when = recipe.when.model_copy(update={"data": data})
+    measurable = [task for task in tasks if task.facts.kind != "text"]
+    return [task for task in measurable if not unmet_condition(when, task.facts)]
+
+
+async def verify_library(
+    recipes: Sequence[Recipe],
+    folders: Sequence[Path],
+    where: str,
+    *,
+    seeds: int,
+    limit_s: float,
+    say: Say,
+) -> None:
+    """Measure recipes on task folders and write what comes out into their files in `where`.
+
+    Without folders: on the bundled examples. A recipe of Gome's own gets a copy in `where`, which
+    takes its place. Raises TaskError, SandboxUnavailableError.
+    """
+    target = Path(where).expanduser()
+    async with open_trials(Settings(), seeds=seeds, limit_s=limit_s, say=say) as bench:
+        tasks = [await open_task(bench, folder) for folder in folders]
+        if not folders:
+            tasks = await open_examples(bench)
+        for recipe in recipes:
+            evidence = await measure_recipe(bench, recipe, matching_tasks(recipe, tasks))
+            if evidence is None:
+                say(f"{recipe.id}: no task at hand meets its conditions")
+                continue
+            mine = recipe.model_copy(update={"source": str(target)})
+            text = with_evidence(recipe_path(recipe).read_text("utf-8"), mine, evidence)
+            target.mkdir(parents=True, exist_ok=True)
+            write_recipe_file(mine, text)
+            say(f"{recipe.id}: {evidence.describe()}")
+
+
+async def open_examples(bench: TrialBench) -> list[TrialTask]:
+    """Write and open the bundled examples."""
+    tasks = []
+    for name in await bench.worker.list_examples():
+        folder = bench.place / "examples" / name
+        await bench.worker.write_example(name, str(folder))
+        tasks.append(await open_task(bench, folder))
+    return tasks
+
+
+async def measure_recipe(
+    bench: TrialBench, recipe: Recipe, tasks: Sequence[TrialTask]
+) -> Evidence | None:
+    """Return what a recipe brings on these tasks; None where it could be measured on none."""
+    found = await asyncio.gather(*(_measure_on(bench, recipe, task) for task in tasks))
+    measured = [(task, gain) for task, gain in zip(tasks, found, strict=True) if gain != "unfit"]
+    if not measured:
+        return None
+    return Evidence(
+        measured=datetime.now(UTC).date().isoformat(),
+        by=_own_version(),
+        tasks=tuple(gain for _, gain in measured if isinstance(gain, TaskGain)),
+        failed=tuple(task_word(task) for task, gain in measured if gain is None),
+    )
+
+
+def task_word(task: TrialTask) -> str:
+    """Return a task's name as evidence writes it."""
+    return (
+        re.sub(r"[^a-z0-9_.-]+", "-", task.prepared.task.name.lower()).strip("-._")[:60] or "task"
+    )
+
+
+def is_seeded(code: str) -> bool:
+    """Whether a fragment uses the seed beyond the plain model, which has no seed variance."""
+    return "seed" in re.sub(r"tables, seed\)|boosting\(seed", "", code).lower()
+
+
+def _own_version() -> str:
+    try:
+        return f"gome {version('gome')}"
+    except PackageNotFoundError:
+        return "gome from a checkout"
+
+
+async def _measure_on(
+    bench: TrialBench, recipe: Recipe, task: TrialTask
+) -> TaskGain | Literal["unfit"] | None:
+    """Return the gain on one task over all seeds; None where the recipe's script fails.
+
+    "unfit": the plain script fails there, so nothing can be compared.
+    """
+    old = await _plain_files(bench, task)
+    if not old:
+        return "unfit"
+    script = plain_script(task.brief, task.profile, recipe)
+    new = []
+    for seed in range(bench.seeds if is_seeded(recipe.code) else 1):
+        files = await _run_script(bench, task, script, seed, recipe.id)
+        if not files:
+            return None
+        new.append(files)
+    oof = [files["oof.csv"] for files in new]
+    paired = await bench.worker.compare_files(task.prepared, oof, [old["oof.csv"]])
+    if paired is None:
+        return None
+    gain = TaskGain(
+        task=task_word(task),
+        metric=task.brief.metric[:60],
+        rows=task.prepared.n_train,
+        seeds=len(new),
+        gain=_rounded(paired["d"]),
+        se=_rounded(paired["se"]),
+        private=await _private_gain(bench, task, new, old),
+    )
+    bench.say(f"{recipe.id} on {gain.task}: {gain.gain:+.4g} ± {gain.se:.2g} {gain.metric}")
+    return gain
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+async def _plain_files(bench: TrialBench, task: TrialTask) -> dict[str, str]:
+    """Return what the plain script writes, run once; nothing where it fails."""
+    key = str(task.folder)
+    if key not in bench.plain:
+        script = plain_script(task.brief, task.profile)
+        work = _run_script(bench, task, script, 0, "the plain script")
+        bench.plain[key] = asyncio.ensure_future(work)
+    return await bench.plain[key]
+
+
+async def _run_script(
+    bench: TrialBench, task: TrialTask, script: str, seed: int, what: str
+) -> dict[str, str]:
+    """Run and grade a script; return its files, none where it failed or was refused."""
+    bench.n_scripts += 1
+    workspace, _ = make_fresh_folder(bench.place / "jobs" / f"recipe-{bench.n_scripts}")
+    limits = Limits(
+        wall_s=bench.limit_s,
+        cpus=bench.resources.cpus,
+        gpus=1 if bench.resources.gpus and needs_gpu(script) else 0,
+    )
+    job = Job(
+        id=workspace.name,
+        script=script,
+        workspace=workspace,
+        inputs=task.prepared.inputs,
+        limits=limits,
+        env={"GOME_SEED": str(seed)},
+        collect=list(FILES),
+    )
+    async with bench.slots:
+        execution = await bench.sandbox.run(job)
+    files = {name: execution.files[name] for name in FILES if name in execution.files}
+    grade = await bench.worker.grade(task.prepared, files, {}, _execution_facts(execution))
+    if grade["ok"]:
+        return files
+    reason = grade["problems"][0]["message"] if grade["problems"] else "it was refused"
+    bench.say(f"{what} on {task.prepared.task.name}: {reason[:300]}")
+    return {}
+
+
+def _execution_facts(execution: Execution) -> dict[str, Any]:
+    names = {"end", "exit_code", "signal", "output", "wall_s", "cpu_s", "peak_bytes"}
+    return execution.model_dump(include=names)
+
+
+async def _private_gain(
+    bench: TrialBench, task: TrialTask, new: list[dict[str, str]], old: dict[str, str]
+) -> float | None:
+    """Return the mean gain on answers that lie beside the task folder; None without them."""
+    answers = task.folder.with_name(task.folder.name + "-private") / "answers.csv"
+    if not answers.is_file():
+        return None
+    sign = 1 if task.brief.direction == "max" else -1
+    scores = [
+        await bench.worker.score_private(str(task.folder), str(answers), files["submission.csv"])
+        for files in (*new, old)
+    ]
+    *ours, plain = scores
+    return _rounded(sign * (sum(ours) / len(ours) - plain))
