@@ -34,6 +34,7 @@ def common_fields(run: Run, trace: Trace, work: Work, siblings: list[str]) -> di
         "history": [fact_from(attempt) for attempt in run.chain(trace.head, limit=N_OWN)],
         "accept_z": run.settings.accept_z,
         "accept_bar": first_bar(run),
+        "variants": run.settings.variants,
         "preview": run.setup.preview,
         "ledger": ledger_brief(run, trace),
         "others": _facts_of_others(run, siblings),

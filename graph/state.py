@@ -64,6 +64,7 @@ class Best(StateModel):
     script: str = Field(description="artifact: the script")
     score: float
     se: float
+    variant: str = Field("", description="of the script's variants; empty: it has none")
 
 
 class Trace(StateModel):
@@ -79,6 +80,7 @@ class Trace(StateModel):
         None, description="last confirmed best, where `best` only is likely better; None: `best`"
     )
     stepped: int = Field(0, description="steps from the anchor to the best")
+    luck: float = Field(0, description="what those steps count for; the best of several for more")
     counted: int = Field(0, description="comparisons since the last acceptance that looked better")
     n_accepted: int = 0
     stagnant: int = Field(0, description="merges since the trace last moved on")

@@ -92,6 +92,7 @@ def _settle_trace(
             best=rescue.start,
             anchor=None,
             stepped=0,
+            luck=0,
             stagnant=0,
             diagnosis=None,
             tried=[],

@@ -57,8 +57,9 @@ def advance_trace(trace: Trace, attempt: Attempt, max_failures: int) -> Trace:
     if attempt.replaces:
         after = after.evolve(best=best_from(attempt), diagnosis=None, tried=[])
         if attempt.verdict == "accepted":
-            after = after.evolve(anchor=None, stepped=0, counted=0)
+            after = after.evolve(anchor=None, stepped=0, luck=0, counted=0)
         else:
             anchor = trace.anchor or trace.best
-            after = after.evolve(anchor=anchor, stepped=trace.stepped + 1)
+            luck = max(trace.luck, trace.stepped) + attempt.luck
+            after = after.evolve(anchor=anchor, stepped=trace.stepped + 1, luck=luck)
     return after.evolve(status="failed") if failures >= max_failures else after

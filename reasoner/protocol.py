@@ -496,6 +496,9 @@ class Brief(Frozen):
     accept_bar: float | None = Field(
         None, description="standard errors that the run's first acceptance takes; None: accept_z"
     )
+    variants: int = Field(
+        8, description="pairs of files that a script may write as one line search; 0: none"
+    )
     preview: str = Field("", description="contents of input/ in words (task.data.preview)")
     probes: list[ProbeFinding] = Field(
         default_factory=list, description="looks at the data, oldest first; bounded"

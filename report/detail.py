@@ -22,6 +22,8 @@ from report.formatting import (
     format_bytes,
     format_count,
     format_duration,
+    format_improvement,
+    format_score,
     format_usd,
     reword_difference,
 )
@@ -89,6 +91,7 @@ class AttemptDetail(TypedDict):
     problems: list[str]
     folds: list[float]
     parent_folds: list[float]
+    line: list[tuple[str, str, str, str]]
     hypothesis: HypothesisRecord | None
     diagnosis: DiagnosisRecord | None
     recalled: list[HintRecord]
@@ -136,6 +139,7 @@ class AttemptDetails:
             "problems": list(attempt.problems),
             "folds": list(attempt.folds),
             "parent_folds": list(parent.folds) if parent else [],
+            "line": line_rows(attempt, rising=view.rising),
             "hypothesis": hypothesis_record(view.hypotheses.get(attempt.id, {})),
             "diagnosis": diagnosis_record(view.diagnoses.get(step, {}), cited),
             "recalled": [hint_record(hint) for hint in view.recalls.get(step, ())],
@@ -153,6 +157,19 @@ class AttemptDetails:
         limit = 64_000
         text = read_artifact(self.run_dir, attempt.script, int(limit * scale))
         return clean_text(text, limit, lines=True)
+
+
+def line_rows(attempt: AttemptView, *, rising: bool) -> list[tuple[str, str, str, str]]:
+    """Return a row for every variant: name, score, gain over the best, what is said of it."""
+    return [
+        (
+            one.name,
+            format_score(one.score, one.score_se),
+            format_improvement(one.gain, one.gain_se, rising=rising),
+            one.problem or ("speaks for the script" if one.is_best else ""),
+        )
+        for one in attempt.variants
+    ]
 
 
 def hypothesis_record(event: Event) -> HypothesisRecord | None:

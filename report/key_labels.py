@@ -57,6 +57,7 @@ SETTINGS = {
     "accept_z": "standard errors to be accepted",
     "false_accepts": "chance that a run of nulls accepts one",
     "step_p": "p(improved) to step on a tie",
+    "variants": "variants per script",
     "n_folds": "folds",
     "key_env": "variable of the API key",
     "top_k": "contenders of the final choice",

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from report.formatting import as_mapping, bounded_list, clean_text, finite_number, whole_number
+from report.variants import describe_line, parse_variants
 
 Event = Mapping[str, object]
 State = Literal["open", "supported", "refuted", "superseded"]
@@ -428,16 +429,19 @@ def _measurement(event: Event, attempt: str, trace: int) -> Measurement:
         score=finite_number(event.get("score")),
         score_se=finite_number(event.get("score_se")),
         elsewhere=not is_compared and verdict != "accepted",
-        note=_describe_refusal(event, verdict),
+        note=_describe_result(event, verdict),
     )
 
 
-def _describe_refusal(event: Event, verdict: str) -> str:
-    """Why an attempt failed or was refused for another reason than a loss, and its repairs."""
+def _describe_result(event: Event, verdict: str) -> str:
+    """Its line, why it failed or was refused for another reason than a loss, and its repairs."""
     cause, fix = (clean_text(event.get(name), NOTE_CHARS // 2) for name in ("cause", "fix"))
     repairs = f"cause: {cause}; fix tried: {fix}" if cause else ""
     if verdict in ("accepted", "tie") or "worse" in bounded_list(event.get("codes")):
-        return f"crashed at first, repaired; {repairs}" if repairs else ""
+        line = describe_line(parse_variants(event))
+        return "; ".join(
+            [line] * bool(line) + [f"crashed at first, repaired; {repairs}"] * bool(repairs)
+        )
     reasons = [clean_text(item, NOTE_CHARS) for item in bounded_list(event.get("reasons"), 2)]
     return "; ".join([clean_text("; ".join(reasons), NOTE_CHARS), repairs]).strip("; ")
 

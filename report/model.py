@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from report.ledger import Ledger
+from report.variants import VariantView
 
 Event = Mapping[str, object]
 VERDICTS = ("first", "accepted", "tie", "rejected", "failed")
@@ -83,6 +84,7 @@ class AttemptView:
     problems: tuple[str, ...]
     seconds: float | None
     usage: TokenUsage
+    variants: tuple[VariantView, ...] = ()
     uses: tuple[str, ...] = ()  # attempts whose predictions its script reads
 
     @property

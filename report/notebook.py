@@ -10,6 +10,7 @@ from report.formatting import format_improvement, format_score
 from report.html import load_template
 from report.model import AttemptView, RunView
 from report.summary import describe_best_change, format_score_change
+from report.variants import describe_line
 
 COLOURS = {
     "first": "#0b7350",
@@ -50,12 +51,13 @@ def outcome_html(run_dir: Path, submission: str, reason: str) -> str:
 
 def attempt_cells(attempt: AttemptView, *, rising: bool) -> tuple[str, ...]:
     """Cells of an attempt's row in the table."""
+    line = describe_line(attempt.variants)
     return (
         attempt.id,
         attempt.verdict,
         format_score(attempt.score, attempt.score_se),
         format_improvement(attempt.gain, attempt.gain_se, rising=rising),
-        attempt.words[:160],
+        attempt.words[:160] + (f" [{line}]" if line else ""),
     )
 
 

@@ -42,6 +42,7 @@ from report.model import (
     TraceView,
 )
 from report.slot_use import begin_slots, count_slot_use
+from report.variants import describe_line, parse_variants
 
 MAX_LINES = 50
 MAX_WARNINGS = 200
@@ -290,6 +291,7 @@ def parse_attempt(event: Event, order: int) -> AttemptView:
         problems=_problem_texts(event.get("problems")),
         usage=parse_usage(event.get("usage")),
         uses=tuple(filter(None, map(_clean_id, list(as_mapping(event.get("uses")))[:MAX_USES]))),
+        variants=parse_variants(event),
         **texts,
         **numbers,
     )
@@ -398,6 +400,8 @@ def _lead_with(view: RunView, best: str) -> RunView:
 def describe_attempt(attempt: AttemptView, *, rising: bool) -> str:
     """Describe an attempt in one line: gain with its noise, what was tried, and the reason."""
     what = attempt.hypothesis or attempt.kind
+    if line := describe_line(attempt.variants):
+        what = f"{what.rstrip('.')} [{line}]"
     why = (attempt.problems or attempt.reasons or ("",))[0]
     if attempt.verdict == "failed":
         return f"{what.rstrip('.')}: {why}" if why else what

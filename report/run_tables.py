@@ -29,6 +29,7 @@ from report.reliability import ReliabilityRow, calibrate_run, describe_confidenc
 from report.score_curve import describe_curve
 from report.slot_use import describe_slot_use
 from report.summary import describe_best_change, run_headline, state_word
+from report.variants import describe_line
 
 WIDE_COLUMNS = 100
 MAX_DIFF_LINES = 400
@@ -175,6 +176,8 @@ def _attempt_row(view: RunView, attempt: AttemptView, is_wide: bool) -> tuple[Te
     star = " ★" if attempt.id == view.best else ""
     verdict = f"{MARKS.get(attempt.verdict, '')} {attempt.verdict}{star}"
     text = clean_text(attempt.words, 160)
+    if line := describe_line(attempt.variants):
+        text = f"{text.rstrip('.')} [{line}]"
     reason = (attempt.problems or attempt.reasons or ("",))[0]
     if reason and attempt.verdict == "failed":
         text = f"{text.rstrip('.')}: {clean_text(reason, 160)}"

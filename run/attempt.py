@@ -31,6 +31,7 @@ class Member(StateModel):
     weight: float
     script: str
     ref: str | None = Field(None, description="artifact: its record, where it builds on others")
+    variant: str = Field("", description="that its script computes; empty: it has no variants")
 
 
 class Sampled(StateModel):
@@ -87,6 +88,25 @@ class ExecutionRecord(StateModel):
         return self.end == "exit" and self.exit_code == 0
 
 
+class Variant(StateModel):
+    """One pair of files of a script that wrote several, graded as an attempt is."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")
+    oof: str = Field(description="artifact: out-of-fold predictions")
+    submission: str = Field(description="artifact: predictions of the test rows")
+    score: float | None = None
+    score_se: float | None = None
+    gain: float | None = Field(None, description="paired, over the trace's best; + better")
+    gain_se: float | None = None
+    same_as: str = Field("", description="earlier variant with the same bytes")
+    problems: list[Problem] = []
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether its predictions may be used, and are no copy of another variant's."""
+        return self.score is not None and not self.problems and not self.same_as
+
+
 class Attempt(StateModel):
     """One executed solution."""
 
@@ -122,6 +142,8 @@ class Attempt(StateModel):
     )
     members: dict[AttemptId, Member] = Field({}, description="of an ensemble, by attempt id")
     seconds: float = 0.0
+    variant: str = Field("", description="whose files these are, where a script wrote several")
+    variants: list[Variant] = Field([], description="of a script that wrote several pairs of files")
     # score
     grade: str | None = Field(None, description="artifact")
     evidence: str | None = Field(None, description="artifact")
@@ -142,6 +164,7 @@ class Attempt(StateModel):
     verdict: Verdict
     replaces: bool = Field(False, description="became the trace's best")
     validity: bool = Field(False, description="removed a flaw of the data")
+    luck: float = Field(1.0, description="what it counts for as a step; the best of several more")
     reasons: list[str] = []
     codes: list[str] = Field([], description="the reasons, machine-readable")
     problems: list[Problem] = []
@@ -153,11 +176,30 @@ class Attempt(StateModel):
         """The hypothesis in words, or what the script is."""
         return self.hypothesis.statement if self.hypothesis else self.summary
 
+    @property
+    def seconds_of_one(self) -> float:
+        """Seconds of one variant, if all take equally long; of a script with none, its own."""
+        return self.seconds / max(1, sum(variant.is_valid for variant in self.variants))
+
 
 def make_attempt(
-    trace: Trace, work: Work, execution: ExecutionRecord, grade: Grade | None, evidence: str | None
+    trace: Trace,
+    work: Work,
+    execution: ExecutionRecord,
+    grade: Grade | None,
+    evidence: str | None,
+    variants: list[Variant] | None = None,
 ) -> Attempt:
-    """Assemble everything that is known of an attempt once it is judged. `evidence`: artifact."""
+    """Assemble everything that is known of an attempt once it is judged.
+
+    Args:
+        trace: its trace, before it.
+        work: the attempt in progress.
+        execution: with the files that speak for it.
+        grade: of those files.
+        evidence: artifact.
+        variants: all pairs of files, where the script wrote several.
+    """
     score = grade.score if grade else None
     paired = grade.paired.get("best") if grade else None
     compared = (
@@ -190,6 +232,8 @@ def make_attempt(
         uses=execution.uses,
         members=execution.members,
         seconds=round(execution.wall_s, 3),
+        variant=grade.line.best if grade and grade.line else "",
+        variants=variants or [],
         grade=work.grade,
         evidence=evidence,
         score=score.value if score else None,
@@ -202,6 +246,7 @@ def make_attempt(
         verdict=work.verdict if answered else "failed",
         replaces=work.replaces and answered,
         validity=work.validity and answered,
+        luck=grade.line.luck if grade and grade.line else 1.0,
         reasons=work.reasons if answered else [work.error],
         codes=work.codes if answered or HARNESS in work.codes else ["unanswered"],
         problems=grade.problems if grade else [],
@@ -219,6 +264,7 @@ def best_from(attempt: Attempt) -> Best:
         script=attempt.script,
         score=attempt.score,
         se=attempt.score_se or 0.0,
+        variant=attempt.variant,
     )
 
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from graph.state import StateModel
 from reasoner.protocol import Effect, Usage
-from run.attempt import Attempt, Member
+from run.attempt import Attempt, Member, Variant
 from run.calibration import measures_hypothesis
 from task.types import Problem
 
@@ -30,6 +30,8 @@ class AttemptEvent(StateModel):
     members: dict[str, Member]
     uses: dict[str, str] = Field({}, description="attempts that it builds on -> their records")
     kept: dict[str, str] = Field({}, description="what it kept for later scripts -> artifact")
+    variant: str = ""
+    variants: list[Variant] = []
     evidence: str | None
     diagnosis: str | None
     log: str | None

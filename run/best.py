@@ -125,11 +125,11 @@ async def write_solution(
 def _place_models(run: Run, folder: Path, attempt: Attempt, *, refit: bool) -> int:
     """Place what the solution, or each member, left in model/; return the number of files."""
     prefix = REFIT_PREFIX if refit else ""
-    places = {one.script: folder / "members" / name for name, one in attempt.members.items()}
-    places = places or {str(attempt.script): folder}
+    places = [(one.script, folder / "members" / name) for name, one in attempt.members.items()]
+    places = places or [(str(attempt.script), folder)]
     if attempt.members:
         remove_folder(folder / MODEL_FOLDER)  # of a former best
-    return sum(place_model(run.folder, prefix + key, place) for key, place in places.items())
+    return sum(place_model(run.folder, prefix + key, place) for key, place in places)
 
 
 def hash_solution(folder: Path) -> dict[str, str]:
@@ -147,17 +147,19 @@ def _write_members(run: Run, folder: Path, members: dict[str, Member]) -> None:
     for name, member in members.items():
         (folder / "members" / name).mkdir(parents=True)
         if member.ref:
-            _write_chain(run, folder / "members" / name, run.attempt(member.ref))
+            _write_chain(run, folder / "members" / name, run.attempt(member.ref), member.variant)
             continue
         script = run.artifacts.get(member.script)
         write_atomic(folder / "members" / name / "solution.py", script)
 
 
-def _write_chain(run: Run, folder: Path, attempt: Attempt) -> None:
+def _write_chain(run: Run, folder: Path, attempt: Attempt, variant: str = "") -> None:
     """Write solution.py; of a script that builds on others one that runs them all, in chain/."""
     remove_folder(folder / "chain")  # of a former best
     script = {"solution.py": run.artifacts.get(str(attempt.script))}
-    for name, text in (script | chain_files(attempt, run.attempt, run.artifacts.get)).items():
+    for name, text in (
+        script | chain_files(attempt, run.attempt, run.artifacts.get, variant)
+    ).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / name, text)
 

@@ -173,15 +173,20 @@ def index_text(attempts: Sequence[Attempt], scripts: Mapping[str, str]) -> str:
 # the chain as files of its own: best/
 
 
-def chain_files(attempt: Attempt, load: Load, read: Callable[[str], str]) -> dict[str, str]:
+def chain_files(
+    attempt: Attempt, load: Load, read: Callable[[str], str], variant: str = ""
+) -> dict[str, str]:
     """Return the files that run a chain alone: solution.py, and each script in chain/ID/.
 
-    Empty where the attempt builds on no other.
+    Empty where the attempt builds on no other. `variant`: that its own script computes; empty: the
+    one that speaks for it.
     """
     if not attempt.uses:
         return {}
     links = [*list_chain(load, attempt.uses), attempt]
-    files = {"solution.py": _driver_text(links)}
+    variants = {link.id: link.variant for link in links}
+    variants[attempt.id] = variant or attempt.variant
+    files = {"solution.py": _driver_text(links, variants)}
     for link in links:
         files[f"chain/{link.id}/solution.py"] = read(str(link.script))
         if link.uses:
@@ -197,9 +202,10 @@ def list_scripts(folder: Path) -> list[Path]:
     return [path for place in places for path in sorted(folder.glob(f"{place}solution.py"))]
 
 
-def _driver_text(links: Sequence[Attempt]) -> str:
+def _driver_text(links: Sequence[Attempt], variants: Mapping[str, str]) -> str:
     uses = "\n".join(f"    {link.id!r}: {sorted(link.uses)!r}," for link in links)
-    return DRIVER.format(n=len(links), uses=uses)
+    named = {name: variant for name, variant in variants.items() if variant}
+    return DRIVER.format(n=len(links), uses=uses, variants=named)
 
 
 def iterate_scripts(attempts: Iterable[Attempt], load: Load) -> Iterator[str]:
@@ -223,6 +229,22 @@ from pathlib import Path
 USES = {{  # script: those whose files it reads; in the order in which they run
 {uses}
 }}
+VARIANTS = {variants!r}  # script: the variant that it computes, where it has any
+
+
+def written(name, file):
+    """Return the name under which a script writes one of its files."""
+    variant = VARIANTS.get(name, "plain")
+    return file if variant == "plain" else file.replace(".csv", f"-{{variant}}.csv")
+
+
+def run_script(name):
+    """Run one script in its folder, its variant alone."""
+    environment = {{key: value for key, value in os.environ.items() if key != "GOME_VARIANT"}}
+    if name in VARIANTS:
+        environment["GOME_VARIANT"] = VARIANTS[name]
+    folder = Path("chain") / name
+    subprocess.run([sys.executable, "solution.py"], cwd=folder, check=True, env=environment)
 
 
 def lay_out_input(name):
@@ -236,7 +258,7 @@ def lay_out_input(name):
     for used in USES[name]:
         (inputs / "attempts" / used).mkdir()
         for file in ("oof.csv", "submission.csv", "keep"):
-            source = (Path("chain") / used / file).resolve()
+            source = (Path("chain") / used / written(used, file)).resolve()
             if source.exists():
                 os.symlink(source, inputs / "attempts" / used / file)
     if USES[name]:
@@ -246,7 +268,7 @@ def lay_out_input(name):
 if __name__ == "__main__":
     for name in USES:
         lay_out_input(name)
-        subprocess.run([sys.executable, "solution.py"], cwd=Path("chain") / name, check=True)
+        run_script(name)
     for file in ("oof.csv", "submission.csv"):
-        shutil.copyfile(Path("chain") / name / file, file)
+        shutil.copyfile(Path("chain") / name / written(name, file), file)
 '''

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from run.attempt import Attempt, is_refused
+from run.attempt import Attempt, Variant, is_refused
 
 CONTRADICTED = "audit_contradicts"  # code: held-back rows do not know the score that it has
 
@@ -25,14 +25,15 @@ class PoolMember:
     se: float
     seconds: float
     led: bool  # the trace went on from it
-    name: str | None = None  # of a variant; None: the plain files of the script
+    name: str | None = None  # of a variant beside the attempt's own; None: the attempt itself
+    variant: str = ""  # that the script computes for these files; empty: it has none
 
 
 def members_of(attempt: Attempt) -> tuple[PoolMember, ...]:
     """Return what an attempt adds to the pool: nothing where it is a blend, invalid or refused."""
     if attempt.kind == "ensemble" or attempt.members or not is_blendable(attempt):
         return ()
-    plain = PoolMember(
+    own = PoolMember(
         id=attempt.id,
         attempt=attempt.id,
         ref=attempt.ref,
@@ -43,10 +44,27 @@ def members_of(attempt: Attempt) -> tuple[PoolMember, ...]:
         submission=str(attempt.submission),
         score=attempt.score or 0.0,
         se=attempt.score_se or 0.0,
-        seconds=attempt.seconds,
+        seconds=attempt.seconds_of_one,
         led=attempt.verdict == "accepted" or attempt.replaces,
+        variant=attempt.variant,
     )
-    return (plain,)
+    others = [one for one in attempt.variants if one.is_valid and one.name != attempt.variant]
+    return (own, *(_variant_member(own, one) for one in others))
+
+
+def _variant_member(own: PoolMember, variant: Variant) -> PoolMember:
+    """A variant beside the one that spoke for its script."""
+    return replace(
+        own,
+        id=f"{own.attempt}-{variant.name}",
+        oof=variant.oof,
+        submission=variant.submission,
+        score=variant.score or 0.0,
+        se=variant.score_se or 0.0,
+        led=False,
+        name=variant.name,
+        variant=variant.name,
+    )
 
 
 def is_blendable(attempt: Attempt) -> bool:

@@ -13,6 +13,7 @@ from run.artifacts import write_atomic
 from run.attempt import BASELINE, Attempt
 from run.chain import iterate_scripts
 from run.run import Run
+from run.variants import PLAIN, variant_environment, variant_files
 
 HIDDEN_NEEDS = {"read_parquet": "pyarrow"}  # what a call needs beside the imports of a script
 IMPORT = re.compile(r"^[ \t]*(?:import|from)[ \t]+(\w+)", re.MULTILINE)
@@ -104,11 +105,16 @@ def _readme_text(run: Run, attempt: Attempt, n_model_files: int, *, refit: bool)
         else ""
     )
     python = f" (Python {setup.python})" if setup.python else ""
+    variant = "" if attempt.uses else attempt.variant  # a chain's driver knows it
+    files = " and ".join(f"`{name}`" for name in variant_files(variant))
+    named = variant not in ("", PLAIN)
+    alone = f"; of its variants, `{variant}` alone is the solution" if named else ""
+    command = " ".join(f"{name}={value}" for name, value in variant_environment(variant).items())
     return f"""# The best solution of run {run.id}
 
 {name}{f": {score} in cross-validation" if score else ""}. Trained on {rows}.
 
-- `solution.py`: the script; it reads `input/` and writes `oof.csv` and `submission.csv`
+- `solution.py`: the script; it reads `input/` and writes {files}{alone}
 {members}- `submission.csv`: its predictions for the test table
 {model}- `requirements.txt`: the packages that it imports, at their versions{python}
 - `input/`: links to the data of the run
@@ -117,7 +123,7 @@ Run it again, in this folder:
 
 ```
 python -m venv .env && .env/bin/pip install -r requirements.txt
-.env/bin/python solution.py
+{command + " " if command else ""}.env/bin/python solution.py
 ```
 
 Predict new rows, in the sandbox and with the same Python:

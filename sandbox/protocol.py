@@ -15,6 +15,7 @@ from sandbox.inside.progress import ProgressCallback
 
 MODEL_FOLDER = "model/"  # in which a script may leave what it trained
 KEEP_FOLDER = "keep/"  # in which it may leave what later scripts build on
+OUTPUTS = ("oof.csv", "submission.csv", "evidence.json", MODEL_FOLDER, KEEP_FOLDER)
 MAX_NAME_PARTS = 8  # of a name below input/
 End = Literal["exit", "timeout", "memory", "disk", "output", "cancelled"]
 
@@ -87,15 +88,9 @@ class Job(BaseModel):
         default_factory=dict, description="added to the script's minimal environment"
     )
     collect: list[str] = Field(
-        default_factory=lambda: [
-            "oof.csv",
-            "submission.csv",
-            "evidence.json",
-            MODEL_FOLDER,
-            KEEP_FOLDER,
-        ],
+        default_factory=lambda: list(OUTPUTS),
         description="names of files to collect, only regular files, never links; with a slash at "
-        "the end: of a folder",
+        "the end: of a folder; with a star: of all variants",
     )
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from run.attempt import Attempt, ExecutionRecord
 from run.chain import INDEX, count_code_lines, given_by, index_text, list_chain
 from run.run import Run
+from run.variants import choose_variant
 from scoring.acceptance import TieBreak
 
 
@@ -18,6 +19,7 @@ class Link(NamedTuple):
     name: str
     script: str  # artifact
     uses: Mapping[str, str]
+    variant: str = ""  # that it computes alone; empty: it has none
 
 
 Execute = Callable[[Link, dict[str, str]], Awaitable[ExecutionRecord]]  # of a script on inputs
@@ -49,7 +51,7 @@ def weigh_chain(run: Run, uses: Mapping[str, str]) -> TieBreak:
     """Return the seconds and the lines of code of all scripts that one builds on."""
     chain = list_chain(run.attempt, uses)
     lines = sum(count_code_lines(run.artifacts.get(str(each.script))) for each in chain)
-    return TieBreak(sum(each.seconds for each in chain), lines)
+    return TieBreak(sum(each.seconds_of_one for each in chain), lines)
 
 
 class ChainRuns:
@@ -65,13 +67,14 @@ class ChainRuns:
         Raises:
             BrokenChainError: one of those failed.
         """
-        key = f"{link.name} {link.script}"
+        key = f"{link.name} {link.script} {link.variant}"
         if key not in self.tasks:
             self.tasks[key] = asyncio.create_task(self._run_link(link))
         return await self.tasks[key]
 
     async def _run_link(self, link: Link) -> ExecutionRecord:
-        return await self._execute(link, self.inputs | await self._mounts(link))
+        execution = await self._execute(link, self.inputs | await self._mounts(link))
+        return choose_variant(execution, link.variant)
 
     async def _mounts(self, link: Link) -> dict[str, str]:
         mounts: dict[str, str] = {}
@@ -89,7 +92,7 @@ class ChainRuns:
 
 def link_of(attempt: Attempt) -> Link:
     """Return an attempt as a link of a chain."""
-    return Link(attempt.id, str(attempt.script), attempt.uses)
+    return Link(attempt.id, str(attempt.script), attempt.uses, attempt.variant)
 
 
 def describe_failure(execution: ExecutionRecord) -> str:

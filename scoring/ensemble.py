@@ -21,10 +21,14 @@ N_NAMEABLE = 12  # members of the pool that a reasoner may name
 
 
 async def nameable_members(run: Run, heads: Sequence[str | None]) -> list[Attempt]:
-    """Return the attempts that a reasoner's ensemble may name, best first."""
+    """Return the attempts that a reasoner's ensemble may name, best first.
+
+    Each once, by what speaks for it; a variant can be named where its id is known.
+    """
     if not run.settings.ensemble:
         return []
-    members = await pass_gates(run, list_members(run, heads)[:N_NAMEABLE])
+    known = [one for one in list_members(run, heads) if one.id == one.attempt]
+    members = await pass_gates(run, known[:N_NAMEABLE])
     return [run.attempt(member.ref) for member in members]
 
 
@@ -70,7 +74,11 @@ async def _blend_into(run: Run, folder: Path, members: Sequence[PoolMember]) -> 
         for name, member in known.items()
     }
     answer = await run.worker.blend(run.prepared, paths, str(folder))
-    driver = await run.worker.blend_driver(answer)
+    variants = {
+        name: "" if run.attempt(member.ref).uses else member.variant  # a chain's driver knows it
+        for name, member in known.items()
+    }
+    driver = await run.worker.blend_driver(answer, variants)
     blend = Blend.model_validate(answer)
     shares = "\n".join(f"{weight:.3f}  {name}" for name, weight in blend.weights.items())
     return ExecutionRecord(
@@ -82,7 +90,12 @@ async def _blend_into(run: Run, folder: Path, members: Sequence[PoolMember]) -> 
         },
         log=run.artifacts.put(f"{blend.method} of\n{shares}\n"),
         members={
-            name: Member(weight=weight, script=known[name].script, ref=known[name].ref)
+            name: Member(
+                weight=weight,
+                script=known[name].script,
+                ref=known[name].ref,
+                variant=known[name].variant,
+            )
             for name, weight in blend.weights.items()
         },
         member_s=sum(known[name].seconds for name in blend.weights),

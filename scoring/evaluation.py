@@ -12,6 +12,7 @@ from run.chain import count_code_lines
 from run.limits import script_memory_bytes
 from run.luck import anchor_of, trace_bars
 from run.run import Run
+from run.variants import choose_variant, describe_missing_variant, variant_environment
 from scoring.acceptance import (
     Acceptance,
     Judgement,
@@ -23,11 +24,20 @@ from scoring.acceptance import (
 from scoring.audit import consult_audit
 from scoring.chain import mount_uses, weigh_chain
 from scoring.execution import ScriptRun, announce_execution, execute_script
-from scoring.label_check import check_labels
+from scoring.label_check import check_labels, check_other_variants
+from scoring.line import (
+    BEST,
+    add_reasons,
+    describe_left_out,
+    grade_variants,
+    line_evidence,
+    links_of,
+    raise_z,
+    reference_of,
+)
 from task.client import WorkerTimeoutError
-from task.types import Grade, Paired, Problem, Reference
+from task.types import Grade, Line, Paired, Problem
 
-BEST = "best"  # name of the trace's best among a grade's references
 CHEAP_SHARE = 0.005  # of the time that improving still has: two scripts that run again at once
 UNTOLD = {"files", "log", "limit_bytes", "ran", "same_as", "kept", "kept_bytes", "uses"}
 """Of an execution: what the worker is not told."""
@@ -43,6 +53,7 @@ class Candidate(NamedTuple):
     seconds: float
     validity: bool = False
     repeatable: bool = True  # may run again under another seed
+    variant: str = ""  # that speaks for the script, where it wrote several
 
 
 async def evaluate_candidate(
@@ -62,15 +73,21 @@ async def evaluate_candidate(
         trace: the trace whose bar it has to pass; None, or a run without one: `accept_z` alone.
     """
     anchor = anchor_of(trace) if trace else None
-    grade = await grade_against_best(
-        run, candidate.execution, best, anchor, every_gate=candidate.validity
-    )
-    standing = _standing_of(run, trace, anchor) if acceptance is None else None
+    whole, line = candidate.execution, None
+    if candidate.repeatable:
+        references = {BEST: best, ANCHOR: anchor}
+        line = await grade_variants(run, whole, references, every_gate=candidate.validity)
+    if line:
+        execution = choose_variant(whole, line.best)
+        candidate = candidate._replace(execution=execution, variant=line.best)
+    grade = await _grade_candidate(run, candidate, best, anchor, line)
+    standing = _standing_of(run, trace, anchor, line) if acceptance is None else None
     grade, again = await _measure_again(run, candidate, best, anchor, grade, standing)
+    z, seconds = run.settings.accept_z, candidate.seconds / max(1, line.size if line else 1)
     given: _Given = {
-        "z": run.settings.accept_z,
+        "z": z if standing else raise_z(z, links_of(line, BEST)),
         "has_best": best is not None,
-        "new": _weigh(run, candidate.script, candidate.seconds, candidate.execution.uses),
+        "new": _weigh(run, candidate.script, seconds, candidate.execution.uses),
         "best": _tie_break_of(run, best) if best else None,
         "validity": candidate.validity,
         "again": again,
@@ -79,6 +96,31 @@ async def evaluate_candidate(
         judgement = acceptance(grade, **given)
     else:
         judgement = judge_attempt(grade, **given, standing=standing)
+    judgement = await _check_again(run, candidate, grade, judgement)
+    if line and judgement.verdict != "failed":
+        line = await check_other_variants(run, whole, grade, line)
+        grade = grade.model_copy(update={"line": line})
+    left_out = describe_left_out(line, whole, run.settings.variants)
+    return grade, add_reasons(judgement, left_out if candidate.repeatable else [])
+
+
+async def _grade_candidate(
+    run: Run, candidate: Candidate, best: Best | None, anchor: Best | None, line: Line | None
+) -> Grade:
+    """The grade of the files that speak for the script, with its line."""
+    grade = await grade_against_best(
+        run, candidate.execution, best, anchor, every_gate=candidate.validity
+    )
+    if line is None:
+        return grade
+    evidence = {**grade.evidence, **line_evidence(line)}
+    return grade.model_copy(update={"line": line, "evidence": evidence})
+
+
+async def _check_again(
+    run: Run, candidate: Candidate, grade: Grade, judgement: Judgement
+) -> Judgement:
+    """The judgement after what may still refuse it: known scripts, held-back rows, labels."""
     same_as = candidate.execution.same_as
     if same_as:
         message = f"the same script as {same_as}, letter for letter; it was not executed again"
@@ -89,7 +131,7 @@ async def evaluate_candidate(
         judgement = await check_labels(
             run, candidate.attempt, candidate.script, candidate.execution, grade, judgement
         )
-    return grade, judgement
+    return judgement
 
 
 class _Given(TypedDict):
@@ -103,11 +145,14 @@ class _Given(TypedDict):
     again: Paired | None
 
 
-def _standing_of(run: Run, trace: Trace | None, anchor: Best | None) -> Standing | None:
+def _standing_of(
+    run: Run, trace: Trace | None, anchor: Best | None, line: Line | None
+) -> Standing | None:
     settings = run.settings
     if trace is None or not settings.false_accepts:
         return None
-    bars = trace_bars(trace, settings.false_accepts, settings.traces)
+    since = links_of(line, ANCHOR) if anchor else None
+    bars = trace_bars(trace, settings.false_accepts, settings.traces, links_of(line, BEST), since)
     return Standing(*bars, settings.step_p, anchor.attempt if anchor else "")
 
 
@@ -151,7 +196,7 @@ def _is_cheap(run: Run, candidate: Candidate, best: Best) -> bool:
 
 def _tie_break_of(run: Run, best: Best) -> TieBreak:
     attempt = run.attempt(best.ref)
-    return _weigh(run, best.script, attempt.seconds, attempt.uses)
+    return _weigh(run, best.script, attempt.seconds_of_one, attempt.uses)
 
 
 def _weigh(run: Run, script: str, seconds: float, uses: Mapping[str, str]) -> TieBreak:
@@ -181,7 +226,7 @@ async def grade_against_best(
         grade = await run.worker.grade(
             run.prepared,
             {name: str(run.artifacts.path(ref)) for name, ref in execution.files.items()},
-            {name: _reference_of(run, one) for name, one in references.items() if one},
+            {name: reference_of(run, one) for name, one in references.items() if one},
             account,
             seed=run.settings.seed,
             every_gate=every_gate,
@@ -190,12 +235,6 @@ async def grade_against_best(
         problem = Problem(code="grading_timeout", message=f"the files cannot be graded: {error}")
         return Grade(ok=False, problems=[problem], evidence={"problems": [problem.model_dump()]})
     return Grade.model_validate(grade)
-
-
-def _reference_of(run: Run, best: Best) -> Reference:
-    attempt = run.attempt(best.ref)
-    oof, submission = artifact_paths(run, [str(attempt.oof), str(attempt.submission)])
-    return Reference(oof=oof, submission=submission)
 
 
 async def compare_artifacts(run: Run, new: list[str], old: list[str]) -> Paired | None:
@@ -213,10 +252,8 @@ async def compare_artifacts(run: Run, new: list[str], old: list[str]) -> Paired 
 async def _compare_over_seeds(run: Run, candidate: Candidate, best: Best) -> Paired | None:
     """The difference with both scripts run under one more seed; None: neither could be."""
     incumbent = run.attempt(best.ref)
-    oof = candidate.execution.files[OOF]
-    seeded = Seeded(
-        candidate.attempt, candidate.script, candidate.seconds, candidate.execution.uses
-    )
+    oof, uses = candidate.execution.files[OOF], candidate.execution.uses
+    seeded = Seeded(candidate.attempt, candidate.script, candidate.seconds, uses, candidate.variant)
     new = await _oofs_over_seeds(run, seeded, oof)
     old = await _oofs_over_seeds(run, seeded_attempt(incumbent), str(incumbent.oof))
     if len(new) + len(old) < 3:
@@ -244,11 +281,12 @@ class Seeded(NamedTuple):
     script: str  # artifact
     seconds: float
     uses: Mapping[str, str]
+    variant: str = ""  # that it computes alone
 
 
 def seeded_attempt(attempt: Attempt) -> Seeded:
     """Return the script of an attempt, to run it under another seed."""
-    return Seeded(attempt.id, str(attempt.script), attempt.seconds, attempt.uses)
+    return Seeded(attempt.id, str(attempt.script), attempt.seconds, attempt.uses, attempt.variant)
 
 
 async def _oofs_over_seeds(run: Run, seeded: Seeded, oof: str) -> list[str]:
@@ -265,7 +303,7 @@ def takes_seed(run: Run, script: str) -> bool:
 
 
 async def run_with_seed(run: Run, seeded: Seeded, seed: int) -> ExecutionRecord | None:
-    """Run a script once more under another seed, stored under script and seed.
+    """Run a script once more under another seed, stored under script, variant and seed.
 
     None where the budget has no room for it, or the script failed.
     """
@@ -279,13 +317,17 @@ async def run_with_seed(run: Run, seeded: Seeded, seed: int) -> ExecutionRecord 
         mount_uses(run, run.prepared.inputs, seeded.uses),
         limit_s,
         {"what": f"{attempt} under seed {seed}"},
-        {SEED_NAME: str(seed)},
+        {SEED_NAME: str(seed), **variant_environment(seeded.variant)},
     )
 
     async def execute() -> ExecutionRecord:
         async with run.slots:
             return await execute_script(run, task)
 
-    execution = await run.once("seeded", [script, str(seed)], execute, ExecutionRecord)
+    parts = [script, str(seed), *([seeded.variant] if seeded.variant else [])]
+    execution = await run.once("seeded", parts, execute, ExecutionRecord)
     announce_execution(run, f"seed{seed}:{script[:16]}", execution, seed=seed)
+    execution = choose_variant(execution, seeded.variant)
+    if execution.ok and OOF not in execution.files and seeded.variant:
+        run.warn(describe_missing_variant(attempt, seeded.variant, f"under seed {seed}"))
     return execution if execution.ok else None

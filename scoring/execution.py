@@ -16,12 +16,14 @@ from run.limits import enforced_limit_s, longest_wall_s, script_memory_bytes
 from run.models import keep_model
 from run.run import Run
 from run.transcripts import make_call_store
+from run.variants import PATTERNS
 from sandbox.inside.progress import ProgressCallback
 from sandbox.inside.walk import free_place, make_fresh_folder
 from sandbox.local.gpus import needs_gpu
 from sandbox.protocol import (
     KEEP_FOLDER,
     MODEL_FOLDER,
+    OUTPUTS,
     Execution,
     Job,
     Limits,
@@ -140,6 +142,7 @@ async def _execute_once(run: Run, task: ScriptRun) -> ExecutionRecord:
         inputs=task.inputs,
         limits=limits,
         env=task.env,
+        collect=[*OUTPUTS, *(PATTERNS if run.settings.variants else ())],
     )
     try:
         with run.board.running_script(), _report_progress(run, task) as tell:

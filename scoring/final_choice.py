@@ -14,6 +14,7 @@ from run.attempt import OOF, SUBMISSION, Attempt, ExecutionRecord, best_from
 from run.best import REFIT_PREFIX, is_better, write_solution
 from run.pool import list_members
 from run.run import Run
+from run.variants import choose_variant, describe_missing_variant, variant_environment
 from scoring.audit import audit_account
 from scoring.chain import BrokenChainError, ChainRuns, Link, link_of, weigh_chain
 from scoring.evaluation import compare_artifacts, run_with_seed, seeded_attempt, takes_seed
@@ -234,7 +235,7 @@ async def _refit_chains(run: Run, full: Prepared, attempt: Attempt) -> tuple[Pat
     """The submission of the refitted script or members, or what is wrong."""
 
     async def refit(link: Link, inputs: dict[str, str]) -> ExecutionRecord:
-        return await _refit_script(run, link.name, link.script, inputs)
+        return await _refit_script(run, link, inputs)
 
     runs = ChainRuns(run, full.inputs, refit)
     links = list_links(run, attempt)
@@ -252,14 +253,17 @@ def list_links(run: Run, attempt: Attempt) -> list[Link]:
     if not attempt.members:
         return [link_of(attempt)]
     return [
-        link_of(run.attempt(member.ref)) if member.ref else Link(name, member.script, {})
+        link_of(run.attempt(member.ref))._replace(name=name, variant=member.variant)
+        if member.ref
+        else Link(name, member.script, {}, member.variant)
         for name, member in attempt.members.items()
     ]
 
 
-async def _refit_script(
-    run: Run, name: str, script: str, inputs: dict[str, str]
-) -> ExecutionRecord:
+async def _refit_script(run: Run, link: Link, inputs: dict[str, str]) -> ExecutionRecord:
+    """A script's execution on all rows, of its variant alone if it has any."""
+    name, script = link.name, link.script
+
     async def execute() -> ExecutionRecord:
         async with run.slots:
             limit_s = max(30.0, run.time_left_s)
@@ -269,6 +273,7 @@ async def _refit_script(
                 inputs,
                 limit_s,
                 {"what": f"{name} on all rows"},
+                variant_environment(link.variant),
                 model=REFIT_PREFIX + script,
                 keeps=True,
             )
@@ -276,6 +281,9 @@ async def _refit_script(
 
     execution = await run.once("refit", [name, script], execute, ExecutionRecord)
     announce_execution(run, f"refit:{script[:16]}", execution)
+    chosen = choose_variant(execution, link.variant)
+    if execution.ok and SUBMISSION not in chosen.files and link.variant:
+        run.warn(describe_missing_variant(name, link.variant, "on all rows"))
     return execution
 
 

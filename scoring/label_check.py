@@ -22,12 +22,13 @@ from run.attempt import OOF, UNCHECKED, ExecutionRecord, is_refused
 from run.budget import REPEAT_EXTRA_S, REPEAT_FACTOR
 from run.chain import list_chain
 from run.run import Run
+from run.variants import variant_environment, variant_files
 from scoring.acceptance import Judgement
 from scoring.audit import count_audit_bits
 from scoring.chain import BrokenChainError, ChainRuns, Execute, Link, link_of, weigh_chain
 from scoring.execution import ScriptRun, execute_script
 from task.client import WorkerTimeoutError
-from task.types import Grade, Problem
+from task.types import Grade, GradedVariant, Line, Problem
 
 MIN_AUDIT_ROWS = 100  # fewer held-back rows cannot tell
 LEFT_SHARE, MIN_GAP = 0.5, 0.02
@@ -87,6 +88,7 @@ class Doubted(NamedTuple):
     oof: str  # path
     wall_s: float
     uses: Mapping[str, str] = {}  # attempts that it builds on -> their records
+    variant: str = ""  # that speaks for it, where it wrote several
 
 
 async def check_labels(
@@ -107,7 +109,8 @@ async def check_labels(
     if can_audit_tell(run, grade):
         return before
     path = str(run.artifacts.path(execution.files[OOF]))
-    doubted = Doubted(name, script, path, execution.wall_s, execution.uses)
+    variant = grade.line.best if grade.line else ""
+    doubted = Doubted(name, script, path, execution.wall_s, execution.uses, variant)
 
     async def ask() -> LabelCheck:
         return await _check_script(run, doubted)
@@ -116,6 +119,36 @@ async def check_labels(
     if check.result != "ordinary":
         _announce_check(run, name, check)
     return before if check.problem is None else Judgement("rejected", False, [check.problem])
+
+
+async def check_other_variants(
+    run: Run, execution: ExecutionRecord, grade: Grade, line: Line
+) -> Line:
+    """Return the line without the variants that are too good to be true, the best one apart.
+
+    The best was checked by itself. Another one that leaves far less unexplained than what was
+    cleared is refused: it scores lower, so the two do not go together.
+    """
+    if not run.settings.check_labels or can_audit_tell(run, grade):
+        return line
+    checked: list[GradedVariant] = []
+    for variant in line.variants:
+        if variant.counts and variant.name != line.best:
+            oof = str(run.artifacts.path(execution.files[variant_files(variant.name)[0]]))
+            if await _is_unexplained(run, oof):
+                message = "far better than a plain model's by its strength, and not by its score"
+                problem = Problem(code=UNCHECKED, message=message)
+                variant = variant.model_copy(update={"problems": [problem]})
+        checked.append(variant)
+    return line.model_copy(update={"variants": checked})
+
+
+async def _is_unexplained(run: Run, oof: str) -> bool:
+    try:
+        strength = await run.worker.measure_strength(run.prepared, oof)
+    except WorkerTimeoutError:
+        return True
+    return is_too_good(strength["power"], _raise_bar(run, strength["plain"]))
 
 
 def can_audit_tell(run: Run, grade: Grade) -> bool:
@@ -209,7 +242,8 @@ async def _execute_shuffled(run: Run, doubted: Doubted, place: int) -> Shuffle:
             inputs = run.prepared.inputs | {Path(table["path"]).name: table["path"]}
             chain = ChainRuns(run, inputs, _runner(run, doubted, place))
             try:
-                execution = await chain.execute(Link(doubted.name, doubted.script, doubted.uses))
+                top = Link(doubted.name, doubted.script, doubted.uses, doubted.variant)
+                execution = await chain.execute(top)
             except BrokenChainError as error:
                 return Shuffle(fold=table["fold"], seconds=0.0, failure=str(error))
             shuffle = await _compare_predictions(
@@ -230,7 +264,10 @@ def _runner(run: Run, doubted: Doubted, place: int) -> Execute:
         name, what = f"{link.name}-shuffled{place}", f"{link.name} on shuffled labels"
         is_top = link.name == doubted.name
         limit_s = repeat_limit_s(run, doubted.wall_s if is_top else seconds[link.name])
-        task = ScriptRun(name, link.script, inputs, limit_s, {"what": what}, keeps=not is_top)
+        environment = variant_environment(link.variant)
+        task = ScriptRun(
+            name, link.script, inputs, limit_s, {"what": what}, environment, keeps=not is_top
+        )
         async with run.slots:
             return await execute_script(run, task)
 

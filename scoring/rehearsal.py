@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from graph.state import StateModel, Trace, Work
-from run.attempt import OOF, SUBMISSION, ExecutionRecord, Sampled
+from run.attempt import ExecutionRecord, Sampled
 from run.budget import may_repair
 from run.limits import enforced_limit_s
 from run.run import Run
+from run.variants import has_pair
 from scoring.execution import Place, ScriptRun, execute_script
 
 LONGEST_S = 60.0  # of a rehearsal
@@ -43,7 +44,7 @@ class Rehearsal(StateModel):
         done = self.execution
         if done.end in ("timeout", "cancelled"):
             return False
-        return not done.ok or not {OOF, SUBMISSION} <= set(done.files)
+        return not done.ok or not has_pair(done.files)
 
 
 async def rehearse_script(run: Run, trace: Trace, work: Work) -> Rehearsal | None:

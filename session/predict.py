@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from graph.settings import Settings, load_settings
 from report.formatting import format_plural
 from run.artifacts import Artifacts
-from run.attempt import OOF, SUBMISSION, Attempt, load_attempt
+from run.attempt import SUBMISSION, Attempt, load_attempt
 from run.best import PublishedBest, read_best
 from run.chain import INDEX, Given, index_text, is_plain_name, list_chain
 from run.folder import check_regular_files, read_run_meta
@@ -21,6 +21,7 @@ from run.lock import RunError
 from run.ownership import check_own_run
 from run.services import sandbox_for
 from run.setup import Setup, read_setup
+from run.variants import variant_environment, variant_files
 from sandbox.inside.walk import make_fresh_folder, remove_folder
 from sandbox.local.gpus import needs_gpu
 from sandbox.protocol import KEEP_FOLDER, Execution, Job, Limits, Sandbox
@@ -51,6 +52,7 @@ class Solution(NamedTuple):
     weights: dict[str, float]
     seconds: float
     chain: dict[str, Attempt] = {}
+    variants: dict[str, str] = {}  # that a script computes, by its name; the others have none
 
     def below(self, name: str) -> list[Attempt]:
         """Return the attempts whose files a script reads."""
@@ -171,7 +173,11 @@ def read_solution(folder: Path, best: PublishedBest) -> Solution:
     store = Artifacts(folder / "artifacts")
     links = {name: store.get(str(link.script)) for name, link in chain.items()}
     seconds = max([attempt.seconds if attempt else 0.0, *(one.seconds for one in chain.values())])
-    return Solution({**links, **(scripts | links)}, weights, seconds, chain)
+    variants = {name: link.variant for name, link in chain.items()}
+    variants |= {name: member.variant for name, member in members.items()}
+    if attempt and not members:
+        variants[best.attempt] = attempt.variant
+    return Solution({**links, **(scripts | links)}, weights, seconds, chain, variants)
 
 
 def _read_chain(folder: Path, attempt: Attempt) -> dict[str, Attempt]:
@@ -184,9 +190,9 @@ def _read_chain(folder: Path, attempt: Attempt) -> dict[str, Attempt]:
         refs = {name: member.ref for name, member in attempt.members.items() if member.ref}
         tops = {name: load(ref) for name, ref in refs.items()} or {attempt.id: attempt}
         chain: dict[str, Attempt] = {}
-        for top in tops.values():
+        for name, top in tops.items():
             below = list_chain(load, top.uses)
-            chain |= {link.id: link for link in [*below, top] if below}
+            chain |= {link.id: link for link in below} | ({name: top} if below else {})
         return chain
 
 
@@ -241,7 +247,8 @@ async def run_chain(
             index.write_text(index_text(below, solution.scripts), encoding="utf-8")
             inputs[INDEX] = str(index)
         whole = prepared.model_copy(update={"inputs": inputs})
-        given[name] = await run_solution(sandbox, place, whole, name, script, limits, say)
+        variant = solution.variants.get(name, "")
+        given[name] = await run_solution(sandbox, place, whole, name, script, limits, say, variant)
     return given
 
 
@@ -253,8 +260,10 @@ async def run_solution(
     script: str,
     limits: Limits,
     say: Say,
+    variant: str = "",
 ) -> Given:
-    """Run one script; return its files. Raises RunError."""
+    """Run one script, its variant alone; return its files. Raises RunError."""
+    oof, submission = variant_files(variant)
     workspace, _ = make_fresh_folder(place / "jobs" / name)
     host = await sandbox.probe()
     n_gpus = 1 if host.gpus and needs_gpu(script) else 0
@@ -266,20 +275,21 @@ async def run_solution(
             workspace=workspace,
             inputs=prepared.inputs,
             limits=limits.model_copy(update={"gpus": n_gpus}),
-            collect=[OOF, SUBMISSION, KEEP_FOLDER],
+            env=variant_environment(variant),
+            collect=[oof, submission, KEEP_FOLDER],
         )
     )
-    if not execution.ok or SUBMISSION not in execution.files:
-        raise RunError(f"{name} fails on these rows: {describe_end(execution)}")
+    if not execution.ok or submission not in execution.files:
+        raise RunError(f"{name} fails on these rows: {describe_end(execution, submission)}")
     kept = {
         file.removeprefix(KEEP_FOLDER): path
         for file, path in execution.files.items()
         if file.startswith(KEEP_FOLDER) and is_plain_name(file.removeprefix(KEEP_FOLDER))
     }
-    return Given(execution.files.get(OOF, ""), execution.files[SUBMISSION], kept)
+    return Given(execution.files.get(oof, ""), execution.files[submission], kept)
 
 
-def describe_end(execution: Execution) -> str:
+def describe_end(execution: Execution, submission: str = SUBMISSION) -> str:
     """Say how a script ended that gave no predictions."""
     lines = execution.output.strip().splitlines()
     last = lines[-1][:300] if lines else "it printed nothing"
@@ -289,4 +299,4 @@ def describe_end(execution: Execution) -> str:
         return f"it was ended for its use of {execution.end} ({last})"
     if not execution.ok:
         return last
-    return f"it wrote no {SUBMISSION}"
+    return f"it wrote no {submission}"

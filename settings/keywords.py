@@ -21,6 +21,10 @@ class SettingsKeywords(TypedDict, total=False):
     for them at the merge; 0, or steer=each: every trace waits."""
     patience: int
     """Merges without an accepted attempt after which a trace counts as stuck and is rescued."""
+    variants: int
+    """Line search: a script may write up to so many pairs oof-NAME.csv and submission-
+    NAME.csv, settings of one change; each is graded, the best speaks for it and pays for
+    having been chosen (docs/trust.md). 0: the plain pair only."""
     sharing: bool
     """Traces see what the others measured and are running on this task, even without a memory."""
     ensemble: bool
@@ -211,6 +215,10 @@ SETTINGS_TEXT = """\
                 waits. a whole number from 0 to 1000; default 6.
             patience: Merges without an accepted attempt after which a trace counts as
                 stuck and is rescued. a whole number of at least 1; default 3.
+            variants: Line search: a script may write up to so many pairs oof-NAME.csv
+                and submission-NAME.csv, settings of one change; each is graded, the
+                best speaks for it and pays for having been chosen (docs/trust.md). 0:
+                the plain pair only. a whole number from 0 to 8; default 8.
             sharing: Traces see what the others measured and are running on this task,
                 even without a memory. true or false; default True.
             ensemble: Blend the valid solutions of all traces at every merge, as a

@@ -75,6 +75,15 @@ class SearchSettings(SettingsGroup):
         scope="task",
         ge=1,
     )
+    variants: int = setting(
+        8,
+        "Line search: a script may write up to so many pairs oof-NAME.csv and submission-NAME.csv,"
+        " settings of one change; each is graded, the best speaks for it and pays for having been"
+        " chosen (docs/trust.md). 0: the plain pair only.",
+        scope="task",
+        ge=0,
+        le=8,
+    )
     sharing: bool = setting(
         True,
         "Traces see what the others measured and are running on this task, even without a memory.",

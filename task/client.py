@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     import task.grade.grade
     import task.grade.handover
     import task.grade.label_shuffle
+    import task.grade.line
     import task.grade.plots
     import task.grade.rehearse
     import task.grade.relations
@@ -114,6 +115,7 @@ class TaskWorker:
     sample = RemoteFunction(task.data.sample.sample_task)
     baseline = RemoteFunction(task.grade.baseline.make_baseline)
     grade = RemoteFunction(task.grade.grade.grade_execution)
+    grade_line = RemoteFunction(task.grade.line.grade_line)
     measure_strength = RemoteFunction(task.grade.label_shuffle.measure_strength)
     write_shuffled_labels = RemoteFunction(task.grade.label_shuffle.write_shuffled_labels)
     measure_following = RemoteFunction(task.grade.label_shuffle.measure_following)

@@ -314,6 +314,25 @@ class ProblemJson(TypedDict):
     about: NotRequired[str]  # the column concerned
 
 
+class VariantJson(TypedDict):
+    """One pair of files of a script that wrote several, graded as an attempt is."""
+
+    name: str
+    problems: list[ProblemJson]
+    score: ScoreJson | None
+    paired: dict[str, PairedJson]  # by the reference's name
+    same_as: str  # earlier variant with the same bytes; empty: none
+
+
+class LineJson(TypedDict):
+    """The variants of one script, and how their luck hangs together."""
+
+    best: str  # name of the variant that speaks for the script
+    variants: list[VariantJson]  # in the order of their names
+    links: dict[str, list[float]]  # by the reference's name: correlations along a spanning tree
+    alike: float  # mean correlation of the variants' differences to the first reference
+
+
 class GradeJson(TypedDict):
     """The harness's judgement of one execution's files. Audit parts never reach a reasoner."""
 
@@ -361,6 +380,38 @@ class Problem(BaseModel):
     about: str | None = None
 
 
+class GradedVariant(BaseModel):
+    """`VariantJson` in the main process."""
+
+    model_config = ConfigDict(frozen=True)
+    name: str
+    problems: list[Problem] = []
+    score: Score | None = None
+    paired: dict[str, Paired] = {}
+    same_as: str = ""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is valid and no copy of another."""
+        return self.score is not None and not self.problems and not self.same_as
+
+
+class Line(BaseModel):
+    """`LineJson` in the main process, with what its choice costs."""
+
+    model_config = ConfigDict(frozen=True)
+    best: str
+    variants: list[GradedVariant]
+    links: dict[str, list[float]] = {}
+    alike: float = 0.0
+    luck: float = 1.0  # of a step on the best of them; see run.luck
+
+    @property
+    def size(self) -> int:
+        """Number of variants among which the best was chosen."""
+        return sum(variant.counts for variant in self.variants)
+
+
 class Grade(BaseModel):
     """`GradeJson` in the main process."""
 
@@ -374,6 +425,7 @@ class Grade(BaseModel):
     audit_paired: dict[str, Paired] = {}
     paired: dict[str, Paired] = {}
     evidence: dict[str, Any] = {}
+    line: Line | None = None  # of a script that wrote several pairs of files
 
 
 class Blend(BaseModel):
@@ -604,6 +656,17 @@ class SubmissionCheck(TypedDict):
     test_pred_vs_oof_ks: float | None  # Kolmogorov-Smirnov distance
 
 
+class VariantEvidence(TypedDict):
+    """One variant of a script that wrote several."""
+
+    name: str
+    score: NotRequired[float]
+    gain: NotRequired[float]  # over the trace's best; positive is better
+    se: NotRequired[float]
+    best: NotRequired[bool]  # it speaks for the script
+    problem: NotRequired[str]  # why it does not count
+
+
 class Evidence(TypedDict, total=False):
     """What the harness derives from an execution; readers skip missing keys.
 
@@ -612,6 +675,7 @@ class Evidence(TypedDict, total=False):
 
     cv: CrossValidation
     paired: dict[str, dict[str, float]]  # best -> d, se, p_improved
+    line: list[VariantEvidence]  # of a script that wrote several pairs of files
     classes: dict[str, ClassStats]
     confusions: list[dict[str, Any]]  # commonest errors: true, predicted, n
     order: OrderStats

@@ -361,6 +361,28 @@ async def a_folder_comes_back_whole_or_not_at_all(play: Play, tmp: Path) -> None
     assert done.ok and done.files == done.refused == {}
 
 
+async def variants_come_back_by_their_names(play: Play, tmp: Path) -> None:
+    patterns = ["oof.csv", "oof-*.csv"]
+    script = (
+        "import os\n"
+        "for name in ('a', 'B_2-x', 'c' * 32): open(f'oof-{name}.csv', 'w').write(name)\n"
+        "for name in ('', 'd' * 33, '-e', 'ü', 'f.g'): open(f'oof-{name}.csv', 'w').close()\n"
+        "os.symlink('/etc/passwd', 'oof-link.csv')\nos.mkdir('oof-folder.csv')\n"
+        "os.mkdir('below')\nopen('below/oof-h.csv', 'w').close()\nopen('oof.csv', 'w').write('1')"
+    )
+    done = await play(script, collect=patterns)
+    kept = {"oof.csv", "oof-a.csv", "oof-B_2-x.csv", f"oof-{'c' * 32}.csv"}
+    assert done.ok and set(done.files) == kept and text(done, "oof-a.csv") == "a"
+    assert set(done.refused) == {"oof-*.csv", "oof-link.csv", "oof-folder.csv"}
+    assert "has no name of 1 to 32" in done.refused["oof-*.csv"]
+    done = await play(
+        "for i in range(60): open(f'oof-{i:02}.csv', 'w').write('x')", collect=patterns
+    )
+    assert len(done.files) == 24 and "oof-23.csv" in done.files
+    assert done.refused["oof-*.csv"] == "of 60 files, the first 24 by name count"
+    assert (await play("open('oof-a.csv', 'w')", collect=["oof.csv"])).files == {}
+
+
 async def many_at_once(play: Play, tmp: Path) -> None:
     scripts = [
         f"import time\nopen('out', 'w').write('{i}')\ntime.sleep(0.5)\nprint({i})" for i in range(4)
@@ -410,6 +432,7 @@ CASES: list[Case] = [
     disk_is_bounded,
     artifacts_that_are_no_plain_files,
     a_folder_comes_back_whole_or_not_at_all,
+    variants_come_back_by_their_names,
     many_at_once,
     counts_time,
 ]

@@ -55,6 +55,12 @@ function cards(attempt, detail) {
   return h("div", { class: "cards" }, ...found);
 }
 
+function linePart(detail) {
+  if (!detail.line.length) return null;
+  const rows = detail.line.map((cells) => h("tr", {}, ...cells.map((cell) => h("td", {}, cell))));
+  return part("Line search: variants of this script", h("table", { class: "plain" }, h("thead", {}, h("tr", {}, ...["variant", "score", "gain", ""].map((name) => h("th", {}, name)))), h("tbody", {}, ...rows)));
+}
+
 function diagnosisPart(detail) {
   const found = detail.diagnosis;
   if (!found) return null;
@@ -103,7 +109,7 @@ function attemptPage(attempt, detail) {
       parent && h("span", {}, "from ", h("a", { href: link(parent) }, parent.id)), detail.repairs > 0 && h("span", {}, `${detail.repairs} repair${detail.repairs > 1 ? "s" : ""}`), attempt.id === DATA.best && h("span", { class: "accepted" }, "★ best of the run")),
     chosen, ...new Set(problems.map((p) => p)).size ? [...new Set(problems)].map((p) => h("p", { class: "prose problem" }, p)) : [],
     attempt.verdict !== "failed" && detail.reasons.length > 0 && h("p", { class: "prose soft" }, `Verdict: ${detail.reasons.join("; ")}`),
-    cards(attempt, detail), diagnosisPart(detail), recalledPart(detail), offeredPart(detail),
+    cards(attempt, detail), linePart(detail), diagnosisPart(detail), recalledPart(detail), offeredPart(detail),
     detail.diff ? part("Script changes", diffBlock(detail.diff)) : parent && detail.script && part("Script changes", h("p", { class: "soft" }, "The script is identical to its parent's, or the two are too long to compare.")),
     part("Script and log", folded("Full script", detail.script, "Script"), detail.log ? h("details", { open: attempt.verdict === "failed" }, h("summary", {}, "End of the log"), h("pre", { class: "code", tabindex: "0", role: "region", "aria-label": "Log" }, detail.log)) : h("p", { class: "soft" }, "No output.")),
     evidencePart(detail), callsPart(detail));

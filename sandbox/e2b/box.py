@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from sandbox.e2b.errors import PAUSES_S, is_gone, retry_transient, translated_errors
 from sandbox.e2b.files import BoxFiles
+from sandbox.inside.collect import is_named
 from sandbox.inside.output import decode_output
 from sandbox.inside.progress import EVERY_S, LastLine, ProgressCallback
 from sandbox.inside.specs import MachineInfo, RemoteLimits, RemoteSpec
@@ -288,7 +289,9 @@ class Box:
             output_dropped_bytes=report.dropped,
             files=files,
             refused={
-                name: reason[:200] for name, reason in report.refused.items() if name in job.collect
+                name: reason[:200]
+                for name, reason in report.refused.items()
+                if is_named(job.collect, name)
             },
             tier="e2b",
             where=self.vm.sandbox_id,

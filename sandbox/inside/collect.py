@@ -1,14 +1,15 @@
 """Collect and hash the files that a script left.
 
 Only regular files of its own are collected, never through a link. A name that ends with a slash
-stands for the files of a folder, which are bounded in number, depth and size. Standard library
-only: this runs inside remote sandboxes too.
+stands for the files of a folder, which are bounded in number, depth and size; a star in a name
+stands for the name of a variant. Standard library only: this runs inside remote sandboxes too.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
@@ -17,6 +18,10 @@ from pathlib import Path
 MAX_FILE_BYTES = 1 * 2**30
 MAX_FOLDER_FILES, MAX_FOLDER_DEPTH = 200, 4
 MAX_FOLDER_BYTES = 1 * 2**30  # of all its files
+VARIANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+MAX_VARIANT_FILES = 24  # of one kind: more than are used, so that files without a partner count
+MAX_VARIANT_BYTES = 1 * 2**30  # of all files of one kind
+MAX_ENTRIES = 100_000  # of the workspace, looked at for variants
 
 
 def collect_files(
@@ -31,12 +36,67 @@ def collect_files(
             files |= found
             refused |= {name: refusal} if refusal else {}
             continue
+        if "*" in name:
+            found, more = collect_variants(workspace, name, max_bytes)
+            files |= found
+            refused |= more
+            continue
         reason = check_artifact(workspace, name, max_bytes)
         if reason is None:
             files[name] = str(workspace / name)
         elif reason:
             refused[name] = reason
     return files, refused
+
+
+def collect_variants(
+    workspace: Path, pattern: str, max_bytes: int
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the files whose names fit the pattern, and what is refused; one line for all names."""
+    start, end = pattern.split("*")
+    files: dict[str, str] = {}
+    refused: dict[str, str] = {}
+    fitting, odd = list_variants(workspace, start, end)
+    if odd:
+        refused[pattern] = (
+            f"{odd[0]} has no name of 1 to 32 letters, digits, - and _, the first a letter or digit"
+        )
+    if len(fitting) > MAX_VARIANT_FILES:
+        refused[pattern] = f"of {len(fitting)} files, the first {MAX_VARIANT_FILES} by name count"
+    total = 0
+    for name in fitting[:MAX_VARIANT_FILES]:
+        reason = check_artifact(workspace, name, max_bytes)
+        if reason is None:
+            total += (workspace / name).lstat().st_size
+        if reason is None and total > MAX_VARIANT_BYTES:
+            reason = f"beyond {MAX_VARIANT_BYTES // 2**20} MiB with those before it"
+        if reason is None:
+            files[name] = str(workspace / name)
+        elif reason:
+            refused[name] = reason
+    return files, refused
+
+
+def list_variants(workspace: Path, start: str, end: str) -> tuple[list[str], list[str]]:
+    """Return the entries that fit a variant's name, sorted, and those that nearly do, quoted."""
+    fitting, odd = list[str](), list[str]()
+    with os.scandir(workspace) as entries:
+        for number, entry in enumerate(entries):
+            if number >= MAX_ENTRIES:
+                break
+            name = entry.name
+            if name.startswith(start) and name.endswith(end):
+                is_fitting = fits_pattern(name, f"{start}*{end}")
+                (fitting if is_fitting else odd).append(name if is_fitting else ascii(name)[:80])
+    return sorted(fitting), sorted(odd)
+
+
+def fits_pattern(name: str, pattern: str) -> bool:
+    """Whether a file's name is the pattern with the name of a variant in the place of its star."""
+    start, _, end = pattern.partition("*")
+    middle = name.removeprefix(start).removesuffix(end)
+    is_framed = name == f"{start}{middle}{end}"
+    return is_framed and VARIANT_NAME.fullmatch(middle) is not None
 
 
 def collect_folder(workspace: Path, folder: str, max_bytes: int) -> tuple[dict[str, str], str]:
@@ -102,9 +162,16 @@ def wanted_names(collect: list[str], reported: Iterable[str]) -> list[str]:
     for name in reported:
         is_below = bool(folders) and name.startswith(folders)
         is_plain = len(name) < 1000 and not {"", ".", ".."} & set(name.split("/"))
-        if name in collect or (is_below and is_plain and "\0" not in name):
+        if is_named(collect, name) or (is_below and is_plain and "\0" not in name):
             names.append(name)
-    return names[: len(collect) + MAX_FOLDER_FILES * len(folders)]
+    n_patterns = sum("*" in name for name in collect)
+    n_more = MAX_FOLDER_FILES * len(folders) + MAX_VARIANT_FILES * n_patterns
+    return names[: len(collect) + n_more]
+
+
+def is_named(collect: list[str], name: str) -> bool:
+    """Whether a name was asked for, by itself or by a pattern; not below a folder."""
+    return name in collect or any("*" in one and fits_pattern(name, one) for one in collect)
 
 
 def check_artifact(workspace: Path, name: str, max_bytes: int) -> str | None:

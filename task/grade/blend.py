@@ -241,8 +241,11 @@ def finish_predictions(total: Array, classes: Array, method: str) -> Array:
     return total
 
 
-def blend_driver(blend: BlendJson) -> str:
-    """Return solution.py of an ensemble: it runs every member and blends their files."""
+def blend_driver(blend: BlendJson, variants: dict[str, str] | None = None) -> str:
+    """Return solution.py of an ensemble: it runs every member and blends their files.
+
+    `variants`: that a member's script computes, by member; the others have none.
+    """
     weights, method = blend["weights"], blend["method"]
     classes: list[Any] = blend["classes"]
     if method == "ordinal":
@@ -251,6 +254,7 @@ def blend_driver(blend: BlendJson) -> str:
         n=len(weights),
         how=METHOD_TEXTS[method],
         shares="\n".join(f"    {name!r}: {weight!r}," for name, weight in weights.items()),
+        variants={name: variant for name, variant in (variants or {}).items() if variant},
         method=method,
         classes=classes,
         scaled=blend.get("scaled", False),
@@ -278,6 +282,7 @@ Array = np.ndarray
 MEMBERS = {{
 {shares}
 }}
+VARIANTS = {variants!r}  # member -> the variant of its script that is blended
 METHOD = {method!r}
 CLASSES = np.array({classes!r})
 SCALED = {scaled!r}  # whether the probabilities of a row are scaled to sum to one
@@ -293,11 +298,16 @@ def run_member(name):
     folder = Path("members") / name
     if not os.path.lexists(folder / "input"):
         os.symlink(Path("input").resolve(), folder / "input")
-    subprocess.run([sys.executable, "solution.py"], cwd=folder, check=True)
+    variant = VARIANTS.get(name, "")
+    environment = {{**os.environ, "GOME_VARIANT": variant}} if variant else None
+    subprocess.run([sys.executable, "solution.py"], cwd=folder, check=True, env=environment)
 
 
 def read_predictions(name, file):
     """Read a member's predictions as a table by id."""
+    variant = VARIANTS.get(name, "plain")
+    if variant != "plain":
+        file = file.replace(".csv", f"-{{variant}}.csv")
     path = Path("members") / name / file
     if METHOD == "vote":
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)

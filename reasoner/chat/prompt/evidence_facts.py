@@ -22,7 +22,7 @@ PathsAndTexts = Iterator[tuple[str, str]]
 Reader = Callable[[Any], PathsAndTexts]
 N_WORST_TEXTS, N_WORST_ROWS, MAX_CELL_CHARS = 5, 5, 240
 N_CLASSES, N_FOLDS, N_SEGMENTS, N_IMPORTANCES, N_TARGETS = 12, 10, 8, 15, 12
-N_RELATIONS = 6
+N_RELATIONS, N_VARIANTS = 6, 8
 
 
 def walk_evidence(evidence: dict[str, Any]) -> PathsAndTexts:
@@ -77,6 +77,28 @@ def _paired_facts(paired: dict[str, Any]) -> PathsAndTexts:
         probability = item.get("p_improved")
         sure = f", p(improved) {probability:.3f}" if isinstance(probability, float) else ""
         yield f"paired.{name}", f"gain over the {other}: {gain}{sure}"
+
+
+def _line_facts(line: Any) -> PathsAndTexts:
+    """The variants of the script in one line, so that a setting can be read against its score."""
+    items = [item for item in line if isinstance(item, dict)] if isinstance(line, list) else []
+    parts = []
+    for item in items[:N_VARIANTS]:
+        name = single_line(item.get("name"), 40)
+        if problem := item.get("problem"):
+            parts.append(f"{name} left out ({single_line(problem, 60)})")
+            continue
+        gain = f" ({gain_item(item)})" if item.get("gain") is not None else ""
+        parts.append(
+            f"{name} {number_text(item.get('score'))}{gain}{' BEST' * bool(item.get('best'))}"
+        )
+    if parts:
+        yield "line", f"its variants, score (gain over the best before it): {', '.join(parts)}"
+
+
+def gain_item(item: dict[str, Any]) -> str:
+    """Return a variant's gain with its standard error."""
+    return f"{signed_text(item['gain'])} ± {se_text(item.get('se'))}"
 
 
 def _relation_facts(relations: dict[str, Any]) -> PathsAndTexts:
@@ -313,6 +335,7 @@ READERS: dict[str, Reader] = {
     "cv": _cv_facts,
     "train": _train_facts,
     "paired": _paired_facts,
+    "line": _line_facts,
     "relations": _relation_facts,
     "order": _order_facts,
     "places": _place_facts,

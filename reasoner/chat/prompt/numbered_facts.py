@@ -31,7 +31,7 @@ from reasoner.protocol import (
 )
 
 N_COLUMNS, N_TARGETS = 40, 11
-LATEST_EVIDENCE = ("train", "warnings", "resources", "notes")
+LATEST_EVIDENCE = ("train", "line", "warnings", "resources", "notes")
 LISTED = "listed in input/index.csv"  # of a note on the files of rows
 MAX_EXAMPLE_CHARS = 80  # of a value that is quoted
 MIN_MISSING_STRENGTH = 0.02  # of whether a value is missing, below which it is not mentioned

@@ -123,7 +123,7 @@ def system_context(brief: Brief) -> Context:
     kept = brief.resources.keep_bytes
     bars = {"accept_z": f"{brief.accept_z:g}", "accept_bar": f"{bar:.1f}"}
     building = {"builds": kept is not None, "keep": size_text(kept) if kept else ""}
-    return {"fold_rule": rule, **building, **bars}
+    return {"fold_rule": rule, "variants": brief.variants, **building, **bars}
 
 
 def common_context(brief: Brief) -> Context:
