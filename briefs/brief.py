@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from briefs.ledger import ledger_brief
 from graph.state import Trace, Work
 from reasoner.protocol import Fact, Resources, Stage
 from run.attempt import Attempt
-from run.budget import reserved_executions
+from run.budget import reserved_executions, used_share
 from run.calibration import Calibration, describe_calibration
 from run.chain import ATTEMPTS
 from run.hints import hints_for
@@ -16,6 +17,7 @@ from run.limits import is_first_draft, script_limit_s, script_memory_bytes
 from run.luck import trace_bars
 from run.run import Run
 from run.services import count_slots
+from run.siblings import traces_beside
 from sandbox.protocol import Host
 
 N_OWN = 30  # attempts of the trace itself in a brief
@@ -30,7 +32,7 @@ def common_fields(run: Run, trace: Trace, work: Work, siblings: list[str]) -> di
         "task": run.task_brief,
         "profile": run.setup.profile,
         "resources": _script_resources(run, trace, work),
-        "stage": budget_stage(run, trace),
+        "stage": budget_stage(run, trace, siblings),
         "history": [fact_from(attempt) for attempt in run.chain(trace.head, limit=N_OWN)],
         "accept_z": run.settings.accept_z,
         "accept_bar": first_bar(run),
@@ -72,10 +74,10 @@ def _script_resources(run: Run, trace: Trace, work: Work) -> Resources:
     )
 
 
-def budget_stage(run: Run, trace: Trace) -> Stage:
+def budget_stage(run: Run, trace: Trace, siblings: Sequence[str] = ()) -> Stage:
     """Return where the run is in its budget, and what there is to beat."""
     settings, used_up = run.settings, run.events.used
-    used = min(1.0, max(trace.step / settings.steps, run.events.elapsed / settings.time_s))
+    used = used_share(run, trace.step)
     reserved = reserved_executions(run)
     executions, tokens, usd = settings.max_executions, settings.max_tokens, settings.max_usd
     return Stage(
@@ -84,6 +86,7 @@ def budget_stage(run: Run, trace: Trace) -> Stage:
         step=trace.step,
         trace=trace.trace,
         n_traces=settings.traces,
+        beside=traces_beside(run, trace, siblings),
         steps_left=settings.steps - trace.step,
         time_left_s=max(0.0, run.time_left_s - settings.finalize_share * settings.time_s),
         executions_left=max(0, executions - reserved - used_up.executions) if executions else None,

@@ -15,6 +15,7 @@ from run.history import HistoryEntry
 from run.run import Run
 
 N_LACKS = 6
+MAX_RESCUED = 200  # starting points that a trace remembers
 
 
 class CrossoverPlan(BaseModel):
@@ -52,6 +53,23 @@ def rescue_trace(run: Run, trace: Trace, traces: list[Trace], best: Best | None)
     return Rescue(start, start.ref, None, f"continues from {start.attempt}")
 
 
+def move_trace(trace: Trace, rescue: Rescue) -> Trace:
+    """Return the trace as it continues from its rescue."""
+    rescued = [*trace.rescued, rescue.key, rescue.start.ref]
+    return trace.evolve(
+        status="running",
+        best=rescue.start,
+        anchor=None,
+        stepped=0,
+        luck=0,
+        stagnant=0,
+        diagnosis=None,
+        tried=[],
+        cross=rescue.cross,
+        rescued=rescued[-MAX_RESCUED:],
+    )
+
+
 def read_crossover(run: Run, trace: Trace) -> CrossoverPlan | None:
     """Return what a rescued trace is to combine."""
     if not trace.cross:
@@ -86,7 +104,7 @@ def _missing_successes(run: Run, trace: Trace, traces: list[Trace], start: Best)
     """
     chains = {other.trace: run.history.chain(other.head) for other in traces}
     known = {entry.id: entry for chain in chains.values() for entry in chain}
-    path = _path_entries(known, start.attempt)
+    path = path_entries(known, start.attempt)
     held = {name for entry in path for name in (_idea_name(entry), *entry.took)}
     proved = [
         entry for entry in known.values() if _has_gained(entry) and _idea_name(entry) not in held
@@ -102,7 +120,7 @@ def _missing_successes(run: Run, trace: Trace, traces: list[Trace], start: Best)
     return [run.attempt(entry.ref) for entry in surest[:N_LACKS]]
 
 
-def _path_entries(known: dict[str, HistoryEntry], name: str | None) -> list[HistoryEntry]:
+def path_entries(known: dict[str, HistoryEntry], name: str | None) -> list[HistoryEntry]:
     """The attempts that a solution is made of, across traces."""
     path: list[HistoryEntry] = []
     while name in known:
@@ -155,9 +173,7 @@ def _choose_partner(run: Run, traces: list[Trace], lacks: list[Attempt]) -> Atte
 def _crossover_diagnosis(crossover: Crossover) -> Diagnosis:
     """The step that the harness itself proposes."""
     names = "; ".join(fact.hypothesis for fact in crossover.lacks)
-    challenge = (
-        "no further change helps here, while other traces proved changes that this script lacks"
-    )
+    challenge = "other traces proved changes that this script lacks"
     hypothesis = Hypothesis(
         id="crossover",
         challenge=challenge,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from briefs.crossover import rescue_trace
+from briefs.crossover import move_trace, rescue_trace
 from graph.state import Best, RunState, Trace
 from report.formatting import format_plural
 from run.attempt import Attempt
@@ -87,18 +87,7 @@ def _settle_trace(
     may_rescue = is_stuck and has_steps and trace.status != "dropped" and not trace.pinned
     if may_rescue and (rescue := rescue_trace(run, trace, traces, best)):
         actions.append(f"trace {trace.trace} was stuck and {rescue.why}")
-        return after.evolve(
-            status="running",
-            best=rescue.start,
-            anchor=None,
-            stepped=0,
-            luck=0,
-            stagnant=0,
-            diagnosis=None,
-            tried=[],
-            cross=rescue.cross,
-            rescued=[*trace.rescued, rescue.key, rescue.start.ref],
-        )
+        return move_trace(after, rescue)
     if after.status == "running" and not has_steps:
         return after.evolve(status="done")
     return after

@@ -7,6 +7,7 @@ from typing import Any
 
 from briefs.brief import HISTORY
 from briefs.crossover import read_crossover
+from briefs.dealing import deal_step
 from graph.state import Trace, TraceState, Work
 from policies.protocol import Choice, Policy, View
 from policies.registry import POLICIES
@@ -20,13 +21,14 @@ async def select(
     state: TraceState, runtime: NodeRuntime, *, policy: Policy | None = None
 ) -> dict[str, Any]:
     """Begin an attempt. `policy` replaces the one that the settings name."""
-    run, trace = current_run(state.run_dir, runtime), state.row
+    run = current_run(state.run_dir, runtime)
+    trace, drafts = await deal_step(run, state)
     wanted = steering_diagnosis(run, trace) if trace.best else None
     choice = _forced_choice(trace, wanted)
     if choice is None:
         rng = random.Random(f"{run.settings.seed}/{trace.trace}/{trace.step}")
         decide = policy or POLICIES[run.settings.policy]
-        choice = decide(_policy_view(run, trace, state.siblings), rng)
+        choice = decide(_policy_view(run, trace, state.siblings, drafts), rng)
     work = _begin_attempt(run, trace, choice)
     if wanted:
         work, trace = work.evolve(diagnosis=wanted), trace.evolve(told=None)
@@ -40,12 +42,12 @@ def _forced_choice(trace: Trace, wanted: str | None) -> Choice | None:
     if wanted:
         return Choice("broaden", trace.best.ref, "chosen by a person")
     if trace.cross:
-        why = "stuck: combine the best with what the other traces proved"
+        why = "combine the best with what the other traces proved"
         return Choice("crossover", trace.best.ref, why)
     return None
 
 
-def _policy_view(run: Run, trace: Trace, siblings: list[str]) -> View:
+def _policy_view(run: Run, trace: Trace, siblings: list[str], drafts: int | None) -> View:
     shared = siblings if run.settings.sharing else []
     chains = [run.history.chain(head, limit=HISTORY) for head in shared]
     return View(
@@ -56,6 +58,7 @@ def _policy_view(run: Run, trace: Trace, siblings: list[str]) -> View:
         tried=len(trace.tried),
         others=[entry for chain in chains for entry in chain],
         steps=run.settings.steps,
+        drafts=drafts,
     )
 
 

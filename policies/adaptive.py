@@ -14,7 +14,7 @@ import random
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from policies.protocol import Choice, View
+from policies.protocol import Choice, View, choose_first_draft
 from run.calibration import calibration, gain_in_noise_units
 from run.history import HistoryEntry, collect_predictions
 
@@ -55,6 +55,8 @@ def sample_arms(view: View, rng: random.Random) -> Choice:
     """Choose the kind of step with the highest sampled improvement per second."""
     if view.best is None:
         return Choice("draft", None, "no valid script yet")
+    if draft := choose_first_draft(view):
+        return draft
     n_starts = count_starts(view)
     if (n := _count_drafts(view)) < n_starts:
         why = "no gradient leads from one kind of model to all others"
@@ -75,8 +77,11 @@ def sample_arms(view: View, rng: random.Random) -> Choice:
 
 
 def count_starts(view: View) -> int:
-    """Return the first drafts over all traces: a hedge against a poor reasoner and a poor start."""
-    if len(view.attempts) >= 2 * N_STARTS:  # the first ones may be out of sight
+    """Return the first drafts over all traces: a hedge against a poor reasoner and a poor start.
+
+    None where the run deals them.
+    """
+    if view.drafts is not None or len(view.attempts) >= 2 * N_STARTS:  # the first may be unseen
         return 0
     return min(N_STARTS, round(START_SHARE * view.steps))
 

@@ -35,11 +35,23 @@ class View(NamedTuple):
     tried: int = 0  # hypotheses of that diagnosis that were run
     others: Sequence[HistoryEntry] = ()  # of the other traces, as of the last merge
     steps: int = 0  # that the trace may make in all
+    drafts: int | None = None  # first drafts that the trace is dealt; None: the policy has its own
 
     @property
     def sign(self) -> int:
         """1 where a higher score is better, else -1."""
         return 1 if self.direction == "max" else -1
+
+
+def choose_first_draft(view: View) -> Choice | None:
+    """Return the next of the first drafts that a trace is dealt; None: it has made them."""
+    made = len(view.attempts)
+    if view.drafts is None or made >= view.drafts:
+        return None
+    if any(attempt.mode != "draft" for attempt in view.attempts):
+        return None
+    why = "no gradient leads from one kind of model to all others"
+    return Choice("draft", None, f"start {made + 1} of {view.drafts}: {why}")
 
 
 class Policy(Protocol):

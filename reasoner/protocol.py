@@ -128,6 +128,7 @@ class Stage(Frozen):
     step: int
     trace: int
     n_traces: int
+    beside: list[int] = Field([], description="other traces that step from the same solution")
     steps_left: int | None = Field(
         None, description="attempts left to the trace, including this one"
     )

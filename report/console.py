@@ -138,6 +138,7 @@ PRINTED_KINDS = (
     "rehearsed",
     "attempt",
     "steps_confirmed",
+    "moved",
     "merged",
     "warning",
     "file_made",

@@ -42,6 +42,7 @@ COLOURS = {
     "warning": "yellow",
     "unanswered": "yellow",
     "merged": "cyan",
+    "moved": "cyan",
     "finalized": "green",
     "ended": "bold",
 }
@@ -55,6 +56,7 @@ MARKS = {
     "warning": "!",
     "unanswered": "?",
     "merged": "⇄",
+    "moved": "⇄",
     "finalized": "★",
 }
 WIDE_COLUMNS = 110

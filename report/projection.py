@@ -484,6 +484,12 @@ def _on_steps_confirmed(view: RunView, event: Event) -> RunView:
     return _add_line(view, event, "confirmed", f"{steps}: accepted together with {attempt}")
 
 
+def _on_moved(view: RunView, event: Event) -> RunView:
+    trace = whole_number(event.get("trace"))
+    why = clean_text(event.get("why"), 200)
+    return _add_line(view, event, "moved", f"its line ends here; it {why}", trace)
+
+
 def _on_unanswered(view: RunView, event: Event) -> RunView:
     trace = finite_number(event.get("trace"))
     view = _add_usage(view, event, "unanswered")
@@ -574,6 +580,7 @@ HANDLERS: dict[str, Callable[[RunView, Event], RunView]] = {
     "execution_finished": _on_execution_finished,
     "attempt": _on_attempt,
     "steps_confirmed": _on_steps_confirmed,
+    "moved": _on_moved,
     "merged": _on_merged,
     "finalizing": _on_finalizing,
     "finalized": _on_finalized,

@@ -6,11 +6,17 @@ improving has the rest. `run.limits` has the limits of one script.
 
 from __future__ import annotations
 
+import math
+
 from graph.state import Json, Used, Work
 from run.run import Run
 
 # limit of a repeat under another seed: factor times the script's seconds, plus extra
 REPEAT_FACTOR, REPEAT_EXTRA_S = 3.0, 30.0
+MIN_ATTEMPTS = 9  # of a run, before it spends more than one first draft per trace
+DRAFTS_PER_ROOT = 1.25  # first drafts per square root of the run's attempts
+MAX_DRAFTS = 8
+DEALT_POLICIES = ("gome", "adaptive")
 
 
 def budget_plan(run: Run) -> Json:
@@ -57,6 +63,57 @@ def reserved_executions(run: Run) -> int:
     usable = settings.top_k * settings.final_seeds + 1
     share = int(settings.max_executions * settings.finalize_share)
     return max(1, min(usable, share))
+
+
+def used_share(run: Run, step: int) -> float:
+    """Return the used share of the budget, 0 to 1: of time, executions, or this trace's steps.
+
+    Whichever is nearest to its end; the finale's reserve is no part of it.
+    """
+    settings, used = run.settings, run.events.used
+    improve_s = settings.time_s * (1 - settings.finalize_share)
+    shares = [step / settings.steps, used.time_s / improve_s]
+    if settings.max_executions is not None:
+        n_usable = settings.max_executions - reserved_executions(run)
+        shares.append(used.executions / n_usable if n_usable > 0 else 1.0)
+    return min(1.0, max(shares))
+
+
+def expected_attempts(run: Run) -> int:
+    """Return how many attempts the whole run will make: by its limits, and by its pace so far."""
+    settings, used = run.settings, run.events.used
+    n_attempts = settings.traces * settings.steps
+    if settings.max_executions is not None:
+        n_attempts = min(n_attempts, settings.max_executions - reserved_executions(run))
+    if used.executions and used.time_s > 0:
+        improve_s = settings.time_s * (1 - settings.finalize_share)
+        n_attempts = min(n_attempts, round(used.executions * improve_s / used.time_s))
+    return max(1, n_attempts)
+
+
+def count_first_drafts(n_attempts: int, n_traces: int) -> int:
+    """Return how many first drafts a run of so many attempts makes, over all traces."""
+    if n_attempts < MIN_ATTEMPTS:
+        return n_traces
+    return max(n_traces, min(MAX_DRAFTS, round(DRAFTS_PER_ROOT * math.sqrt(n_attempts))))
+
+
+def is_dealt(run: Run) -> bool:
+    """Whether executions are dealt by promise; a tree or a control of drafts goes its own way."""
+    return run.settings.deal == "promise" and run.settings.policy in DEALT_POLICIES
+
+
+def draft_rounds(run: Run) -> int:
+    """Return how many first drafts a trace makes one after the other, at most."""
+    if not is_dealt(run):
+        return 1
+    n_drafts = count_first_drafts(expected_attempts(run), run.settings.traces)
+    return math.ceil(n_drafts / run.settings.traces)
+
+
+def share_first_drafts(n_drafts: int, n_traces: int, trace: int) -> int:
+    """Return how many of the first drafts a trace makes."""
+    return n_drafts // n_traces + (trace < n_drafts % n_traces)
 
 
 def exhausted_budget(run: Run, used: Used) -> str:

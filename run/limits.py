@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from graph.state import Trace, Work
-from run.budget import improve_time_left_s, reserved_executions
+from run.budget import draft_rounds, improve_time_left_s, reserved_executions
 from run.run import Run
 from run.services import count_slots
 from sandbox.protocol import Host
@@ -30,13 +30,13 @@ MEMORY_STEP_BYTES = 2**28  # an automatic limit is a multiple of it
 def script_limit_s(run: Run, trace: Trace, *, drafts: bool = False) -> float:
     """Return the wall limit of a trace's next script, as its brief tells it.
 
-    A first draft (`drafts`) gets the draft's share of the run's time at most.
+    A first draft (`drafts`) gets its part of the drafts' share of the run's time at most.
     """
     settings, room_s = run.settings, improve_time_left_s(run)
     given = run.prepared.task.run_time_s or settings.run_time_s
     limit_s = _share_of_time_s(run, trace, room_s) if given == "auto" else float(given)
     if drafts:
-        limit_s = min(limit_s, max(MIN_DRAFT_S, settings.draft_share * settings.time_s))
+        limit_s = min(limit_s, max(MIN_DRAFT_S, _share_of_drafts_s(run, trace, room_s)))
     if settings.sandbox == "e2b":
         limit_s = min(limit_s, max(MIN_SCRIPT_S, settings.e2b_life_s - E2B_SPARE_S))
     limit_s = max(MIN_SCRIPT_S, min(limit_s, room_s))
@@ -48,6 +48,16 @@ def _share_of_time_s(run: Run, trace: Trace, room_s: float) -> float:
     n_left = scripts_left(run, trace)
     longest_s = room_s / min(n_left, N_FITTING)
     return max(min(MIN_AUTO_S, room_s), min(longest_s, LONGER_THAN_EVEN * room_s / n_left))
+
+
+def _share_of_drafts_s(run: Run, trace: Trace, room_s: float) -> float:
+    """One draft's part of the drafts' share of the run's time; where scripts are few, an even part.
+
+    Several first drafts are to be cheap, but no shorter than the other scripts of the run.
+    """
+    share_s = run.settings.draft_share * run.settings.time_s
+    even_s = room_s / scripts_left(run, trace)
+    return max(share_s / draft_rounds(run), min(share_s, even_s))
 
 
 def scripts_left(run: Run, trace: Trace) -> int:

@@ -19,6 +19,10 @@ class SettingsKeywords(TypedDict, total=False):
     ahead: int
     """Further steps that a trace takes in a round while others still run, instead of waiting
     for them at the merge; 0, or steer=each: every trace waits."""
+    deal: Literal["promise", "turns"]
+    """How executions are dealt. promise: several first drafts, of whose lines fewer go on with
+    every part of the budget used; a trace whose line does not, moves to the best at once.
+    turns: one line per trace, equal turns, and a move only when stuck."""
     patience: int
     """Merges without an accepted attempt after which a trace counts as stuck and is rescued."""
     variants: int
@@ -213,6 +217,11 @@ SETTINGS_TEXT = """\
             ahead: Further steps that a trace takes in a round while others still run,
                 instead of waiting for them at the merge; 0, or steer=each: every trace
                 waits. a whole number from 0 to 1000; default 6.
+            deal: How executions are dealt. promise: several first drafts, of whose
+                lines fewer go on with every part of the budget used; a trace whose line
+                does not, moves to the best at once. turns: one line per trace, equal
+                turns, and a move only when stuck. one of promise, turns; default
+                'promise'.
             patience: Merges without an accepted attempt after which a trace counts as
                 stuck and is rescued. a whole number of at least 1; default 3.
             variants: Line search: a script may write up to so many pairs oof-NAME.csv

@@ -16,9 +16,16 @@ SEARCH = {
     "patience": 1_000,
     "ensemble": False,
     "reuse": False,
+    "deal": "turns",
 }
 BESIDE_POLICY: dict[str, dict[str, Any]] = {
-    "gome": {"ranking": "paper", "traces": 4, "ensemble": False, "reuse": False},
+    "gome": {
+        "ranking": "paper",
+        "traces": 4,
+        "ensemble": False,
+        "reuse": False,
+        "deal": "turns",
+    },
     "adaptive": {"ranking": "momentum"},
     "tree": SEARCH,
     "mcts": SEARCH,
@@ -68,6 +75,13 @@ class SearchSettings(SettingsGroup):
         scope="task",
         ge=0,
         le=1_000,
+    )
+    deal: Literal["promise", "turns"] = setting(
+        "promise",
+        "How executions are dealt. promise: several first drafts, of whose lines fewer go on with"
+        " every part of the budget used; a trace whose line does not, moves to the best at once."
+        " turns: one line per trace, equal turns, and a move only when stuck.",
+        scope="task",
     )
     patience: int = setting(
         3,

@@ -57,7 +57,9 @@ async def test_a_stuck_trace_combines_the_best_with_the_gains_of_the_other_trace
     task = write_task(tmp_path / "task", n=300)
     reasoner = Sisters()
     outcome = await start_run(
-        str(task), quick(tmp_path, traces=2, steps=7, patience=1, time_s=300), reasoner=reasoner
+        str(task),
+        quick(tmp_path, traces=2, steps=7, patience=1, time_s=300, deal="turns"),
+        reasoner=reasoner,
     )
     crossed = [brief for brief in reasoner.seen if brief.crossover]
     assert crossed and all(brief.crossover and brief.crossover.lacks for brief in crossed)

@@ -4,9 +4,9 @@ python -m evals.studies.study PLAN [--tasks crossover] [--seeds 10] [--first 0] 
                               [--jobs 2] [--out FILE] [--root ~/.cache/gome/evals]
 
 Plans: crossover (skill x strategy), conditions (what makes a crossover appear), ablation
-(diagnosis, memory, traces, audit, ensemble). A cell is (task, strategy, condition, q, seed). Every
-strategy has the same budget of executed scripts; drafts and failures count. The same command
-continues an interrupted study.
+(diagnosis, memory, traces, audit, ensemble), dealing (executions by promise or in turns). A cell is
+(task, strategy, condition, q, seed). Every strategy has the same budget of executed scripts; drafts
+and failures count. The same command continues an interrupted study.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ PLAIN_SETTINGS = {
     "top_k": 1,
     "final_seeds": 1,
     "review": False,
+    "deal": "turns",
 }
 """Settings of the crossover: no extras for any strategy, so that a step is one executed script."""
 Changes = tuple[tuple[str, Any], ...]
@@ -139,7 +140,20 @@ def plan_ablation(tasks: list[str], seeds: range) -> Iterator[StudyCell]:
             yield full._replace(condition=f"no {name}", changes=(*ABLATION_WHOLE, *changes))
 
 
-PLANS = {"crossover": plan_crossover, "conditions": plan_conditions, "ablation": plan_ablation}
+def plan_dealing(tasks: list[str], seeds: range) -> Iterator[StudyCell]:
+    """Yield executions dealt by promise and in turns, over two traces."""
+    for seed, task, policy in itertools.product(seeds, tasks, ("gome", "adaptive")):
+        for deal in ("turns", "promise"):
+            changes = (("deal", deal), ("patience", 3))
+            yield StudyCell(task, policy, deal, ABLATION_SKILL, seed, traces=2, changes=changes)
+
+
+PLANS = {
+    "crossover": plan_crossover,
+    "conditions": plan_conditions,
+    "ablation": plan_ablation,
+    "dealing": plan_dealing,
+}
 
 
 @lru_cache(maxsize=2)

@@ -83,7 +83,7 @@ class Expert:
     async def draft(self, brief: DraftBrief) -> Solution:
         """Render a first spec without the suspected columns."""
         facts = read_task_facts(brief)
-        plain = first_spec(facts, brief.stage.trace, len(brief.history))
+        plain = first_spec(facts, brief.stage.trace, brief.stage.n_traces * len(brief.history))
         if n_too_long := sum("timeout" in fact.codes for fact in brief.history):
             plain = _cheaper_spec(_safe_spec(facts), 2 * n_too_long)
         spec = plain.with_changes(drop=_suspected_columns(brief))
