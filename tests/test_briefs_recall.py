@@ -31,7 +31,15 @@ async def test_a_trace_recalls_results_of_another_trace_before_their_first_merge
     player = Listener([HONEST.format(noise=noise) for noise in (3, 1, 0.5, 0.3, 0.2)])
     outcome = await start_run(
         str(task),
-        quick(tmp_path, traces=2, steps=5, merge_every=5, memory=memory, time_s=600),
+        quick(
+            tmp_path,
+            traces=2,
+            steps=5,
+            merge_every=5,
+            memory=memory,
+            time_s=600,
+            deal="turns",
+        ),
         reasoner=player,
     )
     assert len(events(outcome.folder, "merged")) == 1
