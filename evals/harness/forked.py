@@ -74,6 +74,7 @@ class ForkedSandbox:
         (job.workspace / "solution.py").write_text(job.script)
         (job.workspace / "input").mkdir()
         for name, path in job.inputs.items():
+            (job.workspace / "input" / name).parent.mkdir(parents=True, exist_ok=True)
             (job.workspace / "input" / name).symlink_to(path)
         request: ForkRequest = {
             "workspace": str(job.workspace),

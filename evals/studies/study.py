@@ -4,9 +4,10 @@ python -m evals.studies.study PLAN [--tasks crossover] [--seeds 10] [--first 0] 
                               [--jobs 2] [--out FILE] [--root ~/.cache/gome/evals]
 
 Plans: crossover (skill x strategy), conditions (what makes a crossover appear), ablation
-(diagnosis, memory, traces, audit, ensemble), dealing (executions by promise or in turns). A cell is
-(task, strategy, condition, q, seed). Every strategy has the same budget of executed scripts; drafts
-and failures count. The same command continues an interrupted study.
+(diagnosis, memory, traces, audit, ensemble), dealing (executions by promise or in turns), reuse
+(scripts that build on others). A cell is (task, strategy, condition, q, seed). Every strategy has
+the same budget of executed scripts; drafts and failures count. The same command continues an
+interrupted study.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ PLAIN_SETTINGS = {
     "max_failures": 1000,
     "confirm": False,
     "ensemble": False,
+    "reuse": False,
     "top_k": 1,
     "final_seeds": 1,
     "review": False,
@@ -148,11 +150,21 @@ def plan_dealing(tasks: list[str], seeds: range) -> Iterator[StudyCell]:
             yield StudyCell(task, policy, deal, ABLATION_SKILL, seed, traces=2, changes=changes)
 
 
+def plan_reuse(tasks: list[str], seeds: range) -> Iterator[StudyCell]:
+    """Yield two traces whose scripts may build on each other or not, beside blends or without."""
+    for seed, task in itertools.product(seeds, tasks):
+        for blends, reuse in itertools.product((False, True), (False, True)):
+            name = f"{'on' if reuse else 'off'}{', blends' if blends else ''}"
+            changes = (("ensemble", blends), ("reuse", reuse), ("patience", 3))
+            yield StudyCell(task, "gome", name, SKILLS[-1], seed, traces=2, changes=changes)
+
+
 PLANS = {
     "crossover": plan_crossover,
     "conditions": plan_conditions,
     "ablation": plan_ablation,
     "dealing": plan_dealing,
+    "reuse": plan_reuse,
 }
 
 

@@ -32,8 +32,11 @@ level_test = first_level("submission.csv", test[ID], {own_test})
 CLASS_CODE = '''
 
 def log_odds(level):
+    """Their mean, and how each script differs from it, which counts less where rows are few."""
     p = np.clip(level, 1e-6, 1 - 1e-6)
-    return np.concatenate(np.log(p / (1 - p)), axis=1)
+    odds = np.log(p / (1 - p))
+    mean = odds.mean(axis=0)
+    return np.column_stack([mean, *((one - mean) / len(odds) for one in odds)])
 
 
 def combine(fit, y_fit, other):
@@ -49,9 +52,15 @@ test_pred = combine(Z, y_rows, Z_test)'''
 VALUE_CODE = '''
 
 def combine(fit, y_fit, other):
-    """Weights of zero or more for each target."""
-    weights = [LinearRegression(positive=True, fit_intercept=False).fit(fit[..., t].T, y_fit[:, t]) for t in range(y_fit.shape[1])]
-    return np.column_stack([model.predict(other[..., t].T) for t, model in enumerate(weights)])
+    """Weights that sum to one, close to equal ones where rows are few."""
+    columns = []
+    for t in range(y_fit.shape[1]):
+        mean, mean_other = fit[..., t].mean(axis=0), other[..., t].mean(axis=0)
+        differ, error = (fit[..., t] - mean).T, y_fit[:, t] - mean
+        pull = (len(fit) ** 2 * np.mean(error**2) + 1e-12) * np.eye(len(fit))
+        weights = np.linalg.solve(differ.T @ differ + pull, differ.T @ error)
+        columns.append(mean_other + (other[..., t] - mean_other).T @ weights)
+    return np.column_stack(columns)
 
 
 fold_rows, true = fold[rows], train[TARGET].to_numpy(dtype=float).reshape(len(train), -1)
@@ -60,7 +69,7 @@ for k in sorted(set(fold_rows)):  # the weights of a fold come from the other fo
     held = fold_rows == k
     values = {inverse}(combine(Z[:, ~held], y_rows[~held], Z[:, held]))
     oof[rows[held]] = values.reshape(oof[rows[held]].shape)
-test_pred = {inverse}(combine(Z, y_rows, Z_test)).reshape(test_pred.shape)'''  # noqa: E501 - a script's own line lengths
+test_pred = {inverse}(combine(Z, y_rows, Z_test)).reshape(test_pred.shape)'''
 
 
 def list_sources(brief: object) -> tuple[str, ...]:
@@ -81,10 +90,9 @@ def list_sources(brief: object) -> tuple[str, ...]:
 
 def stacking_import(spec: ScriptSpec, facts: TaskFacts) -> list[str]:
     """Import lines of the second level."""
-    if not spec.stack:
-        return []
-    name = "LogisticRegression" if facts.is_classification else "LinearRegression"
-    return [f"from sklearn.linear_model import {name}"]
+    if spec.stack and facts.is_classification:
+        return ["from sklearn.linear_model import LogisticRegression"]
+    return []
 
 
 def stacking_code(spec: ScriptSpec, facts: TaskFacts) -> str:
