@@ -110,19 +110,22 @@ async def test_a_script_builds_on_earlier_ones_and_is_handed_over_with_them(
     assert done.n_rows == 10 and labels(tmp_path / "out.csv") == handed[:10]
 
 
+@pytest.mark.parametrize(
+    ("n", "code"),
+    [(400, "leak_labels"), pytest.param(2400, "leak_audit", marks=pytest.mark.slow)],
+)
 async def test_labels_that_a_first_level_hides_are_found_where_a_second_level_uses_them(
-    tmp_path: Path,
+    tmp_path: Path, n: int, code: str
 ) -> None:
-    task = class_task(tmp_path / "task", 400, noise=1.5)  # too few rows for an audit
+    task = class_task(tmp_path / "task", n, noise=1.5)  # an audit needs 2,000 rows
     settings = quick(tmp_path, steps=2, max_repairs=0, ensemble=False)
     outcome = await start_run(str(task), settings, reasoner=Player([HIDING, DIGGING]))
     hiding, digging = (recorded(outcome.folder, name) for name in ("t0s0", "t0s1"))
     assert hiding["verdict"] == "accepted" and digging["uses"]
-    assert digging["verdict"] == "rejected" and digging["codes"] == ["leak_labels"]
-    (check,) = [
-        event for event in events(outcome.folder, "labels_checked") if event["attempt"] == "t0s1"
-    ]
-    assert check["result"] == "follows" and len(check["shuffles"]) == 2
+    assert digging["verdict"] == "rejected" and digging["codes"] == [code]
+    checks = events(outcome.folder, "labels_checked")
+    own = [event for event in checks if event["attempt"] == "t0s1"]
+    assert [len(event["shuffles"]) for event in own] == ([2] if n == 400 else [])
 
 
 @pytest.mark.slow
@@ -153,6 +156,22 @@ async def test_a_resumed_run_mounts_the_same_and_refits_the_whole_chain(tmp_path
     subprocess.run([sys.executable, "solution.py"], cwd=folder / "best", check=True, timeout=60)
     assert labels(folder / "best" / "submission.csv") == handed
     assert len((folder / "best" / "chain" / "t0s0" / "oof.csv").read_text().splitlines()) == 2401
+
+
+@pytest.mark.slow
+async def test_a_chain_that_breaks_on_all_rows_leaves_what_was_before(
+    tmp_path: Path,
+) -> None:
+    task = class_task(tmp_path / "task", 2400, noise=1.5)
+    brittle = HONEST.format(noise=2) + "\nassert len(train) < 2400\n"
+    settings = quick(tmp_path, false_accepts=0, accept_z=0.0, confirm=False, ensemble=False)
+    player = Player([brittle, KEEPING, STACK])
+    outcome = await start_run(str(task), settings, reasoner=player)
+    best = json.loads((outcome.folder / "best" / "best.json").read_text())
+    assert best["attempt"] == "t0s2" and not best["refit"]
+    told = [event["message"] for event in events(outcome.folder, "warning")]
+    assert any("t0s0, which t0s2 builds on, ended with exit code 1" in text for text in told), told
+    assert len(labels(outcome.folder / "best" / "submission.csv")) == 60
 
 
 def test_only_ids_that_stand_in_the_script_are_named() -> None:

@@ -36,6 +36,7 @@ USAGE, IMPORT, COLLECT = (
 UNPACK, IMPORTS = "session/import_zip.py", "tests/test_session_import.py"
 DAMAGED = "tests/test_session_damaged.py"
 LABELS, LABEL_TESTS = "scoring/label_check.py", "tests/test_scoring_label_check.py"
+CHAIN, CHAIN_TESTS = "scoring/chain.py", "tests/test_scoring_chain.py"
 ARCHIVES, PLACE = "task/data/media/archives.py", "task/data/media/place.py"
 MEDIA, HONESTY = "tests/test_task_media.py", "tests/test_task_media_honesty.py"
 ATTACKS, GUARDS = "tests/test_sandbox_attacks.py", "tests/test_sandbox_guards.py"
@@ -146,6 +147,10 @@ SCORES = [
     Mutant("label-condemns", "task/grade/label_shuffle.py", "follows = p <= FALSE_ALARM and followed >= MIN_FOLLOWED", "follows = True", "an honest score of 1.0 is refused", (LABEL_TESTS + "::test_a_true_score_of_one_is_checked_and_stays[120]",)),
     Mutant("label-sulks", LABELS, "        return _refuse_unchecked(check, failure)\n", "        return check\n", "a script that fails on shuffled labels is believed", (LABEL_TESTS + "::test_a_script_that_fails_on_other_labels_is_refused_and_may_be_repaired",)),
     Mutant("label-blended", "scoring/ensemble.py", "    if is_refused(attempt.codes):\n", "    if False:\n", "a refused script joins an ensemble", (LABEL_TESTS + "::test_a_refused_script_is_blended_with_none",)),
+    Mutant("chain-recorded", CHAIN, "            given = given_by(self.run.artifacts.path, execution) if execution.ok else None\n", "            given = given_by(self.run.artifacts.path, each)\n", "a second level is checked on what its first level predicted from the true labels", (CHAIN_TESTS + "::test_labels_that_a_first_level_hides_are_found_where_a_second_level_uses_them[400-leak_labels]",)),
+    Mutant("chain-undeclared", "run/chain.py", "    return [name for name in known if name in words]\n", "    return list(known)\n", "a script reads attempts that it does not name", (CHAIN_TESTS + "::test_only_ids_that_stand_in_the_script_are_named",)),
+    Mutant("keep-unbounded", "scoring/kept.py", "    if n_bytes > most:\n", "    if False:\n", "a script fills the disk through keep/", (CHAIN_TESTS + "::test_what_is_kept_is_bounded_and_refused_with_a_reason",)),
+    Mutant("keep-names", "scoring/kept.py", "    if odd is not None:\n", "    if False:\n", "a file in keep/ has any name", (CHAIN_TESTS + "::test_what_is_kept_is_bounded_and_refused_with_a_reason",)),
     Mutant("archive-climbs", ARCHIVES, 'or ".." in parts', "", "an archive writes outside its folder", (MEDIA + "::test_names_that_lead_out_are_refused",)),
     Mutant("archive-links", ARCHIVES, "            if not info.isfile():\n", "            if False:\n", "a link in an archive is followed or ends the task", (MEDIA + "::test_links_and_devices_are_refused",)),
     Mutant("archive-bomb", ARCHIVES, "min(free, max(MIN_BOMB_BYTES, MAX_RATIO * packed))", "free", "a bomb fills the disk", (MEDIA + "::test_bombs_are_bounded",)),
