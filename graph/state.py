@@ -95,6 +95,15 @@ class Trace(StateModel):
     pinned: bool = Field(False, description="by a person: never rescued")
 
 
+class Appeal(StateModel):
+    """An argument against the gates that refused a script: they judge again without some rows."""
+
+    script: str = Field(description="artifact: the script that was refused")
+    gates: list[str] = Field(description="codes of the refusal")
+    lacks: list[str] = Field(description="what the rows lack that are left out")
+    argument: str = ""
+
+
 class Work(StateModel):
     """The attempt in progress. Above each group: the nodes that set it, and what others set of it.
 
@@ -122,6 +131,7 @@ class Work(StateModel):
     cause: str = Field("", description="cause of the last failure, as its repair saw it")
     fix: str = Field("", description="what that repair changed")
     mended: list[str] = Field([], description="cause -> fix of every repair of the attempt")
+    appeal: Appeal | None = Field(None, description="made once, instead of a repair")
     # execute; select sets `execution`, where it repairs a failed attempt
     execution: str | None = Field(None, description="artifact; a rehearsal's, where that failed")
     expected_s: float | None = Field(None, description="seconds, by the script's rehearsal")

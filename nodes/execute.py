@@ -9,6 +9,7 @@ from graph.state import TraceState
 from run.attempt import ExecutionRecord
 from run.limits import enforced_limit_s
 from run.registry import NodeRuntime, current_run
+from scoring.appeal import current_appeal
 from scoring.chain import mount_uses
 from scoring.ensemble import blend_members, named_members
 from scoring.execution import (
@@ -26,6 +27,8 @@ async def execute(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     """Execute the script; an ensemble blends its members' predictions instead."""
     run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
     name = work.script_name
+    if current_appeal(work):  # the same script and files are judged again
+        return {"work": work.dump()}
     if work.ensemble:
         members = await named_members(run, list_heads(run, state), work.ensemble)
         execution = await blend_members(run, name, members)

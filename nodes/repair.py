@@ -13,6 +13,7 @@ from reasoner.protocol import ReasonerError, RepairBrief, Solution
 from run.attempt import ExecutionRecord
 from run.registry import NodeRuntime, current_run
 from run.run import Run
+from scoring.appeal import appealable_rows, file_appeal
 from scoring.rehearsal import describe_rehearsal
 from task.types import Grade
 
@@ -25,6 +26,7 @@ async def repair(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
 
     async def ask() -> Solution:
         brief = _repair_brief(run, trace, work, state.siblings)
+        brief = brief.model_copy(update={"lacks": await appealable_rows(run, work)})
         return await ask_script(run.reasoner.repair, brief)
 
     began = time.monotonic()
@@ -39,7 +41,7 @@ async def repair(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
         "problems": work.reasons,
     }
     announce_answer(run, "repaired", name, trace, began, **answer)
-    work = work.evolve(
+    work = file_appeal(work, solution).evolve(
         script=run.artifacts.put(solution.script),
         **solution.model_dump(include={"summary", "cause", "fix", "limit_s"}),
         mended=[*work.mended, f"{solution.cause} -> {solution.fix}"],

@@ -6,24 +6,15 @@ from typing import Any
 
 from briefs.review import can_review
 from graph.state import TraceState, Work
-from run.attempt import UNCHECKED, ExecutionRecord
+from run.attempt import ExecutionRecord
 from run.budget import may_repair
 from run.registry import NodeRuntime, current_run
 from run.run import Run
 from scoring.acceptance import Acceptance, Judgement
+from scoring.appeal import current_appeal, is_repairable
 from scoring.doubts import find_doubts
 from scoring.evaluation import Candidate, evaluate_candidate
 from scoring.flaws import removes_flaw
-from scoring.label_check import FOLLOWS
-
-REPAIRABLE = (
-    "leak_column",
-    "leak_id",
-    "leak_duplicates",
-    "leak_encoding",
-    FOLLOWS,
-    UNCHECKED,
-)  # their messages name the cause
 
 
 async def validate(
@@ -41,6 +32,7 @@ async def validate(
         seconds=execution.member_s or execution.wall_s,
         validity=validity,
         repeatable=not is_ensemble,
+        appeal=current_appeal(work),
     )
     grade, judgement = await evaluate_candidate(
         run, candidate, trace.best, acceptance, None if is_ensemble else trace
@@ -63,8 +55,7 @@ async def validate(
 
 
 def _needs_repair(run: Run, work: Work, judgement: Judgement) -> bool:
-    is_repairable = any(code in REPAIRABLE for code in judgement.codes)
-    if judgement.verdict != "failed" and not is_repairable:
+    if judgement.verdict != "failed" and not is_repairable(run, judgement.codes):
         return False
     return may_repair(run, work)
 

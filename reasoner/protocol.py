@@ -213,6 +213,11 @@ class Solution(Frozen):
     )
     cause: str = Field("", description="repair: why the script failed")
     fix: str = Field("", description="repair: what was changed to fix it")
+    appeal: list[str] = Field(
+        default_factory=list,
+        description="repair, instead of a change: names of `lacks`; the gate that refused the "
+        "script judges again without the rows that lack them, and `cause` is the argument",
+    )
     notes: list[str] = Field(default_factory=list, description="corrections made to the answer")
     usage: Usage = Usage()
     limit_s: float | None = Field(
@@ -618,6 +623,16 @@ class UpdateBrief(StepBrief):
         return next((each for each in hypotheses if each.id == self.chosen), None)
 
 
+class Lack(Frozen):
+    """What some rows lack that others have: a file, or the cell of a column."""
+
+    name: str = Field(description="file | cell:COLUMN")
+    validated: int = Field(description="validated rows that lack it")
+    of_validated: int
+    test: int = Field(description="rows of test.csv that lack it")
+    of_test: int
+
+
 class RepairBrief(Brief):
     """Asks for the repair of a script that failed or was refused."""
 
@@ -636,6 +651,10 @@ class RepairBrief(Brief):
         "", description="what a run on a sample of the rows showed; empty: there was none"
     )
     hypothesis: Hypothesis | None = None
+    lacks: list[Lack] = Field(
+        default_factory=list,
+        description="a gate refused the script: what an appeal may name instead of a repair",
+    )
 
 
 class ReviewBrief(Brief):
@@ -689,6 +708,13 @@ class Prober(Protocol):
     async def probe(self, brief: ProbeBrief) -> Probe:
         """Write the script. Raises ReasonerError, ReasonerUnavailableError."""
         ...
+
+
+@runtime_checkable
+class RefusalReader(Protocol):
+    """A reasoner that reads what any gate says; others repair what is named by a code."""
+
+    reads_refusals: bool
 
 
 @runtime_checkable

@@ -146,6 +146,7 @@ PRINTED_KINDS = (
     "finalized",
     "run_resumed",
     "labels_checked",
+    "appealed",
 )
 
 

@@ -243,6 +243,7 @@ class RunView:
     hypotheses: Mapping[str, Event] = field(default_factory=dict)
     executions: Mapping[str, Event] = field(default_factory=dict)
     label_checks: Mapping[str, Event] = field(default_factory=dict)
+    appeals: Mapping[str, Event] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     merges: tuple[MergeView, ...] = ()
     baseline: Event | None = None

@@ -234,6 +234,8 @@ def certainty_lines(view: RunView) -> list[str]:
     if check := view.label_checks.get(best.id):
         found = describe_label_check(check)
         lines.append(f"so far above a plain model that it was checked: {found}")
+    if appeal := view.appeals.get(best.id):
+        lines.append(clean_text(appeal.get("message"), 400))
     return lines
 
 

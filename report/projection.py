@@ -470,6 +470,16 @@ def _on_labels_checked(view: RunView, event: Event) -> RunView:
     return _add_line(view, event, "checked", f"{id}: {describe_label_check(event)}")
 
 
+def _on_appealed(view: RunView, event: Event) -> RunView:
+    id = _clean_id(event.get("attempt"))
+    if id is None:
+        return view
+    view = replace(view, appeals={**view.appeals, id: event})
+    argument = clean_text(event.get("argument"), 300)
+    text = f"{id}: {clean_text(event.get('message'), 400)}"
+    return _add_line(view, event, "appealed", f"{text} (argument: {argument})")
+
+
 def _on_reviewed(view: RunView, event: Event) -> RunView:
     view = _add_usage(view, event, "review")
     reasons = _clean_texts(event.get("reasons"), 300, 6)
@@ -586,6 +596,7 @@ HANDLERS: dict[str, Callable[[RunView, Event], RunView]] = {
     "finalized": _on_finalized,
     "checked": _on_checked,
     "labels_checked": _on_labels_checked,
+    "appealed": _on_appealed,
     "reviewed": _on_reviewed,
     "unanswered": _on_unanswered,
     "probed": _on_probed,

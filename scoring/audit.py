@@ -31,6 +31,8 @@ async def consult_audit(run: Run, name: str, grade: Grade, judgement: Judgement)
 
     Unchanged where nothing is accepted, no rows are held back, or the budget is spent.
     """
+    if judgement.replaces and grade.blind:
+        run.warn(f"{name}: {grade.blind}: a fault of Gome's preparation, not of the script")
     if not judgement.replaces or grade.audit is None:
         return judgement
 

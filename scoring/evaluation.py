@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypedDict
 
-from graph.state import Best, Trace
+from graph.state import Appeal, Best, Trace
 from run.attempt import ANCHOR, OOF, Attempt, ExecutionRecord
 from run.budget import improve_time_left_s, repeat_limit_s
 from run.chain import count_code_lines
@@ -21,6 +21,7 @@ from scoring.acceptance import (
     is_doubtful,
     judge_attempt,
 )
+from scoring.appeal import announce_appeal
 from scoring.audit import consult_audit
 from scoring.chain import mount_uses, weigh_chain
 from scoring.execution import ScriptRun, announce_execution, execute_script
@@ -54,6 +55,7 @@ class Candidate(NamedTuple):
     validity: bool = False
     repeatable: bool = True  # may run again under another seed
     variant: str = ""  # that speaks for the script, where it wrote several
+    appeal: Appeal | None = None  # against the gates that refused it
 
 
 async def evaluate_candidate(
@@ -109,7 +111,12 @@ async def _grade_candidate(
 ) -> Grade:
     """The grade of the files that speak for the script, with its line."""
     grade = await grade_against_best(
-        run, candidate.execution, best, anchor, every_gate=candidate.validity
+        run,
+        candidate.execution,
+        best,
+        anchor,
+        every_gate=candidate.validity,
+        without=candidate.appeal.lacks if candidate.appeal else (),
     )
     if line is None:
         return grade
@@ -131,6 +138,8 @@ async def _check_again(
         judgement = await check_labels(
             run, candidate.attempt, candidate.script, candidate.execution, grade, judgement
         )
+    if candidate.appeal:
+        judgement = announce_appeal(run, candidate.attempt, candidate.appeal, grade, judgement)
     return judgement
 
 
@@ -213,10 +222,12 @@ async def grade_against_best(
     anchor: Best | None = None,
     *,
     every_gate: bool = False,
+    without: Sequence[str] = (),
 ) -> Grade:
     """Grade the files with the harness's own code, paired with the best on the same rows.
 
-    `anchor`: the last confirmed best, where that is another.
+    `anchor`: the last confirmed best, where that is another. `without`: what the rows lack that an
+    appeal leaves out of the gates.
     """
     references = {BEST: best, ANCHOR: anchor}
     account = execution.model_dump(exclude=UNTOLD)
@@ -230,6 +241,7 @@ async def grade_against_best(
             account,
             seed=run.settings.seed,
             every_gate=every_gate,
+            without=list(without),
         )
     except WorkerTimeoutError as error:
         problem = Problem(code="grading_timeout", message=f"the files cannot be graded: {error}")

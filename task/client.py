@@ -121,6 +121,7 @@ class TaskWorker:
     measure_following = RemoteFunction(task.grade.label_shuffle.measure_following)
     compare_files = RemoteFunction(task.grade.grade.compare_files)
     check_submission = RemoteFunction(task.grade.grade.check_submission)
+    list_lacks = RemoteFunction(task.grade.appeal.list_lacks)
     list_leaks = RemoteFunction(task.grade.grade.list_leaks)
     look_closer = RemoteFunction(task.grade.relations.look_closer)
     choose_diverse = RemoteFunction(task.grade.diversity.choose_diverse)

@@ -333,6 +333,27 @@ class LineJson(TypedDict):
     alike: float  # mean correlation of the variants' differences to the first reference
 
 
+class LackJson(TypedDict):
+    """What some rows lack: a file or the cell of a column, counted on both sides."""
+
+    name: str  # file | cell:COLUMN
+    validated: int
+    of_validated: int
+    test: int  # rows of test.csv, held-back ones among them
+    of_test: int
+
+
+class AppealJson(TypedDict):
+    """How a gate was asked again after an appeal: without which rows, or why not."""
+
+    lacks: list[str]  # what the rows left out lack
+    left: int  # validated rows that remain
+    of: int
+    audit_left: int
+    audit_of: int
+    refused: str  # why the rows were not left out; empty: the gates judged without them
+
+
 class GradeJson(TypedDict):
     """The harness's judgement of one execution's files. Audit parts never reach a reasoner."""
 
@@ -345,6 +366,8 @@ class GradeJson(TypedDict):
     audit_paired: dict[str, PairedJson]  # differences on the audit rows, by the reference's name
     paired: dict[str, PairedJson]  # by the reference's name: best
     evidence: dict[str, Any]  # an Evidence
+    appeal: NotRequired[AppealJson | None]  # the gates were asked again without some rows
+    blind: NotRequired[str]  # held-back rows without their files: a fault of the harness
 
 
 class Score(BaseModel):
@@ -412,6 +435,18 @@ class Line(BaseModel):
         return sum(variant.counts for variant in self.variants)
 
 
+class Appeal(BaseModel):
+    """`AppealJson` in the main process."""
+
+    model_config = ConfigDict(frozen=True)
+    lacks: list[str] = []
+    left: int = 0
+    of: int = 0
+    audit_left: int = 0
+    audit_of: int = 0
+    refused: str = ""
+
+
 class Grade(BaseModel):
     """`GradeJson` in the main process."""
 
@@ -426,6 +461,8 @@ class Grade(BaseModel):
     paired: dict[str, Paired] = {}
     evidence: dict[str, Any] = {}
     line: Line | None = None  # of a script that wrote several pairs of files
+    appeal: Appeal | None = None
+    blind: str = ""
 
 
 class Blend(BaseModel):

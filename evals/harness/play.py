@@ -122,6 +122,7 @@ def grade_key(
     *,
     seed: int = 0,
     every_gate: bool = False,
+    without: Sequence[str] = (),
 ) -> str:
     """Hash what a grade depends on: task, files by their content, and how the script ended."""
     account = execution or {}
@@ -130,6 +131,7 @@ def grade_key(
         "references": paths_as_hashes(references),
         "seed": seed,
         "every_gate": every_gate,
+        **({"without": list(without)} if without else {}),
     }
     parts = [prepared.task.name, inputs, account.get("end"), account.get("exit_code")]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]

@@ -65,7 +65,7 @@ from reasoner.protocol import (
 from reasoner.settings import FILE_VERB, PROBE_VERB, ModelSettings, models_by_verb
 
 T = TypeVar("T")
-SCRIPT_FORMS = ("draft", "step", "follow", "update", "repair", PROBE_VERB, FILE_VERB)
+SCRIPT_FORMS = ("draft", "step", "follow", "update", "repair", "appeal", PROBE_VERB, FILE_VERB)
 PROMPT_SHARES = (1.0, 0.4, 0.15)  # of the section budgets, tried until the prompt is short enough
 CHECK_PROMPT = 'Add 2 and 3. Answer with one JSON object, such as {"answer": 7}.'
 
@@ -79,9 +79,13 @@ class Ping(BaseModel):
 class Chat:
     """Reasoner backed by an OpenAI-compatible endpoint; see `build_chat`.
 
+    It reads refusals: whatever a gate says of a script goes to its repair.
+
     Every verb raises ReasonerError when the models gave no usable answer, and
     ReasonerUnavailableError when asking again is pointless; both carry the `usage`.
     """
+
+    reads_refusals = True
 
     def __init__(
         self, address: Address, options: ModelSettings, prices: Prices, kept: Exchanges, tell: Tell
@@ -107,7 +111,7 @@ class Chat:
 
     async def repair(self, brief: RepairBrief) -> Solution:
         """Repair a script that failed."""
-        return await self._write_script("repair", brief)
+        return await self._write_script("repair", brief, "appeal" if brief.lacks else "")
 
     async def diagnose(self, brief: DiagnoseBrief) -> Diagnosis:
         """Derive hypotheses from the evidence, with the change for one if the brief wants it."""

@@ -64,7 +64,11 @@ def detect_audit_leak(truth: Truth, gap: float, z: float, value: float) -> Probl
     is_material = gap > LEAK_SHARE * abs(value) or (
         truth.metric.name == "auc" and gap > LEAK_SHARE * max(1 - value, 0.05)
     )
-    if truth.prepared.task.split.kind == "time" or z <= LEAK_Z or not is_material:
+    if (
+        truth.prepared.task.split.kind == "time"
+        or z <= LEAK_Z * truth.audit_share**0.5
+        or not is_material
+    ):
         return None
     return make_problem(
         "leak_audit",

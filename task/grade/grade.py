@@ -5,14 +5,16 @@ It never raises for what a script wrote.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from task.grade import audit, compare, evidence
+from task.grade.appeal import FILE, RowsLeft, count_blind_rows, leave_rows_out
 from task.grade.leaks import find_leaks
 from task.grade.predictions import (
     PredictionsError,
@@ -26,6 +28,7 @@ from task.grade.predictions import (
 from task.load.tables import read_public_table
 from task.types import (
     PROMISING_P,
+    AppealJson,
     Evidence,
     ExecutionFacts,
     GradeJson,
@@ -53,6 +56,7 @@ def grade_execution(
     *,
     seed: int = 0,
     every_gate: bool = False,
+    without: Sequence[str] = (),
 ) -> GradeJson:
     """Grade the files of an execution.
 
@@ -66,6 +70,7 @@ def grade_execution(
         execution: an ExecutionFacts; None: the files come from no execution.
         seed: of the bootstrap.
         every_gate: ask the leak gates in any case.
+        without: what the rows lack that an appeal leaves out of the gates.
     """
     truth = get_truth(prepared)
     facts = cast(ExecutionFacts, execution or {})
@@ -86,22 +91,79 @@ def grade_execution(
         for name, item in references.items()
     }
     is_promising = not paired or any(p["p_improved"] >= PROMISING_P for p in paired.values())
-    problems = find_leaks(truth, oof) if is_promising or every_gate else []
+    gates = ask_gates(truth, oof, test, without, ask=is_promising or every_gate)
+    audited = audit.grade_audit_rows(truth, test, score, references, seed)
     findings.update(evidence.prediction_evidence(truth, oof, test, score))
     if paired:
         findings["paired"] = {
             name: {"d": pair["d"], "se": pair["se"], "p_improved": pair["p_improved"]}
             for name, pair in paired.items()
         }
-    if problems:
-        findings["problems"] = problems
+    if gates.problems:
+        findings["problems"] = gates.problems
     return GradeJson(
-        ok=not problems,
-        problems=problems,
+        ok=not gates.problems,
+        problems=gates.problems,
         score=score,
-        **audit.grade_audit_rows(truth, test, score, references, seed),
+        **judge_rows_left(truth, oof, test, audited, gates.left, seed),
         paired=paired,
         evidence=evidence.clean_json(findings),
+        appeal=gates.appeal,
+    )
+
+
+class Gates(NamedTuple):
+    """What the leak gates found, and the rows that an appeal left them with."""
+
+    problems: list[ProblemJson]
+    appeal: AppealJson | None = None
+    left: RowsLeft | None = None
+
+
+def ask_gates(truth: Truth, oof: Array, test: Array, without: Sequence[str], *, ask: bool) -> Gates:
+    """Ask the leak gates, without the rows that an appeal may leave out."""
+    if not without:
+        return Gates(find_leaks(truth, oof) if ask else [])
+    account, left = leave_rows_out(truth, oof, test, without)
+    problems = find_leaks(left.truth, left.oof) if left else find_leaks(truth, oof)
+    return Gates(problems, account, left)
+
+
+class Audited(audit.AuditGrade):
+    """The audit's part of a grade, and what is said of held-back rows without files."""
+
+    blind: str
+
+
+def judge_rows_left(
+    truth: Truth,
+    oof: Array,
+    test: Array,
+    audited: audit.AuditGrade,
+    left: RowsLeft | None,
+    seed: int,
+) -> Audited:
+    """Return the audit's part of a grade, without held-back rows that must not count.
+
+    These are the rows that an appeal leaves out, and where the audit finds a leak, those whose
+    files are not there: that is a fault of the harness, which it says. Rows too few to tell tell
+    nothing.
+    """
+    blind = ""
+    if left is None and audited["audit_leak"] is not None and (n := count_blind_rows(truth)):
+        account, left = leave_rows_out(truth, oof, test, [FILE])
+        blind = f"{n:,} of {len(truth.audit):,} held-back rows have no file in input/"
+        if left is None and account["audit_left"] < account["audit_of"]:
+            return Audited(**audit.NO_AUDIT, blind=f"{blind}, so no held-back row judges this")
+    if left is None:
+        return Audited(**audited, blind="")
+    again = audit.grade_audit_rows(left.truth, test, left.score, {}, seed)
+    return Audited(
+        audit=again["audit"],
+        audit_gap_z=again["audit_gap_z"],
+        audit_leak=again["audit_leak"],
+        audit_paired=audited["audit_paired"],
+        blind=f"{blind}; the others judge" if blind else "",
     )
 
 
@@ -160,6 +222,8 @@ def refused_grade(problem: ProblemJson, findings: Evidence) -> GradeJson:
         **audit.NO_AUDIT,
         paired={},
         evidence=evidence.clean_json(findings),
+        appeal=None,
+        blind="",
     )
 
 

@@ -20,6 +20,7 @@ from reasoner.chat.answer.edits import (
     normalize_line_ends,
 )
 from reasoner.chat.answer.schemas import (
+    AppealAnswer,
     DiagnoseAnswer,
     DraftAnswer,
     EditAnswer,
@@ -60,6 +61,7 @@ MAX_PROBE_CHARS = 6_000
 N_CITES = 8  # paths of one observation or hypothesis
 N_REVISIONS, N_MERGED = 8, 8  # of the ledger, in one diagnosis
 N_DROPPED = 20  # columns that one hypothesis may drop
+MAX_APPEALED = 3  # lacks that an appeal may name
 N_SCRIPTS = 2  # that an answer may ask to see
 MAX_PROBLEM_CHARS = 4_000
 MIN_QUOTED_CHARS = 8  # of code in a finding
@@ -422,8 +424,11 @@ def _allowed_names(names: Sequence[str], allowed: set[str]) -> list[str]:
 def solution_from_repair(answer: RepairAnswer, brief: RepairBrief) -> Solution:
     """Return the repaired script with cause and fix. Raises AnswerError.
 
-    After a rehearsal an answer may stand by the script, which then runs on all rows.
+    After a rehearsal an answer may stand by the script, which then runs on all rows. An appeal
+    against a gate stands by it too.
     """
+    if isinstance(answer, AppealAnswer) and answer.appeal and not answer.edits:
+        return solution_from_appeal(answer, brief)
     given = strip_lines(answer.script)
     is_kept = not answer.edits and given in ([], strip_lines(brief.script))
     script = brief.script
@@ -437,6 +442,31 @@ def solution_from_repair(answer: RepairAnswer, brief: RepairBrief) -> Solution:
         hypothesis=brief.hypothesis,
         cause=single_line(answer.cause, 300),
         fix=single_line(answer.fix, 300),
+    )
+
+
+def solution_from_appeal(answer: AppealAnswer, brief: RepairBrief) -> Solution:
+    """Return the script as it is, with what the rows lack that gates shall judge without.
+
+    Raises AnswerError.
+    """
+    known = {lack.name.casefold(): lack.name for lack in brief.lacks}
+    given = [name.strip(" `'\"").casefold() for name in answer.appeal[:MAX_APPEALED]]
+    names = list(dict.fromkeys(known[name] for name in given if name in known))
+    if not names:
+        raise AnswerError(
+            f"`appeal` may name only what is listed: {', '.join(known.values())}."
+            " Name it, or repair the script."
+        )
+    if not answer.cause.strip():
+        raise AnswerError("An appeal needs its argument in `cause`.")
+    return Solution(
+        script=brief.script,
+        summary=single_line(answer.summary or "the same script", 160),
+        hypothesis=brief.hypothesis,
+        cause=single_line(answer.cause, 300),
+        fix=f"an appeal: judge without rows that lack {', '.join(names)}",
+        appeal=names,
     )
 
 

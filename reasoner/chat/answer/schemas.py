@@ -289,6 +289,12 @@ class RepairAnswer(VerbAnswer):
     summary: Text = Field("", description="at most 15 words: what the script is")
 
 
+class AppealAnswer(RepairAnswer):
+    """A mended script, or an appeal against the gate that refused it."""
+
+    appeal: Texts = Field(default_factory=list, description="mostly empty; instead of a change")
+
+
 class ReviewAnswer(VerbAnswer):
     """A judgement of the code alone."""
 
@@ -325,6 +331,7 @@ SCHEMAS: dict[str, type[VerbAnswer]] = {
     "follow": StepAnswer,  # the same: some servers put the schema before the first message
     "update": UpdateAnswer,
     "repair": RepairAnswer,
+    "appeal": AppealAnswer,  # of a script that a gate refused while rows lack something
     "review": ReviewAnswer,
     "probe": ProbeAnswer,
     "write": FileAnswer,

@@ -14,6 +14,7 @@ AFTER_FAILURE = "\n# What the run has found so far"
 """Where in a question the script (of a repair: its failure) has been told, and what a correction of
 the change does not need begins."""
 END_OF_NEED = {"update": AFTER_SCRIPT, "follow": AFTER_SCRIPT, "repair": AFTER_FAILURE}
+END_OF_NEED |= {"appeal": AFTER_FAILURE}
 """Form of a question -> where the part ends that a correction of its answer needs."""
 LEFT_OUT = "\n[The rest of this question is left out.]\n"
 CHANGE_KEYS = ("chosen", "take_from", "ensemble", "edits", "script", "summary")

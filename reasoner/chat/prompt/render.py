@@ -36,6 +36,7 @@ from reasoner.protocol import (
     DraftBrief,
     Fact,
     Hypothesis,
+    Lack,
     ProbeBrief,
     Rejected,
     RepairBrief,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     import jinja2
 
 Context = dict[str, Any]  # the names of a template
-TEMPLATES = {"step": "diagnose"}  # form -> template, where the names differ
+TEMPLATES = {"step": "diagnose", "appeal": "repair"}  # form -> template, where the names differ
 LEDGER_ROOM: Mapping[type[Brief], str] = {
     RepairBrief: "known",
     ReviewBrief: "known",
@@ -301,7 +302,16 @@ def repair_context(brief: Brief) -> Context:
         "limit": sections.limit_hit(brief),
         "last_try": brief.attempt >= 2,
         "rehearsal": single_line(brief.rehearsal, 500),
+        "lacks": list_texts([lack_line(lack) for lack in brief.lacks], "problems", 200),
     }
+
+
+def lack_line(lack: Lack) -> str:
+    """Return what some rows lack, and how many of either side."""
+    return (
+        f"`{single_line(lack.name, 80)}`: {lack.validated:,} of {lack.of_validated:,} validated"
+        f" rows, {lack.test:,} of {lack.of_test:,} rows of `test.csv`"
+    )
 
 
 def review_context(brief: Brief) -> Context:
@@ -322,6 +332,7 @@ CONTEXTS = {
     "follow": follow_context,
     "update": update_context,
     "repair": repair_context,
+    "appeal": repair_context,
     "review": review_context,
     "probe": probe_context,
 }
