@@ -518,6 +518,13 @@ def test_the_stage_of_the_budget_shapes_the_request() -> None:
         and "1 h 30 min of the run" in text
         and "Prefer what combines proven parts" in text
     )
+    beside = kept("t0s5 diagnose").stage.model_copy(update={"beside": [1, 3]})
+    assert "the start of trace 1 and trace 3 too: take another direction" in changed(
+        "t0s5 diagnose", stage=beside
+    )
+    draft = kept("t1s0 draft").stage
+    assert "no valid script yet" in changed("t1s0 draft", stage=draft)
+    assert "another line" in changed("t1s0 draft", stage=draft.model_copy(update={"best": 0.8}))
 
 
 @pytest.mark.parametrize(

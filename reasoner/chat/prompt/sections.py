@@ -23,6 +23,7 @@ from reasoner.protocol import (
     Crossover,
     DiagnoseBrief,
     Diagnosis,
+    DraftBrief,
     Fact,
     Hypothesis,
     Ledger,
@@ -245,6 +246,12 @@ GOALS = {
 }
 
 
+LINE_GOAL = (
+    "Begin another line: a correct and cheap script of another kind. What can become of it counts"
+    " more than its first score."
+)
+
+
 def stage_section(brief: Brief) -> dict[str, str]:
     """Return the position in the budget, the best score, and the goal of the phase."""
     stage = brief.stage
@@ -255,7 +262,9 @@ def stage_section(brief: Brief) -> dict[str, str]:
     if stage.beside:
         names = " and ".join(f"trace {trace}" for trace in stage.beside)
         where += f" The same solution is the start of {names} too: take another direction."
-    return {"where": where, "goal": GOALS[stage.phase], "left": budget_left(stage)}
+    is_line = isinstance(brief, DraftBrief) and stage.best is not None
+    goal = LINE_GOAL if is_line else GOALS[stage.phase]
+    return {"where": where, "goal": goal, "left": budget_left(stage)}
 
 
 def evidence_score(brief: Brief) -> str:
