@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import RegularGridInterpolator
 from scipy.stats import norm
 
 from evals.harness.pages import page_parser, table_head, table_row, write_study_page
@@ -35,6 +36,7 @@ WORLDS = [World(0.0, True), World(0.5, True), World(1.0, True), World(0.5, False
 ALIKE = (0.0, 0.5, 0.9)  # share of a change's luck that its variants have in common
 SPREAD = 0.5  # of the variants' true effects around that of their change
 LINKS = np.linspace(0.0, 1.0, 21)
+COUNTED = (1, 2, 3, 4, 6, 8, 12, 18, 27, 40, 60, 101)  # comparisons for which bars are computed
 
 
 class Line(NamedTuple):
@@ -102,28 +104,27 @@ def measured_link(world: World, line: Line, n_changes: Array) -> Array:
     return np.asarray(shared / (world.rows * n_changes + 1 - world.rows))
 
 
-@lru_cache(maxsize=4096)
-def bar_grid(size: int, n_counted: int) -> Array:
-    """Return the bar of the k-th comparison by the correlation of the variants, without steps."""
+@lru_cache(maxsize=16)
+def bar_grid(size: int) -> RegularGridInterpolator:
+    """Return the bar by the logarithm of the comparison and by the correlation of the variants."""
     rate = DEFAULTS.false_accepts
-    rows = [[float(link)] * (size - 1) for link in LINKS]
-    return np.array([acceptance_bar(rate, 1, n_counted, 1, links) for links in rows])
+    values = [
+        [acceptance_bar(rate, 1, n, 1, [float(link)] * (size - 1)) for link in LINKS]
+        for n in COUNTED
+    ]
+    return RegularGridInterpolator((np.log(COUNTED), LINKS), np.array(values))
 
 
 def bars_of(line: Line, counted: Array, link: Array) -> Array:
     """Return every run's bar, without what its steps cost."""
     size = line.size if line.rule == "line" else 1
-    bars = np.empty(len(counted))
-    for n in np.unique(counted):
-        where = counted == n
-        bars[where] = np.interp(link[where], LINKS, bar_grid(size, int(n) + 1))
-    return bars
+    return np.asarray(bar_grid(size)(np.column_stack([np.log(counted + 1), link])))
 
 
 class Account(NamedTuple):
-    """Share of runs with an acceptance, and the mean true gain after every step."""
+    """After every step the share of runs with an acceptance, and the mean true gain."""
 
-    accepted: float
+    accepted: Array
     path: Array
 
 
@@ -135,6 +136,7 @@ def simulate(
     luck = rng.normal(0, SEED_SD * np.sqrt((1 - world.rows) / 2), (2, n_runs))
     best, anchor = (Solutions(zeros, zeros, luck, zeros, zeros) for _ in range(2))
     counted, ever, path = np.zeros(n_runs, int), np.zeros(n_runs, bool), np.empty(n_steps)
+    accepted_by = np.empty(n_steps)
     for step in range(n_steps):
         variants = make_line(world, stream, line, best, rng)
         new = variants.pick(differ(world, variants, best).argmax(axis=0))
@@ -143,8 +145,9 @@ def simulate(
         anchor.take(new, accepted)
         counted = np.where(accepted, 0, counted + looked)
         ever |= accepted
+        accepted_by[step] = ever.mean()
         path[step] = best.true.mean()
-    return Account(float(ever.mean()), path)
+    return Account(accepted_by, path)
 
 
 def judge_line(
@@ -172,8 +175,8 @@ def null_tables(n_runs: int) -> list[str]:
     for line in [*cases, Line(8, 0.5, "naive")]:
         cells = []
         for world in WORLDS:
-            runs = [simulate(world, NULL, line, n, n_runs).accepted for n in LENGTHS]
-            cells.append(" / ".join(f"{share:.1%}" for share in runs))
+            found = simulate(world, NULL, line, LENGTHS[-1], n_runs).accepted
+            cells.append(" / ".join(f"{found[n - 1]:.1%}" for n in LENGTHS))
         lines.append(table_row([f"{line.size}, {line.alike:.0%}{naive(line)}", *cells]))
     return lines
 
