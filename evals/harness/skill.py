@@ -24,6 +24,7 @@ from typing import Any
 from reasoner.expert import moves
 from reasoner.expert.engine import Expert, hypothesis_of_move, move_context
 from reasoner.expert.facts import read_task_facts
+from reasoner.expert.lines import settle_line
 from reasoner.expert.moves import Move, Reason
 from reasoner.expert.spec import canonical_spec, parse_spec
 from reasoner.protocol import (
@@ -119,6 +120,7 @@ def possible_moves(brief: DiagnoseBrief) -> list[Move]:
     spec, facts = parse_spec(brief.script), read_task_facts(brief)
     if spec is None:
         return []
+    spec = settle_line(spec, brief.evidence)
     context = move_context(brief, spec, facts, brief.evidence)
     current = canonical_spec(spec, facts)
     return [

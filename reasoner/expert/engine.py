@@ -11,6 +11,7 @@ from typing import NamedTuple
 from reasoner.expert import moves
 from reasoner.expert.cross import combine_accepted_moves
 from reasoner.expert.facts import read_task_facts
+from reasoner.expert.lines import find_room, settle_line, widen
 from reasoner.expert.momentum import (
     recipe_factor,
     sibling_record_factor,
@@ -98,6 +99,7 @@ class Expert:
         spec = parse_spec(brief.script)
         if spec is None:  # the expert does not edit free text, it offers a script of its own
             return Diagnosis(hypotheses=[_restart_hypothesis()])
+        spec = settle_line(spec, brief.evidence)
         context = move_context(brief, spec, facts, brief.evidence)
         ranked = _rank_moves(context, brief, self.seed)
         best = [item for item in ranked[:N_HYPOTHESES] if item.worth >= MIN_WORTH]
@@ -122,6 +124,7 @@ class Expert:
         """
         facts = read_task_facts(brief)
         spec = parse_spec(brief.script)
+        spec = settle_line(spec, brief.evidence) if spec else None
         if spec is not None and brief.crossover is not None:
             return _crossover_solution(brief, spec, facts)
         chosen = brief.chosen_hypothesis or _choose_hypothesis(brief)
@@ -133,6 +136,7 @@ class Expert:
         """Remove what may have failed; a second repair starts from the safest spec."""
         facts = read_task_facts(brief)
         spec = parse_spec(brief.script)
+        spec = settle_line(spec, {}) if spec else None
         leaking = _reported_leak_columns(brief)
         new = _safe_spec(facts)
         if spec is not None and (brief.attempt == 1 or leaking):
@@ -178,6 +182,7 @@ def _apply_hypothesis(chosen: Hypothesis, spec: ScriptSpec, context: MoveContext
     """The script with the move of a hypothesis; without such a move it stays as it is."""
     move = moves.find_move(chosen.move or "", context)
     new = canonical_spec(move.apply(spec), context.facts) if move else spec
+    new = widen(spec, new, context.room)
     why = f"Changed: {chosen.statement}, because {chosen.challenge}."
     return _render_solution(new, context.facts, why, chosen)
 
@@ -279,6 +284,7 @@ def move_context(
         evidence=evidence,
         families=tuple(_tried_families(brief.history)),
         late=brief.stage.phase == "ensemble",
+        room=find_room(brief, evidence),
         sources=list_sources(brief),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reasoner.expert.lines import name_variant, vary
 from reasoner.expert.spec import (
     BOOSTED_FAMILIES,
     SCALED_FAMILIES,
@@ -81,17 +82,27 @@ def _text_columns(spec: ScriptSpec, facts: TaskFacts) -> list[str]:
 def models_code(spec: ScriptSpec, facts: TaskFacts) -> str:
     """Code that defines the models and the list MODELS."""
     names = _model_families(spec)
+    is_lined = bool(spec.line) and not spec.line[0].startswith("mix")
     blocks = [
         _column_transformer_code(name, spec, facts)
         for name in names
         if _needs_column_transformer(name, spec, facts)
     ]
-    blocks += [_model_factory_code(name, spec, facts) for name in names]
+    variants = {"": spec} if not is_lined else {item: vary(spec, item) for item in spec.line}
+    for number, one in enumerate(variants.values()):
+        end = f"_{number}" if is_lined else ""
+        blocks += [_model_factory_code(name, one, facts, end) for name in names]
     if spec.detrend:
         blocks.append(TREND)
     if spec.shift and facts.grid:
         blocks.append(SHIFTED.format(prefix=facts.grid))
-    return "\n".join(blocks) + f"\n\n\nMODELS = [{', '.join(names)}]"
+    if not is_lined:
+        return "\n".join(blocks) + f"\n\n\nMODELS = [{', '.join(names)}]"
+    lines = [
+        f"    {name_variant(item)!r}: [{', '.join(f'{name}_{number}' for name in names)}],"
+        for number, item in enumerate(variants)
+    ]
+    return "\n".join([*blocks, "", "", "VARIANTS = {", *lines, "}"])
 
 
 def _column_transformer_code(family: str, spec: ScriptSpec, facts: TaskFacts) -> str:
@@ -146,12 +157,12 @@ def _hashed_text_code(family: str) -> str:
     return f"make_pipeline({HASHED}, TruncatedSVD(60, random_state=0))"
 
 
-def _model_factory_code(family: str, spec: ScriptSpec, facts: TaskFacts) -> str:
-    """Code of FAMILY(seed), which returns an unfitted model."""
+def _model_factory_code(family: str, spec: ScriptSpec, facts: TaskFacts, end: str = "") -> str:
+    """Code of FAMILY(seed), which returns an unfitted model; `end`: of its name, in a line."""
     model = ESTIMATORS[family](spec, facts)
     if _needs_column_transformer(family, spec, facts):
         model = f"make_pipeline({family}_columns(), {model})"
-    return f"\n\ndef {family}(seed):\n    return {model}"
+    return f"\n\ndef {family}{end}(seed):\n    return {model}"
 
 
 def _class_weight_argument(spec: ScriptSpec) -> str:

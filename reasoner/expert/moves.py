@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reasoner.expert.answers import WAYS
+from reasoner.expert.lines import LineRoom
 from reasoner.expert.spec import SCALED_FAMILIES, ScriptSpec, TaskFacts, canonical_spec
 from reasoner.protocol import Component
 
@@ -49,6 +50,7 @@ class MoveContext:
     evidence: Json
     families: tuple[str, ...]  # to which the trace switched so far, oldest first
     late: bool  # little budget is left, so ensembles are preferred
+    room: LineRoom = LineRoom()  # for several settings of a change in one script
     sources: tuple[str, ...] = ()  # attempts of the run that a second level may read
 
     @property

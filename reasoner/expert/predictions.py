@@ -139,8 +139,18 @@ def _label_score_code(facts: TaskFacts) -> str:
 
 def output_code(facts: TaskFacts) -> str:
     """Code that writes oof.csv, submission.csv and evidence.json."""
+    return "\n".join([writer_code(facts), *WRITE_LINES, evidence_code(facts)])
+
+
+WRITE_LINES = [
+    'write("oof.csv", train[ID][validated], oof[validated])',
+    'write("submission.csv", test[ID], test_pred)',
+]
+
+
+def writer_code(facts: TaskFacts) -> str:
+    """Code of write(name, ids, p), which writes a file of predictions."""
     columns = _output_columns(facts)
-    metric = train_metric(facts)
     lines = [
         "",
         "",
@@ -153,11 +163,20 @@ def output_code(facts: TaskFacts) -> str:
         "    frame.to_csv(name, index=False)",
         "",
         "",
-        'write("oof.csv", train[ID][validated], oof[validated])',
-        'write("submission.csv", test[ID], test_pred)',
-        "evidence = {",
+    ]
+    return "\n".join(lines)
+
+
+def evidence_code(facts: TaskFacts, *, lined: bool = False) -> str:
+    """Code that writes evidence.json; without training scores where there are several variants."""
+    metric = train_metric(facts)
+    train = (
         f'    "train": {{"folds": train_scores, '
-        f'"metric": {metric.function if metric else "none"!r}}},',
+        f'"metric": {metric.function if metric else "none"!r}}},'
+    )
+    lines = [
+        "evidence = {",
+        *([] if lined else [train]),
         '    "fit": {"n_features": X.shape[1], "n_rows": len(X)},',
         "}",
         'with open("evidence.json", "w") as file:',

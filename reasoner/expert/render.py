@@ -11,9 +11,15 @@ from pprint import pformat
 from reasoner.expert.answers import answers_code, answers_import_lines, describe_answers
 from reasoner.expert.estimators import model_import_lines, models_code
 from reasoner.expert.features import features_code
+from reasoner.expert.lines import describe_line, line_code
 from reasoner.expert.media import media_import_lines, media_modules
 from reasoner.expert.names import facts_with_plain_names, spec_with_plain_names
-from reasoner.expert.predictions import output_code, postprocessing_code
+from reasoner.expert.predictions import (
+    evidence_code,
+    output_code,
+    postprocessing_code,
+    writer_code,
+)
 from reasoner.expert.spec import (
     ScriptSpec,
     TaskFacts,
@@ -69,12 +75,22 @@ def render_script(spec: ScriptSpec, facts: TaskFacts, why: str = "") -> str:
         features_code(spec, facts),
         models_code(spec, facts),
         fitting_code(spec, facts),
-        cross_validation_code(facts),
-        postprocessing_code(spec, facts),
-        stacking_code(spec, facts),
-        output_code(facts),
+        *_ending_blocks(spec, facts),
     ]
     return "\n".join(block for block in blocks if block) + "\n"
+
+
+def _ending_blocks(spec: ScriptSpec, facts: TaskFacts) -> list[str]:
+    """Code from the folds to the files."""
+    folds = cross_validation_code(facts)
+    after = [postprocessing_code(spec, facts), stacking_code(spec, facts)]
+    if spec.line or spec.mix != 50:
+        return [
+            writer_code(facts).rstrip(),
+            line_code(spec, folds, "\n".join(filter(None, after))),
+            evidence_code(facts, lined=True),
+        ]
+    return [folds, *after, output_code(facts)]
 
 
 def _render_answers(spec: ScriptSpec, facts: TaskFacts, header: str) -> str:
@@ -108,6 +124,10 @@ def describe_script(spec: ScriptSpec, facts: TaskFacts) -> str:
     if spec.second:
         model += f" blended with {FAMILY_NAMES[spec.second]}"
     parts = [model, *(name for key, name in CHOICE_NAMES.items() if getattr(spec, key))]
+    if spec.mix != 50 and not spec.line:
+        parts.append(f"{spec.mix} % of it")
+    if line := describe_line(spec):
+        parts.append(line)
     if spec.size:
         parts.append(f"capacity {spec.size:+d}")
     if spec.seeds > 1:

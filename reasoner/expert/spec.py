@@ -22,8 +22,9 @@ SUBSTITUTES = {"lgbm": "hgb"}
 """Family -> the one in its place where its package is missing."""
 PROBABILITY_METRICS = ("auc", "log_loss", "brier", "average_precision")
 PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
-RANGES = {"size": (-2, 3), "slow": (0, 3), "seeds": (1, 10), "rows": (0, 6)}
+RANGES = {"mix": (5, 95), "size": (-2, 3), "slow": (0, 3), "seeds": (1, 10), "rows": (0, 6)}
 """Values that the renderer supports; a header may contain any others."""
+LINE_ITEM, MAX_LINE = re.compile(r"(size|slow|mix):(-?[0-9]{1,2})"), 8
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class ScriptSpec:
     """Every choice that the renderer supports; the defaults are the simplest ones."""
 
     family: str = "hgb"
-    second: str | None = None  # averaged with `family`, equal weights
+    second: str | None = None  # averaged with `family`
+    mix: int = 50  # percent of `second` in the average
     size: int = 0  # capacity, -2 to 3
     slow: int = 0  # times that the learning rate is halved and the rounds are doubled
     seeds: int = 1  # seeds averaged per model
@@ -58,6 +60,7 @@ class ScriptSpec:
     soften: bool = False
     select: bool = False
     stack: tuple[str, ...] = ()  # attempts whose predictions a second level weighs with its own
+    line: tuple[str, ...] = ()  # settings of one field in one script (reasoner.expert.lines)
     answer: str = ""  # of free answers: the way (reasoner.expert.answers.WAYS); empty: the best
 
     def with_changes(self, **changes: Any) -> ScriptSpec:
@@ -179,7 +182,26 @@ def canonical_spec(spec: ScriptSpec, facts: TaskFacts) -> ScriptSpec:
     changes |= {
         name: min(max(getattr(spec, name), low), high) for name, (low, high) in RANGES.items()
     }
-    return spec.with_changes(**changes)
+    is_mixed = changes.get("second", spec.second) is not None
+    changes |= {"mix": changes["mix"] if is_mixed else 50}
+    varied = ["size", *(["slow"] if boosted else []), *(["mix"] if is_mixed else [])]
+    return spec.with_changes(**changes, line=plain_line(spec.line, varied))
+
+
+def plain_line(items: Iterable[str], allowed: Iterable[str]) -> tuple[str, ...]:
+    """Return the settings of a line that the renderer supports, of one field; none of a single."""
+    found: list[str] = []
+    for item in dict.fromkeys(items):
+        match = LINE_ITEM.fullmatch(item)
+        if (
+            match is None
+            or match[1] not in allowed
+            or (found and not found[0].startswith(match[1]))
+        ):
+            continue
+        low, high = RANGES[match[1]]
+        found += [item] if low <= int(match[2]) <= high else []
+    return tuple(found[:MAX_LINE]) if len(found) > 1 else ()
 
 
 def plain_ids(names: Iterable[str]) -> tuple[str, ...]:
