@@ -53,7 +53,7 @@ async def test_the_next_step_begins_at_the_setting_that_won(tmp_path: Path) -> N
     lined = canonical_spec(HGB.with_changes(size=1, line=("size:1", "size:2")), facts)
     script = render_script(lined, facts)
     assert parse_spec(script) == lined
-    evidence = {"line": [{"name": "size1"}, {"name": "size2", "best": True}]}
+    evidence: dict[str, Any] = {"line": [{"name": "size1"}, {"name": "size2", "best": True}]}
     assert settle_line(lined, evidence) == HGB.with_changes(size=2)
     assert settle_line(lined, {"line": "?"}) == HGB.with_changes(size=1)
     evidence |= {"resources": {"seconds": 2.0}}

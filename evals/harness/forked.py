@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn, TypedDict
 
+from sandbox.inside.collect import collect_files
 from sandbox.inside.probe import find_packages
 from sandbox.inside.progress import ProgressCallback
 from sandbox.protocol import Execution, Host, Job
@@ -74,8 +75,9 @@ class ForkedSandbox:
         (job.workspace / "solution.py").write_text(job.script)
         (job.workspace / "input").mkdir()
         for name, path in job.inputs.items():
-            (job.workspace / "input" / name).parent.mkdir(parents=True, exist_ok=True)
-            (job.workspace / "input" / name).symlink_to(path)
+            link = job.workspace / "input" / name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path)
         request: ForkRequest = {
             "workspace": str(job.workspace),
             "cpu_s": int(job.limits.wall_s),
@@ -83,7 +85,7 @@ class ForkedSandbox:
         }
         async with self._turn:
             reply = await asyncio.to_thread(self._ask_helper, request)
-        paths = {name: job.workspace / name for name in job.collect}
+        files, refused = collect_files(job.workspace, job.collect)
         return Execution(
             end="timeout" if reply["signal"] else "exit",
             exit_code=reply["code"],
@@ -91,7 +93,8 @@ class ForkedSandbox:
             wall_s=reply["cpu_s"],  # on a shared machine only CPU time is comparable
             cpu_s=reply["cpu_s"],
             output=(job.workspace / "log").read_text(errors="replace")[-20_000:],
-            files={name: str(path) for name, path in paths.items() if path.is_file()},
+            files=files,
+            refused=refused,
             tier=self.tier,
         )
 

@@ -76,6 +76,7 @@ def restore_execution(place: Path, job: Job) -> Execution:
     record = Execution.model_validate_json((place / "execution.json").read_text())
     files = {}
     for name in record.files:
+        (job.workspace / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(place / name, job.workspace / name)
         files[name] = str(job.workspace / name)
     return record.model_copy(update={"files": files})
@@ -86,6 +87,7 @@ def store_execution(place: Path, job: Job, execution: Execution) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=place.parent, prefix=".new-"))
     for name, path in execution.files.items():
+        (temporary / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, temporary / name)
     (temporary / "solution.py").write_text(job.script)
     origin = {

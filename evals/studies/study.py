@@ -5,9 +5,9 @@ python -m evals.studies.study PLAN [--tasks crossover] [--seeds 10] [--first 0] 
 
 Plans: crossover (skill x strategy), conditions (what makes a crossover appear), ablation
 (diagnosis, memory, traces, audit, ensemble), dealing (executions by promise or in turns), reuse
-(scripts that build on others). A cell is (task, strategy, condition, q, seed). Every strategy has
-the same budget of executed scripts; drafts and failures count. The same command continues an
-interrupted study.
+(scripts that build on others), lines (line searches on and off). A cell is (task, strategy,
+condition, q, seed). Every strategy has the same budget of executed scripts; drafts and failures
+count. The same command continues an interrupted study.
 """
 
 from __future__ import annotations
@@ -142,6 +142,13 @@ def plan_ablation(tasks: list[str], seeds: range) -> Iterator[StudyCell]:
             yield full._replace(condition=f"no {name}", changes=(*ABLATION_WHOLE, *changes))
 
 
+def plan_lines(tasks: list[str], seeds: range) -> Iterator[StudyCell]:
+    """Yield a run with line searches and one without, by a reasoner that knows the moves."""
+    for seed, task in itertools.product(seeds, tasks):
+        for condition, variants in (("off", 0), ("on", 8)):
+            yield StudyCell(task, "gome", condition, 1.0, seed, changes=(("variants", variants),))
+
+
 def plan_dealing(tasks: list[str], seeds: range) -> Iterator[StudyCell]:
     """Yield executions dealt by promise and in turns, over two traces."""
     for seed, task, policy in itertools.product(seeds, tasks, ("gome", "adaptive")):
@@ -165,6 +172,7 @@ PLANS = {
     "ablation": plan_ablation,
     "dealing": plan_dealing,
     "reuse": plan_reuse,
+    "lines": plan_lines,
 }
 
 
