@@ -30,6 +30,7 @@ async def set_up_run(run: Run) -> Setup:
         seed=settings.seed,
         audit=settings.audit,
         n_folds=settings.n_folds,
+        soft=settings.surrogate,
     )
     warn_of_transfer(run, prepared)
     rehearsal = await run.worker.rehearse(prepared)
@@ -127,6 +128,13 @@ def warn_of_transfer(run: Run, prepared: Prepared) -> None:
         run.warn(text)
 
 
+def _describe_soft(prepared: Prepared) -> Json:
+    if prepared.soft is None or prepared.form is None:
+        return {}
+    second = prepared.form.labels[-1] if prepared.soft.layout == "positive" else ""
+    return {**prepared.soft.model_dump(), "second": second}
+
+
 def make_task_brief(prepared: Prepared, prediction: str) -> TaskBrief:
     """Return the task as briefs show it."""
     task, form = prepared.task, prepared.form
@@ -144,6 +152,7 @@ def make_task_brief(prepared: Prepared, prediction: str) -> TaskBrief:
         labels=form.labels if form else [],
         positive=form.positive if form else "",
         bounds=list(form.bounds) if form and form.bounds else None,
+        soft=_describe_soft(prepared),
         split=task.split.model_dump(),
         inputs=sorted(prepared.inputs),
         n_train=prepared.n_train,

@@ -96,6 +96,11 @@ class TaskBrief(Frozen):
     bounds: list[float | None] | None = Field(
         None, description="low and high; the harness clips predicted values to them"
     )
+    soft: dict[str, Any] = Field(
+        default_factory=dict,
+        description="what scripts may write in place of labels: {layout: classes | positive |"
+        " values, columns, loss, decoder, second: class of a single probability}; empty: nothing",
+    )
     split: dict[str, Any] = Field(description="{kind, column, n_folds}")
     inputs: list[str] = Field(description="file names in input/")
     n_train: int

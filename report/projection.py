@@ -408,16 +408,19 @@ def describe_attempt(attempt: AttemptView, *, rising: bool) -> str:
     if attempt.gain is None:
         return f"{format_score(attempt.score, attempt.score_se)}  {what}"
     text = f"{format_improvement(attempt.gain, attempt.gain_se, rising=rising)}  {what}"
-    reason = STATED_DIFFERENCE.sub("", why).strip(" :,")
+    reason = STATED_DIFFERENCE.sub("", why).strip(" :,;")
     reason = reword_difference(reason, rising=rising)
     if attempt.replaces and attempt.verdict == "tie":
         reason += "; replaces the best"
-    return f"{text} ({reason})" if reason and attempt.verdict != "accepted" else text
+    if attempt.verdict == "accepted" and not reason.startswith("by "):
+        return text
+    return f"{text} ({reason})" if reason else text
 
 
-# The part of a reason that verdict and gain state already.
+# The part of a reason that verdict and gain state already; what a surrogate says stays.
 STATED_DIFFERENCE = re.compile(
-    r"^(within noise|worse|better): |[+−-]?[\d.e+-]{1,30} ± [\d.e+-]{1,30}(, )?"
+    r"^(within noise|worse|better): (over several seeds, )?"
+    r"|[+−-]?[\d.e+-]{1,30} ± [\d.e+-]{1,30}(, )?(p\(improved\) [\d.]{1,6}; (?=by ))?"
 )
 
 

@@ -202,9 +202,8 @@ def make_attempt(
     """
     score = grade.score if grade else None
     paired = grade.paired.get("best") if grade else None
-    compared = (
-        [grade.paired[name] for name in ("best", ANCHOR) if name in grade.paired] if grade else []
-    )
+    judges = [grade.paired, grade.surrogate] if grade else []
+    compared = [judge[name] for judge in judges for name in ("best", ANCHOR) if name in judge]
     answered = not work.error
     return Attempt(
         id=work.attempt,

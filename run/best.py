@@ -23,6 +23,7 @@ from run.run import Run
 from sandbox.inside.walk import remove_folder
 from sandbox.protocol import MODEL_FOLDER
 
+LABELS_SCRIPT = "labels.py"  # where solution.py writes probabilities or values
 REFIT_PREFIX = "refit-"  # of the name of an execution on all rows
 
 
@@ -112,14 +113,26 @@ async def write_solution(
     `refit`: these are the files of the fit on all rows.
     """
     draft = folder / ".submission.csv"
-    await run.worker.final_submission(run.prepared, str(submission), str(draft))
+    oof = str(run.artifacts.path(attempt.oof)) if attempt.oof else None
+    decoder = await run.worker.final_submission(run.prepared, str(submission), str(draft), oof)
     draft.replace(folder / "submission.csv")
+    _write_decoder(folder / LABELS_SCRIPT, decoder)
     _write_members(run, folder, attempt.members)
     _write_chain(run, folder, attempt)
     _link_inputs(folder / "input", inputs)
     n_model_files = await asyncio.to_thread(_place_models, run, folder, attempt, refit=refit)
-    write_rerun_notes(run, folder, attempt, n_model_files, refit=refit)
+    write_rerun_notes(
+        run, folder, attempt, n_model_files, refit=refit, has_decoder=decoder is not None
+    )
     return hash_solution(folder)
+
+
+def _write_decoder(path: Path, decoder: str | None) -> None:
+    """Write the script that makes labels; remove that of a former best."""
+    if decoder is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_atomic(path, decoder)
 
 
 def _place_models(run: Run, folder: Path, attempt: Attempt, *, refit: bool) -> int:

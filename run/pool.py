@@ -124,5 +124,5 @@ async def _passes(run: Run, member: PoolMember) -> bool:
 
 def were_gates_asked(grade: Grade) -> bool:
     """Whether the leak gates were asked when this was graded: it might have become the best."""
-    compared = grade.paired.values()
+    compared = [*grade.paired.values(), *grade.surrogate.values()]
     return not compared or any(paired.p_improved >= PROMISING_P for paired in compared)

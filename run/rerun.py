@@ -21,7 +21,13 @@ NEEDS_OF_MODULES = {"lightgbm": "sklearn", "xgboost": "sklearn"}  # where it is 
 
 
 def write_rerun_notes(
-    run: Run, folder: Path, attempt: Attempt, n_model_files: int, *, refit: bool
+    run: Run,
+    folder: Path,
+    attempt: Attempt,
+    n_model_files: int,
+    *,
+    refit: bool,
+    has_decoder: bool = False,
 ) -> None:
     """Write requirements.txt and README.md of best/."""
     scripts = [run.artifacts.get(str(attempt.script))]
@@ -33,7 +39,8 @@ def write_rerun_notes(
     lines = list_requirements(scripts, setup.modules, setup.installed)
     head = f"# What the solution imports, as it ran by Python {setup.python or '?'}"
     write_atomic(folder / "requirements.txt", "\n".join([head, *lines, ""]))
-    write_atomic(folder / "README.md", _readme_text(run, attempt, n_model_files, refit=refit))
+    text = _readme_text(run, attempt, n_model_files, refit=refit, has_decoder=has_decoder)
+    write_atomic(folder / "README.md", text)
 
 
 def list_requirements(
@@ -85,7 +92,9 @@ def _imported_names(script: str) -> set[str]:
     return names
 
 
-def _readme_text(run: Run, attempt: Attempt, n_model_files: int, *, refit: bool) -> str:
+def _readme_text(
+    run: Run, attempt: Attempt, n_model_files: int, *, refit: bool, has_decoder: bool
+) -> str:
     task, setup = run.prepared.task, run.setup
     score = "" if attempt.score is None else f"{name_metric(task.metric)} {attempt.score:.5g}"
     score += f" ± {attempt.score_se:.2g}" if score and attempt.score_se is not None else ""
@@ -104,10 +113,18 @@ def _readme_text(run: Run, attempt: Attempt, n_model_files: int, *, refit: bool)
         if n_model_files
         else ""
     )
+    labels = (
+        "- `labels.py`: makes labels of what `solution.py` writes, which are probabilities or"
+        " values; `submission.csv` has labels as long as `solution.py` does not run again\n"
+        if has_decoder
+        else ""
+    )
     python = f" (Python {setup.python})" if setup.python else ""
     variant = "" if attempt.uses else attempt.variant  # a chain's driver knows it
     files = " and ".join(f"`{name}`" for name in variant_files(variant))
     named = variant not in ("", PLAIN)
+    made_of = f" {variant_files(variant)[1]}" if named else ""
+    again = f"\n.env/bin/python labels.py{made_of}  # writes labels.csv" if has_decoder else ""
     alone = f"; of its variants, `{variant}` alone is the solution" if named else ""
     command = " ".join(f"{name}={value}" for name, value in variant_environment(variant).items())
     return f"""# The best solution of run {run.id}
@@ -115,7 +132,7 @@ def _readme_text(run: Run, attempt: Attempt, n_model_files: int, *, refit: bool)
 {name}{f": {score} in cross-validation" if score else ""}. Trained on {rows}.
 
 - `solution.py`: the script; it reads `input/` and writes {files}{alone}
-{members}- `submission.csv`: its predictions for the test table
+{labels}{members}- `submission.csv`: its predictions for the test table
 {model}- `requirements.txt`: the packages that it imports, at their versions{python}
 - `input/`: links to the data of the run
 
@@ -123,7 +140,7 @@ Run it again, in this folder:
 
 ```
 python -m venv .env && .env/bin/pip install -r requirements.txt
-{command + " " if command else ""}.env/bin/python solution.py
+{command + " " if command else ""}.env/bin/python solution.py{again}
 ```
 
 Predict new rows, in the sandbox and with the same Python:

@@ -27,12 +27,42 @@ class TieBreak(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What an attempt has to pass in its run (run.luck); without it a fixed z is the bar."""
+    """What an attempt has to pass in its run (run.luck); without it a fixed z is the bar.
+
+    Where a surrogate judges too, each of the two has a bar of half the level.
+    """
 
     bar: float  # SE over the last confirmed best
     step_bar: float  # SE over the best, for a step that is clear by itself
     step_p: float  # p(improved) over the best from which a tie is stepped on
     anchor: str = ""  # id of the last confirmed best, where the trace has stepped on from it
+
+
+class Difference(NamedTuple):
+    """An attempt against its trace's best and against the last confirmed one, by one measure."""
+
+    best: Paired
+    claim: Paired | None  # None: the last confirmed best is not known by this measure
+
+    def passes(self, bar: float, step_bar: float | None) -> str:
+        """Return the code of an acceptance: by the sum of the steps, or by this one alone."""
+        if self.claim and self.best.d > 0 and self.claim.d > max(bar * self.claim.se, 0.0):
+            return "better"
+        is_clear = step_bar is not None and self.best.d > step_bar * self.best.se
+        return "better_alone" if is_clear else ""
+
+    def is_worse(self, z: float) -> bool:
+        """Whether the attempt is worse than the best, or the last confirmed one, beyond noise."""
+        known = [self.best, *([self.claim] if self.claim else [])]
+        return any(paired.d < -z * paired.se for paired in known)
+
+    def is_near(self, standing: Standing) -> bool:
+        """Whether an acceptance is in reach."""
+        claim = self.claim or self.best
+        return (
+            abs(_in_errors(claim) - standing.bar) <= REACH
+            or abs(_in_errors(self.best) - standing.step_bar) <= REACH
+        )
 
 
 class Judgement(NamedTuple):
@@ -107,31 +137,45 @@ def judge_attempt(
         difference = describe_difference(paired)
         message = f"removes a flaw of the data; the score before was not honest ({difference})"
         return one_reason("accepted", True, "removes_flaw", message)
-    text = ("over several seeds, " if again else "") + describe_difference(paired)
-    claim = grade.paired.get(ANCHOR) or paired
-    return _judge_difference(paired, claim, z, standing, new, best, text)
+    metric = Difference(paired, grade.paired.get(ANCHOR) or paired)
+    text = _describe(grade, paired, again)
+    return _judge_difference(metric, surrogate_of(grade), z, standing, new, best, text)
+
+
+def surrogate_of(grade: Grade) -> Difference | None:
+    """Return the difference by the surrogate, where both sides are finer than labels."""
+    paired = grade.surrogate.get("best")
+    if paired is None:
+        return None
+    return Difference(paired, grade.surrogate.get(ANCHOR) if ANCHOR in grade.paired else paired)
 
 
 def _judge_difference(
-    paired: Paired,
-    claim: Paired,
+    metric: Difference,
+    surrogate: Difference | None,
     z: float,
     standing: Standing | None,
     new: TieBreak,
     best: TieBreak | None,
     text: str,
 ) -> Judgement:
+    """By the surrogate where there is one, as long as the metric is not worse; or by the metric."""
     bar = max(z, standing.bar) if standing else z
-    if paired.d > 0 and claim.d > max(bar * claim.se, 0.0):
-        return one_reason("accepted", True, "better", f"better: {text}{_since(claim, standing)}")
-    if standing and paired.d > max(z, standing.step_bar) * paired.se:
-        return one_reason("accepted", True, "better_alone", f"better: {text}")
-    if paired.d < -z * paired.se:
+    step_bar = max(z, standing.step_bar) if standing else None
+    judge, is_guarded = surrogate or metric, surrogate is not None and metric.is_worse(z)
+    since = _since(metric.claim, standing)
+    passed = metric.passes(bar, step_bar) or ("" if is_guarded else judge.passes(bar, step_bar))
+    if passed:
+        return one_reason("accepted", True, passed, f"better: {text}{since}")
+    if metric.best.d < -z * metric.best.se:
         return one_reason("rejected", False, "worse", f"worse: {text}")
-    if standing and paired.d > 0 and paired.p_improved >= standing.step_p:
-        message = f"likely better: {text}; {_distance(claim, bar)}{_since(claim, standing)}"
+    if judge.best.d < -z * judge.best.se and metric.best.d <= z * metric.best.se:
+        return one_reason("rejected", False, "worse", f"worse: {text}")
+    p_improved = judge.best.p_improved
+    if standing and judge.best.d > 0 and p_improved >= standing.step_p and not is_guarded:
+        message = f"likely better: {text}; {_distance(judge.claim or metric.claim, bar)}{since}"
         return one_reason("tie", True, LIKELY, message)
-    if best is not None and paired.p_improved >= PROMISING_P:
+    if best is not None and p_improved >= PROMISING_P:
         if new.seconds <= MUCH_FASTER * best.seconds:
             message = f"as good and faster ({new.seconds:.1f} s against {best.seconds:.1f} s)"
             return one_reason("tie", True, "faster", f"{message}: {text}")
@@ -141,13 +185,30 @@ def _judge_difference(
     return one_reason("tie", False, "within_noise", f"within noise: {text}")
 
 
-def _distance(claim: Paired, bar: float) -> str:
-    return f"{claim.d / claim.se:.1f} of the {bar:.1f} SE that confirm it" if claim.se else ""
+def _describe(grade: Grade, paired: Paired, again: Paired | None) -> str:
+    """The difference by the metric, and by the surrogate where there is one."""
+    text = ("over several seeds, " if again else "") + describe_difference(paired)
+    surrogate = grade.surrogate.get("best")
+    if surrogate is None:
+        return text
+    name = grade.evidence.get("surrogate", {}).get("name", "the surrogate")
+    errors, p_improved = _in_errors(surrogate), surrogate.p_improved
+    return f"{text}; by {name} {errors:+.1f} SE, p(improved) {p_improved:.2f}"
 
 
-def _since(claim: Paired, standing: Standing | None) -> str:
+def _in_errors(paired: Paired) -> float:
+    return paired.d / paired.se if paired.se > 0 else 0.0
+
+
+def _distance(claim: Paired | None, bar: float) -> str:
+    if claim is None or not claim.se:
+        return ""
+    return f"{claim.d / claim.se:.1f} of the {bar:.1f} SE that confirm it"
+
+
+def _since(claim: Paired | None, standing: Standing | None) -> str:
     """The difference to the last confirmed best, where the trace has stepped on from it."""
-    if standing is None or not standing.anchor:
+    if standing is None or not standing.anchor or claim is None:
         return ""
     return f" (with the steps since {standing.anchor}: {describe_difference(claim)})"
 
@@ -160,15 +221,14 @@ def is_doubtful(grade: Grade, standing: Standing | None = None, *, cheap: bool =
     paired = grade.paired.get("best")
     if not grade.ok or paired is None or paired.se <= 0:
         return False
-    z = paired.d / paired.se
     if standing is None:
-        return DOUBT[0] < z <= DOUBT[1]
-    claim = grade.paired.get(ANCHOR) or paired
-    reached = claim.d / claim.se if claim.se > 0 else 0.0
-    if abs(reached - standing.bar) <= REACH or abs(z - standing.step_bar) <= REACH:
+        return DOUBT[0] < paired.d / paired.se <= DOUBT[1]
+    metric, surrogate = Difference(paired, grade.paired.get(ANCHOR) or paired), surrogate_of(grade)
+    known = [metric, *([surrogate] if surrogate else [])]
+    if any(each.is_near(standing) for each in known):
         return True
-    is_below = reached < standing.bar and z < standing.step_bar
-    return cheap and is_below and paired.p_improved >= standing.step_p
+    is_below = not any(each.passes(standing.bar, standing.step_bar) for each in known)
+    return cheap and is_below and (surrogate or metric).best.p_improved >= standing.step_p
 
 
 def judge_audit(judgement: Judgement, leak: Problem | None, paired: Paired | None) -> Judgement:

@@ -83,7 +83,9 @@ async def evaluate_candidate(
         execution = choose_variant(whole, line.best)
         candidate = candidate._replace(execution=execution, variant=line.best)
     grade = await _grade_candidate(run, candidate, best, anchor, line)
-    standing = _standing_of(run, trace, anchor, line) if acceptance is None else None
+    standing = None
+    if acceptance is None:
+        standing = _standing_of(run, trace, anchor, line, n_judges=1 + bool(grade.surrogate))
     grade, again = await _measure_again(run, candidate, best, anchor, grade, standing)
     z, seconds = run.settings.accept_z, candidate.seconds / max(1, line.size if line else 1)
     given: _Given = {
@@ -155,13 +157,15 @@ class _Given(TypedDict):
 
 
 def _standing_of(
-    run: Run, trace: Trace | None, anchor: Best | None, line: Line | None
+    run: Run, trace: Trace | None, anchor: Best | None, line: Line | None, n_judges: int
 ) -> Standing | None:
+    """The run's bar; judges by any of which an attempt may pass share the level."""
     settings = run.settings
     if trace is None or not settings.false_accepts:
         return None
     since = links_of(line, ANCHOR) if anchor else None
-    bars = trace_bars(trace, settings.false_accepts, settings.traces, links_of(line, BEST), since)
+    level = settings.false_accepts / n_judges
+    bars = trace_bars(trace, level, settings.traces, links_of(line, BEST), since)
     return Standing(*bars, settings.step_p, anchor.attempt if anchor else "")
 
 
@@ -182,19 +186,26 @@ async def _measure_again(
         return grade, None
     if not is_doubtful(grade, standing, cheap=_is_cheap(run, candidate, best)):
         return grade, None
-    again = await _compare_over_seeds(run, candidate, best)
-    over_seeds = {BEST: again}
+    over_seeds = {BEST: await _compare_over_seeds(run, candidate, best)}
     if anchor:
         over_seeds[ANCHOR] = await _compare_over_seeds(run, candidate, anchor)
-    known = {
-        name: paired.model_copy(update={"repeated": True})
-        for name, paired in over_seeds.items()
-        if paired
+    again = over_seeds[BEST].metric
+    changes: dict[str, Any] = {
+        "paired": grade.paired | _mark_repeated({n: one.metric for n, one in over_seeds.items()}),
+        "surrogate": grade.surrogate
+        | _mark_repeated({n: one.surrogate for n, one in over_seeds.items()}),
     }
-    changes: dict[str, Any] = {"paired": {**grade.paired, **known}}
     if again and again.new is not None and grade.score:
         changes["score"] = grade.score.model_copy(update={"value": again.new})
     return grade.model_copy(update=changes), again
+
+
+def _mark_repeated(known: dict[str, Paired | None]) -> dict[str, Paired]:
+    return {
+        name: paired.model_copy(update={"repeated": True})
+        for name, paired in known.items()
+        if paired
+    }
 
 
 def _is_cheap(run: Run, candidate: Candidate, best: Best) -> bool:
@@ -261,24 +272,47 @@ async def compare_artifacts(run: Run, new: list[str], old: list[str]) -> Paired 
     return None if paired is None else Paired.model_validate(paired)
 
 
-async def _compare_over_seeds(run: Run, candidate: Candidate, best: Best) -> Paired | None:
-    """The difference with both scripts run under one more seed; None: neither could be."""
+async def compare_by_surrogate(run: Run, new: list[str], old: list[str]) -> Paired | None:
+    """Return the difference by the surrogate; None: one side holds labels, or cannot be read."""
+    if run.prepared.soft is None:
+        return None
+    paths_new, paths_old = artifact_paths(run, new), artifact_paths(run, old)
+    try:
+        paired = await run.worker.compare_surrogate(
+            run.prepared, paths_new, paths_old, seed=run.settings.seed
+        )
+    except WorkerTimeoutError:
+        return None
+    return None if paired is None else Paired.model_validate(paired)
+
+
+class OverSeeds(NamedTuple):
+    """Differences of the means over seeds; None: not measured."""
+
+    metric: Paired | None
+    surrogate: Paired | None
+
+
+async def _compare_over_seeds(run: Run, candidate: Candidate, best: Best) -> OverSeeds:
+    """The difference with both scripts run under one more seed; nothing where neither could be."""
     incumbent = run.attempt(best.ref)
     oof, uses = candidate.execution.files[OOF], candidate.execution.uses
     seeded = Seeded(candidate.attempt, candidate.script, candidate.seconds, uses, candidate.variant)
     new = await _oofs_over_seeds(run, seeded, oof)
     old = await _oofs_over_seeds(run, seeded_attempt(incumbent), str(incumbent.oof))
     if len(new) + len(old) < 3:
-        return None
+        return OverSeeds(None, None)
     paired = await compare_artifacts(run, new, old)
+    surrogate = await compare_by_surrogate(run, new, old)
     run.events.emit(
         "confirmed",
         key=f"{candidate.attempt}:{best.attempt}",
         attempt=candidate.attempt,
         against=best.attempt,
         paired=paired.model_dump() if paired else None,
+        surrogate=surrogate.model_dump() if surrogate else None,
     )
-    return paired
+    return OverSeeds(paired, surrogate)
 
 
 def artifact_paths(run: Run, refs: list[str]) -> list[str]:

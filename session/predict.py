@@ -53,6 +53,7 @@ class Solution(NamedTuple):
     seconds: float
     chain: dict[str, Attempt] = {}
     variants: dict[str, str] = {}  # that a script computes, by its name; the others have none
+    oof: str | None = None  # path of its out-of-fold file, to which labels are fitted
 
     def below(self, name: str) -> list[Attempt]:
         """Return the attempts whose files a script reads."""
@@ -119,7 +120,7 @@ async def predict_rows(
         finally:
             await sandbox.close()
         submissions = {name: given[name].submission for name in solution.answers}
-        await write_predictions(worker, new.prepared, submissions, solution.weights, place, out)
+        await write_predictions(worker, new.prepared, submissions, solution, place, out)
         return Predicted(out, new.prepared.n_test, best.attempt)
     except OSError as error:
         raise RunError(f"{error.filename or out}: {error.strerror}") from error
@@ -142,17 +143,17 @@ async def write_predictions(
     worker: TaskWorker,
     prepared: Prepared,
     submissions: dict[str, str],
-    weights: dict[str, float],
+    solution: Solution,
     place: Path,
     out: Path,
 ) -> None:
     """Write what the scripts predicted, blended where there are weights, in the sample's form."""
     source = next(iter(submissions.values()))
-    if weights:
+    if solution.weights:
         source = str(place / "blend.csv")
-        await worker.mix(prepared, submissions, weights, source)
+        await worker.mix(prepared, submissions, solution.weights, source)
     draft = out.with_name(f".{out.name}.{os.getpid()}.part")
-    await worker.final_submission(prepared, source, str(draft))
+    await worker.final_submission(prepared, source, str(draft), solution.oof)
     draft.replace(out)
 
 
@@ -177,7 +178,8 @@ def read_solution(folder: Path, best: PublishedBest) -> Solution:
     variants |= {name: member.variant for name, member in members.items()}
     if attempt and not members:
         variants[best.attempt] = attempt.variant
-    return Solution({**links, **(scripts | links)}, weights, seconds, chain, variants)
+    oof = str(store.path(attempt.oof)) if attempt and attempt.oof else None
+    return Solution({**links, **(scripts | links)}, weights, seconds, chain, variants, oof)
 
 
 def _read_chain(folder: Path, attempt: Attempt) -> dict[str, Attempt]:

@@ -75,6 +75,10 @@ class SettingsKeywords(TypedDict, total=False):
     step_p: float
     """A tie that improves the best with this probability is the start of the trace's next
     step; several are accepted together once their sum passes the bar. 1: none is."""
+    surrogate: bool
+    """Where the metric wants labels, an order of classes or rounded values, scripts may write
+    probabilities (or values): the harness makes the labels, and a proper loss with more
+    power judges, with the metric as guard (docs/trust.md)."""
     confirm: bool
     """Measure a difference near the bar again with another seed, and one of cheap scripts
     before they are stepped on (for scripts that read GOME_SEED)."""
@@ -280,6 +284,10 @@ SETTINGS_TEXT = """\
             step_p: A tie that improves the best with this probability is the start of
                 the trace's next step; several are accepted together once their sum
                 passes the bar. 1: none is. a number from 0.5 to 1; default 0.7.
+            surrogate: Where the metric wants labels, an order of classes or rounded
+                values, scripts may write probabilities (or values): the harness makes
+                the labels, and a proper loss with more power judges, with the metric as
+                guard (docs/trust.md). true or false; default True.
             confirm: Measure a difference near the bar again with another seed, and one
                 of cheap scripts before they are stepped on (for scripts that read
                 GOME_SEED). true or false; default True.

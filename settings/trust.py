@@ -41,6 +41,13 @@ class TrustSettings(SettingsGroup):
         ge=0.5,
         le=1,
     )
+    surrogate: bool = setting(
+        True,
+        "Where the metric wants labels, an order of classes or rounded values, scripts may write"
+        " probabilities (or values): the harness makes the labels, and a proper loss with more"
+        " power judges, with the metric as guard (docs/trust.md).",
+        scope="data",
+    )
     confirm: bool = setting(
         True,
         "Measure a difference near the bar again with another seed, and one of cheap scripts before"

@@ -120,6 +120,7 @@ class TaskWorker:
     write_shuffled_labels = RemoteFunction(task.grade.label_shuffle.write_shuffled_labels)
     measure_following = RemoteFunction(task.grade.label_shuffle.measure_following)
     compare_files = RemoteFunction(task.grade.grade.compare_files)
+    compare_surrogate = RemoteFunction(task.grade.grade.compare_surrogate)
     check_submission = RemoteFunction(task.grade.grade.check_submission)
     list_lacks = RemoteFunction(task.grade.appeal.list_lacks)
     list_leaks = RemoteFunction(task.grade.grade.list_leaks)

@@ -145,6 +145,25 @@ class SubmissionForm(BaseModel):
         }
 
 
+SoftLayout = Literal["classes", "positive", "values"]
+SoftDecoder = Literal["argmax", "weights", "cuts", "top"]
+
+
+class SoftForm(BaseModel):
+    """What scripts may write in place of labels, and how the harness makes labels of it.
+
+    `classes`: a column of probabilities for each class. `positive`: the columns of the submission,
+    with the probability of the last class. `values`: the columns of the submission, with values
+    between the labels.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    layout: SoftLayout
+    decoder: SoftDecoder = Field(description="see task.grade.soft.decode")
+    loss: str = Field(description="surrogate by which attempts are judged: its name for people")
+    columns: list[str] = Field(description="of such a file, the id first")
+
+
 class MediaSource(BaseModel):
     """A folder, an archive or a file that holds one or more files per row of a table."""
 
@@ -263,6 +282,9 @@ class Prepared(BaseModel):
     form: SubmissionForm | None = Field(
         None, description="what the columns mean; None in runs of earlier versions"
     )
+    soft: SoftForm | None = Field(
+        None, description="what scripts may write in place of labels; None: nothing"
+    )
     read: list[dict[str, str]] = Field(
         default_factory=list, description="how every column was read: name, kind, why, fate"
     )
@@ -365,6 +387,7 @@ class GradeJson(TypedDict):
     audit_leak: ProblemJson | None  # leak seen on the audit rows; read by scoring.audit alone
     audit_paired: dict[str, PairedJson]  # differences on the audit rows, by the reference's name
     paired: dict[str, PairedJson]  # by the reference's name: best
+    surrogate: dict[str, PairedJson]  # the same by the surrogate, where both sides have one
     evidence: dict[str, Any]  # an Evidence
     appeal: NotRequired[AppealJson | None]  # the gates were asked again without some rows
     blind: NotRequired[str]  # held-back rows without their files: a fault of the harness
@@ -459,6 +482,7 @@ class Grade(BaseModel):
     audit_leak: Problem | None = None
     audit_paired: dict[str, Paired] = {}
     paired: dict[str, Paired] = {}
+    surrogate: dict[str, Paired] = {}
     evidence: dict[str, Any] = {}
     line: Line | None = None  # of a script that wrote several pairs of files
     appeal: Appeal | None = None
@@ -476,6 +500,7 @@ class Blend(BaseModel):
     submission: str
     scaled: bool = False
     bounds: list[float | None] = []
+    columns: list[str] = []
     refused: dict[str, str] = {}
     seconds: float = 0.0
 
@@ -523,6 +548,7 @@ class BlendJson(TypedDict):
     submission: str  # path; blended by weights chosen on all folds
     scaled: NotRequired[bool]  # rows of class probabilities are scaled to sum to one
     bounds: NotRequired[list[float | None]]  # predicted values are clipped to them
+    columns: NotRequired[list[str]]  # of the files, where they hold what labels are made of
     refused: dict[str, str]  # member -> why it was left out
     seconds: float
 
@@ -538,6 +564,16 @@ class CrossValidation(TypedDict):
     fold_sd: NotRequired[float]  # standard deviation of the folds' scores
     metric: str
     direction: Direction
+
+
+class SurrogateStats(TypedDict):
+    """The surrogate by which predictions are judged that are finer than labels."""
+
+    name: str  # log loss | squared error
+    value: float
+    se: float
+    decoder: str  # how labels were made of them, for people
+    paired: NotRequired[dict[str, dict[str, float]]]  # best -> d, se, p_improved
 
 
 class ClassStats(TypedDict):
@@ -713,6 +749,7 @@ class Evidence(TypedDict, total=False):
     cv: CrossValidation
     paired: dict[str, dict[str, float]]  # best -> d, se, p_improved
     line: list[VariantEvidence]  # of a script that wrote several pairs of files
+    surrogate: SurrogateStats
     classes: dict[str, ClassStats]
     confusions: list[dict[str, Any]]  # commonest errors: true, predicted, n
     order: OrderStats

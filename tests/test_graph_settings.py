@@ -67,7 +67,7 @@ def test_a_task_folder_sets_the_loop_and_nothing_of_the_machine() -> None:
     assert {"steps", "seed", "max_usd", "n_folds", "audit"} <= task_settings()
     dangerous = {"base_url", "key_env", "isolation", "network", "cache", "prices", "model"}
     assert not task_settings() & dangerous and task_settings() < carried_settings()
-    assert fixed_in_fork() == {"audit", "n_folds", "config"}
+    assert fixed_in_fork() == {"audit", "n_folds", "config", "surrogate"}
     places = {
         "sandbox",
         "ray_address",

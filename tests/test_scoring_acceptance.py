@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import Any
 
 import pytest
 
-from scoring.acceptance import TieBreak, judge_attempt, judge_audit
+from run.attempt import ANCHOR
+from scoring.acceptance import Standing, TieBreak, judge_attempt, judge_audit
 from task.types import Grade, Paired, Problem
 
 
@@ -87,3 +89,36 @@ def test_leaks_are_rejected_and_broken_files_fail_whatever_the_score() -> None:
 
 def test_removing_a_flaw_of_the_data_may_lower_the_score() -> None:
     assert verdict(grade(-5.0), validity=True) == ("accepted", True)
+
+
+def finer(metric: float, surrogate: float) -> Grade:
+    """Differences in standard errors by the metric and by the surrogate."""
+    pair = [Paired(d=d, se=1.0, p_improved=NormalDist().cdf(d)) for d in (metric, surrogate)]
+    return Grade(ok=True, paired={"best": pair[0]}, surrogate={"best": pair[1]})
+
+
+@pytest.mark.parametrize(
+    ("metric", "surrogate", "expected"),
+    [
+        (0.2, 3.5, ("accepted", True)),  # by the surrogate, which sees more
+        (-0.8, 3.5, ("accepted", True)),  # the metric is not worse beyond noise
+        (-1.5, 3.5, ("rejected", False)),  # it is: the metric guards
+        (3.5, -3.0, ("accepted", True)),  # clear by the metric alone
+        (1.5, -3.0, ("tie", False)),  # they contradict each other
+        (0.5, -3.0, ("rejected", False)),
+        (-0.5, 1.0, ("tie", True)),  # likely better by the surrogate: the next step's start
+        (1.0, 0.1, ("tie", False)),
+    ],
+)
+def test_the_surrogate_judges_and_the_metric_guards(
+    metric: float, surrogate: float, expected: tuple[str, bool]
+) -> None:
+    standing = Standing(bar=2.6, step_bar=2.6, step_p=0.7)
+    assert verdict(finer(metric, surrogate), z=1.15, standing=standing) == expected
+
+
+def test_an_anchor_of_labels_is_passed_by_the_metric_alone() -> None:
+    given = finer(0.5, 3.0)
+    anchored = given.model_copy(update={"paired": {**given.paired, ANCHOR: given.paired["best"]}})
+    standing = Standing(bar=2.6, step_bar=3.2, step_p=0.7, anchor="t0s0")
+    assert verdict(anchored, z=1.15, standing=standing) == ("tie", True)

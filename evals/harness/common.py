@@ -112,9 +112,10 @@ async def private_scores(
         if outcome.submission:
             final = await worker.score_private(task, answers, str(outcome.submission))
         if first is not None:
-            submission = Artifacts(outcome.folder / "artifacts").path(first["submission"])
+            store = Artifacts(outcome.folder / "artifacts")
+            submission, oof = (str(store.path(first[name])) for name in ("submission", "oof"))
             path = outcome.folder / "first-draft.csv"
-            await worker.final_submission(prepared, str(submission), str(path))
+            await worker.final_submission(prepared, submission, str(path), oof)
             draft = await worker.score_private(task, answers, str(path))
     finally:
         await worker.close()

@@ -238,16 +238,16 @@ async def account_for_search(bench: Workbench, name: str, run: Run) -> SearchAcc
     """Score every solution that led the run on the private answers."""
     view = load_view(run.folder)
     n_executions, seconds = view.searched or (view.n_executions, view.script_s)
-    submissions = {
-        event["id"]: event["submission"]
+    files = {
+        event["id"]: (event["submission"], event["oof"])
         for event in iterate_events(run.folder / "events.jsonl")
         if event["ev"] == "attempt"
     }
     leads: list[LeadAccount] = []
     for lead in view.leads:
-        stored = str(run.artifacts.path(submissions[lead.attempt]))
+        stored, oof = (str(run.artifacts.path(ref)) for ref in files[lead.attempt])
         final = run.folder / "work" / ".lead.csv"
-        await run.worker.final_submission(run.prepared, stored, str(final))
+        await run.worker.final_submission(run.prepared, stored, str(final), oof)
         private = await bench.private_score(name, final)
         leads.append(
             {

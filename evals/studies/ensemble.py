@@ -111,9 +111,10 @@ async def score_attempt(
 ) -> float:
     """Score the attempt's own submission on the private answers."""
     prepared = Prepared.model_validate(json.loads((folder / "setup.json").read_text())["prepared"])
-    source = Artifacts(folder / "artifacts").path(attempt["submission"])
+    store = Artifacts(folder / "artifacts")
+    source, oof = (str(store.path(attempt[name])) for name in ("submission", "oof"))
     out = folder / "one.csv"
-    await worker.final_submission(prepared, str(source), str(out))
+    await worker.final_submission(prepared, source, str(out), oof)
     return await worker.score_private(str(task), str(private_answers(task)), str(out))
 
 

@@ -54,6 +54,8 @@ def read_task_facts(brief: Brief) -> TaskFacts:
         media=_media_kinds(profile),
         limit_s=brief.resources.wall_s,
         target_of_column=tuple((name, form["target"]) for name, form in task.form.items()),
+        soft=str(task.soft.get("layout", "")),
+        second=str(task.soft.get("second", "")),
     )
     return replace(facts, **_column_kinds(brief, columns, group), **_hazards(profile))
 

@@ -400,6 +400,8 @@ def _thresholds_reason(context: MoveContext) -> Reason | None:
     facts = context.facts
     if not facts.is_classification or facts.needs_probabilities or facts.metric == "accuracy":
         return None
+    if facts.soft:  # the harness fits them
+        return None
     classes = (context.evidence.get("classes") or {}).values()
     present = [entry for entry in classes if entry.get("n", 0) > 0]
     neglected = any(entry["predicted"] < 0.8 * entry["n"] for entry in present)
@@ -419,7 +421,7 @@ def _balanced_reason(context: MoveContext) -> Reason | None:
 
 
 def _expectation_reason(context: MoveContext) -> Reason | None:
-    if context.facts.metric != "qwk":
+    if context.facts.metric != "qwk" or context.facts.soft:
         return None
     return Reason(
         "classes are ordered and far misses cost most: "

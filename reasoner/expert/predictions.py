@@ -137,6 +137,12 @@ def _label_score_code(facts: TaskFacts) -> str:
     return LABEL_SCORES.get(facts.metric, other)
 
 
+def file_columns(facts: TaskFacts) -> str:
+    """Expression of the names of the files' prediction columns."""
+    is_by_class = facts.is_classification and facts.soft == "classes"
+    return "[str(label) for label in CLASSES]" if is_by_class else "OUTPUT[1:]"
+
+
 def output_code(facts: TaskFacts) -> str:
     """Code that writes oof.csv, submission.csv and evidence.json."""
     return "\n".join([writer_code(facts), *WRITE_LINES, evidence_code(facts)])
@@ -151,6 +157,7 @@ WRITE_LINES = [
 def writer_code(facts: TaskFacts) -> str:
     """Code of write(name, ids, p), which writes a file of predictions."""
     columns = _output_columns(facts)
+    names = file_columns(facts)
     lines = [
         "",
         "",
@@ -158,7 +165,7 @@ def writer_code(facts: TaskFacts) -> str:
         *_form_lines(columns, facts),
         "",
         "def write(name, ids, p):",
-        f"    frame = pd.DataFrame({columns}, columns=OUTPUT[1:])",
+        f"    frame = pd.DataFrame({columns}, columns={names})",
         "    frame.insert(0, ID, ids.to_numpy())",
         "    frame.to_csv(name, index=False)",
         "",
@@ -213,11 +220,22 @@ def _labels_by_script(facts: TaskFacts) -> list[str]:
     return [labels[place] for place in places]
 
 
+def _soft_columns(facts: TaskFacts) -> str:
+    """Expression of what stands in place of labels."""
+    if facts.soft == "values":
+        return "(p @ np.array(CLASSES, dtype=float)).reshape(-1, 1)"
+    if facts.soft == "positive":
+        return "p[:, :1]" if facts.second == facts.labels[0] else "p[:, 1:]"
+    return "p"
+
+
 def _output_columns(facts: TaskFacts) -> str:
     """Expression of the files' prediction columns, an array of rows by columns."""
     if not facts.is_classification:
         has_free = any(not target for _, target in facts.target_of_column)
         return "with_errors(p)" if has_free else "p.reshape(len(ids), -1)"
+    if facts.soft:
+        return _soft_columns(facts)
     if facts.n_guesses:
         return "guesses(p)"
     is_mapped = facts.needs_probabilities and facts.class_of_column

@@ -105,6 +105,8 @@ class TaskFacts:
     limit_s: float = 600  # of the script
     target_of_column: tuple[tuple[str, str], ...] = ()
     """(column of the files, column of the training table that it answers for, or empty)."""
+    soft: str = ""  # what the files hold in place of labels: classes | positive | values; or labels
+    second: str = ""  # class whose probability they hold, if `positive`
 
     @property
     def needs_probabilities(self) -> bool:
@@ -116,7 +118,11 @@ class TaskFacts:
     @property
     def can_stack(self) -> bool:
         """Whether a second level can be written: numbers to weigh, and folds in any order."""
-        if self.is_text or self.split == "time" or self.id in self.dates or self.n_guesses:
+        if self.is_text or self.split == "time" or self.id in self.dates:
+            return False
+        if self.soft:
+            return self.soft != "values" and not self.scarce
+        if self.n_guesses:
             return False
         if self.is_classification:
             is_whole = len(self.columns) in (2, 1 + len(self.labels))
@@ -177,7 +183,7 @@ def canonical_spec(spec: ScriptSpec, facts: TaskFacts) -> ScriptSpec:
         changes |= {"target": None, "loss": None, "detrend": False}
     else:
         changes |= {"thresholds": False, "balanced": False, "expectation": False, "soften": False}
-    if facts.needs_probabilities:
+    if facts.needs_probabilities or facts.soft:  # the harness fits thresholds and cut points
         changes |= {"thresholds": False, "expectation": False}
     changes |= {
         name: min(max(getattr(spec, name), low), high) for name, (low, high) in RANGES.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from reasoner.expert.predictions import file_columns
 from reasoner.expert.spec import ScriptSpec, TaskFacts, plain_ids
 from reasoner.protocol import DiagnoseBrief, UpdateBrief
 
@@ -21,7 +22,7 @@ def first_level(name, ids, own):
     for attempt in STACK:
         table = pd.read_csv(f"input/attempts/{{attempt}}/{{name}}", index_col=0)
         table.index = table.index.astype(str)
-        parts.append(table.loc[ids.astype(str), OUTPUT[1:]].to_numpy(dtype=float))
+        parts.append(table.loc[ids.astype(str), {columns}].to_numpy(dtype=float))
     return np.stack(parts)
 
 
@@ -101,14 +102,21 @@ def stacking_code(spec: ScriptSpec, facts: TaskFacts) -> str:
         return ""
     names = list(spec.stack)
     if facts.is_classification:
-        own = "{0}[:, 1:]" if len(facts.columns) == 2 else "{0}"
+        is_single = len(facts.columns) == 2 and facts.soft != "classes"
+        own = "{0}[:, 1:]" if is_single else "{0}"
         read = READ_CODE.format(
-            names=names, own_oof=own.format("oof[rows]"), own_test=own.format("test_pred")
+            names=names,
+            columns=file_columns(facts),
+            own_oof=own.format("oof[rows]"),
+            own_test=own.format("test_pred"),
         )
         return read.rstrip() + "\n" + CLASS_CODE
     flat = "{0}.reshape(len({0}), -1)"
     read = READ_CODE.format(
-        names=names, own_oof=flat.format("oof[rows]"), own_test=flat.format("test_pred")
+        names=names,
+        columns=file_columns(facts),
+        own_oof=flat.format("oof[rows]"),
+        own_test=flat.format("test_pred"),
     )
     is_log = facts.metric.startswith("rmsle")
     forward = "np.log1p(np.clip(part, 0, None))" if is_log else "part"

@@ -18,6 +18,7 @@ from task.data.public_tables import keeps_spelling, spell_texts, write_public_ta
 from task.data.twins import twin_groups
 from task.grade.frames.answers import make_answers
 from task.grade.metrics import task_metric
+from task.grade.soft.rules import make_soft_form
 from task.load.form import class_labels, label_text, make_form
 from task.load.layouts.inventory import walk_names
 from task.load.number_columns import DECIMAL_COMMA
@@ -56,10 +57,19 @@ def prepare_task(
     audit: bool,
     n_folds: int | None = None,
     read: TaskRows | None = None,
+    soft: bool = False,
 ) -> Prepared:
     """Write both folders. The same task and seed give the same bytes. Raises TaskError.
 
-    `read`: the task's rows, where they are read already.
+    Args:
+        task: the task.
+        public: folder that scripts see.
+        private: folder of the harness.
+        seed: of folds and audit rows.
+        audit: hold rows back where there are enough.
+        n_folds: of the cross-validation; None: as the task says.
+        read: the task's rows, where they are read already.
+        soft: scripts may write probabilities or values where the metric wants labels.
     """
     rows = read_public_rows(task, read)
     side = SideFiles.read(task, rows.train, rows.test, rows.id, Path(public), seed)
@@ -93,6 +103,7 @@ def prepare_task(
         rows_of_labels = pd.concat([visible, hidden], ignore_index=True)
         make_answers(rows_of_labels, rows.form).to_parquet(secret / ANSWERS, index=False)
     n_train, n_audit = len(visible), len(hidden)
+    soft_form = make_soft_form(task, task_metric(task), rows.form, visible) if soft else None
     del visible, hidden
     pa.default_memory_pool().release_unused()
     meta = {
@@ -115,6 +126,7 @@ def prepare_task(
         seed=seed,
         data_hash=data_fingerprint(task),
         form=rows.form,
+        soft=soft_form,
         read=rows.columns,
         repairs=list(dict.fromkeys([*task.repairs, *rows.repairs, *side.notes])),
     )

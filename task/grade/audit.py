@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from task.grade import compare
-from task.grade.predictions import PredictionsError, Truth, make_problem, read_earlier
+from task.grade.predictions import PredictionsError, Truth, make_problem, read_earlier_test
 from task.types import PairedJson, ProblemJson, Reference, ScoreJson
 
 Array = NDArray[Any]
@@ -85,7 +85,7 @@ def compare_audit_rows(
     if "submission" not in reference:
         return None
     try:
-        old = read_earlier(truth, reference["submission"], "submission.csv")[truth.audit_rows]
+        old = read_earlier_test(truth, reference)[truth.audit_rows]
         return compare.compare_predictions(truth.metric, y, [p], [old], None, seed)
     except (PredictionsError, OSError, ValueError):
         return None

@@ -17,7 +17,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from task.grade.metric import Metric
-from task.grade.predictions import PredictionsError, Truth, get_truth, read_predictions
+from task.grade.predictions import (
+    PredictionsError,
+    Truth,
+    get_truth,
+    read_decoder,
+    read_predictions,
+    read_said,
+)
 from task.types import BlendJson, Prepared, TaskError
 
 Array = NDArray[Any]
@@ -48,9 +55,12 @@ def blend_attempts(prepared: Prepared, members: dict[str, dict[str, str]], out: 
     TaskError where the metric cannot be blended or fewer than two members can be read.
     """
     began = time.monotonic()
-    truth = get_truth(prepared)
+    owner = get_truth(prepared)
+    is_soft, members, left_out = choose_form(owner, members)
+    truth = owner.soft_truth if is_soft else owner
     method = choose_method(truth)
-    oof, test, refused = read_members(truth, members, method)
+    oof, test, refused = read_members(owner, members, method, is_soft=is_soft)
+    refused |= left_out
     if len(oof) < 2:
         text = f"an ensemble needs two attempts with predictions, {len(oof)} can be read"
         raise TaskError(f"{text} {refused or ''}".strip())
@@ -69,9 +79,43 @@ def blend_attempts(prepared: Prepared, members: dict[str, dict[str, str]], out: 
         submission=submission_path,
         scaled=truth.has_class_columns or truth.metric.sums_to_one,
         bounds=list(truth.form.bounds or ()),
+        columns=truth.prepared.columns[1:] if is_soft else [],
         refused=refused,
         seconds=time.monotonic() - began,
     )
+
+
+def choose_form(
+    truth: Truth, members: dict[str, dict[str, str]]
+) -> tuple[bool, dict[str, dict[str, str]], dict[str, str]]:
+    """Say whether what labels are made of is blended; with the members, and why others are out.
+
+    Labels and probabilities are not mixed: what fewer than two members hold is left out.
+    """
+    if truth.soft is None:
+        return False, members, {}
+    soft = {name: paths for name, paths in members.items() if holds_soft(truth, paths)}
+    labels = {name: paths for name, paths in members.items() if name not in soft}
+    if len(soft) >= 2:
+        why = "it holds labels, and the others what labels are made of"
+        return True, soft, dict.fromkeys(labels, why)
+    why = "it alone holds what labels are made of"
+    return False, labels, dict.fromkeys(soft, why)
+
+
+def holds_soft(truth: Truth, paths: dict[str, str]) -> bool:
+    """Whether an attempt's out-of-fold file can be read and holds no labels."""
+    try:
+        return read_decoder(truth, paths["oof"]) is not None
+    except (PredictionsError, OSError, KeyError):
+        return False
+
+
+def read_blendable(truth: Truth, path: str, name: str, ids: list[str], *, is_soft: bool) -> Array:
+    """Read predictions, or what labels are made of, as they are blended."""
+    if not is_soft:
+        return read_predictions(truth, path, name, ids)
+    return read_said(truth, path, name, ids).flatten(truth)
 
 
 def choose_method(truth: Truth) -> BlendMethod:
@@ -105,9 +149,10 @@ def class_codes(truth: Truth, method: BlendMethod) -> Array:
 
 
 def read_members(
-    truth: Truth, members: dict[str, dict[str, str]], method: BlendMethod
+    owner: Truth, members: dict[str, dict[str, str]], method: BlendMethod, *, is_soft: bool = False
 ) -> MemberParts:
     """Read the predictions of all members; keep the best MAX_MEMBERS by score."""
+    truth = owner.soft_truth if is_soft else owner
     oof: dict[str, Array] = {}
     test: dict[str, Array] = {}
     score: dict[str, float] = {}
@@ -115,8 +160,10 @@ def read_members(
     classes, ids = class_codes(truth, method), truth.validated_ids
     for name, paths in members.items():
         try:
-            p = read_predictions(truth, paths["oof"], "oof.csv", ids)
-            p_test = read_predictions(truth, paths["submission"], "submission.csv", truth.test_ids)
+            p = read_blendable(owner, paths["oof"], "oof.csv", ids, is_soft=is_soft)
+            p_test = read_blendable(
+                owner, paths["submission"], "submission.csv", truth.test_ids, is_soft=is_soft
+            )
         except (PredictionsError, OSError, KeyError) as error:
             refused[name] = str(error)[:200]
             continue
@@ -259,6 +306,7 @@ def blend_driver(blend: BlendJson, variants: dict[str, str] | None = None) -> st
         classes=classes,
         scaled=blend.get("scaled", False),
         bounds=blend.get("bounds") or [None, None],
+        columns=blend.get("columns") or [],
         member_part=inspect.getsource(member_part),
         finish_predictions=inspect.getsource(finish_predictions),
     )
@@ -287,6 +335,7 @@ METHOD = {method!r}
 CLASSES = np.array({classes!r})
 SCALED = {scaled!r}  # whether the probabilities of a row are scaled to sum to one
 LOW, HIGH = {bounds!r}
+COLUMNS = {columns!r}  # of the predictions, where members may spell a class as 1 or 1.0
 
 
 {member_part}
@@ -314,7 +363,10 @@ def read_predictions(name, file):
     else:
         first = pd.read_csv(path, nrows=0).columns[0]
         frame = pd.read_csv(path, dtype={{first: str}})
-    return frame.set_index(frame.columns[0])
+    frame = frame.set_index(frame.columns[0])
+    known = {{plain(name): name for name in COLUMNS}} | {{name: name for name in COLUMNS}}
+    frame = frame.rename(columns=lambda name: known.get(name, known.get(plain(name), name)))
+    return frame.reindex(columns=COLUMNS, fill_value=0.0) if COLUMNS else frame
 
 
 def plain(text):
@@ -367,15 +419,21 @@ def mix_submissions(
 
     Raises TaskError for a submission that is not valid.
     """
-    truth = get_truth(prepared)
+    owner = get_truth(prepared)
+    try:
+        said = {
+            name: read_said(owner, submissions[name], "submission.csv", owner.test_ids)
+            for name in weights
+        }
+    except PredictionsError as error:
+        raise TaskError(f"a member's {error}") from error
+    is_soft = all(each.soft is not None for each in said.values())
+    truth = owner.soft_truth if is_soft else owner
     method = choose_method(truth)
     classes = class_codes(truth, method)
-    parts: dict[str, Array] = {}
-    for name in weights:
-        try:
-            p = read_predictions(truth, submissions[name], "submission.csv", truth.test_ids)
-        except PredictionsError as error:
-            raise TaskError(f"member {name}: {error}") from error
-        parts[name] = member_part(p, classes, method)
+    parts = {
+        name: member_part(each.flatten(owner) if is_soft else each.decode(owner), classes, method)
+        for name, each in said.items()
+    }
     total = finish_predictions(weighted_sum(parts, weights), classes, method)
     write_predictions(truth, out, truth.test_ids, total, method)

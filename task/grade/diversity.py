@@ -7,8 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from task.grade.blend import choose_method, class_codes, member_part, sample_positions
-from task.grade.predictions import PredictionsError, get_truth, read_earlier
+from task.grade.blend import (
+    choose_form,
+    choose_method,
+    class_codes,
+    member_part,
+    read_blendable,
+    sample_positions,
+)
+from task.grade.predictions import PredictionsError, get_truth
 from task.types import Prepared
 
 Array = NDArray[Any]
@@ -21,13 +28,17 @@ def choose_diverse(prepared: Prepared, paths: dict[str, str], limit: int) -> lis
     chosen is the lowest. Files that cannot be read are left out. Raises TaskError for rankings and
     texts.
     """
-    truth = get_truth(prepared)
+    owner = get_truth(prepared)
+    is_soft, _, left_out = choose_form(owner, {name: {"oof": path} for name, path in paths.items()})
+    paths = {name: path for name, path in paths.items() if name not in left_out}
+    truth = owner.soft_truth if is_soft else owner
     method = choose_method(truth)
     classes, rows = class_codes(truth, method), sample_positions(len(truth.y), None, prepared.seed)
     parts: dict[str, Array] = {}
     for name, path in paths.items():
         try:
-            part = member_part(read_earlier(truth, path), classes, method)
+            p = read_blendable(owner, path, "oof.csv", owner.validated_ids, is_soft=is_soft)
+            part = member_part(p, classes, method)
         except (PredictionsError, OSError, ValueError):
             continue
         parts[name] = _standardise(part[rows].ravel())

@@ -24,6 +24,7 @@ from task.types import (
     ErrorReport,
     Evidence,
     ExecutionFacts,
+    PairedJson,
     ResidualStats,
     ResourceUse,
     ScoreJson,
@@ -154,6 +155,14 @@ def prediction_evidence(truth: Truth, oof: Array, test: Array, score: ScoreJson)
     distance = prediction_shift(oof, test)
     evidence["submission"] = SubmissionCheck(rows_ok=True, test_pred_vs_oof_ks=distance)
     return evidence
+
+
+def pair_evidence(paired: dict[str, PairedJson]) -> dict[str, dict[str, float]]:
+    """Return what is told of paired differences."""
+    return {
+        name: {"d": pair["d"], "se": pair["se"], "p_improved": pair["p_improved"]}
+        for name, pair in paired.items()
+    }
 
 
 def cross_validation(truth: Truth, score: ScoreJson) -> CrossValidation:

@@ -18,13 +18,19 @@ from task.grade.appeal import FILE, RowsLeft, count_blind_rows, leave_rows_out
 from task.grade.leaks import find_leaks
 from task.grade.predictions import (
     PredictionsError,
+    SaidPair,
     Truth,
+    find_losses,
     get_truth,
     make_problem,
     read_earlier,
+    read_losses,
+    read_pair,
     read_predictions,
     read_sample_ids,
 )
+from task.grade.soft.evidence import soft_evidence, surrogate_evidence
+from task.grade.soft.loss import LOSSES
 from task.load.tables import read_public_table
 from task.types import (
     PROMISING_P,
@@ -78,9 +84,9 @@ def grade_execution(
     if (failure := execution_problem(facts)) is not None:
         return refused_grade(failure, findings)
     try:
-        oof = require_predictions(truth, files, "oof.csv")
-        test = require_predictions(truth, files, "submission.csv")
-        check_plausible(truth, oof)
+        said = require_predictions(truth, files)
+        oof, test = said.decode(truth)
+        check_plausible(truth, oof if said.oof.soft is None else said.oof.soft)
         score = score_accepted(truth, oof)
     except PredictionsError as error:
         problem = error.problem
@@ -90,15 +96,18 @@ def grade_execution(
         name: compare_arrays(truth, [oof], [read_earlier(truth, item["oof"])], seed)
         for name, item in references.items()
     }
-    is_promising = not paired or any(p["p_improved"] >= PROMISING_P for p in paired.values())
+    losses = find_losses(truth, said.oof)
+    surrogate = compare_losses(truth, losses, references, seed)
+    pairs = [*paired.values(), *surrogate.values()]
+    is_promising = not paired or any(p["p_improved"] >= PROMISING_P for p in pairs)
     gates = ask_gates(truth, oof, test, without, ask=is_promising or every_gate)
     audited = audit.grade_audit_rows(truth, test, score, references, seed)
     findings.update(evidence.prediction_evidence(truth, oof, test, score))
+    if losses is not None:
+        findings.update(soft_evidence(truth, said, losses))
+        findings["surrogate"] = surrogate_evidence(truth, said, losses, surrogate)
     if paired:
-        findings["paired"] = {
-            name: {"d": pair["d"], "se": pair["se"], "p_improved": pair["p_improved"]}
-            for name, pair in paired.items()
-        }
+        findings["paired"] = evidence.pair_evidence(paired)
     if gates.problems:
         findings["problems"] = gates.problems
     return GradeJson(
@@ -107,6 +116,7 @@ def grade_execution(
         score=score,
         **judge_rows_left(truth, oof, test, audited, gates.left, seed),
         paired=paired,
+        surrogate=surrogate,
         evidence=evidence.clean_json(findings),
         appeal=gates.appeal,
     )
@@ -167,6 +177,20 @@ def judge_rows_left(
     )
 
 
+def compare_losses(
+    truth: Truth, losses: Array | None, references: dict[str, Reference], seed: int
+) -> dict[str, PairedJson]:
+    """Compare rows of the surrogate's losses with those of the references that have some."""
+    if losses is None:
+        return {}
+    found = {name: read_losses(truth, item["oof"]) for name, item in references.items()}
+    return {
+        name: compare.compare_predictions(LOSSES, losses, [losses], [old], truth.clusters, seed)
+        for name, old in found.items()
+        if old is not None
+    }
+
+
 def score_accepted(truth: Truth, oof: Array) -> ScoreJson:
     """Score predictions; a metric may refuse texts or a file of its own anything.
 
@@ -212,6 +236,23 @@ def list_leaks(prepared: Prepared, path: str) -> list[ProblemJson]:
     return find_leaks(truth, read_earlier(truth, path))
 
 
+def compare_surrogate(
+    prepared: Prepared, new: list[str], old: list[str], *, seed: int = 0
+) -> PairedJson | None:
+    """Compare the oof files of two pipelines by the surrogate; None where one holds labels."""
+    truth = get_truth(prepared)
+    try:
+        sides = [[read_losses(truth, path) for path in paths] for paths in (new, old)]
+    except (PredictionsError, OSError, ValueError):
+        return None
+    new_losses, old_losses = ([one for one in side if one is not None] for side in sides)
+    if len(new_losses) < len(new) or len(old_losses) < len(old):
+        return None
+    return compare.compare_predictions(
+        LOSSES, new_losses[0], new_losses, old_losses, truth.clusters, seed
+    )
+
+
 def refused_grade(problem: ProblemJson, findings: Evidence) -> GradeJson:
     """Return the grade of files that cannot be scored."""
     findings["problems"] = [problem]
@@ -221,6 +262,7 @@ def refused_grade(problem: ProblemJson, findings: Evidence) -> GradeJson:
         score=None,
         **audit.NO_AUDIT,
         paired={},
+        surrogate={},
         evidence=evidence.clean_json(findings),
         appeal=None,
         blind="",
@@ -288,13 +330,14 @@ def describe_memory(facts: ExecutionFacts) -> str:
     return f" of {limit_mb / 2**10:.2f} GiB{held}"
 
 
-def require_predictions(truth: Truth, files: dict[str, str], name: str) -> Array:
-    """Read oof.csv or submission.csv of a script. Raises PredictionsError."""
-    if name not in files:
-        raise PredictionsError(
-            "missing_file", f"the script wrote no {name}; write it into the current directory"
-        )
-    return read_predictions(truth, files[name], name, truth.ids(name))
+def require_predictions(truth: Truth, files: dict[str, str]) -> SaidPair:
+    """Read oof.csv and submission.csv of a script. Raises PredictionsError."""
+    for name in ("oof.csv", "submission.csv"):
+        if name not in files:
+            raise PredictionsError(
+                "missing_file", f"the script wrote no {name}; write it into the current directory"
+            )
+    return read_pair(truth, files["oof.csv"], files["submission.csv"])
 
 
 def check_plausible(truth: Truth, oof: Array) -> None:

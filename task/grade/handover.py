@@ -14,12 +14,12 @@ from task.data.public_tables import match_keys
 from task.grade.predictions import (
     PredictionsError,
     Truth,
-    align_rows,
-    content_of,
-    convert_predictions,
     get_truth,
-    read_prediction_table,
+    read_decoder,
+    read_said,
 )
+from task.grade.soft.decode import default_decoder
+from task.grade.soft.script import write_decoder_script
 from task.load.form import plain_name
 from task.load.ids import read_sample_ids
 from task.load.tables import read_table
@@ -30,16 +30,32 @@ ORDER_METRICS = ("auc", "auc_mean_columns", "average_precision_mean_columns", "b
 """Metrics of the order alone, which take any numbers."""
 
 
-def write_final_submission(prepared: Prepared, source: str, out: str) -> None:
+def write_final_submission(
+    prepared: Prepared, source: str, out: str, oof: str | None = None
+) -> str | None:
     """Write the submission of the task's own test rows.
 
     Audit rows are dropped; order, ids, columns, labels, separator and decimal mark are those of
-    the task's sample; values are those that were graded. Raises TaskError where the source cannot
+    the task's sample; values are those that were graded. Raises TaskError where a file cannot
     be read.
+
+    Args:
+        prepared: the task.
+        source: the submission.csv of a script.
+        out: path to write to.
+        oof: its out-of-fold file, to which labels are fitted where the source holds none.
+
+    Returns:
+        A script that makes labels of such a file, where the source holds none.
     """
     truth, (ids, written_ids) = get_truth(prepared), read_test_ids(prepared)
     try:
-        values = read_own_rows(truth, source, ids)
+        said = read_said(truth, source, Path(source).name, ids, has_more=True)
+        decoder = None
+        if said.soft is not None:
+            known = read_decoder(truth, oof) if oof else None
+            decoder = known or default_decoder(truth.decoded)
+        values = said.decode(truth, decoder)
     except PredictionsError as error:
         raise TaskError(f"{source}: {error}") from error
     cells = render_cells(truth, values)
@@ -52,18 +68,7 @@ def write_final_submission(prepared: Prepared, source: str, out: str) -> None:
         result = fill_sample(prepared, truth, written_ids, cells)
     form = truth.form
     result.to_csv(out, index=False, sep=form.separator, decimal=form.decimal)
-
-
-def read_own_rows(truth: Truth, source: str, ids: list[str]) -> Array:
-    """Read predictions of some of the test rows, as they were graded. Raises PredictionsError."""
-    path, columns = Path(source), truth.prepared.columns
-    frame = read_prediction_table(
-        path, path.name, len(truth.test_ids), columns, content=content_of(truth)
-    )
-    keys = list(frame[columns[0]].map(str))
-    rows = match_keys(keys, ids)
-    own = frame.take(rows[rows >= 0])
-    return convert_predictions(truth, align_rows(own, path.name, ids, truth.prepared), path.name)
+    return write_decoder_script(truth, decoder) if decoder else None
 
 
 def render_cells(truth: Truth, values: Array) -> list[list[Any]]:

@@ -13,9 +13,11 @@ from task.grade.leaks import find_leaks
 from task.grade.predictions import (
     PredictionsError,
     Truth,
+    find_losses,
     get_truth,
     read_earlier,
-    read_predictions,
+    read_losses,
+    read_pair,
 )
 from task.types import PROMISING_P, LineJson, Prepared, ProblemJson, Reference, VariantJson
 
@@ -27,6 +29,7 @@ class Answers(NamedTuple):
 
     oof: Array
     test: Array
+    losses: Array | None = None  # by the surrogate; None where its files hold labels
 
 
 def grade_line(
@@ -65,19 +68,49 @@ def grade_line(
             except PredictionsError as error:
                 variant["problems"] = [_name_files(error.problem, name)]
     valid = [one for one in graded if one["score"] and not one["problems"]]
-    oofs = [answers[one["name"]].oof for one in valid]
-    links, alike = correlate_luck(truth, oofs, references, seed)
-    return LineJson(
-        best=_best_name(truth, valid or graded), variants=graded, links=links, alike=alike
-    )
+    said = [answers[one["name"]] for one in valid]
+    links, alike = correlate_luck(truth, [one.oof for one in said], references, seed)
+    best = _best_name(truth, valid or graded)
+    losses = [one.losses for one in said if one.losses is not None]
+    if said and len(losses) == len(said):
+        best = valid[int(np.argmin([each.mean() for each in losses]))]["name"]
+        links, alike = weaken_links((links, alike), losses, truth, references)
+    return LineJson(best=best, variants=graded, links=links, alike=alike)
+
+
+def weaken_links(
+    known: tuple[dict[str, list[float]], float],
+    losses: list[Array],
+    truth: Truth,
+    references: dict[str, Reference],
+) -> tuple[dict[str, list[float]], float]:
+    """Return the weaker of the links by the metric and by the surrogate, which chose the best.
+
+    Both judge, at one bar; weaker links raise it.
+    """
+    links, alike = dict(known[0]), known[1]
+    for number, (name, item) in enumerate(references.items()):
+        before = read_losses(truth, item["oof"])
+        if before is None or name not in links:
+            continue
+        rows = np.stack([before - each for each in losses])
+        if truth.clusters is not None:
+            rows = np.stack([np.bincount(truth.clusters, weights=row) for row in rows])
+        matrix = lower_correlations(rows)
+        pairs = zip(sorted(links[name]), sorted(spanning_links(matrix)), strict=True)
+        links[name] = [round(min(pair), 4) for pair in pairs]
+        if number == 0:
+            above = matrix[np.triu_indices(len(losses), 1)]
+            alike = min(alike, round(max(0.0, float(above.mean())), 4))
+    return links, alike
 
 
 def read_answers(truth: Truth, name: str, paths: tuple[str, str]) -> Answers:
     """Read a variant's files. Raises PredictionsError."""
-    oof = read_predictions(truth, paths[0], "oof.csv", truth.ids("oof.csv"))
-    test = read_predictions(truth, paths[1], "submission.csv", truth.ids("submission.csv"))
-    check_plausible(truth, oof)
-    return Answers(oof, test)
+    said = read_pair(truth, paths[0], paths[1])
+    oof, test = said.decode(truth)
+    check_plausible(truth, oof if said.oof.soft is None else said.oof.soft)
+    return Answers(oof, test, find_losses(truth, said.oof))
 
 
 def _grade_variant(
@@ -142,8 +175,11 @@ def correlate_luck(
 def correlate_differences(truth: Truth, oofs: list[Array], old: Array, seed: int) -> Array:
     """Return a lower estimate of how several differences to the same predictions correlate."""
     samples = sample_differences(truth, oofs, old, seed)
-    if samples is None:
-        return np.eye(len(oofs))
+    return np.eye(len(oofs)) if samples is None else lower_correlations(samples)
+
+
+def lower_correlations(samples: Array) -> Array:
+    """Return a lower estimate of the correlations of several samples."""
     with np.errstate(invalid="ignore", divide="ignore"):
         found = np.corrcoef(samples)
     found = np.nan_to_num(found, nan=0.0)

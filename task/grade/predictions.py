@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,10 +22,19 @@ from task.data.prepare import ANSWERS, LABEL_PREFIX
 from task.data.public_tables import match_keys, plain_key
 from task.data.segments import Partition, partition_columns
 from task.grade.metric import FrameColumns, Metric, bind_answers
-from task.grade.metrics import task_metric
+from task.grade.metrics import METRICS, task_metric
+from task.grade.soft.decode import (
+    DecodedTarget,
+    Decoder,
+    apply_decoder,
+    decode_across_folds,
+    default_decoder,
+    fit_decoder,
+)
+from task.grade.soft.loss import surrogate_losses
 from task.load.form import label_text
 from task.load.tables import read_public_table
-from task.types import FormColumn, Prepared, ProblemJson, SubmissionForm
+from task.types import FormColumn, Prepared, ProblemJson, Reference, SoftForm, SubmissionForm
 
 Array = NDArray[Any]
 MAX_LINE_BYTES, MAX_COLUMN_BYTES = 4_000, 100  # of one line: for the id or a text, and a number
@@ -36,6 +45,7 @@ MAX_TEXT_BYTES = 20_000_000  # of one text: a mask of a large picture
 Content = Literal["number", "label", "text"]
 MISSING = ["", "nan", "NaN", "NA", "null"]
 TOLERANCE = 1e-9  # of probabilities beyond 0..1
+SUM_TOLERANCE = 0.02  # of the probabilities of a row beyond 1, as rounded ones have it
 
 
 @dataclass(eq=False)
@@ -63,6 +73,33 @@ class Truth:
     def has_class_columns(self) -> bool:
         """Whether the files have a column of probabilities for each of several classes."""
         return self.metric.needs == "probability" and len(self.form.columns) > 1
+
+    @property
+    def soft(self) -> SoftForm | None:
+        """What files may hold in place of labels."""
+        return self.prepared.soft
+
+    @cached_property
+    def soft_truth(self) -> Truth:
+        """The same rows as a task whose predictions are those probabilities or values."""
+        assert self.soft is not None
+        return replace(
+            self,
+            prepared=soften_task(self.prepared, self.soft),
+            metric=METRICS["mse" if self.soft.layout == "values" else "log_loss"],
+        )
+
+    @cached_property
+    def decoded(self) -> DecodedTarget:
+        """What labels are made for."""
+        assert self.soft is not None
+        if self.soft.layout == "values":
+            columns = self.soft_truth.y.reshape(len(self.validated), -1)
+            levels = tuple(np.unique(columns[:, k]) for k in range(columns.shape[1]))
+        else:
+            levels = (np.array([self.codes[label] for label in self.form.labels]),)
+        name = self.metric.name.removesuffix("_mean_columns")
+        return DecodedTarget(name, self.soft.decoder, levels)
 
     @cached_property
     def validated(self) -> pd.DataFrame:
@@ -277,13 +314,243 @@ class PredictionsError(Exception):
         self.problem = make_problem(code, message)
 
 
-def read_predictions(truth: Truth, path: str, name: str, ids: list[str]) -> Array:
-    """Read predictions in the order of `ids`, shape (n,) or (n, k). Raises PredictionsError."""
-    frame = read_prediction_table(
-        Path(path), name, len(ids), truth.prepared.columns, content=content_of(truth)
+class Said(NamedTuple):
+    """What a file says: what the metric takes, or what is finer; the other one is None."""
+
+    exact: Array | None
+    soft: Array | None  # a column per class, or values; `SoftForm` of the task
+
+    def decode(self, truth: Truth, decoder: Decoder | None = None) -> Array:
+        """Return what the metric takes; `decoder`: None for the validated rows, nested by fold."""
+        if self.soft is None:
+            assert self.exact is not None
+            return self.exact
+        if decoder is not None:
+            said = apply_decoder(truth.decoded, decoder, self.soft)
+        else:
+            said = decode_across_folds(truth.decoded, truth.soft_truth.y, self.soft, truth.fold)
+        return name_guesses(truth, said) if truth.decoded.decoder == "top" else said
+
+    def flatten(self, truth: Truth) -> Array:
+        """Return the soft ones as `soft_truth` takes them: of two classes the second one's."""
+        if self.soft is None or truth.soft is None:
+            raise PredictionsError("mixed_forms", "the file holds labels, not probabilities")
+        return np.asarray(self.soft[:, 1] if truth.soft.layout == "positive" else self.soft)
+
+
+def name_guesses(truth: Truth, places: Array) -> Array:
+    """Return the classes at these positions as lists, best first, as long as the metric counts."""
+    n_guesses = int(truth.metric.name.rpartition("@")[2])
+    rankings = np.empty(len(places), dtype=object)
+    for row, best in enumerate(places[:, :n_guesses]):
+        rankings[row] = [truth.form.labels[place] for place in best]
+    return rankings
+
+
+def soften_task(prepared: Prepared, soft: SoftForm) -> Prepared:
+    """Return the task whose submission has the soft columns."""
+    form = prepared.form
+    assert form is not None
+    if soft.layout == "classes":
+        target = form.columns[0].target
+        columns = [FormColumn(name=name, target=target, label=name) for name in soft.columns[1:]]
+    else:
+        label = form.labels[-1] if soft.layout == "positive" else ""
+        columns = [column.model_copy(update={"label": label}) for column in form.columns]
+    changes: dict[str, Any] = {"bounds": None, "columns": columns}
+    task = prepared.task
+    if soft.layout == "values":
+        task = task.model_copy(update={"kind": "regression"})
+    return prepared.model_copy(
+        update={
+            "task": task,
+            "soft": None,
+            "columns": soft.columns,
+            "form": form.model_copy(update=changes),
+        }
     )
-    values = align_rows(frame, name, ids, truth.prepared)
-    return convert_predictions(truth, values, name)
+
+
+def read_predictions(
+    truth: Truth, path: str, name: str, ids: list[str], decoder: Decoder | None = None
+) -> Array:
+    """Read predictions in the order of `ids`, shape (n,) or (n, k). Raises PredictionsError.
+
+    `decoder`: of probabilities for other rows than the validated ones; None: the one that is fitted
+    to nothing.
+    """
+    said = read_said(truth, path, name, ids)
+    if said.soft is None:
+        return said.decode(truth)
+    is_validated = ids is truth.validated_ids or ids == truth.validated_ids
+    return said.decode(truth, decoder or (None if is_validated else default_decoder(truth.decoded)))
+
+
+def read_said(
+    truth: Truth, path: str, name: str, ids: list[str], *, has_more: bool = False
+) -> Said:
+    """Read a file of labels or of what may stand for them. Raises PredictionsError.
+
+    `has_more`: it may have further rows of the test table, which are left out.
+    """
+    prepared, n_rows = truth.prepared, len(truth.test_ids) if has_more else len(ids)
+    columns = class_columns(truth, Path(path), name)
+    if columns is not None:
+        named = truth.soft_truth.prepared
+        frame = read_prediction_table(Path(path), name, n_rows, list(columns))
+        frame = frame.rename(columns=columns).reindex(columns=named.columns, fill_value=0.0)
+        values = align_rows(keep_rows(frame, ids) if has_more else frame, name, ids, named)
+        return Said(None, convert_shares(convert_numbers(values, name), name))
+    frame = read_prediction_table(
+        Path(path), name, n_rows, prepared.columns, content=content_of(truth)
+    )
+    values = align_rows(keep_rows(frame, ids) if has_more else frame, name, ids, prepared)
+    soft = soft_cells(truth, values, name)
+    return Said(convert_predictions(truth, values, name) if soft is None else None, soft)
+
+
+def keep_rows(frame: pd.DataFrame, ids: list[str]) -> pd.DataFrame:
+    """Return the rows of a file that have these ids, as far as it has them."""
+    rows = match_keys(list(frame.iloc[:, 0].map(str)), ids)
+    return frame.take(rows[rows >= 0])
+
+
+def class_columns(truth: Truth, path: Path, name: str) -> dict[str, str] | None:
+    """Return what the columns of a file of probabilities hold: the id and the classes.
+
+    A class without a column has the probability zero. None where the file has the columns of the
+    submission. Raises PredictionsError for others, which names both forms.
+    """
+    soft = truth.soft
+    if soft is None or soft.columns == truth.prepared.columns:
+        return None
+    limit = MAX_LINE_BYTES + MAX_COLUMN_BYTES * len(soft.columns)
+    with path.open("rb") as file:
+        line = file.readline(limit + 1)
+    try:
+        header = parse_line(line) if len(line) <= limit else []
+    except (UnicodeDecodeError, csv.Error):
+        return None
+    if sorted(header) == sorted(truth.prepared.columns):
+        return None
+    classes = [column for column in header if column != soft.columns[0]]
+    places = match_keys(soft.columns[1:], classes)
+    is_known = len(classes) == len(header) - 1 and len(set(places)) == len(places) > 1
+    if not is_known or (places < 0).any():
+        raise PredictionsError(
+            "wrong_columns",
+            f"{name} has the columns {[column[:80] for column in header[:8]]}, it should have "
+            f"exactly {truth.prepared.columns} with labels, or {soft.columns[:8]}"
+            f"{' …' if len(soft.columns) > 8 else ''} with probabilities",
+        )
+    known = {column: soft.columns[1 + place] for column, place in zip(classes, places, strict=True)}
+    return {soft.columns[0]: soft.columns[0], **known}
+
+
+def convert_shares(numbers: Array, name: str) -> Array:
+    """Return probabilities of all classes, which sum to one. Raises PredictionsError."""
+    check_probabilities(numbers, name, "a column per class")
+    total = numbers.sum(axis=1)
+    n_off = int((np.abs(total - 1) > SUM_TOLERANCE).sum())
+    if n_off:
+        raise PredictionsError(
+            "not_probability",
+            f"{name} has probabilities that do not sum to 1 in {format_plural(n_off, 'row')} (one "
+            f"has {total[np.abs(total - 1).argmax()]:.3g}); divide each row by its sum",
+        )
+    return scale_to_one(np.clip(numbers, 0, 1))
+
+
+def soft_cells(truth: Truth, values: pd.DataFrame, name: str) -> Array | None:
+    """Return what the columns of the submission hold, where it is finer than labels; else None.
+
+    Raises PredictionsError for numbers that are no probabilities.
+    """
+    soft = truth.soft
+    if soft is None or soft.layout == "classes":
+        return None
+    if truth.metric.needs in ("label", "ranking"):
+        texts = values.iloc[:, 0]
+        if not truth.find_labels(texts).isna().any():
+            return None
+        values = values.apply(pd.to_numeric, errors="coerce")
+        if values.isna().any(axis=None) or not np.isfinite(values.to_numpy()).all():
+            return None  # a label that is none: the message for labels fits
+        numbers = values.to_numpy(dtype=float)
+    else:
+        numbers = convert_numbers(values, name)
+        if (numbers % 1 == 0).all():
+            return None
+    if soft.layout == "values":
+        return np.asarray(numbers[:, 0] if numbers.shape[1] == 1 else numbers)
+    check_probabilities(numbers, name, f"`{soft.columns[1]}` without labels")
+    second = np.clip(numbers[:, 0], 0, 1)
+    return np.column_stack([1 - second, second])
+
+
+class SaidPair(NamedTuple):
+    """What both files of a script say."""
+
+    oof: Said
+    test: Said
+    decoder: Decoder | None  # of the test rows; None where files hold labels
+
+    def decode(self, truth: Truth) -> tuple[Array, Array]:
+        """Return what the metric takes, of the validated rows and of the test rows."""
+        return self.oof.decode(truth), self.test.decode(truth, self.decoder)
+
+
+def read_pair(truth: Truth, oof: str, submission: str) -> SaidPair:
+    """Read both files of a script. Raises PredictionsError where they have different forms."""
+    one = read_said(truth, oof, "oof.csv", truth.validated_ids)
+    two = read_said(truth, submission, "submission.csv", truth.test_ids)
+    if (one.soft is None) != (two.soft is None):
+        kinds = ("labels", "no labels") if one.soft is None else ("no labels", "labels")
+        raise PredictionsError(
+            "mixed_forms",
+            f"oof.csv holds {kinds[0]} and submission.csv {kinds[1]}; write both in the same form",
+        )
+    return SaidPair(one, two, fit_to_all(truth, one))
+
+
+def fit_to_all(truth: Truth, oof: Said) -> Decoder | None:
+    """Return the decoder of other rows, fitted on all validated ones; None for labels."""
+    if oof.soft is None:
+        return None
+    return fit_decoder(truth.decoded, truth.soft_truth.y, oof.soft)
+
+
+@lru_cache(maxsize=32)
+def read_decoder(truth: Truth, oof: str) -> Decoder | None:
+    """Return the decoder that fits an earlier out-of-fold file; None where it holds labels.
+
+    Raises PredictionsError.
+    """
+    return fit_to_all(truth, read_said(truth, oof, "oof.csv", truth.validated_ids))
+
+
+@lru_cache(maxsize=32)
+def read_losses(truth: Truth, oof: str) -> Array | None:
+    """Return the surrogate's loss of every row of an earlier file; None where it holds labels.
+
+    Raises PredictionsError.
+    """
+    return find_losses(truth, read_said(truth, oof, "oof.csv", truth.validated_ids))
+
+
+def find_losses(truth: Truth, oof: Said) -> Array | None:
+    """Return the surrogate's loss of every validated row; None where the file holds labels."""
+    if oof.soft is None or truth.soft is None:
+        return None
+    return surrogate_losses(truth.soft, truth.soft_truth.y, oof.soft, truth.fold)
+
+
+def read_earlier_test(truth: Truth, reference: Reference) -> Array:
+    """Read an earlier attempt's predictions of the test rows. Raises PredictionsError."""
+    decoder = read_decoder(truth, reference["oof"]) if truth.soft else None
+    return read_predictions(
+        truth, reference["submission"], "submission.csv", truth.test_ids, decoder
+    )
 
 
 def content_of(truth: Truth) -> Content:

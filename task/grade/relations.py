@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,14 @@ from scipy import stats
 from task.grade import compare
 from task.grade.evidence import clean_json, row_losses
 from task.grade.order import RANKED
-from task.grade.predictions import PredictionsError, Truth, get_truth, read_earlier
+from task.grade.predictions import (
+    PredictionsError,
+    Said,
+    Truth,
+    get_truth,
+    read_earlier,
+    read_said,
+)
 from task.grade.row_errors import signed_residuals, worst_rows
 from task.types import Closer, Prepared, RelationJson
 
@@ -31,18 +39,44 @@ def look_closer(prepared: Prepared, own: str, others: dict[str, str]) -> Closer:
         others: path of the file of each other attempt, by id. One that cannot be read is left out.
     """
     truth = get_truth(prepared)
-    mine = read_earlier(truth, own)
-    relations = {}
+    mine, relations = read_earlier(truth, own), {}
+    soft = read_soft(truth, own)
     for name, path in others.items():
         try:
             relations[name] = relate_pair(truth, mine, read_earlier(truth, path))
+            other = None if soft is None else read_soft(truth, path)
+            if soft is not None and other is not None:
+                relations[name] = relate_soft(truth, soft, other, relations[name])
         except (PredictionsError, OSError, ValueError):
             continue
+    if soft is not None:
+        truth, mine = truth.soft_truth, soft.flatten(truth)
     losses = row_losses(truth, mine)
     has_worst = losses is not None and truth.prepared.task.kind != "text"
     has_worst = has_worst and truth.metric.name not in RANKED
     worst = worst_rows(truth, mine, losses) if has_worst and losses is not None else []
     return clean_json(Closer(relations=relations, worst=worst))  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=32)
+def read_soft(truth: Truth, path: str) -> Said | None:
+    """Read what an out-of-fold file holds in place of labels; None where it holds labels."""
+    said = read_said(truth, path, "oof.csv", truth.validated_ids)
+    return None if said.soft is None else said
+
+
+def relate_soft(truth: Truth, mine: Said, other: Said, relation: RelationJson) -> RelationJson:
+    """Relate what labels are made of: how alike errors are, and what the mean of both scores."""
+    twin = truth.soft_truth
+    how, alike = correlate_errors(twin, mine.flatten(truth), other.flatten(truth))
+    assert mine.soft is not None and other.soft is not None
+    both = Said(None, (mine.soft + other.soft) / 2).decode(truth)
+    metric, y = truth.metric, truth.scored
+    sign = 1 if metric.direction == "max" else -1
+    better = max((mine.decode(truth), other.decode(truth)), key=lambda p: sign * metric.score(y, p))
+    paired = compare.compare_predictions(metric, y, [both], [better], truth.clusters, 0, truth.fold)
+    found = relation | {"alike": alike, "how": how}
+    return found | {"half_gain": paired["d"], "half_se": paired["se"]}
 
 
 def relate_pair(truth: Truth, mine: Array, other: Array) -> RelationJson:

@@ -101,6 +101,14 @@ def gain_item(item: dict[str, Any]) -> str:
     return f"{signed_text(item['gain'])} ± {se_text(item.get('se'))}"
 
 
+def _surrogate_facts(found: dict[str, Any]) -> PathsAndTexts:
+    name, decoder = single_line(found.get("name"), 40), single_line(found.get("decoder"), 160)
+    value = f"{number_text(found.get('value'))} ± {se_text(found.get('se'))}"
+    yield "surrogate.value", f"judged by {name} (lower is better): {value}; labels: {decoder}"
+    for path, text in _paired_facts(found.get("paired") or {}):
+        yield f"surrogate.{path}", f"by {name}: {text}"
+
+
 def _relation_facts(relations: dict[str, Any]) -> PathsAndTexts:
     known = [(name, item) for name, item in relations.items() if isinstance(item, dict)]
     if known:
@@ -336,6 +344,7 @@ READERS: dict[str, Reader] = {
     "train": _train_facts,
     "paired": _paired_facts,
     "line": _line_facts,
+    "surrogate": _surrogate_facts,
     "relations": _relation_facts,
     "order": _order_facts,
     "places": _place_facts,

@@ -150,7 +150,9 @@ def task_section(brief: Brief) -> dict[str, str]:
         "target": _quoted_names(task.target[:N_TARGETS]),
         "id": _quoted_names([task.id]),
         "columns": columns,
-        "prediction": PREDICTIONS.get(task.prediction, "") + describe_form(task),
+        "prediction": PREDICTIONS.get(task.prediction, "")
+        + describe_form(task)
+        + describe_soft(task),
         "n_train": f"{task.n_train:,}",
         "n_test": f"{task.n_test:,}",
         "split": describe_split(task.split),
@@ -180,6 +182,28 @@ def describe_form(task: TaskBrief) -> str:
         low, high = (single_line("" if edge is None else f"{edge:g}", 20) for edge in task.bounds)
         parts.append(f"The harness clips values to {low}..{high}.")
     return "".join(f" {part}" for part in parts)
+
+
+SOFT_FORMS = {
+    "classes": "probabilities instead, with the columns {columns}",
+    "positive": "the probability of `{second}` instead, in the same column",
+    "values": "values between the labels instead, in the same columns",
+}
+
+
+def describe_soft(task: TaskBrief) -> str:
+    """Say what may be written in place of labels, and why it should be."""
+    form = SOFT_FORMS.get(str(task.soft.get("layout", "")))
+    if form is None:
+        return ""
+    columns = _quoted_names(task.soft["columns"][:N_OUTPUT_COLUMNS])
+    second = single_line(task.soft.get("second", ""), 60)
+    what = form.format(columns=columns, second=second)
+    loss = single_line(task.soft.get("loss", ""), 40)
+    return (
+        f" Better write {what}, in both files: the harness makes the best labels of them and judges"
+        f" by {loss}, which sees smaller gains. Do not tune thresholds."
+    )
 
 
 def _quoted_names(names: Sequence[str]) -> str:

@@ -1,0 +1,1 @@
+"""Predictions finer than the metric: their forms, how labels are made of them, their loss."""
