@@ -175,6 +175,35 @@ def import_records(
         typer.echo(f"  {problem}", err=True)
 
 
+@app.command("distil")
+def distil_recipes(
+    target: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A new or empty folder.", file_okay=False)
+    ],
+    where: MemoryPlace = DEFAULT_MEMORY,
+    embedding: EmbeddingName = DEFAULT_EMBEDDING,
+) -> None:
+    """Propose recipes from what many runs measured: hypotheses that helped on several tasks.
+
+    Each is a file to read and change; `gome recipes add FOLDER` accepts what you keep, and
+    `gome recipes verify` measures it (docs/recipes.md).
+    """
+    from memory.manage import select_records
+    from memory.recipes.distil import MIN_TASKS, propose_recipes
+
+    if target.is_dir() and any(target.iterdir()):
+        raise usage_error(f"{target} is not empty; name a new folder")
+    with exit_on_problem():
+        proposals = propose_recipes(select_records(where, embedding=embedding))
+    if not proposals:
+        typer.echo(f"No hypothesis in {where} helped on {MIN_TASKS} tasks beyond noise.")
+        return
+    target.mkdir(parents=True, exist_ok=True)
+    for proposal in proposals:
+        (target / proposal.name).write_text(proposal.text, encoding="utf-8")
+        typer.echo(f"{target / proposal.name}: {proposal.evidence.describe()}")
+
+
 @app.command("fetch")
 def fetch_model(
     archive: Annotated[

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from memory_kit import a_record
 from typer.testing import CliRunner
 
 from cli.app import app
 from memory.lexical import LexicalEmbedding
+from memory.protocol import Record
 from memory.recipes import evidence as sealed
 from memory.recipes.choice import Known, choose_for_diagnosis, choose_for_draft
+from memory.recipes.distil import propose_recipes
 from memory.recipes.evidence import Evidence, TaskGain, read_evidence, recipe_state, with_evidence
 from memory.recipes.facts import ConditionFacts, read_condition_facts
 from memory.recipes.library import BOOK, MAX_FILES, add_recipes, load_library, read_folder
@@ -262,6 +265,25 @@ def test_traces_get_other_recipes_and_prompts_few() -> None:
     text = recipes_section([card] * 3)
     assert n_tokens(text) <= 1500
     assert "\n# Request" not in text and "UNTESTED" in text
+
+
+def test_what_helped_on_several_tasks_is_proposed_as_a_file() -> None:
+    def measured(i: int, task: str, gain: float, **changes: object) -> Record:
+        kind = "accepted" if gain > 0 else "refuted"
+        given = {"kind": kind, "task_hash": task, "task_kind": "binary", "metric": "auc"}
+        return a_record(i, gain=gain, gain_se=1.0, diff="+x = 1\n+```", **(given | changes))
+
+    good = [measured(2, f"t{i}", 4.0) for i in range(4)] + [measured(2, "t9", -1.0)]
+    once = [measured(1, "t1", 9.0) for _ in range(5)]  # often, but on one task
+    mixed = [measured(0, f"t{i}", gain) for i, gain in enumerate((5, -6, 4, -5))]
+    local = [measured(3, f"t{i}", 5.0, move="drop:age") for i in range(4)]
+    (proposal,) = propose_recipes([*good, *once, *mixed, *local])
+    recipe = parse_recipe(proposal.text, proposal.name)
+    assert recipe.title == "add indicators of missing values"
+    assert recipe.when.task == ("binary",) and recipe.when.metric == ("auc",)
+    assert recipe.causes == ("many cells are missing",)
+    assert "binary, auc (1)" in recipe.pitfalls and "5 tasks" in recipe.why
+    assert recipe_state(recipe) == "untested"
 
 
 # the command
