@@ -70,12 +70,15 @@ class TrialBench:
 
 @asynccontextmanager
 async def open_trials(
-    settings: Settings, *, seeds: int, limit_s: float, say: Say
+    settings: Settings, *, seeds: int, limit_s: float, say: Say, inner: Sandbox | None = None
 ) -> AsyncIterator[TrialBench]:
-    """Open a sandbox and a task worker for measurements, below a temporary folder."""
+    """Open a sandbox and a task worker for measurements, below a temporary folder.
+
+    `inner`: the sandbox, in place of the settings' one.
+    """
     with tempfile.TemporaryDirectory(prefix="gome-recipes-") as name:
         place = Path(name)
-        sandbox = sandbox_for(settings, place)
+        sandbox = inner or sandbox_for(settings, place)
         worker = TaskWorker(isolation=settings.isolation)
         try:
             host = await sandbox.probe()

@@ -202,7 +202,8 @@ def test_verdicts_follow_from_noise_units() -> None:
         return found
 
     assert measured(1.0).verdict == "neutral"  # one task, one standard error
-    assert measured(2.5).verdict == "helpful"
+    assert measured(3.0).verdict == "neutral"  # other tasks may differ
+    assert measured(4.0).verdict == measured(2.6, 2.6).verdict == "helpful"
     assert measured(-2.5, -3).verdict == "harmful"
     assert measured(8, -6).verdict == "neutral"  # tasks disagree
     assert (measured(2, 0.5, -2).n_helped, measured(2, 0.5, -2).n_harmed) == (1, 1)

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evals.harness.file_tasks import WRITERS
+from evals.harness.forked import ForkedSandbox
 from evals.harness.pages import CACHE
 from evals.harness.suites import REAL, SUITES, write_suite_task
 from evals.suite.catalogue import tasks_of_half
@@ -91,17 +92,21 @@ async def measure_book(
     seconds: float,
     n_tasks: int,
     seeds: int,
+    forked: bool,
 ) -> None:
-    """Measure the recipes that have no valid evidence, or those named, until time is up."""
-    end = time.monotonic() + seconds
+    """Measure the recipes that have no valid evidence, or those of `names`, until time is up."""
     recipes = read_folder(BOOK, own=True).recipes
-    wanted = [
-        each for each in recipes if (each.id in names if names else read_evidence(each) is None)
-    ]
-    async with open_trials(Settings(), seeds=seeds, limit_s=LIMIT_S, say=print) as bench:
+    wanted = [each for each in recipes if read_evidence(each) is None]
+    if names:
+        wanted = sorted((r for r in wanted if r.id in names), key=lambda r: names.index(r.id))
+    sandbox = ForkedSandbox() if forked else None
+    async with open_trials(
+        Settings(), seeds=seeds, limit_s=LIMIT_S, say=print, inner=sandbox
+    ) as bench:
         bench.slots = asyncio.Semaphore(2)
         folders = write_tasks(root, suite)
         tasks = [await open_stored_task(bench, folder, root / "prepared") for folder in folders]
+        end = time.monotonic() + seconds
         for recipe in wanted:
             if time.monotonic() > end:
                 print("time is up; call again to go on")
@@ -128,6 +133,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=330)
     parser.add_argument("--tasks", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument(
+        "--forked", action="store_true", help="in forks of one process: faster, nothing is isolated"
+    )
     parser.add_argument("--suite", type=Path, help="folder of the suite's tasks")
     parser.add_argument("--root", type=Path, default=CACHE)
     options = parser.parse_args()
@@ -138,6 +146,7 @@ def main() -> None:
         seconds=options.seconds,
         n_tasks=options.tasks,
         seeds=options.seeds,
+        forked=options.forked,
     )
     asyncio.run(work)
 

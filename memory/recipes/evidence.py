@@ -25,6 +25,8 @@ from memory.recipes.spec import Recipe, Strict, Word, load_plain_yaml
 State = Literal["helpful", "neutral", "harmful", "untested"]
 KEY_FILE = Path("~/.gome/recipes.key")
 HELPED_Z, WIDTH_Z = 1.0, 1.96
+TASK_SPREAD = 1.5
+"""Standard deviation of a recipe's gain between tasks, in noise units, that is assumed at least."""
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -71,12 +73,15 @@ class Evidence(Strict):
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Its 95 % interval: each task's gain has an error of 1, more where tasks disagree."""
+        """Its 95 % interval for tasks like these.
+
+        A task's gain has an error of 1, and tasks differ: by TASK_SPREAD at least, more if seen.
+        """
         n = max(1, len(self.tasks))
-        spread = 1.0
+        spread = math.hypot(1.0, TASK_SPREAD)
         if n > 1:
             squares = math.fsum((task.z - self.mean) ** 2 for task in self.tasks)
-            spread = max(1.0, math.sqrt(squares / (n - 1)))
+            spread = max(spread, math.sqrt(squares / (n - 1)))
         half = WIDTH_Z * spread / math.sqrt(n)
         return self.mean - half, self.mean + half
 
