@@ -271,4 +271,6 @@ if __name__ == "__main__":
         run_script(name)
     for file in ("oof.csv", "submission.csv"):
         shutil.copyfile(Path("chain") / name / written(name, file), file)
+        if "GOME_VARIANT" in os.environ and written(name, file) != file:
+            shutil.copyfile(file, written(name, file))  # an ensemble reads the variant's files
 '''

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -182,6 +183,9 @@ def test_a_chain_runs_and_reads_the_variant_that_speaks_for_a_script(tmp_path: P
     (tmp_path / "input").mkdir()
     subprocess.run([sys.executable, "solution.py"], cwd=tmp_path, check=True)
     assert (tmp_path / "submission.csv").read_text() == "bc"
+    as_member = os.environ | {"GOME_VARIANT": "c"}
+    subprocess.run([sys.executable, "solution.py"], cwd=tmp_path, check=True, env=as_member)
+    assert (tmp_path / "submission-c.csv").read_text() == "bc"  # what an ensemble's driver reads
 
 
 def test_pairs_are_taken_by_name_up_to_a_number() -> None:
