@@ -137,17 +137,22 @@ def judge_attempt(
         difference = describe_difference(paired)
         message = f"removes a flaw of the data; the score before was not honest ({difference})"
         return one_reason("accepted", True, "removes_flaw", message)
-    metric = Difference(paired, grade.paired.get(ANCHOR) or paired)
+    claim = grade.paired.get(ANCHOR) if standing else None  # z alone: one comparison at a time
+    metric = Difference(paired, claim or paired)
     text = _describe(grade, paired, again)
-    return _judge_difference(metric, surrogate_of(grade), z, standing, new, best, text)
+    return _judge_difference(metric, surrogate_of(grade, alone=standing is None), z, standing, new, best, text)
 
 
-def surrogate_of(grade: Grade) -> Difference | None:
-    """Return the difference by the surrogate, where both sides are finer than labels."""
+def surrogate_of(grade: Grade, *, alone: bool = False) -> Difference | None:
+    """Return the difference by the surrogate, where both sides are finer than labels.
+
+    `alone`: to the best, without the last confirmed one.
+    """
     paired = grade.surrogate.get("best")
     if paired is None:
         return None
-    return Difference(paired, grade.surrogate.get(ANCHOR) if ANCHOR in grade.paired else paired)
+    has_anchor = ANCHOR in grade.paired and not alone
+    return Difference(paired, grade.surrogate.get(ANCHOR) if has_anchor else paired)
 
 
 def _judge_difference(

@@ -68,6 +68,8 @@ def test_small_steps_are_accepted_together_but_never_below_the_best() -> None:
     together = judge(grade(0.9, over_anchor=2.7), since)
     assert together.verdict == "accepted" and "since t0s1: +2.7" in together.texts[0]
     assert judge(grade(-0.1, over_anchor=2.7), since).verdict == "tie"
+    former = judge(grade(0.9, over_anchor=2.7), None)
+    assert former.verdict == "tie", "without a run's bar each comparison stands alone"
     assert judge(grade(2.3, over_anchor=1.0), since).codes == ["likely"]
     alone = judge(grade(2.5, over_anchor=1.0), since)  # clear by itself: it confirms no other
     assert (alone.verdict, alone.codes) == ("accepted", ["better_alone"])
