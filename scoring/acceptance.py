@@ -140,7 +140,9 @@ def judge_attempt(
     claim = grade.paired.get(ANCHOR) if standing else None  # z alone: one comparison at a time
     metric = Difference(paired, claim or paired)
     text = _describe(grade, paired, again)
-    return _judge_difference(metric, surrogate_of(grade, alone=standing is None), z, standing, new, best, text)
+    return _judge_difference(
+        metric, surrogate_of(grade, alone=standing is None), z, standing, new, best, text
+    )
 
 
 def surrogate_of(grade: Grade, *, alone: bool = False) -> Difference | None:
