@@ -339,7 +339,8 @@ def _describe_following(shuffles: list[Shuffle], through: list[str]) -> Problem:
         "labels"
     )
     if through:
-        message += f"; {', '.join(through)}, which it builds on, do so themselves: leave them out"
+        names = ", ".join(through)
+        message += f"; those of {names}, which it builds on, follow them too: leave those out"
     return Problem(code=FOLLOWS, message=message)
 
 

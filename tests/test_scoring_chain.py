@@ -128,6 +128,52 @@ async def test_labels_that_a_first_level_hides_are_found_where_a_second_level_us
     assert [len(event["shuffles"]) for event in own] == ([2] if n == 400 else [])
 
 
+BLURRED = '''"""Labels under a noise that whoever knows the seed takes away again."""
+import csv, random
+noise = random.Random(5)
+train = list(csv.DictReader(open("input/train.csv")))
+fold = {row["id"]: row["fold"] for row in csv.DictReader(open("input/folds.csv"))}
+with open("oof.csv", "w", newline="") as file:
+    out = csv.writer(file)
+    out.writerow(["id", "label"])
+    for row in train:
+        if fold[row["id"]] != "-1":
+            out.writerow([row["id"], 0.45 + 0.1 * int(row["label"]) + noise.gauss(0, 0.1)])
+with open("submission.csv", "w", newline="") as file:
+    out = csv.writer(file)
+    out.writerow(["id", "label"])
+    for row in csv.DictReader(open("input/test.csv")):
+        out.writerow([row["id"], 0.4 + noise.gauss(0, 0.1)])
+'''
+CLEARED = '''"""Takes the noise away again."""
+import csv, random
+noise = random.Random(5)
+for name in ("oof.csv", "submission.csv"):
+    rows = list(csv.DictReader(open("input/attempts/t0s0/" + name)))
+    with open(name, "w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["id", "label"])
+        for row in rows:
+            p = float(row["label"]) - noise.gauss(0, 0.1)
+            out.writerow([row["id"], p])
+'''
+
+
+@pytest.mark.slow
+async def test_a_first_level_that_is_found_out_is_given_to_nobody(tmp_path: Path) -> None:
+    task = class_task(tmp_path / "task", 400, noise=1.5)
+    settings = quick(tmp_path, steps=3, max_repairs=0, ensemble=False)
+    player = Player([BLURRED, CLEARED, CLEARED + "# again\n"])
+    outcome = await start_run(str(task), settings, reasoner=player)
+    first, second, third = (recorded(outcome.folder, f"t0s{step}") for step in range(3))
+    assert first["verdict"] == "accepted", "it is too weak to be asked"
+    assert second["codes"] == ["leak_labels"]
+    assert "those of t0s0, which it builds on, follow them too" in second["reasons"][0]
+    assert third["uses"] == {} and third["verdict"] == "failed"
+    log = (outcome.folder / "artifacts" / third["log"][:2] / third["log"]).read_text()
+    assert "there is no valid attempt t0s0 to build on" in log
+
+
 @pytest.mark.slow
 async def test_a_resumed_run_mounts_the_same_and_refits_the_whole_chain(tmp_path: Path) -> None:
     task = class_task(tmp_path / "task", 2400, noise=1.5)
