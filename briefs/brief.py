@@ -9,6 +9,7 @@ from briefs.ledger import ledger_brief
 from graph.state import Trace, Work
 from reasoner.protocol import Fact, Resources, Stage
 from run.attempt import Attempt
+from run.best import current_best
 from run.budget import reserved_executions, used_share
 from run.calibration import Calibration, describe_calibration
 from run.chain import ATTEMPTS
@@ -96,7 +97,18 @@ def budget_stage(run: Run, trace: Trace, siblings: Sequence[str] = ()) -> Stage:
         repairs=settings.max_repairs,
         best=trace.best.score if trace.best else None,
         best_se=trace.best.se if trace.best else None,
+        **_leader_fields(run, trace),
     )
+
+
+def _leader_fields(run: Run, trace: Trace) -> dict[str, Any]:
+    """The run's best, where it is not the trace's own and traces share what they measure."""
+    leader = current_best(run) if run.settings.sharing else None
+    if leader is None or (trace.best is not None and leader.ref == trace.best.ref):
+        return {}
+    members = ", ".join(run.attempt(leader.ref).members)
+    name = f"{leader.attempt} (a blend of {members})" if members else leader.attempt
+    return {"leader": name, "leader_score": leader.score, "leader_se": leader.se}
 
 
 def scenario_weight(trace: Trace) -> int:

@@ -46,8 +46,11 @@ async def read_evidence(run: Run, trace: Trace, attempt: Attempt) -> Json:
     except (TaskError, WorkerError) as error:
         run.warn(f"{attempt.id} is not compared with others: {str(error).splitlines()[-1][:200]}")
         return evidence
-    whats = {each.attempt: describe_file(each) for each in others}
-    found = {name: {**item, "what": whats[name]} for name, item in closer.relations.items()}
+    known = {each.attempt: each for each in others}
+    found = {
+        name: {**item, "what": describe_file(known[name]), "members": known[name].members}
+        for name, item in closer.relations.items()
+    }
     more = {"relations": found, "worst": closer.worst}
     return evidence | {key: value for key, value in more.items() if value}
 

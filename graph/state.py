@@ -141,6 +141,7 @@ class Work(StateModel):
     verdict: Verdict = "failed"
     replaces: bool = False
     validity: bool = Field(False, description="removes a flaw of the data; scores not comparable")
+    run_best: str | None = Field(None, description="run's best that it was compared with, too")
     reasons: list[str] = []
     codes: list[str] = Field([], description="the reasons, machine-readable")
     failed: dict[str, list[str]] = Field(
@@ -181,7 +182,8 @@ class RunState(StateModel):
     merge_every: int = 1
     traces: Annotated[dict[str, Trace], merge_by_key] = {}
     best: Best | None = None
-    ensemble: Best | None = Field(None, description="blend of all traces, where it beats the best")
+    ensemble: Best | None = Field(None, description="blend that is ahead of every single solution")
+    blend: Best | None = Field(None, description="last blend of all traces, ahead or not")
     used: Used = Used()
     stop: str = Field("", description="why the loop ended; empty while it runs")
     submission: str = Field("", description="path, once finalized")

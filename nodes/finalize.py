@@ -10,8 +10,9 @@ from run.best import hash_solution, publish_best, write_best_json
 from run.registry import NodeRuntime, current_run
 from run.run import Run
 from scoring.baseline import publish_baseline
-from scoring.final_choice import FinalChoice, choose_final, refit_best
+from scoring.final_choice import FinalChoice, choose_final
 from scoring.lessons import share_claims
+from scoring.refit import refit_choice
 
 ENDS = {
     "budget: steps": "all steps used",
@@ -42,7 +43,8 @@ async def finalize(state: RunState, runtime: NodeRuntime) -> dict[str, Any]:
     await publish_best(run, best, force=True)
     choice = await choose_final(run, state)
     await publish_best(run, choice.best, force=True)
-    _hand_over(run, choice, await refit_best(run, choice.best))
+    choice, refitted = await refit_choice(run, choice)
+    _hand_over(run, choice, refitted)
     await share_claims(run)
     _announce_end(run, reason.partition(":")[0], choice.best, ENDS.get(reason, reason))
     submission = str(run.folder / "best" / "submission.csv")
@@ -75,5 +77,5 @@ def _hand_over(run: Run, choice: FinalChoice, refitted: dict[str, str]) -> None:
         submission=str(folder / "submission.csv"),
         solution=str(folder / "solution.py"),
         **refit,
-        **choice.facts,
+        **choice.describe(),
     )

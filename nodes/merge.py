@@ -13,12 +13,11 @@ from report.formatting import format_plural
 from run.attempt import Attempt
 from run.best import best_of_traces, is_better, publish_best
 from run.budget import exhausted_budget
-from run.pool import find_members
 from run.registry import NodeRuntime, current_run
 from run.run import Run
 from scoring.acceptance import Acceptance
-from scoring.ensemble import challenge_best
 from scoring.lessons import is_lesson
+from scoring.merge_blends import blend_traces
 from scoring.merge_events import announce_merge, report_calibration
 
 
@@ -30,13 +29,13 @@ async def merge(
     fresh = {each.trace: run.chain(each.head, until=each.merged) for each in traces}
     actions = _count_lessons(run, fresh)
     single = best_of_traces(run.prepared.task.direction, traces)
-    ensemble = await _blend_pool(run, state, single, acceptance)
+    blend, ensemble = await blend_traces(run, state, fresh, single, acceptance)
     for index, trace in enumerate(traces):
         traces[index] = _settle_trace(run, trace, traces, fresh[trace.trace], single, actions)
     report_calibration(run, state.round, traces)
     if ensemble:
         summary = run.attempt(ensemble.ref).summary
-        actions.append(f"{summary} beats the best single solution")
+        actions.append(f"{summary} is ahead of the best single solution")
         await publish_best(run, ensemble)
     best, used = ensemble or single, run.events.used
     waited_s = run.pace.close_round()
@@ -46,6 +45,7 @@ async def merge(
         "traces": {str(trace.trace): trace.dump() for trace in traces},
         "best": best.dump() if best else None,
         "ensemble": ensemble.dump() if ensemble else None,
+        "blend": blend.dump() if blend else None,
         "used": used.dump(),
         "stop": _loop_end(run, traces, best) or exhausted_budget(run, used),
     }
@@ -56,19 +56,6 @@ def _count_lessons(run: Run, fresh: dict[int, list[Attempt]]) -> list[str]:
     n = sum(is_lesson(attempt) for attempt in attempts) if run.settings.memory != "off" else 0
     lessons = format_plural(n, "measured hypothesis", "measured hypotheses")
     return [f"{lessons} recorded in the memory"] if n else []
-
-
-async def _blend_pool(
-    run: Run, state: RunState, single: Best | None, acceptance: Acceptance | None
-) -> Best | None:
-    """The ensemble that beats the best single solution; blended again when its members changed."""
-    if single is None or not run.settings.ensemble:
-        return None
-    traces = state.sorted_traces()
-    members = await find_members(run, [trace.head for trace in traces])
-    if members == await find_members(run, [trace.merged for trace in traces]):
-        return state.ensemble
-    return await challenge_best(run, state.round, members, single, acceptance)
 
 
 def _settle_trace(

@@ -10,6 +10,7 @@ from run.ahead import plan_meeting
 from run.attempt import Attempt, best_from
 from run.best import correct_published, publish_best
 from run.registry import NodeRuntime, current_run
+from scoring.ensemble import go_on_from_blend
 from scoring.lessons import share_lessons
 from scoring.records import announce_attempt, assemble_attempt
 
@@ -24,7 +25,10 @@ async def record(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
         trace = trace.evolve(best=former)
         await correct_published(run, former)
     trace = advance_trace(trace, attempt, run.settings.max_failures)
-    if attempt.replaces and trace.best:
+    if attempt.members and attempt.verdict == "accepted":
+        await publish_best(run, best_from(attempt))
+        trace = go_on_from_blend(run, trace, attempt)
+    elif attempt.replaces and trace.best:
         await publish_best(run, trace.best)
     meeting = await plan_meeting(run, state, trace)
     row = trace.dump()

@@ -44,6 +44,7 @@ async def validate(
         validity=validity and judgement.replaces,
         reasons=judgement.texts,
         codes=judgement.codes,
+        run_best=judgement.run_best,
         failed={},
         review=False,
     )

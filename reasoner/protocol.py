@@ -149,6 +149,9 @@ class Stage(Frozen):
     repairs: int = Field(0, description="repairs that a failed script may have")
     best: float | None = Field(None, description="score of the trace's best attempt")
     best_se: float | None = None
+    leader: str = Field("", description="the run's best, where that is another attempt")
+    leader_score: float | None = None
+    leader_se: float | None = None
 
 
 class Effect(Frozen):

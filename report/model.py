@@ -86,12 +86,30 @@ class AttemptView:
     usage: TokenUsage
     variants: tuple[VariantView, ...] = ()
     uses: tuple[str, ...] = ()  # attempts whose predictions its script reads
+    members: tuple[str, ...] = ()  # of a blend
+    run_best: str = ""  # the run's best at that time, where that was another
+    run_gain: float | None = None  # over it
 
     @property
     def words(self) -> str:
         """What it builds on, and its hypothesis or else its kind."""
         text = self.hypothesis or self.kind
         return f"on {', '.join(self.uses)}: {text}" if self.uses else text
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether it was below the run's best when it was measured."""
+        return self.run_gain is not None and self.run_gain < 0
+
+    @property
+    def can_lead(self) -> bool:
+        """Whether it became a best: of its trace, or as a blend that is ahead."""
+        return self.replaces or (self.kind == "ensemble" and self.verdict == "accepted")
+
+    @property
+    def is_step(self) -> bool:
+        """Whether its trace went on from it without accepting it."""
+        return self.replaces and self.verdict == "tie" and self.kind != "ensemble"
 
 
 class Lead(NamedTuple):
@@ -292,6 +310,11 @@ class RunView:
     def n_accepted(self) -> int:
         """Number of accepted attempts; the first valid one of a trace does not count."""
         return sum(a.verdict == "accepted" for a in self.attempts.values())
+
+    @property
+    def n_steps(self) -> int:
+        """Number of ties that a trace went on from."""
+        return sum(attempt.is_step for attempt in self.attempts.values())
 
     def elapsed(self, now: float | None = None) -> float:
         """Return the seconds of work, without pauses between a stop and a resume."""

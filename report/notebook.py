@@ -105,7 +105,8 @@ class ScoreCurve:
         corners: list[str] = []
         best, height = None, 0.0
         for n, (attempt, score) in enumerate(self.scored):
-            if not can_lead(attempt) or (best is not None and not self.view.is_better(score, best)):
+            is_ahead = best is None or self.view.is_better(score, best)
+            if not (attempt.can_lead and is_ahead):
                 continue
             x, y = self.position(n, score)
             if corners:
@@ -118,8 +119,3 @@ class ScoreCurve:
         """Return (y, text) of the lowest and the highest score."""
         ends = self.scores if len(self.scores) < 2 else [self.scores[0], self.scores[-1]]
         return [(self.position(0, score)[1], format_score(score)) for score in ends]
-
-
-def can_lead(attempt: AttemptView) -> bool:
-    """Whether the attempt became a best: of its trace, or as an accepted ensemble."""
-    return attempt.replaces or (attempt.kind == "ensemble" and attempt.verdict == "accepted")

@@ -292,9 +292,15 @@ def parse_attempt(event: Event, order: int) -> AttemptView:
         usage=parse_usage(event.get("usage")),
         uses=tuple(filter(None, map(_clean_id, list(as_mapping(event.get("uses")))[:MAX_USES]))),
         variants=parse_variants(event),
+        members=tuple(map(_clean_text_id, list(as_mapping(event.get("members")))[:64])),
+        run_best=_clean_text_id(event.get("run_best")),
         **texts,
         **numbers,
     )
+
+
+def _clean_text_id(value: object) -> str:
+    return _clean_id(value) or ""
 
 
 def _read_verdict(event: Event) -> str:
@@ -318,7 +324,15 @@ ATTEMPT_TEXTS = {
     "evidence": 128,
     "log": 128,
 }
-ATTEMPT_NUMBERS = ("confidence", "score", "score_se", "gain", "gain_se", "seconds")
+ATTEMPT_NUMBERS = (
+    "confidence",
+    "score",
+    "score_se",
+    "gain",
+    "gain_se",
+    "run_gain",
+    "seconds",
+)
 
 
 def _finite_numbers(value: object) -> tuple[float, ...]:
@@ -371,14 +385,14 @@ def _count_attempt(view: RunView, event: Event, attempt: AttemptView) -> RunView
 
 def _update_best(view: RunView, attempt: AttemptView) -> RunView:
     """Update the run's best and its curve: the leader of the traces' bests and an ensemble."""
-    is_ensemble = attempt.kind == "ensemble" and attempt.verdict == "accepted"
-    if not (attempt.replaces or is_ensemble):
+    is_ensemble = attempt.kind == "ensemble" and attempt.can_lead
+    if not attempt.can_lead:
         return view
     contenders = [view.attempts.get(trace.best or "") for trace in view.traces.values()]
     former = view.best_attempt
     if is_ensemble:
         contenders.append(attempt)
-    elif former is not None and former.kind == "ensemble":
+    if former is not None and former.kind == "ensemble":
         contenders.append(former)
     scores = {one.id: one.score for one in contenders if one is not None and one.score is not None}
     leader = min(scores, key=lambda id: -scores[id] if view.rising else scores[id], default=None)
@@ -412,7 +426,9 @@ def describe_attempt(attempt: AttemptView, *, rising: bool) -> str:
     reason = reword_difference(reason, rising=rising)
     if attempt.replaces and attempt.verdict == "tie":
         reason += "; replaces the best"
-    if attempt.verdict == "accepted" and not reason.startswith("by "):
+    if attempt.verdict == "accepted" and attempt.is_behind:
+        reason = f"in its trace; below the run's best {attempt.run_best}"
+    elif attempt.verdict == "accepted" and not reason.startswith("by "):
         return text
     return f"{text} ({reason})" if reason else text
 

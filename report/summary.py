@@ -69,14 +69,13 @@ def run_headline(view: RunView) -> str:
 
 
 def most_helpful_attempt(view: RunView) -> AttemptView | None:
-    """Find the accepted change with the largest gain over its trace's best; None without any.
+    """Find the accepted change with the largest gain on the way to the run's best; None without.
 
-    Ancestors of the best attempt are preferred.
+    A gain over a trace's own best that never came into the run's best helped nothing.
     """
-    changes = [a for a in view.attempts.values() if _is_gainful_change(a)]
-    ancestors = best_lineage(view)
-    candidates = [a for a in changes if a.id in ancestors] or changes
-    return max(candidates, key=lambda a: a.gain or 0.0, default=None)
+    way = best_lineage(view)
+    changes = [a for a in view.attempts.values() if a.id in way and _is_gainful_change(a)]
+    return max(changes, key=lambda a: a.gain or 0.0, default=None)
 
 
 def _is_gainful_change(attempt: AttemptView) -> bool:
@@ -85,12 +84,14 @@ def _is_gainful_change(attempt: AttemptView) -> bool:
 
 
 def best_lineage(view: RunView) -> set[str]:
-    """Ids of the best attempt and its ancestors."""
+    """Ids of the best attempt and its ancestors; of a blend, those of its members too."""
     lineage: set[str] = set()
-    attempt = view.best_attempt
-    while attempt is not None and attempt.id not in lineage:
-        lineage.add(attempt.id)
-        attempt = view.attempts.get(attempt.parent or "")
+    waiting = [view.best or ""]
+    while waiting:
+        attempt = view.attempts.get(waiting.pop())
+        if attempt is not None and attempt.id not in lineage:
+            lineage.add(attempt.id)
+            waiting += attempt.members or [attempt.parent or ""]
     return lineage
 
 
@@ -102,12 +103,33 @@ def describe_best_change(view: RunView) -> str:
         return "No attempt has a valid score yet."
     top = most_helpful_attempt(view)
     if top is None:
-        if view.ended is not None:
-            return "No attempt beat the first draft by more than noise."
-        return "No attempt has beaten the first draft by more than noise yet."
+        return describe_quiet_gain(view)
     text = top.hypothesis.rstrip(".") or top.kind
     gain = format_improvement(top.gain, top.gain_se, rising=view.rising)
     return f"What helped most: {text} ({gain} in trace {top.trace}, step {top.step})."
+
+
+def describe_quiet_gain(view: RunView) -> str:
+    """Say where the best comes from if no accepted change led to it."""
+    best, first = view.best_attempt, view.first
+    if best is None or first is None or best.id == first.id or not view.total_gain:
+        yet = "beat" if view.ended is not None else "has beaten"
+        end = "" if view.ended is not None else " yet"
+        return f"No attempt {yet} the first draft by more than noise{end}."
+    way = best_lineage(view)
+    steps = [attempt for attempt in view.attempts.values() if attempt.id in way and attempt.is_step]
+    if best.kind == "ensemble":
+        return f"The best is a {best.hypothesis.rstrip('.')}; no change by itself was accepted."
+    if not steps:
+        return f"The best is a draft of its own ({best.id}); no change of it was accepted."
+    top = max(steps, key=lambda step: step.gain or 0.0)
+    largest = format_improvement(top.gain, top.gain_se, rising=view.rising)
+    count = format_plural(len(steps), "step")
+    text = top.hypothesis.rstrip(".") or top.kind
+    return (
+        f"No change by itself was accepted; {count} within noise, likely better or cheaper, "
+        f"led to the best, the largest: {text} ({largest})."
+    )
 
 
 def format_score_change(view: RunView) -> str:
@@ -124,7 +146,9 @@ def format_score_change(view: RunView) -> str:
 
 def describe_usage(view: RunView) -> str:
     """Say what the run used: `12 attempts (5 accepted) in 2:31, 12.3k tokens, $0.12`."""
-    attempts = f"{format_plural(len(view.attempts), 'attempt')} ({view.n_accepted} accepted)"
+    stepped = f", {format_plural(view.n_steps, 'tie')} stepped on" if view.n_steps else ""
+    counts = f"{view.n_accepted} accepted{stepped}"
+    attempts = f"{format_plural(len(view.attempts), 'attempt')} ({counts})"
     parts = [f"{attempts} in {format_duration(view.elapsed())}"]
     if view.usage.tokens:
         cached = view.usage.cached_tokens

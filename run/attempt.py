@@ -18,7 +18,9 @@ from run.artifacts import Artifacts
 from sandbox.protocol import End
 from task.types import Grade, Problem
 
-ANCHOR = "anchor"  # name of the last confirmed best among a grade's references
+BEST = "best"  # name of the trace's best among a grade's references
+ANCHOR = "anchor"  # of its last confirmed best
+RUN = "run"  # of the run's best, where that is another
 OOF, SUBMISSION = "oof.csv", "submission.csv"
 BASELINE = "baseline"  # stands where an attempt's id stands: the harness's own solution
 UNCHECKED = "unchecked"  # code of an attempt whose predictions could not be checked for leaks
@@ -30,8 +32,12 @@ class Member(StateModel):
 
     weight: float
     script: str
-    ref: str | None = Field(None, description="artifact: its record, where it builds on others")
+    ref: str | None = Field(None, description="artifact: the attempt's record")
     variant: str = Field("", description="that its script computes; empty: it has no variants")
+    score: float | None = Field(None, description="alone")
+    alike: float | None = Field(
+        None, description="correlation of its errors with the ensemble's, -1 to 1"
+    )
 
 
 class Sampled(StateModel):
@@ -80,12 +86,18 @@ class ExecutionRecord(StateModel):
     )
     members: dict[AttemptId, Member] = Field({}, description="of an ensemble, by attempt id")
     member_s: float | None = Field(None, description="of an ensemble: its members' seconds")
+    member_cpu_s: float | None = Field(None, description="and CPU seconds, where all are known")
     script: str | None = Field(None, description="of an ensemble: artifact, its driver")
 
     @property
     def ok(self) -> bool:
         """Whether the script ended by itself with exit code 0."""
         return self.end == "exit" and self.exit_code == 0
+
+
+def spent_cpu_s(execution: ExecutionRecord) -> float | None:
+    """Return the CPU seconds of a script; None where a GPU worked, of which they say little."""
+    return None if execution.gpu_ids else execution.cpu_s
 
 
 class Variant(StateModel):
@@ -154,6 +166,11 @@ class Attempt(StateModel):
         None, description="paired difference with the trace's best; + better"
     )
     gain_se: float | None = None
+    run_best: str | None = Field(
+        None, description="id of the run's best at that time, where that was another"
+    )
+    run_gain: float | None = Field(None, description="paired difference with it; + better")
+    run_gain_se: float | None = None
     best_score: float | None = Field(
         None, description="mean of the trace's best, where that was measured again too"
     )
@@ -179,7 +196,12 @@ class Attempt(StateModel):
     @property
     def seconds_of_one(self) -> float:
         """Seconds of one variant, if all take equally long; of a script with none, its own."""
-        return self.seconds / max(1, sum(variant.is_valid for variant in self.variants))
+        return self.seconds / self.n_variants
+
+    @property
+    def n_variants(self) -> int:
+        """How many valid pairs of files it wrote, at least one."""
+        return max(1, sum(variant.is_valid for variant in self.variants))
 
 
 def make_attempt(
@@ -201,9 +223,10 @@ def make_attempt(
         variants: all pairs of files, where the script wrote several.
     """
     score = grade.score if grade else None
-    paired = grade.paired.get("best") if grade else None
+    known = grade.paired if grade else {}
+    paired, over_run = known.get(BEST), known.get(RUN)
     judges = [grade.paired, grade.surrogate] if grade else []
-    compared = [judge[name] for judge in judges for name in ("best", ANCHOR) if name in judge]
+    compared = [judge[name] for judge in judges for name in (BEST, ANCHOR) if name in judge]
     answered = not work.error
     return Attempt(
         id=work.attempt,
@@ -240,6 +263,9 @@ def make_attempt(
         folds=score.folds if score else [],
         gain=paired.d if paired else None,
         gain_se=paired.se if paired else None,
+        run_best=work.run_best,
+        run_gain=over_run.d if over_run else None,
+        run_gain_se=over_run.se if over_run else None,
         best_score=paired.old if paired and paired.repeated else None,
         looked_better=any(each.d > 0 for each in compared),
         verdict=work.verdict if answered else "failed",

@@ -42,6 +42,9 @@ class AttemptEvent(StateModel):
     folds: list[float]
     gain: float | None
     gain_se: float | None
+    run_best: str | None = None
+    run_gain: float | None = None
+    run_gain_se: float | None = None
     best_score: float | None = None
     verdict: str
     replaces: bool

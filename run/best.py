@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from graph.state import Best, Json, Trace
-from run.artifacts import write_atomic
+from run.artifacts import ArtifactError, write_atomic
 from run.attempt import BASELINE as BASELINE
 from run.attempt import Attempt, Member
 from run.chain import chain_files, list_scripts
@@ -54,6 +54,22 @@ def best_of_traces(direction: str, traces: Iterable[Trace]) -> Best | None:
         if trace.best and is_better(direction, trace.best.score, known):
             best = trace.best
     return best
+
+
+def current_best(run: Run) -> Best | None:
+    """Return the run's best of this moment, of all traces and blends; None: the baseline, or none.
+
+    best/ has it; a file there that was changed names nothing that this run stores.
+    """
+    known = read_best(run.folder / "best")
+    if known is None or known.baseline:
+        return None
+    try:
+        best = Best.model_validate(known.model_dump())
+        attempt = run.attempt(best.ref)
+    except (ValidationError, ArtifactError):
+        return None
+    return best if attempt.id == best.attempt and attempt.oof else None
 
 
 async def publish_best(run: Run, best: Best, *, force: bool = False) -> None:

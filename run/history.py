@@ -138,6 +138,12 @@ class History:
         whole = self._chains[head]
         return whole[-limit:] if limit else whole
 
+    def entry(self, ref: str) -> HistoryEntry:
+        """Return the entry of one attempt."""
+        if ref not in self._entries:
+            self._entries[ref] = history_entry(self._read(ref))
+        return self._entries[ref]
+
     def count_accepted(self, head: str | None) -> int:
         """Count a trace's accepted attempts; its first valid one was compared with nothing."""
         return sum(
@@ -148,9 +154,7 @@ class History:
         added: list[HistoryEntry] = []
         at: str | None = head
         while at and at not in self._chains:
-            if at not in self._entries:
-                self._entries[at] = history_entry(self._read(at))
-            added.append(self._entries[at])
+            added.append(self.entry(at))
             at = added[-1].prev
         return (self._chains[at] if at else []) + added[::-1]
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from graph.state import Json
+from report.formatting import clean_text, finite_number
 from report.ledger import MERGE_TRACE, apply_to_ledger
 from report.ledger import Claim as Claim
 from report.ledger import Ledger as Ledger
@@ -14,6 +15,8 @@ from report.ledger import claims_tried_by as claims_tried_by
 from report.ledger import select_claims as select_claims
 from run.attempt import Attempt, is_refused
 from run.attempt_event import AttemptEvent
+
+MAX_BLENDED = 8  # members of a blend that are told
 
 
 class ScoredFile(NamedTuple):
@@ -25,6 +28,7 @@ class ScoredFile(NamedTuple):
     oof: str
     summary: str
     weights: list[tuple[str, float]]
+    members: list[Json] = []  # of a blend: name, weight, score alone, correlation with the blend
 
     @property
     def is_merge(self) -> bool:
@@ -112,4 +116,14 @@ def read_scored(event: Json) -> ScoredFile | None:
         oof=oof,
         summary=str(event.get("summary") or event.get("hypothesis") or "")[:160],
         weights=sorted(weights, key=lambda item: -item[1]),
+        members=_read_members(members),
     )
+
+
+def _read_members(members: Mapping[str, Json]) -> list[Json]:
+    """The members of a blend, the heaviest first."""
+    known = []
+    for name, member in sorted(members.items(), key=lambda item: -float(item[1]["weight"])):
+        numbers = {key: finite_number(member.get(key)) for key in ("weight", "score", "alike")}
+        known.append({"name": clean_text(name, 40), **numbers})
+    return known[:MAX_BLENDED]

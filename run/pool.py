@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
+from run.attempt import ANCHOR, BEST
 from run.members import PoolMember
 from run.run import Run
 from task.client import WorkerError
@@ -124,5 +125,6 @@ async def _passes(run: Run, member: PoolMember) -> bool:
 
 def were_gates_asked(grade: Grade) -> bool:
     """Whether the leak gates were asked when this was graded: it might have become the best."""
-    compared = [*grade.paired.values(), *grade.surrogate.values()]
+    judges = (grade.paired, grade.surrogate)
+    compared = [judge[name] for judge in judges for name in (BEST, ANCHOR) if name in judge]
     return not compared or any(paired.p_improved >= PROMISING_P for paired in compared)

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from graph.state import Verdict
 from reasoner.protocol import LIKELY
-from run.attempt import ANCHOR
+from run.attempt import ANCHOR, BEST
 from task.types import PROMISING_P, Grade, Paired, Problem
 
 MUCH_FASTER = 0.7  # a script that needs at most this share of the best's seconds wins a tie
@@ -20,10 +20,15 @@ REACH = 1.0  # so it is within so many SE of a run's bar
 
 
 class TieBreak(NamedTuple):
-    """What decides a tie: seconds of the script and its lines of code."""
+    """What decides a tie: the cost of what runs, and its lines of code.
+
+    Wall seconds depend on what else the machine does, so the CPU seconds of both decide where they
+    are known.
+    """
 
     seconds: float
     lines: int
+    cpu_s: float | None = None
 
 
 class Standing(NamedTuple):
@@ -71,6 +76,7 @@ class Judgement(NamedTuple):
     verdict: Verdict
     replaces: bool  # becomes the trace's best; a tie may, and adds nothing to the momentum
     reasons: list[Problem]
+    run_best: str | None = None  # id of the run's best that it was compared with, too
 
     @property
     def texts(self) -> list[str]:
@@ -129,7 +135,7 @@ def judge_attempt(
         return Judgement("rejected" if is_leak else "failed", False, grade.problems)
     if not has_best:
         return one_reason("accepted", True, "first_valid", "first valid attempt of the trace")
-    paired = again or grade.paired.get("best")
+    paired = again or grade.paired.get(BEST)
     if paired is None:
         message = "could not be compared with the best on the same rows"
         return one_reason("tie", False, "not_comparable", message)
@@ -183,13 +189,22 @@ def _judge_difference(
         message = f"likely better: {text}; {_distance(judge.claim or metric.claim, bar)}{since}"
         return one_reason("tie", True, LIKELY, message)
     if best is not None and p_improved >= PROMISING_P:
-        if new.seconds <= MUCH_FASTER * best.seconds:
-            message = f"as good and faster ({new.seconds:.1f} s against {best.seconds:.1f} s)"
-            return one_reason("tie", True, "faster", f"{message}: {text}")
+        if faster := _describe_faster(new, best):
+            return one_reason("tie", True, "faster", f"as good and faster ({faster}): {text}")
         if 0 < new.lines <= MUCH_SIMPLER * best.lines:
             message = f"as good and simpler ({new.lines} lines against {best.lines})"
             return one_reason("tie", True, "simpler", f"{message}: {text}")
     return one_reason("tie", False, "within_noise", f"within noise: {text}")
+
+
+def _describe_faster(new: TieBreak, best: TieBreak) -> str:
+    """By how much less a script costs, if by enough; empty otherwise."""
+    unit, costs = "s", (new.seconds, best.seconds)
+    if new.cpu_s is not None and best.cpu_s is not None:
+        unit, costs = "CPU s", (new.cpu_s, best.cpu_s)
+    if costs[0] > MUCH_FASTER * costs[1]:
+        return ""
+    return f"{costs[0]:.1f} {unit} against {costs[1]:.1f} {unit}"
 
 
 def _describe(grade: Grade, paired: Paired, again: Paired | None) -> str:
@@ -236,6 +251,48 @@ def is_doubtful(grade: Grade, standing: Standing | None = None, *, cheap: bool =
         return True
     is_below = not any(each.passes(standing.bar, standing.step_bar) for each in known)
     return cheap and is_below and (surrogate or metric).best.p_improved >= standing.step_p
+
+
+def judge_blend(
+    grade: Grade,
+    *,
+    z: float,
+    has_best: bool,
+    new: TieBreak,
+    best: TieBreak | None,
+    validity: bool = False,
+    again: Paired | None = None,
+) -> Judgement:
+    """Return the verdict on a blend of the harness's, against the best single solution.
+
+    Its score has paid for every choice, so the one with the better score is expected to be better
+    on other rows, too: a blend that is better at all leads (docs/trust.md).
+    """
+    paired = again or grade.paired.get(BEST)
+    if not grade.ok or not has_best or paired is None:
+        return judge_attempt(grade, z=z, has_best=has_best, new=new, best=best)
+    text = describe_difference(paired)
+    if paired.d > 0:
+        verdict: Verdict = "accepted" if paired.d > z * paired.se else "tie"
+        words = "better" if verdict == "accepted" else "ahead, within noise"
+        code = "better" if verdict == "accepted" else "ahead"
+        return one_reason(verdict, True, code, f"{words}: {text}")
+    if paired.d < -z * paired.se:
+        return one_reason("rejected", False, "worse", f"worse: {text}")
+    return one_reason("tie", False, "within_noise", f"within noise: {text}")
+
+
+def place_in_run(judgement: Judgement, over_run: Paired | None, run_best: str) -> Judgement:
+    """Add to a judgement where the attempt stands against the run's best, which is another."""
+    if over_run is None or judgement.verdict == "failed":
+        return judgement
+    side, code = ("below", "below_run") if over_run.d < 0 else ("level with", "level_with_run")
+    if over_run.d > 0:
+        side, code = "ahead of", "ahead_of_run"
+    where = f"{side} the run's best {run_best}: {describe_difference(over_run)}"
+    accepted = "accepted in this trace, " if judgement.verdict == "accepted" else ""
+    reason = Problem(code=code, message=f"{accepted}{where}")
+    return judgement._replace(reasons=[*judgement.reasons, reason], run_best=run_best)
 
 
 def judge_audit(judgement: Judgement, leak: Problem | None, paired: Paired | None) -> Judgement:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from run.attempt import Attempt, ExecutionRecord
+from run.attempt import Attempt, ExecutionRecord, spent_cpu_s
 from run.chain import INDEX, count_code_lines, given_by, index_text, list_chain
 from run.run import Run
 from run.variants import choose_variant
@@ -51,7 +51,21 @@ def weigh_chain(run: Run, uses: Mapping[str, str]) -> TieBreak:
     """Return the seconds and the lines of code of all scripts that one builds on."""
     chain = list_chain(run.attempt, uses)
     lines = sum(count_code_lines(run.artifacts.get(str(each.script))) for each in chain)
-    return TieBreak(sum(each.seconds_of_one for each in chain), lines)
+    return TieBreak(sum(each.seconds_of_one for each in chain), lines, sum_cpu_s(run, chain))
+
+
+def sum_cpu_s(run: Run, attempts: Iterable[Attempt]) -> float | None:
+    """Return the CPU seconds of attempts together; None where those of one are not known."""
+    total = 0.0
+    for each in attempts:
+        record = ExecutionRecord()
+        if each.execution:
+            record = run.artifacts.get_model(each.execution, ExecutionRecord)
+        cpu_s = spent_cpu_s(record)
+        if cpu_s is None:
+            return None
+        total += cpu_s / each.n_variants
+    return total
 
 
 class ChainRuns:

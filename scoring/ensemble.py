@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from graph.state import Best, Trace, Work
 from run.attempt import OOF, SUBMISSION, Attempt, ExecutionRecord, Member, best_from
+from run.best import is_better
 from run.members import PoolMember
 from run.pool import list_members, pass_gates
 from run.run import Run
-from scoring.acceptance import Acceptance
+from scoring.acceptance import Acceptance, judge_blend
+from scoring.chain import sum_cpu_s
 from scoring.evaluation import Candidate, evaluate_candidate
 from scoring.records import announce_attempt, assemble_attempt
 from task.types import Blend, TaskError
@@ -60,7 +62,7 @@ async def blend_members(run: Run, name: str, members: Sequence[PoolMember]) -> E
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, True)
 
-    parts = [name, *(member.oof for member in members)]
+    parts = [member.oof for member in members]
     return await run.once("blend", parts, blend, ExecutionRecord)
 
 
@@ -88,32 +90,37 @@ async def _blend_into(run: Run, folder: Path, members: Sequence[PoolMember]) -> 
             OOF: run.artifacts.put_file(Path(blend.oof)),
             SUBMISSION: run.artifacts.put_file(Path(blend.submission)),
         },
-        log=run.artifacts.put(f"{blend.method} of\n{shares}\n"),
+        log=run.artifacts.put(f"{blend.method} of\n{shares}\nweights: {blend.candidate}\n"),
         members={
             name: Member(
                 weight=weight,
                 script=known[name].script,
                 ref=known[name].ref,
                 variant=known[name].variant,
+                score=blend.members[name].score,
+                alike=blend.members[name].alike,
             )
             for name, weight in blend.weights.items()
         },
         member_s=sum(known[name].seconds for name in blend.weights),
+        member_cpu_s=sum_cpu_s(run, [run.attempt(known[name].ref) for name in blend.weights]),
         script=run.artifacts.put(driver),
     )
 
 
-async def challenge_best(
+async def blend_pool(
     run: Run,
-    number: int,
+    name: str,
     members: Sequence[PoolMember],
     single: Best,
     acceptance: Acceptance | None = None,
-) -> Best | None:
-    """Return the members' blend if it beats the best single solution beyond noise, else None."""
+) -> Attempt | None:
+    """Blend the members and judge the blend against the best single solution; None: no blend.
+
+    It `replaces` that where it is ahead. The audit is asked in the finale, not at every merge.
+    """
     if len(members) < 2:
         return None
-    name = f"m{number}"
     execution = await blend_members(run, name, members)
     if not execution.ok or len(execution.members) < 2:
         return None
@@ -123,28 +130,73 @@ async def challenge_best(
         execution=execution,
         seconds=execution.member_s or 0.0,
         repeatable=False,
+        consults=False,
     )
-    grade, judgement = await evaluate_candidate(run, candidate, single, acceptance)
+    rule = acceptance or judge_blend
+    grade, judgement = await evaluate_candidate(run, candidate, single, rule)
     work = Work(
         attempt=name,
         kind="ensemble",
         mode="ensemble",
         why="solutions of all traces",
         parent=single.attempt,
-        summary=_describe_blend(execution),
+        summary=describe_blend(execution.members),
         script=execution.script,
         execution=run.artifacts.put_json(execution.dump()),
         grade=run.artifacts.put_json(grade.model_dump()),
         verdict=judgement.verdict,
-        replaces=judgement.verdict == "accepted",
+        replaces=judgement.replaces,
         reasons=judgement.texts,
         codes=judgement.codes,
+        run_best=judgement.run_best,
     )
-    attempt = assemble_attempt(run, Trace(trace=-1, step=number), work)
+    attempt = assemble_attempt(run, Trace(trace=-1, step=int(name[1:].partition("d")[0])), work)
     announce_attempt(run, attempt)
-    return best_from(attempt) if work.replaces else None
+    return attempt
 
 
-def _describe_blend(execution: ExecutionRecord) -> str:
-    shares = sorted(execution.members.items(), key=lambda item: -item[1].weight)
+def describe_blend(members: Mapping[str, Member]) -> str:
+    """Name the heaviest members with their weights."""
+    shares = sorted(members.items(), key=lambda item: -item[1].weight)
     return "blend of " + ", ".join(f"{name} {member.weight:.2f}" for name, member in shares[:6])
+
+
+def leading_blend(run: Run, blends: Iterable[Best | None], single: Best | None) -> Best | None:
+    """Return the best of these blends that is ahead of the best single solution, or None."""
+    direction, leader = run.prepared.task.direction, None
+    for blend in blends:
+        known = leader or single
+        if blend and known and is_better(direction, blend.score, known.score):
+            leader = blend
+    return leader
+
+
+def may_lead(run: Run, blend: Best, heads: Sequence[str | None]) -> bool:
+    """Whether a blend was judged ahead, and all its members still are members of the pool."""
+    attempt = run.attempt(blend.ref)
+    is_ahead = attempt.replaces or attempt.verdict == "accepted"
+    return is_ahead and holds_members(run, blend, heads)
+
+
+def holds_members(run: Run, blend: Best, heads: Sequence[str | None]) -> bool:
+    """Whether all members of a blend still are members of the pool."""
+    known = {member.id for member in list_members(run, heads)}
+    return set(run.attempt(blend.ref).members) <= known
+
+
+def best_member(run: Run, blend: Attempt) -> Best | None:
+    """Return the member of a blend with the best score alone."""
+    known = [run.attempt(member.ref) for member in blend.members.values() if member.ref]
+    scored = [attempt for attempt in known if attempt.score is not None]
+    best = max(scored, key=lambda one: run.sign * (one.score or 0.0), default=None)
+    return best_from(best) if best else None
+
+
+def go_on_from_blend(run: Run, trace: Trace, blend: Attempt) -> Trace:
+    """Return a trace whose blend was accepted: a blend cannot be edited, its best member can."""
+    member, best = best_member(run, blend), trace.best
+    if member is None or best is None:
+        return trace
+    if not is_better(run.prepared.task.direction, member.score, best.score):
+        return trace
+    return trace.evolve(best=member, anchor=None, stepped=0, diagnosis=None, tried=[])

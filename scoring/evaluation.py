@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypedDict
 
 from graph.state import Appeal, Best, Trace
-from run.attempt import ANCHOR, OOF, Attempt, ExecutionRecord
+from run.attempt import ANCHOR, BEST, OOF, RUN, Attempt, ExecutionRecord, spent_cpu_s
+from run.best import current_best
 from run.budget import improve_time_left_s, repeat_limit_s
 from run.chain import count_code_lines
 from run.limits import script_memory_bytes
@@ -20,6 +21,7 @@ from scoring.acceptance import (
     TieBreak,
     is_doubtful,
     judge_attempt,
+    place_in_run,
 )
 from scoring.appeal import announce_appeal
 from scoring.audit import consult_audit
@@ -27,7 +29,6 @@ from scoring.chain import mount_uses, weigh_chain
 from scoring.execution import ScriptRun, announce_execution, execute_script
 from scoring.label_check import check_labels, check_other_variants
 from scoring.line import (
-    BEST,
     add_reasons,
     describe_left_out,
     grade_variants,
@@ -56,6 +57,7 @@ class Candidate(NamedTuple):
     repeatable: bool = True  # may run again under another seed
     variant: str = ""  # that speaks for the script, where it wrote several
     appeal: Appeal | None = None  # against the gates that refused it
+    consults: bool = True  # an acceptance is put to the audit rows
 
 
 async def evaluate_candidate(
@@ -77,22 +79,24 @@ async def evaluate_candidate(
     anchor = anchor_of(trace) if trace else None
     whole, line = candidate.execution, None
     if candidate.repeatable:
-        references = {BEST: best, ANCHOR: anchor}
-        line = await grade_variants(run, whole, references, every_gate=candidate.validity)
+        own = {BEST: best, ANCHOR: anchor}
+        line = await grade_variants(run, whole, own, every_gate=candidate.validity)
     if line:
         execution = choose_variant(whole, line.best)
         candidate = candidate._replace(execution=execution, variant=line.best)
-    grade = await _grade_candidate(run, candidate, best, anchor, line)
+    leader = run_best_beside(run, best)
+    references = {BEST: best, ANCHOR: anchor, RUN: leader}
+    grade = await _grade_candidate(run, candidate, references, line)
     standing = None
     if acceptance is None:
         standing = _standing_of(run, trace, anchor, line, n_judges=1 + bool(grade.surrogate))
     grade, again = await _measure_again(run, candidate, best, anchor, grade, standing)
-    z, seconds = run.settings.accept_z, candidate.seconds / max(1, line.size if line else 1)
+    z = run.settings.accept_z
     given: _Given = {
         "z": z if standing else raise_z(z, links_of(line, BEST)),
         "has_best": best is not None,
-        "new": _weigh(run, candidate.script, seconds, candidate.execution.uses),
-        "best": _tie_break_of(run, best) if best else None,
+        "new": tie_break_of(run, candidate.script, candidate.execution, line.size if line else 1),
+        "best": _best_tie_break(run, best) if best else None,
         "validity": candidate.validity,
         "again": again,
     }
@@ -104,20 +108,21 @@ async def evaluate_candidate(
     if line and judgement.verdict != "failed":
         line = await check_other_variants(run, whole, grade, line)
         grade = grade.model_copy(update={"line": line})
+    if leader:
+        judgement = place_in_run(judgement, grade.paired.get(RUN), leader.attempt)
     left_out = describe_left_out(line, whole, run.settings.variants)
     return grade, add_reasons(judgement, left_out if candidate.repeatable else [])
 
 
 async def _grade_candidate(
-    run: Run, candidate: Candidate, best: Best | None, anchor: Best | None, line: Line | None
+    run: Run, candidate: Candidate, references: Mapping[str, Best | None], line: Line | None
 ) -> Grade:
     """The grade of the files that speak for the script, with its line."""
     grade = await grade_against_best(
         run,
         candidate.execution,
-        best,
-        anchor,
-        every_gate=candidate.validity,
+        references,
+        every_gate=candidate.validity or references[BEST] is None,
         without=candidate.appeal.lacks if candidate.appeal else (),
     )
     if line is None:
@@ -135,7 +140,8 @@ async def _check_again(
         message = f"the same script as {same_as}, letter for letter; it was not executed again"
         reasons = [Problem(code="duplicate", message=message), *judgement.reasons]
         judgement = judgement._replace(reasons=reasons)
-    judgement = await consult_audit(run, candidate.attempt, grade, judgement)
+    if candidate.consults:
+        judgement = await consult_audit(run, candidate.attempt, grade, judgement)
     if candidate.repeatable:
         judgement = await check_labels(
             run, candidate.attempt, candidate.script, candidate.execution, grade, judgement
@@ -143,6 +149,14 @@ async def _check_again(
     if candidate.appeal:
         judgement = announce_appeal(run, candidate.attempt, candidate.appeal, grade, judgement)
     return judgement
+
+
+def run_best_beside(run: Run, best: Best | None) -> Best | None:
+    """Return the run's best where it is another than this one; None where traces share nothing."""
+    leader = current_best(run) if run.settings.sharing else None
+    if leader is None or (best is not None and leader.ref == best.ref):
+        return None
+    return leader
 
 
 class _Given(TypedDict):
@@ -214,33 +228,48 @@ def _is_cheap(run: Run, candidate: Candidate, best: Best) -> bool:
     return run.settings.max_executions is None and seconds <= CHEAP_SHARE * improve_time_left_s(run)
 
 
-def _tie_break_of(run: Run, best: Best) -> TieBreak:
+def _best_tie_break(run: Run, best: Best) -> TieBreak:
     attempt = run.attempt(best.ref)
-    return _weigh(run, best.script, attempt.seconds_of_one, attempt.uses)
+    execution = ExecutionRecord(wall_s=attempt.seconds, uses=attempt.uses, members=attempt.members)
+    if attempt.execution:
+        execution = run.artifacts.get_model(attempt.execution, ExecutionRecord)
+    return tie_break_of(run, best.script, execution, attempt.n_variants)
 
 
-def _weigh(run: Run, script: str, seconds: float, uses: Mapping[str, str]) -> TieBreak:
-    """What a script costs, with all that it builds on."""
+def tie_break_of(
+    run: Run, script: str, execution: ExecutionRecord, n_variants: int = 1
+) -> TieBreak:
+    """Return cost and lines of everything that runs: what it builds on, a blend's members.
+
+    Of a script with variants, the cost is that of one.
+    """
+    members = execution.members.values()
+    scripts = [script, *(member.script for member in members)]
+    lines = sum(count_code_lines(run.artifacts.get(one)) for one in scripts)
+    seconds, cpu_s, uses = execution.wall_s, spent_cpu_s(execution), dict(execution.uses)
+    seconds, cpu_s = seconds / n_variants, None if cpu_s is None else cpu_s / n_variants
+    if members:
+        seconds, cpu_s = execution.member_s or 0.0, execution.member_cpu_s
+        for one in (run.attempt(member.ref) for member in members if member.ref):
+            uses |= {name: ref for name, ref in one.uses.items() if name not in execution.members}
     below = weigh_chain(run, uses)
-    lines = count_code_lines(run.artifacts.get(script))
-    return TieBreak(seconds + below.seconds, lines + below.lines)
+    is_known = cpu_s is not None and below.cpu_s is not None
+    total = (cpu_s or 0.0) + (below.cpu_s or 0.0) if is_known else None
+    return TieBreak(seconds + below.seconds, lines + below.lines, total)
 
 
 async def grade_against_best(
     run: Run,
     execution: ExecutionRecord,
-    best: Best | None,
-    anchor: Best | None = None,
+    references: Mapping[str, Best | None],
     *,
     every_gate: bool = False,
     without: Sequence[str] = (),
 ) -> Grade:
-    """Grade the files with the harness's own code, paired with the best on the same rows.
+    """Grade the files with the harness's own code, paired with each reference on the same rows.
 
-    `anchor`: the last confirmed best, where that is another. `without`: what the rows lack that an
-    appeal leaves out of the gates.
+    `without`: what the rows lack that an appeal leaves out of the gates.
     """
-    references = {BEST: best, ANCHOR: anchor}
     account = execution.model_dump(exclude=UNTOLD)
     account["output"] = run.artifacts.get(str(execution.log))
     account["limit_mb"] = (execution.limit_bytes or script_memory_bytes(run)) / 2**20

@@ -1,29 +1,24 @@
-"""The final choice: score the leaders under several seeds, choose one, refit it on all rows."""
+"""The final choice: score the leaders under several seeds, and choose one of them or a blend."""
 
 from __future__ import annotations
 
-import asyncio
 import math
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import NamedTuple
 
 from briefs.review import ask_review, can_review, list_findings
 from graph.state import Best, Json, RunState, Work
-from run.attempt import OOF, SUBMISSION, Attempt, ExecutionRecord, best_from
-from run.best import REFIT_PREFIX, is_better, write_solution
+from run.attempt import OOF, Attempt, ExecutionRecord, best_from
 from run.pool import list_members
 from run.run import Run
-from run.variants import choose_variant, describe_missing_variant, variant_environment
 from scoring.audit import audit_account
-from scoring.chain import BrokenChainError, ChainRuns, Link, link_of, weigh_chain
+from scoring.chain import weigh_chain
 from scoring.evaluation import compare_artifacts, run_with_seed, seeded_attempt, takes_seed
-from scoring.execution import ScriptRun, announce_execution, execute_script
+from scoring.final_blend import REFIT_ROOM, BlendChoice, Rival, choose_blend
 from task.client import WorkerTimeoutError
-from task.types import Grade, Prepared, TaskError
+from task.types import Grade
 
 LEVEL_Z = 1.0  # contenders within so many paired SE of the first are level; the audit decides
-REFIT_ROOM = 2.0  # a refit gets time for so many times the script's seconds
 
 
 class Contender(NamedTuple):
@@ -48,7 +43,24 @@ class FinalChoice(NamedTuple):
     """What is handed over, and the facts of the contest for events and report."""
 
     best: Best
+    single: Rival
+    blend: BlendChoice
+    seeds: Json  # mean score of the single solution over seeds
     facts: Json
+
+    def describe(self) -> Json:
+        """Return the facts of the contest and of what came of the blend."""
+        facts: Json = {**self.facts, "ensemble": None, "score_seeds": None}
+        if self.blend.best:
+            facts["ensemble"] = {
+                "attempt": self.blend.best.attempt,
+                "score": self.blend.best.score,
+                "wins": self.blend.wins,
+                "dropped": list(self.blend.dropped),
+            }
+        if not self.blend.wins:
+            facts["score_seeds"] = self.seeds
+        return facts
 
 
 async def choose_final(run: Run, state: RunState) -> FinalChoice:
@@ -58,23 +70,17 @@ async def choose_final(run: Run, state: RunState) -> FinalChoice:
     run.events.emit("finalizing", key="final", candidates=candidates)
     contenders = await _run_contest(run, leaders)
     single, n_level = await _choose_honest(run, state, contenders)
-    ensemble = state.ensemble
-    ensemble_wins = ensemble is not None and await _beats_single(run, ensemble, single)
-    best = ensemble if ensemble and ensemble_wins else best_from(single.attempt)
+    rival = Rival(best_from(single.attempt), single.oofs)
+    blend = await choose_blend(run, state, rival)
     facts: Json = {
         "candidates": [_describe_contender(run, contender) for contender in contenders],
         "chosen": single.attempt.id,
         "level": n_level,
-        "ensemble": None,
         "audit": audit_account(run, more=math.log2(n_level)),
-        "score_seeds": None,
     }
-    if ensemble:
-        score = {"attempt": ensemble.attempt, "score": ensemble.score}
-        facts["ensemble"] = {**score, "wins": ensemble_wins}
-    if not ensemble_wins:
-        facts["score_seeds"] = {"mean": single.mean, "se": single.se, "n": len(single.scores)}
-    return FinalChoice(best, facts)
+    seeds = {"mean": single.mean, "se": single.se, "n": len(single.scores)}
+    best = blend.best if blend.best and blend.wins else rival.best
+    return FinalChoice(best, rival, blend, seeds, facts)
 
 
 async def _choose_honest(
@@ -191,15 +197,6 @@ def _audit_score(run: Run, contender: Contender) -> float | None:
     return grade.audit.value if grade.audit else None
 
 
-async def _beats_single(run: Run, ensemble: Best, single: Contender) -> bool:
-    """Whether the ensemble's nested score beats the single solution's mean beyond noise."""
-    if not is_better(run.prepared.task.direction, ensemble.score, single.mean):
-        return False
-    oof = str(run.attempt(ensemble.ref).oof)
-    paired = await compare_artifacts(run, [oof], single.oofs)
-    return paired is not None and paired.d > run.settings.accept_z * paired.se
-
-
 def _describe_contender(run: Run, contender: Contender) -> Json:
     """With the audit's score, which may be shown because nothing more is tried."""
     return {
@@ -210,97 +207,3 @@ def _describe_contender(run: Run, contender: Contender) -> Json:
         "se": contender.se,
         "audit": _audit_score(run, contender),
     }
-
-
-async def refit_best(run: Run, best: Best) -> dict[str, str]:
-    """Train the chosen script, or every member of the ensemble, on all labelled rows.
-
-    Returns:
-        Hashes of the files in best/. Empty where nothing was held back or the refit failed: then
-        the audited run's files stay.
-    """
-    if run.prepared.n_audit == 0:
-        return {}
-    full = await run.worker.prepare_refit(run.prepared, str(run.folder / "refit"))
-    attempt = run.attempt(best.ref)
-    path, problem = await _refit_chains(run, full, attempt)
-    if path is None:
-        message = f"the refit on all rows gave no valid submission ({problem}); the former stays"
-        run.events.emit("warning", key="refit", message=message)
-        return {}
-    return await write_solution(run, run.folder / "best", attempt, path, full.inputs, refit=True)
-
-
-async def _refit_chains(run: Run, full: Prepared, attempt: Attempt) -> tuple[Path | None, str]:
-    """The submission of the refitted script or members, or what is wrong."""
-
-    async def refit(link: Link, inputs: dict[str, str]) -> ExecutionRecord:
-        return await _refit_script(run, link, inputs)
-
-    runs = ChainRuns(run, full.inputs, refit)
-    links = list_links(run, attempt)
-    try:
-        executions = await asyncio.gather(*(runs.execute(link) for link in links))
-    except BrokenChainError as error:
-        return None, str(error)
-    submissions = [execution.files.get(SUBMISSION) for execution in executions]
-    names = [link.name for link in links]
-    return await _refit_submission(run, full, attempt, dict(zip(names, submissions, strict=True)))
-
-
-def list_links(run: Run, attempt: Attempt) -> list[Link]:
-    """Return the script of an attempt, or those of an ensemble's members."""
-    if not attempt.members:
-        return [link_of(attempt)]
-    return [
-        link_of(run.attempt(member.ref))._replace(name=name, variant=member.variant)
-        if member.ref
-        else Link(name, member.script, {}, member.variant)
-        for name, member in attempt.members.items()
-    ]
-
-
-async def _refit_script(run: Run, link: Link, inputs: dict[str, str]) -> ExecutionRecord:
-    """A script's execution on all rows, of its variant alone if it has any."""
-    name, script = link.name, link.script
-
-    async def execute() -> ExecutionRecord:
-        async with run.slots:
-            limit_s = max(30.0, run.time_left_s)
-            task = ScriptRun(
-                REFIT_PREFIX + name,
-                script,
-                inputs,
-                limit_s,
-                {"what": f"{name} on all rows"},
-                variant_environment(link.variant),
-                model=REFIT_PREFIX + script,
-                keeps=True,
-            )
-            return await execute_script(run, task)
-
-    execution = await run.once("refit", [name, script], execute, ExecutionRecord)
-    announce_execution(run, f"refit:{script[:16]}", execution)
-    chosen = choose_variant(execution, link.variant)
-    if execution.ok and SUBMISSION not in chosen.files and link.variant:
-        run.warn(describe_missing_variant(name, link.variant, "on all rows"))
-    return execution
-
-
-async def _refit_submission(
-    run: Run, full: Prepared, attempt: Attempt, submissions: dict[str, str | None]
-) -> tuple[Path | None, str]:
-    """The submission from the members' refits, checked against the test rows; or what is wrong."""
-    files = {name: str(run.artifacts.path(ref)) for name, ref in submissions.items() if ref}
-    if len(files) < len(submissions):
-        return None, "none written"
-    path = Path(next(iter(files.values())))
-    if attempt.members:
-        path = run.folder / "refit" / ".blend.csv"
-        weights = {name: member.weight for name, member in attempt.members.items()}
-        try:
-            await run.worker.mix(full, files, weights, str(path))
-        except TaskError as error:
-            return None, str(error)
-    problems = await run.worker.check_submission(full, str(path))
-    return (None, problems[0]["message"]) if problems else (path, "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graph.state import Best
-from run.attempt import ExecutionRecord, Variant
+from run.attempt import BEST, ExecutionRecord, Variant
 from run.luck import UNIT, Links, best_of_bar, step_luck
 from run.run import Run
 from run.variants import list_pairs, variant_files
@@ -12,7 +12,6 @@ from task.client import WorkerTimeoutError
 from task.types import Evidence, Grade, Line, Problem, Reference, VariantEvidence
 
 LEFT_OUT = "variants_left_out"  # code of an attempt whose files did not all count
-BEST = "best"  # name of the trace's best among a grade's references
 
 
 async def grade_variants(

@@ -489,6 +489,14 @@ class Grade(BaseModel):
     blind: str = ""
 
 
+class Blended(BaseModel):
+    """`BlendedJson` in the main process."""
+
+    model_config = ConfigDict(frozen=True)
+    score: float
+    alike: float | None = None
+
+
 class Blend(BaseModel):
     """`BlendJson` in the main process."""
 
@@ -502,6 +510,8 @@ class Blend(BaseModel):
     bounds: list[float | None] = []
     columns: list[str] = []
     refused: dict[str, str] = {}
+    candidate: str = "greedy"
+    members: dict[str, Blended] = {}
     seconds: float = 0.0
 
 
@@ -538,6 +548,13 @@ class ExecutionFacts(TypedDict, total=False):
     rehearsed: SampledJson | None  # it ran on a sample of the rows
 
 
+class BlendedJson(TypedDict):
+    """A member of an ensemble: its score, and how its errors correlate with the ensemble's."""
+
+    score: float
+    alike: float | None
+
+
 class BlendJson(TypedDict):
     """Weights of an ensemble and the paths of its files."""
 
@@ -550,6 +567,8 @@ class BlendJson(TypedDict):
     bounds: NotRequired[list[float | None]]  # predicted values are clipped to them
     columns: NotRequired[list[str]]  # of the files, where they hold what labels are made of
     refused: dict[str, str]  # member -> why it was left out
+    candidate: NotRequired[str]  # greedy | convex: how the weights were chosen
+    members: NotRequired[dict[str, BlendedJson]]
     seconds: float
 
 

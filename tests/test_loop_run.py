@@ -209,4 +209,8 @@ async def test_an_acceptance_rule_of_ones_own_judges_every_attempt(tmp_path: Pat
     outcome = await start_run(str(task), quick(tmp_path), reasoner=player, acceptance=accept_all)
     attempts = events(outcome.folder, "attempt")
     assert [event["verdict"] for event in attempts] == ["accepted"] * 3
-    assert [event["codes"] for event in attempts] == [["first_valid"], ["mine"], ["mine"]]
+    assert [event["codes"] for event in attempts] == [
+        ["first_valid"],
+        ["mine"],
+        ["mine", "below_run"],
+    ]

@@ -64,7 +64,7 @@ class Done:
         self.player = Halves(root)
         self.player.scripts += ["", ""]
         self.memory = str(root / "memory")
-        settings = quick(root, traces=2, steps=3, memory=self.memory, time_s=900)
+        settings = quick(root, traces=2, steps=3, memory=self.memory, time_s=900, ahead=0)
         task = write_task(root / "task", n=300)
         self.outcome: Outcome = asyncio.run(start_run(str(task), settings, reasoner=self.player))
         self.folder = self.outcome.folder
@@ -105,6 +105,7 @@ def test_a_diagnosis_sees_how_its_script_relates_to_blend_and_siblings(done: Don
     assert len(blends) == 1 and f"t{1 - last.stage.trace}s" in blends[0]["what"]
     text = prompt_messages("diagnose", last)[1]["content"]
     assert f"{sibling} (half {1 - last.stage.trace}): 0." in text
+    assert "its members, by weight; r with the blend: t" in text
 
 
 def test_words_of_a_diagnosis_change_a_claim_and_its_numbers_stay(done: Done) -> None:

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from run.attempt import ANCHOR
-from scoring.acceptance import Standing, TieBreak, judge_attempt, judge_audit
+from scoring.acceptance import (
+    Standing,
+    TieBreak,
+    judge_attempt,
+    judge_audit,
+    judge_blend,
+    place_in_run,
+)
 from task.types import Grade, Paired, Problem
 
 
@@ -55,6 +62,41 @@ def test_identical_predictions_are_a_tie_even_without_noise() -> None:
 
 def test_a_tie_is_won_by_the_much_faster_script() -> None:
     assert verdict(grade(0.0), best=TieBreak(10.0, 100)) == ("tie", True)
+
+
+def test_faster_is_what_costs_less_cpu_time_where_both_are_known() -> None:
+    """Wall seconds tell how busy the machine was."""
+    loaded = TieBreak(10.0, 100, cpu_s=1.0)
+    assert verdict(grade(0.0), new=TieBreak(1.0, 100, cpu_s=1.0), best=loaded) == ("tie", False)
+    assert verdict(grade(0.0), new=TieBreak(9.0, 100, cpu_s=0.5), best=loaded) == ("tie", True)
+    assert verdict(grade(0.0), new=TieBreak(1.0, 100), best=loaded) == ("tie", True)
+
+
+@pytest.mark.parametrize(
+    ("d", "expected"),
+    [(0.3, ("accepted", True)), (0.02, ("tie", True)), (-0.02, ("tie", False)), (-0.3, None)],
+)
+def test_a_blend_leads_where_it_is_better_at_all(d: float, expected: Any) -> None:
+    side = TieBreak(9.0, 900)
+    found = judge_blend(grade(d), z=1.0, has_best=True, new=side, best=TieBreak(1.0, 100))
+    assert (found.verdict, found.replaces) == (expected or ("rejected", False))
+
+
+def test_an_accepted_attempt_below_the_runs_best_says_so() -> None:
+    accepted = judge_attempt(
+        grade(0.5), z=1.0, has_best=True, new=TieBreak(1, 1), best=TieBreak(1, 1)
+    )
+    behind = place_in_run(accepted, Paired(d=-0.2, se=0.1, p_improved=0.02), "t1s3")
+    assert (behind.verdict, behind.codes, behind.run_best) == (
+        "accepted",
+        ["better", "below_run"],
+        "t1s3",
+    )
+    assert behind.texts[1] == (
+        "accepted in this trace, below the run's best t1s3: -0.2 ± 0.1, p(improved) 0.02"
+    )
+    ahead = place_in_run(accepted, Paired(d=0.2, se=0.1, p_improved=0.98), "t1s3")
+    assert ahead.codes == ["better", "ahead_of_run"]
 
 
 def test_a_tie_is_won_by_the_much_simpler_script() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from kit import HONEST, Player, events, quick, write_task
 from trust_kit import one_column
 
 from reasoner.protocol import Solution, UpdateBrief
+from report.event_log import load_view
 from session.session import start_run
 
 
@@ -86,7 +86,8 @@ async def test_a_reasoner_is_offered_nothing_that_its_ensemble_may_not_name(
 async def test_a_reasoner_proposes_an_ensemble_by_attempt_ids(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task", n=300)
     player = Proposer([one_column("x"), one_column("y", sign=-1)], ["t0s0", "t1s0"])
-    outcome = await start_run(str(task), quick(tmp_path, traces=2, steps=2), reasoner=player)
+    settings = quick(tmp_path, traces=2, steps=2, ahead=0)
+    outcome = await start_run(str(task), settings, reasoner=player)
     proposed = [
         event
         for event in events(outcome.folder, "attempt")
@@ -96,7 +97,12 @@ async def test_a_reasoner_proposes_an_ensemble_by_attempt_ids(tmp_path: Path) ->
     assert {event["kind"] for event in proposed} == {"ensemble"} and {
         event["verdict"] for event in proposed
     } == {"accepted"}
-    assert all(json.dumps(event["members"]) for event in proposed)
+    merged = events(outcome.folder, "merged")[-1]["best"]
+    made = {e["id"]: e for e in events(outcome.folder, "attempt") if e["kind"] == "ensemble"}
+    assert merged["attempt"] in made and outcome.score == merged["score"]
+    assert load_view(outcome.folder).best == merged["attempt"]
+    parts = [made[merged["attempt"]]["members"][name] for name in ("t0s0", "t1s0")]
+    assert all(part["score"] > 0.5 and part["alike"] is not None for part in parts)
 
 
 @pytest.mark.slow

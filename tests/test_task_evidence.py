@@ -200,6 +200,16 @@ def test_relations_say_how_alike_errors_are_and_what_a_mean_would_bring(
     assert re.match(r"t1s2 \(boosted trees\): 0\.\d+, r 0\.\d+, half \+0\.\d+ ± ", text)
 
 
+def test_a_blend_is_told_with_its_members_and_what_would_help_it() -> None:
+    member = {"name": "t0s1", "weight": 0.75, "score": 0.81, "alike": 0.9321}
+    hostile: list[Any] = [{"name": "x\ny", "weight": "much", "score": None}, 3]
+    blend = {"score": 0.83, "how": "residuals", "what": "blend of t0s1 0.75"}
+    related = {"relations": {"m2": blend | {"members": [member, *hostile]}}}
+    text = evidence_items(related)[-1].text
+    assert "t0s1 0.75 alone 0.81 r 0.932" in text and "\n" not in text
+    assert text.endswith("most helps it what is about as good alone and errs elsewhere (a lower r)")
+
+
 def test_a_log_loses_warnings_and_repeats_but_no_line_of_a_fold() -> None:
     warning = (
         "/x/sklearn/base.py:465: UserWarning: X does not have valid feature names\n"

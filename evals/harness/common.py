@@ -122,6 +122,18 @@ async def private_scores(
     return PrivateScores(draft, final, prepared.task.direction)
 
 
+async def score_attempt(
+    worker: TaskWorker, task: Path, folder: Path, attempt: dict[str, Any]
+) -> float:
+    """Score the attempt's own submission on the private answers."""
+    prepared = Prepared.model_validate(json.loads((folder / "setup.json").read_text())["prepared"])
+    store = Artifacts(folder / "artifacts")
+    source, oof = (str(store.path(attempt[name])) for name in ("submission", "oof"))
+    out = folder / "one.csv"
+    await worker.final_submission(prepared, source, str(out), oof)
+    return await worker.score_private(str(task), str(private_answers(task)), str(out))
+
+
 def private_answers(folder: Path) -> Path:
     """Return the file of answers that belongs to a task folder."""
     return folder.with_name(folder.name + "-private") / "answers.csv"

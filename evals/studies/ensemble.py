@@ -1,166 +1,250 @@
-"""Best single solution against the ensemble of a merge, on private rows of real data.
+"""What blends bring on private rows: the former pool and bar against everything valid.
 
-python -m evals.studies.ensemble [--examples modechoice,anes96,…] [--traces 3] [--steps 3]
-                                 [--seeds 1]
+python -m evals.studies.ensemble [--tasks anes96,diabetes,…] [--suite FOLDER] [--orders 4]
+                                 [--out docs/results/ensemble.md]
 
-The expert makes each run; its last ensemble and its best single solution are scored on the private
-answers. `gain` is positive where the ensemble is better; `chosen` says whether its nested score
-beat the single one's beyond noise, so that the run submits it.
+Tasks are the examples and the tabular tasks of the suite's tuning half, as `python -m evals.suite
+make` wrote them into FOLDER. Ten plain pipelines are fitted on the folds that a run would have and
+dealt in a random order to three traces as their attempts: the first of a trace leads it, a later
+one where it is better than its trace's best with a probability of 0.7 (`step_p`). That is a run
+without executions and reasoner. Then the best attempt from which a trace went on and two blends are
+scored on the private answers, none fitted again:
+
+former  only attempts from which a trace went on, greedy weights alone, handed over where the
+        nested score is better by 1.15 standard errors
+now     every attempt, the better of greedy and convex weights, chosen in the nest, handed over
+        where the nested score is better
+
+Gains are those of the blend over the single solution on the private rows, positive is better, in
+standard errors of the single solution's out-of-fold score. Orders of one task share its fits.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import itertools
-import json
+import random
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from statistics import fmean, stdev
+from typing import NamedTuple
 
-from evals.harness.common import (
-    parse_run_options,
-    private_answers,
-    read_attempts,
-    solve_example,
-    write_results_page,
+from evals.harness.common import private_answers, write_example_task, write_results_page
+from evals.studies.ensemble_pool import Fitted, fit_pool
+from task.grade.blend import blend_attempts
+from task.grade.blend_weights import CANDIDATES, Candidate
+from task.grade.grade import compare_files
+from task.grade.handover import write_final_submission
+from task.grade.score_answers import score_private
+from task.types import PairedJson, Prepared, TaskError
+
+EXAMPLES = ("breast_cancer", "diabetes", "anes96", "modechoice", "fair", "randhie")
+SUITE = (
+    "abalone",
+    "card_defaults",
+    "caravans",
+    "footballers",
+    "mortgages",
+    "passengers",
+    "wages",
+    "inspections",
 )
-from graph.settings import Settings
-from run.artifacts import Artifacts
-from task.client import TaskWorker
-from task.types import Prepared
-
-DEFAULT = "modechoice,breast_cancer,diabetes,anes96,co2,fair,randhie"
+N_TRACES, STEP_P, FORMER_Z = 3, 0.7, 1.15
 
 
-class EnsembleRow(NamedTuple):
-    """Private scores of one run's best single solution and last ensemble."""
+class BlendRow(NamedTuple):
+    """A blend's private gain in standard errors, and whether it is handed over."""
 
-    example: str
-    seed: int
-    metric: str
-    direction: str
-    single: float
-    ensemble: float | None
-    chosen: bool
-    n_members: int
+    gain: float
+    is_handed: bool
 
-    @property
-    def gain(self) -> float | None:
-        """How much better the ensemble is; None without one."""
-        if self.ensemble is None:
+
+class OrderRow(NamedTuple):
+    """One order of the attempts of a task: both blends, None where there was none."""
+
+    task: str
+    former: BlendRow | None
+    now: BlendRow | None
+
+
+class BlendJudge:
+    """The blends of one task's attempts, against the best single one."""
+
+    def __init__(self, task: Path, prepared: Prepared, pool: dict[str, Fitted]) -> None:
+        self.task, self.prepared, self.pool = task, prepared, pool
+        self.sign = 1 if prepared.task.direction == "max" else -1
+        self._compared: dict[tuple[str, str], PairedJson] = {}
+        self._blended: dict[tuple[str, ...], tuple[str, str] | None] = {}
+        self._private: dict[str, float] = {}
+        self._place = Path(tempfile.mkdtemp(dir=task.parent))
+
+    def judge_order(self, order: Sequence[str]) -> OrderRow:
+        """Play one order of the attempts; judge both blends at its end."""
+        led = self.list_led(order)
+        single = max(led, key=lambda name: self.sign * self.pool[name].score)
+        former = self._judge(led, single, ("greedy",), FORMER_Z)
+        return OrderRow(self.task.name, former, self._judge(order, single, CANDIDATES, 0.0))
+
+    def list_led(self, order: Sequence[str]) -> list[str]:
+        """Return the attempts that led their trace."""
+        led: list[str] = []
+        for trace in range(N_TRACES):
+            mine = order[trace::N_TRACES]
+            best = mine[0]
+            led.append(best)
+            for name in mine[1:]:
+                if self.compare(self.pool[name].oof, self.pool[best].oof)["p_improved"] >= STEP_P:
+                    best = name
+                    led.append(name)
+        return led
+
+    def compare(self, new: str, old: str) -> PairedJson:
+        """Return the paired difference of two out-of-fold files."""
+        if (new, old) not in self._compared:
+            paired = compare_files(self.prepared, [new], [old])
+            assert paired is not None, "both files are this study's own"
+            self._compared[new, old] = paired
+        return self._compared[new, old]
+
+    def score_private(self, submission: str) -> float:
+        """Score predictions of the test rows on the private answers."""
+        if submission not in self._private:
+            out = str(self._place / "one.csv")
+            write_final_submission(self.prepared, submission, out)
+            answers = str(private_answers(self.task))
+            self._private[submission] = score_private(str(self.task), answers, out)
+        return self._private[submission]
+
+    def _judge(
+        self, names: Sequence[str], single: str, candidates: Sequence[Candidate], z: float
+    ) -> BlendRow | None:
+        blend = self._blend(sorted(names), candidates)
+        if blend is None:
             return None
-        gain = self.ensemble - self.single
-        return gain if self.direction == "max" else -gain
+        paired = self.compare(blend[0], self.pool[single].oof)
+        private = self.score_private(self.pool[single].submission)
+        gain = self.sign * (self.score_private(blend[1]) - private) / self.pool[single].se
+        return BlendRow(gain, paired["d"] > max(z * paired["se"], 0.0))
+
+    def _blend(
+        self, names: Sequence[str], candidates: Sequence[Candidate]
+    ) -> tuple[str, str] | None:
+        """The files of a blend: out of fold, and of the test rows."""
+        key = (*candidates, *names)
+        if key not in self._blended:
+            paths = {
+                name: {"oof": self.pool[name].oof, "submission": self.pool[name].submission}
+                for name in names
+            }
+            place = self._place / str(len(self._blended))
+            place.mkdir()
+            try:
+                made = blend_attempts(self.prepared, paths, str(place), candidates)
+            except TaskError:
+                made = None
+            is_blend = made is not None and len(made["weights"]) > 1
+            found = (made["oof"], made["submission"]) if made and is_blend else None
+            self._blended[key] = found
+        return self._blended[key]
 
 
-async def compare_ensemble(
-    example: str, seed: int, place: Path, options: argparse.Namespace
-) -> EnsembleRow:
-    """Run the example below `place` and score both solutions."""
-    settings = Settings(
-        traces=options.traces,
-        steps=options.steps,
-        time_s=options.time,
-        seed=seed,
-        memory="off",
-        confirm=False,
-        top_k=1,
-        runs_dir=str(place / "runs"),
-    )
-    task = place / example
-    result = await solve_example(example, task, settings)
-    folder = result.outcome.folder
-    single, ensemble = pick_attempts(read_attempts(folder), result.direction)
-    worker = TaskWorker()
-    try:
-        attempts = [attempt for attempt in (single, ensemble) if attempt]
-        scores = [await score_attempt(worker, task, folder, attempt) for attempt in attempts]
-    finally:
-        await worker.close()
-    return EnsembleRow(
-        example=example,
-        seed=seed,
-        metric=result.outcome.metric,
-        direction=result.direction,
-        single=scores[0],
-        ensemble=scores[1] if ensemble else None,
-        chosen=ensemble is not None and ensemble["verdict"] == "accepted",
-        n_members=len(ensemble["members"]) if ensemble else 0,
-    )
-
-
-def pick_attempts(
-    attempts: list[dict[str, Any]], direction: str
-) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Return the best single attempt that the run accepted, and the last ensemble that ran."""
-    scored = [attempt for attempt in attempts if attempt["score"] is not None]
-    ensembles = [attempt for attempt in scored if attempt["kind"] == "ensemble"]
-    singles = [
-        attempt
-        for attempt in scored
-        if attempt["kind"] != "ensemble" and attempt["verdict"] in ("accepted", "tie")
-    ]
-    sign = 1 if direction == "max" else -1
-    best = max(singles, key=lambda attempt: sign * attempt["score"])
-    return best, ensembles[-1] if ensembles else None
-
-
-async def score_attempt(
-    worker: TaskWorker, task: Path, folder: Path, attempt: dict[str, Any]
-) -> float:
-    """Score the attempt's own submission on the private answers."""
-    prepared = Prepared.model_validate(json.loads((folder / "setup.json").read_text())["prepared"])
-    store = Artifacts(folder / "artifacts")
-    source, oof = (str(store.path(attempt[name])) for name in ("submission", "oof"))
-    out = folder / "one.csv"
-    await worker.final_submission(prepared, source, str(out), oof)
-    return await worker.score_private(str(task), str(private_answers(task)), str(out))
+def play_task(task: Path, n_orders: int) -> list[OrderRow]:
+    """Fit the pool of a task and judge the blends of several orders of its attempts."""
+    prepared, pool = fit_pool(task)
+    judge = BlendJudge(task, prepared, pool)
+    rng = random.Random(task.name)
+    return [judge.judge_order(rng.sample([*pool], len(pool))) for _ in range(n_orders)]
 
 
 def main() -> None:
-    options = parse_run_options(__doc__ or "", DEFAULT, traces=3, steps=3, seeds=1)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tasks", default="", help="comma separated; all where nothing is given")
+    parser.add_argument("--suite", type=Path, help="folder with tasks of the suite")
+    parser.add_argument("--orders", type=int, default=4, help="random orders per task")
+    parser.add_argument("--out", type=Path, help="page that the table is written to")
+    options = parser.parse_args()
+    names = options.tasks.split(",") if options.tasks else [*EXAMPLES, *SUITE]
     lines = [HEAD]
     print(HEAD, flush=True)
-    rows = []
+    rows: list[OrderRow] = []
     with tempfile.TemporaryDirectory(prefix="gome-ensemble-") as temporary:
-        for example, seed in itertools.product(options.examples.split(","), range(options.seeds)):
-            row = asyncio.run(compare_ensemble(example, seed, Path(temporary), options))
-            rows.append(row)
-            lines.append(ensemble_line(row))
+        for name in names:
+            task = Path(temporary) / name
+            if name in SUITE:
+                task = copy_suite_task(options.suite, name, Path(temporary))
+            else:
+                asyncio.run(write_example_task(name, task))
+            found = play_task(task, options.orders)
+            rows += found
+            lines.append(task_line(found))
             print(lines[-1], flush=True)
-    lines.append(ensemble_summary(rows))
-    print(lines[-1])
-    write_results_page(
-        options.out, "Best single solution and ensemble", "python -m evals.studies.ensemble", lines
-    )
+    lines += ["", *(summary_line(name, rows) for name in ("former", "now")), paired_line(rows)]
+    print("\n".join(lines[-3:]))
+    command = "python -m evals.studies.ensemble --suite FOLDER"
+    write_results_page(options.out, "Best single solution and ensemble", command, lines)
 
 
-def ensemble_summary(rows: list[EnsembleRow]) -> str:
-    """Return how often the ensemble is better, over all runs and over those that submit it."""
-    gains = [(row.gain, row.chosen) for row in rows if row.gain is not None]
-    chosen = [gain for gain, is_chosen in gains if is_chosen]
-    n_better = sum(gain > 0 for gain, _ in gains)
-    n_chosen_better = sum(gain > 0 for gain in chosen)
-    return (
-        f"\nensemble better on the private rows: {n_better} of {len(gains)}; "
-        f"among those submitted: {n_chosen_better} of {len(chosen)}"
-    )
+def copy_suite_task(suite: Path | None, name: str, place: Path) -> Path:
+    """Link a task of the suite, with its answers, below `place`."""
+    if suite is None:
+        raise SystemExit(f"{name} is a task of the suite; give its folder by --suite")
+    for folder in (name, f"{name}-private"):
+        (place / folder).symlink_to((suite / folder).resolve())
+    return place / name
 
 
 HEAD = (
-    f"{'example':14} {'seed':>4} {'metric':>9} {'single':>10} {'ensemble':>10} {'gain':>9} "
-    f"{'members':>8} chosen"
+    f"{'task':14} {'orders':>6}  {'former: gain':>12} {'handed':>6} {'rightly':>7}  "
+    f"{'now: gain':>10} {'handed':>6} {'rightly':>7}"
 )
 
 
-def ensemble_line(row: EnsembleRow) -> str:
-    """Return the row as one line of the table."""
-    start = f"{row.example:14} {row.seed:4} {row.metric:>9} {row.single:10.5g}"
-    if row.ensemble is None:
-        return f"{start} {'none made':>10}"
-    chosen = "yes" if row.chosen else "no"
-    return f"{start} {row.ensemble:10.5g} {row.gain:+9.2g} {row.n_members:8} {chosen}"
+def task_line(rows: Sequence[OrderRow]) -> str:
+    """Return the mean gain of a task's blends, how many are handed over and how many rightly."""
+    cells = []
+    for name, width in (("former", 12), ("now", 10)):
+        made: list[BlendRow] = [row for one in rows if (row := getattr(one, name)) is not None]
+        handed = [row for row in made if row.is_handed]
+        gain = f"{fmean(row.gain for row in made):+.2f}" if made else "none"
+        n_right = sum(row.gain > 0 for row in handed)
+        cells.append(f"{gain:>{width}} {len(handed):6} {n_right:7}")
+    return f"{rows[0].task:14} {len(rows):6}  " + "  ".join(cells)
+
+
+def handed_gain(row: BlendRow | None) -> float:
+    """Return what is gained over always handing over the single solution."""
+    return row.gain if row is not None and row.is_handed else 0.0
+
+
+def summary_line(name: str, rows: Sequence[OrderRow]) -> str:
+    """Say how often a blend was made, helped and was handed over, and by how much."""
+    made: list[BlendRow] = [row for each in rows if (row := getattr(each, name)) is not None]
+    handed = [row for row in made if row.is_handed]
+    kept = [row for row in made if not row.is_handed]
+    n_right, n_missed = (sum(row.gain > 0 for row in group) for group in (handed, kept))
+    gain = fmean(handed_gain(getattr(each, name)) for each in rows)
+    return (
+        f"{name:6}: made in {len(made)} of {len(rows)}, better in"
+        f" {sum(row.gain > 0 for row in made)}; handed over {len(handed)}, rightly {n_right};"
+        f" kept back {len(kept)}, wrongly {n_missed}; handing over brings {gain:+.3f} SE on average"
+    )
+
+
+def paired_line(rows: Sequence[OrderRow]) -> str:
+    """Say what the new rule brings over the former one, with the error over the tasks."""
+    by_task: dict[str, list[float]] = {}
+    for row in rows:
+        by_task.setdefault(row.task, []).append(handed_gain(row.now) - handed_gain(row.former))
+    means = [fmean(gains) for gains in by_task.values()]
+    se = stdev(means) / len(means) ** 0.5 if len(means) > 1 else float("nan")
+    n_better = sum(mean > 0 for mean in means)
+    return (
+        f"now - former: {fmean(means):+.3f} ± {se:.3f} SE over {len(means)} tasks,"
+        f" better in {n_better}, worse in {sum(mean < 0 for mean in means)}"
+    )
 
 
 if __name__ == "__main__":

@@ -21,10 +21,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evals.harness import suites
-from evals.harness.common import read_attempts
+from evals.harness.common import read_attempts, score_attempt
 from evals.harness.pages import CACHE, study_parser
 from evals.harness.play import Workbench, open_workbench, play_run
-from evals.studies.ensemble import score_attempt
 from evals.studies.study import PLAIN_SETTINGS
 from graph.settings import Settings
 from reasoner.expert import moves

@@ -1,22 +1,33 @@
-"""Ensembles: weights over the predictions of recorded attempts.
+"""Ensembles: blends of the predictions of recorded attempts; nothing is trained again.
 
-Weights come from greedy forward selection with replacement (Caruana et al., 2004); nothing is
-trained again. The weights that score a fold are chosen without that fold's rows, so that the score
-is honest.
+`task.grade.blend_weights` chooses the weights, without the rows that they are scored on.
 """
 
 from __future__ import annotations
 
 import inspect
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from task.grade.metric import Metric
+from task.grade.blend_weights import (
+    CANDIDATES,
+    MAX_MEMBERS,
+    Blending,
+    BlendMethod,
+    Candidate,
+    blend_nested,
+    deal_blocks,
+    finish_predictions,
+    limit_to_time,
+    signed_score,
+    weighted_sum,
+)
 from task.grade.predictions import (
     PredictionsError,
     Truth,
@@ -25,13 +36,10 @@ from task.grade.predictions import (
     read_predictions,
     read_said,
 )
-from task.types import BlendJson, Prepared, TaskError
+from task.grade.relations import correlate_errors
+from task.types import BlendedJson, BlendJson, Prepared, TaskError
 
 Array = NDArray[Any]
-BlendMethod = Literal["mean", "rank", "ordinal", "vote"]
-MAX_MEMBERS = 16  # of those given, the best by score take part in the selection
-MAX_ROUNDS = 20
-SELECTION_ROWS = 5000  # weights are chosen on a sample of more rows; the score uses all
 METHOD_TEXTS = {
     "mean": "weighted mean",
     "rank": "weighted mean of ranks",
@@ -48,7 +56,12 @@ class MemberParts(NamedTuple):
     refused: dict[str, str]
 
 
-def blend_attempts(prepared: Prepared, members: dict[str, dict[str, str]], out: str) -> BlendJson:
+def blend_attempts(
+    prepared: Prepared,
+    members: dict[str, dict[str, str]],
+    out: str,
+    candidates: Sequence[Candidate] = CANDIDATES,
+) -> BlendJson:
     """Choose weights for attempts and write the files of their blend into the folder `out`.
 
     `members`: id -> paths of its oof.csv (`oof`) and submission.csv (`submission`). Raises
@@ -65,8 +78,8 @@ def blend_attempts(prepared: Prepared, members: dict[str, dict[str, str]], out: 
         text = f"an ensemble needs two attempts with predictions, {len(oof)} can be read"
         raise TaskError(f"{text} {refused or ''}".strip())
     classes = class_codes(truth, method)
-    nested = blend_across_folds(truth, oof, classes, method)
-    weights = select_weights(truth.metric, truth.scored, oof, classes, method, seed=prepared.seed)
+    total_oof, weights, chosen = blend_nested(blending_of(truth, oof, classes, method, candidates))
+    nested = finish_predictions(total_oof, classes, method)
     total = finish_predictions(weighted_sum(test, weights), classes, method)
     oof_path, submission_path = str(Path(out) / "oof.csv"), str(Path(out) / "submission.csv")
     write_predictions(truth, oof_path, truth.validated_ids, nested, method)
@@ -81,6 +94,8 @@ def blend_attempts(prepared: Prepared, members: dict[str, dict[str, str]], out: 
         bounds=list(truth.form.bounds or ()),
         columns=truth.prepared.columns[1:] if is_soft else [],
         refused=refused,
+        candidate=chosen,
+        members=relate_members(owner, oof_path, {name: members[name]["oof"] for name in weights}),
         seconds=time.monotonic() - began,
     )
 
@@ -176,75 +191,62 @@ def read_members(
     )
 
 
-def signed_score(metric: Metric, y: Array, p: Array) -> float:
-    """Return the score with higher = better; -inf where it is not defined on these rows."""
-    try:
-        value = metric.score(y, p)
-    except ValueError:
-        return -np.inf
-    return value if metric.direction == "max" else -value
-
-
-def blend_across_folds(
-    truth: Truth, oof: dict[str, Array], classes: Array, method: BlendMethod
-) -> Array:
-    """Blend each fold by weights that were chosen on the other folds."""
-    total = np.zeros_like(next(iter(oof.values())))
-    for k in np.unique(truth.fold):
-        held = truth.fold == k
-        weights = select_weights(
-            truth.metric, truth.scored, oof, classes, method, rows=~held, seed=int(k) + 1
-        )
-        total[held] = weighted_sum(oof, weights)[held]
-    return finish_predictions(total, classes, method)
-
-
-def weighted_sum(parts: dict[str, Array], weights: dict[str, float]) -> Array:
-    """Return the sum of the members' parts, each times its weight."""
-    return np.asarray(sum(weight * parts[name] for name, weight in weights.items()))
-
-
-def select_weights(
-    metric: Metric,
-    y: Array,
-    oof: dict[str, Array],
+def blending_of(
+    truth: Truth,
+    parts: dict[str, Array],
     classes: Array,
     method: BlendMethod,
-    *,
-    rows: Array | None = None,
-    seed: int = 0,
-) -> dict[str, float]:
-    """Select members greedily, with replacement; the weights are their shares.
+    candidates: Sequence[Candidate] = CANDIDATES,
+) -> Blending:
+    """Return what the weights are chosen on."""
+    shape = next(iter(parts.values())).shape
+    return limit_to_time(
+        Blending(
+            metric=truth.metric,
+            y=truth.scored,
+            parts=parts,
+            blocks=deal_blocks(truth.fold, truth.clusters),
+            method=method,
+            classes=classes,
+            target=target_part(truth, shape, classes, method),
+            seed=truth.prepared.seed,
+            candidates=candidates,
+        )
+    )
 
-    Start from the best member and add the one that helps most, as long as one helps. `rows`:
-    mask of the rows to choose on.
+
+def target_part(
+    truth: Truth, shape: tuple[int, ...], classes: Array, method: BlendMethod
+) -> Array | None:
+    """Return the truth as a member's part of this shape; None where it has no such form."""
+    y = np.asarray(truth.y)
+    if y.dtype == object or not np.isfinite(y.astype(float)).all():
+        return None
+    if method == "vote":
+        return member_part(y, classes, method)
+    if y.ndim == 1 and shape[1] > 1:
+        if truth.metric.needs != "probability":
+            return None
+        return np.asarray(y.reshape(-1, 1) == np.arange(shape[1]), dtype=float)
+    target = np.asarray(y, dtype=float).reshape(len(y), -1)
+    return target if target.shape == shape else None
+
+
+def relate_members(truth: Truth, path: str, members: dict[str, str]) -> dict[str, BlendedJson]:
+    """Return score of every member and the correlation of its errors with the blend's.
+
+    Args:
+        truth: of the task.
+        path: of the blend's out-of-fold file.
+        members: path of each one's out-of-fold file.
     """
-    positions = sample_positions(len(y), rows, seed)
-    y = y[positions]
-    candidates = {name: values[positions] for name, values in oof.items()}
-    counts = dict.fromkeys(candidates, 0)
-    total, best = np.zeros_like(next(iter(candidates.values()))), -np.inf
-    for n in range(1, MAX_ROUNDS + 1):
-        scores = {
-            name: signed_score(metric, y, finish_predictions((total + part) / n, classes, method))
-            for name, part in candidates.items()
-        }
-        name = max(scores, key=lambda key: (scores[key], key))
-        if n > 1 and scores[name] <= best:
-            break
-        total, best = total + candidates[name], scores[name]
-        counts[name] += 1
-    n_selected = sum(counts.values())
-    return {name: count / n_selected for name, count in counts.items() if count}
-
-
-def sample_positions(n: int, rows: Array | None, seed: int) -> Array:
-    """Return the positions of `rows` (a mask; None: all n), at most SELECTION_ROWS, in order."""
-    positions = np.flatnonzero(rows) if rows is not None else np.arange(n)
-    if len(positions) <= SELECTION_ROWS:
-        return positions
-    rng = np.random.default_rng(seed)
-    return np.sort(rng.choice(positions, SELECTION_ROWS, replace=False))
+    known = {}
+    blended = read_predictions(truth, path, "oof.csv", truth.validated_ids)
+    for name, file in members.items():
+        p = read_predictions(truth, file, "oof.csv", truth.validated_ids)
+        alike = correlate_errors(truth, p, blended)[1]
+        known[name] = BlendedJson(score=float(truth.metric.score(truth.scored, p)), alike=alike)
+    return known
 
 
 def write_predictions(
@@ -261,8 +263,8 @@ def write_predictions(
     frame.to_csv(path, index=False)
 
 
-# The next two functions define a blend. The driver contains their source, so that what runs alone
-# is what was scored.
+# `member_part` and `finish_predictions` define a blend. The driver contains their source, so that
+# what runs alone is what was scored.
 
 
 def member_part(values: Array, classes: Array, method: str) -> Array:
@@ -275,17 +277,6 @@ def member_part(values: Array, classes: Array, method: str) -> Array:
     if method == "vote":
         return np.asarray(values.reshape(-1, 1) == classes.reshape(1, -1), dtype=float)
     return np.asarray(values, dtype=float).reshape(len(values), -1)
-
-
-def finish_predictions(total: Array, classes: Array, method: str) -> Array:
-    """Turn the weighted sum of parts into predictions."""
-    if method == "vote":
-        total = classes[total.argmax(axis=1)]
-    elif method == "ordinal":
-        total = classes[np.abs(total - classes.reshape(1, -1)).argmin(axis=1)]
-    elif total.shape[1] == 1:
-        total = total[:, 0]
-    return total
 
 
 def blend_driver(blend: BlendJson, variants: dict[str, str] | None = None) -> str:

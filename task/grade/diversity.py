@@ -13,8 +13,8 @@ from task.grade.blend import (
     class_codes,
     member_part,
     read_blendable,
-    sample_positions,
 )
+from task.grade.blend_weights import sample_positions
 from task.grade.predictions import PredictionsError, get_truth
 from task.types import Prepared
 

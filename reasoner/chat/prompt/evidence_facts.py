@@ -23,6 +23,7 @@ Reader = Callable[[Any], PathsAndTexts]
 N_WORST_TEXTS, N_WORST_ROWS, MAX_CELL_CHARS = 5, 5, 240
 N_CLASSES, N_FOLDS, N_SEGMENTS, N_IMPORTANCES, N_TARGETS = 12, 10, 8, 15, 12
 N_RELATIONS, N_VARIANTS = 6, 8
+N_BLENDED = 6  # members of a blend
 
 
 def walk_evidence(evidence: dict[str, Any]) -> PathsAndTexts:
@@ -65,7 +66,7 @@ def _train_facts(train: dict[str, Any]) -> PathsAndTexts:
         yield "train.folds", f"{title}: {_folds_text(values)}"
 
 
-OTHERS = {"best": "best before it", "anchor": "last confirmed best"}
+OTHERS = {"best": "best before it", "anchor": "last confirmed best", "run": "run's best"}
 
 
 def _paired_facts(paired: dict[str, Any]) -> PathsAndTexts:
@@ -127,6 +128,26 @@ def _relation_facts(relations: dict[str, Any]) -> PathsAndTexts:
             parts.append(f"half {half}")
         what = single_line(item.get("what"), 70)
         yield f"relations.{name}", f"{single_line(name, 20)} ({what}): {', '.join(parts)}"
+        if members := _blended_text(item.get("members")):
+            yield f"relations.{name}.members", members
+
+
+def _blended_text(members: Any) -> str:
+    """Members of a blend: weight, score alone and correlation with it; and what it needs."""
+    texts = []
+    for item in members[:N_BLENDED] if isinstance(members, list) else []:
+        if not isinstance(item, dict):
+            continue
+        parts = [f"{single_line(item.get('name'), 20)} {number_text(item.get('weight'))}"]
+        if item.get("score") is not None:
+            parts.append(f"alone {number_text(item['score'])}")
+        if item.get("alike") is not None:
+            parts.append(f"r {number_text(round(item['alike'], 3))}")
+        texts.append(" ".join(parts))
+    if not texts:
+        return ""
+    need = "most helps it what is about as good alone and errs elsewhere (a lower r)"
+    return f"- its members, by weight; r with the blend: {', '.join(texts)}; {need}"
 
 
 def _order_facts(order: dict[str, Any]) -> PathsAndTexts:

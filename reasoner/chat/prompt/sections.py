@@ -283,6 +283,9 @@ def stage_section(brief: Brief) -> dict[str, str]:
     if stage.best is not None and number_text(stage.best) != evidence_score(brief):
         score = f"{number_text(stage.best)} ± {se_text(stage.best_se)} SE"
         where += f" The trace's best scores {score}."
+    if stage.leader and stage.leader_score is not None:
+        score = f"{number_text(stage.leader_score)} ± {se_text(stage.leader_se)} SE"
+        where += f" The run's best, {single_line(stage.leader, 80)}, scores {score}."
     if stage.beside:
         names = " and ".join(f"trace {trace}" for trace in stage.beside)
         where += f" The same solution is the start of {names} too: take another direction."
