@@ -126,13 +126,15 @@ def grade_key(
 ) -> str:
     """Hash what a grade depends on: task, files by their content, and how the script ended."""
     account = execution or {}
-    inputs = {
+    inputs: dict[str, Any] = {
         "files": paths_as_hashes(files),
         "references": paths_as_hashes(references),
         "seed": seed,
         "every_gate": every_gate,
         **({"without": list(without)} if without else {}),
     }
+    if prepared.soft is not None:
+        inputs["soft"] = prepared.soft.model_dump()
     parts = [prepared.task.name, inputs, account.get("end"), account.get("exit_code")]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
