@@ -128,13 +128,16 @@ SANDBOX = [
 ]  # fmt: skip
 
 SCORES = [
-    Mutant("leak-gates", GRADE, "find_leaks(truth, oof) if is_promising or every_gate else []", "[]", "leaking columns win", ("tests/test_task_leaks.py::test_a_planted_leak_is_rejected_by_its_name_and_the_honest_attempt_is_not",)),
+    Mutant("leak-gates", GRADE, "find_leaks(truth, oof) if ask else []", "[]", "leaking columns win", ("tests/test_task_leaks.py::test_a_planted_leak_is_rejected_by_its_name_and_the_honest_attempt_is_not",)),
     Mutant("copied-labels", GRADE, "if len(oof) >= MIN_COPIED_ROWS and np.array_equal(oof, truth.y):", "if False:", "the labels are handed in as predictions", (COPIES + "::test_a_copy_of_the_labels_is_refused",)),
     Mutant("copied-column", GRADE, "if name := find_copied_column(truth, oof):", "if name := None:", "a column that test lacks is handed in", (COPIES + "::test_a_copy_of_a_column_that_test_lacks_is_refused",)),
     Mutant("constant", GRADE, "is_constant = len(rows) > 1 and bool((rows == rows[0]).all())", "is_constant = False", "a script that learned nothing counts", (COPIES + "::test_the_same_prediction_for_every_row_is_refused",)),
     Mutant("duplicate-ids", "task/grade/predictions.py", "    if len(repeated):\n", "    if False:\n", "repeated rows hide others", (COPIES + "::test_a_broken_file_is_refused_by_its_fault",)),
     Mutant("nan", "task/grade/predictions.py", "    if n_bad:\n", "    if False:\n", "NaN reaches the metric", (COPIES + "::test_a_broken_file_is_refused_by_its_fault",)),
     Mutant("huge-table", "task/grade/predictions.py", "if n_bytes > mean * (n_rows + MAX_EXTRA_LINES):", "if False:", "a giant file is read into memory", (COPIES + "::test_a_file_out_of_proportion_is_not_read",)),
+    Mutant("metric-guard", "scoring/acceptance.py", "surrogate is not None and metric.is_worse(z)", "False", "a gain of the surrogate passes though the metric is worse", (VERDICTS,)),
+    Mutant("nested-thresholds", "task/grade/soft/decode.py", "fit_decoder(target, y[~held], p[~held])", "fit_decoder(target, y, p)", "thresholds are fitted on the rows that they are scored on", ("tests/test_task_soft.py::test_thresholds_of_a_fold_are_fitted_without_it",)),
+    Mutant("probability-sums", "task/grade/predictions.py", "    if n_off:\n", "    if False:\n", "numbers that are no probabilities are judged as such", ("tests/test_task_soft.py::test_hostile_probabilities_are_refused_and_a_class_may_lack",)),
     Mutant("leak-verdict", "scoring/acceptance.py", 'problem.code.startswith("leak_")', 'problem.code.startswith("leak-")', "a leak is repaired as a crash", (VERDICTS,)),
     Mutant("noise-accepted", "scoring/acceptance.py", "bar = max(z, standing.bar) if standing else z", "bar = 0.0", "noise is accepted", (VERDICTS,)),
     Mutant("luck-free", "run/luck.py", "    share = (n_counted + OFFSET) ** -POWER / TOTAL\n", "    share = 1.0\n", "a long run of nulls accepts one of them", ("tests/test_scoring_luck.py",)),

@@ -29,6 +29,7 @@ from evals.harness.pages import (
     write_study_page,
 )
 from evals.harness.provenance import provenance_note
+from evals.studies.surrogate_runs import RESULTS, describe_runs
 from graph.settings import Settings
 from graph.state import Trace
 from nodes.record import advance_trace
@@ -251,6 +252,12 @@ other rows, where two of five changes help; the difference is paired by chain, w
 """
 
 
+RUNS = """\
+Private metric at the end, and its mean over the executions (the area), without the finer loss and \
+with it; differences are paired by seed, with a 95 % interval.
+"""
+
+
 def main() -> None:
     parser = page_parser(__doc__, "surrogate.jsonl")
     parser.add_argument("--metric", choices=["accuracy", "mcc", "qwk"], help="run this one")
@@ -263,6 +270,8 @@ def main() -> None:
     lines = ["# A finer loss than the metric\n", ABOUT, "## Simulated chains\n"]
     lines += table_head([*head, "difference", "chains"])
     lines += [describe_metric(row) for row in read_rows(options.runs)]
+    if runs := read_rows(options.runs.with_name(RESULTS)):
+        lines += ["\n## Whole runs of the expert\n", RUNS, *describe_runs(runs)]
     lines.append("\n" + provenance_note("python -m evals.studies.surrogate --metric NAME"))
     write_study_page(options.out, "surrogate.md", "\n".join(lines))
 

@@ -79,7 +79,7 @@ async def run_pairs(tasks: Iterable[str], seeds: range, budget: int, root: Path)
 
 
 def describe_runs(rows: list[dict[str, Any]]) -> list[str]:
-    """Return the table: the private metric at the end and the area, off, on and their difference."""
+    """Return the table: private metric at the end and area, off, on and their difference."""
     head = ["task", "seeds", "end, off", "end, on", "difference", "area, off", "area, on"]
     lines = table_head([*head, "difference"])
     for task in dict.fromkeys(row["task"] for row in rows):
