@@ -70,6 +70,27 @@ def test_an_honest_script_passes_on_appeal_and_a_leaking_one_does_not(tmp_path: 
     assert unknown["appeal"]["refused"] == "no row that the gates judge lacks it"
 
 
+def test_a_leaking_column_stays_refused_on_appeal(tmp_path: Path) -> None:
+    """The gates of the out-of-fold rows judge again too: without the rows whose y is empty."""
+    train, test = binary_frames(600, 100)
+    rng = np.random.default_rng(0)
+    train["later"] = 2 * train["label"] + rng.normal(0, 0.3, len(train))
+    test["later"] = 0.0
+    train.loc[train.index[::4], "y"] = np.nan
+    prepared = ready(write_frames(tmp_path / "task", train, test, metric="auc"), audit=False)
+    blur = np.where(train["y"].isna(), 1.0, 0.1) * rng.normal(size=len(train))
+    files = {
+        "oof.csv": save(tmp_path / "oof.csv", train["id"], train["later"] + blur),
+        "submission.csv": save(tmp_path / "sub.csv", test["id"], test["x"]),
+    }
+    plain, after = (
+        grade_execution(prepared, files, {}, None, without=names) for names in ([], ["cell:y"])
+    )
+    assert [each["code"] for each in plain["problems"]] == ["leak_column"]
+    assert [each["code"] for each in after["problems"]] == ["leak_column"]
+    assert after["appeal"] and (after["appeal"]["left"], after["appeal"]["refused"]) == (450, "")
+
+
 def test_a_gate_keeps_its_power_and_rows_left_out_must_be_blind(tmp_path: Path) -> None:
     most = Faulty(tmp_path / "most", 0.7).grade(0.0, ["cell:x"])
     assert most["audit_leak"] and most["appeal"]
