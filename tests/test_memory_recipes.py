@@ -16,7 +16,13 @@ from cli.app import app
 from memory.lexical import LexicalEmbedding
 from memory.protocol import Record
 from memory.recipes import evidence as sealed
-from memory.recipes.choice import Known, choose_for_diagnosis, choose_for_draft
+from memory.recipes.choice import (
+    HELPFUL,
+    Known,
+    choose_for_diagnosis,
+    choose_for_draft,
+    evidence_weight,
+)
 from memory.recipes.distil import propose_recipes
 from memory.recipes.evidence import Evidence, TaskGain, read_evidence, recipe_state, with_evidence
 from memory.recipes.facts import ConditionFacts, read_condition_facts
@@ -243,6 +249,14 @@ def test_what_was_held_refuted_or_harmful_here_gives_way() -> None:
     others = [recipe for recipe in OWN.recipes if recipe.id != logit.id]
     found = RecipeShelf([*others, harmful], LexicalEmbedding()).find(question, facts)
     assert "conditional-logit" not in {item.recipe.id for item in found}
+    promising = read_evidence(with_numbers(logit, text, 2, 1))
+    assert 0 < evidence_weight(read_evidence(with_numbers(logit, text, -1))) < 1
+    assert (
+        1
+        < evidence_weight(promising)
+        < HELPFUL
+        == evidence_weight(read_evidence(with_numbers(logit, text, 6)))
+    )
 
 
 def test_traces_get_other_recipes_and_prompts_few() -> None:

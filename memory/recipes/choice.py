@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from memory.recipes.evidence import Evidence, State
+from memory.recipes.evidence import Evidence
 from memory.recipes.spec import Conditions, Recipe
 from memory.recipes.traits import SIGNS
 
-STATE_WEIGHT: dict[State, float] = {"helpful": 1.6, "untested": 1.0, "neutral": 0.6, "harmful": 0.0}
-"""A recipe that was measured as harmful is never offered."""
+HELPFUL = 1.6
+"""Weight of a recipe that was measured as helpful; one measured as harmful has none."""
+NEUTRAL_SE, NEUTRAL_SHARE = 2.5, 0.2
+"""A neutral one weighs 1 and a fifth of its mean gain in SE more or less, within 2.5 SE."""
 BASE, SPECIFIC, MOST_SPECIFIC = 0.3, 0.15, 6
 """A condition that is met says as much as a likeness of words: the query's words are few."""
 N_PER_COMPONENT = 2
@@ -42,8 +44,16 @@ class Known:
 def recipe_weight(recipe: Recipe, evidence: Evidence | None, similarity: float) -> float:
     """Return the weight of a recipe that fits: its words, how specific it is, what was measured."""
     specific = min(MOST_SPECIFIC, count_conditions(recipe.when))
-    state: State = evidence.verdict if evidence else "untested"
-    return (BASE + max(0.0, similarity)) * (1 + SPECIFIC * specific) * STATE_WEIGHT[state]
+    return (BASE + max(0.0, similarity)) * (1 + SPECIFIC * specific) * evidence_weight(evidence)
+
+
+def evidence_weight(evidence: Evidence | None) -> float:
+    """Return the factor of what was measured; 1 for an untested recipe."""
+    if evidence is None or evidence.verdict == "untested":
+        return 1.0
+    if evidence.verdict == "neutral":
+        return 1 + NEUTRAL_SHARE * max(-NEUTRAL_SE, min(NEUTRAL_SE, evidence.mean))
+    return HELPFUL if evidence.verdict == "helpful" else 0.0
 
 
 def count_conditions(when: Conditions) -> int:
