@@ -227,7 +227,7 @@ def main() -> None:
         *null_tables(options.runs_simulated),
         GAINS,
         *gain_table(options.runs_simulated),
-        *line_table(options.chains),
+        *(line_table(options.chains) if options.chains else []),
         "\n" + provenance_note("python -m evals.studies.luck_line"),
     ]
     write_study_page(options.out, "luck_line.md", "\n".join(parts))
