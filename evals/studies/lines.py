@@ -26,16 +26,19 @@ script and 1 for the reference of the task. The area is that under the private s
 the run. No ensemble, no second seeds, one trace; a script may take 60 of its 120 seconds for a \
 line, so time is not what is scarce.
 """
+ENOUGH = 30  # pairs
+FEW = ", too few to tell whether lines help the expert; an interval of so few means little"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path)
+    parser.add_argument("--given", default="", help="options that the study was run with")
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     options = parser.parse_args()
     rows = pair_rows(searched_rows(read_rows(options.results)))
     parts = ["# Line searches of the expert\n", ABOUT, *difference_lines(rows), *task_lines(rows)]
-    parts.append("\n" + provenance_note("python -m evals.studies.study lines"))
+    parts.append("\n" + provenance_note(f"python -m evals.studies.study lines {options.given}"))
     write_study_page(options.out, "lines.md", "\n".join(parts))
 
 
@@ -53,7 +56,7 @@ def difference_lines(rows: list[StudyRow]) -> list[str]:
     """Return the paired differences with their intervals."""
     n_pairs, n_tasks = len(rows) // 2, len({row["task"] for row in rows})
     lines = [
-        f"\n{n_pairs} pairs over {n_tasks} tasks. Mean difference on − off with its 95 % interval "
+        f"\n{n_pairs} pairs over {n_tasks} tasks{FEW if n_pairs < ENOUGH else ''}. Mean difference on − off with its 95 % interval "
         "(bootstrap over tasks and seeds):\n",
         *table_head(["", "off", "on", "on − off"]),
     ]
