@@ -56,8 +56,8 @@ def difference_lines(rows: list[StudyRow]) -> list[str]:
     """Return the paired differences with their intervals."""
     n_pairs, n_tasks = len(rows) // 2, len({row["task"] for row in rows})
     lines = [
-        f"\n{n_pairs} pairs over {n_tasks} tasks{FEW if n_pairs < ENOUGH else ''}. Mean difference on − off with its 95 % interval "
-        "(bootstrap over tasks and seeds):\n",
+        f"\n{n_pairs} pairs over {n_tasks} tasks{FEW if n_pairs < ENOUGH else ''}. "
+        "Mean difference on − off with its 95 % interval (bootstrap over tasks and seeds):\n",
         *table_head(["", "off", "on", "on − off"]),
     ]
     areas: dict[str, Unit] = {
