@@ -1,7 +1,7 @@
 """What blends bring on private rows: the former pool and bar against everything valid.
 
 python -m evals.studies.ensemble [--tasks anes96,diabetes,…] [--suite FOLDER] [--orders 4]
-                                 [--out docs/results/ensemble.md]
+                                 [--rows FILE] [--out docs/results/ensemble.md]
 
 Tasks are the examples and the tabular tasks of the suite's tuning half, as `python -m evals.suite
 make` wrote them into FOLDER. Ten plain pipelines are fitted on the folds that a run would have and
@@ -31,6 +31,7 @@ from statistics import fmean, stdev
 from typing import NamedTuple
 
 from evals.harness.common import private_answers, write_example_task, write_results_page
+from evals.harness.pages import append_row, read_rows
 from evals.studies.ensemble_pool import Fitted, fit_pool
 from task.grade.blend import blend_attempts
 from task.grade.blend_weights import CANDIDATES, Candidate
@@ -164,6 +165,7 @@ def main() -> None:
     parser.add_argument("--tasks", default="", help="comma separated; all where nothing is given")
     parser.add_argument("--suite", type=Path, help="folder with tasks of the suite")
     parser.add_argument("--orders", type=int, default=4, help="random orders per task")
+    parser.add_argument("--rows", type=Path, help="file that keeps the rows of finished tasks")
     parser.add_argument("--out", type=Path, help="page that the table is written to")
     options = parser.parse_args()
     names = options.tasks.split(",") if options.tasks else [*EXAMPLES, *SUITE]
@@ -172,23 +174,43 @@ def main() -> None:
     rows: list[OrderRow] = []
     with tempfile.TemporaryDirectory(prefix="gome-ensemble-") as temporary:
         for name in names:
-            task = Path(temporary) / name
-            if name in SUITE:
-                task = copy_suite_task(options.suite, name, Path(temporary))
-            else:
-                asyncio.run(write_example_task(name, task))
-            found = play_task(task, options.orders)
+            found = read_known(options.rows, name)
+            if not found:
+                found = play_task(place_task(options.suite, name, Path(temporary)), options.orders)
+                keep_rows(options.rows, found)
             rows += found
             lines.append(task_line(found))
             print(lines[-1], flush=True)
     lines += ["", *(summary_line(name, rows) for name in ("former", "now")), paired_line(rows)]
-    print("\n".join(lines[-3:]))
+    left_out = [name for name in (*EXAMPLES, *SUITE) if name not in names]
+    lines += [f"not measured: {', '.join(left_out)}"] if left_out else []
+    print("\n".join(lines[-4:]))
     command = "python -m evals.studies.ensemble --suite FOLDER"
     write_results_page(options.out, "Best single solution and ensemble", command, lines)
 
 
-def copy_suite_task(suite: Path | None, name: str, place: Path) -> Path:
-    """Link a task of the suite, with its answers, below `place`."""
+def read_known(path: Path | None, task: str) -> list[OrderRow]:
+    """Return the rows of a task that were kept."""
+    kept = read_rows(path) if path else []
+    return [
+        OrderRow(name, *(BlendRow(*blend) if blend else None for blend in blends))
+        for name, *blends in kept
+        if name == task
+    ]
+
+
+def keep_rows(path: Path | None, rows: Sequence[OrderRow]) -> None:
+    """Append the rows of a task."""
+    if path is not None:
+        for row in rows:
+            append_row(path, row)
+
+
+def place_task(suite: Path | None, name: str, place: Path) -> Path:
+    """Write an example, or link a task of the suite with its answers, below `place`."""
+    if name in EXAMPLES:
+        asyncio.run(write_example_task(name, place / name))
+        return place / name
     if suite is None:
         raise SystemExit(f"{name} is a task of the suite; give its folder by --suite")
     for folder in (name, f"{name}-private"):
