@@ -12,6 +12,7 @@ from run.run import Run
 from scoring.baseline import publish_baseline
 from scoring.final_choice import FinalChoice, choose_final
 from scoring.lessons import share_claims
+from scoring.over_baseline import compare_with_baselines
 from scoring.refit import refit_choice
 
 ENDS = {
@@ -44,6 +45,7 @@ async def finalize(state: RunState, runtime: NodeRuntime) -> dict[str, Any]:
     choice = await choose_final(run, state)
     await publish_best(run, choice.best, force=True)
     choice, refitted = await refit_choice(run, choice)
+    choice.facts["over_baseline"] = await compare_with_baselines(run, choice.best)
     _hand_over(run, choice, refitted)
     await share_claims(run)
     _announce_end(run, reason.partition(":")[0], choice.best, ENDS.get(reason, reason))

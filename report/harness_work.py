@@ -7,6 +7,7 @@ from report.formatting import (
     finite_number,
     format_comparison,
     format_duration,
+    format_improvement,
     format_plural,
     format_score,
     whole_number,
@@ -39,7 +40,20 @@ def baseline_sentence(view: RunView) -> str:
         return f"Baseline of the harness: {text}."
     difference = (best.score - score) * (1 if view.rising else -1)
     comparison = format_comparison(difference, "it", rising=view.rising)
-    return f"Baseline of the harness: {text}; the best attempt is {comparison}."
+    sentence = f"Baseline of the harness: {text}; the best attempt is {comparison}."
+    return " ".join(part for part in (sentence, unbeaten_sentence(view)) if part)
+
+
+def unbeaten_sentence(view: RunView) -> str:
+    """Say that nothing beats the baseline beyond noise, where that is so; else empty."""
+    over = (view.final or {}).get("over_baseline")
+    if not isinstance(over, dict) or over.get("beaten") is not False:
+        return ""
+    gain = format_improvement(
+        finite_number(over.get("d")), finite_number(over.get("se")), rising=view.rising
+    )
+    method = clean_text(over.get("method"), 40)
+    return f"Nothing beats the baseline ({method}) by more than noise: {gain} against it."
 
 
 def describe_rehearsal(event: Event) -> str:

@@ -14,7 +14,7 @@ from report.formatting import (
     format_score,
     format_usd,
 )
-from report.harness_work import describe_baseline, rehearsal_sentence
+from report.harness_work import describe_baseline, rehearsal_sentence, unbeaten_sentence
 from report.model import AttemptView, RunView
 from report.score_curve import describe_curve
 from report.slot_use import describe_slot_use
@@ -167,6 +167,7 @@ def summary_rows(view: RunView, run_dir: Path | None) -> list[tuple[str, str]]:
         ("score", f"{format_score_change(view)}  {view.metric} {direction_arrow(view)}"),
         ("", describe_best_change(view)),
         ("baseline", describe_baseline(view.baseline, view.metric)),
+        ("", unbeaten_sentence(view)),
         ("used", describe_usage(view)),
         ("rehearsed", rehearsal_sentence(view)),
         ("average", describe_curve(view)),

@@ -10,10 +10,18 @@ from kit import quick
 
 from evals.harness import planted
 from reasoner.expert import moves
+from reasoner.expert.drafts import first_spec
 from reasoner.expert.engine import Expert, move_context
 from reasoner.expert.facts import read_task_facts
+from reasoner.expert.packages import list_missing_families
 from reasoner.expert.render import render_script
-from reasoner.expert.spec import ScriptSpec, canonical_spec, parse_spec, spec_header
+from reasoner.expert.spec import (
+    ScriptSpec,
+    TaskFacts,
+    canonical_spec,
+    parse_spec,
+    spec_header,
+)
 from reasoner.protocol import DiagnoseBrief, DraftBrief, RepairBrief, Resources, Stage, TaskBrief
 from session.session import start_run
 from task.data.prepare import prepare_task
@@ -206,6 +214,37 @@ def test_a_repeated_move_still_renders_a_script(move: moves.Move) -> None:
     for _ in range(8):
         spec = canonical_spec(move.apply(spec), facts)
         compile(render_script(spec, facts), move.name, "exec")
+
+
+def facts_of(**changes: Any) -> TaskFacts:
+    fields: dict[str, Any] = {"id": "id", "target": ("y",), "kind": "multiclass"}
+    fields |= {"metric": "log_loss", "columns": ("id", "a"), "parquet": False, "split": "random"}
+    fields |= {"group": None, "time": None, "labels": tuple("abcdef"), "n_rows": 5000}
+    return TaskFacts(**fields | changes)
+
+
+def test_first_drafts_are_the_cheap_strong_families_for_rows_classes_and_texts() -> None:
+    plain = first_spec(facts_of(), 0, 0)
+    assert (plain.family, plain.second) == ("hgb", None)
+    texts = first_spec(facts_of(text=("note",)), 0, 0)
+    assert (texts.family, texts.second, texts.chars) == ("linear", "bayes", True)
+    few = first_spec(facts_of(n_rows=300), 0, 0)
+    assert (few.family, few.second) == ("linear", "svm")
+    fewer = first_spec(facts_of(n_rows=40), 0, 0)
+    assert (fewer.family, fewer.second) == ("linear", None)
+    number = first_spec(facts_of(text=("note",), kind="regression", labels=()), 0, 0)
+    assert number.second is None
+
+
+def test_families_are_used_only_where_task_and_python_have_them() -> None:
+    words = facts_of(text=("note",), missing_families=("cat",))
+    assert canonical_spec(ScriptSpec(family="cat"), words).family == "hgb"
+    assert canonical_spec(ScriptSpec(second="bayes"), words).second == "bayes"
+    assert canonical_spec(ScriptSpec(second="bayes"), facts_of()).second is None
+    assert canonical_spec(ScriptSpec(family="xgb"), facts_of(scarce=True)).family == "hgb"
+    assert list_missing_families({}) == ("cat", "xgb")
+    assert list_missing_families({"lightgbm": "4", "catboost": "1"}) == ("xgb",)
+    assert list_missing_families({"lightgbm": "4", "catboost": "1", "xgboost-cpu": "3"}) == ()
 
 
 def test_a_header_line_in_a_script_may_contain_anything() -> None:

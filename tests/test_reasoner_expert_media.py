@@ -19,7 +19,8 @@ from media_kit import image_tables, picture_bytes, prepare_folder
 
 from briefs.task_brief import make_task_brief
 from reasoner.expert.answers import LIKENESS_CODES, WAYS
-from reasoner.expert.engine import Expert, first_spec
+from reasoner.expert.drafts import first_spec
+from reasoner.expert.engine import Expert
 from reasoner.expert.facts import read_task_facts
 from reasoner.expert.media import READ_CODE
 from reasoner.expert.predictions import ERROR_LINES

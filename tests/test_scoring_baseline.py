@@ -54,6 +54,7 @@ async def test_it_is_there_before_the_first_draft_and_gives_way_to_an_attempt(
     view = load_view(folder)
     assert list(view.attempts) == ["t0s0"] and view.best == "t0s0"
     assert "plain model, auc 0." in baseline_sentence(view)
+    assert "Nothing beats the baseline (plain model)" in "\n".join(summary_lines(view, folder))
 
 
 async def test_a_run_in_which_nothing_works_hands_it_over(tmp_path: Path) -> None:

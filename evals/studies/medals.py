@@ -27,7 +27,8 @@ from evals.harness.play import Workbench, open_workbench, play_run
 from evals.studies.study import PLAIN_SETTINGS
 from graph.settings import Settings
 from reasoner.expert import moves
-from reasoner.expert.engine import Expert, first_spec, move_context
+from reasoner.expert.drafts import first_spec
+from reasoner.expert.engine import Expert, move_context
 from reasoner.expert.facts import read_task_facts
 from reasoner.expert.render import describe_script, render_script
 from reasoner.expert.spec import canonical_spec

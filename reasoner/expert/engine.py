@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from reasoner.expert import moves
 from reasoner.expert.cross import combine_accepted_moves
+from reasoner.expert.drafts import first_spec
 from reasoner.expert.facts import read_task_facts
 from reasoner.expert.lines import find_room, settle_line, widen
 from reasoner.expert.momentum import (
@@ -18,7 +19,12 @@ from reasoner.expert.momentum import (
     sibling_resting_moves,
 )
 from reasoner.expert.moves import Move, MoveContext, Reason
-from reasoner.expert.packages import PACKAGE_OF_FAMILY, list_missing_families, list_missing_packages
+from reasoner.expert.packages import (
+    EXTRA_FAMILIES,
+    PACKAGE_OF_FAMILY,
+    list_missing_families,
+    list_missing_packages,
+)
 from reasoner.expert.render import describe_script, render_script
 from reasoner.expert.spec import RANGES, ScriptSpec, TaskFacts, canonical_spec, parse_spec
 from reasoner.expert.stacking import list_sources
@@ -75,6 +81,7 @@ class Expert:
         return [
             f"{python} lacks {PACKAGE_OF_FAMILY[family]}: the expert does without its models"
             for family in list_missing_families(packages)
+            if family not in EXTRA_FAMILIES
         ]
 
     def list_moves(self) -> dict[str, str]:
@@ -187,26 +194,7 @@ def _apply_hypothesis(chosen: Hypothesis, spec: ScriptSpec, context: MoveContext
     return _render_solution(new, context.facts, why, chosen)
 
 
-# first and safe specs
-
-
-def first_spec(facts: TaskFacts, trace: int, earlier: int) -> ScriptSpec:
-    """A modest spec that differs between traces and from the `earlier` drafts of a trace."""
-    turn = trace + earlier
-    if facts.text:
-        text_specs = (
-            ScriptSpec(family="linear"),
-            ScriptSpec(family="hgb"),
-            ScriptSpec(family="linear", chars=True),
-            ScriptSpec(family="extra"),
-        )
-        return text_specs[turn % len(text_specs)]
-    if facts.media:
-        families: tuple[str, ...] = ("extra", "linear", "hgb", "lgbm")
-        return ScriptSpec(family=families[turn % len(families)])
-    families = ("hgb", "lgbm", "extra", "linear", "hgb", "lgbm")
-    spec = ScriptSpec(family=families[turn % len(families)], size=-1 if turn >= 4 else 0)
-    return spec.with_changes(date_parts=True) if facts.id in facts.dates else spec
+# safe specs
 
 
 def _safe_spec(facts: TaskFacts) -> ScriptSpec:

@@ -6,6 +6,7 @@ from reasoner.expert.lines import name_variant, vary
 from reasoner.expert.spec import (
     BOOSTED_FAMILIES,
     SCALED_FAMILIES,
+    WORD_FAMILIES,
     ScriptSpec,
     TaskFacts,
     needs_model_per_target,
@@ -23,6 +24,15 @@ LGBM_LOSSES = {
     "absolute_error": "objective='mae', ",
     "poisson": "objective='poisson', ",
 }
+CATBOOST_LOSSES = {
+    "absolute_error": "loss_function='MAE', ",
+    "poisson": "loss_function='Poisson', ",
+}
+CATBOOST_DEPTHS = {-2: 2, -1: 4, 0: 6, 1: 7, 2: 8, 3: 10}
+XGBOOST_LOSSES = {
+    "absolute_error": "objective='reg:absoluteerror', ",
+    "poisson": "objective='count:poisson', ",
+}
 QUANTILE_TRANSFORMER = (
     "QuantileTransformer(output_distribution='normal', n_quantiles=200, random_state=0)"
 )
@@ -39,6 +49,9 @@ MODULE_NAMES = {
     "sklearn.ensemble": "HistGradientBoostingClassifier HistGradientBoostingRegressor "
     "ExtraTreesClassifier ExtraTreesRegressor",
     "lightgbm": "LGBMClassifier LGBMRegressor",
+    "catboost": "CatBoostClassifier CatBoostRegressor",
+    "xgboost": "XGBClassifier XGBRegressor",
+    "sklearn.naive_bayes": "MultinomialNB",
     "sklearn.linear_model": "LogisticRegression Ridge",
     "sklearn.svm": "SVC SVR",
     "sklearn.neighbors": "KNeighborsClassifier KNeighborsRegressor",
@@ -63,9 +76,11 @@ def _model_families(spec: ScriptSpec) -> list[str]:
 
 def _needs_column_transformer(family: str, spec: ScriptSpec, facts: TaskFacts) -> bool:
     """Whether the family needs its columns encoded, imputed or scaled first."""
-    if family in {*SCALED_FAMILIES, "extra"} or _text_columns(spec, facts):
+    if family in {*SCALED_FAMILIES, *WORD_FAMILIES, "extra"} or _text_columns(spec, facts):
         return True
-    return bool(_categorical_columns(spec, facts)) and spec.categories in ("onehot", "target")
+    is_copied = family == "cat" and needs_model_per_target(spec, facts)  # a list cannot be cloned
+    is_encoded = spec.categories in ("onehot", "target") or is_copied
+    return bool(_categorical_columns(spec, facts)) and is_encoded
 
 
 def _categorical_columns(spec: ScriptSpec, facts: TaskFacts) -> list[str]:
@@ -107,9 +122,10 @@ def models_code(spec: ScriptSpec, facts: TaskFacts) -> str:
 
 def _column_transformer_code(family: str, spec: ScriptSpec, facts: TaskFacts) -> str:
     """Code of FAMILY_columns(), which returns the ColumnTransformer in front of a family."""
-    numeric = _numeric_transformer_code(family, spec)
-    parts = [f"({numeric}, make_column_selector(dtype_include='number'))"]
-    if _categorical_columns(spec, facts):
+    numeric, parts = _numeric_transformer_code(family, spec), []
+    if family not in WORD_FAMILIES:
+        parts.append(f"({numeric}, make_column_selector(dtype_include='number'))")
+    if _categorical_columns(spec, facts) and family not in WORD_FAMILIES:
         encoder = _encoder_code(family, spec, facts)
         parts.append(f"({encoder}, make_column_selector(dtype_include='category'))")
     vectoriser = _vectoriser_code(family, spec)
@@ -145,14 +161,14 @@ def _encoder_code(family: str, spec: ScriptSpec, facts: TaskFacts) -> str:
 
 def _vectoriser_code(family: str, spec: ScriptSpec) -> str:
     text = f"make_union({WORDS}, {CHARS})" if spec.chars else WORDS
-    if family in SCALED_FAMILIES:
+    if family in SCALED_FAMILIES | WORD_FAMILIES:
         return text
     return f"make_pipeline({text}, TruncatedSVD(60, random_state=0))"
 
 
 def _hashed_text_code(family: str) -> str:
     """Vectoriser that needs no vocabulary: a fit may contain no word twice."""
-    if family in SCALED_FAMILIES:
+    if family in SCALED_FAMILIES | WORD_FAMILIES:
         return HASHED
     return f"make_pipeline({HASHED}, TruncatedSVD(60, random_state=0))"
 
@@ -234,7 +250,42 @@ def _knn_code(spec: ScriptSpec, facts: TaskFacts) -> str:
     return f"{name}({neighbours}, weights='distance', n_jobs=N_JOBS)"
 
 
+def _bayes_code(spec: ScriptSpec, facts: TaskFacts) -> str:
+    return f"MultinomialNB(alpha={0.1 / 2**spec.size:g})"
+
+
+def _catboost_code(spec: ScriptSpec, facts: TaskFacts) -> str:
+    name = "CatBoostClassifier"
+    loss = "auto_class_weights='Balanced', " if spec.balanced else ""
+    if not facts.is_classification:
+        name, loss = "CatBoostRegressor", CATBOOST_LOSSES.get(spec.loss or "", "")
+    native = _categorical_columns(spec, facts) and not _needs_column_transformer("cat", spec, facts)
+    columns = "cat_features=[c for c in X if X[c].dtype == 'category'], " if native else ""
+    rate, rounds = 0.06 / 2**spec.slow, 300 * 2**spec.slow
+    return (
+        f"{name}({loss}{columns}iterations={rounds}, learning_rate={rate:g}, "
+        f"depth={CATBOOST_DEPTHS[spec.size]}, random_seed=seed, thread_count=N_JOBS, "
+        "verbose=False, allow_writing_files=False)"
+    )
+
+
+def _xgboost_code(spec: ScriptSpec, facts: TaskFacts) -> str:
+    name, loss = "XGBClassifier", ""
+    if not facts.is_classification:
+        name, loss = "XGBRegressor", XGBOOST_LOSSES.get(spec.loss or "", "")
+    rate, rounds = 0.05 / 2**spec.slow, 200 * 2**spec.slow
+    return (
+        f"{name}({loss}n_estimators={rounds}, learning_rate={rate:g}, "
+        f"max_depth=0, grow_policy='lossguide', max_leaves={MAX_LEAVES[spec.size]}, "
+        "min_child_weight=3, colsample_bytree=0.7, subsample=0.8, enable_categorical=True, "
+        "random_state=seed, n_jobs=N_JOBS)"
+    )
+
+
 ESTIMATORS = {
+    "bayes": _bayes_code,
+    "cat": _catboost_code,
+    "xgb": _xgboost_code,
     "hgb": _hgb_code,
     "lgbm": _lgbm_code,
     "extra": _extra_trees_code,

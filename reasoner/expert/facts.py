@@ -49,6 +49,7 @@ def read_task_facts(brief: Brief) -> TaskFacts:
         prediction=task.prediction,
         class_of_column=_class_of_column(task),
         plain_names=plain_names([*columns, *(name for names in more.values() for name in names)]),
+        n_rows=int(profile.get("rows", {}).get("train", 0)),
         counts=_holds_counts(profile.get("target", {})),
         missing_families=list_missing_families(brief.resources.packages),
         media=_media_kinds(profile),

@@ -13,8 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from reasoner.expert.answers import WAYS
+from reasoner.expert.drafts import has_few_rows_per_class
 from reasoner.expert.lines import LineRoom
-from reasoner.expert.spec import SCALED_FAMILIES, ScriptSpec, TaskFacts, canonical_spec
+from reasoner.expert.spec import (
+    SCALED_FAMILIES,
+    WORD_FAMILIES,
+    ScriptSpec,
+    TaskFacts,
+    canonical_spec,
+)
 from reasoner.protocol import Component
 
 Json = dict[str, Any]
@@ -22,7 +29,7 @@ Json = dict[str, Any]
 SCORES = ("auc", "average_precision", "accuracy")
 TRAIN_SCORES = ("roc_auc_score", "average_precision_score", "accuracy_score")
 """Metrics of at most 1, higher is better, by their names in tasks and in scikit-learn."""
-SEED_STABLE = {None, *SCALED_FAMILIES, "extra"}
+SEED_STABLE = {None, *SCALED_FAMILIES, *WORD_FAMILIES, "extra"}
 """Families (None: no second model) that averaging over seeds does not improve."""
 N_SEGMENTS = 8  # of the highest loss that moves read
 MAX_SVM_ROWS = 6000
@@ -324,7 +331,7 @@ def _family_trigger(name: str) -> Trigger:
 
 
 def _linear_prospects(context: MoveContext) -> Prospects | None:
-    if context.facts.text:
+    if context.facts.text or has_few_rows_per_class(context.facts):
         return 4.0, 0.8
     few_rows = context.n_rows < 700 or context.n_columns > context.n_rows / 10
     return (1.5, 0.5) if few_rows else (0.8, 0.25)
@@ -344,6 +351,15 @@ def _extra_trees_prospects(context: MoveContext) -> Prospects | None:
     return 1.0, 0.4 if context.n_rows < 3000 else 0.25
 
 
+def _catboost_prospects(context: MoveContext) -> Prospects | None:
+    """Its ordered encoding of categories is ahead where rows are few or categories carry much."""
+    return (1.5, 0.5) if context.facts.categorical or context.n_rows < 3000 else (1.0, 0.35)
+
+
+def _has_classes_of_texts(context: MoveContext) -> bool:
+    return context.facts.is_classification and bool(context.facts.text)
+
+
 FAMILY_PROSPECTS: dict[str, Callable[[MoveContext], Prospects | None]] = {
     "hgb": lambda context: (0.8, 0.25),
     "lgbm": lambda context: (0.9, 0.35),
@@ -351,6 +367,9 @@ FAMILY_PROSPECTS: dict[str, Callable[[MoveContext], Prospects | None]] = {
     "linear": _linear_prospects,
     "svm": _svm_prospects,
     "knn": lambda context: (2.0, 0.4) if context.facts.grid else None,
+    "bayes": lambda context: (0.8, 0.3) if _has_classes_of_texts(context) else None,
+    "cat": _catboost_prospects,
+    "xgb": lambda context: (0.9, 0.35),
 }
 
 
@@ -362,6 +381,11 @@ def _blend_trigger(name: str) -> Trigger:
             return None
         if name == "svm" and context.n_rows > MAX_SVM_ROWS:
             return None
+        if name in WORD_FAMILIES:
+            if not _has_classes_of_texts(context):
+                return None
+            challenge = "the counts of words tell more than a linear model takes from them"
+            return Reason(challenge, ("cv.mean",), effect=2.5, confidence=0.6)
         different = (name in SCALED_FAMILIES) != (context.spec.family in SCALED_FAMILIES)
         confidence = 0.4 if context.late else 0.3
         return Reason(
@@ -724,7 +748,7 @@ FIXED_MOVES: list[Move] = [
             _set_fields(family=name, second=None, size=0, slow=0),
             _family_trigger(name),
         )
-        for name in ("lgbm", "hgb", "extra", "linear", "svm", "knn")
+        for name in ("lgbm", "hgb", "cat", "xgb", "extra", "linear", "svm", "knn", "bayes")
     ),
     *(
         Move(
@@ -734,7 +758,7 @@ FIXED_MOVES: list[Move] = [
             _set_fields(second=name),
             _blend_trigger(name),
         )
-        for name in ("extra", "lgbm", "hgb", "linear", "svm")
+        for name in ("extra", "lgbm", "hgb", "cat", "xgb", "linear", "svm", "bayes")
     ),
     *(
         Move(

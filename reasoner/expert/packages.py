@@ -6,14 +6,17 @@ from packaging.version import InvalidVersion, Version
 
 NEEDED = {"numpy": "1.26", "pandas": "2.2", "scikit-learn": "1.5"}
 """Package -> oldest version that the expert's scripts are written for."""
-PACKAGE_OF_FAMILY = {"lgbm": "lightgbm"}
+PACKAGE_OF_FAMILY = {"lgbm": "lightgbm", "cat": "catboost", "xgb": "xgboost"}
+EXTRA_FAMILIES = ("cat", "xgb")
+"""Families that are used where their packages are; Gome's own environment is without them."""
 
 
 def list_missing_families(packages: dict[str, str]) -> tuple[str, ...]:
-    """Return the model families that cannot be imported; none where nothing is known."""
+    """Return the model families that cannot be imported; the extra ones where nothing is known."""
     if not packages:
-        return ()
-    return tuple(name for name, needed in PACKAGE_OF_FAMILY.items() if needed not in packages)
+        return EXTRA_FAMILIES
+    names = {name.removesuffix("-cpu") for name in packages}  # xgboost-cpu is XGBoost too
+    return tuple(name for name, needed in PACKAGE_OF_FAMILY.items() if needed not in names)
 
 
 def list_missing_packages(packages: dict[str, str], inputs: list[str]) -> list[str]:

@@ -37,6 +37,9 @@ FAMILY_NAMES = {
     "linear": "a linear model",
     "svm": "a kernel machine",
     "knn": "nearest neighbours",
+    "bayes": "naive Bayes",
+    "cat": "CatBoost",
+    "xgb": "XGBoost",
 }
 CHOICE_NAMES = {
     "slow": "slower learning",

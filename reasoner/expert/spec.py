@@ -12,13 +12,16 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 HEADER = "# expert-spec: "
-BOOSTED_FAMILIES = {"hgb", "lgbm"}
+BOOSTED_FAMILIES = {"hgb", "lgbm", "cat", "xgb"}
 SCALED_FAMILIES = {"linear", "svm", "knn"}
 """Families that need numbers of a similar scale."""
 JOINT_FAMILIES = {"extra", "linear", "knn"}
 """Families that fit several values at once."""
-FAMILIES = {*BOOSTED_FAMILIES, "extra", *SCALED_FAMILIES}
-SUBSTITUTES = {"lgbm": "hgb"}
+STOCHASTIC_FAMILIES = {"lgbm", "cat", "xgb", "extra", "svm"}
+WORD_FAMILIES = {"bayes"}
+"""Families that classify texts by their words alone."""
+FAMILIES = {*BOOSTED_FAMILIES, "extra", *SCALED_FAMILIES, *WORD_FAMILIES}
+SUBSTITUTES = {"lgbm": "hgb", "cat": "hgb", "xgb": "hgb"}
 """Family -> the one in its place where its package is missing."""
 PROBABILITY_METRICS = ("auc", "log_loss", "brier", "average_precision")
 PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
@@ -103,6 +106,7 @@ class TaskFacts:
     missing_families: tuple[str, ...] = ()  # whose package the scripts' Python lacks
     media: tuple[tuple[str, str], ...] = ()  # (kind, ending) of the rows' side files
     limit_s: float = 600  # of the script
+    n_rows: int = 0  # of the training table; 0 if unknown
     target_of_column: tuple[tuple[str, str], ...] = ()
     """(column of the files, column of the training table that it answers for, or empty)."""
     soft: str = ""  # what the files hold in place of labels: classes | positive | values; or labels
@@ -150,7 +154,7 @@ class TaskFacts:
 
 def is_stochastic(spec: ScriptSpec) -> bool:
     """Whether the predictions depend on the seed, so that the script reads GOME_SEED."""
-    return spec.seeds > 1 or bool({"lgbm", "extra", "svm"} & {spec.family, spec.second})
+    return spec.seeds > 1 or bool(STOCHASTIC_FAMILIES & {spec.family, spec.second})
 
 
 def needs_model_per_target(spec: ScriptSpec, facts: TaskFacts) -> bool:
@@ -162,10 +166,7 @@ def needs_model_per_target(spec: ScriptSpec, facts: TaskFacts) -> bool:
 def canonical_spec(spec: ScriptSpec, facts: TaskFacts) -> ScriptSpec:
     """Reset the choices that have no effect, so that equal scripts have equal specs."""
     changes: dict[str, Any] = {"drop": tuple(sorted(set(spec.drop)))}
-    if spec.family in facts.missing_families:
-        spec = spec.with_changes(family=SUBSTITUTES[spec.family])
-    if spec.second in facts.missing_families:
-        spec = spec.with_changes(second=None)
+    spec = _with_usable_families(spec, facts)
     if facts.is_text:
         return ScriptSpec(answer=spec.answer, **changes)
     changes |= {"answer": "", "stack": plain_ids(spec.stack) if facts.can_stack else ()}
@@ -213,6 +214,17 @@ def plain_line(items: Iterable[str], allowed: Iterable[str]) -> tuple[str, ...]:
 def plain_ids(names: Iterable[str]) -> tuple[str, ...]:
     """Return the ids that can stand in a script, each once, in order."""
     return tuple(sorted({name for name in names if PLAIN_ID.fullmatch(name)}))
+
+
+def _with_usable_families(spec: ScriptSpec, facts: TaskFacts) -> ScriptSpec:
+    """Replace families that the scripts' Python or the task does not have."""
+    has_words = facts.is_classification and bool(set(facts.text) - set(spec.drop))
+    unusable = {*facts.missing_families, *(() if has_words else WORD_FAMILIES)}
+    if facts.is_classification and facts.scarce:
+        unusable |= {"xgb"}  # it refuses a fit that lacks a class
+    if spec.family in unusable:
+        spec = spec.with_changes(family=SUBSTITUTES.get(spec.family, "linear"))
+    return spec.with_changes(second=None) if spec.second in unusable else spec
 
 
 def spec_header(spec: ScriptSpec) -> str:

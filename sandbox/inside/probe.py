@@ -17,6 +17,7 @@ USEFUL_PACKAGES = [
     "scikit-learn",
     "lightgbm",
     "xgboost",
+    "xgboost-cpu",
     "catboost",
     "statsmodels",
     "pyarrow",

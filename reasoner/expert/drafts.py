@@ -1,0 +1,55 @@
+"""The expert's first specs: the cheap strong families for the rows, classes and texts at hand.
+
+Their order was chosen on the tuning half of `evals.suite` (docs/results/suite.md).
+"""
+
+from __future__ import annotations
+
+from reasoner.expert.spec import ScriptSpec, TaskFacts
+
+MIN_CLASSES = 4
+FEW_ROWS_OF_CLASS = 100
+"""Training rows per class below which scaled linear models are ahead of trees."""
+TOO_FEW_ROWS_OF_CLASS = 10
+"""Rows per class below which a kernel machine cannot calibrate its probabilities."""
+MAX_KERNEL_ROWS = 1500  # of a first draft, which is to be cheap
+
+
+def first_spec(facts: TaskFacts, trace: int, earlier: int) -> ScriptSpec:
+    """A modest spec that differs between traces and from the `earlier` drafts of a trace."""
+    turn = trace + earlier
+    specs = _draft_order(facts)
+    spec = specs[turn % len(specs)]
+    if facts.text or facts.media:
+        return spec
+    if turn >= len(specs):
+        spec = spec.with_changes(size=-1)
+    return spec.with_changes(date_parts=True) if facts.id in facts.dates else spec
+
+
+def _draft_order(facts: TaskFacts) -> tuple[ScriptSpec, ...]:
+    """Drafts in the order in which traces and redrafts take them."""
+    if facts.text:
+        first = ScriptSpec(family="linear")
+        if facts.is_classification:
+            first = ScriptSpec(family="linear", second="bayes", chars=True)
+        return (
+            first,
+            ScriptSpec(family="hgb"),
+            ScriptSpec(family="linear", chars=True),
+            ScriptSpec(family="extra"),
+        )
+    if has_few_rows_per_class(facts):
+        is_wide = facts.n_rows >= TOO_FEW_ROWS_OF_CLASS * len(facts.labels)
+        second = "svm" if is_wide and facts.n_rows <= MAX_KERNEL_ROWS else None
+        first = ScriptSpec(family="linear", second=second)
+        return (first, *(ScriptSpec(family=name) for name in ("extra", "hgb", "lgbm")))
+    if facts.media:
+        return tuple(ScriptSpec(family=name) for name in ("extra", "linear", "hgb", "lgbm"))
+    return tuple(ScriptSpec(family=name) for name in ("hgb", "lgbm", "extra", "linear"))
+
+
+def has_few_rows_per_class(facts: TaskFacts) -> bool:
+    """Whether there are several classes, and few rows of each on average."""
+    n = len(facts.labels)
+    return n >= MIN_CLASSES and 0 < facts.n_rows < FEW_ROWS_OF_CLASS * n
