@@ -39,10 +39,13 @@ def list_members(
 ) -> list[PoolMember]:
     """Return the valid attempts of the traces with these heads by score, the best first.
 
-    The leak gates are not asked about those that were no candidate for a best (`pass_gates`).
+    Those that followed shuffled labels under a script that built on them are left out. The leak
+    gates are not asked about those that were no candidate for a best (`pass_gates`).
     `led_only`: those alone from which a trace went on.
     """
+    refused = list_dishonest(run)
     known = [member for head in heads for member in _members_of_chain(run, head)]
+    known = [member for member in known if member.attempt not in refused]
     if led_only:
         known = [member for member in known if member.led]
     ranked = sorted(known, key=lambda one: (-run.sign * one.score, not one.led, one.id))
@@ -50,6 +53,19 @@ def list_members(
     for member in ranked:
         distinct.setdefault(member.oof, member)
     return list(distinct.values())
+
+
+class _Followed(BaseModel):
+    """What a check on shuffled labels found of the scripts that one builds on."""
+
+    model_config = ConfigDict(frozen=True)
+    through: list[str] = []
+
+
+def list_dishonest(run: Run) -> set[str]:
+    """Return the attempts that followed shuffled labels when a script built on them."""
+    checks = run.read_done("labels", _Followed)
+    return {name for check in checks if check for name in check.through}
 
 
 def _members_of_chain(run: Run, head: str | None) -> list[PoolMember]:

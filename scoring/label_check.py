@@ -201,11 +201,6 @@ def repeat_limit_s(run: Run, seconds: float) -> float:
     return min(run.time_left_s, REPEAT_FACTOR * seconds + REPEAT_EXTRA_S)
 
 
-def list_dishonest(run: Run) -> set[str]:
-    """Return the attempts that followed shuffled labels when a script built on them."""
-    return {name for check in read_label_checks(run) for name in check.through}
-
-
 def _raise_bar(run: Run, plain: list[float]) -> list[float]:
     """The plain model's strength, or where it is higher that of a script that was cleared."""
     bar = plain

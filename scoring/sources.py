@@ -12,7 +12,6 @@ from run.chain import ATTEMPTS, find_named, given_by, list_chain
 from run.pool import list_members, pass_gates
 from run.run import Run
 from scoring.ensemble import N_NAMEABLE, nameable_members
-from scoring.label_check import list_dishonest
 
 MAX_MOUNT_BYTES = 4 * 2**30  # of all that one script is given
 Heads = Sequence[str | None]  # of a trace and of those that share with it
@@ -48,8 +47,6 @@ async def list_sources(run: Run, heads: Heads, script: str | None = None) -> lis
     `script`: its text; then all that it names.
     """
     members = {member.id: member for member in list_members(run, heads)}
-    for name in list_dishonest(run):
-        members.pop(name, None)
     names = list(members)[:N_NAMEABLE] if script is None else find_named(script, members)
     passed = await pass_gates(run, [members[name] for name in names])
     return [run.attempt(member.ref) for member in passed if member.name is None]

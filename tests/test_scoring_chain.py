@@ -163,9 +163,15 @@ for name in ("oof.csv", "submission.csv"):
 async def test_a_first_level_that_is_found_out_is_given_to_nobody(tmp_path: Path) -> None:
     task = class_task(tmp_path / "task", 400, noise=1.5)
     settings = quick(tmp_path, steps=3, max_repairs=0, ensemble=False)
-    player = Player([BLURRED, CLEARED, CLEARED + "# again\n"])
+    honest = HONEST.format(noise=3.0)
+    player = Player([BLURRED, CLEARED, CLEARED + "# again\n", honest])
+    settings = settings.model_copy(update={"steps": 4})
     outcome = await start_run(str(task), settings, reasoner=player)
     first, second, third = (recorded(outcome.folder, f"t0s{step}") for step in range(3))
+    (warned,) = [e for e in events(outcome.folder, "warning") if "shuffled labels" in str(e)]
+    assert "t0s0 follows shuffled labels" in str(warned)
+    (final,) = events(outcome.folder, "finalized")
+    assert final["attempt"] == "t0s3", "the honest one is left"
     assert first["verdict"] == "accepted", "it is too weak to be asked"
     assert second["codes"] == ["leak_labels"]
     assert "those of t0s0, which it builds on, follow them too" in second["reasons"][0]

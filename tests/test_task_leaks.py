@@ -14,7 +14,7 @@ from trust_kit import binary_frames, one_column, ready, save, write_frames
 from evals.studies.leaks import CODES, LeakPlan, judge_attempts
 from session.session import start_run
 from task.data.prepare import prepare_task
-from task.data.twins import twin_groups
+from task.data.twins import describe_twins, twin_groups
 from task.grade.grade import grade_execution, list_leaks
 from task.grade.suspects import predictive_power
 from task.load.spec import load_task
@@ -188,3 +188,24 @@ def test_a_constant_has_no_power_whatever_its_digits() -> None:
         assert predictive_power(np.full(80, constant), ramp) == 0
         assert predictive_power(ramp, np.full(80, constant)) == 0
     assert predictive_power(ramp, ramp) == pytest.approx(1)
+
+
+def test_near_copies_are_held_out_together_where_test_rows_have_none() -> None:
+    rng = np.random.default_rng(5)
+    values = pd.DataFrame(rng.lognormal(size=(1200, 12)), columns=[f"x{i}" for i in range(12)])
+    values["city"] = rng.choice(["Bern", "Chur"], len(values))
+    train, test = values[:600], values[600:]
+    copies = train[:300].copy()
+    copies.iloc[:, :12] *= 1 + rng.normal(0, 0.003, (300, 12))
+    both = pd.concat([train, copies], ignore_index=True)
+    groups = twin_groups(both, test, [])
+    assert groups is not None
+    assert (groups[:300] == groups[600:]).all() and len(np.unique(groups)) == 600
+    assert "600 training rows repeat others" in describe_twins(groups)[0]
+
+    other_city = copies.assign(city="Genf")
+    assert twin_groups(pd.concat([train, other_city], ignore_index=True), test, []) is None
+    near_tests = pd.concat([test[:300], copies], ignore_index=True)
+    assert twin_groups(both, near_tests, []) is None  # natural: test rows are as near
+    walk = pd.DataFrame(rng.normal(size=(1000, 5)).cumsum(axis=0), columns=list("abcde"))
+    assert twin_groups(walk[:800], walk[800:], []) is None

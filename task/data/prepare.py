@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from task.data import splits
 from task.data.media.side_files import SideFiles, empty_like
 from task.data.public_tables import keeps_spelling, spell_texts, write_public_table
-from task.data.twins import twin_groups
+from task.data.twins import describe_twins, twin_groups
 from task.grade.frames.answers import make_answers
 from task.grade.metrics import task_metric
 from task.grade.soft.rules import make_soft_form
@@ -76,6 +76,7 @@ def prepare_task(
     train, test, id_column = side.train, rows.test, rows.id
     task = task.model_copy(update={"split": resolve_split(task, train, test, n_folds)})
     twins = twin_groups(train, test, [id_column, *task.target])
+    side.notes += describe_twins(twins)
     together = side.group_rows(twins)
     is_audit = np.zeros(len(train), dtype=bool)
     if audit and len(train) >= MIN_AUDITED_ROWS and side.may_hold_back(task):

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from task.data.near_copies import near_copy_groups
+
 Array = NDArray[Any]
 MIN_SHARE = 0.02  # twins below this share of the training rows are ignored
 NATURAL_RATIO = 0.25
@@ -20,13 +22,31 @@ N_DIGITS = 3  # numbers that agree to so many significant digits are equal
 
 
 def twin_groups(train: pd.DataFrame, test: pd.DataFrame, without: list[str]) -> Array | None:
-    """Return a number per training row, equal for rows that repeat each other.
+    """Return a number per training row, equal for rows that repeat each other or nearly do.
 
     None where there are no twins or repetition is natural. Columns in `without` are ignored.
     """
     names = [column for column in train.columns if column in test.columns and column not in without]
     if not names:
         return None
+    equal = equal_groups(train, test, names)
+    near = near_copy_groups(train, test, names)
+    if equal is None or near is None:
+        return near if equal is None else equal
+    return join_groups(equal, near)
+
+
+def describe_twins(twins: Array | None) -> list[str]:
+    """Say how many rows are held out together with those that they repeat."""
+    if twins is None:
+        return []
+    n = int(pd.Series(twins).duplicated(keep=False).sum())
+    said = f"{n:,} training rows repeat others, some by a little noise, and test rows do not"
+    return [f"{said}: rows that repeat each other are held out together"]
+
+
+def equal_groups(train: pd.DataFrame, test: pd.DataFrame, names: list[str]) -> Array | None:
+    """Return sets of rows that are equal but for rounding, or None as in `twin_groups`."""
     keys, others = hash_rows(train[names]), hash_rows(test[names])
     repeated = pd.Series(keys).duplicated(keep=False)
     rate = float(repeated.mean())
@@ -70,3 +90,14 @@ def round_significant(column: pd.Series[Any]) -> Array:
         [np.isnan(values), values == np.inf, values == -np.inf], [-3, -2, -1], default=0
     )
     return np.where(is_usual, keys, special * 10**9)
+
+
+def join_groups(one: Array, two: Array) -> Array:
+    """Return sets of rows that are together in either of two groupings."""
+    codes = pd.factorize(pd.Series(one))[0]
+    while True:
+        lowest = pd.Series(codes).groupby(np.asarray(two)).transform("min").to_numpy()
+        joined = pd.Series(lowest).groupby(codes).transform("min").to_numpy()
+        if np.array_equal(joined, codes):
+            return np.asarray(codes)
+        codes = joined

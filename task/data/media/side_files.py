@@ -20,6 +20,7 @@ from task.data.media.place import (
 )
 from task.data.media.rows import MediaRows, describe_left_out, read_media, rows_by_shared_file
 from task.data.public_tables import write_public_table
+from task.data.twins import join_groups
 from task.types import Task
 
 INDEX = "index.csv"
@@ -149,14 +150,3 @@ def empty_like(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the columns without rows, and without the memory of rows, which a slice keeps."""
     columns = {name: pd.Series([], dtype=values.dtype) for name, values in frame.items()}
     return pd.DataFrame(columns)
-
-
-def join_groups(one: Array, two: Array) -> Array:
-    """Return sets of rows that are together in either of two groupings."""
-    codes = pd.factorize(pd.Series(one))[0]
-    while True:
-        lowest = pd.Series(codes).groupby(np.asarray(two)).transform("min").to_numpy()
-        joined = pd.Series(lowest).groupby(codes).transform("min").to_numpy()
-        if np.array_equal(joined, codes):
-            return np.asarray(codes)
-        codes = joined
