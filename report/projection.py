@@ -435,7 +435,7 @@ def describe_attempt(attempt: AttemptView, *, rising: bool) -> str:
 
 # The part of a reason that verdict and gain state already; what a surrogate says stays.
 STATED_DIFFERENCE = re.compile(
-    r"^(within noise|worse|better): (over several seeds, )?"
+    r"^(within noise|worse|better): "
     r"|[+−-]?[\d.e+-]{1,30} ± [\d.e+-]{1,30}(, )?(p\(improved\) [\d.]{1,6}; (?=by ))?"
 )
 

@@ -58,7 +58,7 @@ async def test_a_stuck_trace_combines_the_best_with_the_gains_of_the_other_trace
     reasoner = Sisters()
     outcome = await start_run(
         str(task),
-        quick(tmp_path, traces=2, steps=7, patience=1, time_s=300, deal="turns"),
+        quick(tmp_path, traces=2, steps=7, patience=1, time_s=300, deal="turns", ahead=0),
         reasoner=reasoner,
     )
     crossed = [brief for brief in reasoner.seen if brief.crossover]

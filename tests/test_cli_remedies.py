@@ -25,7 +25,7 @@ VARIABLE = re.compile(r"\bGOME_[A-Z_]+\b")
 OF_OTHERS = {"--help", "--url", "--query-gpu", "--host", "--no-browser", "--no-reload"}
 OF_OTHERS |= {"--allow-blocking", "--n-jobs-per-worker"}
 # variables that are no settings: places of this machine, and what a script is given
-VARIABLES = {"GOME_HOME", "GOME_LEASES", "GOME_JOB", "GOME_SEED"}
+VARIABLES = {"GOME_HOME", "GOME_LEASES", "GOME_JOB", "GOME_SEED", "GOME_VARIANT"}
 
 
 def join_text(node: ast.AST) -> str:

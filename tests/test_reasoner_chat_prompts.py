@@ -334,7 +334,7 @@ def test_recorded_code_is_quoted_letter_for_letter() -> None:
 
 def test_kept_predictions_can_be_blended_without_training() -> None:
     member = Fact(
-        attempt="t1s4",
+        attempt="t1s9",
         trace=1,
         step=4,
         hypothesis="",
@@ -343,7 +343,7 @@ def test_kept_predictions_can_be_blended_without_training() -> None:
         verdict="accepted",
     )
     text = changed("t0s5 update", members=[member])
-    assert "t1s4 0.71: extra trees" in text and "fits the weights over the folds" in text
+    assert "t1s9 0.71: extra trees" in text and "fits the weights over the folds" in text
 
 
 @pytest.mark.parametrize("key", ["t0s5 diagnose", "t0s5 update", "t0s3 repair"])

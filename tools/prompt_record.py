@@ -144,7 +144,7 @@ async def record_other(kind: str) -> dict[str, Any]:
 
 
 def settings_in(root: Path, traces: int) -> Settings:
-    """Return the settings of a recorded run; updates have briefs of their own."""
+    """Return the settings of a recorded run; the order of its steps does not depend on timing."""
     return Settings(
         traces=traces,
         steps=6,
@@ -152,6 +152,8 @@ def settings_in(root: Path, traces: int) -> Settings:
         memory=str(root / "memory"),
         runs_dir=str(root / "runs"),
         calls="two",
+        deal="turns",
+        ahead=0,
     )
 
 

@@ -21,7 +21,7 @@ OVERFIT, UNDERFIT = 0.35, 0.05
 ATOM_ENDINGS = (".xyz", ".mol", ".mol2", ".sdf", ".pdb", ".cif")
 STRUCTURE_NAMES = re.compile(r"smiles|inchi|selfies", re.I)
 COORDINATES = (("lat", "lon"), ("latitude", "longitude"), ("x", "y"))
-PIXEL = re.compile(r"(.+?)_?(\d+)_(\d+)")
+PIXEL_PLACE = re.compile(r"_?\d{1,6}_\d{1,6}$")  # row and column behind a name
 MIN_SIDE = 4
 
 
@@ -226,8 +226,9 @@ def _training_gap(evidence: Json, task: TaskBrief) -> float | None:
 def _are_pixels(names: list[str]) -> bool:
     cells: dict[str, int] = {}
     for name in names:
-        if match := PIXEL.fullmatch(name):
-            cells[match.group(1)] = cells.get(match.group(1), 0) + 1
+        if match := PIXEL_PLACE.search(name, 1):
+            image = name[: match.start()]
+            cells[image] = cells.get(image, 0) + 1
     return any(n >= MIN_SIDE**2 and round(n**0.5) ** 2 == n for n in cells.values())
 
 
