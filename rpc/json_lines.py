@@ -266,7 +266,8 @@ class AsyncChildProcess:
             self._n_calls += 1
             request = _encode_request(self._n_calls, name, arguments)
             try:
-                line = await asyncio.wait_for(self._exchange(process, request), timeout_s)
+                async with asyncio.timeout(timeout_s):  # wait_for can lose a cancellation
+                    line = await self._exchange(process, request)
                 reply = _decode_reply(line, self._n_calls)
             except BaseException:
                 await self.kill()
@@ -313,7 +314,8 @@ class AsyncChildProcess:
         assert process.stdin
         process.stdin.close()
         try:
-            await asyncio.wait_for(process.wait(), wait_s)
+            async with asyncio.timeout(wait_s):
+                await process.wait()
         except TimeoutError:
             with suppress(ProcessLookupError):  # it may end just now
                 process.kill()

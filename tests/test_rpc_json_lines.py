@@ -240,3 +240,28 @@ async def test_a_child_that_ends_as_its_time_runs_out_is_closed(
     monkeypatch.setattr(asyncio, "wait_for", wait_too_long)
     await process.close()
     assert process.pid is None
+
+
+async def test_a_cancellation_that_meets_the_reply_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    child = AsyncChildProcess(COMMAND)
+    exchange = child._exchange
+
+    async def call_and_go_on() -> str:
+        await child.call("echo", 30, value=1)
+        await asyncio.sleep(30)
+        return "went on"
+
+    async def exchange_and_cancel(process: asyncio.subprocess.Process, request: bytes) -> bytes:
+        line = await exchange(process, request)
+        going.cancel()
+        return line
+
+    monkeypatch.setattr(child, "_exchange", exchange_and_cancel)
+    going = asyncio.create_task(call_and_go_on())
+    try:
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(asyncio.shield(going), 20)
+    finally:
+        await child.kill()

@@ -90,7 +90,8 @@ class OutputDrain:
     async def wait_closed(self) -> None:
         """Wait for the last output, half a second at most: a leftover may hold the pipe open."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self.closed), 0.5)
+            async with asyncio.timeout(0.5):
+                await asyncio.shield(self.closed)
 
 
 class RunningJob:
@@ -142,7 +143,8 @@ class RunningJob:
     async def finish(self) -> None:
         """Wait for the end that `kill` began."""
         try:
-            await asyncio.wait_for(asyncio.shield(self.ended), 5)
+            async with asyncio.timeout(5):
+                await asyncio.shield(self.ended)
         except TimeoutError:
             procs.kill_tree(self.pid)
             await self.ended
@@ -160,7 +162,8 @@ async def terminate_tree(pid: int, ended: asyncio.Future[End], grace_s: float) -
     """Send SIGTERM to everything below the keeper and give it `grace_s` to end by itself."""
     procs.signal_all(procs.tree_pids(pid)[1:], signal.SIGTERM)
     with suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.shield(ended), grace_s)
+        async with asyncio.timeout(grace_s):
+            await asyncio.shield(ended)
 
 
 def read_report(handle: int) -> KeeperReport:
