@@ -133,7 +133,7 @@ async def test_shared_memory_of_an_honest_script_counts_once(
         pytest.skip(f"{tier} does not start here: {why}")
     monkeypatch.setattr(cgroup, "make_group", lambda *_: None)
     script = SHARED.replace("SHARED", f"gome-{os.urandom(6).hex()}")
-    limits = Limits(memory_bytes=320 * 2**20, wall_s=100)  # 220 MiB, mapped four times
+    limits = Limits(memory_bytes=400 * 2**20, wall_s=100)  # 220 MiB; counted twice: 440
     (tmp_path / "w").mkdir()
     job = Job(id="shared", script=script, workspace=tmp_path / "w", limits=limits)
     done = await LocalSandbox(chosen, None).run(job)
