@@ -149,3 +149,33 @@ def picture_scores(
         "oof.csv": save(place / "oof.csv", oof, score(oof.map(truth), 1.0 if leak else 0.85)),
         "submission.csv": save(place / "submission.csv", test, values.to_numpy()),
     }
+
+
+def test_labels_in_rows_that_are_hard_by_nature_are_seen_though_these_look_like_the_others(
+    tmp_path: Path,
+) -> None:
+    """Rows without both columns can be no better than chance; here they are as good as the rest."""
+    train, test = binary_frames(1000, 100)
+    hard = train.index[::3]
+    train.loc[hard, ["x", "y"]] = np.nan
+    prepared = ready(write_frames(tmp_path / "task", train, test, metric="auc"), audit=False)
+    rng = np.random.default_rng(0)
+
+    def appeal(signal: pd.Series[float]) -> str:
+        files = {
+            "oof.csv": save(tmp_path / "oof.csv", train["id"], signal),
+            "submission.csv": save(tmp_path / "sub.csv", test["id"], test["x"] - test["y"]),
+        }
+        grade = grade_execution(prepared, files, {}, None, without=["cell:x"])
+        assert grade["appeal"]
+        return grade["appeal"]["refused"]
+
+    seen = train["x"] - train["y"]
+    blind = seen.fillna(pd.Series(rng.normal(size=len(train)), train.index))
+    assert appeal(blind) == ""
+    told = seen.copy()
+    for label in (0, 1):  # drawn from rows of the same label that are seen
+        pool = seen[(train["label"] == label) & seen.notna()]
+        wanted = train.index[(train["label"] == label) & seen.isna()]
+        told[wanted] = rng.choice(pool, len(wanted))
+    assert "over a plain model" in appeal(told)

@@ -2,8 +2,8 @@
 
 Rows are left out by what they lack, a file or a cell, never by their labels. So that an appeal
 cannot hide a leak, half of the rows must remain, the gates' bars shrink with the root of the share
-that does (`Truth.share`), and the rows left out must be predicted no better than the others: a row
-without its inputs can only be predicted blind.
+that does (`Truth.share`), and the rows left out must be predicted no better than the others, nor
+gain more over a plain model than these: a row without its inputs can only be predicted blind.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ MIN_AUDIT_ROWS = 100  # fewer held-back rows cannot tell
 MIN_SHARE = 0.5  # of the rows of a gate that must remain
 MAX_LACKS, MAX_NAMED = 12, 3
 BLIND_MARGIN = 0.05  # rows left out may be predicted better than the others by this share
+GAIN_Z = 2.0  # standard errors by which they may gain more than the others over a plain model
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,11 @@ def describe_seeing(truth: Truth, oof: Array, test: Array, out: Array, audit_out
     text = "the rows that lack it are predicted better than the others, so they are not blind"
     if out.any() and is_better_predicted(truth, oof, out):
         return text
+    if out.any() and gains_more(truth, oof, out):
+        return (
+            "over a plain model the rows that lack it gain more than the others, so they are not "
+            "blind"
+        )
     if not audit_out.any():
         return ""
     held = replace(truth, frame=truth.frame[truth.frame["_fold"] == -2].assign(_fold=0))
@@ -188,3 +194,24 @@ def is_better_predicted(truth: Truth, predictions: Array, rows: Array) -> bool:
     if rows.all():
         return False
     return bool(losses[rows].mean() < (1 - BLIND_MARGIN) * losses[~rows].mean())
+
+
+def gains_more(truth: Truth, oof: Array, out: Array) -> bool:
+    """Whether rows gain more than the others over a plain model of the task's columns.
+
+    Rows that are hard by nature stay hard without what they lack: labels in them may show no more
+    than that they are as good as the rest.
+    """
+    if oof.dtype == object or truth.y.dtype == object:
+        return False
+    rows = plain.gate_rows(truth)
+    out = out[rows]
+    if not out.any() or out.all():
+        return False
+    target = plain.numeric_target(truth)
+    losses = line_losses(target, plain.numeric_signal(truth, oof))[rows]
+    honest = line_losses(target[rows], plain.reference_prediction(truth, ()))
+    gains = honest - losses
+    error = np.sqrt(gains[out].var() / out.sum() + gains[~out].var() / (~out).sum())
+    more = float(gains[out].mean() - gains[~out].mean())
+    return more > GAIN_Z * float(error) and more > BLIND_MARGIN * float(honest.mean())
