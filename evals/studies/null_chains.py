@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from evals.harness.chains import record_step, share_accepting
 from evals.harness.pages import table_head, table_row
 from evals.studies.acceptance import (
     N_ROWS,
@@ -23,8 +24,7 @@ from evals.studies.acceptance import (
 )
 from graph.settings import Settings
 from graph.state import Best, Trace
-from nodes.record import advance_trace
-from run.attempt import ANCHOR, Attempt
+from run.attempt import ANCHOR
 from run.luck import anchor_of, trace_bars
 from scoring.acceptance import Judgement, Standing, TieBreak, is_doubtful, judge_attempt
 from task.grade.compare import compare_predictions
@@ -133,33 +133,14 @@ class NullChain:
 
     def _record(self, name: str, pipeline: Pipeline, verdict: Any, **facts: Any) -> None:
         self.pipelines[name] = pipeline
-        attempt = Attempt(
-            ref=name,
-            id=name,
-            trace=0,
-            step=len(self.pipelines),
-            kind="update",
-            mode="directed",
-            script=name,
-            score=0.0,
-            verdict=verdict,
-            **facts,
-        )
-        self.trace = advance_trace(self.trace, attempt, max_failures=9)
+        self.trace = record_step(self.trace, name, len(self.pipelines), verdict, **facts)
 
 
 def false_acceptances(setting: NoiseSetting, n_chains: int, *, fixed: bool) -> list[float]:
     """Return the share of chains with an acceptance within each length."""
-    firsts = []
-    for number in range(n_chains):
-        chain, first = NullChain(setting, number, fixed=fixed), LENGTHS[-1] + 1
-        for step in range(1, LENGTHS[-1] + 1):
-            chain.take_step(step)
-            if chain.n_accepted:
-                first = step
-                break
-        firsts.append(first)
-    return [float(np.mean([first <= n for first in firsts])) for n in LENGTHS]
+    return share_accepting(
+        lambda number: NullChain(setting, number, fixed=fixed), n_chains, LENGTHS
+    )
 
 
 def chain_table(n_chains: int) -> list[str]:

@@ -17,11 +17,11 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.model_selection import KFold, cross_val_predict
 
+from evals.harness.chains import record_step, share_accepting
 from evals.harness.pages import table_head, table_row
 from graph.settings import Settings
 from graph.state import Trace
-from nodes.record import advance_trace
-from run.attempt import ANCHOR, Attempt
+from run.attempt import ANCHOR
 from run.luck import Links, anchor_of, step_luck, trace_bars
 from scoring.acceptance import Judgement, Standing, TieBreak, is_doubtful, judge_attempt
 from task.grade.compare import compare_predictions
@@ -148,24 +148,14 @@ class NullLines:
 
     def _record(self, name: str, seeds: tuple[int, int], verdict: Any, **facts: Any) -> None:
         self.seeds[name] = seeds
-        base = {"ref": name, "id": name, "trace": 0, "step": len(self.seeds), "score": 0.0}
-        base |= {"kind": "update", "mode": "directed", "script": name, "verdict": verdict}
-        attempt = Attempt.model_validate(base | facts).evolve(ref=name)
-        self.trace = advance_trace(self.trace, attempt, max_failures=9)
+        self.trace = record_step(self.trace, name, len(self.seeds), verdict, **facts)
 
 
 def false_acceptances(table: Table, size: int, n_chains: int, *, paid: bool = True) -> list[float]:
     """Return the share of chains with an acceptance within each length."""
-    firsts = []
-    for number in range(n_chains):
-        chain, first = NullLines(table, size, number, paid=paid), LENGTHS[-1] + 1
-        for step in range(1, LENGTHS[-1] + 1):
-            chain.take_step(step)
-            if chain.n_accepted:
-                first = step
-                break
-        firsts.append(first)
-    return [float(np.mean([first <= n for first in firsts])) for n in LENGTHS]
+    return share_accepting(
+        lambda number: NullLines(table, size, number, paid=paid), n_chains, LENGTHS
+    )
 
 
 def line_table(n_chains: int) -> list[str]:

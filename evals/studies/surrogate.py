@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from evals.harness.chains import record_step
 from evals.harness.pages import (
     append_row,
     page_parser,
@@ -32,8 +33,7 @@ from evals.harness.provenance import provenance_note
 from evals.studies.surrogate_runs import RESULTS, describe_runs
 from graph.settings import Settings
 from graph.state import Trace
-from nodes.record import advance_trace
-from run.attempt import ANCHOR, Attempt
+from run.attempt import ANCHOR
 from run.luck import anchor_of, trace_bars
 from scoring.acceptance import Judgement, Standing, TieBreak, judge_attempt
 from task.grade.compare import compare_predictions
@@ -187,19 +187,7 @@ class Chain:
         self.models[name] = model
         if name not in self.said:
             self.said[name] = self._say(model)
-        attempt = Attempt(
-            ref=name,
-            id=name,
-            trace=0,
-            step=len(self.models),
-            kind="update",
-            mode="directed",
-            script=name,
-            score=0.0,
-            verdict=verdict,
-            **facts,
-        )
-        self.trace = advance_trace(self.trace, attempt, max_failures=9)
+        self.trace = record_step(self.trace, name, len(self.models), verdict, **facts)
 
 
 def run_chains(metric: str, n_chains: int) -> dict[str, Any]:
