@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from pathlib import Path
@@ -13,10 +14,10 @@ import pytest
 from evals.harness import suites
 from evals.harness.rules import choose_in_valid_tree, judge_by_score, judge_by_verdict
 from evals.harness.statistics import mean_interval, paired_difference
-from evals.studies import crossover, curves
+from evals.studies import crossover, curves, lines, rules
 from evals.studies.conditions import scores_by_variant, variant_name
 from evals.studies.medals import PoolEntry, award_medal, draw_field
-from evals.studies.study import PLANS, SKILLS, STRATEGIES
+from evals.studies.plans import PLANS, SKILLS, STRATEGIES
 from evals.studies.taught import TaughtMemory, taught_folder
 from memory.protocol import Record
 from policies.protocol import View
@@ -181,6 +182,38 @@ def test_curves_go_from_the_first_draft_to_the_best_that_any_run_reached() -> No
         0: pytest.approx(1.0),
         1: pytest.approx(1.0),
     }
+
+
+def test_the_page_of_rules_pairs_runs_by_task_and_seed_and_says_what_was_run() -> None:
+    ends = suites.load_references()
+    gains = {"former": 0.0, "dealing": 0.1, "all": 0.3}
+    runs: list[Any] = []
+    for task, seed, budget in itertools.product(("ratio", "credit_leak"), (0, 1), (10, 30)):
+        for name, gain in gains.items():
+            made = row(task, "gome", 0.6, seed, 0.2 * (task == "ratio") + gain, ends[task])
+            lead = {"executions": 1, "seconds": 1.0, "score": 1.0, "private": made["private"]}
+            search = {"executions": budget, "seconds": 9.0 + gain * 10, "leads": [lead]}
+            runs.append(made | {"condition": name, "budget": budget, "search": search})
+    text = rules.rules_page(runs[:-3], "--seeds 2")  # the last task and seed is missing at 30
+    assert "| all | 4 | 0.400 | +0.300 [+0.300, +0.300] | 4 / 0 | 0.400 |" in text
+    assert "| all | 3 |" in text and "*dealing*: several" in text and "*lines*" not in text
+    assert "## 30 executed scripts" in text and "| ratio | 2 | 0.200 | 0.500 |" in text
+
+
+def test_the_page_of_lines_compares_within_a_skill_and_says_what_gains_and_loses() -> None:
+    ends = suites.load_references()
+    runs: list[Any] = []
+    for q, name, task in itertools.product((0.8, 1.0), ("off", "on"), ("ratio", "randhie")):
+        score = 0.5 + 0.2 * (name == "on") - 0.1 * q
+        made = row(task, "gome", q, 0, score, ends[task]) | {"condition": name, "accepted": 1}
+        lead = {"executions": 1, "seconds": 5.0, "score": 1.0, "private": made["private"]}
+        used = {"executions": 10, "seconds": 10.0 if name == "off" else 30.0, "leads": [lead]}
+        runs.append(made | {"search": used, "seconds": used["seconds"]})
+    only_off = [run for run in runs if run["q"] == 0.8 or run["condition"] == "off"]
+    assert {run["q"] for run in lines.pair_rows(only_off)} == {0.8}
+    table = "\n".join(lines.difference_lines([run for run in runs if run["q"] == 1.0]))
+    assert "| final private score | 0.400 | 0.600 | +0.200 [+0.200, +0.200] |" in table
+    assert "2 pairs over 2 tasks, too few" in table
 
 
 def rounded_curve(own: list[Any], scale: dict[str, tuple[float, float]]) -> list[float | None]:

@@ -107,9 +107,10 @@ class ForkedSandbox:
 
     async def close(self) -> None:
         """End the helper."""
-        assert self._helper.stdin
+        assert self._helper.stdin and self._helper.stdout
         self._helper.stdin.close()
         await asyncio.to_thread(self._helper.wait, 30)
+        self._helper.stdout.close()
 
 
 def run_forked_script(request: ForkRequest) -> None:

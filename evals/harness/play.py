@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,18 +85,25 @@ class RunAccount(TypedDict):
     search: SearchAccount
 
 
+DONE = "baseline.json"
 GRADE = "task.grade.grade.grade_execution"
+BASELINE = "task.grade.baseline.make_baseline"
 
 
 class SharedWorker(TaskWorker):
-    """Task worker that outlives the runs that use it, and caches grades in the folder `store`."""
+    """Task worker that outlives the runs that use it.
+
+    Grades, and the baseline that every run of a task begins with, are cached in the folder `store`.
+    """
 
     def __init__(self, store: Path) -> None:
         super().__init__()
         self.store = store
 
     async def call(self, path: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Call the worker, or return the stored grade of the same files."""
+        """Call the worker, or return the stored grade of the same files, or the same baseline."""
+        if path == BASELINE:
+            return await self._make_baseline(args, kwargs)
         if path != GRADE:
             return await super().call(path, args, kwargs)
         place = self.store / f"{grade_key(*args, **kwargs)}.json"
@@ -105,6 +113,20 @@ class SharedWorker(TaskWorker):
         place.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(place, json.dumps(grade))
         return grade
+
+    async def _make_baseline(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        prepared, folder, method = args
+        parts = [prepared.model_dump_json(), method, sorted(kwargs["without"])]
+        key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+        place = self.store / "baselines" / key
+        if not (place / DONE).exists():
+            made = await super().call(BASELINE, args, kwargs)
+            shutil.copytree(folder, place, dirs_exist_ok=True)
+            write_atomic(place / DONE, json.dumps(made))
+            return made
+        files = shutil.ignore_patterns(DONE)
+        shutil.copytree(place, folder, dirs_exist_ok=True, ignore=files)
+        return json.loads((place / DONE).read_text())
 
     async def close(self) -> None:
         """Do nothing: a run closes its worker, and other runs still need this one."""
@@ -164,11 +186,12 @@ class Workbench:
         suites.write_suite_task(name, place)
         return place
 
-    async def template(self, name: str) -> dict[str, Any]:
+    async def template(self, name: str, *, surrogate: bool = True) -> dict[str, Any]:
         """Return the task's setup.json, prepared and profiled; its paths are the template's."""
-        folder = self.root / "templates" / name
+        folder = self.root / "templates" / (name if surrogate else f"{name}-labels")
         if not (folder / "setup.json").exists():
-            make_run_folder(folder, str(self.task(name)), self.settings)
+            settings = self.settings.model_copy(update={"surrogate": surrogate})
+            make_run_folder(folder, str(self.task(name)), settings)
             run = open_run(folder)
             run.worker, run.sandbox = self.worker, self.sandbox
             write_setup(folder, await set_up_run(run))
@@ -228,6 +251,8 @@ async def play_run(
 async def open_prepared_run(bench: Workbench, name: str, settings: Settings, folder: Path) -> Run:
     """Open a fresh run that starts from the task's template."""
     setup = await bench.template(name)
+    if setup["prepared"]["soft"] and not settings.surrogate:
+        setup = await bench.template(name, surrogate=False)
     remove_folder(folder)
     make_run_folder(folder, str(bench.task(name)), settings)
     write_atomic(folder / "setup.json", json.dumps(setup))

@@ -36,6 +36,11 @@ class Interval(NamedTuple):
         return f"{self.mean:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
 
     @property
+    def precise(self) -> str:
+        """The text with a third decimal."""
+        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+
+    @property
     def unsigned(self) -> str:
         """The text without plus signs."""
         return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]"

@@ -15,7 +15,8 @@ from evals.harness.pages import page_parser, read_rows, skill_head, table_row, w
 from evals.harness.provenance import provenance_note
 from evals.harness.statistics import Scores, mean_interval, paired_difference, scores_by_task
 from evals.studies.crossover import normalised_run_score
-from evals.studies.study import CONDITION_SKILLS, INERT_SHARES, StudyRow
+from evals.studies.plans import CONDITION_SKILLS, INERT_SHARES
+from evals.studies.study import StudyRow
 
 Variants = dict[tuple[str, float, float], Scores]  # (variant, inert share, q)
 

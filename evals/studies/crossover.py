@@ -25,7 +25,8 @@ from evals.harness.provenance import provenance_note
 from evals.harness.statistics import Scores, mean_interval, paired_difference, scores_by_task
 from evals.studies import curves
 from evals.studies.medals import award_medal, load_boards
-from evals.studies.study import SKILLS, STRATEGIES, StudyRow
+from evals.studies.plans import SKILLS, STRATEGIES
+from evals.studies.study import StudyRow
 
 BEGIN, END = "<!-- headline: python -m evals.studies.crossover -->", "<!-- headline ends -->"
 Cells = dict[tuple[str, float], Scores]  # (strategy, q)

@@ -3,17 +3,19 @@
 python -m evals.studies.ensemble [--tasks anes96,diabetes,…] [--suite FOLDER] [--orders 4]
                                  [--rows FILE] [--out docs/results/ensemble.md]
 
-Tasks are the examples and the tabular tasks of the suite's tuning half, as `python -m evals.suite
-make` wrote them into FOLDER. Ten plain pipelines are fitted on the folds that a run would have and
-dealt in a random order to three traces as their attempts: the first of a trace leads it, a later
-one where it is better than its trace's best with a probability of 0.7 (`step_p`). That is a run
-without executions and reasoner. Then the best attempt from which a trace went on and two blends are
-scored on the private answers, none fitted again:
+Tasks are the examples, the planted tasks of evals/harness/planted.py, and the tabular tasks of the
+suite's tuning half, as `python -m evals.suite make` wrote them into FOLDER. Ten plain pipelines are
+fitted on the folds that a run would have and dealt in a random order to three traces as their
+attempts: the first of a trace leads it, a later one where it is better than its trace's best with a
+probability of 0.7 (`step_p`). That is a run without executions and reasoner. Then the best attempt
+from which a trace went on and the blends are scored on the private answers, none fitted again:
 
 former  only attempts from which a trace went on, greedy weights alone, handed over where the
         nested score is better by 1.15 standard errors
 now     every attempt, the better of greedy and convex weights, chosen in the nest, handed over
         where the nested score is better
+both    the blend of `now`, handed over where its nested score is better than that of choosing the
+        best single solution, nested over the same folds: both sides pay for their choice
 
 Gains are those of the blend over the single solution on the private rows, positive is better, in
 standard errors of the single solution's out-of-fold score. Orders of one task share its fits.
@@ -30,6 +32,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import NamedTuple
 
+from evals.harness import planted
 from evals.harness.common import private_answers, write_example_task, write_results_page
 from evals.harness.pages import append_row, read_rows
 from evals.studies.ensemble_pool import Fitted, fit_pool
@@ -51,6 +54,8 @@ SUITE = (
     "wages",
     "inspections",
 )
+TASKS = (*EXAMPLES, *planted.PLANTED, *SUITE)
+RULES = ("former", "now", "both")
 N_TRACES, STEP_P, FORMER_Z = 3, 0.7, 1.15
 
 
@@ -62,11 +67,12 @@ class BlendRow(NamedTuple):
 
 
 class OrderRow(NamedTuple):
-    """One order of the attempts of a task: both blends, None where there was none."""
+    """One order of the attempts of a task: a blend by rule, None where there was none."""
 
     task: str
     former: BlendRow | None
     now: BlendRow | None
+    both: BlendRow | None
 
 
 class BlendJudge:
@@ -85,7 +91,8 @@ class BlendJudge:
         led = self.list_led(order)
         single = max(led, key=lambda name: self.sign * self.pool[name].score)
         former = self._judge(led, single, ("greedy",), FORMER_Z)
-        return OrderRow(self.task.name, former, self._judge(order, single, CANDIDATES, 0.0))
+        now = self._judge(order, single, CANDIDATES, 0.0)
+        return OrderRow(self.task.name, former, now, now and self._judge_both(order, led, now))
 
     def list_led(self, order: Sequence[str]) -> list[str]:
         """Return the attempts that led their trace."""
@@ -128,6 +135,14 @@ class BlendJudge:
         gain = self.sign * (self.score_private(blend[1]) - private) / self.pool[single].se
         return BlendRow(gain, paired["d"] > max(z * paired["se"], 0.0))
 
+    def _judge_both(self, order: Sequence[str], led: Sequence[str], now: BlendRow) -> BlendRow:
+        """The same blend, against the choice of the best single solution, nested as it is."""
+        blend = self._blend(sorted(order), CANDIDATES)
+        chosen = self._blend(sorted(led), ("single",))
+        if blend is None or chosen is None:
+            return now
+        return now._replace(is_handed=self.compare(blend[0], chosen[0])["d"] > 0)
+
     def _blend(
         self, names: Sequence[str], candidates: Sequence[Candidate]
     ) -> tuple[str, str] | None:
@@ -144,7 +159,7 @@ class BlendJudge:
                 made = blend_attempts(self.prepared, paths, str(place), candidates)
             except TaskError:
                 made = None
-            is_blend = made is not None and len(made["weights"]) > 1
+            is_blend = made is not None and (len(made["weights"]) > 1 or "single" in candidates)
             found = (made["oof"], made["submission"]) if made and is_blend else None
             self._blended[key] = found
         return self._blended[key]
@@ -168,7 +183,7 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, help="file that keeps the rows of finished tasks")
     parser.add_argument("--out", type=Path, help="page that the table is written to")
     options = parser.parse_args()
-    names = options.tasks.split(",") if options.tasks else [*EXAMPLES, *SUITE]
+    names = options.tasks.split(",") if options.tasks else [*TASKS]
     lines = [HEAD]
     print(HEAD, flush=True)
     rows: list[OrderRow] = []
@@ -181,10 +196,11 @@ def main() -> None:
             rows += found
             lines.append(task_line(found))
             print(lines[-1], flush=True)
-    lines += ["", *(summary_line(name, rows) for name in ("former", "now")), paired_line(rows)]
-    left_out = [name for name in (*EXAMPLES, *SUITE) if name not in names]
+    lines += ["", *(summary_line(name, rows) for name in RULES)]
+    lines += [paired_line(rows, "now", "former"), paired_line(rows, "both", "now")]
+    left_out = [name for name in TASKS if name not in names]
     lines += [f"not measured: {', '.join(left_out)}"] if left_out else []
-    print("\n".join(lines[-4:]))
+    print("\n".join(lines[-6:]))
     command = "python -m evals.studies.ensemble --suite FOLDER"
     write_results_page(options.out, "Best single solution and ensemble", command, lines)
 
@@ -208,6 +224,9 @@ def keep_rows(path: Path | None, rows: Sequence[OrderRow]) -> None:
 
 def place_task(suite: Path | None, name: str, place: Path) -> Path:
     """Write an example, or link a task of the suite with its answers, below `place`."""
+    if name in planted.PLANTED:
+        planted.write_planted_task(name, place / name)
+        return place / name
     if name in EXAMPLES:
         asyncio.run(write_example_task(name, place / name))
         return place / name
@@ -220,19 +239,23 @@ def place_task(suite: Path | None, name: str, place: Path) -> Path:
 
 HEAD = (
     f"{'task':14} {'orders':>6}  {'former: gain':>12} {'handed':>6} {'rightly':>7}  "
-    f"{'now: gain':>10} {'handed':>6} {'rightly':>7}"
+    f"{'now: gain':>10} {'handed':>6} {'rightly':>7}  "
+    f"{'both: handed':>12} {'rightly':>7}"
 )
 
 
 def task_line(rows: Sequence[OrderRow]) -> str:
     """Return the mean gain of a task's blends, how many are handed over and how many rightly."""
     cells = []
-    for name, width in (("former", 12), ("now", 10)):
+    for name, width in (("former", 12), ("now", 10), ("both", 0)):
         made: list[BlendRow] = [row for one in rows if (row := getattr(one, name)) is not None]
         handed = [row for row in made if row.is_handed]
         gain = f"{fmean(row.gain for row in made):+.2f}" if made else "none"
         n_right = sum(row.gain > 0 for row in handed)
-        cells.append(f"{gain:>{width}} {len(handed):6} {n_right:7}")
+        if width:
+            cells.append(f"{gain:>{width}} {len(handed):6} {n_right:7}")
+        else:
+            cells.append(f"{len(handed):12} {n_right:7}")
     return f"{rows[0].task:14} {len(rows):6}  " + "  ".join(cells)
 
 
@@ -255,16 +278,17 @@ def summary_line(name: str, rows: Sequence[OrderRow]) -> str:
     )
 
 
-def paired_line(rows: Sequence[OrderRow]) -> str:
-    """Say what the new rule brings over the former one, with the error over the tasks."""
+def paired_line(rows: Sequence[OrderRow], one: str, two: str) -> str:
+    """Say what a rule brings over another, with the error over the tasks."""
     by_task: dict[str, list[float]] = {}
     for row in rows:
-        by_task.setdefault(row.task, []).append(handed_gain(row.now) - handed_gain(row.former))
+        gap = handed_gain(getattr(row, one)) - handed_gain(getattr(row, two))
+        by_task.setdefault(row.task, []).append(gap)
     means = [fmean(gains) for gains in by_task.values()]
     se = stdev(means) / len(means) ** 0.5 if len(means) > 1 else float("nan")
     n_better = sum(mean > 0 for mean in means)
     return (
-        f"now - former: {fmean(means):+.3f} ± {se:.3f} SE over {len(means)} tasks,"
+        f"{one} - {two}: {fmean(means):+.3f} ± {se:.3f} SE over {len(means)} tasks,"
         f" better in {n_better}, worse in {sum(mean < 0 for mean in means)}"
     )
 

@@ -24,7 +24,11 @@ rate times rounds, weight of a second model, capacity of a new family) and witho
 same task, seed and number of executed scripts, paired. Scores are private ones, 0 for the default \
 script and 1 for the reference of the task. The area is that under the private score of what led \
 the run. No ensemble, no second seeds, one trace; a script may take 60 of its 120 seconds for a \
-line, so time is not what is scarce.
+line, so time is not what is scarce. A reasoner of skill 1 is always right and has no luck: its \
+runs differ by task alone, and those of skill .8 hardly differ by seed.
+
+Lines stay on ([decision 0040](../decisions/0040-what-the-rules-bring.md)): what is scarce in a \
+run is executed scripts (`steps`), and where it is time, a line takes no more than a step's share.
 """
 ENOUGH = 30  # pairs
 FEW = ", too few to tell whether lines help the expert; an interval of so few means little"
@@ -37,26 +41,30 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     options = parser.parse_args()
     rows = pair_rows(searched_rows(read_rows(options.results)))
-    parts = ["# Line searches of the expert\n", ABOUT, *difference_lines(rows), *task_lines(rows)]
+    parts = ["# Line searches of the expert\n", ABOUT]
+    for q in sorted({row["q"] for row in rows}):
+        own = [row for row in rows if row["q"] == q]
+        parts += [f"\n## Skill {q:g}\n", *difference_lines(own), *task_lines(own)]
     parts.append("\n" + provenance_note(f"python -m evals.studies.study lines {options.given}"))
     write_study_page(options.out, "lines.md", "\n".join(parts))
 
 
 def pair_rows(rows: list[StudyRow]) -> list[StudyRow]:
     """Return the rows whose partner is there, too."""
-    known = {(row["task"], row["seed"], row["condition"]) for row in rows}
-    return [
-        row
-        for row in rows
-        if all((row["task"], row["seed"], name) in known for name in ("on", "off"))
-    ]
+    known = {(*pair_of(row), row["condition"]) for row in rows}
+    return [row for row in rows if all((*pair_of(row), name) in known for name in ("on", "off"))]
+
+
+def pair_of(row: StudyRow) -> tuple[str, int, float]:
+    """Return what the two runs of a pair share."""
+    return row["task"], row["seed"], row["q"]
 
 
 def difference_lines(rows: list[StudyRow]) -> list[str]:
     """Return the paired differences with their intervals."""
     n_pairs, n_tasks = len(rows) // 2, len({row["task"] for row in rows})
     lines = [
-        f"\n{n_pairs} pairs over {n_tasks} tasks{FEW if n_pairs < ENOUGH else ''}. "
+        f"{n_pairs} pairs over {n_tasks} tasks{FEW if n_pairs < ENOUGH else ''}. "
         "Mean difference on − off with its 95 % interval (bootstrap over tasks and seeds):\n",
         *table_head(["", "off", "on", "on − off"]),
     ]
@@ -69,7 +77,7 @@ def difference_lines(rows: list[StudyRow]) -> list[str]:
     for name, measure in measures.items():
         off, on = (scores_of(rows, condition, measure) for condition in ("off", "on"))
         difference: Interval = paired_difference(on, off)
-        lines.append(table_row([name, f"{mean(off):.3f}", f"{mean(on):.3f}", str(difference)]))
+        lines.append(table_row([name, f"{mean(off):.3f}", f"{mean(on):.3f}", difference.precise]))
     seconds = [mean(scores_of(rows, one, lambda row: row["seconds"])) for one in ("off", "on")]
     lines.append(table_row(["script seconds of a run", *(f"{one:.0f}" for one in seconds), ""]))
     return lines
@@ -92,7 +100,7 @@ def mean(scores: Scores) -> float:
 
 def task_lines(rows: list[StudyRow]) -> list[str]:
     """Return the mean final score and accepted steps by task."""
-    lines = ["\n## By task\n", *table_head(["task", "pairs", "off", "on", "accepted off / on"])]
+    lines = ["\nBy task:\n", *table_head(["task", "pairs", "off", "on", "accepted off / on"])]
     for task in sorted({row["task"] for row in rows}):
         own = [row for row in rows if row["task"] == task]
         sides = [[row for row in own if row["condition"] == one] for one in ("off", "on")]

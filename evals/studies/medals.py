@@ -24,7 +24,7 @@ from evals.harness import suites
 from evals.harness.common import read_attempts, score_attempt
 from evals.harness.pages import CACHE, study_parser
 from evals.harness.play import Workbench, open_workbench, play_run
-from evals.studies.study import PLAIN_SETTINGS
+from evals.studies.plans import PLAIN_SETTINGS
 from graph.settings import Settings
 from reasoner.expert import moves
 from reasoner.expert.drafts import first_spec

@@ -13,6 +13,7 @@ from pathlib import Path
 from evals.harness.pages import read_rows, study_parser
 from evals.studies import study
 from evals.studies.crossover import differences_table, draw_crossover, scores_by_cell, skill_table
+from evals.studies.plans import plan_crossover
 
 TASKS = ["one_per_group", "ratio", "skewed_amount"]
 SKILLS = (0.0, 0.4, 1.0)
@@ -30,7 +31,7 @@ def main() -> None:
     finished = study.finished_keys(out)
     cells = [
         cell
-        for cell in study.plan_crossover(TASKS, range(2))
+        for cell in plan_crossover(TASKS, range(2))
         if cell.q in SKILLS and cell.key not in finished
     ]
     print(f"{len(cells)} runs of {BUDGET} scripts on {len(TASKS)} tasks", flush=True)
