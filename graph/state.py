@@ -96,11 +96,10 @@ class Trace(StateModel):
 
 
 class Appeal(StateModel):
-    """An argument against the gates that refused a script: they judge again without some rows."""
+    """An argument against the audit that refused a script: it judges again without some rows."""
 
     script: str = Field(description="artifact: the script that was refused")
-    gates: list[str] = Field(description="codes of the refusal")
-    lacks: list[str] = Field(description="what the rows lack that are left out")
+    lacks: list[str] = Field(description="what the held-back rows lack that are left out")
     argument: str = ""
 
 

@@ -223,8 +223,8 @@ class Solution(Frozen):
     fix: str = Field("", description="repair: what was changed to fix it")
     appeal: list[str] = Field(
         default_factory=list,
-        description="repair, instead of a change: names of `lacks`; the gate that refused the "
-        "script judges again without the rows that lack them, and `cause` is the argument",
+        description="repair, instead of a change: names of `lacks`; the held-back rows judge "
+        "the script again without those that lack them, and `cause` is the argument",
     )
     notes: list[str] = Field(default_factory=list, description="corrections made to the answer")
     usage: Usage = Usage()
@@ -632,7 +632,7 @@ class UpdateBrief(StepBrief):
 
 
 class Lack(Frozen):
-    """What some rows lack that others have: a file, or the cell of a column."""
+    """What held-back rows lack that others have: a file, or the cell of a column."""
 
     name: str = Field(description="file | cell:COLUMN")
     validated: int = Field(description="validated rows that lack it")
@@ -661,7 +661,8 @@ class RepairBrief(Brief):
     hypothesis: Hypothesis | None = None
     lacks: list[Lack] = Field(
         default_factory=list,
-        description="a gate refused the script: what an appeal may name instead of a repair",
+        description="held-back rows refused the script: what an appeal may name instead of a "
+        "repair",
     )
 
 

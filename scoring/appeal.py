@@ -1,7 +1,7 @@
-"""An appeal: the reasoner says which rows made a gate fire, and the gate judges without them.
+"""An appeal: the reasoner says which held-back rows are blind, and the audit judges without them.
 
-The harness checks the argument (task.grade.appeal): rows are named by what they lack, a gate must
-keep its power, and one appeal is made per attempt.
+The harness checks the argument (task.grade.appeal): rows are named by what they alone lack, the
+audit must keep its power, and one appeal is made per attempt.
 """
 
 from __future__ import annotations
@@ -18,9 +18,15 @@ from task.types import Appeal as AppealAccount
 from task.types import Grade, Problem
 
 AUDIT = "leak_audit"
-GATES = ("leak_column", "leak_id", "leak_duplicates", "leak_encoding", AUDIT)
-"""Codes of the gates that compare rows, so that rows can be left out."""
-REPAIRABLE = (*GATES[:-1], FOLLOWS, UNCHECKED)  # their messages name the cause
+REPAIRABLE = (
+    "leak_column",
+    "leak_id",
+    "leak_duplicates",
+    "leak_encoding",
+    FOLLOWS,
+    UNCHECKED,
+)
+"""Codes of refusals whose messages name the cause."""
 
 
 def is_repairable(run: Run, codes: list[str]) -> bool:
@@ -35,7 +41,7 @@ def is_repairable(run: Run, codes: list[str]) -> bool:
 
 async def appealable_rows(run: Run, work: Work) -> list[Lack]:
     """Return what an appeal of this attempt may name; empty where none is possible."""
-    if work.appeal is not None or not any(code in GATES for code in work.codes):
+    if work.appeal is not None or AUDIT not in work.codes:
         return []
     try:
         found = await run.worker.list_lacks(run.prepared)
@@ -50,7 +56,6 @@ def file_appeal(work: Work, solution: Solution) -> Work:
         return work
     appeal = Appeal(
         script=str(work.script),
-        gates=[code for code in work.codes if code in GATES],
         lacks=solution.appeal,
         argument=solution.cause,
     )
@@ -69,13 +74,12 @@ def announce_appeal(
     account = grade.appeal
     if account is None:
         return after
-    is_upheld = not account.refused and not any(code in GATES for code in after.codes)
+    is_upheld = not account.refused and AUDIT not in after.codes
     message = describe_appeal(account, is_upheld=is_upheld)
     run.events.emit(
         "appealed",
         key=name,
         attempt=name.rpartition("r")[0],
-        gates=appeal.gates,
         argument=appeal.argument,
         upheld=is_upheld,
         message=message,
@@ -86,13 +90,13 @@ def announce_appeal(
 
 
 def describe_appeal(account: AppealAccount, *, is_upheld: bool) -> str:
-    """Return a sentence on the rows left out and what the gates found without them."""
+    """Return a sentence on the rows left out and what the audit found without them."""
     names = " and ".join(repr(name) for name in account.lacks)
     if account.refused:
         return f"the appeal to leave out the rows that lack {names} is refused: {account.refused}"
-    n_out = account.of - account.left + account.audit_of - account.audit_left
-    found = "find no leak" if is_upheld else "find the same"
+    n_out = account.of - account.left
+    found = "finds no leak" if is_upheld else "finds the same"
     return (
-        f"after an appeal the gates judged without {format_plural(n_out, 'row')} that "
+        f"after an appeal the audit judged without {format_plural(n_out, 'held-back row')} that "
         f"{'lacks' if n_out == 1 else 'lack'} {names}, as strictly as before, and {found}"
     )

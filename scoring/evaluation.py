@@ -56,7 +56,7 @@ class Candidate(NamedTuple):
     validity: bool = False
     repeatable: bool = True  # may run again under another seed
     variant: str = ""  # that speaks for the script, where it wrote several
-    appeal: Appeal | None = None  # against the gates that refused it
+    appeal: Appeal | None = None  # against the audit that refused it
     consults: bool = True  # an acceptance is put to the audit rows
 
 
@@ -268,7 +268,7 @@ async def grade_against_best(
 ) -> Grade:
     """Grade the files with the harness's own code, paired with each reference on the same rows.
 
-    `without`: what the rows lack that an appeal leaves out of the gates.
+    `without`: what the held-back rows lack that an appeal leaves out of the audit.
     """
     account = execution.model_dump(exclude=UNTOLD)
     account["output"] = run.artifacts.get(str(execution.log))

@@ -154,9 +154,10 @@ async def _is_unexplained(run: Run, oof: str) -> bool:
 def can_audit_tell(run: Run, grade: Grade) -> bool:
     """Whether held-back rows judge the attempts of this run: enough of them, that still answer.
 
-    Under a split by time they are harder than the others and show no leak.
+    Under a split by time they are harder than the others and show no leak. After an appeal the
+    check on shuffled labels judges besides: it leaves no row out.
     """
-    if grade.audit is None or grade.audit.n < MIN_AUDIT_ROWS:
+    if grade.audit is None or grade.audit.n < MIN_AUDIT_ROWS or grade.appeal is not None:
         return False
     is_by_time = run.prepared.task.split.kind == "time"
     return not is_by_time and count_audit_bits(run) < run.settings.audit_bits

@@ -356,7 +356,7 @@ class LineJson(TypedDict):
 
 
 class LackJson(TypedDict):
-    """What some rows lack: a file or the cell of a column, counted on both sides."""
+    """What held-back rows lack that others have: a file or the cell of a column."""
 
     name: str  # file | cell:COLUMN
     validated: int
@@ -366,14 +366,12 @@ class LackJson(TypedDict):
 
 
 class AppealJson(TypedDict):
-    """How a gate was asked again after an appeal: without which rows, or why not."""
+    """How the audit was asked again after an appeal: without which rows, or why not."""
 
     lacks: list[str]  # what the rows left out lack
-    left: int  # validated rows that remain
+    left: int  # held-back rows that remain
     of: int
-    audit_left: int
-    audit_of: int
-    refused: str  # why the rows were not left out; empty: the gates judged without them
+    refused: str  # why the rows were not left out; empty: the audit judged without them
 
 
 class GradeJson(TypedDict):
@@ -389,7 +387,7 @@ class GradeJson(TypedDict):
     paired: dict[str, PairedJson]  # by the reference's name: best
     surrogate: dict[str, PairedJson]  # the same by the surrogate, where both sides have one
     evidence: dict[str, Any]  # an Evidence
-    appeal: NotRequired[AppealJson | None]  # the gates were asked again without some rows
+    appeal: NotRequired[AppealJson | None]  # the audit was asked again without some rows
     blind: NotRequired[str]  # held-back rows without their files: a fault of the harness
 
 
@@ -465,8 +463,6 @@ class Appeal(BaseModel):
     lacks: list[str] = []
     left: int = 0
     of: int = 0
-    audit_left: int = 0
-    audit_of: int = 0
     refused: str = ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ from trust_kit import binary_frames, write_frames
 from reasoner.chat.prompt.render import prompt_messages
 from reasoner.protocol import Lack, RepairBrief, Solution
 from report.html import write_report
+from scoring.label_check import can_audit_tell
 from session.session import start_run
+from task.types import Appeal, Grade, Score
 
 LACKS = [Lack(name="cell:x", validated=0, of_validated=2090, test=44, of_test=310)]
 GATED = REPAIR.model_copy(update={"lacks": LACKS, "problems": ["held-back rows"]})
@@ -79,7 +82,7 @@ async def test_an_appeal_is_upheld_for_an_honest_script_and_not_for_a_leak(
     assert [lack.name for lack in first.lacks] == ["cell:x"] and first.log is not None
     assert "held-back rows" in first.problems[0] and "np.random" in first.script
     (appeal,) = events(folder, "appealed")
-    assert appeal["upheld"] == upheld and appeal["gates"] == ["leak_audit"]
+    assert appeal["upheld"] == upheld
     executed = [one for one in events(folder, "execution_finished") if one.get("attempt")]
     assert len(executed) == (1 if upheld else 2), "an appeal executes nothing"
     (attempt,) = events(folder, "attempt")
@@ -89,7 +92,7 @@ async def test_an_appeal_is_upheld_for_an_honest_script_and_not_for_a_leak(
         assert appeal["message"] in html.unescape(write_report(folder).read_text())
     else:
         assert attempt["verdict"] != "accepted" and not later[0].lacks
-        assert "find the same" in later[0].problems[1]
+        assert "finds the same" in later[0].problems[1]
 
 
 async def test_a_model_appeals_with_listed_words_only_and_is_told_what_it_takes(
@@ -98,7 +101,7 @@ async def test_a_model_appeals_with_listed_words_only_and_is_told_what_it_takes(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     text = prompt_messages("appeal", GATED)[1]["content"]
     assert "- `cell:x`: 0 of 2,090 validated rows, 44 of 310 rows of `test.csv`" in text
-    assert "half of the rows must remain" in text
+    assert "half of them must remain" in text
     assert "appeal" not in prompt_messages("repair", REPAIR)[1]["content"]
     wrong = APPEAL | {"appeal": ["the label is 1"]}
     with Server(lambda body, n: say(APPEAL if n else wrong)) as server:
@@ -109,3 +112,14 @@ async def test_a_model_appeals_with_listed_words_only_and_is_told_what_it_takes(
     assert "may name only what is listed: cell:x" in told
     assert (solution.script, solution.appeal) == (SCRIPT, ["cell:x"])
     assert solution.cause == "44 rows of test.csv lost x"
+
+
+def test_the_check_on_shuffled_labels_judges_besides_after_an_appeal() -> None:
+    run: Any = SimpleNamespace(
+        prepared=SimpleNamespace(task=SimpleNamespace(split=SimpleNamespace(kind="random"))),
+        settings=SimpleNamespace(audit_bits=8),
+        read_done=lambda *_: [],
+    )
+    grade = Grade(ok=True, audit=Score(value=0.9, se=0.01, n=400))
+    appealed = grade.model_copy(update={"appeal": Appeal(lacks=["file"], left=300, of=400)})
+    assert can_audit_tell(run, grade) and not can_audit_tell(run, appealed)

@@ -128,7 +128,7 @@ SANDBOX = [
 ]  # fmt: skip
 
 SCORES = [
-    Mutant("leak-gates", GRADE, "find_leaks(truth, oof) if ask else []", "[]", "leaking columns win", ("tests/test_task_leaks.py::test_a_planted_leak_is_rejected_by_its_name_and_the_honest_attempt_is_not",)),
+    Mutant("leak-gates", GRADE, "find_leaks(truth, oof) if is_promising or every_gate else []", "[]", "leaking columns win", ("tests/test_task_leaks.py::test_a_planted_leak_is_rejected_by_its_name_and_the_honest_attempt_is_not",)),
     Mutant("copied-labels", GRADE, "if len(oof) >= MIN_COPIED_ROWS and np.array_equal(oof, truth.y):", "if False:", "the labels are handed in as predictions", (COPIES + "::test_a_copy_of_the_labels_is_refused",)),
     Mutant("copied-column", GRADE, "if name := find_copied_column(truth, oof):", "if name := None:", "a column that test lacks is handed in", (COPIES + "::test_a_copy_of_a_column_that_test_lacks_is_refused",)),
     Mutant("constant", GRADE, "is_constant = len(rows) > 1 and bool((rows == rows[0]).all())", "is_constant = False", "a script that learned nothing counts", (COPIES + "::test_the_same_prediction_for_every_row_is_refused",)),
@@ -143,12 +143,11 @@ SCORES = [
     Mutant("luck-free", "run/luck.py", "    share = (n_counted + OFFSET) ** -POWER / TOTAL\n", "    share = 1.0\n", "a long run of nulls accepts one of them", ("tests/test_scoring_luck.py",)),
     Mutant("audit-silent", "scoring/acceptance.py", "paired.d < -CONTRADICTED_Z * paired.se", "paired.d < -1e9", "held-back rows contradict in vain", (VERDICTS, TRUST)),
     Mutant("audit-leak-silent", "task/grade/audit.py", "z <= LEAK_Z", "z <= 1e9", "training on validated rows goes unseen", ("tests/test_task_leaks.py::test_only_the_audit_detects_training_on_validated_rows",)),
-    Mutant("appeal-power", "task/grade/appeal.py", "left < max(least, MIN_SHARE * total)", "left < 0", "an appeal leaves out all that shows a leak", ("tests/test_task_appeal.py::test_a_gate_keeps_its_power_and_rows_left_out_must_be_blind",)),
-    Mutant("appeal-seeing", "task/grade/appeal.py", "describe_weak_gate(account) or describe_seeing(truth, oof, test, out, audit_out)", "describe_weak_gate(account)", "labels that stand in the rows left out pass on appeal", ("tests/test_task_appeal.py::test_a_gate_keeps_its_power_and_rows_left_out_must_be_blind",)),
-    Mutant("appeal-hard", "task/grade/appeal.py", "more > GAIN_Z * float(error)", "more > 1e9", "labels in rows that are hard by nature pass on appeal", ("tests/test_task_appeal.py::test_labels_in_rows_that_are_hard_by_nature_are_seen_though_these_look_like_the_others",)),
+    Mutant("appeal-power", "task/grade/appeal.py", "left < max(MIN_AUDIT_ROWS, MIN_SHARE * total)", "left < 0", "an appeal leaves out all that shows a leak", ("tests/test_task_appeal.py::test_only_what_held_back_rows_alone_lack_can_be_named_and_enough_must_remain",)),
+    Mutant("appeal-usual", "task/grade/appeal.py", "return bool(shares[0] > MAX_USUAL and max(shares[1:]) <= MAX_USUAL)", "return True", "held-back rows that are like the test are left out on appeal", ("tests/test_task_appeal.py::test_only_what_held_back_rows_alone_lack_can_be_named_and_enough_must_remain",)),
     Mutant("near-copies", "task/data/near_copies.py", "share < MIN_SHARE or natural", "True or natural", "a row is predicted from its own near copy", ("tests/test_task_leaks.py::test_near_copies_are_held_out_together_where_test_rows_have_none",)),
     Mutant("chain-dishonest", "run/pool.py", "if member.attempt not in refused", "if member", "a first level that was found out is blended and handed over", (CHAIN_TESTS + "::test_a_first_level_that_is_found_out_is_given_to_nobody",)),
-    Mutant("appeal-believed", GRADE, "find_leaks(left.truth, left.oof) if left else find_leaks(truth, oof)", "[]", "whoever appeals passes the gates", ("tests/test_task_appeal.py::test_a_leaking_column_stays_refused_on_appeal",)),
+    Mutant("appeal-believed", GRADE, "audit_leak=again[\"audit_leak\"],", "audit_leak=None,", "whoever appeals passes the audit", ("tests/test_task_appeal.py::test_an_honest_script_passes_on_appeal_and_a_leaking_one_does_not",)),
     Mutant("audit-budget", "scoring/audit.py", "if count_audit_bits(run) >= run.settings.audit_bits:", "if False:", "the audit is asked until it is learnt", (TRUST + "::test_the_audit_answers_until_its_bits_are_spent_and_never_twice_for_one_attempt",)),
     Mutant("audit-always", "scoring/audit.py", "if not judgement.replaces or grade.audit is None:", "if grade.audit is None:", "rejected attempts spend bits", (TRUST + "::test_the_audit_is_not_consulted_about_rejected_attempts",)),
     Mutant("label-check", LABELS, "    if can_audit_tell(run, grade):\n", "    if True:\n", "labels and noise win where no rows are held back", (LABEL_TESTS + "::test_labels_and_noise_are_refused_below_the_size_of_the_audit[120]",)),

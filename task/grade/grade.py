@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from task.grade import audit, compare, evidence
-from task.grade.appeal import FILE, RowsLeft, count_blind_rows, leave_rows_out
+from task.grade.appeal import FILE, is_peculiar, leave_rows_out
 from task.grade.leaks import find_leaks
 from task.grade.predictions import (
     PredictionsError,
@@ -76,7 +76,7 @@ def grade_execution(
         execution: an ExecutionFacts; None: the files come from no execution.
         seed: of the bootstrap.
         every_gate: ask the leak gates in any case.
-        without: what the rows lack that an appeal leaves out of the gates.
+        without: what the held-back rows lack that an appeal leaves out of the audit.
     """
     truth = get_truth(prepared)
     facts = cast(ExecutionFacts, execution or {})
@@ -100,7 +100,7 @@ def grade_execution(
     surrogate = compare_losses(truth, losses, references, seed)
     pairs = [*paired.values(), *surrogate.values()]
     is_promising = not paired or any(p["p_improved"] >= PROMISING_P for p in pairs)
-    gates = ask_gates(truth, oof, test, without, ask=is_promising or every_gate)
+    problems = find_leaks(truth, oof) if is_promising or every_gate else []
     audited = audit.grade_audit_rows(truth, test, score, references, seed)
     findings.update(evidence.prediction_evidence(truth, oof, test, score))
     if losses is not None:
@@ -108,72 +108,61 @@ def grade_execution(
         findings["surrogate"] = surrogate_evidence(truth, said, losses, surrogate)
     if paired:
         findings["paired"] = evidence.pair_evidence(paired)
-    if gates.problems:
-        findings["problems"] = gates.problems
+    if problems:
+        findings["problems"] = problems
     return GradeJson(
-        ok=not gates.problems,
-        problems=gates.problems,
+        ok=not problems,
+        problems=problems,
         score=score,
-        **judge_rows_left(truth, oof, test, audited, gates.left, seed),
+        **judge_seeing_rows(truth, test, audited, score, without, seed),
         paired=paired,
         surrogate=surrogate,
         evidence=evidence.clean_json(findings),
-        appeal=gates.appeal,
     )
 
 
-class Gates(NamedTuple):
-    """What the leak gates found, and the rows that an appeal left them with."""
-
-    problems: list[ProblemJson]
-    appeal: AppealJson | None = None
-    left: RowsLeft | None = None
-
-
-def ask_gates(truth: Truth, oof: Array, test: Array, without: Sequence[str], *, ask: bool) -> Gates:
-    """Ask the leak gates, without the rows that an appeal may leave out."""
-    if not without:
-        return Gates(find_leaks(truth, oof) if ask else [])
-    account, left = leave_rows_out(truth, oof, test, without)
-    problems = find_leaks(left.truth, left.oof) if left else find_leaks(truth, oof)
-    return Gates(problems, account, left)
-
-
 class Audited(audit.AuditGrade):
-    """The audit's part of a grade, and what is said of held-back rows without files."""
+    """The audit's part of a grade, an appeal, and what is said of held-back rows without files."""
 
+    appeal: AppealJson | None
     blind: str
 
 
-def judge_rows_left(
+def judge_seeing_rows(
     truth: Truth,
-    oof: Array,
     test: Array,
     audited: audit.AuditGrade,
-    left: RowsLeft | None,
+    score: ScoreJson,
+    without: Sequence[str],
     seed: int,
 ) -> Audited:
-    """Return the audit's part of a grade, without held-back rows that must not count.
+    """Return the audit's part of a grade, without held-back rows that must be predicted blind.
 
     These are the rows that an appeal leaves out, and where the audit finds a leak, those whose
     files are not there: that is a fault of the harness, which it says. Rows too few to tell tell
     nothing.
     """
-    blind = ""
-    if left is None and audited["audit_leak"] is not None and (n := count_blind_rows(truth)):
-        account, left = leave_rows_out(truth, oof, test, [FILE])
-        blind = f"{n:,} of {len(truth.audit):,} held-back rows have no file in input/"
-        if left is None and account["audit_left"] < account["audit_of"]:
-            return Audited(**audit.NO_AUDIT, blind=f"{blind}, so no held-back row judges this")
+    blind, account, left = "", None, None
+    if without:
+        account, left = leave_rows_out(truth, without)
+    elif audited["audit_leak"] is not None and is_peculiar(truth, FILE):
+        missing, left = leave_rows_out(truth, [FILE])
+        n_out = missing["of"] - missing["left"]
+        blind = f"{n_out:,} of {missing['of']:,} held-back rows have no file in input/"
+        if left is None:
+            blind += ", so no held-back row judges this"
+            return Audited(**audit.NO_AUDIT, appeal=None, blind=blind)
+        blind += "; the others judge"
     if left is None:
-        return Audited(**audited, blind="")
-    again = audit.grade_audit_rows(left.truth, test, left.score, {}, seed)
+        return Audited(**audited, appeal=account, blind="")
+    again = audit.grade_audit_rows(left, test, score, {}, seed)
     return Audited(
         audit=again["audit"],
         audit_gap_z=again["audit_gap_z"],
         audit_leak=again["audit_leak"],
         audit_paired=audited["audit_paired"],
-        blind=f"{blind}; the others judge" if blind else "",
+        appeal=account,
+        blind=blind,
     )
 
 

@@ -83,7 +83,7 @@ def is_driven_by(truth: Truth, signal: Array, suspect: Suspect) -> bool:
     controls = conditioning_table(truth, excluded_columns(suspect))
     one = plain.cross_fit_residual(truth, controls, signal)
     two = suspect_residual(truth, suspect.name, suspect.code)
-    if not is_dependent(one * two, DEPENDENCE_Z * np.sqrt(truth.share)):
+    if not is_dependent(one * two, DEPENDENCE_Z):
         return False
     return abs(safe_correlation(one, two)) > MIN_DEPENDENCE
 
@@ -134,10 +134,7 @@ def twin_leaks(truth: Truth, signal: Array) -> Iterator[ProblemJson]:
     honest_ratio = twin_loss_ratio(honest_losses, twins[rows])
     variance = losses[twins].var() / twins.sum() + losses[~twins].var() / (~twins).sum()
     noise = np.sqrt(variance) / max(float(losses[~twins].mean()), 1e-12)
-    if (
-        ratio < MAX_TWIN_RATIO * honest_ratio
-        and honest_ratio - ratio > TWIN_Z * np.sqrt(truth.share) * noise
-    ):
+    if ratio < MAX_TWIN_RATIO * honest_ratio and honest_ratio - ratio > TWIN_Z * noise:
         yield make_problem(
             "leak_duplicates",
             f"{twins.mean():.0%} of the training rows repeat each other and are predicted far "
@@ -173,7 +170,7 @@ def peer_leaks(truth: Truth, signal: Array) -> Iterator[ProblemJson]:
     one = plain.cross_fit_residual(truth, plain.feature_table(truth), signal)
     for name in names:
         two, clusters = peer_residual(truth, name)
-        if not is_dependent(one * two, PEER_Z * np.sqrt(truth.share), clusters):
+        if not is_dependent(one * two, PEER_Z, clusters):
             continue
         if safe_correlation(one, two) > MIN_PEER_CORRELATION:
             message = (

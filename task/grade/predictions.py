@@ -59,10 +59,7 @@ class Truth:
     metric: Metric  # over tables: bound to the answers, whose rows are those of `frame`
     labels: list[str]
     frame: pd.DataFrame  # _id (text), _fold, _twin, targets with LABEL_PREFIX, _row where bound
-    share: float = (
-        1.0  # of the validated rows, where a gate judges after an appeal without the others
-    )
-    audit_share: float = 1.0  # of the held-back rows, likewise
+    audit_share: float = 1.0  # of the held-back rows that judge: some may be left out as blind
 
     @cached_property
     def form(self) -> SubmissionForm:

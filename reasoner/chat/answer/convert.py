@@ -425,7 +425,7 @@ def solution_from_repair(answer: RepairAnswer, brief: RepairBrief) -> Solution:
     """Return the repaired script with cause and fix. Raises AnswerError.
 
     After a rehearsal an answer may stand by the script, which then runs on all rows. An appeal
-    against a gate stands by it too.
+    against the held-back rows stands by it too.
     """
     if isinstance(answer, AppealAnswer) and answer.appeal and not answer.edits:
         return solution_from_appeal(answer, brief)
@@ -446,7 +446,7 @@ def solution_from_repair(answer: RepairAnswer, brief: RepairBrief) -> Solution:
 
 
 def solution_from_appeal(answer: AppealAnswer, brief: RepairBrief) -> Solution:
-    """Return the script as it is, with what the rows lack that gates shall judge without.
+    """Return the script as it is, with what the held-back rows lack that are left out.
 
     Raises AnswerError.
     """

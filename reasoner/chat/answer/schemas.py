@@ -290,7 +290,7 @@ class RepairAnswer(VerbAnswer):
 
 
 class AppealAnswer(RepairAnswer):
-    """A mended script, or an appeal against the gate that refused it."""
+    """A mended script, or an appeal against the held-back rows that refused it."""
 
     appeal: Texts = Field(default_factory=list, description="mostly empty; instead of a change")
 
@@ -331,7 +331,7 @@ SCHEMAS: dict[str, type[VerbAnswer]] = {
     "follow": StepAnswer,  # the same: some servers put the schema before the first message
     "update": UpdateAnswer,
     "repair": RepairAnswer,
-    "appeal": AppealAnswer,  # of a script that a gate refused while rows lack something
+    "appeal": AppealAnswer,  # of a script that held-back rows refused while some lack something
     "review": ReviewAnswer,
     "probe": ProbeAnswer,
     "write": FileAnswer,
