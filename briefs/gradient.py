@@ -14,7 +14,7 @@ from briefs.brief import common_fields, fact_from, scenario_weight
 from briefs.excerpts import diff_artifacts, excerpt_log, quotable_attempts, quote_changes
 from briefs.ledger import path_to_best
 from briefs.recall import recall_ahead
-from briefs.recipes import step_recipes
+from briefs.recipes import measured_moves, step_recipes
 from briefs.relations import read_evidence
 from graph.state import Json, Trace, TraceState
 from reasoner.protocol import DiagnoseBrief, Diagnosis, Hint, Turn
@@ -54,6 +54,7 @@ async def ask_gradient(run: Run, state: TraceState, start: Attempt, offered: Off
         recalled = await recall_ahead(run, trace, start)
         hints = [hint for hint in recalled if hint.attempt not in told]
     step = step_fields(run, state, hints, offered) if wants_change else {}
+    step["move_records"] = await measured_moves(run, script["evidence"], common)
     step["recipes"] = await step_recipes(run, trace, start, script["evidence"], common, hints)
     diagnosis = await run.reasoner.diagnose(
         DiagnoseBrief(

@@ -15,7 +15,7 @@ from briefs.recall import known_causes
 from graph.state import Json, Trace
 from memory.recipes.choice import Known, Weighed, choose_for_diagnosis, choose_for_draft
 from memory.recipes.facts import ConditionFacts, read_condition_facts
-from reasoner.protocol import Claim, Hint, Ledger, RecipeCard, Resources
+from reasoner.protocol import Claim, Hint, Ledger, MoveRecord, RecipeCard, Resources
 from report.formatting import name_metric
 from run.attempt import Attempt
 from run.run import Run
@@ -60,6 +60,12 @@ async def step_recipes(
     facts = _facts(run, common["resources"], evidence)
     found = await _find(run, causes, facts, known_ideas(common["ledger"], hints))
     return _offer(run, trace, choose_for_diagnosis(found, k), with_code=0)
+
+
+async def measured_moves(run: Run, evidence: Json, common: Json) -> list[MoveRecord]:
+    """Return what recipes that fit measured of the expert's moves."""
+    facts = _facts(run, common["resources"], evidence)
+    return await asyncio.to_thread(run.shelf.move_records, facts)
 
 
 def n_without_success(run: Run, trace: Trace) -> int:

@@ -170,6 +170,9 @@ def verify_recipes(
     limit: Annotated[
         float, typer.Option(metavar="SECONDS", min=5, help="Time limit of one script.")
     ] = 120,
+    again: Annotated[
+        bool, typer.Option("--again", help="Measure anew what your folder holds of these tasks.")
+    ] = False,
     where: RecipesPlace = DEFAULT_RECIPES,
 ) -> None:
     """Measure recipes: a plain script with the recipe's code against the same without it.
@@ -177,16 +180,21 @@ def verify_recipes(
     Both run in the sandbox on every task that meets the recipe's conditions, under the same folds
     and seeds; the harness grades them, paired. What comes out is written into the recipe's file in
     your folder, under a seal: numbers written by hand, or code changed later, count as untested.
+    Each recipe is written when it is measured: after a Ctrl-C the same command goes on.
     """
+    from collections import Counter
+
     from session.recipe_trials import verify_library
 
     library = _load(where)
     chosen = [_find(library, name) for name in names] if names else library.recipes
-    asyncio.run(
-        exit_on_failure(
-            verify_library(chosen, task or [], where, seeds=seeds, limit_s=limit, say=typer.echo)
-        )
+    work = verify_library(
+        chosen, task or [], where, seeds=seeds, limit_s=limit, say=typer.echo, again=again
     )
+    with exit_on_problem():
+        states = asyncio.run(exit_on_failure(work))
+    told = ", ".join(f"{n} {state}" for state, n in Counter(states).items())
+    typer.echo(f"{told}: written to {where}" if told else "Nothing was measured.")
 
 
 def _load(where: str) -> Library:

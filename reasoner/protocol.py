@@ -408,6 +408,14 @@ class RecipeCard(Frozen):
     weight: float = 0.0
 
 
+class MoveRecord(Frozen):
+    """What recipes that fit the task measured of a move of the expert, on other tasks."""
+
+    move: str
+    n_tasks: int
+    n_helped: int = Field(description="tasks on which it gained two standard errors or more")
+
+
 class Quote(Frozen):
     """A recorded script, or the change that led to it, word for word."""
 
@@ -601,6 +609,9 @@ class DiagnoseBrief(StepBrief):
         None, description="evidence of the latest attempt, if it was not the best"
     )
     last_diff: str = Field("", description="change of the latest attempt as a unified diff")
+    move_records: list[MoveRecord] = Field(
+        default_factory=list, description="for reasoners that choose among the expert's moves"
+    )
     scenario: int = Field(
         1,
         ge=0,

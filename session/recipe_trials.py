@@ -20,13 +20,21 @@ from typing import Any, Literal
 
 from briefs.task_brief import make_task_brief
 from graph.settings import Settings
-from memory.recipes.evidence import Evidence, TaskGain, with_evidence
+from memory.recipes.evidence import (
+    Evidence,
+    State,
+    TaskGain,
+    merge_evidence,
+    read_evidence,
+    with_evidence,
+)
 from memory.recipes.facts import ConditionFacts, read_condition_facts, unmet_condition
-from memory.recipes.library import recipe_path, write_recipe_file
+from memory.recipes.library import OFF, recipe_path, write_recipe_file
 from memory.recipes.plain_script import plain_script
-from memory.recipes.spec import Recipe
+from memory.recipes.spec import Recipe, RecipeError
 from memory.recipes.traits import SIGNS
 from reasoner.protocol import Resources, TaskBrief
+from report.formatting import clean_text, format_plural
 from run.services import sandbox_for
 from sandbox.inside.walk import make_fresh_folder
 from sandbox.local.gpus import needs_gpu
@@ -35,7 +43,7 @@ from task.client import TaskWorker
 from task.types import Prepared
 
 N_FOLDS = 3
-DEFAULT_LIMIT_S = 120.0
+N_REASONS = 3
 FILES = ("oof.csv", "submission.csv")
 Say = Callable[[str], None]
 
@@ -123,10 +131,21 @@ def matching_tasks(recipe: Recipe, tasks: Sequence[TrialTask]) -> list[TrialTask
 
     Free answers are out: the plain script gives classes and values.
     """
+    return [task for task in tasks if not unmet_here(recipe, task)]
+
+
+def is_measurable(task: TrialTask) -> bool:
+    """Whether the plain script can answer the task."""
+    return task.facts.kind != "text"
+
+
+def unmet_here(recipe: Recipe, task: TrialTask) -> str:
+    """Return why a recipe is not measured on a task; empty where it is."""
+    if not is_measurable(task):
+        return "answers are free texts"
     data = tuple(word for word in recipe.when.data if word not in SIGNS)
     when = recipe.when.model_copy(update={"data": data})
-    measurable = [task for task in tasks if task.facts.kind != "text"]
-    return [task for task in measurable if not unmet_condition(when, task.facts)]
+    return unmet_condition(when, task.facts)
 
 
 async def verify_library(
@@ -137,27 +156,70 @@ async def verify_library(
     seeds: int,
     limit_s: float,
     say: Say,
-) -> None:
+    again: bool = False,
+) -> list[State]:
     """Measure recipes on task folders and write what comes out into their files in `where`.
 
     Without folders: on the bundled examples. A recipe of Gome's own gets a copy in `where`, which
-    takes its place. Raises TaskError, SandboxUnavailableError.
+    takes its place and keeps what Gome measured on other tasks. What this user's folder holds of a
+    task is not measured once more, so the same command goes on after an end; `again`: it is.
+
+    Returns the verdicts of the recipes that were measured. Raises TaskError, RecipeError,
+    SandboxUnavailableError.
     """
-    target = Path(where).expanduser()
+    if where == OFF:
+        raise RecipeError("recipes are off; name a folder with --recipes")
+    target, states = Path(where).expanduser(), list[State]()
     async with open_trials(Settings(), seeds=seeds, limit_s=limit_s, say=say) as bench:
         tasks = [await open_task(bench, folder) for folder in folders]
         if not folders:
+            say("preparing the bundled examples")
             tasks = await open_examples(bench)
-        for recipe in recipes:
-            evidence = await measure_recipe(bench, recipe, matching_tasks(recipe, tasks))
-            if evidence is None:
-                say(f"{recipe.id}: no task at hand meets its conditions")
-                continue
-            mine = recipe.model_copy(update={"source": str(target)})
-            text = with_evidence(recipe_path(recipe).read_text("utf-8"), mine, evidence)
-            target.mkdir(parents=True, exist_ok=True)
-            write_recipe_file(mine, text)
-            say(f"{recipe.id}: {evidence.describe()}")
+        if not any(is_measurable(task) for task in tasks):
+            raise RecipeError(
+                "the plain script gives classes and values, no free texts; name a task that asks "
+                "for those with --task"
+            )
+        say(f"{format_plural(len(recipes), 'recipe')}, {format_plural(len(tasks), 'task')}")
+        for number, recipe in enumerate(recipes, 1):
+            new, why = _tasks_to_measure(recipe, tasks, again=again)
+            say(f"[{number}/{len(recipes)}] {recipe.id}: {why or format_plural(len(new), 'task')}")
+            if new and (state := await _verify_one(bench, recipe, new, target)):
+                states.append(state)
+    return states
+
+
+def _tasks_to_measure(
+    recipe: Recipe, tasks: Sequence[TrialTask], *, again: bool
+) -> tuple[list[TrialTask], str]:
+    """Return the tasks that the user's folder holds nothing of; without any, why."""
+    matching = matching_tasks(recipe, tasks)
+    if not matching:
+        reasons = [f"{task_word(task)}: {unmet_here(recipe, task)}" for task in tasks[:N_REASONS]]
+        return [], f"no task at hand meets its conditions ({'; '.join(reasons)})"
+    evidence = read_evidence(recipe) if recipe.source and not again else None
+    new = [task for task in matching if not evidence or task_word(task) not in evidence.tried]
+    return new, "" if new else "measured on these tasks already; --again does it anew"
+
+
+async def _verify_one(
+    bench: TrialBench, recipe: Recipe, tasks: Sequence[TrialTask], target: Path
+) -> State | None:
+    """Measure one recipe and write its file in `target`; None where no plain script ran."""
+    evidence = await measure_recipe(bench, recipe, tasks)
+    if evidence is None:
+        bench.say("  nothing to compare with: the plain script failed on these tasks")
+        return None
+    evidence = merge_evidence(read_evidence(recipe), evidence)
+    mine = recipe.model_copy(update={"source": str(target)})
+    text = with_evidence(recipe_path(recipe).read_text("utf-8"), mine, evidence)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecipeError(f"{target}: cannot be made ({error.strerror})") from None
+    write_recipe_file(mine, text)
+    bench.say(f"  {evidence.describe()}")
+    return evidence.verdict
 
 
 async def open_examples(bench: TrialBench) -> list[TrialTask]:
@@ -235,7 +297,7 @@ async def _measure_on(
         se=_rounded(paired["se"]),
         private=await _private_gain(bench, task, new, old),
     )
-    bench.say(f"{recipe.id} on {gain.task}: {gain.gain:+.4g} ± {gain.se:.2g} {gain.metric}")
+    bench.say(f"  {recipe.id} on {gain.task}: {gain.gain:+.4g} ± {gain.se:.2g} {gain.metric}")
     return gain
 
 
@@ -280,7 +342,7 @@ async def _run_script(
     if grade["ok"]:
         return files
     reason = grade["problems"][0]["message"] if grade["problems"] else "it was refused"
-    bench.say(f"{what} on {task.prepared.task.name}: {reason[:300]}")
+    bench.say(f"  {what} on {task.prepared.task.name}: {clean_text(reason, 300)}")
     return {}
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,14 @@ from memory.recipes.choice import (
     evidence_weight,
 )
 from memory.recipes.distil import propose_recipes
-from memory.recipes.evidence import Evidence, TaskGain, read_evidence, recipe_state, with_evidence
+from memory.recipes.evidence import (
+    Evidence,
+    TaskGain,
+    merge_evidence,
+    read_evidence,
+    recipe_state,
+    with_evidence,
+)
 from memory.recipes.facts import ConditionFacts, read_condition_facts
 from memory.recipes.library import BOOK, MAX_FILES, add_recipes, load_library, read_folder
 from memory.recipes.plain_script import STEPS, plain_script
@@ -35,7 +44,7 @@ from memory.records import RecordError, validate_record
 from reasoner.chat.prompt.sections import recipes_section
 from reasoner.chat.prompt.text import n_tokens
 from reasoner.expert.moves import FIXED_MOVES
-from reasoner.protocol import RecipeCard, Resources, TaskBrief
+from reasoner.protocol import MoveRecord, RecipeCard, Resources, TaskBrief
 from task.grade.metrics import METRICS
 from tools.prompt_record import load_recording
 
@@ -174,7 +183,7 @@ def test_a_recipe_is_never_stored_as_a_measurement() -> None:
 
 def test_numbers_by_hand_and_changed_code_are_untested() -> None:
     plain = parse_recipe(GOOD, "wind-power.md")
-    measured = with_numbers(plain, GOOD, 4, 5)
+    measured = with_numbers(plain, GOOD, 4, 5, 4, 5)
     assert recipe_state(measured) == "helpful"
     better = measured.evidence.replace("gain: 4.0", "gain: 9.0")
     assert better != measured.evidence
@@ -189,10 +198,10 @@ def test_evidence_of_others_takes_the_users_own_key(
 ) -> None:
     monkeypatch.setattr(sealed, "KEY_FILE", tmp_path / "a.key")
     theirs = parse_recipe(GOOD, "wind-power.md", "/their/folder")
-    claimed = with_numbers(theirs.model_copy(update={"source": ""}), GOOD, 9, 9)
+    claimed = with_numbers(theirs.model_copy(update={"source": ""}), GOOD, 9, 9, 9)
     foreign = claimed.model_copy(update={"source": "/their/folder"})
     assert recipe_state(foreign) == "untested"  # the plain seal of Gome's own
-    mine = with_numbers(theirs, GOOD, 9, 9)
+    mine = with_numbers(theirs, GOOD, 9, 9, 9)
     assert recipe_state(mine) == "helpful"
     assert (tmp_path / "a.key").stat().st_mode & 0o077 == 0
     monkeypatch.setattr(sealed, "KEY_FILE", tmp_path / "b.key")
@@ -207,12 +216,40 @@ def test_verdicts_follow_from_noise_units() -> None:
         assert found is not None
         return found
 
-    assert measured(1.0).verdict == "neutral"  # one task, one standard error
-    assert measured(3.0).verdict == "neutral"  # other tasks may differ
-    assert measured(4.0).verdict == measured(2.6, 2.6).verdict == "helpful"
-    assert measured(-2.5, -3).verdict == "harmful"
-    assert measured(8, -6).verdict == "neutral"  # tasks disagree
-    assert (measured(2, 0.5, -2).n_helped, measured(2, 0.5, -2).n_harmed) == (1, 1)
+    assert measured(9.0).verdict == measured(9, 9).verdict == "neutral"  # other tasks may differ
+    assert measured(3, 3, 3).verdict == measured(1, 2, 0, 1).verdict == "neutral"
+    assert measured(9, 9, 9).verdict == measured(2, 2, 3, 2, 2, 1).verdict == "helpful"
+    assert measured(-5, -6, -9).verdict == "harmful"
+    assert measured(90, 90, 90, 90, -6).verdict == "neutral"  # tasks disagree
+    assert (measured(2, 1.9, -2).n_helped, measured(2, 0.5, -2).n_harmed) == (1, 1)
+    hidden = [gain.model_copy(update={"private": -1.0}) for gain in measured(9, 9, 9).tasks]
+    denied = measured(9, 9, 9).model_copy(update={"tasks": tuple(hidden)})
+    assert denied.interval[0] > 0 and denied.verdict == "neutral"
+
+
+def test_luck_gives_a_verdict_to_less_than_one_recipe_of_a_hundred() -> None:
+    draw = random.Random(0)
+
+    def verdict(gains: list[float]) -> str:
+        given = {"metric": "auc", "rows": 100, "seeds": 1, "se": 1.0}
+        tasks = [TaskGain(task=f"t{i}", gain=gain, **given) for i, gain in enumerate(gains)]
+        return Evidence(measured="", by="", tasks=tuple(tasks)).verdict
+
+    def n_verdicts(spread: float) -> int:
+        drawn = ([draw.gauss(0, spread) for _ in range(5)] for _ in range(1000))
+        return sum(verdict(gains) != "neutral" for gains in drawn)
+
+    assert n_verdicts(1.0) <= 2  # noise alone
+    assert n_verdicts(3.0) <= 20  # tasks differ, and none of it is the recipe's
+
+
+def test_what_was_measured_before_stays_and_a_task_counts_once() -> None:
+    plain = parse_recipe(GOOD, "wind-power.md")
+    before, after = (read_evidence(with_numbers(plain, GOOD, *gains)) for gains in ((1, 2), (5,)))
+    assert before is not None and after is not None
+    both = merge_evidence(before.model_copy(update={"failed": ("t0", "t7")}), after)
+    assert [(each.task, each.gain) for each in both.tasks] == [("t1", 2), ("t0", 5)]
+    assert both.failed == ("t7",) and both.tried == {"t0", "t1", "t7"}
 
 
 # conditions, and what a prompt gets
@@ -245,7 +282,7 @@ def test_what_was_held_refuted_or_harmful_here_gives_way() -> None:
     assert after["conditional-logit"] < 0.3 * weights["conditional-logit"]
     text = (BOOK / "conditional-logit.md").read_text().partition("\n## Evidence")[0]
     logit = parse_recipe(text, "conditional-logit.md")
-    harmful = with_numbers(logit, text, -5, -6)
+    harmful = with_numbers(logit, text, -5, -6, -7)
     others = [recipe for recipe in OWN.recipes if recipe.id != logit.id]
     found = RecipeShelf([*others, harmful], LexicalEmbedding()).find(question, facts)
     assert "conditional-logit" not in {item.recipe.id for item in found}
@@ -255,8 +292,26 @@ def test_what_was_held_refuted_or_harmful_here_gives_way() -> None:
         1
         < evidence_weight(promising)
         < HELPFUL
-        == evidence_weight(read_evidence(with_numbers(logit, text, 6)))
+        == evidence_weight(read_evidence(with_numbers(logit, text, 6, 6, 6)))
     )
+
+
+def test_the_expert_is_told_what_the_closest_recipe_of_a_move_measured() -> None:
+    def measured(name: str, *gains: float) -> Recipe:
+        text = (BOOK / f"{name}.md").read_text().partition("\n## Evidence")[0]
+        return with_numbers(parse_recipe(text, f"{name}.md"), text, *gains)
+
+    facts = replace(
+        facts_of(MODECHOICE), traits=frozenset({"numeric", "pixels", "late_bias", "dates"})
+    )
+    recipes = [
+        measured("kernel-machine", 0, 0, 0),
+        measured("pixels-kernel-machine", 3, 1),
+        measured("detrend-then-boost", 9),  # asks for a sign, which was not asked for when measured
+        measured("text-statistics", 9),  # of another kind of data
+    ]
+    (record,) = RecipeShelf(recipes, LexicalEmbedding()).move_records(facts)
+    assert record == MoveRecord(move="family:svm", n_tasks=2, n_helped=1)
 
 
 def test_traces_get_other_recipes_and_prompts_few() -> None:
@@ -344,8 +399,15 @@ def test_verify_measures_in_the_sandbox_and_seals_what_it_measured(
         + ["--task", str(tmp_path / "task"), "--recipes", str(mine)],
     )
     assert result.exit_code == 0, result.output
-    assert "text-words-linear: no task at hand meets its conditions" in result.output
+    assert "no task at hand meets its conditions (one_per_group: modality is table" in result.output
     (recipe,) = [each for each in load_library(str(mine)).recipes if each.id == "conditional-logit"]
     found = read_evidence(recipe)
-    assert found is not None and found.verdict == "helpful"
-    assert found.tasks[0].private is not None and found.tasks[0].private > 0
+    assert found is not None and "one_per_group" in found.tried
+    measured = next(each for each in found.tasks if each.task == "one_per_group")
+    assert measured.z > 3 and measured.private is not None and measured.private > 0
+    result = CliRunner().invoke(
+        app,
+        ["recipes", "verify", "conditional-logit", "--task", str(tmp_path / "task")]
+        + ["--recipes", str(mine)],
+    )
+    assert "measured on these tasks already" in result.output

@@ -22,7 +22,15 @@ from reasoner.expert.spec import (
     parse_spec,
     spec_header,
 )
-from reasoner.protocol import DiagnoseBrief, DraftBrief, RepairBrief, Resources, Stage, TaskBrief
+from reasoner.protocol import (
+    DiagnoseBrief,
+    DraftBrief,
+    MoveRecord,
+    RepairBrief,
+    Resources,
+    Stage,
+    TaskBrief,
+)
 from session.session import start_run
 from task.data.prepare import prepare_task
 from task.data.profile import profile_data
@@ -167,6 +175,26 @@ async def test_a_protocol_hypothesis_names_the_suspects_that_it_drops() -> None:
     assert leak.protocol and leak.drops_columns == ["fee"]
     assert by_move
     assert not any(item.protocol or item.drops_columns for item in by_move.values())
+
+
+async def test_what_recipes_measured_of_a_move_changes_its_confidence_and_order() -> None:
+    fields = brief_fields("binary")
+    fields["script"] = render_script(ScriptSpec(), read_task_facts(DraftBrief(**fields)))
+
+    async def confidences(*records: MoveRecord) -> dict[str, float]:
+        brief = DiagnoseBrief(**fields, evidence={}, move_records=list(records))
+        told = (await Expert().diagnose(brief)).hypotheses
+        return {str(item.move): item.confidence for item in told}
+
+    before = await confidences()
+    first = next(iter(before))
+    after = await confidences(MoveRecord(move=first, n_tasks=12, n_helped=0))
+    assert next(iter(after)) != first and after.get(first, 0) < 0.5 * before[first]
+    assert {move: after[move] for move in after if move in before and move != first} == {
+        move: before[move] for move in after if move in before and move != first
+    }
+    surer = await confidences(MoveRecord(move=first, n_tasks=6, n_helped=6))
+    assert before[first] < surer[first] < 1
 
 
 async def test_a_column_dropped_for_its_drift_is_no_suspect() -> None:

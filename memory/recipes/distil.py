@@ -16,11 +16,13 @@ import yaml
 
 from memory.protocol import Record
 from memory.recall import hypothesis_key
-from memory.recipes.evidence import Evidence, TaskGain
+from memory.recipes.evidence import MOST_TASKS, Evidence, TaskGain
 from memory.recipes.spec import CODE_LINES, RecipeError, parse_recipe
 from memory.trust import gain_z_score, trust_level
 
 MIN_TASKS = 3
+LEVEL = 0.05
+"""Of a proposal, which a person reads; that of a verdict is stricter."""
 DIFF_CHARS = 2_400
 N_CAUSES = 3
 LOCAL_MOVES = ("drop:", "drop_leak:", "category_diff:")
@@ -44,7 +46,7 @@ def propose_recipes(records: Sequence[Record]) -> list[Proposal]:
         groups[record.move or hypothesis_key(record)].append(record)
     found = [proposal for group in groups.values() if (proposal := _propose(group))]
     by_name = {item.name: item for item in sorted(found, key=lambda item: item.evidence.mean)}
-    return sorted(by_name.values(), key=lambda item: -item.evidence.interval[0])
+    return sorted(by_name.values(), key=lambda item: -item.evidence.interval_at(LEVEL)[0])
 
 
 def _propose(group: Sequence[Record]) -> Proposal | None:
@@ -58,9 +60,9 @@ def _propose(group: Sequence[Record]) -> Proposal | None:
         TaskGain(task=f"task-{i}", metric="SE", rows=1, seeds=1, gain=sum(z) / len(z), se=1)
         for i, z in enumerate(by_task.values())
     )
-    evidence = Evidence(measured="", by="", tasks=gains[:60])
+    evidence = Evidence(measured="", by="", tasks=gains[:MOST_TASKS])
     helped = [record for record in group if record.kind == "accepted"]
-    if evidence.verdict != "helpful" or not helped:
+    if evidence.interval_at(LEVEL)[0] <= 0 or not helped:
         return None
     best = max(helped, key=gain_z_score)
     words = re.sub(r"[^a-z0-9]+", "-", best.hypothesis.lower()).strip("-")[:40].strip("-")
@@ -97,7 +99,7 @@ def _body(best: Record, group: Sequence[Record], evidence: Evidence) -> str:
     refuted = [record for record in group if record.kind == "refuted"]
     places = Counter(f"{record.task_kind}, {record.metric}" for record in refuted)
     failures = "; ".join(f"{place} ({n})" for place, n in places.most_common(4))
-    low, high = evidence.interval
+    low, high = evidence.interval_at(LEVEL)
     why = (
         f"Measured {len(group)} times by runs on {len(evidence.tasks)} tasks, mean gain "
         f"{evidence.mean:+.1f} SE [{low:+.1f}, {high:+.1f}]; ties are not counted. "

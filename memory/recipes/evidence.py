@@ -4,6 +4,10 @@ The seal is a hash over the recipe's code, its conditions and the numbers. A rec
 changed after the measurement, or whose numbers were written by hand, is untested. Gome's own
 recipes have a plain seal, since who can change them can change the program. For folders of others
 the seal takes a key of this user, so that numbers that somebody else claims do not count here.
+
+The verdict is that of a moderated t test (Smyth 2004) over tasks: with few tasks each, the spread
+of a recipe's gains between tasks is drawn towards the spread that all recipes show. Its level is
+that at which half a recipe of a book of a hundred gets a verdict by luck.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import json
 import math
 import os
 import secrets
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,9 +29,16 @@ from memory.recipes.spec import Recipe, Strict, Word, load_plain_yaml
 
 State = Literal["helpful", "neutral", "harmful", "untested"]
 KEY_FILE = Path("~/.gome/recipes.key")
-HELPED_Z, WIDTH_Z = 1.0, 1.96
-TASK_SPREAD = 1.5
-"""Standard deviation of a recipe's gain between tasks, in noise units, that is assumed at least."""
+MOST_TASKS = 40
+HELPED_Z = 2.0
+"""Gain in standard errors from which a recipe helped on a task; harmed from as much below 0."""
+CAP_Z = 5.0
+"""What is surer on one task says no more about others."""
+LEVEL = 0.005
+"""Of the verdict, both sides together."""
+PRIOR_TASKS, PRIOR_SPREAD = 1.4, 1.5
+"""The spread of gains between tasks that recipes show, and how many tasks it weighs
+(`python -m evals.studies.recipes --spread`)."""
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -43,8 +55,8 @@ class TaskGain(Strict):
 
     @property
     def z(self) -> float:
-        """The gain in standard errors, at most 10 either way."""
-        return max(-10.0, min(10.0, self.gain / max(self.se, 1e-12)))
+        """The gain in standard errors, at most CAP_Z either way."""
+        return max(-CAP_Z, min(CAP_Z, self.gain / max(self.se, 1e-12)))
 
 
 class Evidence(Strict):
@@ -52,18 +64,23 @@ class Evidence(Strict):
 
     measured: str = Field(max_length=40, description="day")
     by: str = Field(max_length=80, description="version of Gome")
-    tasks: tuple[TaskGain, ...] = Field(max_length=60)
-    failed: tuple[str, ...] = Field((), max_length=60, description="tasks on which it crashed")
+    tasks: tuple[TaskGain, ...] = Field(max_length=MOST_TASKS)
+    failed: tuple[str, ...] = Field((), max_length=MOST_TASKS, description="it crashed there")
     seal: str = Field("", max_length=64)
 
     @property
+    def tried(self) -> frozenset[str]:
+        """Names of the tasks on which it was run."""
+        return frozenset((*(task.task for task in self.tasks), *self.failed))
+
+    @property
     def n_helped(self) -> int:
-        """Tasks on which it gained a standard error or more."""
+        """Tasks on which it gained two standard errors or more."""
         return sum(task.z >= HELPED_Z for task in self.tasks)
 
     @property
     def n_harmed(self) -> int:
-        """Tasks on which it lost a standard error or more."""
+        """Tasks on which it lost two standard errors or more."""
         return sum(task.z <= -HELPED_Z for task in self.tasks)
 
     @property
@@ -73,34 +90,53 @@ class Evidence(Strict):
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Its 95 % interval for tasks like these.
+        """The interval of that mean for tasks like these, at LEVEL."""
+        return self.interval_at(LEVEL)
 
-        A task's gain has an error of 1, and tasks differ: by TASK_SPREAD at least, more if seen.
-        """
+    def interval_at(self, level: float) -> tuple[float, float]:
+        """The interval that leaves out the mean for tasks like these at this rate."""
         n = max(1, len(self.tasks))
-        spread = math.hypot(1.0, TASK_SPREAD)
-        if n > 1:
-            squares = math.fsum((task.z - self.mean) ** 2 for task in self.tasks)
-            spread = max(spread, math.sqrt(squares / (n - 1)))
-        half = WIDTH_Z * spread / math.sqrt(n)
+        squares = math.fsum((task.z - self.mean) ** 2 for task in self.tasks)
+        known = PRIOR_TASKS + n - 1
+        variance = max(1.0, (PRIOR_TASKS * PRIOR_SPREAD**2 + squares) / known)
+        half = _t_quantile(known, level) * math.sqrt(variance / n)
         return self.mean - half, self.mean + half
 
     @property
+    def hidden(self) -> tuple[int, int]:
+        """On how many tasks hidden rows gained, and on how many they lost."""
+        known = [task.private for task in self.tasks if task.private is not None]
+        return sum(gain > 0 for gain in known), sum(gain < 0 for gain in known)
+
+    @property
     def verdict(self) -> State:
-        """What the numbers say."""
+        """What the numbers say; what hidden rows mostly deny is neutral."""
         if not self.tasks:
             return "untested"
         low, high = self.interval
-        return "helpful" if low > 0 else "harmful" if high < 0 else "neutral"
+        gained, lost = self.hidden
+        if low > 0 and gained >= lost:
+            return "helpful"
+        return "harmful" if high < 0 and lost >= gained else "neutral"
 
     def describe(self) -> str:
         """Return the numbers in one line."""
+        if not self.tasks:
+            return f"untested: its script failed on {', '.join(self.failed[:3]) or 'no task'}"
         low, high = self.interval
         n = len(self.tasks)
         return (
             f"{self.verdict}: {self.mean:+.1f} SE [{low:+.1f}, {high:+.1f}] on {n} "
             f"task{'s' * (n != 1)}, helped {self.n_helped}, harmed {self.n_harmed}"
         )
+
+
+@cache
+def _t_quantile(degrees: float, level: float) -> float:
+    """Return the quantile of Student's t for an interval at this level."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, 1 - level / 2))
 
 
 def read_evidence(recipe: Recipe) -> Evidence | None:
@@ -114,6 +150,15 @@ def read_evidence(recipe: Recipe) -> Evidence | None:
         return None
     expected = seal_of(recipe, found, create=False)
     return found if hmac.compare_digest(expected, found.seal) and expected else None
+
+
+def merge_evidence(old: Evidence | None, new: Evidence) -> Evidence:
+    """Return both; what was measured again counts once, as it was measured last."""
+    if old is None:
+        return new
+    tasks = (*(task for task in old.tasks if task.task not in new.tried), *new.tasks)
+    failed = (*(name for name in old.failed if name not in new.tried), *new.failed)
+    return new.model_copy(update={"tasks": tasks[-MOST_TASKS:], "failed": failed[-MOST_TASKS:]})
 
 
 def recipe_state(recipe: Recipe) -> State:

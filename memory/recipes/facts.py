@@ -43,15 +43,16 @@ class ConditionFacts:
 def unmet_condition(when: Conditions, facts: ConditionFacts) -> str:
     """Return the first condition that does not hold, in words; empty if all hold."""
     if when.modality and not facts.modalities & set(when.modality):
-        return f"modality is {', '.join(sorted(facts.modalities)) or 'unknown'}"
+        found = ", ".join(sorted(facts.modalities)) or "unknown"
+        return f"modality is {found}, not {' or '.join(when.modality)}"
     if when.task and facts.kind not in when.task:
-        return f"task is {facts.kind}"
+        return f"task is {facts.kind}, not {' or '.join(when.task)}"
     if when.metric and facts.metric not in when.metric:
-        return f"metric is {facts.metric}"
+        return f"metric is {facts.metric}, not {' or '.join(when.metric)}"
     for name in ("rows", "columns", "classes"):
         value = getattr(facts, name)
         if not getattr(when, name).holds(value):
-            return f"{name} are {value:,}"
+            return f"{name} are {value:,}, not {getattr(when, name)}"
     if lacking := [word for word in when.data if word not in facts.traits]:
         return f"data lack {lacking[0]}"
     if present := [word for word in when.without if word in facts.traits]:

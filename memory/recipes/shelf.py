@@ -16,11 +16,13 @@ from memory.embed import Embedding, EmbeddingError
 from memory.index import ScanIndex
 from memory.protocol import Record
 from memory.recall import hypothesis_kernel
-from memory.recipes.choice import Known, Weighed, recipe_weight
-from memory.recipes.evidence import read_evidence
+from memory.recipes.choice import Known, Weighed, count_conditions, recipe_weight
+from memory.recipes.evidence import Evidence, read_evidence
 from memory.recipes.facts import ConditionFacts, unmet_condition
 from memory.recipes.spec import Recipe
+from memory.recipes.traits import SIGNS
 from memory.records import indexed_text
+from reasoner.protocol import MoveRecord
 
 TRIED_LEFT = 0.2
 """What is left of the weight of a recipe that was tried here and did not help."""
@@ -36,6 +38,7 @@ class RecipeShelf:
     embedding: Embedding
     warn: Warn = ignore_warning
     _index: ScanIndex | None = field(default=None, repr=False)
+    _evidence: dict[str, Evidence | None] = field(default_factory=dict, repr=False)
 
     def find(self, text: str, facts: ConditionFacts, known: Known | None = None) -> list[Weighed]:
         """Return all recipes whose conditions hold, best first; none where no text is compared.
@@ -49,6 +52,28 @@ class RecipeShelf:
         except EmbeddingError as error:
             self.warn(f"recipes: {error}; this step goes without them")
             return []
+
+    def move_records(self, facts: ConditionFacts) -> list[MoveRecord]:
+        """Return what was measured of moves by recipes whose conditions hold, the closest of each.
+
+        Not of recipes for what a script shows: they were measured without asking for it.
+        """
+        closest: dict[str, Recipe] = {}
+        for recipe in self.recipes:
+            if not recipe.move or SIGNS & set(recipe.when.data):
+                continue
+            evidence = self._evidence_of(recipe)
+            if evidence is None or not evidence.tasks or unmet_condition(recipe.when, facts):
+                continue
+            other = closest.get(recipe.move)
+            if other is None or _closeness(recipe) > _closeness(other):
+                closest[recipe.move] = recipe
+        return [_move_record(move, self._evidence_of(recipe)) for move, recipe in closest.items()]
+
+    def _evidence_of(self, recipe: Recipe) -> Evidence | None:
+        if recipe.id not in self._evidence:
+            self._evidence[recipe.id] = read_evidence(recipe)
+        return self._evidence[recipe.id]
 
     def _find(self, text: str, facts: ConditionFacts, known: Known) -> list[Weighed]:
         by_id = {recipe.id: recipe for recipe in self.recipes}
@@ -65,7 +90,7 @@ class RecipeShelf:
         for (recipe, similarity), is_held, is_failed in zip(fitting, held, failed, strict=True):
             if recipe.move in known.held_moves or is_held:
                 continue
-            evidence = read_evidence(recipe)
+            evidence = self._evidence_of(recipe)
             weight = recipe_weight(recipe, evidence, similarity)
             if recipe.move in known.failed_moves or is_failed:
                 weight *= TRIED_LEFT
@@ -91,6 +116,15 @@ class RecipeShelf:
         cosine = np.maximum(own @ others.T, titles @ others.T).astype(np.float64)
         kernel = hypothesis_kernel(cosine, self.embedding.floor)
         return [bool(row.max() >= ALIKE) for row in kernel]
+
+
+def _closeness(recipe: Recipe) -> tuple[int, int]:
+    return count_conditions(recipe.when), len(recipe.when.model_fields_set)
+
+
+def _move_record(move: str, evidence: Evidence | None) -> MoveRecord:
+    n_tasks, n_helped = (len(evidence.tasks), evidence.n_helped) if evidence else (0, 0)
+    return MoveRecord(move=move, n_tasks=n_tasks, n_helped=n_helped)
 
 
 def recipe_record(recipe: Recipe) -> Record:

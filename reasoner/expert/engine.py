@@ -14,7 +14,7 @@ from reasoner.expert.drafts import first_spec
 from reasoner.expert.facts import read_task_facts
 from reasoner.expert.lines import find_room, settle_line, widen
 from reasoner.expert.momentum import (
-    recipe_factor,
+    measured_reason,
     sibling_record_factor,
     sibling_resting_moves,
 )
@@ -291,9 +291,10 @@ def _rank_moves(context: MoveContext, brief: Brief, seed: int) -> list[RankedMov
     for move, reason in moves.applicable_moves(context):
         if move.name in resting:
             continue
+        reason = measured_reason(move, reason, brief)
         record = _own_record_factor(move, brief.history) * sibling_record_factor(move, brief.others)
         jitter = _trace_jitter(seed, trace, move.name)
-        worth = reason.effect * reason.confidence * record * jitter * recipe_factor(move, brief)
+        worth = reason.effect * reason.confidence * record * jitter
         ranked.append(RankedMove(move, reason, worth))
     return sorted(ranked, key=lambda item: (-item.worth, item.move.name))
 

@@ -6,9 +6,10 @@ All functions are pure.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from reasoner.expert.cross import standardised_gain
-from reasoner.expert.moves import Move
+from reasoner.expert.moves import Move, Reason
 from reasoner.expert.render import family_in_summary
 from reasoner.expert.spec import BOOSTED_FAMILIES
 from reasoner.protocol import Brief, DiagnoseBrief, Fact
@@ -17,8 +18,8 @@ SIBLING_STEPS = 5
 """Steps for which a move rests here after it failed in another trace with the same family."""
 SIBLING_GAIN, SIBLING_LOSS = 0.8, 0.6
 """Influence of a success and of a failure of another trace on a move's worth."""
-HELPFUL_RECIPE = 1.25
-"""Influence of a recipe for the move that was measured as helpful on tasks like this one."""
+OWN_TASKS = 6
+"""Tasks' worth of measurements that a move's own confidence counts for."""
 CLEAR_HARM = -3.0
 """Gain in standard errors from which a failure counts for every model family."""
 
@@ -54,8 +55,14 @@ def sibling_record_factor(move: Move, others: list[Fact]) -> float:
     return factor
 
 
-def recipe_factor(move: Move, brief: Brief) -> float:
-    """Factor of a move's worth from a recipe that names it, fits the task and was measured."""
-    cards = brief.recipes if isinstance(brief, DiagnoseBrief) else []
-    is_helpful = any(card.move == move.name and card.state == "helpful" for card in cards)
-    return HELPFUL_RECIPE if is_helpful else 1.0
+def measured_reason(move: Move, reason: Reason, brief: Brief) -> Reason:
+    """Return the reason with its confidence after what recipes for the move measured.
+
+    The share of tasks on which it helped, the rule's own confidence being that of OWN_TASKS more.
+    """
+    records = brief.move_records if isinstance(brief, DiagnoseBrief) else []
+    for record in records:
+        if record.move == move.name:
+            helped = OWN_TASKS * reason.confidence + record.n_helped
+            return replace(reason, confidence=helped / (OWN_TASKS + record.n_tasks))
+    return reason
