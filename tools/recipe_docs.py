@@ -19,10 +19,10 @@ HEAD = """\
 
 {n} recipes that come with Gome. *Helpful*, *neutral* and *harmful* are measurements of our own
 harness: mean gain of a plain script with the recipe over the same script without it, in standard
-errors (SE) of the paired difference (at most 5 a task), with its 99.5 % interval over tasks that meet
-the recipe's conditions. *Neutral* means that nothing is shown. The rest is untested and is offered
-as such; harmful ones are kept, and never offered. [Recipes](recipes.md) tells how they are used,
-measured and added; `gome recipes show ID` prints the code.
+errors (SE) of the paired difference (at most 5 a task), with its 99.5 % interval over tasks that
+meet the recipe's conditions. *Neutral* means that nothing is shown. The rest is untested and is
+offered as such; harmful ones are kept, and never offered. [Recipes](recipes.md) tells how they are
+used, measured and added; `gome recipes show ID` prints the code.
 
 {table}
 """
