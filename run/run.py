@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakValueDictionary
 
 from pydantic import BaseModel, ValidationError
 
@@ -89,6 +90,7 @@ class Run:
         self.publishing = asyncio.Lock()
         self.drafting = asyncio.Lock()
         self.auditing = asyncio.Lock()
+        self._being_made: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
         known = iterate_events(self.events.path)
         self.ledger = LiveLedger(known, sharing=self.settings.sharing)
         self.events.listeners.append(self.ledger.on_event)
@@ -224,20 +226,22 @@ class Run:
     ) -> Value:
         """Return the value of `make()`, stored on disk.
 
-        A node that runs again after a kill finds it and repeats nothing. `parts` identify the step
-        within its run (attempt, script, diagnosis, …); they do not list all inputs of an answer,
-        such as history, hints and settings. So a fork that changes a setting gets no `done/` but
-        the answers of the audit.
+        A node that runs again after a kill finds it and repeats nothing, and a trace that needs
+        what another one makes at this moment waits for it. `parts` identify the step within its run
+        (attempt, script, diagnosis, …); they do not list all inputs of an answer, such as history,
+        hints and settings. So a fork that changes a setting gets no `done/` but the answers of the
+        audit.
         """
         path = self._done_path(verb, parts)
-        if path.is_file():
-            try:
-                return model.model_validate_json(path.read_bytes())
-            except ValidationError:
-                self.warn(f"{path} was damaged; its work is done again")
-        value = await make()
-        path.parent.mkdir(exist_ok=True)
-        write_atomic(path, value.model_dump_json())
+        async with self._being_made.setdefault(path, asyncio.Lock()):
+            if path.is_file():
+                try:
+                    return model.model_validate_json(path.read_bytes())
+                except ValidationError:
+                    self.warn(f"{path} was damaged; its work is done again")
+            value = await make()
+            path.parent.mkdir(exist_ok=True)
+            write_atomic(path, value.model_dump_json())
         return value
 
     def read_done(self, verb: str, model: type[Value]) -> list[Value | None]:

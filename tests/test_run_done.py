@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from pathlib import Path
@@ -31,6 +32,31 @@ async def test_finished_work_is_found_and_not_repeated(tmp_path: Path) -> None:
         assert len(calls) == 1
         assert await run.once("draft", ["t0s1", "ref"], make, Made) == Made(n=2)
         assert await run.once("review", ["t0s0", "ref"], make, Made) == Made(n=3)
+    finally:
+        await close_run(run.folder)
+
+
+async def test_what_two_traces_need_at_once_is_made_once(tmp_path: Path) -> None:
+    """Two second seeds of one script at once would share a workspace, and end each other."""
+    run, calls = open_run_without_worker(tmp_path), list[str]()
+
+    async def make() -> Made:
+        calls.append("made")
+        await asyncio.sleep(0.01)
+        if len(calls) == 1:
+            raise OSError("broken")
+        return Made(n=len(calls))
+
+    async def need(parts: list[str]) -> Made:
+        return await run.once("seeded", parts, make, Made)
+
+    try:
+        first, *others = await asyncio.gather(
+            *(need(["t0s3", "1"]) for _ in range(3)), return_exceptions=True
+        )
+        assert isinstance(first, OSError) and others == [Made(n=2), Made(n=2)]
+        one, two = await asyncio.gather(need(["t0s4", "1"]), need(["t0s5", "1"]))
+        assert {one.n, two.n} == {4} and len(calls) == 4  # different work goes on side by side
     finally:
         await close_run(run.folder)
 

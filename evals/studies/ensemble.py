@@ -3,12 +3,13 @@
 python -m evals.studies.ensemble [--tasks anes96,diabetes,…] [--suite FOLDER] [--orders 4]
                                  [--rows FILE] [--out docs/results/ensemble.md]
 
-Tasks are the examples, the planted tasks of evals/harness/planted.py, and the tabular tasks of the
-suite's tuning half, as `python -m evals.suite make` wrote them into FOLDER. Ten plain pipelines are
-fitted on the folds that a run would have and dealt in a random order to three traces as their
-attempts: the first of a trace leads it, a later one where it is better than its trace's best with a
-probability of 0.7 (`step_p`). That is a run without executions and reasoner. Then the best attempt
-from which a trace went on and the blends are scored on the private answers, none fitted again:
+Tasks are the examples, the planted tasks of evals/harness/planted.py without a flaw (no gate keeps
+a leak out here), and the tabular tasks of the suite's tuning half, as `python -m evals.suite make`
+wrote them into FOLDER. Ten plain pipelines are fitted on the folds that a run would have and dealt
+in a random order to three traces as their attempts: the first of a trace leads it, a later one
+where it is better than its trace's best with a probability of 0.7 (`step_p`). That is a run without
+executions and reasoner. Then the best attempt from which a trace went on and the blends are scored
+on the private answers, none fitted again:
 
 former  only attempts from which a trace went on, greedy weights alone, handed over where the
         nested score is better by 1.15 standard errors
@@ -32,7 +33,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from evals.harness import planted
+from evals.harness import planted, suites
 from evals.harness.common import private_answers, write_example_task, write_results_page
 from evals.harness.pages import append_row, read_rows
 from evals.studies.ensemble_pool import Fitted, fit_pool
@@ -54,16 +55,19 @@ SUITE = (
     "wages",
     "inspections",
 )
-TASKS = (*EXAMPLES, *planted.PLANTED, *SUITE)
+PLANTED = tuple(name for name in planted.PLANTED if name not in suites.SUITES["flawed"])
+TASKS = (*EXAMPLES, *PLANTED, *SUITE)
 RULES = ("former", "now", "both")
 N_TRACES, STEP_P, FORMER_Z = 3, 0.7, 1.15
 
 
 class BlendRow(NamedTuple):
-    """A blend's private gain in standard errors, and whether it is handed over."""
+    """A blend's private gain and its measured one, in standard errors; is it handed over?"""
 
     gain: float
     is_handed: bool
+    d: float  # measured over what it is compared with, out of fold
+    se: float  # of that
 
 
 class OrderRow(NamedTuple):
@@ -92,7 +96,8 @@ class BlendJudge:
         single = max(led, key=lambda name: self.sign * self.pool[name].score)
         former = self._judge(led, single, ("greedy",), FORMER_Z)
         now = self._judge(order, single, CANDIDATES, 0.0)
-        return OrderRow(self.task.name, former, now, now and self._judge_both(order, led, now))
+        both = now and self._judge_both(order, led, single, now)
+        return OrderRow(self.task.name, former, now, both)
 
     def list_led(self, order: Sequence[str]) -> list[str]:
         """Return the attempts that led their trace."""
@@ -132,16 +137,21 @@ class BlendJudge:
             return None
         paired = self.compare(blend[0], self.pool[single].oof)
         private = self.score_private(self.pool[single].submission)
-        gain = self.sign * (self.score_private(blend[1]) - private) / self.pool[single].se
-        return BlendRow(gain, paired["d"] > max(z * paired["se"], 0.0))
+        unit = self.pool[single].se
+        gain = self.sign * (self.score_private(blend[1]) - private) / unit
+        is_handed = paired["d"] > max(z * paired["se"], 0.0)
+        return BlendRow(gain, is_handed, paired["d"] / unit, paired["se"] / unit)
 
-    def _judge_both(self, order: Sequence[str], led: Sequence[str], now: BlendRow) -> BlendRow:
+    def _judge_both(
+        self, order: Sequence[str], led: Sequence[str], single: str, now: BlendRow
+    ) -> BlendRow:
         """The same blend, against the choice of the best single solution, nested as it is."""
         blend = self._blend(sorted(order), CANDIDATES)
         chosen = self._blend(sorted(led), ("single",))
         if blend is None or chosen is None:
             return now
-        return now._replace(is_handed=self.compare(blend[0], chosen[0])["d"] > 0)
+        paired, unit = self.compare(blend[0], chosen[0]), self.pool[single].se
+        return BlendRow(now.gain, paired["d"] > 0, paired["d"] / unit, paired["se"] / unit)
 
     def _blend(
         self, names: Sequence[str], candidates: Sequence[Candidate]
@@ -224,7 +234,7 @@ def keep_rows(path: Path | None, rows: Sequence[OrderRow]) -> None:
 
 def place_task(suite: Path | None, name: str, place: Path) -> Path:
     """Write an example, or link a task of the suite with its answers, below `place`."""
-    if name in planted.PLANTED:
+    if name in PLANTED:
         planted.write_planted_task(name, place / name)
         return place / name
     if name in EXAMPLES:

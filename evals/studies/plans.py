@@ -100,10 +100,11 @@ class StudyCell(NamedTuple):
 
 
 def plan_crossover(tasks: list[str], seeds: range) -> Iterator[StudyCell]:
-    """Yield every strategy at every skill."""
+    """Yield every strategy at every skill; of several first drafts `gome` follows the best."""
+    dealt = (("deal", "promise"),)
     for seed, task, q, strategy in itertools.product(seeds, tasks, SKILLS, STRATEGIES):
         if strategy != "random" or q == SKILLS[0]:  # skill does not change drafts
-            yield StudyCell(task, strategy, "plain", q, seed)
+            yield StudyCell(task, strategy, "plain", q, seed, changes=dealt)
 
 
 def plan_conditions(tasks: list[str], seeds: range) -> Iterator[StudyCell]:

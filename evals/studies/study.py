@@ -1,7 +1,7 @@
 """Run a plan of many small runs in several processes; each finished run is a line of a file.
 
 python -m evals.studies.study PLAN [--tasks crossover] [--seeds 10] [--first 0] [--budget 12]
-                              [--conditions all] [--jobs 2] [--out FILE]
+                              [--conditions former,all] [--skills 0,0.6] [--jobs 2] [--out FILE]
                               [--root ~/.cache/gome/evals]
 
 Plans: crossover (skill x strategy), conditions (what makes a crossover appear), ablation
@@ -123,11 +123,14 @@ def main() -> None:
     prepare_templates(tasks, options.root, taught_q, options.budget)
     finished = finished_keys(out)
     plan = PLANS[options.plan](tasks, range(options.first, options.first + options.seeds))
-    wanted = options.conditions.split(",") if options.conditions else None
+    conditions = options.conditions.split(",") if options.conditions else None
+    skills = [float(q) for q in options.skills.split(",")] if options.skills else None
     cells = [
         cell
         for cell in plan
-        if cell.key not in finished and (wanted is None or cell.condition in wanted)
+        if cell.key not in finished
+        and (conditions is None or cell.condition in conditions)
+        and (skills is None or cell.q in skills)
     ]
     print(f"{len(cells)} runs to do, {len(finished)} done; results in {out}", flush=True)
     run_processes(cells, options, out)
@@ -143,6 +146,7 @@ def parse_study_options() -> argparse.Namespace:
         "--first", type=int, default=0, help="first seed; tune on seeds from 100 on"
     )
     parser.add_argument("--conditions", default="", help="comma separated; all if empty")
+    parser.add_argument("--skills", default="", help="comma separated; all if empty")
     parser.add_argument("--budget", type=int, default=12, help="executed scripts of a run")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--out", type=Path, help="results file, PLAN.jsonl below --root by default")
