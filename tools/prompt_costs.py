@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from evals.harness.answers import keep_answer
 from evals.harness.common import write_example_task
 from evals.harness.prompt_model import PromptModel, usage_of
 from graph.settings import Settings
@@ -176,7 +177,7 @@ def main() -> None:
             numbers.setdefault(options.name, {})[str(steps)] = run
             print(steps, json.dumps(per_script(run)), flush=True)
             NUMBERS.write_text(json.dumps(numbers, indent=1) + "\n")
-    PAGE.write_text(page_text(numbers))
+    PAGE.write_text(keep_answer(PAGE, page_text(numbers)))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from evals.harness.answers import keep_answer
 from evals.harness.provenance import provenance_note
 from graph.settings import Settings
 from reasoner.protocol import Reasoner
@@ -159,4 +160,4 @@ def write_results_page(path: Path | None, title: str, command: str, lines: list[
     """Write the lines as a page of docs/results with its provenance; nothing without a path."""
     if path is not None:
         parts = [f"# {title}\n", "```", *lines, "```\n", provenance_note(command)]
-        path.write_text("\n".join(parts))
+        path.write_text(keep_answer(path, "\n".join(parts)))

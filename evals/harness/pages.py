@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evals.harness.answers import keep_answer
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -62,7 +64,7 @@ def study_parser(about: str | None) -> argparse.ArgumentParser:
 def write_study_page(folder: Path, name: str, text: str) -> None:
     """Write a page into the folder of results and print it."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text(text)
+    (folder / name).write_text(keep_answer(folder / name, text))
     print(text)
 
 

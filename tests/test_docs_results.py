@@ -1,0 +1,33 @@
+"""Every page of results begins with its answer, which was written for the figures that it has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evals.harness.answers import drop_answer, find_answer, is_current, keep_answer
+from evals.harness.pages import write_study_page
+
+RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
+PAGES = sorted(path.name for path in RESULTS.glob("*.md") if find_answer(path.read_text()))
+COMMANDS = ("python -m ", "make ")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_answers_first_and_names_its_command(name: str) -> None:
+    page = (RESULTS / name).read_text()
+    assert is_current(page), "read the figures, correct the answer, then evals/harness/answers.py"
+    assert any(command in page for command in COMMANDS)
+
+
+def test_a_page_that_is_written_anew_keeps_its_answer_and_shows_that_it_is_stale(
+    tmp_path: Path,
+) -> None:
+    page = (RESULTS / "leaks.md").read_text()
+    figures = drop_answer(page)
+    (tmp_path / "leaks.md").write_text(page)
+    write_study_page(tmp_path, "leaks.md", figures)
+    assert (tmp_path / "leaks.md").read_text() == page and is_current(page)
+    stale = keep_answer(tmp_path / "leaks.md", figures.replace("20 / 20", "19 / 20", 1))
+    assert find_answer(stale) == find_answer(page) and not is_current(stale)
