@@ -58,7 +58,7 @@ async def step_recipes(
         return []
     causes = "; ".join(known_causes(run, start))
     facts = _facts(run, common["resources"], evidence)
-    found = await _find(run, causes, facts, known_ideas(common["ledger"], hints))
+    found = await _find(run, causes, facts, known_ideas(common["ledger"], hints), near=True)
     return _offer(run, trace, choose_for_diagnosis(found, k), with_code=0)
 
 
@@ -108,10 +108,12 @@ def _facts(run: Run, resources: Resources, evidence: Json | None = None) -> Cond
     return read_condition_facts(run.task_brief, run.setup.profile, resources, evidence)
 
 
-async def _find(run: Run, text: str, facts: ConditionFacts, known: Known) -> list[Weighed]:
+async def _find(
+    run: Run, text: str, facts: ConditionFacts, known: Known, *, near: bool = False
+) -> list[Weighed]:
     if not run.shelf.recipes:
         return []
-    return await asyncio.to_thread(run.shelf.find, text, facts, known)
+    return await asyncio.to_thread(run.shelf.find, text, facts, known, near=near)
 
 
 def _offer(run: Run, trace: Trace, found: Sequence[Weighed], *, with_code: int) -> list[RecipeCard]:
@@ -137,6 +139,6 @@ def make_card(item: Weighed, *, with_code: bool) -> RecipeCard:
         code=recipe.code if with_code else "",
         move=recipe.move,
         state=state,
-        evidence=evidence.describe() if evidence else "",
+        evidence=evidence.tell() if evidence else "",
         weight=round(item.weight, 3),
     )

@@ -109,6 +109,8 @@ BAD_FILES = {
     "when.data: Input should be a valid tuple": GOOD.replace("[several_numeric]", "numeric"),
     "'nothing_such' is no trait": GOOD.replace("several_numeric", "nothing_such"),
     "when.rows.max: Input should be a valid integer": GOOD.replace("100000", "many"),
+    "when.rows: min 9 is above max 5": GOOD.replace("max: 100000", "min: 9, max: 5"),
+    "rows.max: Input should be less": GOOD.replace("max: 100000", "max: 0x" + "f" * 5000),
     "aliases are not read": GOOD.replace("modality: [table]", "modality: &a [table]\n  task: *a"),
     "stands twice": GOOD.replace("version: 1", "version: 1\nversion: 2"),
     "code: does not compile in line": GOOD.replace("a, b = NUMERIC", "a, b = = NUMERIC"),
@@ -314,14 +316,34 @@ def test_the_expert_is_told_what_the_closest_recipe_of_a_move_measured() -> None
     assert record == MoveRecord(move="family:svm", n_tasks=2, n_helped=1)
 
 
+def luckless() -> Evidence:
+    """Evidence of a small loss, which is no verdict."""
+    loss = TaskGain(task="t", metric="auc", rows=100, seeds=1, gain=-1.0, se=1)
+    return Evidence(measured="", by="", tasks=(loss,))
+
+
+def test_a_diagnosis_gets_nothing_that_is_not_about_it() -> None:
+    shelf, facts = RecipeShelf(OWN.recipes, LexicalEmbedding()), facts_of(MODECHOICE)
+    question = "rows compete within groups"
+    about, all_fit = (shelf.find(question, facts, near=near) for near in (True, False))
+    assert "group-differences-and-ranks" in {item.recipe.id for item in about}
+    assert len(about) < 0.7 * len(all_fit)
+    assert shelf.find("a zebra crosses", facts, near=True) == []
+    assert shelf.find("a zebra crosses", facts)
+    assert "larger-trees" not in {i.recipe.id for i in shelf.find("it overfits", facts)}
+
+
 def test_traces_get_other_recipes_and_prompts_few() -> None:
     found = RecipeShelf(OWN.recipes, LexicalEmbedding()).find("a choice", facts_of(MODECHOICE))
     drafts = [choose_for_draft(found, turn, 3) for turn in range(2)]
     for chosen in drafts:
         components = [item.recipe.component for item in chosen]
         assert 0 < len(chosen) <= 3 and len(set(components)) == len(components)
-        assert "ensemble" not in components
+        assert "ensemble" not in components and components[0] == "model"
+        assert all(item.evidence is None or item.evidence.mean >= 0 for item in chosen)
     assert drafts[0][0].recipe.id != drafts[1][0].recipe.id
+    poor = [item._replace(evidence=luckless()) for item in found]
+    assert choose_for_draft(poor, 0, 3) == []
     assert len(choose_for_diagnosis(found, 3)) == 3
     longest = max(OWN.recipes, key=lambda recipe: len(recipe.code))
     card = RecipeCard(
@@ -379,6 +401,9 @@ def test_the_command_lists_shows_writes_adds_and_exports(
     assert "no recipe 'nothing'" in gome("show", "nothing", *mine, code=2)
     gome("export", "out", *mine)
     assert len(list((tmp_path / "out").glob("*.md"))) == len(rows)
+    states = {recipe.id: recipe_state(recipe) for recipe in load_library("none").recipes}
+    again = load_library(str(tmp_path / "out")).recipes  # Gome's own keep what was measured of them
+    assert states.items() <= {recipe.id: recipe_state(recipe) for recipe in again}.items()
     Path("bad-one.md").write_text(GOOD)
     assert "bad-one.md: id: is 'wind-power'" in gome("add", "bad-one.md", *mine, code=2)
     assert "equal_groups" in gome("traits")

@@ -19,8 +19,8 @@ BASE, SPECIFIC, MOST_SPECIFIC = 0.3, 0.15, 6
 N_PER_COMPONENT = 2
 STRONG = 0.6
 """Share of the best weight from which a recipe may take its turn."""
-DRAFT_SHARE = {"model": 1.0, "features": 1.0, "workflow": 0.8, "data": 0.5}
-"""Weight of a component in a first script, which needs a model and features; no ensemble."""
+DRAFT_COMPONENTS = ("model", "features", "workflow", "data")
+"""What a first script is made of, in this order; no ensemble."""
 
 
 class Weighed(NamedTuple):
@@ -66,22 +66,23 @@ def count_conditions(when: Conditions) -> int:
 
 
 def choose_for_draft(found: Sequence[Weighed], turn: int, k: int) -> list[Weighed]:
-    """Return up to k recipes for a first script, at most one of a component.
+    """Return up to k recipes for a first script, the best of each component, the model first.
+
+    What gained nothing on other tasks is not for a start.
 
     `turn` counts the drafts of the run: each takes the next ones in its components' order, so that
     traces differ.
     """
     by_component: dict[str, list[Weighed]] = {}
     for item in found:
-        share = DRAFT_SHARE.get(item.recipe.component)
-        if share is not None:
-            item = item._replace(weight=item.weight * share)
-            by_component.setdefault(item.recipe.component, []).append(item)
+        if item.evidence is not None and item.evidence.mean < 0:
+            continue
+        by_component.setdefault(item.recipe.component, []).append(item)
     chosen = []
-    for items in by_component.values():
+    for items in (by_component.get(name, []) for name in DRAFT_COMPONENTS):
         strong = [item for item in items if item.weight >= items[0].weight * STRONG]
-        chosen.append(strong[turn % len(strong)])
-    return sorted(chosen, key=lambda item: -item.weight)[:k]
+        chosen += [strong[turn % len(strong)]] if strong else []
+    return chosen[:k]
 
 
 def choose_for_diagnosis(found: Sequence[Weighed], k: int) -> list[Weighed]:

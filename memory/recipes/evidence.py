@@ -119,6 +119,15 @@ class Evidence(Strict):
             return "helpful"
         return "harmful" if high < 0 and lost >= gained else "neutral"
 
+    def tell(self) -> str:
+        """Return what a prompt is told: a verdict where there is one, else the counts alone."""
+        n = len(self.tasks)
+        if not self.tasks:
+            return ""
+        counts = f"helped on {self.n_helped} of {n} other tasks, harmed on {self.n_harmed}"
+        head = "measured" if self.verdict == "neutral" else f"measured as {self.verdict}"
+        return f"{head}: {counts}, mean gain over a plain script {self.mean:+.1f} SE"
+
     def describe(self) -> str:
         """Return the numbers in one line."""
         if not self.tasks:

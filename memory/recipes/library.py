@@ -53,7 +53,10 @@ def load_library(where: str) -> Library:
         return Library([], [])
     own = read_folder(BOOK, own=True)
     others = read_folder(Path(where).expanduser())
-    known = {recipe.id: recipe for recipe in (*own.recipes, *others.recipes)}
+    known = {recipe.id: recipe for recipe in own.recipes}
+    for recipe in others.recipes:  # a copy of Gome's own is Gome's own, with its numbers
+        if known.get(recipe.id) != recipe.model_copy(update={"source": ""}):
+            known[recipe.id] = recipe
     return Library([known[key] for key in sorted(known)], own.problems + others.problems)
 
 

@@ -26,6 +26,8 @@ from reasoner.protocol import MoveRecord
 
 TRIED_LEFT = 0.2
 """What is left of the weight of a recipe that was tried here and did not help."""
+NEAR_SHARE = 0.8
+"""Of the embedding's floor: a recipe that is nearer is about a diagnosis."""
 ALIKE = 0.5
 """Nearness of words (memory.recall) from which a claim is about the recipe."""
 
@@ -40,15 +42,19 @@ class RecipeShelf:
     _index: ScanIndex | None = field(default=None, repr=False)
     _evidence: dict[str, Evidence | None] = field(default_factory=dict, repr=False)
 
-    def find(self, text: str, facts: ConditionFacts, known: Known | None = None) -> list[Weighed]:
+    def find(
+        self, text: str, facts: ConditionFacts, known: Known | None = None, *, near: bool = False
+    ) -> list[Weighed]:
         """Return all recipes whose conditions hold, best first; none where no text is compared.
 
-        What the run holds already is left out; what failed in it loses its weight.
+        What the run holds already is left out; what failed in it loses its weight. `near`: only
+        those that are about the text, or about a sign of the script.
         """
         if not self.recipes or not text:
             return []
+        floor = NEAR_SHARE * self.embedding.floor if near else -1.0
         try:
-            return self._find(text, facts, known or Known())
+            return self._find(text, facts, known or Known(), floor)
         except EmbeddingError as error:
             self.warn(f"recipes: {error}; this step goes without them")
             return []
@@ -75,7 +81,7 @@ class RecipeShelf:
             self._evidence[recipe.id] = read_evidence(recipe)
         return self._evidence[recipe.id]
 
-    def _find(self, text: str, facts: ConditionFacts, known: Known) -> list[Weighed]:
+    def _find(self, text: str, facts: ConditionFacts, known: Known, floor: float) -> list[Weighed]:
         by_id = {recipe.id: recipe for recipe in self.recipes}
         index = self._filled_index()
         (vector,) = self.embedding.embed([text])
@@ -83,7 +89,12 @@ class RecipeShelf:
             (by_id[neighbor.record.id], neighbor.similarity)
             for neighbor in index.query(vector, len(by_id))
         ]
-        fitting = [item for item in near if not unmet_condition(item[0].when, facts)]
+        fitting = [
+            item
+            for item in near
+            if (item[1] >= floor or SIGNS & set(item[0].when.data))
+            and not unmet_condition(item[0].when, facts)
+        ]
         held = self._nearness([recipe for recipe, _ in fitting], known.held)
         failed = self._nearness([recipe for recipe, _ in fitting], known.failed)
         found = []

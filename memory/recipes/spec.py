@@ -21,6 +21,8 @@ from reasoner.protocol import Component
 FILE_BYTES = 16_000
 """Largest recipe file."""
 CODE_LINES = 60
+MOST = 10**12
+"""Bound of rows, columns and classes."""
 TaskKind = Literal["binary", "multiclass", "regression", "text"]
 Cost = Literal["low", "medium", "high"]
 SECTIONS = {"what": 500, "why": 700, "pitfalls": 800, "code": 3_000, "evidence": 6_000}
@@ -45,8 +47,14 @@ class Strict(BaseModel):
 class Bounds(Strict):
     """A closed range; either end may be absent."""
 
-    min: int | None = Field(None, ge=0)
-    max: int | None = Field(None, ge=0)
+    min: int | None = Field(None, ge=0, le=MOST)
+    max: int | None = Field(None, ge=0, le=MOST)
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Bounds:
+        if self.max is not None and (self.min or 0) > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}, so that nothing fits")
+        return self
 
     def holds(self, value: int) -> bool:
         """Whether the value is within."""
@@ -138,7 +146,7 @@ def parse_recipe(text: str | bytes, file: str, source: str = "") -> Recipe:
     if len(raw) > FILE_BYTES:
         raise RecipeError(f"{file}: is longer than {FILE_BYTES:,} bytes; a recipe is one idea")
     try:
-        decoded = raw.decode("utf-8")
+        decoded = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise RecipeError(f"{file}: is not UTF-8 text") from None
     head, body = _split_head(decoded.replace("\r\n", "\n"), file)
