@@ -9,6 +9,7 @@ from report.score_curve import read_curve
 from run.best import hash_solution, publish_best, write_best_json
 from run.registry import NodeRuntime, current_run
 from run.run import Run
+from scoring.average import average_seeds
 from scoring.baseline import publish_baseline
 from scoring.final_choice import FinalChoice, choose_final
 from scoring.lessons import share_claims
@@ -44,7 +45,7 @@ async def finalize(state: RunState, runtime: NodeRuntime) -> dict[str, Any]:
     await publish_best(run, best, force=True)
     choice = await choose_final(run, state)
     await publish_best(run, choice.best, force=True)
-    choice, refitted = await refit_choice(run, choice)
+    choice, _, refitted = await average_seeds(run, await refit_choice(run, choice))
     choice.facts["over_baseline"] = await compare_with_baselines(run, choice.best)
     _hand_over(run, choice, refitted)
     await share_claims(run)

@@ -56,6 +56,20 @@ def unbeaten_sentence(view: RunView) -> str:
     return f"Nothing beats the baseline ({method}) by more than noise: {gain} against it."
 
 
+def describe_average(view: RunView) -> str:
+    """Say over how many seeds the submission is averaged, and what that brought; else empty."""
+    known = (view.final or {}).get("averaged")
+    known = known if isinstance(known, dict) else {}
+    n_kept, n_tried = whole_number(known.get("rounds")), whole_number(known.get("tried"))
+    gain = finite_number(known.get("gain"))
+    if n_tried < 2 or gain is None:
+        return ""
+    if n_kept < 2:
+        return f"not averaged: {n_tried} seeds were run, and their average is no better"
+    comparison = format_comparison(gain, "one of them on average", rising=view.rising)
+    return f"the submission is the average over {n_kept} seeds: {comparison}, out of fold"
+
+
 def describe_rehearsal(event: Event) -> str:
     """Describe a rehearsal in one line."""
     rows, total = whole_number(event.get("rows")), whole_number(event.get("of"))

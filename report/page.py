@@ -19,7 +19,12 @@ from report.formatting import (
     format_plural,
     format_score,
 )
-from report.harness_work import baseline_sentence, rehearsal_lines, rehearsal_sentence
+from report.harness_work import (
+    baseline_sentence,
+    describe_average,
+    rehearsal_lines,
+    rehearsal_sentence,
+)
 from report.label_checks import describe_label_check
 from report.ledger_rows import LedgerFacts, ledger_facts
 from report.lineage import BestStory, tell_story
@@ -127,6 +132,7 @@ class PageFacts:
     memory: MemoryFacts
     finalists: list[FinalistRow]
     blend: str
+    average: str
     calibration: CalibrationFacts | None
     costs: list[CostRow]
     baseline: str
@@ -177,6 +183,7 @@ def report_facts(view: RunView, run_dir: Path, state: str, now: float) -> PageFa
         memory=memory_facts(view),
         finalists=finalist_rows(view),
         blend=describe_blend(view),
+        average=describe_average(view),
         calibration=calibration_facts(view),
         costs=cost_rows(view),
         baseline=baseline_sentence(view),

@@ -259,7 +259,8 @@ def _update_side_job(view: RunView, event: Event, text: str) -> RunView:
 def _on_execution_finished(view: RunView, event: Event) -> RunView:
     view = _add_usage(view, event, "execute")
     script_s = view.script_s + max(0.0, finite_number(event.get("seconds")) or 0.0)
-    view = replace(view, n_executions=view.n_executions + 1, script_s=script_s)
+    is_counted = event.get("refit") is not True
+    view = replace(view, n_executions=view.n_executions + is_counted, script_s=script_s)
     if id := _clean_id(event.get("attempt")):
         view = replace(view, executions={**view.executions, id: event})
     return _change_trace(view, event, activity="validating")

@@ -14,7 +14,12 @@ from report.formatting import (
     format_score,
     format_usd,
 )
-from report.harness_work import describe_baseline, rehearsal_sentence, unbeaten_sentence
+from report.harness_work import (
+    describe_average,
+    describe_baseline,
+    rehearsal_sentence,
+    unbeaten_sentence,
+)
 from report.model import AttemptView, RunView
 from report.score_curve import describe_curve
 from report.slot_use import describe_slot_use
@@ -171,6 +176,7 @@ def summary_rows(view: RunView, run_dir: Path | None) -> list[tuple[str, str]]:
         ("used", describe_usage(view)),
         ("rehearsed", rehearsal_sentence(view)),
         ("average", describe_curve(view)),
+        ("seeds", describe_average(view)),
         ("slots", describe_slot_use(view)),
     ]
     if view.final is not None:

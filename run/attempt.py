@@ -34,6 +34,7 @@ class Member(StateModel):
     script: str
     ref: str | None = Field(None, description="artifact: the attempt's record")
     variant: str = Field("", description="that its script computes; empty: it has no variants")
+    seed: int = Field(0, description="under which its script runs")
     score: float | None = Field(None, description="alone")
     alike: float | None = Field(
         None, description="correlation of its errors with the ensemble's, -1 to 1"
@@ -192,6 +193,16 @@ class Attempt(StateModel):
     def statement(self) -> str:
         """The hypothesis in words, or what the script is."""
         return self.hypothesis.statement if self.hypothesis else self.summary
+
+    @property
+    def is_average(self) -> bool:
+        """Whether its members are one solution under several seeds."""
+        return len({(one.script, one.ref, one.variant) for one in self.members.values()}) == 1
+
+    @property
+    def n_seeds(self) -> int:
+        """How many seeds its members ran under."""
+        return len({one.seed for one in self.members.values()} | {0})
 
     @property
     def seconds_of_one(self) -> float:

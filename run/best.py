@@ -16,7 +16,7 @@ from run.artifacts import ArtifactError, write_atomic
 from run.attempt import BASELINE as BASELINE
 from run.attempt import Attempt, Member
 from run.chain import chain_files, list_scripts
-from run.models import place_model
+from run.models import place_model, seeded_key
 from run.plots import publish_plots
 from run.rerun import write_rerun_notes
 from run.run import Run
@@ -154,7 +154,10 @@ def _write_decoder(path: Path, decoder: str | None) -> None:
 def _place_models(run: Run, folder: Path, attempt: Attempt, *, refit: bool) -> int:
     """Place what the solution, or each member, left in model/; return the number of files."""
     prefix = REFIT_PREFIX if refit else ""
-    places = [(one.script, folder / "members" / name) for name, one in attempt.members.items()]
+    places = [
+        (seeded_key(one.script, one.seed), folder / "members" / name)
+        for name, one in attempt.members.items()
+    ]
     places = places or [(str(attempt.script), folder)]
     if attempt.members:
         remove_folder(folder / MODEL_FOLDER)  # of a former best

@@ -116,6 +116,12 @@ def share_first_drafts(n_drafts: int, n_traces: int, trace: int) -> int:
     return n_drafts // n_traces + (trace < n_drafts % n_traces)
 
 
+def executions_left(run: Run) -> int | None:
+    """Return how many executions the whole run has left; None: no limit."""
+    total = run.settings.max_executions
+    return None if total is None else max(0, total - run.events.used.executions)
+
+
 def exhausted_budget(run: Run, used: Used) -> str:
     """Return why the budget of drafting and improving is spent, or an empty string.
 

@@ -240,7 +240,8 @@ def written(name, file):
 
 def run_script(name):
     """Run one script in its folder, its variant alone."""
-    environment = {{key: value for key, value in os.environ.items() if key != "GOME_VARIANT"}}
+    others = ("GOME_VARIANT", *(["GOME_SEED"] if name != list(USES)[-1] else []))
+    environment = {{key: value for key, value in os.environ.items() if key not in others}}
     if name in VARIANTS:
         environment["GOME_VARIANT"] = VARIANTS[name]
     folder = Path("chain") / name

@@ -95,7 +95,7 @@ class Events:
         ev, usage = str(event.get("ev")), event.get("usage")
         if event.get("key"):
             self._keys.add(f"{ev}:{event['key']}")
-        if ev == "execution_finished":
+        if ev == "execution_finished" and event.get("refit") is not True:  # it brings no score
             self._executions += 1
         if ev == PROBED:
             self.probed.append(event)

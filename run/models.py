@@ -14,6 +14,11 @@ KEPT_BYTES = 4 * 2**30  # of all kept models of a run
 MAX_FILES = 10**6
 
 
+def seeded_key(name: str, seed: int) -> str:
+    """Return the name under which the model of a script is kept; `seed` 0: the script's own."""
+    return f"{name}-seed{seed}" if seed else name
+
+
 def keep_model(run_folder: Path, name: str, files: dict[str, str]) -> None:
     """Keep the files of an execution that lie in model/; the oldest others make room.
 

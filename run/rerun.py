@@ -102,7 +102,10 @@ def _readme_text(
     name = f"Attempt {attempt.id}"
     if attempt.id == BASELINE:
         name = "The harness's own baseline, since no attempt was accepted"
-    members = "- `members/`: the solutions that it blends\n" if attempt.members else ""
+    what = "the solutions that it blends"
+    if attempt.n_seeds > 1:
+        what = f"what it averages, under {attempt.n_seeds} seeds"
+    members = f"- `members/`: {what}\n" if attempt.members else ""
     if attempt.uses:
         members += (
             f"- `chain/`: the scripts that it runs: {', '.join(attempt.uses)}, what those build "

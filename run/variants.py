@@ -13,6 +13,7 @@ from run.attempt import OOF, SUBMISSION, ExecutionRecord
 
 PLAIN = "plain"  # name of the pair oof.csv, submission.csv among variants
 VARIANT_NAME = "GOME_VARIANT"  # environment variable: the one variant that a script is to compute
+SEED_NAME = "GOME_SEED"  # environment variable with a script's seed (docs/script-contract.md)
 PATTERNS = ("oof-*.csv", "submission-*.csv")
 
 

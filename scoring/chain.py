@@ -87,10 +87,15 @@ class ChainRuns:
         return await self.tasks[key]
 
     async def _run_link(self, link: Link) -> ExecutionRecord:
-        execution = await self._execute(link, self.inputs | await self._mounts(link))
+        execution = await self._execute(link, self.inputs | await self.mounts_of(link))
         return choose_variant(execution, link.variant)
 
-    async def _mounts(self, link: Link) -> dict[str, str]:
+    async def mounts_of(self, link: Link) -> dict[str, str]:
+        """Run what a script builds on; return what it is given of them.
+
+        Raises:
+            BrokenChainError: one of them failed.
+        """
         mounts: dict[str, str] = {}
         attempts = [self.run.attempt(ref) for ref in link.uses.values()]
         for each in attempts:

@@ -12,8 +12,14 @@ from run.budget import improve_time_left_s, repeat_limit_s
 from run.chain import count_code_lines
 from run.limits import script_memory_bytes
 from run.luck import anchor_of, trace_bars
+from run.models import seeded_key
 from run.run import Run
-from run.variants import choose_variant, describe_missing_variant, variant_environment
+from run.variants import (
+    SEED_NAME,
+    choose_variant,
+    describe_missing_variant,
+    variant_environment,
+)
 from scoring.acceptance import (
     Acceptance,
     Judgement,
@@ -43,7 +49,6 @@ from task.types import Grade, Line, Paired, Problem
 CHEAP_SHARE = 0.005  # of the time that improving still has: two scripts that run again at once
 UNTOLD = {"files", "log", "limit_bytes", "ran", "same_as", "kept", "kept_bytes", "uses"}
 """Of an execution: what the worker is not told."""
-SEED_NAME = "GOME_SEED"  # environment variable with a script's seed (docs/script-contract.md)
 
 
 class Candidate(NamedTuple):
@@ -377,32 +382,55 @@ def takes_seed(run: Run, script: str) -> bool:
     return SEED_NAME in run.artifacts.get(script)
 
 
+class NoRoomError(Exception):
+    """The budget has no room for one more execution."""
+
+
 async def run_with_seed(run: Run, seeded: Seeded, seed: int) -> ExecutionRecord | None:
     """Run a script once more under another seed, stored under script, variant and seed.
 
     None where the budget has no room for it, or the script failed.
     """
     attempt, script = seeded.attempt, seeded.script
-    limit_s = repeat_limit_s(run, seeded.seconds)
-    if limit_s is None:
-        return None
     task = ScriptRun(
         f"{attempt}-seed{seed}",
         script,
         mount_uses(run, run.prepared.inputs, seeded.uses),
-        limit_s,
+        0.0,
         {"what": f"{attempt} under seed {seed}"},
         {SEED_NAME: str(seed), **variant_environment(seeded.variant)},
+        model=seeded_key(script, seed) if run.board.in_finale else "",
     )
 
     async def execute() -> ExecutionRecord:
         async with run.slots:
-            return await execute_script(run, task)
+            return await execute_script(run, task._replace(limit_s=room_for(run, seeded.seconds)))
 
-    parts = [script, str(seed), *([seeded.variant] if seeded.variant else [])]
-    execution = await run.once("seeded", parts, execute, ExecutionRecord)
-    announce_execution(run, f"seed{seed}:{script[:16]}", execution, seed=seed)
+    parts = seeded_parts(script, seed, seeded.variant)
+    try:
+        execution = await run.once("seeded", parts, execute, ExecutionRecord)
+    except NoRoomError:
+        return None
+    key = ":".join([f"seed{seed}", script[:16], *parts[2:]])
+    announce_execution(run, key, execution, seed=seed)
     execution = choose_variant(execution, seeded.variant)
     if execution.ok and OOF not in execution.files and seeded.variant:
         run.warn(describe_missing_variant(attempt, seeded.variant, f"under seed {seed}"))
     return execution if execution.ok else None
+
+
+def seeded_parts(script: str, seed: int, variant: str) -> list[str]:
+    """Return what names an execution under another seed."""
+    return [script, str(seed), *([variant] if variant else [])]
+
+
+def room_for(run: Run, seconds: float) -> float:
+    """Return the limit of one more execution of a script that took so long.
+
+    Raises:
+        NoRoomError: the budget has no room for it.
+    """
+    limit_s = repeat_limit_s(run, seconds)
+    if limit_s is None:
+        raise NoRoomError
+    return limit_s

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from run.attempt import SUBMISSION, Attempt, ExecutionRecord
 from run.best import REFIT_PREFIX, write_solution
+from run.models import seeded_key
 from run.run import Run
-from run.variants import choose_variant, describe_missing_variant, variant_environment
+from run.variants import (
+    SEED_NAME,
+    choose_variant,
+    describe_missing_variant,
+    variant_environment,
+)
 from scoring.chain import BrokenChainError, ChainRuns, Link, link_of
 from scoring.execution import ScriptRun, announce_execution, execute_script
 from scoring.final_blend import blend_without, is_ahead
@@ -19,18 +27,24 @@ MIN_REFIT_S = 30.0  # that a single solution gets in any case
 MIN_MEMBER_S = 1.0  # with less time left, a member of a blend is not begun
 
 
-async def refit_choice(run: Run, choice: FinalChoice) -> tuple[FinalChoice, dict[str, str]]:
+class Fit(NamedTuple):
+    """What is handed over, and on which rows it was fitted."""
+
+    choice: FinalChoice
+    full: Prepared | None = None  # the task with every labelled row in train; None: no refit
+    files: dict[str, str] = {}  # hashes of the files in best/, where they are those of a refit
+
+
+async def refit_choice(run: Run, choice: FinalChoice) -> Fit:
     """Train the chosen script, or every member of the blend, on all labelled rows.
 
     Members whose refit fails leave the blend; the rest is weighted anew and has to be ahead of the
     best single solution still, which is handed over otherwise.
 
-    Returns:
-        The choice as it is then, and hashes of the files in best/: none where nothing was held
-        back, or where no refit succeeded. Then the audited run's files stay.
+    The audited run's files stay where nothing was held back, or where no refit succeeded.
     """
     if run.prepared.n_audit == 0:
-        return choice, {}
+        return Fit(choice)
     full = await run.worker.prepare_refit(run.prepared, str(run.folder / "refit"))
     now, problem = choice, ""
     while True:
@@ -42,14 +56,14 @@ async def refit_choice(run: Run, choice: FinalChoice) -> tuple[FinalChoice, dict
         if path is not None:
             folder = run.folder / "best"
             files = await write_solution(run, folder, attempt, path, full.inputs, refit=True)
-            return now, files
+            return Fit(now, full, files)
         if not attempt.members:
             break
         failed = [name for name, ref in submissions.items() if ref is None]
         now = await choose_smaller(run, now, failed)
     message = f"the refit on all rows gave no valid submission ({problem}); the former stays"
     run.events.emit("warning", key="refit", message=message)
-    return choice, {}
+    return Fit(choice)
 
 
 async def choose_smaller(run: Run, choice: FinalChoice, failed: list[str]) -> FinalChoice:
@@ -68,12 +82,7 @@ async def _refit_scripts(
     run: Run, attempt: Attempt, inputs: dict[str, str]
 ) -> tuple[dict[str, str | None], str]:
     """Each script's submission, the heaviest member's first, None where it failed; and why."""
-    is_member = bool(attempt.members)
-
-    async def refit(link: Link, inputs: dict[str, str]) -> ExecutionRecord:
-        return await _refit_script(run, link, inputs, is_member=is_member)
-
-    runs, links = ChainRuns(run, inputs, refit), list_links(run, attempt)
+    runs, links = chain_refits(run, attempt, inputs), list_links(run, attempt)
     found = await asyncio.gather(
         *(runs.execute(link) for link in links.values()), return_exceptions=True
     )
@@ -89,6 +98,19 @@ async def _refit_scripts(
     return submissions, problem
 
 
+def chain_refits(run: Run, attempt: Attempt, inputs: dict[str, str]) -> ChainRuns:
+    """Return the executions on all rows of what is handed over, and of all below."""
+    is_member = bool(attempt.members)
+
+    async def refit(link: Link, inputs: dict[str, str]) -> ExecutionRecord:
+        def limit_s() -> float:
+            return run.time_left_s if is_member else max(MIN_REFIT_S, run.time_left_s)
+
+        return await fit_script(run, link, inputs, limit_s)
+
+    return ChainRuns(run, inputs, refit)
+
+
 def list_links(run: Run, attempt: Attempt) -> dict[str, Link]:
     """Return the script of an attempt, or those of a blend's members, the heaviest first."""
     if not attempt.members:
@@ -102,35 +124,47 @@ def list_links(run: Run, attempt: Attempt) -> dict[str, Link]:
     }
 
 
-async def _refit_script(
-    run: Run, link: Link, inputs: dict[str, str], *, is_member: bool
+async def fit_script(
+    run: Run, link: Link, inputs: dict[str, str], limit: Callable[[], float], seed: int = 0
 ) -> ExecutionRecord:
-    """A script's execution on all rows, of its variant alone if it has any."""
-    name, script = link.name, link.script
+    """Return a script's execution on all rows, of its variant alone if it has any.
+
+    It counts as an execution of the budget only where it is one of several seeds. `limit` is asked
+    for the seconds it may take when it begins; what it raises is raised.
+    """
+    name, script = seeded_key(link.name, seed), link.script
+    what = f"{link.name} on all rows" + (f" under seed {seed}" if seed else "")
+    environment = variant_environment(link.variant) | ({SEED_NAME: str(seed)} if seed else {})
 
     async def execute() -> ExecutionRecord:
         async with run.slots:
-            if is_member and run.time_left_s < MIN_MEMBER_S:
+            limit_s = limit()
+            if limit_s < MIN_MEMBER_S:
                 return ExecutionRecord(exit_code=1)
-            limit_s = run.time_left_s if is_member else max(MIN_REFIT_S, run.time_left_s)
             task = ScriptRun(
                 REFIT_PREFIX + name,
                 script,
                 inputs,
                 limit_s,
-                {"what": f"{name} on all rows"},
-                variant_environment(link.variant),
-                model=REFIT_PREFIX + script,
+                {"what": what},
+                environment,
+                model=REFIT_PREFIX + seeded_key(script, seed),
                 keeps=True,
             )
             return await execute_script(run, task)
 
-    execution = await run.once("refit", [name, script], execute, ExecutionRecord)
-    announce_execution(run, f"refit:{script[:16]}", execution)
+    execution = await run.once("refit", fit_parts(link, seed), execute, ExecutionRecord)
+    key = f"refit:{name}:{script[:16]}"
+    announce_execution(run, key, execution, **({"seed": seed} if seed else {"refit": True}))
     chosen = choose_variant(execution, link.variant)
     if execution.ok and SUBMISSION not in chosen.files and link.variant:
-        run.warn(describe_missing_variant(name, link.variant, "on all rows"))
+        run.warn(describe_missing_variant(link.name, link.variant, what.removeprefix(link.name)))
     return execution
+
+
+def fit_parts(link: Link, seed: int) -> list[str]:
+    """Return what names an execution on all rows."""
+    return [seeded_key(link.name, seed), link.script]
 
 
 async def _refit_submission(

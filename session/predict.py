@@ -21,7 +21,7 @@ from run.lock import RunError
 from run.ownership import check_own_run
 from run.services import sandbox_for
 from run.setup import Setup, read_setup
-from run.variants import variant_environment, variant_files
+from run.variants import SEED_NAME, variant_environment, variant_files
 from sandbox.inside.walk import make_fresh_folder, remove_folder
 from sandbox.local.gpus import needs_gpu
 from sandbox.protocol import KEEP_FOLDER, Execution, Job, Limits, Sandbox
@@ -54,6 +54,8 @@ class Solution(NamedTuple):
     chain: dict[str, Attempt] = {}
     variants: dict[str, str] = {}  # that a script computes, by its name; the others have none
     oof: str | None = None  # path of its out-of-fold file, to which labels are fitted
+    seeds: dict[str, int] = {}  # under which a script runs, by its name; 0 for the others
+    is_average: bool = False  # its scripts are one solution under several seeds
 
     def below(self, name: str) -> list[Attempt]:
         """Return the attempts whose files a script reads."""
@@ -151,7 +153,8 @@ async def write_predictions(
     source = next(iter(submissions.values()))
     if solution.weights:
         source = str(place / "blend.csv")
-        await worker.mix(prepared, submissions, solution.weights, source)
+        alike = solution.is_average
+        await worker.mix(prepared, submissions, solution.weights, source, alike=alike)
     draft = out.with_name(f".{out.name}.{os.getpid()}.part")
     await worker.final_submission(prepared, source, str(draft), solution.oof)
     draft.replace(out)
@@ -179,7 +182,10 @@ def read_solution(folder: Path, best: PublishedBest) -> Solution:
     if attempt and not members:
         variants[best.attempt] = attempt.variant
     oof = str(store.path(attempt.oof)) if attempt and attempt.oof else None
-    return Solution({**links, **(scripts | links)}, weights, seconds, chain, variants, oof)
+    seeds = {name: member.seed for name, member in members.items()}
+    is_average = attempt is not None and attempt.is_average
+    everything = {**links, **(scripts | links)}
+    return Solution(everything, weights, seconds, chain, variants, oof, seeds, is_average)
 
 
 def _read_chain(folder: Path, attempt: Attempt) -> dict[str, Attempt]:
@@ -249,23 +255,33 @@ async def run_chain(
             index.write_text(index_text(below, solution.scripts), encoding="utf-8")
             inputs[INDEX] = str(index)
         whole = prepared.model_copy(update={"inputs": inputs})
-        variant = solution.variants.get(name, "")
-        given[name] = await run_solution(sandbox, place, whole, name, script, limits, say, variant)
+        env = variant_environment(variant := solution.variants.get(name, ""))
+        env |= {SEED_NAME: str(solution.seeds[name])} if solution.seeds.get(name) else {}
+        one = Script(name, script, variant, env)
+        given[name] = await run_solution(sandbox, place, whole, one, limits, say)
     return given
+
+
+class Script(NamedTuple):
+    """A script to run, its variant alone, in an environment."""
+
+    name: str
+    text: str
+    variant: str
+    env: dict[str, str]
 
 
 async def run_solution(
     sandbox: Sandbox,
     place: Path,
     prepared: Prepared,
-    name: str,
-    script: str,
+    one: Script,
     limits: Limits,
     say: Say,
-    variant: str = "",
 ) -> Given:
     """Run one script, its variant alone; return its files. Raises RunError."""
-    oof, submission = variant_files(variant)
+    name, script = one.name, one.text
+    oof, submission = variant_files(one.variant)
     workspace, _ = make_fresh_folder(place / "jobs" / name)
     host = await sandbox.probe()
     n_gpus = 1 if host.gpus and needs_gpu(script) else 0
@@ -277,7 +293,7 @@ async def run_solution(
             workspace=workspace,
             inputs=prepared.inputs,
             limits=limits.model_copy(update={"gpus": n_gpus}),
-            env=variant_environment(variant),
+            env=one.env,
             collect=[oof, submission, KEEP_FOLDER],
         )
     )

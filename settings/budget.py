@@ -26,7 +26,12 @@ class BudgetSettings(SettingsGroup):
         gt=0,
     )
     max_executions: int | None = setting(
-        None, "Stop after this many executed scripts, the finale included.", scope="task", ge=1
+        None,
+        "Stop after this many executed scripts, further seeds and those of the finale included. The"
+        " fits of what is handed over on all rows are not counted: they bring no score, and without"
+        " them the held-back rows would be lost.",
+        scope="task",
+        ge=1,
     )
     target: float | None = setting(
         None, "Stop when the best score reaches this value.", scope="task"

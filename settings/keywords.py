@@ -49,7 +49,9 @@ class SettingsKeywords(TypedDict, total=False):
     time_s: float | str
     """Wall time of the whole run, resumed sessions included; 90, 30m or 12h."""
     max_executions: int | None
-    """Stop after this many executed scripts, the finale included."""
+    """Stop after this many executed scripts, further seeds and those of the finale included.
+    The fits of what is handed over on all rows are not counted: they bring no score, and
+    without them the held-back rows would be lost."""
     draft_share: float
     """Largest share of the budget that first drafts may use."""
     finalize_share: float
@@ -101,6 +103,10 @@ class SettingsKeywords(TypedDict, total=False):
     """Seeds with which the finale runs each of them."""
     caution: float
     """The finale chooses by the mean score minus this many standard errors over seeds."""
+    average_seeds: int
+    """What is handed over is averaged over so many seeds, as far as time and executions are
+    left (for scripts that read GOME_SEED), unless its out-of-fold predictions say that this
+    harms. 1: none."""
     model: list[str] | str
     """Model of the OpenAI-compatible endpoint, or verb=model for one verb (draft, diagnose,
     update, repair, review, probe, write); empty: the embedded expert."""
@@ -253,8 +259,10 @@ SETTINGS_TEXT = """\
                 number from 1 to 100000; default 8.
             time_s: Wall time of the whole run, resumed sessions included; 90, 30m or
                 12h. a number above 0; default 3600.
-            max_executions: Stop after this many executed scripts, the finale included.
-                a whole number of at least 1; default None.
+            max_executions: Stop after this many executed scripts, further seeds and
+                those of the finale included. The fits of what is handed over on all
+                rows are not counted: they bring no score, and without them the held-
+                back rows would be lost. a whole number of at least 1; default None.
             target: Stop when the best score reaches this value. a number; default None.
             draft_share: Largest share of the budget that first drafts may use. a number
                 from 0 to 0.9; default 0.1.
@@ -310,6 +318,10 @@ SETTINGS_TEXT = """\
                 from 1 to 20; default 3.
             caution: The finale chooses by the mean score minus this many standard
                 errors over seeds. a number of at least 0; default 1.0.
+            average_seeds: What is handed over is averaged over so many seeds, as far as
+                time and executions are left (for scripts that read GOME_SEED), unless
+                its out-of-fold predictions say that this harms. 1: none. a whole number
+                from 1 to 20; default 3.
 
         Models
             model: Model of the OpenAI-compatible endpoint, or verb=model for one verb

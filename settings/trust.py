@@ -96,3 +96,12 @@ class TrustSettings(SettingsGroup):
         scope="task",
         ge=0,
     )
+    average_seeds: int = setting(
+        3,
+        "What is handed over is averaged over so many seeds, as far as time and executions are left"
+        " (for scripts that read GOME_SEED), unless its out-of-fold predictions say that this"
+        " harms. 1: none.",
+        scope="task",
+        ge=1,
+        le=20,
+    )

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     import task.grade.rehearse
     import task.grade.relations
     import task.grade.score_answers
+    import task.grade.seeds
     import task.load.examples
     import task.load.init
     import task.load.modality
@@ -129,6 +130,7 @@ class TaskWorker:
     blend = RemoteFunction(task.grade.blend.blend_attempts)
     blend_driver = RemoteFunction(task.grade.blend.blend_driver)
     mix = RemoteFunction(task.grade.blend.mix_submissions)
+    judge_average = RemoteFunction(task.grade.seeds.judge_average)
     guess_modality = RemoteFunction(task.load.modality.guess_modality)
     plot = RemoteFunction(task.grade.plots.describe_predictions)
     list_examples = RemoteFunction(task.load.examples.list_examples)

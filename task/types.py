@@ -568,6 +568,21 @@ class BlendJson(TypedDict):
     seconds: float
 
 
+class AveragedJson(TypedDict):
+    """Which executions under several seeds are averaged, what that brings, and how it is done."""
+
+    kept: list[int]  # rounds that are averaged; the first alone: nothing is
+    names: list[list[str]]  # of every round: the scripts whose file can be read
+    score: float  # of the average on the validated rows
+    single: float  # mean score of the rounds
+    gain: float  # of the average over it; positive is better
+    method: str  # of `BlendJson`, as the others
+    classes: list[str]
+    scaled: bool
+    bounds: list[float | None]
+    columns: list[str]
+
+
 class CrossValidation(TypedDict):
     """The score over the folds, and how the folds were made."""
 

@@ -145,6 +145,7 @@ def quick(tmp_path: Path, **changes: Any) -> Settings:
         "steps": 3,
         "time_s": 120,
         "run_time_s": 20,
+        "average_seeds": 1,
         "memory": "off",
         "embedding": "lexical",
         "runs_dir": str(tmp_path / "runs"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from report.harness_work import describe_average
 from report.model import RunView
 from report.projection import apply_events, describe_attempt
 from report.summary import describe_best_change, describe_usage, most_helpful_attempt
@@ -66,3 +67,18 @@ def test_a_worse_blend_does_not_take_a_better_ones_place() -> None:
     better = blend(0.9, "accepted", ["t0s0", "t1s0"], gain=0.1, replaces=True)
     worse = blend(0.85, "accepted", ["t0s0", "t1s0"], gain=0.05, replaces=True) | {"id": "m2"}
     assert view_of(FIRST, OTHER, better, worse).best == "m1"
+
+
+def test_an_average_over_seeds_is_told_with_what_it_brought() -> None:
+    def told(**averaged: Any) -> str:
+        return describe_average(
+            view_of(FIRST, {"t": 2, "ev": "finalized", "averaged": averaged or None})
+        )
+
+    assert told(rounds=3, tried=4, gain=0.0123).startswith(
+        "the submission is the average over 3 seeds: +0.0123 "
+    )
+    assert told(rounds=1, tried=3, gain=-0.1).startswith("not averaged: 3 seeds were run")
+    assert told() == "" == told(rounds="x", tried=[], gain="<b>")
+    counted = [{"t": 1, "ev": "execution_finished", **more} for more in ({}, {"refit": True})]
+    assert view_of(*counted).n_executions == 1

@@ -29,13 +29,15 @@ async def test_the_merge_blends_traces_and_best_holds_a_solution_that_runs_alone
     tmp_path: Path,
 ) -> None:
     task = write_task(tmp_path / "task", n=300)
-    player = Halves([one_column("x"), one_column("y", sign=-1)])
-    outcome = await start_run(str(task), quick(tmp_path, traces=2, steps=1), reasoner=player)
+    player = Halves([one_column("x", noise=0.4), one_column("y", sign=-1, noise=0.4)])
+    settings = quick(tmp_path, traces=2, steps=1, average_seeds=2)
+    outcome = await start_run(str(task), settings, reasoner=player)
     blended = [event for event in events(outcome.folder, "attempt") if event["kind"] == "ensemble"]
     assert [event["verdict"] for event in blended] == ["accepted"]
     assert set(blended[0]["members"]) == {"t0s0", "t1s0"} and outcome.score == blended[0]["score"]
     final = events(outcome.folder, "finalized")[0]
     assert final["ensemble"]["wins"] and "members/t0s0/solution.py" in final["sha256"]
+    assert final["averaged"]["seeds"] == {"t0s0": [0, 1], "t1s0": [0, 1]}
     best = outcome.folder / "best"
     before = pd.read_csv(best / "submission.csv")
     subprocess.run([sys.executable, "solution.py"], cwd=best, check=True, timeout=120)

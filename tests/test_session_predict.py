@@ -201,8 +201,10 @@ def test_a_word_among_numbers_is_missing_and_said(prepared: Prepared) -> None:
 @pytest.mark.slow
 async def test_an_ensemble_blends_its_members_on_new_rows(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task", n=300)
-    player = Halves([one_column("x"), one_column("y", sign=-1)])
-    outcome = await start_run(str(task), quick(tmp_path, traces=2, steps=1), reasoner=player)
+    player = Halves([one_column("x", noise=0.4), one_column("y", sign=-1, noise=0.4)])
+    settings = quick(tmp_path, traces=2, steps=1, average_seeds=2)
+    outcome = await start_run(str(task), settings, reasoner=player)
+    assert (outcome.folder / "best/members/t0s0-seed1").is_dir()
     assert (outcome.folder / "best/members").is_dir()
     await predict_rows(outcome.folder, task / "test.csv", tmp_path / "out.csv")
     found, submitted = by_id(tmp_path / "out.csv"), by_id(outcome.folder / "best/submission.csv")

@@ -65,6 +65,7 @@ async def measure_steps_per_minute(place: Path, traces: int, steps: int) -> floa
         ensemble=False,
         top_k=1,
         final_seeds=1,
+        average_seeds=1,
     )
     await start_run(
         str(place / "task"),

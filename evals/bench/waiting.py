@@ -82,6 +82,7 @@ async def measure_waiting(place: Path, options: argparse.Namespace, ahead: int) 
         ensemble=False,
         top_k=1,
         final_seeds=1,
+        average_seeds=1,
     )
     folder = place / f"ahead-{ahead}"
     await start_run(

@@ -158,6 +158,7 @@ def gome_options(task: Path, steps: int, url: str) -> list[str]:
     for setting in (
         "top_k=1",
         "final_seeds=1",
+        "average_seeds=1",
         "confirm=false",
         "ensemble=false",
         "run_time_s=60",

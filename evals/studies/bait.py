@@ -312,6 +312,7 @@ async def play_plan(benches: Benches, plan: BaitPlan) -> BaitRow:
         check_labels=plan.has_guard("gates"),
         confirm=False,
         final_seeds=1,
+        average_seeds=1,
     )
     rules = None if plan.has_guard("gates") else LoopRules(acceptance=judge_without_gates)
     run_name = hashlib.sha256("/".join(map(str, plan)).encode()).hexdigest()[:16]

@@ -22,6 +22,7 @@ PLAIN_SETTINGS = {
     "reuse": False,
     "top_k": 1,
     "final_seeds": 1,
+    "average_seeds": 1,
     "review": False,
     "deal": "turns",
 }

@@ -36,6 +36,7 @@ MEMORY_ONLY: dict[str, Any] = {
     "audit": False,
     "top_k": 1,
     "final_seeds": 1,
+    "average_seeds": 1,
     "embedding": "lexical",
     "evaluation": True,
     "review": False,

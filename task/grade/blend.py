@@ -148,6 +148,12 @@ def choose_method(truth: Truth) -> BlendMethod:
     return "rank" if name == "auc" and len(truth.prepared.columns) == 2 else "mean"
 
 
+def average_method(truth: Truth, *, alike: bool) -> BlendMethod:
+    """Choose how files are averaged; those of one script are on one scale and need no ranks."""
+    method = choose_method(truth)
+    return "mean" if alike and method == "rank" else method
+
+
 def parse_float(text: str) -> float | None:
     """Return the number that a text is, or None."""
     try:
@@ -279,10 +285,13 @@ def member_part(values: Array, classes: Array, method: str) -> Array:
     return np.asarray(values, dtype=float).reshape(len(values), -1)
 
 
-def blend_driver(blend: BlendJson, variants: dict[str, str] | None = None) -> str:
+def blend_driver(
+    blend: BlendJson, variants: dict[str, str] | None = None, seeds: dict[str, int] | None = None
+) -> str:
     """Return solution.py of an ensemble: it runs every member and blends their files.
 
-    `variants`: that a member's script computes, by member; the others have none.
+    `variants`: that a member's script computes, by member; the others have none. `seeds`: under
+    which a member runs; the others under the seed that they find.
     """
     weights, method = blend["weights"], blend["method"]
     classes: list[Any] = blend["classes"]
@@ -293,6 +302,7 @@ def blend_driver(blend: BlendJson, variants: dict[str, str] | None = None) -> st
         how=METHOD_TEXTS[method],
         shares="\n".join(f"    {name!r}: {weight!r}," for name, weight in weights.items()),
         variants={name: variant for name, variant in (variants or {}).items() if variant},
+        seeds=seeds or {},
         method=method,
         classes=classes,
         scaled=blend.get("scaled", False),
@@ -322,6 +332,7 @@ MEMBERS = {{
 {shares}
 }}
 VARIANTS = {variants!r}  # member -> the variant of its script that is blended
+SEEDS = {seeds!r}  # member -> the seed under which its script runs
 METHOD = {method!r}
 CLASSES = np.array({classes!r})
 SCALED = {scaled!r}  # whether the probabilities of a row are scaled to sum to one
@@ -339,7 +350,9 @@ def run_member(name):
     if not os.path.lexists(folder / "input"):
         os.symlink(Path("input").resolve(), folder / "input")
     variant = VARIANTS.get(name, "")
-    environment = {{**os.environ, "GOME_VARIANT": variant}} if variant else None
+    environment = {{**os.environ, "GOME_VARIANT": variant}} if variant else dict(os.environ)
+    if name in SEEDS:
+        environment["GOME_SEED"] = str(SEEDS[name])
     subprocess.run([sys.executable, "solution.py"], cwd=folder, check=True, env=environment)
 
 
@@ -404,11 +417,16 @@ if __name__ == "__main__":
 
 
 def mix_submissions(
-    prepared: Prepared, submissions: dict[str, str], weights: dict[str, float], out: str
+    prepared: Prepared,
+    submissions: dict[str, str],
+    weights: dict[str, float],
+    out: str,
+    *,
+    alike: bool = False,
 ) -> None:
     """Write the blend of members' submissions for the same test rows, by given weights.
 
-    Raises TaskError for a submission that is not valid.
+    `alike`: they are of one script. Raises TaskError for a submission that is not valid.
     """
     owner = get_truth(prepared)
     try:
@@ -420,7 +438,7 @@ def mix_submissions(
         raise TaskError(f"a member's {error}") from error
     is_soft = all(each.soft is not None for each in said.values())
     truth = owner.soft_truth if is_soft else owner
-    method = choose_method(truth)
+    method = average_method(truth, alike=alike)
     classes = class_codes(truth, method)
     parts = {
         name: member_part(each.flatten(owner) if is_soft else each.decode(owner), classes, method)

@@ -50,7 +50,7 @@ def write_final_submission(
     """
     truth, (ids, written_ids) = get_truth(prepared), read_test_ids(prepared)
     try:
-        said = read_said(truth, source, Path(source).name, ids, has_more=True)
+        said = read_said(truth, source, Path(source).name, ids, n_rows=len(truth.test_ids))
         decoder = None
         if said.soft is not None:
             known = read_decoder(truth, oof) if oof else None

@@ -383,14 +383,13 @@ def read_predictions(
     return said.decode(truth, decoder or (None if is_validated else default_decoder(truth.decoded)))
 
 
-def read_said(
-    truth: Truth, path: str, name: str, ids: list[str], *, has_more: bool = False
-) -> Said:
+def read_said(truth: Truth, path: str, name: str, ids: list[str], *, n_rows: int = 0) -> Said:
     """Read a file of labels or of what may stand for them. Raises PredictionsError.
 
-    `has_more`: it may have further rows of the test table, which are left out.
+    `n_rows`: that it may have, where it may have others, too, which are left out.
     """
-    prepared, n_rows = truth.prepared, len(truth.test_ids) if has_more else len(ids)
+    prepared, has_more = truth.prepared, n_rows > 0
+    n_rows = n_rows or len(ids)
     columns = class_columns(truth, Path(path), name)
     if columns is not None:
         named = truth.soft_truth.prepared
