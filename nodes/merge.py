@@ -16,6 +16,7 @@ from run.budget import exhausted_budget
 from run.registry import NodeRuntime, current_run
 from run.run import Run
 from scoring.acceptance import Acceptance
+from scoring.honesty import correct_best, leave_dishonest
 from scoring.lessons import is_lesson
 from scoring.merge_blends import blend_traces
 from scoring.merge_events import announce_merge, report_calibration
@@ -25,7 +26,8 @@ async def merge(
     state: RunState, runtime: NodeRuntime, *, acceptance: Acceptance | None = None
 ) -> dict[str, Any]:
     """Merge the traces after a round."""
-    run, traces = current_run(state.run_dir, runtime), state.sorted_traces()
+    run = current_run(state.run_dir, runtime)
+    traces = [leave_dishonest(run, trace) for trace in state.sorted_traces()]
     fresh = {each.trace: run.chain(each.head, until=each.merged) for each in traces}
     actions = _count_lessons(run, fresh)
     single = best_of_traces(run.prepared.task.direction, traces)
@@ -38,6 +40,7 @@ async def merge(
         actions.append(f"{summary} is ahead of the best single solution")
         await publish_best(run, ensemble)
     best, used = ensemble or single, run.events.used
+    await correct_best(run, best)
     waited_s = run.pace.close_round()
     announce_merge(run, state.round, traces, best, actions, waited_s)
     return {

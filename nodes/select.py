@@ -15,6 +15,7 @@ from reasoner.protocol import Diagnosis
 from run.registry import NodeRuntime, current_run
 from run.run import Run
 from run.steering import steering_diagnosis
+from scoring.honesty import leave_dishonest
 
 
 async def select(
@@ -22,6 +23,7 @@ async def select(
 ) -> dict[str, Any]:
     """Begin an attempt. `policy` replaces the one that the settings name."""
     run = current_run(state.run_dir, runtime)
+    state = state.evolve(row=leave_dishonest(run, state.row))
     trace, drafts = await deal_step(run, state)
     wanted = steering_diagnosis(run, trace) if trace.best else None
     choice = _forced_choice(trace, wanted)

@@ -8,13 +8,13 @@ from briefs.review import can_review
 from graph.state import TraceState, Work
 from run.attempt import ExecutionRecord
 from run.budget import may_repair
+from run.flaws import removes_flaw
 from run.registry import NodeRuntime, current_run
 from run.run import Run
 from scoring.acceptance import Acceptance, Judgement
 from scoring.appeal import current_appeal, is_repairable
 from scoring.doubts import find_doubts
 from scoring.evaluation import Candidate, evaluate_candidate
-from scoring.flaws import removes_flaw
 
 
 async def validate(

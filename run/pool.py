@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pydantic import BaseModel, ConfigDict
 
 from run.attempt import ANCHOR, BEST
+from run.flaws import list_flawed
 from run.members import PoolMember
 from run.run import Run
 from task.client import WorkerError
@@ -39,11 +40,12 @@ def list_members(
 ) -> list[PoolMember]:
     """Return the valid attempts of the traces with these heads by score, the best first.
 
-    Those that followed shuffled labels under a script that built on them are left out. The leak
-    gates are not asked about those that were no candidate for a best (`pass_gates`).
+    Those that are refused after all (`list_refused`) are left out. The leak gates are not asked
+    about those that were no candidate for a best (`pass_gates`).
     `led_only`: those alone from which a trace went on.
     """
-    refused = list_dishonest(run)
+    heads = list(heads)
+    refused = list_refused(run, heads)
     known = [member for head in heads for member in _members_of_chain(run, head)]
     known = [member for member in known if member.attempt not in refused]
     if led_only:
@@ -53,6 +55,15 @@ def list_members(
     for member in ranked:
         distinct.setdefault(member.oof, member)
     return list(distinct.values())
+
+
+def list_refused(run: Run, heads: Sequence[str | None]) -> set[str]:
+    """Return the valid attempts of the traces with these heads that nothing may be made of.
+
+    They followed shuffled labels under a script that built on them, or have a flaw of the data that
+    one of these traces has removed.
+    """
+    return list_dishonest(run) | list_flawed(run, heads)
 
 
 class _Followed(BaseModel):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from briefs.review import ask_review, can_review, list_findings
 from graph.state import Best, Json, RunState, Work
 from run.attempt import OOF, Attempt, ExecutionRecord, best_from
-from run.pool import list_dishonest, list_members
+from run.pool import list_members, list_refused
 from run.run import Run
 from scoring.audit import audit_account
 from scoring.chain import weigh_chain
@@ -121,7 +121,8 @@ async def _review_finalist(run: Run, state: RunState, attempt: Attempt) -> list[
 def list_leaders(run: Run, state: RunState) -> list[Attempt]:
     """Return the contenders: the traces' bests in order, then other accepted solutions.
 
-    A best that followed shuffled labels is none, unless there is nothing else.
+    A best that followed shuffled labels, or has a flaw of the data that another trace removed, is
+    none, unless there is nothing else.
     """
     bests = [trace.best for trace in state.traces.values() if trace.best]
     bests.sort(key=lambda best: (-run.sign * best.score, best.trace))
@@ -129,12 +130,13 @@ def list_leaders(run: Run, state: RunState) -> list[Attempt]:
     others = list_members(run, heads, led_only=True)
     refs = [best.ref for best in bests] + [member.ref for member in others]
     attempts = [run.attempt(ref) for ref in refs]
-    refused = list_dishonest(run)
+    refused = list_refused(run, heads)
     honest = [each for each in attempts if each.id not in refused]
     if attempts and not honest:
         honest = [run.attempt(member.ref) for member in list_members(run, heads)]
         run.warn(
-            f"{attempts[0].id} follows shuffled labels, as a script that builds on it showed"
+            f"{attempts[0].id} follows shuffled labels, as a script that builds on it showed,"
+            " or has a flaw of the data that another trace removed"
             + ("" if honest else ", and nothing else is valid: do not trust its score")
         )
     attempts = honest or attempts

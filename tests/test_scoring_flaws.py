@@ -9,7 +9,7 @@ import pytest
 
 from graph.state import Work
 from reasoner.protocol import Hypothesis
-from scoring.flaws import drops_column, removes_flaw
+from run.flaws import drops_column, removes_flaw
 
 BEFORE = 'FEATURES = ["age", "x"]\nX = train[FEATURES]'
 

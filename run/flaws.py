@@ -1,15 +1,18 @@
 """Whether an attempt really removes a flaw that the harness itself sees in the data.
 
 Only then is its score not compared with the best's, so the claim is checked in the script: a model
-that merely mentions a column changes nothing.
+that merely mentions a column changes nothing. Once one has, what other traces made with the flaw is
+neither blended nor handed over.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from graph.state import Work
+from reasoner.protocol import Hypothesis
 from run.run import Run
 
 # calls that take columns away
@@ -19,16 +22,46 @@ REMOVED_NAMES = ("drop", "exclu", "ignor", "remov", "unused", "leak", "skip", "f
 
 def removes_flaw(run: Run, work: Work) -> bool:
     """Whether the hypothesis names suspected columns and the script drops every one of them."""
-    hypothesis = work.hypothesis
-    if hypothesis is None or not hypothesis.protocol or not work.script:
-        return False
-    suspects = {str(leak.get("column")) for leak in run.setup.profile.get("leaks", [])}
-    columns = suspects.intersection(hypothesis.drops_columns)
-    if not columns:
+    columns = _suspected_columns(run, work.hypothesis)
+    if not columns or not work.script:
         return False
     script = run.artifacts.get(work.script)
     before = run.artifacts.get(str(run.attempt(work.base).script)) if work.base else ""
     return all(drops_column(script, before, column) for column in columns)
+
+
+def _suspected_columns(run: Run, hypothesis: Hypothesis | None) -> set[str]:
+    """The suspects of the profile that a hypothesis is to remove."""
+    if hypothesis is None or not hypothesis.protocol:
+        return set()
+    suspects = {str(leak.get("column")) for leak in run.setup.profile.get("leaks", [])}
+    return suspects.intersection(hypothesis.drops_columns)
+
+
+def list_flawed(run: Run, heads: Iterable[str | None]) -> set[str]:
+    """Return the attempts of these traces that have a flaw which one of them has removed.
+
+    Those that do not take the columns away, unless their own trace has removed the flaw before: a
+    script that names no column may use all of them.
+    """
+    chains = [run.history.chain(head) for head in heads]
+    removing = [entry for chain in chains for entry in chain if entry.validity]
+    columns: set[str] = set()
+    for entry in removing:
+        columns |= _suspected_columns(run, run.attempt(entry.ref).hypothesis)
+    flawed: set[str] = set()
+    for chain in chains if columns else []:
+        last = max((n for n, entry in enumerate(chain) if entry.validity), default=len(chain))
+        for entry in chain[:last]:
+            script = run.artifacts.get(entry.script) if entry.has_script else ""
+            if not all(_takes_away_column(script, column) for column in columns):
+                flawed.add(entry.id)
+    return flawed
+
+
+@lru_cache(maxsize=1024)
+def _takes_away_column(script: str, column: str) -> bool:
+    return drops_column(script, "", column)
 
 
 def drops_column(script: str, before: str, column: str) -> bool:
