@@ -10,7 +10,7 @@ import statistics
 from pydantic import BaseModel, ConfigDict
 
 from briefs.crossover import Rescue, move_trace, path_entries, rescue_trace
-from graph.state import Trace, TraceState
+from graph.state import Best, Trace, TraceState
 from policies.dealing import Standing, choose_start, count_lines
 from run.budget import (
     count_first_drafts,
@@ -19,6 +19,7 @@ from run.budget import (
     share_first_drafts,
     used_share,
 )
+from run.comparator import compare_bests
 from run.history import HistoryEntry
 from run.run import Run
 from run.siblings import read_sibling
@@ -40,7 +41,7 @@ async def deal_step(run: Run, state: TraceState) -> tuple[Trace, int | None]:
 
     async def decide() -> Deal:
         drafts = _draft_share(run, trace)
-        return Deal(drafts=drafts, rescue=_plan_move(run, state, drafts))
+        return Deal(drafts=drafts, rescue=await _plan_move(run, state, drafts))
 
     best = trace.best.ref if trace.best else ""
     parts = [f"t{trace.trace}s{trace.step}", str(trace.head), best]
@@ -58,7 +59,7 @@ def _draft_share(run: Run, trace: Trace) -> int:
     return share_first_drafts(n_drafts, settings.traces, trace.trace)
 
 
-def _plan_move(run: Run, state: TraceState, drafts: int) -> Rescue | None:
+async def _plan_move(run: Run, state: TraceState, drafts: int) -> Rescue | None:
     """Where the trace continues instead of from its own best; None: from that."""
     trace, settings = state.row, run.settings
     if trace.best is None or trace.pinned or trace.told or trace.cross or trace.step < drafts:
@@ -69,9 +70,10 @@ def _plan_move(run: Run, state: TraceState, drafts: int) -> Rescue | None:
     if any(entry.validity for entry in known.values()):  # its scores are not comparable
         return None
     standings = [_standing(run, row, known) for row in rows]
+    finer = await _finer_standings(run, trace.best, rows, standings)
     n_lines = count_lines(expected_attempts(run), settings.traces, used_share(run, trace.step))
-    noise = _comparison_noise(known, trace.best.se)
-    start = choose_start(trace.trace, standings, n_lines, noise)
+    noise = 1.0 if finer else _comparison_noise(known, trace.best.se)
+    start = choose_start(trace.trace, finer or standings, n_lines, noise)
     if start is None or start == trace.trace:
         return None
     leader = next(row for row in rows if row.trace == start)
@@ -83,6 +85,20 @@ def _standing(run: Run, row: Trace, known: dict[str, HistoryEntry]) -> Standing:
     path = path_entries(known, row.best.attempt)
     line = path[-1].id if path else row.best.attempt
     return Standing(row.trace, line, run.sign * row.best.score)
+
+
+async def _finer_standings(
+    run: Run, own: Best, rows: list[Trace], standings: list[Standing]
+) -> list[Standing]:
+    """The standings in standard errors over the trace's own best; none where scores alone tell."""
+    found: list[Standing] = []
+    for row, standing in zip(rows, standings, strict=True):
+        assert row.best is not None, "a row has one"
+        paired = await compare_bests(run, row.best, own)
+        if paired is None and row.best.ref != own.ref:
+            return []
+        found.append(standing._replace(score=paired.d / paired.se if paired and paired.se else 0.0))
+    return found
 
 
 def _comparison_noise(known: dict[str, HistoryEntry], otherwise: float) -> float:

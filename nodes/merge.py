@@ -11,8 +11,9 @@ from briefs.crossover import move_trace, rescue_trace
 from graph.state import Best, RunState, Trace
 from report.formatting import format_plural
 from run.attempt import Attempt
-from run.best import best_of_traces, is_better, publish_best
+from run.best import publish_best
 from run.budget import exhausted_budget
+from run.comparator import find_leader, is_better
 from run.registry import NodeRuntime, current_run
 from run.run import Run
 from scoring.acceptance import Acceptance
@@ -30,7 +31,7 @@ async def merge(
     traces = [leave_dishonest(run, trace) for trace in state.sorted_traces()]
     fresh = {each.trace: run.chain(each.head, until=each.merged) for each in traces}
     actions = _count_lessons(run, fresh)
-    single = best_of_traces(run.prepared.task.direction, traces)
+    single = await find_leader(run, [trace.best for trace in traces])
     blend, ensemble = await blend_traces(run, state, fresh, single, acceptance)
     for index, trace in enumerate(traces):
         traces[index] = _settle_trace(run, trace, traces, fresh[trace.trace], single, actions)

@@ -27,7 +27,7 @@ async def record(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     trace = advance_trace(trace, attempt, run.settings.max_failures)
     if attempt.members and attempt.verdict == "accepted":
         await publish_best(run, best_from(attempt))
-        trace = go_on_from_blend(run, trace, attempt)
+        trace = await go_on_from_blend(run, trace, attempt)
     elif attempt.replaces and trace.best:
         await publish_best(run, trace.best)
     meeting = await plan_meeting(run, state, trace)

@@ -88,6 +88,7 @@ class AttemptView:
     uses: tuple[str, ...] = ()  # attempts whose predictions its script reads
     members: tuple[str, ...] = ()  # of a blend
     run_best: str = ""  # the run's best at that time, where that was another
+    run_side: int = 0  # 1: ahead of it, -1: below it; by more than the score, maybe
     run_gain: float | None = None  # over it
 
     @property
@@ -99,7 +100,7 @@ class AttemptView:
     @property
     def is_behind(self) -> bool:
         """Whether it was below the run's best when it was measured."""
-        return self.run_gain is not None and self.run_gain < 0
+        return self.run_side < 0 or (self.run_gain is not None and self.run_gain < 0)
 
     @property
     def can_lead(self) -> bool:

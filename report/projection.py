@@ -295,6 +295,7 @@ def parse_attempt(event: Event, order: int) -> AttemptView:
         variants=parse_variants(event),
         members=tuple(map(_clean_text_id, list(as_mapping(event.get("members")))[:64])),
         run_best=_clean_text_id(event.get("run_best")),
+        run_side=_read_side(event),
         **texts,
         **numbers,
     )
@@ -302,6 +303,11 @@ def parse_attempt(event: Event, order: int) -> AttemptView:
 
 def _clean_text_id(value: object) -> str:
     return _clean_id(value) or ""
+
+
+def _read_side(event: Event) -> int:
+    codes = bounded_list(event.get("codes"), 20)
+    return ("ahead_of_run" in codes) - ("below_run" in codes)
 
 
 def _read_verdict(event: Event) -> str:
@@ -389,6 +395,11 @@ def _update_best(view: RunView, attempt: AttemptView) -> RunView:
     is_ensemble = attempt.kind == "ensemble" and attempt.can_lead
     if not attempt.can_lead:
         return view
+    if attempt.run_side and view.best == attempt.run_best:  # the run's comparator knows more
+        score, is_ahead = attempt.score, attempt.run_side > 0
+        if not is_ahead or score is None:
+            return view
+        return _lead_with(replace(view, curve=(*view.curve, score)), attempt.id)
     contenders = [view.attempts.get(trace.best or "") for trace in view.traces.values()]
     former = view.best_attempt
     if is_ensemble:

@@ -6,16 +6,16 @@ import asyncio
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from graph.state import Best, Json, Trace
+from graph.state import Best, Json
 from run.artifacts import ArtifactError, write_atomic
 from run.attempt import BASELINE as BASELINE
 from run.attempt import Attempt, Member
 from run.chain import chain_files, list_scripts
+from run.comparator import leads
 from run.models import place_model, seeded_key
 from run.plots import publish_plots
 from run.rerun import write_rerun_notes
@@ -39,23 +39,6 @@ class PublishedBest(BaseModel):
     baseline: bool = False  # the harness's own; no attempt was accepted yet
 
 
-def is_better(direction: str, one: float, two: float | None) -> bool:
-    """Whether a score is strictly better than another (None: than nothing)."""
-    if two is None:
-        return True
-    return one > two if direction == "max" else one < two
-
-
-def best_of_traces(direction: str, traces: Iterable[Trace]) -> Best | None:
-    """Return the best single solution of all traces; the first of equal ones."""
-    best: Best | None = None
-    for trace in traces:
-        known = best.score if best else None
-        if trace.best and is_better(direction, trace.best.score, known):
-            best = trace.best
-    return best
-
-
 def current_best(run: Run) -> Best | None:
     """Return the run's best of this moment, of all traces and blends; None: the baseline, or none.
 
@@ -76,9 +59,7 @@ async def publish_best(run: Run, best: Best, *, force: bool = False) -> None:
     """Publish an attempt's solution.py, submission.csv and best.json, if it is the best so far."""
     async with run.publishing:
         folder = run.folder / "best"
-        current = read_best(folder)
-        known = current.score if current and not current.baseline else None
-        if not force and not is_better(run.prepared.task.direction, best.score, known):
+        if not force and not await leads(run, best, current_best(run)):
             return
         attempt = run.attempt(best.ref)
         submission = run.artifacts.path(str(attempt.submission))

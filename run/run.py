@@ -254,6 +254,13 @@ class Run:
                 values.append(None)
         return values
 
+    def read_stored(self, verb: str, parts: list[str], model: type[Value]) -> Value | None:
+        """Return what `once` has stored of a step; None: nothing, or it is damaged."""
+        try:
+            return model.model_validate_json(read_regular(self._done_path(verb, parts)))
+        except (OSError, ValidationError):
+            return None
+
     def is_done(self, verb: str, parts: list[str]) -> bool:
         """Whether `once` has a stored value for this step."""
         return self._done_path(verb, parts).is_file()

@@ -36,6 +36,11 @@ def variant_environment(variant: str) -> dict[str, str]:
     return {VARIANT_NAME: variant} if variant else {}
 
 
+def seeded_parts(script: str, seed: int, variant: str) -> list[str]:
+    """Return what names an execution of a script under another seed."""
+    return [script, str(seed), *([variant] if variant else [])]
+
+
 def has_pair(files: Mapping[str, str]) -> bool:
     """Whether an execution left a complete pair of files."""
     return any(set(variant_files(name)) <= set(files) for name in _names(files))

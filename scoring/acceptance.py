@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from graph.state import Verdict
 from reasoner.protocol import LIKELY
 from run.attempt import ANCHOR, BEST
+from run.comparator import Comparison, decide
 from task.types import PROMISING_P, Grade, Paired, Problem
 
 MUCH_FASTER = 0.7  # a script that needs at most this share of the best's seconds wins a tie
@@ -271,25 +272,29 @@ def judge_blend(
     paired = again or grade.paired.get(BEST)
     if not grade.ok or not has_best or paired is None:
         return judge_attempt(grade, z=z, has_best=has_best, new=new, best=best)
-    text = describe_difference(paired)
-    if paired.d > 0:
-        verdict: Verdict = "accepted" if paired.d > z * paired.se else "tie"
+    text = _describe(grade, paired, again)
+    decided = decide(paired, grade.surrogate.get(BEST), z)
+    if decided.d > 0:
+        verdict: Verdict = "accepted" if decided.d > z * decided.se else "tie"
         words = "better" if verdict == "accepted" else "ahead, within noise"
         code = "better" if verdict == "accepted" else "ahead"
         return one_reason(verdict, True, code, f"{words}: {text}")
-    if paired.d < -z * paired.se:
+    if decided.d < -z * decided.se:
         return one_reason("rejected", False, "worse", f"worse: {text}")
     return one_reason("tie", False, "within_noise", f"within noise: {text}")
 
 
-def place_in_run(judgement: Judgement, over_run: Paired | None, run_best: str) -> Judgement:
+def place_in_run(judgement: Judgement, over_run: Comparison, run_best: str, z: float) -> Judgement:
     """Add to a judgement where the attempt stands against the run's best, which is another."""
-    if over_run is None or judgement.verdict == "failed":
+    decided = over_run.decide(z)
+    if decided is None or over_run.metric is None or judgement.verdict == "failed":
         return judgement
-    side, code = ("below", "below_run") if over_run.d < 0 else ("level with", "level_with_run")
-    if over_run.d > 0:
+    side, code = ("below", "below_run") if decided.d < 0 else ("level with", "level_with_run")
+    if decided.d > 0:
         side, code = "ahead of", "ahead_of_run"
-    where = f"{side} the run's best {run_best}: {describe_difference(over_run)}"
+    where = f"{side} the run's best {run_best}: {describe_difference(over_run.metric)}"
+    if decided is not over_run.metric:
+        where += f"; by the finer loss {_in_errors(decided):+.1f} SE"
     accepted = "accepted in this trace, " if judgement.verdict == "accepted" else ""
     reason = Problem(code=code, message=f"{accepted}{where}")
     return judgement._replace(reasons=[*judgement.reasons, reason], run_best=run_best)

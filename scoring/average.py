@@ -25,14 +25,13 @@ from run.best import write_solution
 from run.budget import executions_left
 from run.models import seeded_key
 from run.run import Run
-from run.variants import choose_variant
+from run.variants import choose_variant, seeded_parts
 from scoring.chain import BrokenChainError, ChainRuns, Link
 from scoring.evaluation import (
     NoRoomError,
     Seeded,
     room_for,
     run_with_seed,
-    seeded_parts,
     takes_seed,
 )
 from scoring.refit import Fit, chain_refits, fit_parts, fit_script, list_links

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from graph.state import Best, Trace, Work
 from run.attempt import OOF, SUBMISSION, Attempt, ExecutionRecord, Member, best_from
-from run.best import is_better
+from run.comparator import find_leader, leads
 from run.members import PoolMember
 from run.pool import list_members, pass_gates
 from run.run import Run
@@ -161,14 +161,10 @@ def describe_blend(members: Mapping[str, Member]) -> str:
     return "blend of " + ", ".join(f"{name} {member.weight:.2f}" for name, member in shares[:6])
 
 
-def leading_blend(run: Run, blends: Iterable[Best | None], single: Best | None) -> Best | None:
+async def leading_blend(run: Run, blends: Sequence[Best], single: Best | None) -> Best | None:
     """Return the best of these blends that is ahead of the best single solution, or None."""
-    direction, leader = run.prepared.task.direction, None
-    for blend in blends:
-        known = leader or single
-        if blend and known and is_better(direction, blend.score, known.score):
-            leader = blend
-    return leader
+    leader = await find_leader(run, [single, *blends]) if single else None
+    return None if leader is single else leader
 
 
 def may_lead(run: Run, blend: Best, heads: Sequence[str | None]) -> bool:
@@ -184,19 +180,17 @@ def holds_members(run: Run, blend: Best, heads: Sequence[str | None]) -> bool:
     return set(run.attempt(blend.ref).members) <= known
 
 
-def best_member(run: Run, blend: Attempt) -> Best | None:
-    """Return the member of a blend with the best score alone."""
+async def best_member(run: Run, blend: Attempt) -> Best | None:
+    """Return the member of a blend that is the best alone."""
     known = [run.attempt(member.ref) for member in blend.members.values() if member.ref]
-    scored = [attempt for attempt in known if attempt.score is not None]
-    best = max(scored, key=lambda one: run.sign * (one.score or 0.0), default=None)
-    return best_from(best) if best else None
+    scored = [best_from(attempt) for attempt in known if attempt.score is not None]
+    ranked = sorted(scored, key=lambda one: -run.sign * one.score)  # equal ones by score
+    return await find_leader(run, ranked)
 
 
-def go_on_from_blend(run: Run, trace: Trace, blend: Attempt) -> Trace:
+async def go_on_from_blend(run: Run, trace: Trace, blend: Attempt) -> Trace:
     """Return a trace whose blend was accepted: a blend cannot be edited, its best member can."""
-    member, best = best_member(run, blend), trace.best
-    if member is None or best is None:
-        return trace
-    if not is_better(run.prepared.task.direction, member.score, best.score):
+    member, best = await best_member(run, blend), trace.best
+    if member is None or best is None or not await leads(run, member, best):
         return trace
     return trace.evolve(best=member, anchor=None, stepped=0, diagnosis=None, tried=[])

@@ -10,6 +10,7 @@ from run.attempt import ANCHOR, BEST, OOF, RUN, Attempt, ExecutionRecord, spent_
 from run.best import current_best
 from run.budget import improve_time_left_s, repeat_limit_s
 from run.chain import count_code_lines
+from run.comparator import Comparison, compare_artifacts, compare_by_surrogate
 from run.limits import script_memory_bytes
 from run.luck import anchor_of, trace_bars
 from run.models import seeded_key
@@ -18,6 +19,7 @@ from run.variants import (
     SEED_NAME,
     choose_variant,
     describe_missing_variant,
+    seeded_parts,
     variant_environment,
 )
 from scoring.acceptance import (
@@ -114,7 +116,8 @@ async def evaluate_candidate(
         line = await check_other_variants(run, whole, grade, line)
         grade = grade.model_copy(update={"line": line})
     if leader:
-        judgement = place_in_run(judgement, grade.paired.get(RUN), leader.attempt)
+        over_run = Comparison(metric=grade.paired.get(RUN), surrogate=grade.surrogate.get(RUN))
+        judgement = place_in_run(judgement, over_run, leader.attempt, run.settings.accept_z)
     left_out = describe_left_out(line, whole, run.settings.variants)
     return grade, add_reasons(judgement, left_out if candidate.repeatable else [])
 
@@ -294,32 +297,6 @@ async def grade_against_best(
     return Grade.model_validate(grade)
 
 
-async def compare_artifacts(run: Run, new: list[str], old: list[str]) -> Paired | None:
-    """Return the paired difference of two sets of out-of-fold artifacts; None: not comparable."""
-    paths_new, paths_old = artifact_paths(run, new), artifact_paths(run, old)
-    try:
-        paired = await run.worker.compare_files(
-            run.prepared, paths_new, paths_old, seed=run.settings.seed
-        )
-    except WorkerTimeoutError:
-        return None
-    return None if paired is None else Paired.model_validate(paired)
-
-
-async def compare_by_surrogate(run: Run, new: list[str], old: list[str]) -> Paired | None:
-    """Return the difference by the surrogate; None: one side holds labels, or cannot be read."""
-    if run.prepared.soft is None:
-        return None
-    paths_new, paths_old = artifact_paths(run, new), artifact_paths(run, old)
-    try:
-        paired = await run.worker.compare_surrogate(
-            run.prepared, paths_new, paths_old, seed=run.settings.seed
-        )
-    except WorkerTimeoutError:
-        return None
-    return None if paired is None else Paired.model_validate(paired)
-
-
 class OverSeeds(NamedTuple):
     """Differences of the means over seeds; None: not measured."""
 
@@ -347,11 +324,6 @@ async def _compare_over_seeds(run: Run, candidate: Candidate, best: Best) -> Ove
         surrogate=surrogate.model_dump() if surrogate else None,
     )
     return OverSeeds(paired, surrogate)
-
-
-def artifact_paths(run: Run, refs: list[str]) -> list[str]:
-    """Return the files of these artifacts."""
-    return [str(run.artifacts.path(ref)) for ref in refs]
 
 
 class Seeded(NamedTuple):
@@ -417,11 +389,6 @@ async def run_with_seed(run: Run, seeded: Seeded, seed: int) -> ExecutionRecord 
     if execution.ok and OOF not in execution.files and seeded.variant:
         run.warn(describe_missing_variant(attempt, seeded.variant, f"under seed {seed}"))
     return execution if execution.ok else None
-
-
-def seeded_parts(script: str, seed: int, variant: str) -> list[str]:
-    """Return what names an execution under another seed."""
-    return [script, str(seed), *([variant] if variant else [])]
 
 
 def room_for(run: Run, seconds: float) -> float:

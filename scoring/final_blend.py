@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from graph.state import Best, RunState
 from run.attempt import Attempt, Member, best_from
+from run.comparator import compare_oofs, find_leader
 from run.members import PoolMember
 from run.pool import find_members
 from run.run import Run
@@ -15,7 +16,6 @@ from scoring.acceptance import Judgement
 from scoring.audit import consult_audit
 from scoring.chain import weigh_chain
 from scoring.ensemble import blend_pool, holds_members
-from scoring.evaluation import compare_artifacts
 from task.types import Grade
 
 REFIT_ROOM = 2.0  # a refit gets time for so many times the script's seconds
@@ -70,7 +70,7 @@ async def _best_blend(run: Run, state: RunState, single: Best) -> Best | None:
     if members != await find_members(run, [trace.merged for trace in traces]):
         blend = best_of(await blend_pool(run, f"m{state.round}", members, single))
     known = [one for one in (blend, state.ensemble) if one and holds_members(run, one, heads)]
-    return max(known, key=lambda one: run.sign * one.score, default=None)
+    return await find_leader(run, known)
 
 
 def best_of(blend: Attempt | None) -> Best | None:
@@ -79,9 +79,10 @@ def best_of(blend: Attempt | None) -> Best | None:
 
 
 async def is_ahead(run: Run, blend: Best, single: Rival) -> bool:
-    """Whether the blend's nested score is better than the single solution's mean over seeds."""
-    paired = await compare_artifacts(run, [str(run.attempt(blend.ref).oof)], single.oofs)
-    return paired is not None and paired.d > 0
+    """Whether the blend is better, by its nested predictions, than the single one over seeds."""
+    comparison = await compare_oofs(run, [str(run.attempt(blend.ref).oof)], single.oofs)
+    decided = comparison.decide(run.settings.accept_z)
+    return decided is not None and decided.d > 0
 
 
 async def _passes_audit(run: Run, blend: Best) -> bool:

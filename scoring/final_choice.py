@@ -9,11 +9,17 @@ from typing import NamedTuple
 from briefs.review import ask_review, can_review, list_findings
 from graph.state import Best, Json, RunState, Work
 from run.attempt import OOF, Attempt, ExecutionRecord, best_from
+from run.comparator import (
+    compare_artifacts,
+    compare_by_surrogate,
+    compare_oofs,
+    rank_solutions,
+)
 from run.pool import list_members, list_refused
 from run.run import Run
 from scoring.audit import audit_account
 from scoring.chain import weigh_chain
-from scoring.evaluation import compare_artifacts, run_with_seed, seeded_attempt, takes_seed
+from scoring.evaluation import run_with_seed, seeded_attempt, takes_seed
 from scoring.final_blend import REFIT_ROOM, BlendChoice, Rival, choose_blend
 from task.client import WorkerTimeoutError
 from task.types import Grade
@@ -65,7 +71,7 @@ class FinalChoice(NamedTuple):
 
 async def choose_final(run: Run, state: RunState) -> FinalChoice:
     """Run the contest and choose what is handed over."""
-    leaders = list_leaders(run, state)
+    leaders = await list_leaders(run, state)
     candidates = [{"attempt": attempt.id, "score": attempt.score} for attempt in leaders]
     run.events.emit("finalizing", key="final", candidates=candidates)
     contenders = await _run_contest(run, leaders)
@@ -118,7 +124,7 @@ async def _review_finalist(run: Run, state: RunState, attempt: Attempt) -> list[
     return list_findings(await ask_review(run, trace, work, name=attempt.id))
 
 
-def list_leaders(run: Run, state: RunState) -> list[Attempt]:
+async def list_leaders(run: Run, state: RunState) -> list[Attempt]:
     """Return the contenders: the traces' bests in order, then other accepted solutions.
 
     A best that followed shuffled labels, or has a flaw of the data that another trace removed, is
@@ -126,6 +132,7 @@ def list_leaders(run: Run, state: RunState) -> list[Attempt]:
     """
     bests = [trace.best for trace in state.traces.values() if trace.best]
     bests.sort(key=lambda best: (-run.sign * best.score, best.trace))
+    bests = await rank_solutions(run, bests)
     heads = [trace.head for trace in state.sorted_traces()]
     others = list_members(run, heads, led_only=True)
     refs = [best.ref for best in bests] + [member.ref for member in others]
@@ -187,9 +194,12 @@ async def _grade_files(run: Run, execution: ExecutionRecord) -> Grade:
 
 
 async def choose_single(run: Run, contenders: list[Contender]) -> tuple[Contender, int]:
-    """Return the best mean less `caution` SE, and how many were level; the audit decides those."""
-    caution = run.settings.caution
-    ranked = sorted(contenders, key=lambda one: -(run.sign * one.mean - caution * one.se))
+    """Return the best mean less `caution` SE, and how many were level; the audit decides those.
+
+    The mean is that of the surrogate where all are finer than labels, unless the metric tells one
+    to be better.
+    """
+    ranked = await _rank(run, contenders)
     first = ranked[0]
     level = [first, *[one for one in ranked[1:] if await is_level(run, first, one)]]
     scores = [_audit_score(run, one) for one in level]
@@ -200,10 +210,46 @@ async def choose_single(run: Run, contenders: list[Contender]) -> tuple[Contende
     return level[best], len(level)
 
 
+async def _rank(run: Run, contenders: list[Contender]) -> list[Contender]:
+    """The contenders by mean less `caution` standard errors over seeds, the best first."""
+    caution = run.settings.caution
+    finer = await _finer_scores(run, contenders)
+    if finer is None:
+        return sorted(contenders, key=lambda one: -(run.sign * one.mean - caution * one.se))
+    losses = {one.attempt.id: one._replace(scores=each) for one, each in finer}
+    ranked = sorted(
+        contenders,
+        key=lambda one: losses[one.attempt.id].mean + caution * losses[one.attempt.id].se,
+    )
+    first = ranked[0]
+    for other in ranked[1:]:
+        metric = await compare_artifacts(run, other.oofs, first.oofs)
+        if metric is not None and metric.d > run.settings.accept_z * metric.se:
+            first = other
+    return [first, *(one for one in ranked if one is not first)]
+
+
+async def _finer_scores(
+    run: Run, contenders: list[Contender]
+) -> list[tuple[Contender, list[float]]] | None:
+    """The surrogate's loss of every contender and seed; None where one has labels alone."""
+    if run.prepared.soft is None:
+        return None
+    found: list[tuple[Contender, list[float]]] = []
+    for one in contenders:
+        pairs = [await compare_by_surrogate(run, [oof], [oof]) for oof in one.oofs]
+        losses = [paired.new for paired in pairs if paired and paired.new is not None]
+        if len(losses) < len(one.oofs):
+            return None
+        found.append((one, losses))
+    return found
+
+
 async def is_level(run: Run, first: Contender, other: Contender) -> bool:
     """Whether a contender is not worse than the first by more than `LEVEL_Z` paired SE."""
-    paired = await compare_artifacts(run, other.oofs, first.oofs)
-    return paired is not None and paired.d > -LEVEL_Z * paired.se
+    comparison = await compare_oofs(run, other.oofs, first.oofs)
+    known = [one for one in (comparison.metric, comparison.surrogate) if one is not None]
+    return comparison.metric is not None and all(one.d > -LEVEL_Z * one.se for one in known)
 
 
 def _audit_score(run: Run, contender: Contender) -> float | None:

@@ -28,7 +28,7 @@ async def blend_traces(
     proposed = [best_from(attempt) for attempt in made if attempt.verdict == "accepted"]
     heads = [trace.head for trace in state.sorted_traces()]
     known = [one for one in (state.ensemble, blend, *proposed) if one and may_lead(run, one, heads)]
-    return blend, leading_blend(run, known, single)
+    return blend, await leading_blend(run, known, single)
 
 
 async def _blend_pool(

@@ -6,9 +6,9 @@ from typing import NamedTuple, get_args
 
 from graph.state import Best, Json
 from run.attempt import OOF
+from run.comparator import compare_artifacts
 from run.run import Run
 from scoring.baseline import make_method
-from scoring.evaluation import compare_artifacts
 from task.client import WorkerError
 from task.types import BaselineMethod, TaskError
 

@@ -82,3 +82,12 @@ def test_an_average_over_seeds_is_told_with_what_it_brought() -> None:
     assert told() == "" == told(rounds="x", tried=[], gain="<b>")
     counted = [{"t": 1, "ev": "execution_finished", **more} for more in ({}, {"refit": True})]
     assert view_of(*counted).n_executions == 1
+
+
+def test_the_runs_comparator_says_who_leads() -> None:
+    """Better probabilities lead though one row less is right."""
+    for code, best in (("ahead_of_run", "t1s1"), ("below_run", "t0s0")):
+        ahead = attempt("t1s1", 0.79, "accepted", "t1s0", gain=0.09, run_best="t0s0", codes=[code])
+        assert view_of(FIRST, OTHER, ahead).best == best
+    lucky = attempt("t1s1", 0.81, "accepted", "t1s0", run_best="t0s0", codes=["below_run"])
+    assert view_of(FIRST, OTHER, lucky).best == "t0s0"

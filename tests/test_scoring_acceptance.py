@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from run.attempt import ANCHOR
+from run.comparator import Comparison, decide
 from scoring.acceptance import (
     Standing,
     TieBreak,
@@ -86,7 +87,8 @@ def test_an_accepted_attempt_below_the_runs_best_says_so() -> None:
     accepted = judge_attempt(
         grade(0.5), z=1.0, has_best=True, new=TieBreak(1, 1), best=TieBreak(1, 1)
     )
-    behind = place_in_run(accepted, Paired(d=-0.2, se=0.1, p_improved=0.02), "t1s3")
+    worse, better = (Paired(d=d, se=0.1, p_improved=p) for d, p in ((-0.2, 0.02), (0.2, 0.98)))
+    behind = place_in_run(accepted, Comparison(metric=worse), "t1s3", 1.15)
     assert (behind.verdict, behind.codes, behind.run_best) == (
         "accepted",
         ["better", "below_run"],
@@ -95,8 +97,28 @@ def test_an_accepted_attempt_below_the_runs_best_says_so() -> None:
     assert behind.texts[1] == (
         "accepted in this trace, below the run's best t1s3: -0.2 ± 0.1, p(improved) 0.02"
     )
-    ahead = place_in_run(accepted, Paired(d=0.2, se=0.1, p_improved=0.98), "t1s3")
+    ahead = place_in_run(accepted, Comparison(metric=better), "t1s3", 1.15)
     assert ahead.codes == ["better", "ahead_of_run"]
+
+
+def test_the_finer_loss_decides_unless_the_metric_tells() -> None:
+    """For blends and for where an attempt stands in its run, as for attempts of a trace."""
+    fine = Paired(d=0.04, se=0.01, p_improved=1.0)
+    level, worse = (Paired(d=d, se=0.1, p_improved=0.4) for d in (-0.05, -0.3))
+    assert decide(level, fine, 1.15) is fine and decide(level, None, 1.15) is level
+    assert decide(worse, fine, 1.15) is worse
+    accepted = judge_attempt(
+        grade(0.5), z=1.0, has_best=True, new=TieBreak(1, 1), best=TieBreak(1, 1)
+    )
+    for metric, code, verdict in (
+        (level, "ahead_of_run", "accepted"),
+        (worse, "below_run", "rejected"),
+    ):
+        placed = place_in_run(accepted, Comparison(metric=metric, surrogate=fine), "t1s3", 1.15)
+        assert placed.codes[-1] == code
+        blend = grade(metric.d).model_copy(update={"surrogate": {"best": fine}})
+        side = TieBreak(1.0, 100)
+        assert judge_blend(blend, z=1.15, has_best=True, new=side, best=side).verdict == verdict
 
 
 def test_a_tie_is_won_by_the_much_simpler_script() -> None:

@@ -77,12 +77,12 @@ async def test_ties_join_the_final_blend_which_loses_its_lightest_member_where_t
         alone = await choose_smaller(run, choice, ["t0s0", "t0s1"])
         assert alone.best == single.best and not alone.describe()["ensemble"]["wins"]
         blend = run.attempt(whole.best.ref)
-        member = best_member(run, blend)
+        member = await best_member(run, blend)
         assert member is not None and member.attempt == "t0s2"
         behind = Trace(trace=0, best=best_from(run.attempt(single.best.ref)).evolve(score=0.5))
-        assert go_on_from_blend(run, behind, blend).best == member
+        assert (await go_on_from_blend(run, behind, blend)).best == member
         ahead = behind.evolve(best=single.best.evolve(score=0.99))
-        assert go_on_from_blend(run, ahead, blend) == ahead
+        assert await go_on_from_blend(run, ahead, blend) == ahead
         run.settings = run.settings.model_copy(update={"time_s": 5 * SECONDS})
         short = await choose_blend(run, state, single)
         (dropped,) = short.dropped
