@@ -100,7 +100,9 @@ class AttemptView:
     @property
     def is_behind(self) -> bool:
         """Whether it was below the run's best when it was measured."""
-        return self.run_side < 0 or (self.run_gain is not None and self.run_gain < 0)
+        if self.run_side:
+            return self.run_side < 0
+        return self.run_gain is not None and self.run_gain < 0
 
     @property
     def can_lead(self) -> bool:
