@@ -78,7 +78,10 @@ class Job(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     id: str = Field(description="attempt id; also the name of the process group's pid file")
     script: str = Field(description="text of solution.py")
-    workspace: Path = Field(description="host folder, fresh and empty, writable by the script")
+    workspace: Path = Field(
+        description="host folder, writable by the script; empty, or with what an earlier job left "
+        "but its solution.py and input/"
+    )
     inputs: dict[str, str] = Field(
         default_factory=dict,
         description="name below input/, with slashes in a folder of ours -> host path",

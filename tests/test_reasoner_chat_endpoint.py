@@ -149,10 +149,24 @@ async def test_counts_that_none_can_be_are_estimated(desk: Desk, number: Any) ->
         "prompt_tokens": number,
         "completion_tokens": number,
         "prompt_tokens_details": {"cached_tokens": number},
+        "cost": number,
     }
     for given in (usage, number):
         reply = await desk.ask(whole({"content": "x" * 40}, usage=given), stream=False)
         assert (reply.usage.input_tokens, reply.usage.output_tokens) == (1, 10)
+        assert reply.usage.usd is None
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_stated_cost_counts_and_every_call_of_a_tool_is_read(
+    desk: Desk, stream: bool
+) -> None:
+    calls = [{"index": n, "function": {"name": "f", "arguments": f"{{{n}"}} for n in range(2)]
+    usage = {"prompt_tokens": 5, "completion_tokens": 2, "cost": 0.25}
+    message, books = {"tool_calls": calls}, {"choices": [], "usage": usage}
+    raw = streamed(piece(**message), books) if stream else whole(message, usage=usage)
+    reply = await desk.ask(raw, stream=stream)
+    assert (reply.usage.usd, reply.calls, reply.arguments) == (0.25, ("{0", "{1"), "{0")
 
 
 async def test_an_error_with_an_odd_body_is_typed(desk: Desk) -> None:

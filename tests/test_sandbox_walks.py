@@ -18,6 +18,7 @@ from sandbox.inside.walk import (
     measure_folder,
     remove_folder,
 )
+from sandbox.local.users import give_folder
 from session.session import start_run
 
 USER, MIB = 20001, 2**20
@@ -106,6 +107,19 @@ def test_links_are_removed_and_not_followed(tmp_path: Path) -> None:
     assert measure_folder(tmp_path / "w", 10).n_files == 1
     assert remove_folder(tmp_path / "w") == remove_folder(tmp_path / "planted") == ""
     assert [path.name for path in tmp_path.rglob("*")] == ["kept", "file"]
+
+
+@ordinary
+def test_a_folder_is_given_away_with_its_links_and_nothing_that_they_name(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("x")
+    (tmp_path / "w/a/b").mkdir(parents=True)
+    (tmp_path / "w/a/b/file").write_text("x")
+    (tmp_path / "w/a/link").symlink_to(tmp_path / "kept")
+    (tmp_path / "w/a").chmod(0)
+    give_folder(tmp_path / "w", USER)
+    below = list((tmp_path / "w").rglob("*"))
+    assert [path.lstat().st_uid for path in below] == [USER] * 4
+    assert [(tmp_path / name).stat().st_uid for name in ("kept", "w")] == [os.getuid()] * 2
 
 
 def close_all(folder: Path) -> None:

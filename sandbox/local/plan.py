@@ -14,7 +14,12 @@ from sandbox.inside import confine
 from sandbox.inside.specs import KeeperSpec, LandlockRules
 from sandbox.local import bwrap
 from sandbox.local.interpreter import SYSTEM_FOLDERS, find_interpreter_needs
-from sandbox.local.users import others_can_enter, others_can_reach, others_can_read
+from sandbox.local.users import (
+    give_folder,
+    others_can_enter,
+    others_can_reach,
+    others_can_read,
+)
 from sandbox.protocol import Job, check_input_names
 
 TierName = Literal["bubblewrap", "userns", "landlock", "none"]
@@ -245,7 +250,12 @@ def script_environment(
 
 
 def lay_out_workspace(job: Job, tier: TierName, uid: int | None) -> None:
-    """Write the script and input/ into a fresh workspace, never through a link."""
+    """Write the script and input/ into a workspace, never through a link.
+
+    What an earlier job left in it is given to this job's user first.
+    """
+    if uid is not None:
+        give_folder(job.workspace, uid)
     write_new_file(job.workspace / "solution.py", job.script)
     folder = job.workspace / "input"
     folder.mkdir()

@@ -11,7 +11,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from sandbox.inside.walk import remove_folder
+from sandbox.inside.walk import READ_MODE, FolderWalk, remove_folder
 from sandbox.local.leases import Lease, lease_folder, try_lease
 
 # below 65536, so that they exist inside containers; not assigned by Debian, Fedora or systemd
@@ -37,6 +37,39 @@ def is_known_uid(uid: int) -> bool:
     except KeyError:
         return False
     return True
+
+
+def give_folder(folder: Path, uid: int) -> None:
+    """Make a user the owner of everything below a folder; links themselves, not what they name.
+
+    Raises OSError.
+    """
+    walk = FolderWalk(folder, READ_MODE)
+    try:
+        waiting = [_give_entries(walk.handle, uid)]  # names of folders, by depth
+        while True:
+            if waiting[-1]:
+                walk.enter(waiting[-1].pop())
+                waiting.append(_give_entries(walk.handle, uid))
+                continue
+            waiting.pop()
+            if not waiting:
+                return
+            walk.leave()
+    finally:
+        walk.close()
+
+
+def _give_entries(handle: int, uid: int) -> list[str]:
+    """Give the entries of one folder to a user; return the names of the folders among them."""
+    folders = []
+    with os.scandir(handle) as entries:
+        for entry in entries:
+            if entry.stat(follow_symlinks=False).st_uid != uid:
+                os.chown(entry.name, uid, -1, dir_fd=handle, follow_symlinks=False)
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+    return folders
 
 
 def remove_files_of(uid: int, folder: Path) -> None:

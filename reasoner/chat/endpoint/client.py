@@ -31,7 +31,10 @@ CHARS_PER_TOKEN = 4  # where the endpoint does not count; a token cap still fill
 
 @dataclass(frozen=True)
 class Reply:
-    """An unparsed answer. `arguments` are those of a called tool, as JSON text."""
+    """An unparsed answer.
+
+    `arguments` are those of the first called tool, as JSON text; `calls` those of all of them.
+    """
 
     text: str
     arguments: str
@@ -39,6 +42,7 @@ class Reply:
     finish: str
     usage: Usage
     thinking: str = ""  # the reasoning that an endpoint gives beside the answer
+    calls: tuple[str, ...] = ()
 
     @property
     def content(self) -> str:
@@ -80,8 +84,7 @@ class ModelEndpoint:
         """Send one request. `form` are its further parameters. Raises EndpointError."""
         body = self.parameters() | form
         turns = [
-            {"role": message["role"], "content": make_encodable(message["content"])}
-            for message in messages
+            dict(message) | {"content": make_encodable(message["content"])} for message in messages
         ]
         chat, completion = self._chat, Completion()
         receiver = self._receiving.set(completion)
@@ -145,12 +148,16 @@ def to_reply(completion: Completion, asked: list[Message], price: Price | None) 
         refusal=completion.refusal,
         finish=completion.finish,
         thinking=completion.thinking,
+        calls=tuple(arguments),
         usage=count_usage(completion, asked, price),
     )
 
 
 def count_usage(completion: Completion, asked: list[Message], price: Price | None) -> Usage:
-    """Return the tokens as the endpoint counts them, else an estimate by length."""
+    """Return the tokens as the endpoint counts them, else an estimate by length.
+
+    Without a price, the cost is the one that the endpoint states, if it does.
+    """
     n_input, n_output = completion.n_input, completion.n_output
     if n_input is None:
         n_input = sum(len(turn["content"]) for turn in asked) // CHARS_PER_TOKEN
@@ -158,7 +165,7 @@ def count_usage(completion: Completion, asked: list[Message], price: Price | Non
         answer = completion.thinking + completion.text + "".join(completion.arguments)
         n_output = len(answer) // CHARS_PER_TOKEN
     n_cached = min(n_input, completion.n_cached)
-    usd = price.usd(n_input, n_cached, n_output) if price else None
+    usd = price.usd(n_input, n_cached, n_output) if price else completion.usd
     return Usage(
         calls=1,
         input_tokens=n_input,

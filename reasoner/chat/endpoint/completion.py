@@ -14,6 +14,7 @@ from typing import Any
 
 MAX_REPLY_BYTES = 32 * 2**20
 MAX_TOKENS = 10**9  # an answer that claims more was not counted
+MAX_USD = 1e4  # of one answer
 MAX_CALLS = 64  # of tools, in one answer
 FINISH_CHARS = 40
 ENCODINGS = ("", "identity", "gzip", "x-gzip", "deflate")
@@ -52,6 +53,13 @@ def count_tokens(value: object) -> int | None:
     return int(value) if 0 <= value <= MAX_TOKENS else None  # false for NaN
 
 
+def read_cost(value: object) -> float | None:
+    """Return dollars that an endpoint states for one answer; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value <= MAX_USD else None  # false for NaN
+
+
 def parse_reply(raw: bytes) -> dict[str, Any]:
     """Parse the JSON of a completion or of an event. Raises ReplyFormatError."""
     try:
@@ -88,6 +96,7 @@ class Completion:
     n_input: int | None = None  # tokens, as the endpoint counts them
     n_output: int | None = None
     n_cached: int = 0
+    usd: float | None = None  # the cost, where the endpoint states it
     n_choices: int = 0
     problem: ValueError | None = None  # why the answer is of no use
 
@@ -162,6 +171,7 @@ class Completion:
         details = usage.get("prompt_tokens_details")
         cached = details.get("cached_tokens") if isinstance(details, dict) else None
         self.n_cached = count_tokens(cached) or self.n_cached
+        self.usd = read_cost(usage.get("cost")) if "cost" in usage else self.usd
 
 
 def dicts_in(value: object) -> Iterable[dict[str, Any]]:
