@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 GRACE = 2.0  # times the seconds after which a contestant is ended
 START_S = 60.0  # besides: imports, reading, writing
 WATCH_S = 0.2
+N_CORES = min(2, len(os.sched_getaffinity(0)))  # of every contestant
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def watch_process(command: list[str], limit_s: float) -> Usage:
     began, peak = time.monotonic(), 0
     cpu: dict[int, float] = {}
     with tempfile.TemporaryFile() as log:
-        env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
+        env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(N_CORES)}
         child = psutil.Popen(command, stdout=log, stderr=log, env=env, start_new_session=True)
         while child.poll() is None and time.monotonic() - began < limit_s:
             peak = max(peak, _sample_family(child, cpu))

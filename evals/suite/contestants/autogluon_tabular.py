@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 from autogluon.tabular import TabularPredictor
 
-from evals.suite.contestants.features import Task, answer_texts, read_arguments, write_submission
+from evals.suite.contestants.features import (
+    N_CORES,
+    Task,
+    answer_texts,
+    read_arguments,
+    write_submission,
+)
 
 METRICS = {
     "auc": "roc_auc",
@@ -41,7 +47,7 @@ def fit_target(task: Task, name: str, seconds: float) -> tuple[Any, Any]:
     with tempfile.TemporaryDirectory() as place:
         predictor = TabularPredictor(
             name, problem_type=kind, eval_metric=metric, path=place, verbosity=0
-        ).fit(train, time_limit=seconds, num_cpus=2, num_gpus=0)
+        ).fit(train, time_limit=seconds, num_cpus=N_CORES, num_gpus=0)
         if not task.is_classification:
             said = predictor.predict(task.test[columns]).to_numpy()
             return (np.expm1(said).clip(0) if task.is_relative else said), None

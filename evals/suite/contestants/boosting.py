@@ -17,7 +17,13 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from evals.suite.contestants.features import Task, answer_texts, read_arguments, write_submission
+from evals.suite.contestants.features import (
+    N_CORES,
+    Task,
+    answer_texts,
+    read_arguments,
+    write_submission,
+)
 
 N_FOLDS = 3
 Params = dict[str, Any]
@@ -45,7 +51,7 @@ def make_table(task: Task) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def fit_model(task: Task, params: Params, table: pd.DataFrame, y: Any) -> Any:
     """Fit a model of the task's kind."""
-    common = {"verbose": -1, "random_state": 0, "n_jobs": 2, **params}
+    common = {"verbose": -1, "random_state": 0, "n_jobs": N_CORES, **params}
     if task.is_classification:
         return lightgbm.LGBMClassifier(**common).fit(table, y)
     loss = {"objective": "mae"} if task.metric in ("mae", "mape") else {}

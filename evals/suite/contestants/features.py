@@ -7,6 +7,7 @@ they are named after is all that they need.
 from __future__ import annotations
 
 import io
+import os
 import sys
 import time
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ LABELS = (
     "mcc",
 )
 TEXTS = ("edit_distance", "dice_masks")
+N_CORES = int(os.environ.get("OMP_NUM_THREADS", "1"))
 MIN_LETTERS = 12  # of a column's mean: shorter words with many repeats are categories
 
 
