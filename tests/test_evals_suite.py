@@ -13,7 +13,7 @@ import pytest
 from evals.suite import __main__ as command
 from evals.suite import wheels
 from evals.suite.catalogue import TASKS, halves
-from evals.suite.contest import CONTESTANTS, Budget, run_contestant, watch_process
+from evals.suite.contest import CONTESTANTS, Budget, ContestRow, run_contestant, watch_process
 from evals.suite.media import run_lengths
 from evals.suite.ranks import rank_values, ranks_by_task, render_contest
 from evals.suite.task import Split, SuiteTask, split_groups, split_rows, write_suite_task
@@ -103,9 +103,18 @@ def test_a_contestant_is_measured_and_graded_on_the_private_answers(tmp_path: Pa
     write_suite_task(FLOWERS, Wheels(tmp_path), folder)
     budget = Budget(seconds=20, steps=1, seed=0)
     linear = CONTESTANTS["linear"]
-    row = asyncio.run(run_contestant(linear, FLOWERS, "tuning", folder, budget, sys.executable))
+
+    async def run() -> ContestRow:
+        async with command.open_worker() as worker:
+            return await run_contestant(
+                linear, FLOWERS, "tuning", folder, budget, sys.executable, worker
+            )
+
+    row = asyncio.run(run())
     assert row.private is not None, row.failure
     assert 0 < row.private < 0.5 < np.log(3)
+    assert row.sample is not None
+    assert row.private < row.sample
     assert row.peak_mb > 20
     assert row.cpu_s > 0
 

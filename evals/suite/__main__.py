@@ -16,15 +16,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from evals.harness.pages import CACHE, append_row, read_rows, table_head, table_row
 from evals.harness.provenance import provenance_note
 from evals.suite.catalogue import HALVES, TASKS, halves, tasks_of_half
-from evals.suite.contest import CONTESTANTS, Budget, row_as_json, run_contestant
+from evals.suite.contest import (
+    CONTESTANTS,
+    Budget,
+    ContestRow,
+    row_as_json,
+    run_contestant,
+)
 from evals.suite.ranks import render_contest
 from evals.suite.task import SuiteTask, write_suite_task
 from evals.suite.wheels import WheelError, Wheels
+from task.client import TaskWorker
 
 FINAL_TOLD = (
     "this runs the final half, whose scores nobody has looked at: once per release, on the commit "
@@ -116,25 +125,46 @@ def run_half(options: argparse.Namespace) -> int:
         if not options.release:
             print("say --release to run it", file=sys.stderr)
             return 2
-    names = contestant_names(options)
+    asyncio.run(run_tasks(tasks, contestant_names(options), options))
+    return 0
+
+
+async def run_tasks(tasks: list[SuiteTask], names: list[str], options: argparse.Namespace) -> None:
+    """Run those contestants on every task that the results lack."""
     path = results_path(options)
     path.parent.mkdir(parents=True, exist_ok=True)
     done = {(row["task"], row["contestant"]) for row in read_rows(path)}
     budget = Budget(options.seconds, options.steps, options.seed)
-    for task in tasks:
-        folder = options.tasks / task.name
-        write_suite_task(task, Wheels(options.cache / "wheels"), folder)
-        for name in names:
-            if (task.name, name) in done:
-                continue
-            python = options.autogluon if name == "autogluon" else options.python
-            half = halves()[task.name]
-            row = asyncio.run(run_contestant(CONTESTANTS[name], task, half, folder, budget, python))
-            append_row(path, row_as_json(row))
-            score = row.failure if row.private is None else f"{row.private:.5g}"
-            print(f"{task.name:14} {name:10} {row.metric:18} {score:>10}  {row.seconds:.0f} s")
-            sys.stdout.flush()
-    return 0
+    async with open_worker() as worker:
+        for task in tasks:
+            folder, half = options.tasks / task.name, halves()[task.name]
+            write_suite_task(task, Wheels(options.cache / "wheels"), folder)
+            for name in names:
+                if (task.name, name) in done:
+                    continue
+                python = options.autogluon if name == "autogluon" else options.python
+                one = CONTESTANTS[name]
+                row = await run_contestant(one, task, half, folder, budget, python, worker)
+                append_row(path, row_as_json(row))
+                print(describe_row(row, shows_score=half != "final"), flush=True)
+
+
+@asynccontextmanager
+async def open_worker() -> AsyncIterator[TaskWorker]:
+    """Yield a worker that is closed at the end."""
+    worker = TaskWorker()
+    try:
+        yield worker
+    finally:
+        await worker.close()
+
+
+def describe_row(row: ContestRow, *, shows_score: bool) -> str:
+    """Return a line on a contestant; scores of the final half are for its page."""
+    score = "graded" if row.private is not None else row.failure
+    if shows_score and row.private is not None:
+        score = f"{row.private:.5g}"
+    return f"{row.task:14} {row.contestant:10} {row.metric:18} {score:>10}  {row.seconds:.0f} s"
 
 
 def contestant_names(options: argparse.Namespace) -> list[str]:

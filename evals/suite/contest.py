@@ -71,11 +71,14 @@ class ContestRow:
     commit: str
     metric: str
     private: float | None  # None: no valid submission
+    sample: float | None  # private score of the sample submission, which knows the rates alone
     validated: float | None  # the contestant's own estimate, where it has one
     seconds: float
     cpu_s: float
     peak_mb: float  # of the process and its children at one time
     scripts: int
+    budget_s: float
+    cores: int
     failure: str = ""
 
 
@@ -131,9 +134,15 @@ def _sample_family(process: psutil.Process, cpu: dict[int, float]) -> int:
 
 
 async def run_contestant(
-    one: Contestant, task: SuiteTask, half: str, folder: Path, budget: Budget, python: str
+    one: Contestant,
+    task: SuiteTask,
+    half: str,
+    folder: Path,
+    budget: Budget,
+    python: str,
+    worker: TaskWorker,
 ) -> ContestRow:
-    """Run one contestant on one task folder and grade what it hands over."""
+    """Run one contestant on one task folder; `worker` grades what it hands over."""
     limit_s = GRACE * budget.seconds + START_S
     with tempfile.TemporaryDirectory(prefix="gome-suite-") as temporary:
         made = Path(temporary) / "submission.csv"
@@ -145,7 +154,8 @@ async def run_contestant(
             runs = Path(temporary) / "runs"
             used = watch_process(gome_command(folder, runs, budget), limit_s)
             made, validated, n_scripts = read_run(runs)
-        private, failure = await grade_submission(folder, made)
+        private, failure = await grade_submission(folder, made, worker)
+    sample, _ = await grade_submission(folder, folder / "sample_submission.csv", worker)
     if used.code and private is None:
         failure = used.last_line
     return ContestRow(
@@ -155,11 +165,14 @@ async def run_contestant(
         commit=read_commit(),
         metric=task.metric,
         private=private,
+        sample=sample,
         validated=validated,
         seconds=round(used.seconds, 1),
         cpu_s=round(used.cpu_s, 1),
         peak_mb=round(used.peak_mb),
         scripts=n_scripts,
+        budget_s=budget.seconds,
+        cores=N_CORES,
         failure=failure[:300],
     )
 
@@ -183,17 +196,16 @@ def read_run(runs: Path) -> tuple[Path, float | None, int]:
     return found[-1] / "best" / "submission.csv", final.get("score"), n_scripts
 
 
-async def grade_submission(folder: Path, made: Path) -> tuple[float | None, str]:
+async def grade_submission(
+    folder: Path, made: Path, worker: TaskWorker
+) -> tuple[float | None, str]:
     """Return the private score of a submission, or None and why there is none."""
     if not made.is_file():
         return None, "no submission"
-    worker = TaskWorker()
     try:
         score = await worker.score_private(str(folder), str(private_answers(folder)), str(made))
     except Exception as error:  # noqa: BLE001 - whatever a contestant wrote is its failure
         return None, str(error)
-    finally:
-        await worker.close()
     return score, ""
 
 
