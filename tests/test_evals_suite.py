@@ -15,7 +15,8 @@ from evals.suite import wheels
 from evals.suite.catalogue import TASKS, halves
 from evals.suite.contest import CONTESTANTS, Budget, ContestRow, run_contestant, watch_process
 from evals.suite.media import run_lengths
-from evals.suite.ranks import rank_values, ranks_by_task, render_contest
+from evals.suite.page import render_contest, replace_block
+from evals.suite.ranks import Contest, rank_values, ranks_by_task
 from evals.suite.task import Split, SuiteTask, split_groups, split_rows, write_suite_task
 from evals.suite.wheels import Wheels
 
@@ -134,10 +135,41 @@ def test_ranks_share_ties_and_put_a_missing_result_last() -> None:
         for name, private in zip("ab", scores, strict=True)
     ]
     assert ranks_by_task(rows, "ab") == {"t": {"a": 1, "b": 2}, "u": {"a": 2, "b": 1}}
-    assert "| u | auc ↑ | none | **0.5** |" in render_contest(rows, ["a", "b"])
 
 
-COSTS = {"seconds": 1.0, "peak_mb": 1.0}
+COSTS = {"seconds": 1.0, "peak_mb": 1.0, "cpu_s": 1.0, "budget_s": 30.0, "cores": 1}
+
+
+def test_the_page_says_who_is_ahead_and_scales_scores_from_the_sample_to_the_best(
+    tmp_path: Path,
+) -> None:
+    scores: dict[str, tuple[str, float, dict[str, float | None]]] = {
+        "t": ("rmse", 3.0, {"gome": 2.0, "linear": 1.0}),
+        "u": ("auc", 0.5, {"gome": 0.9, "linear": None}),
+        "v": ("auc", 0.5, {"gome": 0.1, "linear": 0.6}),
+    }
+    rows = [
+        {"task": task, "contestant": name, "metric": metric, "private": private, **COSTS}
+        | {"sample": sample}
+        for task, (metric, sample, by) in scores.items()
+        for name, private in by.items()
+    ]
+    contest = Contest(rows, ["gome", "linear"])
+    assert [contest.normalised[task, "gome"] for task in "tuv"] == [0.5, 1, -1]
+    assert [contest.normalised[task, "linear"] for task in "tuv"] == [1, 0, 1]
+    assert contest.count_better("gome", "linear") == (1, 0, 2)
+    page = tmp_path / "suite.md"
+    page.write_text(
+        "before\n<!-- final: python -m evals.suite page -->\nold\n<!-- final ends -->\n"
+    )
+    replace_block(page, "final", render_contest(rows, ["gome", "linear"]))
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert "old" not in text
+    assert "a linear model 1.33, Gome with its rule-based expert 1.67.**" in text
+    assert "| u | auc ↑ | **0.9** (1.00) | none (0.00) |" in text
+    with pytest.raises(ValueError, match="lacks the markers"):
+        replace_block(page, "tuning", "")
 
 
 def test_the_page_lists_the_tasks_as_they_are() -> None:

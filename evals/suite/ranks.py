@@ -1,4 +1,4 @@
-"""Ranks of contestants over tasks, with bootstrap intervals over tasks."""
+"""Ranks and normalised scores of contestants over tasks, with bootstrap intervals over tasks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evals.harness.pages import table_head, table_row
-from evals.harness.statistics import bootstrap_interval
+from evals.harness.statistics import Interval, bootstrap_interval
 from task.grade.metrics import get_metric
 
 Rows = Sequence[Mapping[str, Any]]
@@ -44,30 +43,58 @@ def rank_values(values: Sequence[float]) -> list[float]:
     ]
 
 
-def render_contest(rows: Rows, names: Sequence[str]) -> str:
-    """Return the tables of a page: mean ranks with costs, then the private score of every task."""
-    ranks = ranks_by_task(rows, names)
-    lines = [
-        f"{len(ranks)} tasks; rank 1 is the best, 95 % intervals are bootstrap over tasks.",
-        "",
-        *table_head(["contestant", "mean rank", "first on", "no result", "seconds", "peak MB"]),
-    ]
-    for name in names:
-        own = [row for row in rows if row["contestant"] == name and row["task"] in ranks]
-        mean = bootstrap_interval({t: np.array([by[name]]) for t, by in ranks.items()})
-        first = sum(by[name] == min(by.values()) for by in ranks.values())
-        cells = [name, mean.unsigned, str(first), str(sum(row["private"] is None for row in own))]
-        for key in ("seconds", "peak_mb"):
-            cells.append(f"{np.median([row[key] for row in own]):.0f}" if own else "")
-        lines.append(table_row(cells))
-    lines += ["", *table_head(["task", "metric", *names])]
-    for task in ranks:
-        by = {row["contestant"]: row for row in rows if row["task"] == task}
-        direction = "↑" if get_metric(by[names[0]]["metric"]).direction == "max" else "↓"
-        cells = [task, f"{by[names[0]]['metric']} {direction}"]
-        for name in names:
-            private, is_first = by[name]["private"], ranks[task][name] == min(ranks[task].values())
-            text = "none" if private is None else f"{private:.4g}"
-            cells.append(f"**{text}**" if is_first else text)
-        lines.append(table_row(cells))
-    return "\n".join(lines) + "\n"
+def normalise_score(row: Mapping[str, Any], rows: Rows) -> float:
+    """Return a score on a scale from the sample submission, 0, to the best of `rows`, 1.
+
+    Without a valid submission it is 0; nothing counts less than -1.
+    """
+    own = comparable_score(row)
+    if row["private"] is None:
+        return 0.0
+    start = comparable_score({**row, "private": row["sample"]})
+    best = max(comparable_score(one) for one in rows)
+    if best <= start:
+        return 0.0
+    return float(max(-1.0, (own - start) / (best - start)))
+
+
+class Contest:
+    """The rows of the tasks that all of some contestants have, with ranks and normalised scores."""
+
+    def __init__(self, rows: Rows, names: Sequence[str]) -> None:
+        self.names = list(names)
+        self.ranks = ranks_by_task(rows, names)
+        wanted = [row for row in rows if row["task"] in self.ranks and row["contestant"] in names]
+        self.rows = {(row["task"], row["contestant"]): row for row in wanted}
+        self.normalised = {
+            (task, name): normalise_score(row, [self.rows[task, one] for one in names])
+            for (task, name), row in self.rows.items()
+        }
+
+    def of(self, name: str) -> list[Mapping[str, Any]]:
+        """Return the rows of a contestant."""
+        return [self.rows[task, name] for task in self.ranks]
+
+    def mean_rank(self, name: str) -> Interval:
+        """Return the mean rank over the tasks."""
+        return bootstrap_interval({t: np.array([by[name]]) for t, by in self.ranks.items()})
+
+    def mean_normalised(self, name: str, other: str = "") -> Interval:
+        """Return the mean normalised score, or its paired difference to another contestant's."""
+        return bootstrap_interval(
+            {
+                task: np.array(
+                    [self.normalised[task, name] - self.normalised.get((task, other), 0.0)]
+                )
+                for task in self.ranks
+            }
+        )
+
+    def count_better(self, name: str, other: str) -> tuple[int, int, int]:
+        """Return on how many tasks the first is better, equal and worse than the other."""
+        pairs = [(by[name], by[other]) for by in self.ranks.values()]
+        return (
+            sum(a < b for a, b in pairs),
+            sum(a == b for a, b in pairs),
+            sum(a > b for a, b in pairs),
+        )
