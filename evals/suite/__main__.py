@@ -76,7 +76,7 @@ def parse_options() -> argparse.Namespace:
         command.add_argument("--results", type=Path, help="file; default: in the cache")
     page.add_argument("--out", type=Path, default=Path("docs/results/suite.md"))
     page.add_argument("--note", default="", help="a sentence on what else ran on the machine")
-    run.add_argument("--seconds", type=float, default=60, help="per task and contestant")
+    run.add_argument("--seconds", type=float, default=60, help="of CPU, per task and contestant")
     run.add_argument("--steps", type=int, default=50, help="of Gome, beside the seconds")
     run.add_argument("--seed", type=int, default=0)
     run.add_argument(

@@ -1,4 +1,4 @@
-"""Contestants on the suite: each gets the same task folder, seconds and cores, and is graded alike.
+"""Contestants on the suite: each gets the same task folder, CPU seconds and cores, and one grader.
 
 Gome runs with the embedded expert. The others are the scripts of contestants/. The private score is
 computed by Gome's own grader from the answers beside the task folder, which no contestant reads.
@@ -19,13 +19,14 @@ from typing import Any
 import psutil
 
 from evals.harness.common import private_answers
+from evals.suite.clock import SLOWEST, list_family, read_cpu_s
 from evals.suite.task import SuiteTask
 from task.client import TaskWorker
 
 SCRIPTS = Path(__file__).with_name("contestants")
 ROOT = Path(__file__).parents[2]
-GRACE = 2.0  # times the seconds after which a contestant is ended
-START_S = 60.0  # besides: imports, reading, writing
+GRACE = 1.5  # times its CPU seconds after which a contestant is ended
+START_S = 30.0  # besides: reading, writing
 WATCH_S = 0.2
 N_CORES = min(2, len(os.sched_getaffinity(0)))  # of every contestant
 
@@ -56,7 +57,7 @@ CONTESTANTS = {
 class Budget:
     """What every contestant gets for a task; `steps` bounds Gome alone."""
 
-    seconds: float
+    seconds: float  # of CPU, from the start of its first process
     steps: int
     seed: int
 
@@ -94,43 +95,42 @@ class Usage:
 
 
 def watch_process(command: list[str], limit_s: float) -> Usage:
-    """Run a command to its end or limit; children that are left over end with it."""
-    began, peak = time.monotonic(), 0
-    cpu: dict[int, float] = {}
+    """Run a command until it ends or exceeds its CPU seconds; what is left over ends with it."""
+    began, peak, cpu_s = time.monotonic(), 0, 0.0
+    before = children_cpu_s()
     with tempfile.TemporaryFile() as log:
         env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(N_CORES)}
         child = psutil.Popen(command, stdout=log, stderr=log, env=env, start_new_session=True)
-        while child.poll() is None and time.monotonic() - began < limit_s:
-            peak = max(peak, _sample_family(child, cpu))
+        while child.poll() is None and cpu_s < limit_s:
+            if time.monotonic() - began > SLOWEST * limit_s:
+                break
+            family = list_family(child)
+            peak = max(peak, sum(map(read_memory, family)))
+            cpu_s = max(cpu_s, sum(map(read_cpu_s, family)))
             time.sleep(WATCH_S)
         seconds = time.monotonic() - began
-        for process in [*_family(child), child]:
+        for process in reversed(list_family(child)):
             if process.is_running():
                 process.kill()
         code = child.wait()
+        cpu_s = max(cpu_s, children_cpu_s() - before)
         log.seek(max(0, log.seek(0, 2) - 4000))
         lines = log.read().decode(errors="replace").strip().splitlines()
-    return Usage(code, seconds, sum(cpu.values()), peak / 2**20, lines[-1] if lines else "")
+    return Usage(code, seconds, cpu_s, peak / 2**20, lines[-1] if lines else "")
 
 
-def _family(process: psutil.Process) -> list[psutil.Process]:
+def children_cpu_s() -> float:
+    """Return the CPU seconds of all children that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def read_memory(process: psutil.Process) -> int:
+    """Return the resident bytes of a process; none where it has ended."""
     try:
-        return process.children(recursive=True)
+        return int(process.memory_info().rss)
     except psutil.Error:
-        return []
-
-
-def _sample_family(process: psutil.Process, cpu: dict[int, float]) -> int:
-    """Return the resident bytes of a process and its children; note the CPU time of each."""
-    total = 0
-    for one in [process, *_family(process)]:
-        try:
-            total += one.memory_info().rss
-            times = one.cpu_times()
-            cpu[one.pid] = times.user + times.system
-        except psutil.Error:  # it has ended meanwhile
-            continue
-    return total
+        return 0
 
 
 async def run_contestant(
@@ -179,7 +179,7 @@ async def run_contestant(
 
 def gome_command(folder: Path, runs: Path, budget: Budget) -> list[str]:
     """Return the command of one run with the embedded expert."""
-    command = [sys.executable, "-m", "gome", "run", str(folder), "--memory", "off"]
+    command = [sys.executable, "-m", "evals.suite.clock", "run", str(folder), "--memory", "off"]
     command += ["--traces", "1", "--steps", str(budget.steps), "--seed", str(budget.seed)]
     return [*command, "--time", str(budget.seconds), "--runs-dir", str(runs)]
 

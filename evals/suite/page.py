@@ -39,7 +39,7 @@ def describe_places(contest: Contest) -> str:
     seconds = " and ".join(f"{value:g}" for value in sorted({row["budget_s"] for row in rows}))
     cores = " and ".join(str(value) for value in sorted({row["cores"] for row in rows}))
     return (
-        f"**Mean rank on {len(contest.ranks)} tasks, {seconds} s of wall time and {cores} core "
+        f"**Mean rank on {len(contest.ranks)} tasks, {seconds} CPU seconds on {cores} core "
         f"each (1 is the best of {len(order)}): {places}.**"
     )
 
