@@ -78,6 +78,7 @@ def parse_options() -> argparse.Namespace:
     page.add_argument("--note", default="", help="a sentence on what else ran on the machine")
     run.add_argument("--seconds", type=float, default=60, help="of CPU, per task and contestant")
     run.add_argument("--steps", type=int, default=50, help="of Gome, beside the seconds")
+    run.add_argument("--jobs", type=int, default=1, help="contestants at the same time")
     run.add_argument("--seed", type=int, default=0)
     run.add_argument(
         "--python", default=sys.executable, help="of the contestants but Gome: LightGBM, Optuna"
@@ -136,18 +137,22 @@ async def run_tasks(tasks: list[SuiteTask], names: list[str], options: argparse.
     path.parent.mkdir(parents=True, exist_ok=True)
     done = {(row["task"], row["contestant"]) for row in read_rows(path)}
     budget = Budget(options.seconds, options.steps, options.seed)
+    slots = asyncio.Semaphore(options.jobs)
     async with open_worker() as worker:
-        for task in tasks:
+
+        async def run_one(task: SuiteTask, name: str) -> None:
             folder, half = options.tasks / task.name, halves()[task.name]
-            write_suite_task(task, Wheels(options.cache / "wheels"), folder)
-            for name in names:
-                if (task.name, name) in done:
-                    continue
-                python = options.autogluon if name == "autogluon" else options.python
+            python = options.autogluon if name == "autogluon" else options.python
+            async with slots:
                 one = CONTESTANTS[name]
                 row = await run_contestant(one, task, half, folder, budget, python, worker)
-                append_row(path, row_as_json(row))
-                print(describe_row(row, shows_score=half != "final"), flush=True)
+            append_row(path, row_as_json(row))
+            print(describe_row(row, shows_score=half != "final"), flush=True)
+
+        for task in tasks:
+            write_suite_task(task, Wheels(options.cache / "wheels"), options.tasks / task.name)
+        pairs = [(task, name) for task in tasks for name in names if (task.name, name) not in done]
+        await asyncio.gather(*(run_one(*pair) for pair in pairs))
 
 
 @asynccontextmanager

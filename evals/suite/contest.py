@@ -6,6 +6,7 @@ computed by Gome's own grader from the answers beside the task folder, which no 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -97,7 +98,6 @@ class Usage:
 def watch_process(command: list[str], limit_s: float) -> Usage:
     """Run a command until it ends or exceeds its CPU seconds; what is left over ends with it."""
     began, peak, cpu_s = time.monotonic(), 0, 0.0
-    before = children_cpu_s()
     with tempfile.TemporaryFile() as log:
         env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(N_CORES)}
         child = psutil.Popen(command, stdout=log, stderr=log, env=env, start_new_session=True)
@@ -113,16 +113,9 @@ def watch_process(command: list[str], limit_s: float) -> Usage:
             if process.is_running():
                 process.kill()
         code = child.wait()
-        cpu_s = max(cpu_s, children_cpu_s() - before)
         log.seek(max(0, log.seek(0, 2) - 4000))
         lines = log.read().decode(errors="replace").strip().splitlines()
     return Usage(code, seconds, cpu_s, peak / 2**20, lines[-1] if lines else "")
-
-
-def children_cpu_s() -> float:
-    """Return the CPU seconds of all children that have ended."""
-    times = os.times()
-    return times.children_user + times.children_system
 
 
 def read_memory(process: psutil.Process) -> int:
@@ -148,11 +141,13 @@ async def run_contestant(
         made = Path(temporary) / "submission.csv"
         if one.script:
             command = [python, str(SCRIPTS / one.script), str(folder), str(made)]
-            used = watch_process([*command, str(budget.seconds), *one.arguments], limit_s)
+            command += [str(budget.seconds), *one.arguments]
+            used = await asyncio.to_thread(watch_process, command, limit_s)
             validated, n_scripts = None, 1
         else:
             runs = Path(temporary) / "runs"
-            used = watch_process(gome_command(folder, runs, budget), limit_s)
+            command = gome_command(folder, runs, budget)
+            used = await asyncio.to_thread(watch_process, command, limit_s)
             made, validated, n_scripts = read_run(runs)
         private, failure = await grade_submission(folder, made, worker)
     sample, _ = await grade_submission(folder, folder / "sample_submission.csv", worker)
