@@ -6,6 +6,7 @@ from pprint import pformat
 
 from reasoner.expert.media import media_code
 from reasoner.expert.spec import ScriptSpec, TaskFacts
+from reasoner.expert.texts import text_lines
 
 DATE_PARTS = {
     "year": "when.dt.year",
@@ -37,7 +38,7 @@ def features_code(spec: ScriptSpec, facts: TaskFacts) -> str:
         f'    X = data[numeric].astype("float64"){_bounds_code(facts)}',
         *_numeric_lines(spec, facts),
         *_category_lines(spec, categorical),
-        *_text_lines(spec, facts),
+        *text_lines(spec, facts),
         "    weak = X.select_dtypes('number').nunique().loc[lambda n: n <= 1].index",
         "    return X.drop(columns=weak)"
         + (".assign(nothing=0.0)  # no column says anything" if nothing else ""),
@@ -155,11 +156,6 @@ def _category_lines(spec: ScriptSpec, names: list[str]) -> list[str]:
         "        X[c] = data[c].astype(str)"
         ".where(data[c].astype(str).isin(common), 'other').astype('category')",
     ]
-
-
-def _text_lines(spec: ScriptSpec, facts: TaskFacts) -> list[str]:
-    names = [name for name in facts.text if name not in spec.drop]
-    return [f"    X[{name!r}] = data[{name!r}].fillna('').astype(str)" for name in names]
 
 
 def _select_lines(facts: TaskFacts) -> list[str]:
