@@ -60,7 +60,7 @@ bench: $(VENV)/.synced  ## overhead per step, memory of the main process, traces
 bench-report: $(VENV)/.synced-dev  ## size of report.html with 2,000 attempts, time to first paint in Chromium
 	$(PY) -m evals.bench.report
 
-eval: $(VENV)/.synced-evals  ## ten minutes of the crossover study: a table and a figure
+eval: $(VENV)/.synced-evals  ## ten minutes: Gome among simple contestants on five real data sets, and a small crossover study
 	$(PY) -m evals.studies.smoke
 
 eval-examples: $(VENV)/.synced  ## the examples over three seeds, private scores of first draft and final submission

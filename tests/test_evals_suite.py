@@ -16,6 +16,7 @@ from evals.suite.catalogue import TASKS, halves
 from evals.suite.contest import CONTESTANTS, Budget, ContestRow, run_contestant, watch_process
 from evals.suite.media import run_lengths
 from evals.suite.page import render_contest, replace_block
+from evals.suite.plan import describe_row, open_worker
 from evals.suite.ranks import Contest, rank_values, ranks_by_task
 from evals.suite.task import Split, SuiteTask, split_groups, split_rows, write_suite_task
 from evals.suite.wheels import Wheels
@@ -106,7 +107,7 @@ def test_a_contestant_is_measured_and_graded_on_the_private_answers(tmp_path: Pa
     linear = CONTESTANTS["linear"]
 
     async def run() -> ContestRow:
-        async with command.open_worker() as worker:
+        async with open_worker() as worker:
             return await run_contestant(
                 linear, FLOWERS, "tuning", folder, budget, sys.executable, worker
             )
@@ -118,6 +119,12 @@ def test_a_contestant_is_measured_and_graded_on_the_private_answers(tmp_path: Pa
     assert row.private < row.sample
     assert row.peak_mb > 20
     assert row.cpu_s > 0
+
+
+def test_scores_of_the_final_half_stay_in_its_page() -> None:
+    row = ContestRow("t", "final", "gome", "c", "auc", 0.87654, 0.5, None, 1, 1, 1, 1, 30, 1)
+    assert "0.87654" in describe_row(row, shows_score=True)
+    assert "0.87" not in describe_row(row, shows_score=False)
 
 
 def test_a_contestant_that_does_not_end_is_ended_with_its_children() -> None:

@@ -16,24 +16,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-from evals.harness.pages import CACHE, append_row, read_rows, table_head, table_row
+from evals.harness.pages import CACHE, read_rows, table_head, table_row
 from evals.harness.provenance import provenance_note
 from evals.suite.catalogue import HALVES, TASKS, halves, tasks_of_half
-from evals.suite.contest import (
-    CONTESTANTS,
-    Budget,
-    ContestRow,
-    row_as_json,
-    run_contestant,
-)
+from evals.suite.contest import CONTESTANTS, Budget
 from evals.suite.page import render_contest, replace_block
+from evals.suite.plan import ContestPlan, run_tasks
 from evals.suite.task import SuiteTask, write_suite_task
 from evals.suite.wheels import WheelError, Wheels
-from task.client import TaskWorker
 
 FINAL_TOLD = (
     "this runs the final half, whose scores nobody has looked at: once per release, on the commit "
@@ -127,50 +119,18 @@ def run_half(options: argparse.Namespace) -> int:
         if not options.release:
             print("say --release to run it", file=sys.stderr)
             return 2
-    asyncio.run(run_tasks(tasks, contestant_names(options), options))
+    plan = ContestPlan(
+        names=contestant_names(options),
+        folder=options.tasks,
+        results=results_path(options),
+        wheels=options.cache / "wheels",
+        budget=Budget(options.seconds, options.steps, options.seed),
+        jobs=options.jobs,
+        python=options.python,
+        autogluon=options.autogluon,
+    )
+    asyncio.run(run_tasks(tasks, plan))
     return 0
-
-
-async def run_tasks(tasks: list[SuiteTask], names: list[str], options: argparse.Namespace) -> None:
-    """Run those contestants on every task that the results lack."""
-    path = results_path(options)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    done = {(row["task"], row["contestant"]) for row in read_rows(path)}
-    budget = Budget(options.seconds, options.steps, options.seed)
-    slots = asyncio.Semaphore(options.jobs)
-    async with open_worker() as worker:
-
-        async def run_one(task: SuiteTask, name: str) -> None:
-            folder, half = options.tasks / task.name, halves()[task.name]
-            python = options.autogluon if name == "autogluon" else options.python
-            async with slots:
-                one = CONTESTANTS[name]
-                row = await run_contestant(one, task, half, folder, budget, python, worker)
-            append_row(path, row_as_json(row))
-            print(describe_row(row, shows_score=half != "final"), flush=True)
-
-        for task in tasks:
-            write_suite_task(task, Wheels(options.cache / "wheels"), options.tasks / task.name)
-        pairs = [(task, name) for task in tasks for name in names if (task.name, name) not in done]
-        await asyncio.gather(*(run_one(*pair) for pair in pairs))
-
-
-@asynccontextmanager
-async def open_worker() -> AsyncIterator[TaskWorker]:
-    """Yield a worker that is closed at the end."""
-    worker = TaskWorker()
-    try:
-        yield worker
-    finally:
-        await worker.close()
-
-
-def describe_row(row: ContestRow, *, shows_score: bool) -> str:
-    """Return a line on a contestant; scores of the final half are for its page."""
-    score = "graded" if row.private is not None else row.failure
-    if shows_score and row.private is not None:
-        score = f"{row.private:.5g}"
-    return f"{row.task:14} {row.contestant:10} {row.metric:18} {score:>10}  {row.seconds:.0f} s"
 
 
 def contestant_names(options: argparse.Namespace) -> list[str]:
