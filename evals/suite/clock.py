@@ -11,7 +11,7 @@ import time
 
 import psutil
 
-READ_EVERY_S = 0.1
+READ_EVERY_S = 0.5
 SLOWEST = 10.0  # wall seconds that count as one CPU second where nothing is computed
 STARVED = 10.0  # times its limit that a script may take which waits for its cores
 

@@ -28,7 +28,7 @@ SCRIPTS = Path(__file__).with_name("contestants")
 ROOT = Path(__file__).parents[2]
 GRACE = 1.5  # times its CPU seconds after which a contestant is ended
 START_S = 30.0  # besides: reading, writing
-WATCH_S = 0.2
+WATCH_S = 0.5  # to look at all processes of a machine costs 10 ms and more
 N_CORES = min(2, len(os.sched_getaffinity(0)))  # of every contestant
 
 
