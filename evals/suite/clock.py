@@ -12,8 +12,8 @@ import time
 import psutil
 
 READ_EVERY_S = 0.5
-SLOWEST = 10.0  # wall seconds that count as one CPU second where nothing is computed
-STARVED = 10.0  # times its limit that a script may take which waits for its cores
+SLOWEST = 60.0  # wall seconds that count as one CPU second where nothing is computed
+STARVED = 40.0  # times its limit that a script may take which waits for its cores
 
 
 class FamilyClock:
