@@ -256,6 +256,10 @@ def test_first_drafts_are_the_cheap_strong_families_for_rows_classes_and_texts()
     assert (plain.family, plain.second) == ("hgb", None)
     texts = first_spec(facts_of(text=("note",)), 0, 0)
     assert (texts.family, texts.second, texts.chars) == ("linear", "bayes", True)
+    names: dict[str, Any] = {"text": ("name",), "few_words": ("name",)}
+    alone = first_spec(facts_of(**names), 0, 0)
+    assert (alone.family, alone.second) == ("linear", None)
+    assert first_spec(facts_of(**names, numeric=("age",)), 0, 0).family == "hgb"
     few = first_spec(facts_of(n_rows=300), 0, 0)
     assert (few.family, few.second) == ("linear", "svm")
     fewer = first_spec(facts_of(n_rows=40), 0, 0)

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from briefs.task_brief import make_task_brief
+from reasoner.expert.drafts import first_spec
 from reasoner.expert.facts import read_task_facts
 from reasoner.expert.names import plain_names
 from reasoner.expert.render import render_script
@@ -199,6 +200,32 @@ def test_columns_are_written_by_the_class_that_they_hold(
     table = pd.read_csv(tmp_path / "run" / "submission.csv").set_index("id")
     said = pd.Series([str(name).removesuffix("_p") for name in table.idxmax(axis=1)])
     assert (said.to_numpy() == words[-60:].to_numpy()).mean() > 0.6
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_names_of_one_word_are_texts_whose_letters_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Different in every row, so that a column of them was taken for an id and left out."""
+    rng = np.random.default_rng(0)
+    frame, _ = plain_case()
+    stems = ["".join(rng.choice(list("bdfklmnprst"), rng.integers(4, 9))) for _ in range(N)]
+    endings = rng.choice(["ina", "ella", "ord", "hart"], N)
+    names = [stem + ending for stem, ending in zip(stems, endings, strict=True)]
+    y = pd.Series(np.isin(endings, ["ina", "ella"]).astype(int), name="y")
+    case = frame[["id"]].assign(name=names), y, "auc"
+    prepared = prepare_case(case, tmp_path / "task")
+    facts = read_task_facts(brief_of(prepared))
+    assert (facts.text, facts.few_words) == (("name",), ("name",))
+    spec = first_spec(facts, 0, 0)
+    files = run_script(prepared, spec, tmp_path / "run", monkeypatch)
+    truth = get_truth(prepared)
+    said = files["oof.csv"].ravel()
+    assert ((said > 0.5) == (truth.y == 1)).mean() > 0.9
+    script = render_script(spec, facts)
+    folds = script[script.index("def fit_predict") :]
+    assert "fit_transform" not in folds
+    assert script.count("vectors_of('name'") == 1
 
 
 def test_ordinary_names_are_kept() -> None:

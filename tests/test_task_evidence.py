@@ -14,7 +14,7 @@ from trust_kit import binary_frames, ready, save, write_frames
 from briefs.logs import clean_log
 from reasoner.chat.prompt.numbered_facts import column_items, data_items, evidence_items
 from task.data.heads import head_lines
-from task.data.profile import profile_data, profile_target, target_notes
+from task.data.profile import column_kind, profile_data, profile_target, target_notes
 from task.grade.grade import grade_execution
 from task.grade.order import order_stats
 from task.grade.predictions import get_truth
@@ -263,6 +263,27 @@ def test_the_profile_tells_absent_from_constant_and_how_much_missingness_says(
     assert "missingness alone 1.00" in gap
     texts = [item.text for item in data_items(profile)]
     assert not any("{" in text for text in texts), "facts are words, not JSON"
+
+
+def test_codes_and_paths_are_ids_and_names_and_formulas_are_texts() -> None:
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(3, 12, 100)
+    words = ["".join(rng.choice(list("abcdefghij"), size)) for size in sizes]
+    atoms = ["".join(rng.choice(["C", "N", "O", "c1ccccc1", "(C)", "="], size)) for size in sizes]
+    columns = {
+        "text": [words, [word.title() for word in words], atoms],
+        "id": [
+            [f"row{i}" for i in range(100)],
+            [rng.bytes(8).hex() for _ in range(100)],
+            [f"{word}.png" for word in words],
+            [f"train/{word}.wav" for word in words],
+            ["".join(rng.choice(list("ABCDEFGH"), 10)) for _ in range(100)],
+        ],
+        "categorical": [words[:10] * 10],
+    }
+    for kind, examples in columns.items():
+        for values in examples:
+            assert column_kind(pd.Series(values)) == kind, values[:3]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def first_spec(facts: TaskFacts, trace: int, earlier: int) -> ScriptSpec:
     turn = trace + earlier
     specs = _draft_order(facts)
     spec = specs[turn % len(specs)]
-    if facts.text or facts.media:
+    if is_about_text(facts) or facts.media:
         return spec
     if turn >= len(specs):
         spec = spec.with_changes(size=-1)
@@ -29,9 +29,9 @@ def first_spec(facts: TaskFacts, trace: int, earlier: int) -> ScriptSpec:
 
 def _draft_order(facts: TaskFacts) -> tuple[ScriptSpec, ...]:
     """Drafts in the order in which traces and redrafts take them."""
-    if facts.text:
+    if is_about_text(facts):
         first = ScriptSpec(family="linear")
-        if facts.is_classification:
+        if facts.is_classification and has_words(facts):  # letters alone mislead naive Bayes
             first = ScriptSpec(family="linear", second="bayes", chars=True)
         return (
             first,
@@ -47,6 +47,20 @@ def _draft_order(facts: TaskFacts) -> tuple[ScriptSpec, ...]:
     if facts.media:
         return tuple(ScriptSpec(family=name) for name in ("extra", "linear", "hgb", "lgbm"))
     return tuple(ScriptSpec(family=name) for name in ("hgb", "lgbm", "extra", "linear"))
+
+
+def is_about_text(facts: TaskFacts) -> bool:
+    """Whether texts are what the rows are about: words that repeat, or no other columns.
+
+    Names and the like beside a table of other columns are one more column.
+    """
+    others = {*facts.numeric, *facts.categorical, *facts.dates}
+    return has_words(facts) or bool(facts.text and not others)
+
+
+def has_words(facts: TaskFacts) -> bool:
+    """Whether words repeat in some column of text."""
+    return bool(set(facts.text) - set(facts.few_words))
 
 
 def has_few_rows_per_class(facts: TaskFacts) -> bool:

@@ -52,7 +52,7 @@ MODULE_NAMES = {
     "sklearn.impute": "SimpleImputer",
     "sklearn.preprocessing": "FunctionTransformer StandardScaler QuantileTransformer "
     "OneHotEncoder OrdinalEncoder TargetEncoder",
-    "sklearn.feature_extraction.text": "HashingVectorizer TfidfVectorizer",
+    "sklearn.feature_extraction.text": "HashingVectorizer TfidfTransformer TfidfVectorizer",
     "sklearn.dummy": "DummyClassifier",
     "sklearn.decomposition": "TruncatedSVD",
     "sklearn.multiclass": "OneVsRestClassifier",

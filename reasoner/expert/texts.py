@@ -12,8 +12,8 @@ CHARS = (
     "max_features=100_000)"
 )
 HASHED = (
-    "HashingVectorizer(analyzer='char_wb', ngram_range=(1, 4), n_features=2**13, "
-    "alternate_sign=False)"
+    "make_pipeline(HashingVectorizer(analyzer='char_wb', ngram_range=(1, 5), n_features=2**15, "
+    "alternate_sign=False, norm=None), TfidfTransformer(sublinear_tf=True))"
 )
 """Vectoriser that needs no vocabulary: the rows may contain no word twice."""
 SPARSE_FAMILIES = SCALED_FAMILIES | WORD_FAMILIES

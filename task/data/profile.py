@@ -47,6 +47,7 @@ MAX_EXAMPLE_CHARS = 120
 MAX_OVERLAP = 0.05  # of test rows in groups of train, below which test has other groups
 DEAD_STRENGTH = 0.3  # a column that is dead in test leaks from this strength on
 RARE_OF_EQUAL_SHARE = 0.3  # below this part of 1 / classes the rarest class is told
+MIN_LENGTHS, LETTERS_SHARE, DIGITS_SHARE = 5, 0.6, 0.2  # of words; codes differ
 EMPTY_SHARE = 0.95  # of missing values, above which a column counts as empty
 
 
@@ -243,7 +244,26 @@ def column_kind(column: pd.Series[Any]) -> ColumnKind:
     words = values.astype(object).str.count(WORD_BREAK).mean() + 1  # Arrow has no such pattern
     if words >= 3.5 and values.nunique() > 0.5 * len(values):
         return "text"
-    return "id" if values.nunique() > 0.95 * len(values) and len(values) > 50 else "categorical"
+    if values.nunique() <= 0.95 * len(values) or len(values) <= 50:
+        return "categorical"
+    return "text" if holds_words(values) else "id"
+
+
+def holds_words(values: pd.Series[Any]) -> bool:
+    """Whether different values are words, names or formulas, whose letters may tell something.
+
+    Codes, numbers and paths are not: they have many digits, one length, or an ending.
+    """
+    texts = values.astype(object)
+    size, n_digits = texts.str.len(), texts.str.count(r"\d").sum()
+    n_letters = texts.str.count(r"[^\W\d_]").sum()
+    is_path = texts.str.contains(r"^\w+://|[/\\]\w+\.\w+$|\.\w{2,4}$")
+    return bool(
+        size.nunique() >= MIN_LENGTHS
+        and n_letters >= LETTERS_SHARE * size.sum()
+        and n_digits <= DIGITS_SHARE * size.sum()
+        and is_path.mean() < 0.5
+    )
 
 
 def column_numbers(column: pd.Series[Any], what: ColumnKind) -> Array | None:
