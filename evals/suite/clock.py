@@ -60,6 +60,7 @@ def read_cpu_s(process: psutil.Process) -> float:
 def main() -> None:
     """Run Gome's command line, whose arguments these are, by CPU seconds; start-up counts."""
     import gome
+    import reasoner.expert.media
     import run.events
     import scoring.execution
 
@@ -68,6 +69,7 @@ def main() -> None:
     sys.argv[place] = f"{max(1.0, float(sys.argv[place]) - clock.monotonic()):.1f}"
     vars(run.events)["time"] = clock
     vars(scoring.execution)["longest_wall_s"] = lambda run, limit_s: STARVED * limit_s
+    vars(reasoner.expert.media)["READ_SHARE"] = STARVED  # of a script's limit, in wall seconds
     gome.main()
 
 
