@@ -22,7 +22,7 @@ from reasoner.expert.engine import move_context
 from reasoner.expert.facts import read_task_facts
 from reasoner.expert.render import describe_script, render_script
 from reasoner.expert.spec import ScriptSpec, TaskFacts, canonical_spec, parse_spec, spec_header
-from reasoner.protocol import DiagnoseBrief, DraftBrief, Fact
+from reasoner.protocol import DiagnoseBrief, DraftBrief, Fact, Stage
 from run.artifacts import hash_text
 from task.data.profile import profile_data
 
@@ -37,8 +37,9 @@ def test_the_move_names_the_best_other_attempts_and_no_second_level() -> None:
     facts = read_task_facts(DraftBrief(**brief_fields("binary")))
     script = render_script(ScriptSpec(), facts)
     stacked = describe_script(ScriptSpec(stack=("t0s1",)), facts)
+    late = Stage(phase="ensemble", used=0.8, step=4, trace=0, n_traces=2)
     brief = DiagnoseBrief(
-        **brief_fields("binary"),
+        **brief_fields("binary") | {"stage": late},
         script=script,
         evidence={},
         sources=[source("t0s3"), source("t1s1"), source("t1s2", stacked), source("t0s0")],
@@ -46,6 +47,9 @@ def test_the_move_names_the_best_other_attempts_and_no_second_level() -> None:
     )
     look = move_context(brief, ScriptSpec(), facts, {})
     (found,) = [(move, why) for move, why in moves.applicable_moves(look) if move.name == "stack"]
+    early = brief.model_copy(update={"stage": late.model_copy(update={"phase": "improve"})})
+    look = move_context(early, ScriptSpec(), facts, {})
+    assert all(move.name != "stack" for move, _ in moves.applicable_moves(look))
     new = found[0].apply(ScriptSpec())
     assert new.stack == ("t0s0", "t1s1") and parse_spec(render_script(new, facts)) == new
     again = move_context(brief, new, facts, {})

@@ -795,8 +795,12 @@ def _suspect_moves(context: MoveContext) -> Iterator[Move]:
 
 
 def _stack_moves(context: MoveContext) -> Iterator[Move]:
-    """Weigh the predictions with those of the run's other attempts."""
-    if not context.sources or not context.facts.can_stack:
+    """Weigh the predictions with those of the run's other attempts, late in the run.
+
+    Early it takes the step of a better model, and what comes after changes one of its parts only
+    (docs/results/rules.md).
+    """
+    if not (context.late and context.sources and context.facts.can_stack):
         return
     challenge = "attempts of the run err differently, and weighing them costs seconds"
     new = set(context.sources) - set(context.spec.stack)
@@ -804,7 +808,7 @@ def _stack_moves(context: MoveContext) -> Iterator[Move]:
         challenge,
         ("cv.folds",),
         effect=0.6 if context.spec.stack else 1.8,
-        confidence=(0.6 if context.late else 0.5) if new else 0.0,
+        confidence=0.6 if new else 0.0,
     )
     yield Move(
         "stack",
