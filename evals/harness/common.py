@@ -156,8 +156,17 @@ def parse_run_options(
     return parser.parse_args()
 
 
-def write_results_page(path: Path | None, title: str, command: str, lines: list[str]) -> None:
+def write_results_page(
+    path: Path | None, title: str, command: str, lines: list[str], about: str = ""
+) -> None:
     """Write the lines as a page of docs/results with its provenance; nothing without a path."""
     if path is not None:
-        parts = [f"# {title}\n", "```", *lines, "```\n", provenance_note(command)]
+        parts = [
+            f"# {title}\n",
+            *([about] if about else []),
+            "```",
+            *lines,
+            "```\n",
+            provenance_note(command),
+        ]
         path.write_text(keep_answer(path, "\n".join(parts)))

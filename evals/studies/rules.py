@@ -44,7 +44,10 @@ MEANING = {
     "dealing": "several first drafts, executions dealt by promise (`deal`)",
     "reuse": "scripts build on what earlier ones predicted (`reuse`)",
     "ahead": "a trace takes a further step instead of waiting (`ahead`)",
+    "reuse, early": "the same, with an expert that stacks from its second step on; the others "
+    "stack in the last third of the budget ([decision](../decisions/0040-what-the-rules-bring.md))",
     ALL: "all of these, the defaults of a run",
+    "all, early": "all, with that expert",
     "all but lines": "all, without line searches",
 }
 ABOUT = f"""\
@@ -57,6 +60,8 @@ run has the same number of executed scripts, whatever they take. Scores are priv
 default script and 1 for the reference of the task. Differences are paired by task and seed, with \
 95 % intervals from a bootstrap over tasks, and seeds within them.
 """
+PLANNED = "Ten seeds, and 100 scripts, were planned and not run: too little machine time."
+COLOURS = ("#2563eb", "#d97706", "#059669")
 Measure = Callable[[StudyRow], float]
 
 
@@ -75,13 +80,31 @@ def main() -> None:
 
 def rules_page(rows: list[StudyRow], given: str) -> str:
     """Return docs/results/rules.md."""
-    parts = ["# The rules of the loop, one by one\n", ABOUT, *meaning_lines(rows)]
+    parts = [
+        "# The rules of the loop, one by one\n",
+        ABOUT,
+        *meaning_lines(rows),
+        amount_line(rows),
+    ]
     parts.append("\n![Differences to the former rules](rules.png)")
     for budget in budgets_of(rows):
         own = [row for row in rows if row["budget"] == budget]
         parts += [*budget_lines(own, budget), *task_lines(own)]
     parts.append("\n" + provenance_note(f"python -m evals.studies.study rules {given}".strip()))
     return "\n".join(parts)
+
+
+def amount_line(rows: list[StudyRow]) -> str:
+    """Say how much was run, and what was planned beside it and was not."""
+    amounts = []
+    for budget in budgets_of(rows):
+        own = [row for row in rows if row["budget"] == budget]
+        counts = [len({row[name] for row in own}) for name in ("task", "seed")]
+        amounts.append(f"{budget} scripts: {len(own)} runs, {counts[0]} tasks, {counts[1]} seed(s)")
+    return (
+        f"\nRun: {'; '.join(amounts)}. {PLANNED} Two traces at once do not repeat a run exactly "
+        "(which one measures first depends on the machine), so every pair has luck of its own.\n"
+    )
 
 
 def budgets_of(rows: list[StudyRow]) -> list[int]:
@@ -192,18 +215,17 @@ def draw_rules(rows: list[StudyRow], path: Path) -> None:
             axes.axvline(0, color="#334155", linewidth=1)
             for place, budget in enumerate(budgets):
                 own = [row for row in rows if row["budget"] == budget]
-                draw_budget(axes, own, names, measure, place - (len(budgets) - 1) / 2)
+                draw_budget(axes, own, names, measure, place, len(budgets))
             axes.set_yticks(range(len(names)), names)
             axes.set_xlabel(f"{title}, rule − former")
         panels[-1].legend(frameon=False, loc="best")
 
 
 def draw_budget(
-    axes: Axes, rows: list[StudyRow], names: list[str], measure: Measure, place: float
+    axes: Axes, rows: list[StudyRow], names: list[str], measure: Measure, place: int, n_places: int
 ) -> None:
-    """Draw one budget's differences, moved up by `place`."""
-    colours = ("#2563eb", "#d97706", "#059669")
-    budget = rows[0]["budget"]
+    """Draw one budget's differences, in its place of those that a rule's line has."""
+    label: str | None = f"{rows[0]['budget']} scripts"
     for height, name in enumerate(names):
         own, former = pair_scores(rows, name, measure)
         if not own:
@@ -211,13 +233,14 @@ def draw_budget(
         gap = paired_difference(own, former)
         axes.errorbar(
             gap.mean,
-            height - 0.25 * place,
+            height - 0.25 * (place - (n_places - 1) / 2),
             xerr=[[gap.mean - gap.low], [gap.high - gap.mean]],
             fmt="o",
             markersize=4,
-            color=colours[int(place + 1.5) % len(colours)],
-            label=f"{budget} scripts" if name == names[-1] else None,
+            color=COLOURS[place % len(COLOURS)],
+            label=label,
         )
+        label = None
 
 
 if __name__ == "__main__":
