@@ -30,7 +30,7 @@ from memory.recipes.evidence import (
 )
 from memory.recipes.facts import ConditionFacts, read_condition_facts, unmet_condition
 from memory.recipes.library import OFF, recipe_path, write_recipe_file
-from memory.recipes.plain_script import plain_script
+from memory.recipes.plain_script import STEP_NAMES, plain_script, redefined_steps
 from memory.recipes.spec import Recipe, RecipeError
 from memory.recipes.traits import SIGNS
 from reasoner.protocol import Resources, TaskBrief
@@ -143,6 +143,8 @@ def unmet_here(recipe: Recipe, task: TrialTask) -> str:
     """Return why a recipe is not measured on a task; empty where it is."""
     if not is_measurable(task):
         return "answers are free texts"
+    if not redefined_steps(recipe.code):
+        return f"its code redefines none of {', '.join(STEP_NAMES)}"
     data = tuple(word for word in recipe.when.data if word not in SIGNS)
     when = recipe.when.model_copy(update={"data": data})
     return unmet_condition(when, task.facts)
@@ -280,7 +282,7 @@ async def _measure_on(
     script = plain_script(task.brief, task.profile, recipe)
     new = []
     for seed in range(bench.seeds if is_seeded(recipe.code) else 1):
-        files = await _run_script(bench, task, script, seed, recipe.id)
+        files = await run_script(bench, task, script, seed, recipe.id)
         if not files:
             return None
         new.append(files)
@@ -297,7 +299,10 @@ async def _measure_on(
         se=_rounded(paired["se"]),
         private=await _private_gain(bench, task, new, old),
     )
-    bench.say(f"  {recipe.id} on {gain.task}: {gain.gain:+.4g} ± {gain.se:.2g} {gain.metric}")
+    same = (
+        " (its predictions are those of the plain script)" if not gain.gain and not gain.se else ""
+    )
+    bench.say(f"  {recipe.id} on {gain.task}: {gain.gain:+.4g} ± {gain.se:.2g} {gain.metric}{same}")
     return gain
 
 
@@ -310,12 +315,12 @@ async def _plain_files(bench: TrialBench, task: TrialTask) -> dict[str, str]:
     key = str(task.folder)
     if key not in bench.plain:
         script = plain_script(task.brief, task.profile)
-        work = _run_script(bench, task, script, 0, "the plain script")
+        work = run_script(bench, task, script, 0, "the plain script")
         bench.plain[key] = asyncio.ensure_future(work)
     return await bench.plain[key]
 
 
-async def _run_script(
+async def run_script(
     bench: TrialBench, task: TrialTask, script: str, seed: int, what: str
 ) -> dict[str, str]:
     """Run and grade a script; return its files, none where it failed or was refused."""

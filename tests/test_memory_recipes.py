@@ -36,7 +36,7 @@ from memory.recipes.evidence import (
 )
 from memory.recipes.facts import ConditionFacts, read_condition_facts
 from memory.recipes.library import BOOK, MAX_FILES, add_recipes, load_library, read_folder
-from memory.recipes.plain_script import STEPS, plain_script
+from memory.recipes.plain_script import STEP_NAMES, STEPS, plain_script, redefined_steps
 from memory.recipes.shelf import RecipeShelf, recipe_record
 from memory.recipes.spec import FILE_BYTES, Recipe, RecipeError, parse_recipe
 from memory.recipes.template import recipe_template
@@ -50,6 +50,7 @@ from tools.prompt_record import load_recording
 
 OWN = read_folder(BOOK, own=True)
 GOOD = recipe_template("wind-power")
+LISTS = {"next-item-by-cooccurrence", "ranked-list-of-labels"}
 MODECHOICE: dict[str, Any] = load_recording()["briefs"]["t0s1 diagnose"]
 
 
@@ -96,6 +97,18 @@ def test_a_fragment_becomes_part_of_a_script_that_compiles() -> None:
     assert all(f"def {step.partition('(')[0]}(" in plain for step in STEPS)
     for recipe in OWN.recipes:
         compile(plain_script(task, MODECHOICE["profile"], recipe), recipe.id, "exec")
+
+
+def test_code_that_redefines_no_step_is_known_and_measured_on_nothing() -> None:
+    assert redefined_steps("def to_target(y): ...\n\ndef from_target(p): ...") == [
+        "to_target",
+        "from_target",
+    ]
+    assert all(any(name in key for key in STEPS) for name in STEP_NAMES)
+    assert redefined_steps("def encode_all(fit): ...\nx = 1") == []
+    free = {"text"}  # answers that are free texts, and lists, have no plain script
+    for recipe in OWN.recipes:
+        assert redefined_steps(recipe.code) or free & set(recipe.when.task) or recipe.id in LISTS
 
 
 # files of strangers

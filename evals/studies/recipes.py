@@ -21,6 +21,7 @@ import hashlib
 import itertools
 import json
 import math
+import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -183,7 +184,7 @@ async def store_plain_files(bench: TrialBench, task: TrialTask, store: Path) -> 
     files = await bench.plain[str(task.folder)]
     place = plain_folder(task, store)
     if files and not place.is_dir():
-        building = place.with_suffix(".part")
+        building = place.with_suffix(f".{os.getpid()}.part")
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir(parents=True)
         for name, path in files.items():

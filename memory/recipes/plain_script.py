@@ -6,6 +6,7 @@ to know of a task is written into it as constants, so that it reads `input/` alo
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,18 @@ STEPS = {
     "decide(p, known_p, known_y)": "probabilities to answers, tuned on other folds",
 }
 """The steps of the plain script that a recipe's code may redefine."""
+
+
+STEP_NAMES = (
+    *("prepare", "choose_rows", "encode", "to_target", "from_target"),
+    *("fit_predict", "finish", "decide"),
+)
+
+
+def redefined_steps(code: str) -> list[str]:
+    """Return the steps of the plain script that a recipe's code redefines."""
+    defined = (node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef))
+    return [name for name in defined if name in STEP_NAMES]
 
 
 def plain_script(task: TaskBrief, profile: dict[str, Any], recipe: Recipe | None = None) -> str:
