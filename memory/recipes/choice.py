@@ -68,14 +68,15 @@ def count_conditions(when: Conditions) -> int:
 def choose_for_draft(found: Sequence[Weighed], turn: int, k: int) -> list[Weighed]:
     """Return up to k recipes for a first script, the best of each component, the model first.
 
-    What gained nothing on other tasks is not for a start.
+    What lost on other tasks is not for a start, nor an untested change of the rows.
 
     `turn` counts the drafts of the run: each takes the next ones in its components' order, so that
     traces differ.
     """
     by_component: dict[str, list[Weighed]] = {}
     for item in found:
-        if item.evidence is not None and item.evidence.mean < 0:
+        gain = item.evidence.mean if item.evidence else 0.0
+        if gain < 0 or (item.recipe.component == "data" and gain <= 0):
             continue
         by_component.setdefault(item.recipe.component, []).append(item)
     chosen = []
