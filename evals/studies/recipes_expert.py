@@ -282,7 +282,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--release", action="store_true", help="needed for the final half")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     if options.what == "page":
         write_page(options)
     elif options.half == "final" and not options.release:
