@@ -119,6 +119,10 @@ class Evidence(Strict):
             return "helpful"
         return "harmful" if high < 0 and lost >= gained else "neutral"
 
+    @property
+    def _crashes(self) -> str:
+        return f", its script failed on {len(self.failed)}" if self.failed else ""
+
     def tell(self) -> str:
         """Return what a prompt is told: a verdict where there is one, else the counts alone."""
         n = len(self.tasks)
@@ -126,7 +130,7 @@ class Evidence(Strict):
             return ""
         counts = f"helped on {self.n_helped} of {n} other tasks, harmed on {self.n_harmed}"
         head = "measured" if self.verdict == "neutral" else f"measured as {self.verdict}"
-        return f"{head}: {counts}, mean gain over a plain script {self.mean:+.1f} SE"
+        return f"{head}: {counts}{self._crashes}, mean gain over a plain script {self.mean:+.1f} SE"
 
     def describe(self) -> str:
         """Return the numbers in one line."""
@@ -136,7 +140,7 @@ class Evidence(Strict):
         n = len(self.tasks)
         return (
             f"{self.verdict}: {self.mean:+.1f} SE [{low:+.1f}, {high:+.1f}] on {n} "
-            f"task{'s' * (n != 1)}, helped {self.n_helped}, harmed {self.n_harmed}"
+            f"task{'s' * (n != 1)}, helped {self.n_helped}, harmed {self.n_harmed}{self._crashes}"
         )
 
 
