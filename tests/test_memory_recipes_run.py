@@ -58,7 +58,7 @@ def write_trips(folder: Path, metric: str) -> None:
         rate = np.exp(1.5 * lat - abs(lon)) * (rng.random() < 0.8)
         gap = "" if rng.random() < 0.1 else f"{rng.lognormal():.3f}"
         day = f"2024-{1 + i * 12 // N_ROWS:02}-{1 + i % 28:02}"
-        count = int(rng.poisson(rate)) + (metric == "mape")
+        count = 1 + int(20 * rate) if metric == "mape" else int(rng.poisson(rate))
         rows.append((f"r{i:03}", f"{lat:.4f}", f"{lon:.4f}", gap, f"k{level:02}", day, count))
     write_task(folder, "n", metric, ["lat", "lon", "fee", "kind", "day"], rows)
 
