@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import csv
+import http.client
 import json
+import os
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,13 +20,14 @@ from kit import write_task
 from openai_server import Body, Say, Server, fail, say
 
 from evals.models import __main__ as command
+from evals.models import trial
 from evals.models.aide_run import AideStep, choose_step, read_steps
 from evals.models.bare import SYSTEM
 from evals.models.conversation import Conversation, Form, Turn, first_fence, read_answer
 from evals.models.curves import curves_by_seconds
 from evals.models.estimate import estimate_cell
 from evals.models.page import mean_ranks, publish_page, render_page
-from evals.models.relay import completion_body, read_messages
+from evals.models.relay import Relay, completion_body, read_messages, serve_relay
 from evals.models.shell import Shell, describe_end
 from evals.models.study import (
     Budget,
@@ -35,8 +41,10 @@ from evals.models.study import (
     read_results,
 )
 from evals.models.transcript import Transcript
-from reasoner.chat.endpoint.client import Reply
+from reasoner.chat.endpoint.address import Address
+from reasoner.chat.endpoint.client import ModelEndpoint, Reply
 from reasoner.protocol import Usage
+from reasoner.settings import ModelSettings
 from sandbox.local.backend import create_local_sandbox
 
 BUDGET = Budget(seconds=60, tokens=5_000, steps=3)
@@ -250,6 +258,45 @@ def test_the_relay_reads_messages_and_names_the_tool() -> None:
     }
 
 
+class SocketConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket, as the bridge in the sandbox speaks it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost")
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self.path))
+
+
+def post(path: Path, body: Any) -> tuple[int, Any]:
+    with contextlib.closing(SocketConnection(path)) as connection:
+        connection.request("POST", "/v1/chat/completions", json.dumps(body))
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+
+@pytest.mark.slow  # the endpoint's libraries load
+async def test_the_relay_has_the_key_counts_and_closes_at_the_budget(tmp_path: Path) -> None:
+    body = {"model": "relayed", "messages": [{"role": "user", "content": "one two three"}]}
+    with Server(lambda body, n: say("four five"), key=KEY) as server:
+        address = Address(server.url, server.url, KEY, "OPENAI_API_KEY")
+        endpoint = ModelEndpoint(address, "m", ModelSettings())
+        relay = Relay(endpoint, Transcript(tmp_path, (KEY,)), 8, lambda text: None)
+        path = tmp_path / "relay.sock"
+        with serve_relay(path, relay):
+            asked: list[Any] = [body, [], body, body]
+            answers = [await asyncio.to_thread(post, path, one) for one in asked]
+        await endpoint.close()
+    assert [status for status, _ in answers] == [200, 400, 200, 403]
+    assert answers[0][1]["choices"][0]["message"]["content"] == "four five"
+    assert (relay.usage.calls, relay.usage.input_tokens, relay.usage.output_tokens) == (2, 6, 4)
+    assert (relay.end, relay.stopped.is_set()) == ("budget: tokens", True)
+    assert [sent["model"] for sent in server.requests] == ["m", "m"]
+    assert KEY not in relay.transcript.path.read_text()
+
+
 # the page
 
 
@@ -426,3 +473,14 @@ def test_an_endpoint_that_fails_leaves_the_cell_for_the_next_call(
     assert cell.notes == ["form of its commands: fenced"]
     left = [path.name for path in (tiny.parent / "study" / "cells").iterdir()]
     assert sorted(left) == ["tiny--bare--0", "tiny--bare--0.unfinished-1"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("GOME_AIDE"), reason="needs an environment with AIDE")
+def test_aide_runs_in_the_sandbox_and_hands_over_what_its_script_wrote(tmp_path: Path) -> None:
+    words = ["--contestants", "aide", "--tasks", "fair", "--steps", "2", "--seconds", "300"]
+    assert trial.main([*words, "--aide", os.environ["GOME_AIDE"], "--out", str(tmp_path)]) == 0
+    (cell,) = read_results(tmp_path)
+    assert cell.private is not None
+    assert cell.private > 0.6
+    assert (cell.executions, cell.usage.calls, cell.is_scripted) == (2, 4, True)

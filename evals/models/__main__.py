@@ -53,12 +53,22 @@ from evals.models.study import (
     open_study,
     read_results,
 )
-from evals.models.tasks import StudyTask, expand_names, make_task
+from evals.models.tasks import StudyTask, expand_names, folder_name, make_task
 from graph.settings import Settings
+from reasoner.protocol import ReasonerUnavailableError
 from sandbox.protocol import SandboxLostError, SandboxUnavailableError
 from settings.search import PRESETS
+from task.types import TaskError
 
 RESULTS = Path("docs/results")
+# ends of a command that are told in their own sentence
+STOPPING = (
+    StudyError,
+    TaskError,
+    ReasonerUnavailableError,
+    SandboxUnavailableError,
+    SandboxLostError,
+)
 # settings that the protocol fixes, or that have an option of their own
 FIXED = frozenset(
     {
@@ -91,7 +101,7 @@ def main(words: Sequence[str] | None = None) -> int:
     options = make_parser().parse_args(words)
     try:
         return run_command(options)
-    except (StudyError, SandboxUnavailableError, SandboxLostError) as error:
+    except STOPPING as error:
         print(error, file=sys.stderr)
         return 2
     except typer.Exit as error:  # a --set that is no setting: the reason was printed
@@ -162,7 +172,7 @@ def run_command(options: argparse.Namespace) -> int:
     names = expand_names(options.tasks.split(","), release=options.release)
     settings, terms = read_terms_of(options)
     cells = [
-        Cell(task=Path(name).name, contestant=contestant, seed=seed)
+        Cell(task=folder_name(name), contestant=contestant, seed=seed)
         for name in names
         for seed in range(options.seeds)
         for contestant in contestants
@@ -207,6 +217,8 @@ def read_terms_of(options: argparse.Namespace) -> tuple[Settings, Terms]:
     given = parse_changes(options.set)
     if fixed := sorted(FIXED & set(given)):
         raise StudyError(f"--set {fixed[0]}: the protocol fixes it, or an option sets it (--help)")
+    if "=" in options.model or "," in options.model:
+        raise StudyError(f"--model {options.model}: one model by its name, for all contestants")
     if options.tokens < 1 or options.steps < 1 or options.seeds < 1:
         raise StudyError("--tokens, --steps and --seeds are at least 1")
     try:
@@ -265,7 +277,7 @@ async def run_study(
         say("the endpoint's answers are scripted: this is a trial, and no model's figures")
     tasks: dict[str, StudyTask] = {}
     for name in names:
-        if any(cell.task == Path(name).name for cell in waiting):
+        if any(cell.task == folder_name(name) for cell in waiting):
             task = await make_task(name, options.place, CACHE / "suite" / "wheels")
             tasks[task.name] = task
     for number, cell in enumerate(waiting, 1):

@@ -33,6 +33,7 @@ from sandbox.protocol import Execution, Job, Limits, SandboxUnavailableError
 
 LAUNCH = Path(__file__).with_name("aide_launch.py")
 VERSION = "0.2.2"
+GOAL, SOCKET = "goal.md", "relay.sock"  # below input/
 MODEL = "relayed"  # not like a name of OpenAI's, for which AIDE leaves the given address aside
 TEMPERATURE = 0.5  # AIDE's own, for code and reviews
 MAX_STEPS = 150  # submissions of so many scripts are kept
@@ -67,15 +68,12 @@ def open_aide(settings: Settings, python: str, place: Path) -> LocalSandbox:
     return sandbox
 
 
-def aide_orders(task: StudyTask, budget: Budget) -> list[str]:
+def aide_orders(budget: Budget) -> list[str]:
     """Return the words of AIDE's command line."""
-    definition = task.task
-    lower = "\nlower is better" if definition.direction == "min" else "\nhigher is better"
-    goal = f"{definition.description.strip() or task.name}{lower}"
     limit_s = int(min(budget.seconds, max(60.0, budget.seconds / 4)))
     return [
         "data_dir=input/data",
-        f"goal={json.dumps(goal)}",
+        f"desc_file=input/{GOAL}",
         "exp_name=cell",
         f"agent.steps={min(budget.steps, MAX_STEPS)}",
         f"agent.code.model={MODEL}",
@@ -83,6 +81,15 @@ def aide_orders(task: StudyTask, budget: Budget) -> list[str]:
         "generate_report=False",
         f"exec.timeout={limit_s}",
     ]
+
+
+def write_goal(task: StudyTask, place: Path) -> Path:
+    """Write what AIDE is told of the task: in a file, since its options interpret their texts."""
+    text = task.task.description.strip() or task.name
+    better = "lower" if task.task.direction == "min" else "higher"
+    path = place / GOAL
+    path.write_text(f"{text}\n\nFor this metric {better} is better.\n")
+    return path
 
 
 async def run_aide(
@@ -105,9 +112,10 @@ async def run_aide(
         began = time.monotonic()
         # in a folder of its own: the path of a socket is at most 107 characters long
         with tempfile.TemporaryDirectory(prefix="gome-relay-") as folder:
-            socket = Path(folder) / "relay.sock"
+            socket = Path(folder) / SOCKET
             with serve_relay(socket, relay):
-                job = aide_job(task, workspace, socket, budget)
+                extra = {GOAL: write_goal(task, place), SOCKET: socket}
+                job = aide_job(task, workspace, extra, budget)
                 done = await run_until_stopped(sandbox, job, relay)
         seconds = time.monotonic() - began
     finally:
@@ -136,8 +144,8 @@ async def installed_version(sandbox: LocalSandbox) -> str:
     return version
 
 
-def aide_job(task: StudyTask, workspace: Path, socket: Path, budget: Budget) -> Job:
-    """Return the job that AIDE is."""
+def aide_job(task: StudyTask, workspace: Path, extra: dict[str, Path], budget: Budget) -> Job:
+    """Return the job that AIDE is; `extra` are further files below input/."""
     workspace.mkdir(parents=True)
     data = {f"data/{name}": path for name, path in task.inputs().items()}
     memory = usable_memory_bytes()
@@ -145,7 +153,7 @@ def aide_job(task: StudyTask, workspace: Path, socket: Path, budget: Budget) -> 
         id="aide",
         script=LAUNCH.read_text(),
         workspace=workspace,
-        inputs=data | {"relay.sock": str(socket)},
+        inputs=data | {name: str(path) for name, path in extra.items()},
         limits=Limits(
             wall_s=budget.seconds,
             memory_bytes=memory,
@@ -153,7 +161,7 @@ def aide_job(task: StudyTask, workspace: Path, socket: Path, budget: Budget) -> 
             output_bytes=OUTPUT_BYTES,
             cpus=len(os.sched_getaffinity(0)),
         ),
-        env={"AIDE_ORDERS": json.dumps(aide_orders(task, budget))},
+        env={"AIDE_ORDERS": json.dumps(aide_orders(budget))},
         collect=[],
     )
 

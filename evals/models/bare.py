@@ -132,7 +132,10 @@ class BareRun:
                 self.say(f"no calls of tools ({error}); going on with fenced commands")
                 talk.form = "fenced"
             except (PermanentError, TransientError) as error:
-                raise EndpointStoppedError(str(error)) from error
+                if talk.form == "fenced" or "tool" not in str(error).lower():
+                    raise EndpointStoppedError(str(error)) from error
+                self.say(f"no calls of tools ({error}); going on with fenced commands")
+                talk.form = "fenced"
             except EndpointError as error:  # this answer is of no use; another may be
                 return Reply(f"(unusable: {error})", "", "", "error", Usage())
 

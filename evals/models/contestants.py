@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,11 +12,16 @@ from typing import Any
 from evals.models.aide_run import run_aide
 from evals.models.bare import SYSTEM, BareRun, describe_task
 from evals.models.conversation import Conversation
-from evals.models.endpoint import find_address, open_endpoint
+from evals.models.endpoint import (
+    EndpointStoppedError,
+    check_endpoint,
+    find_address,
+    open_endpoint,
+)
 from evals.models.gome_run import run_gome
 from evals.models.grading import Snapshots
 from evals.models.shell import Shell
-from evals.models.study import Budget, Cell, CellResult
+from evals.models.study import Budget, Cell, CellResult, StudyError, free_name
 from evals.models.tasks import StudyTask
 from evals.models.transcript import Transcript
 from evals.suite.contest import read_commit
@@ -24,6 +30,8 @@ from sandbox.factory import create_sandbox
 from sandbox.inside.walk import free_place
 from sandbox.local.backend import usable_memory_bytes
 
+TIME_IS_UP = "budget: time"
+ALIVE_S = 120.0
 GOES_ON = ("gome",)  # contestants that resume an interrupted cell
 
 
@@ -59,7 +67,24 @@ class CellJob:
 async def run_cell(job: CellJob) -> CellResult:
     """Run a cell to its end. Raises StudyError, SandboxUnavailableError."""
     runners = {"bare": run_bare, "gome": run_gome_cell, "aide": run_aide_cell}
-    return await runners[job.cell.agent](job)
+    result = await runners[job.cell.agent](job)
+    if result.end == TIME_IS_UP:
+        await check_alive(job)
+    return result
+
+
+async def check_alive(job: CellJob) -> None:
+    """Refuse a cell whose time may have passed in waiting for an endpoint that had stopped.
+
+    Raises EndpointStoppedError; the cell is set aside.
+    """
+    try:
+        async with asyncio.timeout(ALIVE_S):
+            await check_endpoint(job.settings, job.say)
+    except (StudyError, TimeoutError) as error:
+        job.place.rename(free_name(job.place))
+        why = str(error) or f"no answer within {ALIVE_S:.0f} s"
+        raise EndpointStoppedError(f"the endpoint does not answer any more ({why})") from error
 
 
 async def run_bare(job: CellJob) -> CellResult:

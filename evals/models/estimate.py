@@ -20,6 +20,7 @@ ABOUT = (
     f" {CALLS_A_SCRIPT['gome']} calls and {TOKENS_A_SCRIPT['gome']:,} tokens, AIDE"
     f" {CALLS_A_SCRIPT['aide']:.0f} and {TOKENS_A_SCRIPT['aide']:,}; the bare agent sends its whole"
     " conversation with every command. A cell ends at its token budget: see the last column."
+    " Dollars are without a prefix cache."
 )
 
 

@@ -62,10 +62,19 @@ def expand_names(words: Iterable[str], *, release: bool) -> list[str]:
         names += found
     if not names:
         raise StudyError("--tasks names no task")
+    names = list(dict.fromkeys(names))
+    folders = [folder_name(name) for name in names]
+    if twice := [name for name in folders if folders.count(name) > 1]:
+        raise StudyError(f"two tasks are called {twice[0]}: their cells would be the same")
     for name in names:
         if halves().get(name) == "final" and not release:
             raise StudyError(f"{name} {FINAL_TOLD}")
-    return list(dict.fromkeys(names))
+    return names
+
+
+def folder_name(name: str) -> str:
+    """Return the name of a task's folder."""
+    return Path(name).expanduser().resolve().name if "/" in name else name
 
 
 def tuning_names() -> list[str]:
