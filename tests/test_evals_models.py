@@ -159,6 +159,10 @@ def test_a_finished_cell_is_kept_and_an_interrupted_one_set_aside(tmp_path: Path
         ):
             pass
     assert read_results(tmp_path) == [result()]
+    named = TERMS.model_copy(update={"served": "vLLM"})
+    for terms in (named, TERMS):  # what serves the model may be said later, and stays
+        with open_study(tmp_path, terms) as study:
+            assert study.terms == named
     other = TERMS.model_copy(update={"budget": BUDGET.model_copy(update={"tokens": 1})})
     with pytest.raises(StudyError, match="was begun with budget"), open_study(tmp_path, other):
         pass
@@ -473,6 +477,18 @@ def test_an_endpoint_that_fails_leaves_the_cell_for_the_next_call(
     assert cell.notes == ["form of its commands: fenced"]
     left = [path.name for path in (tiny.parent / "study" / "cells").iterdir()]
     assert sorted(left) == ["tiny--bare--0", "tiny--bare--0.unfinished-1"]
+
+
+@pytest.mark.slow
+def test_time_that_passed_before_a_dead_endpoint_is_no_result(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("evals.models.contestants.ALIVE_S", 1.0)
+    with Server(lambda body, n: say("ready", wait_s=60 if n else 0), key=KEY) as server:
+        assert compare(server, tiny, "--contestants", "bare", "--seconds", "3") == 2
+    assert "no answer within 1 s" in capsys.readouterr().err
+    left = [path.name for path in (tiny.parent / "study" / "cells").iterdir()]
+    assert left == ["tiny--bare--0.unfinished-1"]
 
 
 @pytest.mark.slow

@@ -107,7 +107,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except typer.Exit as error:  # a --set that is no setting: the reason was printed
         return error.exit_code or 2
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on with the next cell", file=sys.stderr)
+        print("\ninterrupted; the same command goes on", file=sys.stderr)
         return 130
 
 
@@ -188,7 +188,7 @@ def run_command(options: argparse.Namespace) -> int:
     with open_study(folder, terms) as study:
         asyncio.run(run_study(study, cells, names, settings, options))
         results = chosen_results(study.folder, cells)
-        command = tell_command(options)
+        command, terms = tell_command(options), study.terms
         print(write_page(folder, terms, results, command).read_text())
         print(f"study: {folder}")
         if options.publish:

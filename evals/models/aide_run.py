@@ -57,7 +57,9 @@ class AideStep:
 def open_aide(settings: Settings, python: str, place: Path) -> LocalSandbox:
     """Return a sandbox with AIDE's Python. Raises StudyError with the remedy."""
     try:
-        sandbox = create_local_sandbox(isolation=settings.isolation, run_dir=place, python=python)
+        sandbox = create_local_sandbox(
+            isolation=settings.isolation, gpus=settings.gpus, run_dir=place, python=python
+        )
     except SandboxUnavailableError as error:
         raise StudyError(f"AIDE cannot run: {error}; {REMEDY} (--contestants)") from error
     if sandbox.tier not in NETWORK_TIERS:
@@ -115,7 +117,8 @@ async def run_aide(
             socket = Path(folder) / SOCKET
             with serve_relay(socket, relay):
                 extra = {GOAL: write_goal(task, place), SOCKET: socket}
-                job = aide_job(task, workspace, extra, budget)
+                n_gpus = min(1, len(sandbox.gpus))
+                job = aide_job(task, workspace, extra, budget, n_gpus)
                 done = await run_until_stopped(sandbox, job, relay)
         seconds = time.monotonic() - began
     finally:
@@ -144,7 +147,9 @@ async def installed_version(sandbox: LocalSandbox) -> str:
     return version
 
 
-def aide_job(task: StudyTask, workspace: Path, extra: dict[str, Path], budget: Budget) -> Job:
+def aide_job(
+    task: StudyTask, workspace: Path, extra: dict[str, Path], budget: Budget, n_gpus: int
+) -> Job:
     """Return the job that AIDE is; `extra` are further files below input/."""
     workspace.mkdir(parents=True)
     data = {f"data/{name}": path for name, path in task.inputs().items()}
@@ -160,6 +165,7 @@ def aide_job(task: StudyTask, workspace: Path, extra: dict[str, Path], budget: B
             disk_bytes=DISK_BYTES,
             output_bytes=OUTPUT_BYTES,
             cpus=len(os.sched_getaffinity(0)),
+            gpus=n_gpus,
         ),
         env={"AIDE_ORDERS": json.dumps(aide_orders(budget))},
         collect=[],

@@ -229,7 +229,8 @@ def describe_task(task: StudyTask, host: Host, budget: Budget, command_s: float)
         f" Metric: {Path(definition.metric).name}, {definition.direction}imised.",
         f"Files in input/: {listed}",
         f"Python {host.python} with {packages}",
-        f"Machine: {host.cpus} cores, {gigabytes:.1f} GiB of memory, no GPU.",
+        f"Machine: {host.cpus} cores, {gigabytes:.1f} GiB of memory,"
+        f" {host.gpus[0] if host.gpus else 'no GPU'}.",
         f"Budget: {budget.seconds:.0f} s in all, your answers included, and {budget.tokens:,}"
         f" tokens read and written. One command may take {command_s:.0f} s.",
     ]

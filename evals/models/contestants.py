@@ -91,11 +91,16 @@ async def run_bare(job: CellJob) -> CellResult:
     """Run the bare coding agent."""
     settings = job.settings
     sandbox = create_sandbox(
-        "local", isolation=settings.isolation, run_dir=job.place, python=settings.python
+        "local",
+        isolation=settings.isolation,
+        gpus=settings.gpus,
+        run_dir=job.place,
+        python=settings.python,
     )
     host = await sandbox.probe()
     workspace, memory = job.place / "workspace", usable_memory_bytes()
-    shell = Shell(sandbox, workspace, job.task.inputs(), memory, host.cpus)
+    n_gpus = min(1, len(host.gpus))  # as many as one of Gome's scripts gets
+    shell = Shell(sandbox, workspace, job.task.inputs(), memory, host.cpus, n_gpus)
     talk = Conversation(SYSTEM, "")
     run = BareRun(
         task=job.task,

@@ -81,7 +81,11 @@ def curves_by_executions(results: Sequence[CellResult]) -> dict[str, list[float]
 
 
 def draw_curves(path: Path, results: Sequence[CellResult], seconds: float) -> None:
-    """Draw both kinds of curves side by side. Raises ImportError without matplotlib."""
+    """Draw both kinds of curves side by side. Raises ImportError without matplotlib.
+
+    Curves of scripted answers say so in the picture.
+    """
+    is_trial = any(one.is_scripted for one in results)
     with draw_figure(path, (9, 3.4), 2) as panels:
         for axes, curves, label in zip(
             panels,
@@ -92,5 +96,7 @@ def draw_curves(path: Path, results: Sequence[CellResult], seconds: float) -> No
             for name, values in curves.items():
                 axes.plot([n / GRID for n in range(GRID + 1)], values, label=name)
             axes.set_xlabel(label)
+            if is_trial:
+                axes.set_title("scripted answers: no model's", fontsize=9)
         panels[0].set_ylabel("0 the sample, 1 the best")
         panels[1].legend(frameon=False)

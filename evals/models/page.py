@@ -12,6 +12,7 @@ from evals.models.curves import curves_by_executions, curves_by_seconds, draw_cu
 from evals.models.endpoint import is_here
 from evals.models.study import CellResult, StudyError, Terms
 from evals.suite.ranks import rank_values
+from reasoner.chat.endpoint.faults import hide_secrets
 from report.formatting import clean_text
 
 PAGE, FIGURE = "models.md", "models.png"
@@ -48,7 +49,7 @@ def render_page(terms: Terms | None, results: Sequence[CellResult], command: str
         first = TRIAL
     served = f", served by {terms.served}" if terms.served else ""
     budget = terms.budget
-    given = ", ".join(f"{name}={value}" for name, value in terms.settings.items())
+    given = hide_secrets(", ".join(f"{name}={value}" for name, value in terms.settings.items()))
     parts = [
         TITLE,
         first,
@@ -206,6 +207,6 @@ def publish_page(
     if is_here(terms.endpoint) and not terms.served:
         raise StudyError(
             f"{terms.endpoint} is this machine: say what serves which model there, such as"
-            ' --served "vLLM 0.11, Qwen3-32B", when the study is begun; its page names it'
+            ' --served "vLLM 0.11, Qwen3-32B"; its page names it'
         )
     return write_page(out, terms, results, command)

@@ -38,6 +38,7 @@ class Shell:
     inputs: dict[str, str]
     memory_bytes: int
     cpus: int
+    gpus: int = 0
     n_commands: int = 0
 
     async def run(self, command: str, limit_s: float) -> Execution:
@@ -59,6 +60,7 @@ class Shell:
                 output_bytes=OUTPUT_BYTES,
                 output_kill_bytes=OUTPUT_KILL_BYTES,
                 cpus=self.cpus,
+                gpus=self.gpus,
             ),
             collect=[SUBMISSION],
         )

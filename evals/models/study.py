@@ -184,20 +184,32 @@ def open_study(folder: Path, terms: Terms) -> Iterator[Study]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise StudyError(f"another process is running the study in {folder}") from error
-        check_terms(folder, terms)
-        yield Study(folder, terms)
+        yield Study(folder, agree_on_terms(folder, terms))
 
 
-def check_terms(folder: Path, terms: Terms) -> None:
-    """Store the terms of a new study; refuse others than those of a study that has begun."""
-    if not (folder / TERMS).exists():
-        write_whole(folder / TERMS, terms.model_dump_json(indent=1))
-        return
-    known, new = read_terms(folder).model_dump(), terms.model_dump()
-    if differing := [name for name in new if known[name] != new[name]]:
-        name = differing[0]
-        raise StudyError(
-            f"{folder} was begun with {name} {json.dumps(known[name])},"
-            f" not {json.dumps(new[name])}: cells are compared under the same terms;"
-            " give another folder with --out"
-        )
+def agree_on_terms(folder: Path, terms: Terms) -> Terms:
+    """Store the terms of a new study; refuse others than those of a study that has begun.
+
+    What serves the model may be said later.
+    """
+    if (folder / TERMS).exists():
+        known = read_terms(folder)
+        terms = terms.model_copy(update={"served": terms.served or known.served})
+        differing = [
+            name
+            for name in Terms.model_fields
+            if getattr(known, name) != getattr(terms, name) and (name != "served" or known.served)
+        ]
+        if differing:
+            raise StudyError(differing_terms(folder, differing[0], known, terms))
+    write_whole(folder / TERMS, terms.model_dump_json(indent=1))
+    return terms
+
+
+def differing_terms(folder: Path, name: str, known: Terms, terms: Terms) -> str:
+    """Return why cells under other terms are not added to a study."""
+    before, now = (json.dumps(one.model_dump()[name]) for one in (known, terms))
+    return (
+        f"{folder} was begun with {name} {before}, not {now}: cells are compared under the same"
+        " terms; give another folder with --out"
+    )

@@ -15,11 +15,13 @@ import tempfile
 import threading
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from evals.models import __main__ as command
 from evals.models.bare import SYSTEM
 from evals.models.conversation import TOOL
 from evals.models.endpoint import SCRIPTED
+from evals.models.study import StudyError, read_terms
 from evals.peers.compare import TASKS
 from evals.peers.endpoint import ScriptedEndpoint, tool_call_message
 from evals.peers.scripts import nth_script
@@ -32,8 +34,8 @@ LAST = "wc -l submission.csv"
 class TrialEndpoint(ScriptedEndpoint):
     """Plays the model for Gome, AIDE and the bare agent; `fenced`: one that calls no tools."""
 
-    def __init__(self, *, fenced: bool = False) -> None:
-        super().__init__(lambda agent, number: nth_script(agent, number, *self._task.form))
+    def __init__(self, *, fenced: bool = False, port: int = 0) -> None:
+        super().__init__(lambda agent, number: nth_script(agent, number, *self._task.form), port)
         self.fenced = fenced
         self._task = threading.local()
 
@@ -60,6 +62,14 @@ class TrialEndpoint(ScriptedEndpoint):
         return tool_call_message(TOOL, {"command": commands[number]})
 
 
+def known_port(out: Path) -> int:
+    """Return the port of the trial that has begun in the folder, so that it goes on; else 0."""
+    try:
+        return urlsplit(read_terms(out).endpoint).port or 0
+    except StudyError:
+        return 0
+
+
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m evals.models.trial",
@@ -75,7 +85,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="folder of the study [a temporary one]")
     options = parser.parse_args(words)
     out = options.out or Path(tempfile.mkdtemp(prefix="gome-trial-"))
-    with TrialEndpoint(fenced=options.fenced) as endpoint:
+    with TrialEndpoint(fenced=options.fenced, port=known_port(out)) as endpoint:
         given = ["--model", SCRIPTED, "--base-url", endpoint.url, "--out", str(out)]
         given += ["--place", str(out / "tasks"), "--tasks", options.tasks, "--aide", options.aide]
         given += ["--contestants", options.contestants, "--seconds", options.seconds]

@@ -42,16 +42,19 @@ USAGE = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
 
 
 class ScriptedEndpoint:
-    """Context manager that serves on a free port; `script_of(agent, n)` gives the n-th script."""
+    """Context manager that serves on a port; `script_of(agent, n)` gives the n-th script.
 
-    def __init__(self, script_of: Callable[[str, int], str]) -> None:
-        self.script_of = script_of
+    Port 0: a free one.
+    """
+
+    def __init__(self, script_of: Callable[[str, int], str], port: int = 0) -> None:
+        self.script_of, self.port = script_of, port
         self.n_scripts = 0
         self.times: list[tuple[float, float]] = []  # (arrival, answer) of every request
         self.turn = threading.Lock()
 
     def __enter__(self) -> Self:
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), make_handler(self))
+        self.server = ThreadingHTTPServer(("127.0.0.1", self.port), make_handler(self))
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
