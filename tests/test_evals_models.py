@@ -21,9 +21,16 @@ from openai_server import Body, Say, Server, fail, say
 
 from evals.models import __main__ as command
 from evals.models import trial
-from evals.models.aide_run import AideStep, choose_step, read_steps
+from evals.models.aide_run import AideStep, check_aide, choose_step, read_steps
 from evals.models.bare import SYSTEM
-from evals.models.conversation import Conversation, Form, Turn, first_fence, read_answer
+from evals.models.conversation import (
+    UNUSABLE,
+    Conversation,
+    Form,
+    Turn,
+    first_fence,
+    read_answer,
+)
 from evals.models.curves import curves_by_seconds
 from evals.models.estimate import estimate_cell
 from evals.models.page import mean_ranks, publish_page, render_page
@@ -41,6 +48,7 @@ from evals.models.study import (
     read_results,
 )
 from evals.models.transcript import Transcript
+from graph.settings import Settings
 from reasoner.chat.endpoint.address import Address
 from reasoner.chat.endpoint.client import ModelEndpoint, Reply
 from reasoner.protocol import Usage
@@ -96,6 +104,19 @@ def test_an_answer_is_read_in_its_form(given: Reply, form: Form, commands: tuple
 def test_a_call_that_cannot_be_read_is_told_and_runs_nothing(arguments: str) -> None:
     wish = read_answer(reply("", '{"command": "ls"}', arguments), "tools")
     assert (wish.commands, "Nothing was run" in wish.problem) == ((), True)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (reply("", finish="length"), "cut off"),
+        (reply("<think>hm</think>"), "empty"),
+        (reply("more than 32 MiB", finish=UNUSABLE), "could not be read"),
+    ],
+)
+def test_an_answer_that_is_none_does_not_end_the_conversation(given: Reply, told: str) -> None:
+    assert told in read_answer(given, "tools").problem
+    assert read_answer(reply("All done."), "tools").problem == ""
 
 
 def test_turns_go_on_in_the_other_form_and_shorter() -> None:
@@ -205,6 +226,11 @@ def test_a_mistake_is_one_sentence_before_anything_is_made(
     assert command.main(["--model", "gpt-5", "--out", str(out), *words]) == 2
     assert told in capsys.readouterr().err
     assert not out.exists()
+
+
+async def test_a_python_without_aide_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="neither an environment.*gome env create aide"):
+        await check_aide(Settings(), "no-such-environment", tmp_path)
 
 
 def test_a_dry_run_needs_no_key_and_counts_what_is_left(

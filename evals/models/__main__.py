@@ -37,6 +37,7 @@ from pydantic import ValidationError
 
 from cli.config import parse_changes
 from evals.harness.pages import CACHE
+from evals.models.aide_run import check_aide
 from evals.models.contestants import GOES_ON, CellJob, run_cell
 from evals.models.endpoint import check_endpoint, find_address, find_price, is_scripted
 from evals.models.estimate import render_estimate
@@ -271,6 +272,8 @@ async def run_study(
     say(f"{len(cells)} cells, {len(cells) - len(waiting)} of them finished; folder {study.folder}")
     if not waiting:
         return
+    if any(cell.agent == "aide" for cell in waiting):
+        await check_aide(settings, options.aide, study.folder)
     scripted = await is_scripted(settings)
     await check_endpoint(settings, say)
     if scripted:

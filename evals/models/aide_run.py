@@ -120,7 +120,7 @@ async def run_aide(
                 n_gpus = min(1, len(sandbox.gpus))
                 job = aide_job(task, workspace, extra, budget, n_gpus)
                 done = await run_until_stopped(sandbox, job, relay)
-        seconds = time.monotonic() - began
+        seconds, was_waiting = time.monotonic() - began, relay.n_waiting > 0
     finally:
         await endpoint.close()
         await sandbox.close()
@@ -134,8 +134,18 @@ async def run_aide(
         "end": relay.end or describe_end(done),
         "usage": relay.usage,
         "seconds": round(seconds, 1),
+        "was_waiting": was_waiting,
         "notes": [f"aideml {version}, temperature {heat:g}"],
     }
+
+
+async def check_aide(settings: Settings, python: str, place: Path) -> None:
+    """Refuse an environment that AIDE cannot run in. Raises StudyError with the remedy."""
+    sandbox = open_aide(settings, python, place)
+    try:
+        await installed_version(sandbox)
+    finally:
+        await sandbox.close()
 
 
 async def installed_version(sandbox: LocalSandbox) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evals.models.conversation import Conversation, Turn, Wish, read_answer
+from evals.models.conversation import UNUSABLE, Conversation, Turn, Wish, read_answer
 from evals.models.endpoint import EndpointStoppedError, ask
 from evals.models.grading import Snapshots, grade_file
 from evals.models.shell import SUBMISSION, Shell, describe_end
@@ -71,6 +71,7 @@ class BareRun:
     n_empty: int = 0
     n_checks: int = 0
     n_lost: int = 0
+    was_waiting: bool = False  # for an answer, when the time was up
 
     @property
     def seconds(self) -> float:
@@ -109,6 +110,7 @@ class BareRun:
                     async with asyncio.timeout(self.left_s):
                         reply = await self._ask()
                 except TimeoutError:
+                    self.was_waiting = True
                     return "budget: time"
                 if reply is None:
                     return "the conversation no longer fits into the model's context"
@@ -137,7 +139,7 @@ class BareRun:
                 self.say(f"no calls of tools ({error}); going on with fenced commands")
                 talk.form = "fenced"
             except EndpointError as error:  # this answer is of no use; another may be
-                return Reply(f"(unusable: {error})", "", "", "error", Usage())
+                return Reply(str(error), "", "", UNUSABLE, Usage())
 
     async def _take(self, reply: Reply) -> str:
         """Run what an answer asks for; return why the conversation ends, if it does."""

@@ -48,8 +48,14 @@ class CellJob:
     say: Callable[[str], None]
     aide: str = ""  # environment or Python of AIDE
 
-    def result(self, **measured: Any) -> CellResult:
-        """Return the result of what was measured."""
+    async def result(self, *, was_waiting: bool, **measured: Any) -> CellResult:
+        """Return the result of what was measured.
+
+        Raises EndpointStoppedError where the time was up while an answer was waited for
+        (`was_waiting`), and the endpoint does not answer now either.
+        """
+        if was_waiting and measured["end"] == TIME_IS_UP:
+            await check_alive(self)
         return CellResult(
             task=self.cell.task,
             contestant=self.cell.contestant,
@@ -67,10 +73,7 @@ class CellJob:
 async def run_cell(job: CellJob) -> CellResult:
     """Run a cell to its end. Raises StudyError, SandboxUnavailableError."""
     runners = {"bare": run_bare, "gome": run_gome_cell, "aide": run_aide_cell}
-    result = await runners[job.cell.agent](job)
-    if result.end == TIME_IS_UP:
-        await check_alive(job)
-    return result
+    return await runners[job.cell.agent](job)
 
 
 async def check_alive(job: CellJob) -> None:
@@ -121,7 +124,8 @@ async def run_bare(job: CellJob) -> CellResult:
     seconds = run.seconds
     grade, curve = await run.snapshots.grade(job.task.folder)
     free_place(workspace)
-    return job.result(
+    return await job.result(
+        was_waiting=run.was_waiting,
         private=grade.private,
         failure=grade.failure,
         end=end,
@@ -137,10 +141,10 @@ async def run_bare(job: CellJob) -> CellResult:
 async def run_gome_cell(job: CellJob) -> CellResult:
     """Run Gome with its defaults or a preset."""
     measured = await run_gome(job.cell, job.task, job.place, job.budget, job.settings, job.say)
-    return job.result(**measured)
+    return await job.result(**measured)
 
 
 async def run_aide_cell(job: CellJob) -> CellResult:
     """Run AIDE."""
     measured = await run_aide(job.task, job.place, job.budget, job.settings, job.aide, job.say)
-    return job.result(**measured)
+    return await job.result(**measured)

@@ -17,6 +17,7 @@ from reasoner.chat.message import Message
 
 Form = Literal["tools", "fenced"]
 TOOL = "bash"
+UNUSABLE = "error"  # how an answer ended that is none
 SHELL_NAMES = frozenset({"bash", "sh", "shell", "zsh"})
 MAX_COMMAND_CHARS = 200_000
 MAX_CALLS = 8  # of one answer
@@ -140,6 +141,8 @@ class Wish:
 def read_answer(reply: Reply, form: Form) -> Wish:
     """Read an answer in either form, whatever it holds."""
     text = strip_thinking(reply.text)[:MAX_ANSWER_CHARS]
+    if reply.finish == UNUSABLE:
+        return Wish("", problem=f"Your answer could not be read ({text[:300]}). Nothing was run.")
     if reply.calls and form == "tools":
         return _read_calls(text, reply.calls[:MAX_CALLS])
     if found := first_fence(text):
@@ -149,7 +152,8 @@ def read_answer(reply: Reply, form: Form) -> Wish:
         return Wish(before, (command,), is_fenced=True)
     if reply.finish in ("length", "max_tokens"):
         return Wish(text, problem="Your answer was cut off at its length limit; answer shorter.")
-    return Wish(text or reply.refusal[:MAX_ANSWER_CHARS])
+    text = text or reply.refusal[:MAX_ANSWER_CHARS].strip()
+    return Wish(text, problem="" if text else "Your answer was empty. If you are done, say so.")
 
 
 def _read_calls(text: str, calls: tuple[str, ...]) -> Wish:

@@ -17,12 +17,13 @@ from reasoner.protocol import ReasonerUnavailableError, Usage
 from report.event_log import load_view
 from report.formatting import clean_text
 from report.model import RunView
-from run.events import iterate_events, to_amount
+from run.events import SPENDING, iterate_events, to_amount
 from session.session import Outcome, resume_run, start_run
 from task.client import TaskWorker
 from task.types import TaskError
 
 FOLDER = "run"
+NO_ANSWERS = {"execution_finished", "rehearsed", "labels_checked"}  # events that cost otherwise
 
 
 class SignalledError(StudyError):
@@ -119,8 +120,16 @@ async def measure_run(
             usd=used.usd,
         ),
         "curve": curve,
+        "was_waiting": was_unanswered(folder),
         "notes": ["handed over its baseline: no attempt was valid"] if is_baseline else [],
     }
+
+
+def was_unanswered(folder: Path) -> bool:
+    """Whether the last question to the model had no usable answer."""
+    asked = [e.get("ev") for e in iterate_events(folder / "events.jsonl")]
+    answers = [ev for ev in asked if ev in SPENDING - NO_ANSWERS]
+    return answers[-1:] == ["unanswered"]
 
 
 def last_elapsed(folder: Path) -> float:

@@ -50,6 +50,7 @@ class Relay:
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     end: str = ""  # why it stopped, as the end of the cell
     failure: str = ""  # of the endpoint, in which case the cell is not finished
+    n_waiting: int = 0  # requests that have no answer yet
 
     @property
     def usage(self) -> Usage:
@@ -68,6 +69,7 @@ class Relay:
         if not messages:
             return error_body(400, "no messages that can be read")
         parameters = {name: body[name] for name in PASSED_ON if body.get(name)}
+        self.n_waiting += 1
         try:
             with keeping_calls(self.transcript.keep_call):
                 reply = await ask(self.endpoint, messages, parameters, self.say, form="relayed")
@@ -79,6 +81,8 @@ class Relay:
             return error_body(403, "the model does not answer")
         except EndpointError as error:  # this answer is of no use; another may be
             reply = Reply(f"(unusable: {error})", "", "", "error", Usage())
+        finally:
+            self.n_waiting -= 1
         return 200, completion_body(reply, body)
 
 
