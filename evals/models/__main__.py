@@ -289,7 +289,7 @@ async def run_study(
         job = CellJob(
             cell, tasks[cell.task], place, study.terms.budget, settings, scripted, say, options.aide
         )
-        say(f"begins; {place}")
+        say(f"{'goes on' if any(place.iterdir()) else 'begins'}; {place}")
         try:
             result = await run_cell(job)
         except SignalledError:
