@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,10 +33,11 @@ class Gradient(Diagnosis):
 
 
 class Offered(NamedTuple):
-    """Attempts that an answer may name: in an ensemble, and in a script that builds on them."""
+    """Attempts that an answer may name: to blend, to build on, to measure again."""
 
     members: Sequence[Attempt] = ()
     sources: Sequence[Attempt] = ()
+    repeatable: Mapping[str, int] = {}  # may be measured again -> seeds that they ran under
 
 
 async def ask_gradient(run: Run, state: TraceState, start: Attempt, offered: Offered) -> Gradient:
@@ -126,6 +127,7 @@ def step_fields(
         "may_ask": len(quotable_attempts(run, heads)) > 1,
         "members": [fact_from(member) for member in offered.members],
         "sources": [fact_from(source) for source in offered.sources],
+        "repeatable": dict(offered.repeatable),
         "measured": measured_scripts(run, heads),
     }
 

@@ -33,6 +33,9 @@ async def take_step(run: Run, state: TraceState, start: Attempt, offered: Offere
     diagnosis = without_tried(run, trace, work)
     plan = read_crossover(run, trace) if work.mode == "crossover" else None
     recalled = Recalled() if plan else await recall_hints(run, trace, diagnosis)
+    change = diagnosis.change
+    if change is not None and change.remeasure:  # no hypothesis: nothing is to be ranked
+        return Step(**dict(change.model_copy(update={"hypothesis": None})), hints=recalled.hints)
     chosen = None
     if makes_change(run.settings) and plan is None:
         chosen = _choose_hypothesis(run, state, diagnosis, recalled)

@@ -28,12 +28,15 @@ def trace_input(state: RunState, trace: Trace) -> TraceInput:
     )
 
 
-def route_mode(state: TraceState) -> Literal["draft", "diagnose", "update", "repair"]:
+def route_mode(state: TraceState) -> Literal["draft", "diagnose", "update", "repair", "execute"]:
     """Follow the policy's choice.
 
-    A first script, a new diagnosis, another hypothesis of the last one, a crossover, or a repair.
+    A first script, a new diagnosis, another hypothesis of the last one, a crossover, a repair, or a
+    script once more under another seed.
     """
     work = state.attempt_in_progress
+    if work.mode == "remeasure":
+        return "execute"
     if work.mode == "draft":
         return "draft"
     if work.mode == "debug":

@@ -20,7 +20,9 @@ SCHEMA_VERSION = 2
 Json = dict[str, Any]
 Verdict = Literal["accepted", "tie", "rejected", "failed"]
 Status = Literal["running", "done", "failed", "dropped"]
-Mode = Literal["draft", "directed", "broaden", "backtrack", "debug", "crossover", "ensemble"]
+Mode = Literal[
+    "draft", "directed", "broaden", "backtrack", "debug", "crossover", "ensemble", "remeasure"
+]
 
 
 AttemptId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,80}$")]
@@ -109,9 +111,10 @@ class Work(StateModel):
     `usage` grows with every answer of the reasoner, a review's included.
     """
 
-    # select; update makes `kind` an ensemble where the reasoner names members instead of a script
+    # select; update makes `kind` an ensemble where the reasoner names members instead of a script,
+    # or a measurement where it names an attempt (`remeasure`)
     attempt: AttemptId
-    kind: Literal["draft", "update", "repair", "ensemble"]
+    kind: Literal["draft", "update", "repair", "ensemble", "remeasure"]
     mode: Mode
     why: str = Field("", description="reason for the mode")
     base: str | None = Field(None, description="artifact: record of the attempt it starts from")
@@ -123,6 +126,8 @@ class Work(StateModel):
     hypothesis: Hypothesis | None = None
     diagnosis: str | None = Field(None, description="artifact")
     ensemble: list[str] = Field([], description="ids of the attempts that it blends")
+    remeasure: str | None = Field(None, description="artifact: attempt that is measured again")
+    seed: int = Field(0, description="under which it is")
     usage: Usage = Usage()
     limit_s: float | None = Field(None, description="wall limit that was told for the script")
     error: str = Field("", description="why the reasoner gave nothing usable")

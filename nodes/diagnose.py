@@ -23,7 +23,7 @@ async def diagnose(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     ref = str(work.base)
 
     async def ask() -> Gradient:
-        offered = await offer_attempts(run, list_heads(run, state))
+        offered = await offer_attempts(run, list_heads(run, state), trace)
         return await ask_gradient(run, state, run.attempt(ref), offered)
 
     began = time.monotonic()
@@ -35,7 +35,7 @@ async def diagnose(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     await take_look(run, work.attempt, gradient)
     answer = gradient.model_dump(exclude=UNANNOUNCED)
     announce_answer(run, "diagnosed", work.attempt, trace, began, **answer)
-    if not gradient.hypotheses:
+    if not gradient.hypotheses and not (gradient.change and gradient.change.remeasure):
         run.pace.leave(trace.trace, waits=True)
         done = trace.evolve(status="done").dump()
         return {"row": done, "traces": {str(trace.trace): done}}

@@ -20,15 +20,21 @@ from scoring.execution import (
     find_known_execution,
 )
 from scoring.rehearsal import rehearse_script
+from scoring.remeasure import measure_again
 from scoring.sources import find_uses
 
 
 async def execute(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
-    """Execute the script; an ensemble blends its members' predictions instead."""
+    """Execute the script; an ensemble blends its members' predictions instead.
+
+    A step that measures again runs the script of an earlier attempt under another seed.
+    """
     run, trace, work = current_run(state.run_dir, runtime), state.row, state.attempt_in_progress
     name = work.script_name
     if current_appeal(work):  # the same script and files are judged again
         return {"work": work.dump()}
+    if work.remeasure:
+        return {"work": (await measure_again(run, work)).dump()}
     if work.ensemble:
         members = await named_members(run, list_heads(run, state), work.ensemble)
         execution = await blend_members(run, name, members)

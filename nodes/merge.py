@@ -11,7 +11,6 @@ from briefs.crossover import move_trace, rescue_trace
 from graph.state import Best, RunState, Trace
 from report.formatting import format_plural
 from run.attempt import Attempt
-from run.best import publish_best
 from run.budget import exhausted_budget
 from run.comparator import find_leader, is_better
 from run.registry import NodeRuntime, current_run
@@ -39,7 +38,6 @@ async def merge(
     if ensemble:
         summary = run.attempt(ensemble.ref).summary
         actions.append(f"{summary} is ahead of the best single solution")
-        await publish_best(run, ensemble)
     best, used = ensemble or single, run.events.used
     await correct_best(run, best)
     waited_s = run.pace.close_round()

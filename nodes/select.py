@@ -16,6 +16,7 @@ from run.registry import NodeRuntime, current_run
 from run.run import Run
 from run.steering import steering_diagnosis
 from scoring.honesty import leave_dishonest
+from scoring.remeasure import pick_rival, repeat_attempt
 
 
 async def select(
@@ -26,7 +27,7 @@ async def select(
     state = state.evolve(row=leave_dishonest(run, state.row))
     trace, drafts = await deal_step(run, state)
     wanted = steering_diagnosis(run, trace) if trace.best else None
-    choice = _forced_choice(trace, wanted)
+    choice = _forced_choice(trace, wanted) or pick_rival(run, trace)
     if choice is None:
         rng = random.Random(f"{run.settings.seed}/{trace.trace}/{trace.step}")
         decide = policy or POLICIES[run.settings.policy]
@@ -92,6 +93,8 @@ def _begin_attempt(run: Run, trace: Trace, choice: Choice) -> Work:
             reasons=base.reasons,
             hypothesis=base.hypothesis,
         )
+    if base and choice.mode == "remeasure":
+        return repeat_attempt(run, work, base.ref)
     if choice.mode == "crossover" and (plan := read_crossover(run, trace)):
         return work.evolve(diagnosis=run.artifacts.put_json(plan.diagnosis.model_dump()))
     return work

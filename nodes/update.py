@@ -12,6 +12,7 @@ from graph.state import TraceState
 from reasoner.protocol import ReasonerError
 from run.registry import NodeRuntime, current_run
 from scoring.ensemble import describe_unknown
+from scoring.remeasure import begin_repeat, find_repeatable
 from scoring.sources import offer_attempts
 
 
@@ -24,9 +25,11 @@ async def update(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
 
     async def ask() -> Step:
         heads = list_heads(run, state)
-        step = await take_step(run, state, start, await offer_attempts(run, heads))
+        step = await take_step(run, state, start, await offer_attempts(run, heads, trace))
         if problem := step.ensemble and await describe_unknown(run, heads, step.ensemble):
             raise ReasonerError(f"the ensemble names {problem}", step.usage)
+        if step.remeasure and not find_repeatable(run, trace, step.remeasure):
+            raise ReasonerError(f"{step.remeasure[:80]} cannot be measured again", step.usage)
         return step
 
     try:
@@ -36,7 +39,7 @@ async def update(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     hints = [hint.model_dump() for hint in step.hints]
     run.events.emit("recalled", key=work.attempt, trace=trace.trace, step=trace.step, hints=hints)
     answer = step.model_dump(include={"summary", "hypothesis", "usage"})
-    answer |= {"attempt": work.attempt, "parent": work.parent}
+    answer |= {"attempt": work.attempt, "parent": work.parent, "remeasure": step.remeasure}
     announce_answer(run, "updated", work.attempt, trace, began, **answer)
     work = work.evolve(
         script=run.artifacts.put(step.script),
@@ -47,4 +50,4 @@ async def update(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
         hypothesis=step.hypothesis,
         usage=work.usage + step.usage,
     )
-    return {"work": work.dump()}
+    return {"work": begin_repeat(run, trace, work, step.remeasure).dump()}

@@ -14,7 +14,8 @@ from run.run import Run
 from scoring.acceptance import Acceptance, Judgement
 from scoring.appeal import current_appeal, is_repairable
 from scoring.doubts import find_doubts
-from scoring.evaluation import Candidate, evaluate_candidate
+from scoring.evaluation import Candidate
+from scoring.remeasure import evaluate_step, lesson_of
 
 
 async def validate(
@@ -34,9 +35,7 @@ async def validate(
         repeatable=not is_ensemble,
         appeal=current_appeal(work),
     )
-    grade, judgement = await evaluate_candidate(
-        run, candidate, trace.best, acceptance, None if is_ensemble else trace
-    )
+    grade, judgement = await evaluate_step(run, trace, work, candidate, acceptance)
     work = work.evolve(
         grade=run.artifacts.put_json(grade.model_dump()),
         verdict=judgement.verdict,
@@ -45,6 +44,7 @@ async def validate(
         reasons=judgement.texts,
         codes=judgement.codes,
         run_best=judgement.run_best,
+        hypothesis=lesson_of(run, work, judgement),
         failed={},
         review=False,
     )

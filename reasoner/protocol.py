@@ -206,13 +206,20 @@ class Revision(Frozen):
 class Solution(Frozen):
     """A complete script and the reason for it."""
 
-    script: str = Field(description="may be empty if `ensemble` or `take_from` is given")
+    script: str = Field(
+        description="may be empty if `ensemble`, `take_from` or `remeasure` is given"
+    )
     summary: str = Field(description="one line: what this script is")
     hypothesis: Hypothesis | None = None
     ensemble: list[str] = Field(
         default_factory=list,
         description="instead of a script: ids of attempts whose recorded predictions "
         "the harness blends",
+    )
+    remeasure: str = Field(
+        "",
+        description="instead of a script: id of an attempt whose script runs once more, under "
+        "another seed; its mean counts from then on",
     )
     take_from: list[str] = Field(
         default_factory=list,
@@ -581,6 +588,11 @@ class StepBrief(Brief):
     sources: list[Fact] = Field(
         default_factory=list,
         description="attempts of all traces that a script may build on, best first; bounded",
+    )
+    repeatable: dict[str, int] = Field(
+        default_factory=dict,
+        description="attempts that may be measured again -> seeds that they ran under; the best "
+        "first",
     )
     measured: dict[str, str] = Field(
         default_factory=dict,

@@ -353,6 +353,8 @@ def _on_drafted(ledger: Ledger, event: Event) -> Ledger:
 
 def _on_updated(ledger: Ledger, event: Event) -> Ledger:
     trace, attempt = whole_number(event.get("trace"), MERGE_TRACE), _attempt_id(event, "attempt")
+    if event.get("remeasure"):  # no idea of its own
+        return ledger
     idea = as_mapping(event.get("hypothesis")) or {"statement": event.get("summary")}
     ledger, name = _claim_of_idea(ledger, idea, trace)
     return _start_trying(ledger, trace, name, attempt)
@@ -378,11 +380,32 @@ def _on_attempt(ledger: Ledger, event: Event) -> Ledger:
     )
     if trace == MERGE_TRACE:
         return _measure_blend(ledger, event, attempt)
+    if event.get("kind") == "remeasure":
+        return _measure_again(ledger, event, _measurement(event, attempt, trace))
     if not name or tried != attempt:
         idea = {**event, "statement": event.get("hypothesis"), "id": ""}
         source = "draft" if event.get("mode") == "draft" else "hypothesis"
         ledger, name = _claim_of_idea(ledger, idea, trace, source)
     return _measure_claim(ledger, name, _measurement(event, attempt, trace))
+
+
+def _measure_again(ledger: Ledger, event: Event, measurement: Measurement) -> Ledger:
+    """An attempt under a further seed: its claim gets the comparison, or the mean where none is."""
+    measured_id = _attempt_id(event, "parent")
+    claims = [claim for claim in ledger.claims.values() if not claim.into]
+    claim = next(
+        (one for one in claims if any(each.attempt == measured_id for each in one.measured)), None
+    )
+    if claim is None or measurement.verdict == "failed":
+        return ledger
+    if measurement.gain is not None:
+        return _measure_claim(ledger, claim.id, measurement)
+    note = "; ".join(clean_text(item, NOTE_CHARS) for item in bounded_list(event.get("reasons"), 1))
+    measured = tuple(
+        replace(each, score=measurement.score, note=note) if each.attempt == measured_id else each
+        for each in claim.measured
+    )
+    return _put_claim(ledger, replace(claim, measured=measured))
 
 
 def _remember_summary(ledger: Ledger, attempt: str, event: Event) -> Mapping[str, str]:

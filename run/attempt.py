@@ -16,7 +16,7 @@ from graph.state import AttemptId, Best, Mode, StateModel, Trace, Verdict, Work
 from reasoner.protocol import Hypothesis, Usage
 from run.artifacts import Artifacts
 from sandbox.protocol import End
-from task.types import Grade, Problem
+from task.types import Grade, Paired, Problem, Score
 
 BEST = "best"  # name of the trace's best among a grade's references
 ANCHOR = "anchor"  # of its last confirmed best
@@ -24,6 +24,7 @@ RUN = "run"  # of the run's best, where that is another
 OOF, SUBMISSION = "oof.csv", "submission.csv"
 BASELINE = "baseline"  # stands where an attempt's id stands: the harness's own solution
 UNCHECKED = "unchecked"  # code of an attempt whose predictions could not be checked for leaks
+REMEASURED = "remeasured"  # code of a step that measured the trace's best again
 HARNESS = "harness"  # code of an attempt that failed by a fault of our own
 
 
@@ -277,7 +278,7 @@ def make_attempt(
         run_best=work.run_best,
         run_gain=over_run.d if over_run else None,
         run_gain_se=over_run.se if over_run else None,
-        best_score=paired.old if paired and paired.repeated else None,
+        best_score=_score_of_best(work, paired, score),
         looked_better=any(each.d > 0 for each in compared),
         verdict=work.verdict if answered else "failed",
         replaces=work.replaces and answered,
@@ -288,6 +289,13 @@ def make_attempt(
         problems=grade.problems if grade else [],
         usage=work.usage,
     )
+
+
+def _score_of_best(work: Work, paired: Paired | None, score: Score | None) -> float | None:
+    """The mean of the trace's best, where that was measured again."""
+    if REMEASURED in work.codes:
+        return score.value if score else None
+    return paired.old if paired and paired.repeated else None
 
 
 def best_from(attempt: Attempt) -> Best:

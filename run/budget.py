@@ -159,7 +159,7 @@ def is_draft_budget_spent(run: Run, used: Used) -> bool:
 
 def may_repair(run: Run, work: Work) -> bool:
     """Whether a failed script is repaired, rather than its attempt recorded as failed."""
-    if work.kind == "ensemble" or work.repairs >= run.settings.max_repairs:
+    if work.kind in ("ensemble", "remeasure") or work.repairs >= run.settings.max_repairs:
         return False
     if exhausted_budget(run, run.events.used):
         return False

@@ -19,13 +19,19 @@ def read_sibling(run: Run, head: str) -> Trace | None:
     None before it has a valid one.
     """
     latest = run.attempt(head)
-    led = [entry for entry in run.history.chain(head) if entry.replaces]
+    chain = run.history.chain(head)
+    led = [entry for entry in chain if entry.replaces]
     if not led:
         return None
     best = run.attempt(led[-1].ref)
     if latest.from_best and latest.base and not latest.replaces:
         best = run.attempt(latest.base)
-    return Trace(trace=latest.trace, head=head, best=best_from(best))
+    known = best_from(best)
+    since = (run.attempt(entry.ref) for entry in chain[chain.index(led[-1]) + 1 :])
+    means = [one.best_score for one in since if one.from_best and one.base == best.ref]
+    for mean in means:  # the best was measured again
+        known = known if mean is None else known.evolve(score=mean)
+    return Trace(trace=latest.trace, head=head, best=known)
 
 
 def traces_beside(run: Run, trace: Trace, siblings: Sequence[str]) -> list[int]:

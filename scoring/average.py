@@ -213,7 +213,8 @@ async def _hand_over(
         run, run.folder / "best", average, path, prepared.inputs, refit=fit.full is not None
     )
     path.unlink(missing_ok=True)
-    choice = fit.choice._replace(best=best_from(average))
+    score = fit.choice.best.score  # a mean, where it was measured again
+    choice = fit.choice._replace(best=best_from(average).evolve(score=score))
     fit = fit._replace(choice=choice, files=hashes if fit.full else {})
     return _with_facts(fit, facts | {"seeds": seeds})
 

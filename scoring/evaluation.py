@@ -10,7 +10,12 @@ from run.attempt import ANCHOR, BEST, OOF, RUN, Attempt, ExecutionRecord, spent_
 from run.best import current_best
 from run.budget import improve_time_left_s, repeat_limit_s
 from run.chain import count_code_lines
-from run.comparator import Comparison, compare_artifacts, compare_by_surrogate
+from run.comparator import (
+    Comparison,
+    compare_artifacts,
+    compare_by_surrogate,
+    measured_oofs,
+)
 from run.limits import script_memory_bytes
 from run.luck import anchor_of, trace_bars
 from run.models import seeded_key
@@ -65,6 +70,7 @@ class Candidate(NamedTuple):
     variant: str = ""  # that speaks for the script, where it wrote several
     appeal: Appeal | None = None  # against the audit that refused it
     consults: bool = True  # an acceptance is put to the audit rows
+    oofs: tuple[str, ...] = ()  # artifacts under every seed, where it was measured again
 
 
 async def evaluate_candidate(
@@ -203,10 +209,12 @@ async def _measure_again(
 
     The score is the mean over the seeds then, and the difference holds the best's mean.
     """
-    may_repeat = run.settings.confirm and candidate.repeatable and not candidate.execution.same_as
+    may_repeat = run.settings.confirm and candidate.repeatable
+    may_repeat = may_repeat and (bool(candidate.oofs) or not candidate.execution.same_as)
     if best is None or not may_repeat:
         return grade, None
-    if not is_doubtful(grade, standing, cheap=_is_cheap(run, candidate, best)):
+    is_near = is_doubtful(grade, standing, cheap=_is_cheap(run, candidate, best))
+    if not candidate.oofs and not is_near:
         return grade, None
     over_seeds = {BEST: await _compare_over_seeds(run, candidate, best)}
     if anchor:
@@ -305,12 +313,18 @@ class OverSeeds(NamedTuple):
 
 
 async def _compare_over_seeds(run: Run, candidate: Candidate, best: Best) -> OverSeeds:
-    """The difference with both scripts run under one more seed; nothing where neither could be."""
+    """The difference with both scripts run under one more seed; nothing where neither could be.
+
+    Of a candidate that was measured again, and of the best, every seed counts that was run.
+    """
     incumbent = run.attempt(best.ref)
-    oof, uses = candidate.execution.files[OOF], candidate.execution.uses
-    seeded = Seeded(candidate.attempt, candidate.script, candidate.seconds, uses, candidate.variant)
-    new = await _oofs_over_seeds(run, seeded, oof)
-    old = await _oofs_over_seeds(run, seeded_attempt(incumbent), str(incumbent.oof))
+    new, uses = list(candidate.oofs), candidate.execution.uses
+    if not new:
+        oof, seconds = candidate.execution.files[OOF], candidate.seconds
+        seeded = Seeded(candidate.attempt, candidate.script, seconds, uses, candidate.variant)
+        new = await _oofs_over_seeds(run, seeded, oof)
+    await _oofs_over_seeds(run, seeded_attempt(incumbent), str(incumbent.oof))
+    old = measured_oofs(run, incumbent)
     if len(new) + len(old) < 3:
         return OverSeeds(None, None)
     paired = await compare_artifacts(run, new, old)

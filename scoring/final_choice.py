@@ -76,7 +76,8 @@ async def choose_final(run: Run, state: RunState) -> FinalChoice:
     run.events.emit("finalizing", key="final", candidates=candidates)
     contenders = await _run_contest(run, leaders)
     single, n_level = await _choose_honest(run, state, contenders)
-    rival = Rival(best_from(single.attempt), single.oofs)
+    means = {trace.best.ref: trace.best for trace in state.traces.values() if trace.best}
+    rival = Rival(means.get(single.attempt.ref) or best_from(single.attempt), single.oofs)
     blend = await choose_blend(run, state, rival)
     facts: Json = {
         "candidates": [_describe_contender(run, contender) for contender in contenders],

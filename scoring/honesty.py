@@ -52,9 +52,16 @@ def _stems_from(run: Run, attempt: Attempt, names: set[str]) -> bool:
 
 
 async def correct_best(run: Run, best: Best | None) -> None:
-    """Publish this best where best/ has one that was found dishonest, or a blend of such a one."""
+    """Publish the run's best where best/ has another.
+
+    Something else may lead since a best was measured again; and one that was found dishonest, or a
+    blend of such a one, leaves best/ in any case.
+    """
+    if best is None:
+        return
+    await publish_best(run, best)
     refused, current = list_dishonest(run), current_best(run)
-    if best is None or current is None or not refused:
+    if current is None or not refused:
         return
     attempt = run.attempt(current.ref)
     members = [run.attempt(one.ref).id for one in attempt.members.values() if one.ref]

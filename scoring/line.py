@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graph.state import Best
 from run.attempt import BEST, ExecutionRecord, Variant
+from run.comparator import measured_oofs
 from run.luck import UNIT, Links, best_of_bar, step_luck
 from run.run import Run
 from run.variants import list_pairs, variant_files
@@ -49,10 +50,11 @@ async def grade_variants(
 
 
 def reference_of(run: Run, best: Best) -> Reference:
-    """Return the paths of the files of an earlier attempt."""
+    """Return the paths of the files of an earlier attempt, under every seed that was run."""
     attempt = run.attempt(best.ref)
     paths = [str(run.artifacts.path(str(ref))) for ref in (attempt.oof, attempt.submission)]
-    return Reference(oof=paths[0], submission=paths[1])
+    seeds = [str(run.artifacts.path(ref)) for ref in measured_oofs(run, attempt)[1:]]
+    return Reference(oof=paths[0], submission=paths[1], seeds=seeds)
 
 
 def links_of(line: Line | None, name: str) -> Links:

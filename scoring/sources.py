@@ -7,11 +7,13 @@ from pathlib import Path
 
 from briefs.brief import may_build
 from briefs.gradient import Offered
+from graph.state import Trace
 from run.attempt import Attempt
 from run.chain import ATTEMPTS, find_named, given_by, list_chain
 from run.pool import list_members, pass_gates
 from run.run import Run
 from scoring.ensemble import N_NAMEABLE, nameable_members
+from scoring.remeasure import count_seeds, list_repeatable
 
 MAX_MOUNT_BYTES = 4 * 2**30  # of all that one script is given
 Heads = Sequence[str | None]  # of a trace and of those that share with it
@@ -58,7 +60,9 @@ def _count_bytes(run: Run, attempts: Sequence[Attempt]) -> int:
     return sum(Path(path).stat().st_size for path in paths)
 
 
-async def offer_attempts(run: Run, heads: Heads) -> Offered:
-    """Return what a reasoner's answer may name: members of an ensemble, and scripts to build on."""
+async def offer_attempts(run: Run, heads: Heads, trace: Trace) -> Offered:
+    """Return what a reasoner's answer may name: to blend, to build on, to measure again."""
     sources = await list_sources(run, heads) if may_build(run) else []
-    return Offered(await nameable_members(run, heads), sources)
+    known = list_repeatable(run, trace)
+    repeatable = {entry.id: count_seeds(run, run.attempt(entry.ref)) for entry in known}
+    return Offered(await nameable_members(run, heads), sources, repeatable)

@@ -14,6 +14,10 @@ class SettingsKeywords(TypedDict, total=False):
     drafts."""
     traces: int
     """Parallel traces, each with its own best solution and history."""
+    remeasure: bool
+    """In the last fifth of the budget, a step runs the trace's best, and then its rival, under
+    a second seed where their scores differ by less than noise; a reasoner may choose so at
+    any time (for scripts that read GOME_SEED)."""
     merge_every: int
     """Steps that a trace makes between two merges; with `ahead`, the fewest."""
     ahead: int
@@ -222,6 +226,10 @@ SETTINGS_TEXT = """\
             policy: Chooses the next step and the solution it starts from
                 (docs/design.md); gome always follows the gradient. one of gome,
                 adaptive, tree, mcts, random; default 'gome'.
+            remeasure: In the last fifth of the budget, a step runs the trace's best,
+                and then its rival, under a second seed where their scores differ by
+                less than noise; a reasoner may choose so at any time (for scripts that
+                read GOME_SEED). true or false; default False.
             merge_every: Steps that a trace makes between two merges; with `ahead`, the
                 fewest. a whole number of at least 1; default 1.
             ahead: Further steps that a trace takes in a round while others still run,

@@ -61,6 +61,13 @@ class SearchSettings(SettingsGroup):
         " gome always follows the gradient.",
         scope="task",
     )
+    remeasure: bool = setting(
+        False,
+        "In the last fifth of the budget, a step runs the trace's best, and then its rival, under a"
+        " second seed where their scores differ by less than noise; a reasoner may choose so at any"
+        " time (for scripts that read GOME_SEED).",
+        scope="task",
+    )
     merge_every: int = setting(
         1,
         "Steps that a trace makes between two merges; with `ahead`, the fewest.",

@@ -516,6 +516,7 @@ class Reference(TypedDict, total=False):
 
     oof: str
     submission: str
+    seeds: list[str]  # out-of-fold files of the same script under further seeds
 
 
 class SampledJson(TypedDict):

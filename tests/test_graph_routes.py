@@ -42,7 +42,7 @@ def inside(trace: dict[str, Any] | None = None, until: int = 2, **work: Any) -> 
 
 def test_edges_inside_a_trace() -> None:
     modes = {"draft": "draft", "directed": "diagnose", "backtrack": "diagnose"}
-    modes |= {"broaden": "diagnose", "debug": "repair"}
+    modes |= {"broaden": "diagnose", "debug": "repair", "remeasure": "execute"}
     assert {mode: route_mode(inside(mode=mode)) for mode in modes} == modes
     assert route_mode(inside(mode="broaden", diagnosis="x")) == "update"
     assert route_script(inside(error="x")) == "record" and route_script(inside()) == "execute"

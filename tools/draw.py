@@ -32,6 +32,7 @@ LABELS = {
     ("select", "diagnose"): "along the gradient",
     ("select", "update"): "another hypothesis",
     ("select", "repair"): "repair a failed script",
+    ("select", "execute"): "measure again",
     ("diagnose", "update"): "hypotheses",
     ("diagnose", "record"): "no answer",
     ("diagnose", "merge"): "nothing expected to help",

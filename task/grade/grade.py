@@ -6,6 +6,7 @@ It never raises for what a script wrote.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from task.grade.predictions import (
     Truth,
     find_losses,
     get_truth,
+    list_oofs,
     make_problem,
     read_earlier,
     read_losses,
@@ -93,7 +95,7 @@ def grade_execution(
         problem["message"] = describe_rehearsal(facts) + problem["message"]
         return refused_grade(problem, findings)
     paired = {
-        name: compare_arrays(truth, [oof], [read_earlier(truth, item["oof"])], seed)
+        name: compare_arrays(truth, [oof], read_seeds(truth, item), seed)
         for name, item in references.items()
     }
     losses = find_losses(truth, said.oof)
@@ -172,12 +174,39 @@ def compare_losses(
     """Compare rows of the surrogate's losses with those of the references that have some."""
     if losses is None:
         return {}
-    found = {name: read_losses(truth, item["oof"]) for name, item in references.items()}
+    found = {name: read_losses_of(truth, list_oofs(item)) for name, item in references.items()}
     return {
-        name: compare.compare_predictions(LOSSES, losses, [losses], [old], truth.clusters, seed)
+        name: compare.compare_predictions(LOSSES, losses, [losses], old, truth.clusters, seed)
         for name, old in found.items()
-        if old is not None
+        if old
     }
+
+
+def read_seeds(truth: Truth, reference: Reference) -> list[Array]:
+    """Read the predictions of an earlier attempt under every seed that was run."""
+    return read_pipeline(truth, list_oofs(reference))
+
+
+def read_pipeline(truth: Truth, paths: Sequence[str]) -> list[Array]:
+    """Read the files of one pipeline under several seeds; the first alone has to be readable."""
+    found = [read_earlier(truth, paths[0])]
+    for path in paths[1:]:
+        with suppress(PredictionsError, OSError):
+            found.append(read_earlier(truth, path))
+    return found
+
+
+def read_losses_of(truth: Truth, paths: Sequence[str]) -> list[Array]:
+    """Read the surrogate's losses of such files; empty where the first holds labels."""
+    first = read_losses(truth, paths[0])
+    if first is None:
+        return []
+    found = [first]
+    for path in paths[1:]:
+        with suppress(PredictionsError, OSError):
+            losses = read_losses(truth, path)
+            found += [] if losses is None else [losses]
+    return found
 
 
 def score_accepted(truth: Truth, oof: Array) -> ScoreJson:
@@ -208,13 +237,11 @@ def compare_files(
 ) -> PairedJson | None:
     """Compare the oof files of two pipelines, each under one or more seeds.
 
-    None where a file cannot be read.
+    None where the first file of one cannot be read.
     """
     truth = get_truth(prepared)
     try:
-        new_arrays = [read_earlier(truth, path) for path in new]
-        old_arrays = [read_earlier(truth, path) for path in old]
-        return compare_arrays(truth, new_arrays, old_arrays, seed)
+        return compare_arrays(truth, read_pipeline(truth, new), read_pipeline(truth, old), seed)
     except (PredictionsError, OSError, ValueError):
         return None
 
@@ -231,11 +258,10 @@ def compare_surrogate(
     """Compare the oof files of two pipelines by the surrogate; None where one holds labels."""
     truth = get_truth(prepared)
     try:
-        sides = [[read_losses(truth, path) for path in paths] for paths in (new, old)]
+        new_losses, old_losses = (read_losses_of(truth, paths) for paths in (new, old))
     except (PredictionsError, OSError, ValueError):
         return None
-    new_losses, old_losses = ([one for one in side if one is not None] for side in sides)
-    if len(new_losses) < len(new) or len(old_losses) < len(old):
+    if not new_losses or not old_losses:
         return None
     return compare.compare_predictions(
         LOSSES, new_losses[0], new_losses, old_losses, truth.clusters, seed

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from task.grade import compare
-from task.grade.grade import check_plausible, compare_arrays, score_accepted
+from task.grade.grade import check_plausible, compare_arrays, read_seeds, score_accepted
 from task.grade.leaks import find_leaks
 from task.grade.predictions import (
     PredictionsError,
@@ -124,7 +124,7 @@ def _grade_variant(
     """Add score, comparisons and the leak gates' findings."""
     variant["score"] = score_accepted(truth, answers.oof)
     variant["paired"] = {
-        name: compare_arrays(truth, [answers.oof], [read_earlier(truth, item["oof"])], seed)
+        name: compare_arrays(truth, [answers.oof], read_seeds(truth, item), seed)
         for name, item in references.items()
     }
     paired = variant["paired"].values()

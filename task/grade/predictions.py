@@ -557,6 +557,11 @@ def content_of(truth: Truth) -> Content:
     return "label" if is_label or truth.metric.needs == "ranking" else "number"
 
 
+def list_oofs(reference: Reference) -> list[str]:
+    """Return the out-of-fold files of an earlier attempt, under every seed that was run."""
+    return [reference["oof"], *reference.get("seeds", [])]
+
+
 @lru_cache(maxsize=32)
 def read_earlier(truth: Truth, path: str, name: str = "oof.csv") -> Array:
     """Read an earlier attempt's predictions, once: artifacts never change.

@@ -311,13 +311,19 @@ def make_change(
     brief: DiagnoseBrief | UpdateBrief,
     hypothesis: Hypothesis | None,
 ) -> Solution:
-    """Return an ensemble, a request for scripts, or a changed script. Raises AnswerError."""
+    """Return a changed script, an ensemble, an attempt to measure again, or a request for scripts.
+
+    Raises AnswerError.
+    """
     statement = hypothesis.statement if hypothesis else "a change of the script"
     summary = single_line(answer.summary or statement, 160)
-    script, ensemble, take_from = "", list[str](), list[str]()
+    script, ensemble, take_from, remeasure = "", list[str](), list[str](), ""
     has_code = bool(answer.edits or answer.script.strip())
     if answer.ensemble and not has_code:
         ensemble = parse_ensemble(answer.ensemble, brief)
+    elif answer.remeasure.strip() and not has_code:
+        remeasure = parse_repeat(answer.remeasure, brief)
+        summary = f"{remeasure} under another seed"
     elif answer.take_from and not has_code:
         take_from = parse_script_requests(answer.take_from, brief)
     else:
@@ -329,8 +335,9 @@ def make_change(
         script=script,
         ensemble=ensemble,
         take_from=take_from,
+        remeasure=remeasure,
         summary=summary,
-        hypothesis=hypothesis,
+        hypothesis=None if remeasure else hypothesis,
     )
 
 
@@ -394,6 +401,15 @@ def parse_ensemble(names: Sequence[str], brief: StepBrief) -> list[str]:
             f"An ensemble needs at least two of the attempts {offer}; or answer with edits."
         )
     return members
+
+
+def parse_repeat(name: str, brief: StepBrief) -> str:
+    """Return the id of an attempt that may be measured again. Raises AnswerError."""
+    found = _allowed_names([name], set(brief.repeatable))
+    if not found:
+        offer = ", ".join(brief.repeatable) or "(none)"
+        raise AnswerError(f"`remeasure` names none of {offer}. Answer with edits instead.")
+    return found[0]
 
 
 def parse_script_requests(names: Sequence[str], brief: StepBrief) -> list[str]:

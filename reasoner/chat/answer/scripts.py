@@ -185,7 +185,7 @@ def rescue_from_text(
 
     The code is SEARCH/REPLACE blocks or a script. None if there is neither JSON nor code.
     """
-    keys = ("script", "code", "edits", "take_from", "ensemble")
+    keys = ("script", "code", "edits", "take_from", "ensemble", "remeasure")
     if given is not None and any(given.get(key) for key in keys):
         return given
     if edits := extract_edits(text):

@@ -17,7 +17,7 @@ END_OF_NEED = {"update": AFTER_SCRIPT, "follow": AFTER_SCRIPT, "repair": AFTER_F
 END_OF_NEED |= {"appeal": AFTER_FAILURE}
 """Form of a question -> where the part ends that a correction of its answer needs."""
 LEFT_OUT = "\n[The rest of this question is left out.]\n"
-CHANGE_KEYS = ("chosen", "take_from", "ensemble", "edits", "script", "summary")
+CHANGE_KEYS = ("chosen", "take_from", "ensemble", "remeasure", "edits", "script", "summary")
 
 
 def as_messages(turns: Sequence[Turn]) -> list[Message]:

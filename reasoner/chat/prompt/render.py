@@ -236,6 +236,7 @@ def step_context(brief: DiagnoseBrief | UpdateBrief) -> Context:
         "members_title": sections.members_title(brief),
         "members": sections.members_section(brief),
         "may_ask": brief.may_ask,
+        "repeatable": sections.repeatable_text(brief.repeatable),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from itertools import islice, takewhile
 from typing import Any, Literal
@@ -451,6 +451,14 @@ def members_section(brief: DiagnoseBrief | UpdateBrief) -> str:
     if readable and (unread := [name for name in facts if name not in readable]):
         lines.append(f"not to be read: {', '.join(single_line(name, 20) for name in unread)}")
     return cut_to_budget(lines, "members")
+
+
+def repeatable_text(repeatable: Mapping[str, int]) -> str:
+    """Return the attempts that may be measured again, with the seeds that they ran under."""
+    return ", ".join(
+        single_line(name, 20) + (f" ({n} seeds so far)" if n > 1 else "")
+        for name, n in list(repeatable.items())[:6]
+    )
 
 
 def member_line(fact: Fact) -> str:
