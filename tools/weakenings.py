@@ -183,7 +183,7 @@ RECORDS = [
     Mutant("checkpoint-mode", "run/checkpoints/sqlite.py", "        path.chmod(0o600)\n", "        path.chmod(0o644)\n", "other users read the state", ("tests/test_run_checkpoints_sqlite.py::test_only_the_owner_can_read_the_file",)),
     Mutant("run-lock", "run/lock.py", "fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)", "fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)", "two processes drive one run", ("tests/test_run_lock.py::test_a_lock_that_another_holds_is_refused_with_its_owner",)),
     Mutant("event-twice", "run/events.py", 'if key and f"{ev}:{key}" in self._keys:', "if False:", "a resume counts an event twice", ("tests/test_run_events.py",)),
-    Mutant("done-again", "run/run.py", "        if path.is_file():\n            try:\n                return model", "        if False:\n            try:\n                return model", "a resume repeats finished work", ("tests/test_run_done.py::test_finished_work_is_found_and_not_repeated",)),
+    Mutant("done-again", "run/run.py", "            if path.is_file():\n                try:\n                    return model", "            if False:\n                try:\n                    return model", "a resume repeats finished work", ("tests/test_run_done.py::test_finished_work_is_found_and_not_repeated",)),
     Mutant("import-hash", UNPACK, "if digest != sha256:", "if False:", "a changed file is imported", HOSTILE_ZIP),
     Mutant("import-climbs", UNPACK, ' and ".." not in path.parts', "", "an import writes outside the run", HOSTILE_ZIP),
     Mutant("import-bomb", UNPACK, "if total > MAX_RATIO *", "if total > 10**6 * MAX_RATIO *", "a zip fills the disk", HOSTILE_ZIP),
