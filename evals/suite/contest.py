@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -204,8 +205,9 @@ async def grade_submission(
     return score, ""
 
 
+@cache
 def read_commit() -> str:
-    """Return the checkout's commit, with a plus sign where files differ from it."""
+    """Return the checkout's commit at the start, with a plus sign where files differ from it."""
     command = ["git", "describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"

@@ -11,7 +11,14 @@ from pathlib import Path
 
 from evals.harness.pages import append_row, read_rows
 from evals.suite.catalogue import halves
-from evals.suite.contest import CONTESTANTS, Budget, ContestRow, row_as_json, run_contestant
+from evals.suite.contest import (
+    CONTESTANTS,
+    Budget,
+    ContestRow,
+    read_commit,
+    row_as_json,
+    run_contestant,
+)
 from evals.suite.task import SuiteTask, write_suite_task
 from evals.suite.wheels import Wheels
 from task.client import TaskWorker
@@ -33,6 +40,7 @@ class ContestPlan:
 
 async def run_tasks(tasks: list[SuiteTask], plan: ContestPlan) -> None:
     """Run the contestants on every task that the results lack; print and append a line for each."""
+    read_commit()  # the code that runs, whatever the checkout becomes meanwhile
     plan.results.parent.mkdir(parents=True, exist_ok=True)
     done = {(row["task"], row["contestant"]) for row in read_rows(plan.results)}
     for task in tasks:
