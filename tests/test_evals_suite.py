@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ import pytest
 from evals.suite import __main__ as command
 from evals.suite import wheels
 from evals.suite.catalogue import TASKS, halves
+from evals.suite.clock import FamilyClock, list_family, read_cpu_s
 from evals.suite.contest import CONTESTANTS, Budget, ContestRow, run_contestant, watch_process
 from evals.suite.media import run_lengths
 from evals.suite.page import render_contest, replace_block
@@ -181,3 +185,16 @@ def test_the_page_says_who_is_ahead_and_scales_scores_from_the_sample_to_the_bes
 
 def test_the_page_lists_the_tasks_as_they_are() -> None:
     assert command.render_tasks() in PAGE.read_text()
+
+
+def test_the_clock_counts_the_cpu_of_children_and_costs_little() -> None:
+    clock = FamilyClock()
+    began = clock.monotonic()
+    code = "import time\nwhile time.process_time() < 0.6: pass"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    time.sleep(0.6)  # nothing is computed, and it reads at most twice a second
+    assert 0.5 < clock.monotonic() - began < 1.0
+    before = time.thread_time()
+    for _ in range(20):
+        read_cpu_s(list_family(os.getpid()))
+    assert time.thread_time() - before < 0.1

@@ -9,19 +9,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from evals.harness.common import private_answers
-from evals.suite.clock import SLOWEST, list_family, read_cpu_s
+from evals.suite.clock import SLOWEST, list_family, read_cpu_s, read_memory
 from evals.suite.task import SuiteTask
 from task.client import TaskWorker
 
@@ -29,7 +29,7 @@ SCRIPTS = Path(__file__).with_name("contestants")
 ROOT = Path(__file__).parents[2]
 GRACE = 1.5  # times its CPU seconds after which a contestant is ended
 START_S = 30.0  # besides: reading, writing
-WATCH_S = 0.5  # to look at all processes of a machine costs 10 ms and more
+WATCH_S = 0.5
 N_CORES = min(2, len(os.sched_getaffinity(0)))  # of every contestant
 
 
@@ -101,30 +101,21 @@ def watch_process(command: list[str], limit_s: float) -> Usage:
     began, peak, cpu_s = time.monotonic(), 0, 0.0
     with tempfile.TemporaryFile() as log:
         env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(N_CORES)}
-        child = psutil.Popen(command, stdout=log, stderr=log, env=env, start_new_session=True)
+        child = subprocess.Popen(command, stdout=log, stderr=log, env=env, start_new_session=True)
         while child.poll() is None and cpu_s < limit_s:
             if time.monotonic() - began > SLOWEST * limit_s:
                 break
-            family = list_family(child)
-            peak = max(peak, sum(map(read_memory, family)))
-            cpu_s = max(cpu_s, sum(map(read_cpu_s, family)))
+            family = list_family(child.pid)
+            peak, cpu_s = max(peak, read_memory(family)), max(cpu_s, read_cpu_s(family))
             time.sleep(WATCH_S)
         seconds = time.monotonic() - began
-        for process in reversed(list_family(child)):
-            if process.is_running():
-                process.kill()
+        for pid in reversed(list_family(child.pid) if child.poll() is None else []):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         code = child.wait()
         log.seek(max(0, log.seek(0, 2) - 4000))
         lines = log.read().decode(errors="replace").strip().splitlines()
     return Usage(code, seconds, cpu_s, peak / 2**20, lines[-1] if lines else "")
-
-
-def read_memory(process: psutil.Process) -> int:
-    """Return the resident bytes of a process; none where it has ended."""
-    try:
-        return int(process.memory_info().rss)
-    except psutil.Error:
-        return 0
 
 
 async def run_contestant(
