@@ -157,6 +157,13 @@ def test_numbers_behind_a_prefix_name_the_rows(tmp_path: Path) -> None:
     assert any("a prefix and a number for each row" in text for text in found["decided"])
     table.assign(**{"Patient No.": "P-1"}).to_csv(tmp_path / "train.csv", index=False)
     assert describe_task(str(tmp_path))["id"] is None
+    plots = table.rename(columns={"Patient No.": "plot"}).assign(plot=range(60))
+    plots[:40].to_csv(tmp_path / "train.csv", index=False)
+    plots[40:].drop(columns="y").assign(plot=range(900, 920)).to_csv(
+        tmp_path / "test.csv", index=False
+    )
+    counted = describe_task(str(tmp_path))
+    assert counted["id"] is None and any("set `id: plot`" in text for text in counted["decided"])
 
 
 def test_rows_held_out_keep_their_names(tmp_path: Path) -> None:

@@ -202,6 +202,9 @@ def test_near_copies_are_held_out_together_where_test_rows_have_none() -> None:
     assert groups is not None
     assert (groups[:300] == groups[600:]).all() and len(np.unique(groups)) == 600
     assert "600 training rows repeat others" in describe_twins(groups)[0]
+    plots = both.assign(plot=rng.permutation(len(both)))  # counts the rows, and no id
+    counted = twin_groups(plots, test.assign(plot=10_000 + np.arange(len(test))), [])
+    assert counted is not None and (counted == groups).all()
 
     other_city = copies.assign(city="Genf")
     assert twin_groups(pd.concat([train, other_city], ignore_index=True), test, []) is None

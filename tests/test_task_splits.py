@@ -66,6 +66,16 @@ def test_rare_classes_are_trained_on_and_never_validated() -> None:
     assert (folds[[5, 9]] == -1).all() and (np.delete(folds, [5, 9]) >= 0).all()
 
 
+def test_many_rows_of_rare_classes_get_fewer_folds_and_the_rest_is_counted() -> None:
+    train, test = two_tables("a", 1.0)
+    train["y"] = np.arange(len(train)) // 4  # 120 classes of four rows
+    train.loc[:9, "y"] = 1000 + np.arange(10)  # and some of one and two
+    split, reason = splits.decide_split(train, test, "multiclass", ["y"], "id", 5)
+    folds = splits.assign_folds(train, split, "multiclass", ["y"], "id", 0)
+    assert split.n_folds == 4 and "4 folds" in reason and "(12 of 480 rows)" in reason
+    assert (folds[:12] == -1).all() and (folds[12:] >= 0).all()
+
+
 def test_two_classes_with_few_rows_of_one_get_fewer_folds() -> None:
     train, test = two_tables("a", 1.0)
     train["y"] = 0

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 MIN_COLUMNS = 3  # of numbers that hardly repeat: near in fewer is near by chance
 MIN_DISTINCT = 0.2  # of a column's values: fewer are levels, not measurements
+COUNTER_RANGE = 2  # numbers of a counter's range to one that it takes
 N_TREE = 8  # columns that the tree holds; the others are compared afterwards
 N_ASKED = 2000  # rows of train and of test whose nearest row is looked up first
 NEAR = 0.1  # of the usual distance to a row that is no copy
@@ -29,8 +30,9 @@ def near_copy_groups(train: pd.DataFrame, test: pd.DataFrame, names: list[str]) 
     """Return a number per training row, equal for rows that nearly repeat each other.
 
     None where there are none, or where test rows are as near to training rows. Columns of `names`
-    that are no measurements have to be equal.
+    that are no measurements have to be equal; those that count the rows tell nothing.
     """
+    names = [name for name in names if not is_counter(train[name], test[name])]
     columns = [name for name in names if is_measured(train[name]) and is_number(test[name])]
     if len(columns) < MIN_COLUMNS or len(test) == 0 or len(train) <= BEYOND:
         return None
@@ -58,6 +60,18 @@ def near_copy_groups(train: pd.DataFrame, test: pd.DataFrame, names: list[str]) 
 def is_number(column: pd.Series[Any]) -> bool:
     """Whether a column holds numbers that can be ranked."""
     return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def is_counter(train: pd.Series[Any], test: pd.Series[Any]) -> bool:
+    """Whether a column counts rows: distinct whole numbers that leave out few on their way."""
+    if not (is_number(train) and is_number(test)) or train.isna().any():
+        return False
+    both = np.concatenate([train.to_numpy(dtype=float), test.dropna().to_numpy(dtype=float)])
+    is_whole = bool((both == np.floor(both)).all())
+    if not is_whole or len(np.unique(both)) < len(both):
+        return False
+    own = both[: len(train)]
+    return any(np.ptp(values) < COUNTER_RANGE * len(values) for values in (own, both))
 
 
 def is_measured(column: pd.Series[Any]) -> bool:

@@ -24,6 +24,8 @@ MAX_GAPS = 0.05
 N_HEAD = 50  # values that show whether a column contains dates
 MIN_TIMES = 4
 """A time column has at least so many distinct times."""
+MAX_UNVALIDATED = 0.1
+"""Share of rows whose class is too rare for the folds; with more, there are fewer folds."""
 DATE = r"^\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?|^\d{1,2}[-/.]\d{1,2}[-/.]\d{4}"
 TIME_MARK = "+"
 """Between the columns of a time that is in several, the largest unit first: year+month."""
@@ -66,10 +68,20 @@ def decide_split(
 
 
 def usable_folds(values: pd.Series[Any], n_folds: int) -> int:
-    """Return the folds of a classification: fewer where only one class has rows for all of them."""
+    """Return the folds of a classification: fewer where only one class has rows for all of them.
+
+    And fewer where many rows are of classes too rare for so many folds: these rows would be trained
+    on and never validated, and the score would be of the common classes alone.
+    """
     counts = values.value_counts()
     second = int(counts.iloc[1]) if len(counts) > 1 else 0
-    return min(n_folds, max(2, second))
+    n_most = min(n_folds, max(2, second))
+
+    def lost(n: int) -> float:
+        return float(counts[counts < n].sum() / max(1, counts.sum()))
+
+    allowed = max(MAX_UNVALIDATED, lost(2) + MAX_UNVALIDATED / 2)
+    return next((n for n in range(n_most, 2, -1) if lost(n) <= allowed), 2)
 
 
 def rare_classes(values: pd.Series[Any], n_folds: int) -> dict[str, int]:
@@ -83,13 +95,13 @@ def explain_rare_classes(values: pd.Series[Any], n_folds: int) -> tuple[int, str
     n_usable = usable_folds(values, n_folds)
     text = ""
     if n_usable < n_folds:
-        text = f"; {n_usable} folds, since a class has only so many rows"
+        text = f"; {n_usable} folds, since classes have only so many rows"
     if rare := rare_classes(values, n_usable):
         shown = ", ".join(f"{label!r} ({n})" for label, n in list(rare.items())[:5])
         more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
         text += (
-            f"; classes with fewer rows than folds are trained on and never validated: "
-            f"{shown}{more}"
+            f"; classes with fewer rows than folds ({sum(rare.values()):,} of {len(values):,} rows)"
+            f" are trained on and never validated: {shown}{more}"
         )
     return n_usable, text
 

@@ -46,9 +46,10 @@ def choose_id(
     if sample is None:
         if name or (name := usual_id(train, test)):
             return IdChoice(name, None, [], "_", "")
-        name = numbered_names(train, test)
-        told = f"id: {name!r}, the first column, has a prefix and a number for each row"
-        return IdChoice(name, None, [], "_", told if name else "")
+        if name := numbered_names(train, test):
+            told = f"id: {name!r}, the first column, has a prefix and a number for each row"
+            return IdChoice(name, None, [], "_", told)
+        return IdChoice(None, None, [], "_", doubt_first(train, test))
     named = [str(name) for name in sample.columns if str(name) != ROW_NUMBERS]
     first = named[0] if len(named) > 1 else str(sample.columns[0])
     if name is not None:
@@ -144,6 +145,26 @@ def numbered_names(*frames: pd.DataFrame) -> str | None:
             return None
     n_values = len({text for some in texts for text in some})
     return first if n_values == sum(map(len, texts)) else None
+
+
+def doubt_first(train: pd.DataFrame, test: pd.DataFrame) -> str:
+    """Say that the first column may be the id and is not taken for it; empty: it cannot be."""
+    first = str(test.columns[0])
+    if first not in train or not (is_whole_once(train[first]) and is_whole_once(test[first])):
+        return ""
+    return (
+        f"{first!r}, the first column, has another whole number in each row and is a feature; rows "
+        f"have no id and are numbered: if it names them, set `id: {first}`"
+    )
+
+
+def is_whole_once(values: pd.Series[Any]) -> bool:
+    """Whether a column holds whole numbers, each once."""
+    if len(values) < 2 or not all(text.isdigit() for text in id_texts(values.head(N_PROSE))):
+        return False
+    return are_distinct_numbers(values) or (
+        bool(values.is_unique) and all(text.isdigit() for text in id_texts(values))
+    )
 
 
 def is_nearly_unique(*columns: pd.Series[Any]) -> bool:
