@@ -45,13 +45,15 @@ async def finalize(state: RunState, runtime: NodeRuntime) -> dict[str, Any]:
     await publish_best(run, best, force=True)
     choice = await choose_final(run, state)
     await publish_best(run, choice.best, force=True)
-    choice, _, refitted = await average_seeds(run, await refit_choice(run, choice))
+    fit = await refit_choice(run, choice)
+    choice, _, refitted = await average_seeds(run, fit)
     choice.facts["over_baseline"] = await compare_with_baselines(run, choice.best)
     _hand_over(run, choice, refitted)
     await share_claims(run)
     _announce_end(run, reason.partition(":")[0], choice.best, ENDS.get(reason, reason))
     submission = str(run.folder / "best" / "submission.csv")
-    return {"stop": reason, "submission": submission, "best": choice.best.dump()}
+    best = fit.choice.best  # an average is in best/ alone: a longer run goes on without it
+    return {"stop": reason, "submission": submission, "best": best.dump()}
 
 
 def _announce_end(run: Run, reason: str, best: Best | None, message: str) -> None:
