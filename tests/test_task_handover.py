@@ -19,7 +19,7 @@ from task.grade.handover import write_final_submission
 from task.grade.rehearse import rehearse
 from task.grade.score_answers import score_private
 from task.load.spec import load_task
-from task.types import Prepared
+from task.types import Prepared, TaskError
 
 N_TRAIN, N_TEST = 60, 12
 
@@ -82,6 +82,31 @@ def test_a_submission_has_the_form_of_its_sample(
     tables["answers"].to_csv(place / "answers.csv", index=False, **form)
     error = score_private(str(place / "t"), str(place / "answers.csv"), str(out))
     assert error == pytest.approx(0.125)
+
+
+@pytest.mark.parametrize(
+    ("at_fault", "spelling"), [("said", "{}"), ("said", "{}.0"), ("answers", "{}")]
+)
+def test_score_refuses_an_id_in_several_rows(tmp_path: Path, at_fault: str, spelling: str) -> None:
+    (tmp_path / "t").mkdir()
+    tables = make_tables()
+    for name, frame in tables.items():
+        frame["id"] = frame["id"].str.removeprefix("r;")
+        if name != "answers":
+            frame.to_csv(tmp_path / "t" / f"{name}.csv", index=False)
+    true = tables["answers"]
+    again = true.head(2).assign(id=true["id"].head(2).map(spelling.format), y=99.0)
+    files = {"said": true, "answers": true}
+    paths = {name: tmp_path / f"{name}.csv" for name in files}
+    for name, frame in files.items():
+        frame.to_csv(paths[name], index=False)
+    ends = (str(tmp_path / "t"), str(paths["answers"]), str(paths["said"]))
+    assert score_private(*ends) == pytest.approx(0.0)
+    pd.concat([files[at_fault], again]).to_csv(paths[at_fault], index=False)
+    first = true["id"].iloc[0]
+    with pytest.raises(TaskError, match=rf"4 rows for 2 ids \(e\.g\. 2 for '{first}'\)") as caught:
+        score_private(*ends)
+    assert str(paths[at_fault]) in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["sample_submission.tsv", "sample_submission.json"])

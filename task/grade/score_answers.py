@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from report.formatting import format_plural
 from task.data.prepare import LABEL_PREFIX
-from task.data.public_tables import match_keys
+from task.data.public_tables import match_keys, plain_key
 from task.grade.frames.answers import make_answers
 from task.grade.metrics import task_metric
 from task.grade.predictions import (
@@ -82,13 +84,33 @@ def align_tables(
         )
         raise TaskError(f"{answers} cannot be matched with {submission}; it needs {required}")
     wanted = list(true[true_id].map(label_text))
-    rows = match_keys(list(said[said_id].map(label_text)), wanted)
+    given = list(said[said_id].map(label_text))
+    check_each_once(wanted, wanted, answers)
+    check_each_once(given, wanted, submission)
+    rows = match_keys(given, wanted)
     if missing_rows := [key for key, row in zip(wanted, rows, strict=True) if row < 0]:
         raise TaskError(
             f"{submission} lacks {len(missing_rows)} of the ids in {answers} "
             f"(e.g. {min(missing_rows)!r})"
         )
     return true, said.drop(columns=said_id).take(rows).reset_index(drop=True)
+
+
+def check_each_once(given: list[str], wanted: list[str], path: str) -> None:
+    """Refuse ids that stand in several rows: nothing says which of them counts. Raises TaskError.
+
+    Two spellings of a wanted id (7 and 7.0) are one, where no other wanted id is spelled so.
+    """
+    names = {plain_key(text): text for text in wanted}
+    if len(names) < len(set(wanted)):
+        names = {}
+    counts = Counter(names.get(plain_key(text), text) for text in given)
+    if repeated := [text for text, n in counts.items() if n > 1]:
+        n_rows = sum(counts[text] for text in repeated)
+        raise TaskError(
+            f"{path} has {n_rows} rows for {format_plural(len(repeated), 'id')} "
+            f"(e.g. {counts[repeated[0]]} for {repeated[0][:40]!r}); keep one row for each id"
+        )
 
 
 def answers_as_truth(loaded: LoadedTask, true: pd.DataFrame, answers: str) -> Truth:
