@@ -21,6 +21,7 @@ MIN_AUTO_S = 60.0  # a share of the time is no shorter, where there is as much
 N_FITTING = 4  # scripts of the greatest length that should still fit into what is left
 LONGER_THAN_EVEN = 8.0  # a script may take so many times its even share, where many are left
 STARVED_FACTOR = 4.0  # wall time of a script that waits for its cores, in limits
+STARVED_SHARE = 0.5  # of the time that improving has left, which such a script takes at most
 KEPT_OF_RESERVE = 0.5  # of the finale's share of time, which a told limit never takes
 E2B_SPARE_S = 180.0  # of a rented sandbox's life, for its start and its files
 DEFAULT_MEMORY_BYTES = 4 * 2**30  # where the machine is not known
@@ -82,9 +83,12 @@ def enforced_limit_s(run: Run, trace: Trace, work: Work) -> float:
 
 
 def longest_wall_s(run: Run, limit_s: float) -> float:
-    """Return when a script ends that waits for its cores: beyond its limit, within the run's."""
-    room_s = run.time_left_s if run.board.in_finale else improve_time_left_s(run)
-    return max(limit_s, min(STARVED_FACTOR * limit_s, room_s))
+    """Return when a script ends that waits for its cores: beyond its limit, within the run's.
+
+    Before the finale it leaves as much for the scripts after it, a cheaper repair of it say.
+    """
+    left_s = run.time_left_s if run.board.in_finale else STARVED_SHARE * improve_time_left_s(run)
+    return max(limit_s, min(STARVED_FACTOR * limit_s, left_s))
 
 
 def is_first_draft(work: Work) -> bool:

@@ -258,13 +258,14 @@ async def environment(play: Play, tmp: Path) -> None:
     os.environ["OPENAI_API_KEY"] = "sk-secret-of-the-agent"
     try:
         script = (
-            "import os, tempfile\nprint(os.environ['EXTRA'], os.environ['OMP_NUM_THREADS'])\n"
+            "import os, tempfile\nprint(os.environ['EXTRA'], os.environ['OMP_NUM_THREADS'], "
+            "os.environ['OMP_WAIT_POLICY'])\n"
             "print(dict(os.environ))\ntempfile.TemporaryFile()"
         )
         done = await play(script, env={"EXTRA": "ja ✓"}, cpus=1)
     finally:
         del os.environ["OPENAI_API_KEY"]
-    assert done.ok and done.output.startswith("ja ✓ 1\n")
+    assert done.ok and done.output.startswith("ja ✓ 1 PASSIVE\n")
     assert "sk-secret" not in done.output and "E2B_API_KEY" not in done.output
 
 

@@ -79,8 +79,11 @@ async def test_what_was_told_is_enforced_but_for_a_part_of_the_finale(opened: An
         run.events._began -= 280  # the reasoner took so long
         assert enforced_limit_s(run, Trace(trace=0), told) == pytest.approx(670, abs=1)
         assert enforced_limit_s(run, Trace(trace=0), DRAFT) == pytest.approx(100, abs=1)
-        assert longest_wall_s(run, 100) == pytest.approx(400, abs=1)
-        assert longest_wall_s(run, 600) == pytest.approx(620, abs=1)  # not into the finale
+        assert longest_wall_s(run, 70) == pytest.approx(280, abs=1)
+        assert longest_wall_s(run, 100) == pytest.approx(310, abs=1)  # half of what is left
+        assert longest_wall_s(run, 600) == pytest.approx(600, abs=1)
+        run.board.in_finale = True
+        assert longest_wall_s(run, 600) == pytest.approx(720, abs=1)
     finally:
         await close_run(run.folder)
 
@@ -117,6 +120,12 @@ SENTENCES: list[tuple[ExecutionFacts, str, str]] = [
         "timeout",
         "the script was ended at its time limit of 600 s after 601 s (157 CPU seconds on 1 core); "
         "make it cheaper",
+    ),
+    (
+        {"end": "timeout", "wall_s": 203.1, "limit_s": 60, "cpu_s": 35.2, "cpus": 2},
+        "timeout",
+        "the script was ended at its time limit of 60 s after 203 s (35 CPU seconds on 2 cores; "
+        "the limit was stretched, because other processes kept its cores busy); make it cheaper",
     ),
     (
         {"end": "memory", "limit_mb": 4096, "peak_bytes": int(4.12 * GIB)},

@@ -22,6 +22,7 @@ from typing import NoReturn, TypedDict
 from sandbox.inside.collect import collect_files
 from sandbox.inside.probe import find_packages
 from sandbox.inside.progress import ProgressCallback
+from sandbox.local.plan import IDLE_THREADS
 from sandbox.protocol import Execution, Host, Job
 
 LIBRARIES = (
@@ -63,7 +64,7 @@ class ForkedSandbox:
             [sys.executable, "-m", "evals.harness.forked"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} | IDLE_THREADS,
         )
 
     async def probe(self) -> Host:

@@ -29,6 +29,9 @@ KEEPER, CONFINE = INSIDE / "keeper.py", INSIDE / "confine.py"
 N_KEEPERS: dict[TierName, int] = {"bubblewrap": 3, "userns": 2, "landlock": 1, "none": 1}
 DEVICE_NAMES = ("null", "zero", "full", "random", "urandom", "shm")
 RESERVED_FACTOR = 4  # of the memory limit: what a script may reserve, without using all of it
+IDLE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Threads of OpenMP that wait for each other sleep: spinning, they take the cores of those that
+they wait for. libgomp then spins 0 times, libomp and Intel's take KMP_BLOCKTIME=0 from it."""
 TMP_NAME = ".tmp"  # in the workspace, for jobs without a /tmp of their own
 
 
@@ -243,7 +246,7 @@ def script_environment(
         fixed |= {"HF_HUB_OFFLINE": "1", "NO_ALBUMENTATIONS_UPDATE": "1"}
     if place.gpu_ids and (libraries := os.environ.get("LD_LIBRARY_PATH")):
         fixed["LD_LIBRARY_PATH"] = libraries
-    return fixed | names | job.env
+    return fixed | names | IDLE_THREADS | job.env
 
 
 # the workspace

@@ -53,6 +53,8 @@ END_MESSAGES = {
     "output": "the script printed without end; print less",
     "cancelled": "the run was interrupted",
 }
+# a script that ran so much beyond its limit waited for its cores; less is the way to its end
+STRETCHED_S, STRETCHED_SHARE = 10.0, 0.1
 MIN_COPIED_ROWS = 20  # fewer predictions may equal the labels by chance
 
 
@@ -333,7 +335,9 @@ def describe_time(facts: ExecutionFacts) -> str:
         return text
     cpus = facts.get("cpus")
     cores = f" on {cpus} core{'s' if cpus != 1 else ''}" if cpus else ""
-    return f"{text} ({cpu_s:,.0f} CPU seconds{cores})"
+    why = "; the limit was stretched, because other processes kept its cores busy"
+    is_stretched = wall_s > limit_s + max(STRETCHED_S, STRETCHED_SHARE * limit_s)
+    return f"{text} ({cpu_s:,.0f} CPU seconds{cores}{why if is_stretched else ''})"
 
 
 def describe_memory(facts: ExecutionFacts) -> str:
