@@ -24,6 +24,7 @@ RUN = "run"  # of the run's best, where that is another
 OOF, SUBMISSION = "oof.csv", "submission.csv"
 BASELINE = "baseline"  # stands where an attempt's id stands: the harness's own solution
 UNCHECKED = "unchecked"  # code of an attempt whose predictions could not be checked for leaks
+DUPLICATE = "duplicate"  # code of an attempt whose script an earlier one had executed
 REMEASURED = "remeasured"  # code of a step that measured the trace's best again
 HARNESS = "harness"  # code of an attempt that failed by a fault of our own
 
@@ -75,7 +76,9 @@ class ExecutionRecord(StateModel):
     cpus: int | None = Field(None, description="the cores that it had")
     ran: str | None = Field(None, description="artifact: the script")
     rehearsed: Sampled | None = Field(None, description="it ran on a sample, as a rehearsal")
-    same_as: str = Field("", description="attempt with this very script, whose execution it is")
+    same_as: str = Field(
+        "", description="attempt with this script, comments aside, whose execution it is"
+    )
     where: str = ""
     gpu_ids: list[str] = []
     usd: float = 0

@@ -1,8 +1,9 @@
 """Which attempts measured a hypothesis, and how the reasoner's predictions fared. Pure.
 
 A hypothesis *helped* when its attempt was accepted for a measured improvement. Crashes say nothing
-about a hypothesis, and changes of the protocol are not judged by their score: neither counts. The
-arithmetic is the report's (`report.reliability`).
+about a hypothesis, changes of the protocol are not judged by their score, and a script that was
+executed before was measured then: none of these counts. The arithmetic is the report's
+(`report.reliability`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from report.reliability import Calibration as Calibration
 from report.reliability import Prediction as Prediction
 from report.reliability import calibration as calibration
 from report.reliability import gain_in_noise_units as gain_in_noise_units
-from run.attempt import Attempt
+from run.attempt import DUPLICATE, Attempt
 
 PRIOR_WEIGHT = 4.0
 """Predictions that the overall rate counts for in the rate of a component."""
@@ -31,7 +32,7 @@ def measures_hypothesis(attempt: Attempt) -> bool:
     hypothesis = attempt.hypothesis
     if hypothesis is None or hypothesis.protocol or attempt.problems or attempt.gain is None:
         return False
-    if attempt.mode == "crossover":
+    if attempt.mode == "crossover" or DUPLICATE in attempt.codes:
         return False
     lost_fairly = attempt.verdict in ("tie", "rejected") and attempt.from_best
     return attempt.verdict == "accepted" or lost_fairly

@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypedDict
 
 from graph.state import Appeal, Best, Trace
-from run.attempt import ANCHOR, BEST, OOF, RUN, Attempt, ExecutionRecord, spent_cpu_s
+from run.attempt import (
+    ANCHOR,
+    BEST,
+    DUPLICATE,
+    OOF,
+    RUN,
+    Attempt,
+    ExecutionRecord,
+    spent_cpu_s,
+)
 from run.best import current_best
 from run.budget import improve_time_left_s, repeat_limit_s
 from run.chain import count_code_lines
@@ -151,8 +160,10 @@ async def _check_again(
     """The judgement after what may still refuse it: known scripts, held-back rows, labels."""
     same_as = candidate.execution.same_as
     if same_as:
-        message = f"the same script as {same_as}, letter for letter; it was not executed again"
-        reasons = [Problem(code="duplicate", message=message), *judgement.reasons]
+        is_copy = candidate.execution.ran == candidate.script
+        how = ", letter for letter" if is_copy else " but for comments and layout"
+        message = f"the same script as {same_as}{how}; it was not executed again"
+        reasons = [Problem(code=DUPLICATE, message=message), *judgement.reasons]
         judgement = judgement._replace(reasons=reasons)
     if candidate.consults:
         judgement = await consult_audit(run, candidate.attempt, grade, judgement)

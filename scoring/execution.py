@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 from graph.state import Trace, Work
-from run.artifacts import Artifacts
+from reasoner.same_code import code_key
+from run.artifacts import ArtifactError, Artifacts
 from run.attempt import ExecutionRecord
 from run.chain import find_missing, reads_attempts
 from run.limits import enforced_limit_s, longest_wall_s, script_memory_bytes
@@ -69,7 +71,7 @@ def find_known_execution(
     siblings: Sequence[str | None] = (),
     uses: Mapping[str, str] | None = None,
 ) -> ExecutionRecord | None:
-    """Return the execution of this very script that need not be repeated.
+    """Return the execution of this script, but for comments, that need not be repeated.
 
     Another attempt, of this trace or of the `siblings` (heads), ran it to its end; or it ran out of
     time as long as it would now have, in this attempt or one before: a draft or a repair must be
@@ -80,19 +82,33 @@ def find_known_execution(
         for head in (trace.head, *siblings)
         for entry in run.history.chain(head, limit=DUPLICATE_LOOK_BACK)
     ]
-    same = [run.attempt(entry.ref) for entry in entries if work.script == entry.script]
+    code = _code_of(run, work.script)
+    same = [run.attempt(entry.ref) for entry in entries if code == _code_of(run, entry.script)]
     records = {each.id: _read_execution(run, each.execution) for each in same if each.execution}
     records = {name: each for name, each in records.items() if each.uses == dict(uses or {})}
     for name, record in records.items():
-        if record.ran == work.script and record.end == "exit" and not record.rehearsed:
+        is_same = code == _code_of(run, record.ran) and not record.rehearsed
+        if is_same and record.end == "exit":
             return record.evolve(same_as=name)
     own = [_read_execution(run, work.execution)] if work.execution else []
     limit_s = enforced_limit_s(run, trace, work)
     for record in (*own, *records.values()):
-        is_same = record.ran == work.script and record.end == "timeout" and not record.rehearsed
-        if is_same and LONGER * (record.limit_s or 0.0) >= limit_s:
+        is_same = code == _code_of(run, record.ran) and not record.rehearsed
+        if is_same and record.end == "timeout" and LONGER * (record.limit_s or 0.0) >= limit_s:
             return record
     return None
+
+
+def _code_of(run: Run, script: str | None) -> str:
+    """The key of a stored script's code; empty where there is none."""
+    return _stored_code(run.artifacts.root, script) if script else ""
+
+
+@lru_cache(maxsize=4 * DUPLICATE_LOOK_BACK)
+def _stored_code(root: Path, script: str) -> str:
+    with suppress(ArtifactError, OSError):  # of an imported run
+        return code_key(Artifacts(root).get(script))
+    return script
 
 
 def _read_execution(run: Run, ref: str) -> ExecutionRecord:

@@ -455,6 +455,12 @@ def test_a_no_break_space_that_a_script_means_stays() -> None:
     assert new == script.replace("a = 1", "a = 3")
 
 
+def test_comments_alone_are_no_change() -> None:
+    for new in (f"# another way\n{BASE}", f'"""Better."""\n{BASE}'):
+        with pytest.raises(AnswerError, match="but for comments or layout"):
+            edit_script(BASE, [], new)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from reasoner.expert.facts import read_task_facts
 from reasoner.expert.packages import list_missing_families
 from reasoner.expert.render import render_script
 from reasoner.expert.spec import (
+    BOOSTED_FAMILIES,
+    FAMILIES,
     ScriptSpec,
     TaskFacts,
     canonical_spec,
@@ -129,6 +132,33 @@ def test_every_move_and_every_pair_of_moves_renders_a_script(case: str, split: s
                 "solution.py",
                 "exec",
             )
+
+
+def code_lines(spec: ScriptSpec, facts: TaskFacts) -> str:
+    """The script without its docstring and comments, as Python writes it."""
+    body = ast.parse(render_script(spec, facts)).body
+    return "\n".join(map(ast.unparse, body[1:]))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_move_is_offered_that_changes_comments_alone(case: str) -> None:
+    brief = DraftBrief(**brief_fields(case, leaks=True))
+    facts = read_task_facts(brief)
+    without: dict[str, set[str]] = {}
+    for family in sorted(FAMILIES)[list(CASES).index(case) :: len(CASES)]:  # each in one case
+        spec = canonical_spec(ScriptSpec(family=family), facts)
+        look = move_context(brief, spec, facts, {})
+        before = code_lines(spec, facts)
+        every = [*moves.FIXED_MOVES, *moves.column_moves(look)]
+        offered = {move.name for move, _ in moves.applicable_moves(look)}
+        new = {move.name: canonical_spec(move.apply(spec), facts) for move in every}
+        without[family] = {name for name in new if code_lines(new[name], facts) == before}
+        assert not offered & without[family]
+    assert all("slow" in without[family] for family in without if family not in BOOSTED_FAMILIES)
+    assert all("slow" not in without[family] for family in BOOSTED_FAMILIES & set(without))
+    blend = canonical_spec(ScriptSpec(family="linear", second="svm"), facts)
+    look = move_context(brief, blend, facts, {})
+    assert "slow" not in {move.name for move, _ in moves.applicable_moves(look)}
 
 
 def test_a_spec_comes_back_from_the_script_that_carries_it() -> None:

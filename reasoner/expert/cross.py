@@ -31,7 +31,7 @@ def combine_accepted_moves(
         if move is None:
             continue
         new = canonical_spec(move.apply(spec), context.facts)
-        if new != spec and not _undoes_surer_choice(
+        if moves.changes_code(spec, new, context.facts) and not _undoes_surer_choice(
             context.spec, spec, new, standardised_gain(fact), own, context
         ):
             spec, statements = new, [*statements, move.statement]

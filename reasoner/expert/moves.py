@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from reasoner.expert.answers import WAYS
 from reasoner.expert.drafts import has_few_rows_per_class
 from reasoner.expert.lines import LineRoom
+from reasoner.expert.render import render_script
 from reasoner.expert.spec import (
     SCALED_FAMILIES,
     WORD_FAMILIES,
@@ -23,6 +25,7 @@ from reasoner.expert.spec import (
     canonical_spec,
 )
 from reasoner.protocol import Component
+from reasoner.same_code import code_key
 
 Json = dict[str, Any]
 
@@ -121,13 +124,22 @@ class Move:
 
 
 def applicable_moves(context: MoveContext) -> Iterator[tuple[Move, Reason]]:
-    """Yield every triggered move that changes the script."""
-    current = canonical_spec(context.spec, context.facts)
+    """Yield every triggered move that changes the code of the script."""
     for move in [*FIXED_MOVES, *column_moves(context)]:
-        if canonical_spec(move.apply(context.spec), context.facts) == current:
-            continue
-        if (reason := move.trigger(context)) is not None:
+        reason = move.trigger(context)
+        if reason and changes_code(context.spec, move.apply(context.spec), context.facts):
             yield move, reason
+
+
+def changes_code(old: ScriptSpec, new: ScriptSpec, facts: TaskFacts) -> bool:
+    """Whether the scripts of two specs differ in more than comments: the models have the choice."""
+    old, new = canonical_spec(old, facts), canonical_spec(new, facts)
+    return old != new and _code_of(old, facts) != _code_of(new, facts)
+
+
+@lru_cache(maxsize=256)
+def _code_of(spec: ScriptSpec, facts: TaskFacts) -> str:
+    return code_key(render_script(spec, facts))
 
 
 def find_move(name: str, context: MoveContext) -> Move | None:

@@ -187,7 +187,8 @@ def canonical_spec(spec: ScriptSpec, facts: TaskFacts) -> ScriptSpec:
     if facts.needs_probabilities or facts.soft:  # the harness fits thresholds and cut points
         changes |= {"thresholds": False, "expectation": False}
     changes |= {
-        name: min(max(getattr(spec, name), low), high) for name, (low, high) in RANGES.items()
+        name: min(max(changes.get(name, getattr(spec, name)), low), high)
+        for name, (low, high) in RANGES.items()
     }
     is_mixed = changes.get("second", spec.second) is not None
     changes |= {"mix": changes["mix"] if is_mixed else 50}

@@ -55,6 +55,7 @@ from reasoner.protocol import (
     UpdateBrief,
     WrittenFile,
 )
+from reasoner.same_code import same_code
 
 N_HYPOTHESES, N_OBSERVATIONS, N_CAUSES, N_REASONS = 4, 8, 5, 6
 MAX_PROBE_CHARS = 6_000
@@ -510,6 +511,10 @@ def edit_script(
         raise AnswerError(problem)
     if strip_lines(new) == strip_lines(script):
         raise AnswerError("The new script is the old one, letter for letter. Make the change.")
+    if python and same_code(new, script):
+        raise AnswerError(
+            "The new script is the old one but for comments or layout. Make the change."
+        )
     return new
 
 
