@@ -9,7 +9,6 @@ import http.client
 import json
 import os
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -465,12 +464,11 @@ def test_a_hostile_agent_harms_nothing_and_its_invalid_submission_is_not_scored(
         say("done"),
     )
     with Server(play(*answers), key=KEY) as server:
-        began = time.monotonic()
         assert compare(server, tiny, "--contestants", "bare", "--seconds", "90") == 0
-        assert time.monotonic() - began < 90
         told = json.dumps(server.requests[-1]["messages"])
     cell = the_cell(tiny)
     assert cell.private is None
+    assert cell.seconds < 80  # `sleep 600` and the flood were ended
     assert cell.failure.startswith("invalid: submission.csv lacks 120 of the ids")
     assert "time limit" in told
     assert "printed too much" in told

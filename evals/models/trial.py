@@ -13,6 +13,7 @@ import json
 import sys
 import tempfile
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,6 +39,7 @@ class TrialEndpoint(ScriptedEndpoint):
         super().__init__(lambda agent, number: nth_script(agent, number, *self._task.form), port)
         self.fenced = fenced
         self._task = threading.local()
+        self._counts = Counter[tuple[str, str]]()
 
     def answer(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the assistant's message for whoever asks."""
@@ -48,6 +50,13 @@ class TrialEndpoint(ScriptedEndpoint):
         if is_bare:
             return self.answer_bare(body)
         return super().answer(body)
+
+    def next_script(self, agent: str) -> str:
+        """Return the agent's next script for the task; each begins with the first one."""
+        with self.turn:
+            key = (agent, self._task.form[0])
+            number, self._counts[key] = self._counts[key], self._counts[key] + 1
+        return self.script_of(agent, number)
 
     def answer_bare(self, body: dict[str, Any]) -> dict[str, Any]:
         """Look at the data, write a script and run it, look at the result, end."""
