@@ -19,9 +19,9 @@ from report.formatting import (
     format_count,
     format_duration,
     format_improvement,
-    format_score,
     format_usd,
 )
+from report.harness_work import best_text
 from report.model import RunView
 from report.score_curve import compare_areas
 from report.summary import most_helpful_attempt, state_word
@@ -84,12 +84,6 @@ def result_rows(runs: Sequence[ComparedRun]) -> list[tuple[str, list[str]]]:
     rows.insert(place, ("area", area_cells([run.view for run in runs])))
     rows.insert(0, ("state", [state_word(run.view, run.state) for run in runs]))
     return rows
-
-
-def best_text(view: RunView) -> str:
-    """The best score with its standard error."""
-    best = view.best_attempt
-    return format_score(best.score, best.score_se) if best else "–"
 
 
 def curve_text(view: RunView) -> str:

@@ -28,6 +28,20 @@ def describe_baseline(event: Event | None, metric: str) -> str:
     return ", ".join(part for part in parts if part)
 
 
+def best_text(view: RunView, *, with_se: bool = True) -> str:
+    """The score of what best/ has, of the baseline where no attempt was accepted; a dash without.
+
+    With its standard error, or without: `0.7812 ± 0.0121`, `baseline 0.7812`.
+    """
+    if (best := view.best_attempt) is not None:
+        return format_score(best.score, best.score_se if with_se else None)
+    if view.baseline is None:
+        return "–"
+    score, se = (finite_number(view.baseline.get(name)) for name in ("score", "se"))
+    text = format_score(score, se if with_se else None) if score is not None else ""
+    return f"baseline {text}".strip()
+
+
 def baseline_sentence(view: RunView) -> str:
     """Compare the best attempt with the baseline in one sentence; empty without a baseline."""
     text = describe_baseline(view.baseline, view.metric)

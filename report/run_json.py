@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from report.formatting import clean_text, finite_number
 from report.model import AttemptView, RunView
 from report.score_curve import curve_json
 from report.summary import state_word
@@ -26,6 +27,7 @@ def summarize_run(folder: Path, view: RunView, state: str) -> dict[str, Any]:
         "metric": view.metric,
         "direction": view.direction,
         "best": {"attempt": best.id, "score": best.score, "se": best.score_se} if best else None,
+        "baseline": baseline_json(view),
         "gain": view.total_gain,
         "attempts": len(view.attempts),
         "accepted": view.n_accepted,
@@ -36,6 +38,15 @@ def summarize_run(folder: Path, view: RunView, state: str) -> dict[str, Any]:
         "usd": view.usage.usd,
         "last": view.last,
     }
+
+
+def baseline_json(view: RunView) -> dict[str, Any] | None:
+    """Return the harness's own solution, which is in best/ while there is no best attempt."""
+    if view.baseline is None:
+        return None
+    method = clean_text(view.baseline.get("method"), 40)
+    score, se = (finite_number(view.baseline.get(name)) for name in ("score", "se"))
+    return {"method": method, "score": score, "se": se}
 
 
 def detail_run(folder: Path, view: RunView, state: str) -> dict[str, Any]:

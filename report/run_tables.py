@@ -22,6 +22,7 @@ from report.formatting import (
     format_improvement,
     format_score,
 )
+from report.harness_work import best_text
 from report.ledger_rows import ledger_facts
 from report.live import COLOURS, MARKS, summary_panel
 from report.model import AttemptView, RunView
@@ -90,9 +91,8 @@ def run_cells(
     folder: Path, view: RunView, now: float, is_alive: bool | None, is_wide: bool
 ) -> tuple[str, ...]:
     """Return name, state, best score, gain, accepted attempts and age of a run."""
-    best, score = view.best_attempt, "–"
-    if best is not None:
-        score = format_score(best.score, best.score_se if is_wide else None)
+    score = best_text(view, with_se=is_wide)
+    if any(map(str.isdigit, score)):
         score += f" {view.metric}"
     return (
         clean_text(folder.name, 60),

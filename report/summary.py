@@ -42,7 +42,6 @@ STATE_WORDS = {
     "interrupted": "interrupted",
     "stopped": "interrupted",
     "lost": "interrupted",
-    "error": "failed",
 }
 
 
@@ -54,9 +53,11 @@ def direction_arrow(view: RunView) -> str:
 def state_word(view: RunView, state: str) -> str:
     """Return running, waiting, paused, interrupted, finished or failed (see `run_state`).
 
-    A run that ended by its budget, target or convergence is finished if it has a best attempt.
+    A run that ended by itself is finished if it handed something over: an attempt or the baseline.
     """
-    return STATE_WORDS.get(state) or ("finished" if view.best_attempt else "failed")
+    return STATE_WORDS.get(state) or (
+        "finished" if view.best_attempt or view.baseline is not None else "failed"
+    )
 
 
 def run_headline(view: RunView) -> str:

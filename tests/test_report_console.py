@@ -21,7 +21,9 @@ from report.harness_work import baseline_sentence
 from report.live import render_screen
 from report.model import RunView
 from report.projection import apply_events
+from report.run_json import summarize_run
 from report.run_tables import run_page, runs_table
+from report.summary import state_word
 
 
 def shown(renderable: RenderableType, width: int, *, terminal: bool = False) -> str:
@@ -178,6 +180,22 @@ def test_ls_fits_80_columns_and_shows_no_gain_while_the_first_draft_is_best() ->
         text = shown(runs_table([(folder, view)], view.last or 0, width=width), width)
         (row,) = [line for line in text.splitlines() if folder.name in line]
         assert "+0.0" not in row and " – " in row and "0 of 1" in row
+
+
+@pytest.mark.parametrize("reason", ["error", "budget"])
+def test_ls_names_the_baseline_where_no_attempt_was_accepted(reason: str) -> None:
+    (begun, *_) = synthetic_events(traces=1, steps=1)
+    baseline = {"ev": "baseline", "method": "plain model", "score": 0.7812, "se": 0.0121}
+    view = apply_events([begun, baseline, {"ev": "run_ended", "reason": reason}])
+    folder = Path("20261128-103808-city")
+    row = shown(runs_table([(folder, view)], 0, width=120), 120).splitlines()[-1]
+    assert "finished" in row and "baseline 0.78" in row and view.metric in row
+    found = summarize_run(folder, view, reason)
+    assert found["state"] == "finished" and found["best"] is None
+    assert found["baseline"] == {"method": "plain model", "score": 0.7812, "se": 0.0121}
+    assert (
+        state_word(apply_events([begun, {"ev": "run_ended", "reason": reason}]), reason) == "failed"
+    )
 
 
 def test_ls_has_a_line_per_run_at_60_columns_and_names_it_by_its_beginning() -> None:

@@ -17,9 +17,9 @@ from report.formatting import (
     clean_text,
     format_duration,
     format_improvement,
-    format_score,
     format_usd,
 )
+from report.harness_work import best_text
 from report.model import RunView
 from report.page import activity_rows, budget_bars
 from report.summary import describe_best_change, direction_arrow, format_score_change, state_word
@@ -77,14 +77,13 @@ class Comparison(TypedDict):
 
 def describe_run(folder: Path, view: RunView, state: str, now: float) -> RunRow:
     """Return a run's row; `state` of `run_state`."""
-    best = view.best_attempt
     return {
         "name": folder.name,
         "task": view.task or folder.name,
         "state": state_word(view, state),
         "metric": f"{view.metric} {direction_arrow(view)}" if view.metric else "",
         "rising": view.rising,
-        "best": format_score(best.score, best.score_se) if best else "–",
+        "best": best_text(view),
         "gain": format_improvement(view.total_gain, rising=view.rising),
         "attempts": len(view.attempts),
         "accepted": view.n_accepted,
