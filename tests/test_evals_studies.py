@@ -221,6 +221,16 @@ def rounded_curve(own: list[Any], scale: dict[str, tuple[float, float]]) -> list
     return [None if math.isnan(value) else round(value, 3) for value in values]
 
 
+def test_the_curve_of_a_run_follows_what_led_also_where_nothing_was_accepted() -> None:
+    ends = suites.load_references()["ratio"]  # lower is better
+    led = [(1, 1.0), (3, 0.9), (4, 0.8)]
+    leads = [{"executions": n, "seconds": 1.0, "score": score, "private": None} for n, score in led]
+    made: Any = row("ratio", "gome", 1.0, 0, 0.5, ends)
+    search = {"executions": 5, "seconds": 5.0, "leads": leads}
+    assert curves.score_curve(made | {"search": search}) == [-1.0, -1.0, -0.9, -0.8, -0.8]
+    assert curves.score_curve(made) == made["best_so_far"]
+
+
 def test_plans_name_every_run_once_and_conditions_are_distinct() -> None:
     for plan in PLANS.values():
         cells = list(plan(["ratio", "randhie"], range(2)))

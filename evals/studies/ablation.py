@@ -20,7 +20,7 @@ from evals.harness.pages import (
 )
 from evals.harness.provenance import provenance_note
 from evals.harness.statistics import Scores, mean_interval, paired_difference, scores_by_task
-from evals.studies.crossover import normalised_run_score
+from evals.studies.crossover import count_seeds, normalised_run_score
 from evals.studies.curves import UNITS, Unit, measure_areas, searched_rows
 from evals.studies.medals import award_medal, load_boards
 from evals.studies.study import StudyRow
@@ -39,7 +39,6 @@ ORDER = (
     "no memory",
     "no sharing",
     "one trace",
-    "no audit",
     "no ensemble",
     "no second seed",
 )
@@ -49,7 +48,9 @@ Private score: 0 the default script, 1 the reference; mean over tasks and seeds 
 bootstrap interval, differences paired by task and seed. `no diagnosis`: the reasoner sees code \
 and score, not the evidence. The memory contains what runs of other seeds learnt on the other \
 tasks (evals/studies/taught.py); `no memory` removes that and what the traces tell each other, \
-`no sharing` the latter alone. Area: the private score of what led, averaged over the search.
+`no sharing` the latter alone. Executions are taken in turns and scripts do not build on each \
+other here ([rules](rules.md) has both); no task has the rows that an audit needs. Area: the \
+private score of what led, averaged over the search.
 """
 
 
@@ -71,9 +72,9 @@ def rows_of_condition(rows: list[StudyRow], condition: str) -> list[StudyRow]:
 
 def ablation_page(rows: list[StudyRow], scores: Mapping[str, Scores]) -> str:
     """Return docs/results/ablation.md."""
-    tasks, seeds = sorted({row["task"] for row in rows}), len({row["seed"] for row in rows})
+    tasks = sorted({row["task"] for row in rows})
     skills = ", ".join(f"{q:g}" for q in sorted({row["q"] for row in rows}))
-    n_scripts = max(row["attempts"] for row in rows)
+    n_scripts = max(row.get("budget", row["attempts"]) for row in rows)
     head = [
         "",
         "score",
@@ -91,8 +92,8 @@ def ablation_page(rows: list[StudyRow], scores: Mapping[str, Scores]) -> str:
     return "\n".join(
         [
             "# Ablation: one part removed at a time\n",
-            f"{len(rows)} runs: {len(tasks)} tasks ({', '.join(tasks)}), {seeds} seeds, skill "
-            f"{skills}, the same number of executed scripts a run (at most {n_scripts}). {ABOUT}",
+            f"{len(rows)} runs: {len(tasks)} tasks ({', '.join(tasks)}), {count_seeds(rows)}, "
+            f"skill {skills}, the same number of executed scripts a run ({n_scripts}). {ABOUT}",
             "Any medal: MLE-bench's rank rule in a synthetic field of random searchers "
             f"({len(load_boards())} tasks, evals/studies/medals.py).\n",
             *table_head(head),

@@ -25,21 +25,24 @@ from evals.harness.provenance import provenance_note
 from evals.harness.statistics import Scores, mean_interval, paired_difference, scores_by_task
 from evals.studies import curves
 from evals.studies.medals import award_medal, load_boards
-from evals.studies.plans import SKILLS, STRATEGIES
+from evals.studies.plans import STRATEGIES
 from evals.studies.study import StudyRow
 
 BEGIN, END = "<!-- headline: python -m evals.studies.crossover -->", "<!-- headline ends -->"
 Cells = dict[tuple[str, float], Scores]  # (strategy, q)
 GOME_PAIRS = [("gome", "tree"), ("gome", "mcts"), ("adaptive", "gome"), ("adaptive", "tree")]
 ABOUT = """\
-one trace. The reasoner is the expert at an adjustable skill q (evals/harness/skill.py): with \
-probability 1 - q a hypothesis is replaced by a wrong idea, and half of those change nothing. All \
-strategies use the same nodes, the same reasoner, acceptance by paired score.
+one trace. `gome` and `adaptive` deal executions: of several first drafts they go on with the best \
+([dealing](dealing.md)). Line searches are on for every strategy, so a script may be several \
+settings of one change. The reasoner is the expert at an adjustable skill q \
+(evals/harness/skill.py): with probability 1 - q a hypothesis is replaced by a wrong idea, and \
+half of those change nothing. All strategies use the same nodes, the same reasoner, acceptance by \
+paired score.
 """
 CURVES = """\
-The score that a search sees and works for, cross-validated: 0 the mean first draft of a task, 1 \
-the best that any run of the task reached. Above, the private score; here the last point of the \
-curves.
+The score that a search sees and works for, cross-validated, of what led the run: 0 the mean first \
+draft of a task, 1 the best that any run of the task reached. Above, the private score; here the \
+last point of the curves.
 """
 AREA = """
 ## Area under best so far
@@ -76,9 +79,10 @@ def scores_by_cell(rows: list[StudyRow], only: Container[str] | None = None) -> 
     Random drafts are the same at every skill.
     """
     groups: dict[tuple[str, float], list[StudyRow]] = defaultdict(list)
+    skills = curves.skills_of(rows)
     for row in rows:
         if only is None or row["task"] in only:
-            for q in SKILLS if row["strategy"] == "random" else (row["q"],):
+            for q in skills if row["strategy"] == "random" else (row["q"],):
                 groups[row["strategy"], q].append(row)
     return {key: scores_by_task(group, normalised_run_score) for key, group in groups.items()}
 
@@ -86,16 +90,15 @@ def scores_by_cell(rows: list[StudyRow], only: Container[str] | None = None) -> 
 def crossover_page(rows: list[StudyRow]) -> str:
     """Return docs/results/crossover.md."""
     tasks = sorted({row["task"] for row in rows})
-    n_seeds = len({row["seed"] for row in rows})
-    n_scripts = max(row["attempts"] for row in rows)
+    n_scripts = max(row.get("budget", row["attempts"]) for row in rows)
     flawed = frozenset(suites.SUITES["flawed"])
     clean = frozenset(tasks) - flawed
     final = curves.final_scores(rows)
     command = "python -m evals.studies.study crossover && python -m evals.studies.crossover"
     parts = [
         "# The crossover: does the gradient beat the tree, and from which skill on?\n",
-        f"{len(rows)} runs: {len(tasks)} tasks ({', '.join(tasks)}), {n_seeds} seeds, {n_scripts} "
-        f"executed scripts a run, {ABOUT}",
+        f"{len(rows)} runs: {len(tasks)} tasks ({', '.join(tasks)}), {count_seeds(rows)}, "
+        f"{n_scripts} executed scripts a run, {ABOUT}",
         "0 is the default script, 1 the reference (the law itself on generated tasks). Mean over "
         "tasks and seeds, 95 % bootstrap interval.\n",
         skill_table(scores_by_cell(rows)),
@@ -113,7 +116,7 @@ def crossover_page(rows: list[StudyRow]) -> str:
         area_section(rows),
         improvement_section(rows),
         spending_section(rows),
-        curves.calibration_section(rows, SKILLS, STRATEGIES),
+        curves.calibration_section(rows, curves.skills_of(rows), STRATEGIES),
         curves.cost_section(rows, STRATEGIES),
         medals_section(rows),
         "\n" + provenance_note(command),
@@ -121,8 +124,20 @@ def crossover_page(rows: list[StudyRow]) -> str:
     return "\n".join(parts)
 
 
-def skill_table(cells: Cells, skills: tuple[float, ...] = SKILLS) -> str:
+def count_seeds(rows: list[StudyRow]) -> str:
+    """Return `1 seed` or `10 seeds`."""
+    n_seeds = len({row["seed"] for row in rows})
+    return f"{n_seeds} seed{'s' if n_seeds > 1 else ''}"
+
+
+def skills_in(cells: Cells) -> tuple[float, ...]:
+    """Return the skills that have a cell."""
+    return tuple(sorted({q for _, q in cells}))
+
+
+def skill_table(cells: Cells, skills: tuple[float, ...] = ()) -> str:
     """Return the mean score of every strategy at every skill."""
+    skills = skills or skills_in(cells)
     lines = skill_head("strategy", skills)
     for strategy in STRATEGIES:
         keys = [(strategy, q) for q in skills]
@@ -131,8 +146,11 @@ def skill_table(cells: Cells, skills: tuple[float, ...] = SKILLS) -> str:
     return "\n".join(lines)
 
 
-def differences_table(cells: Cells, name: str, skills: tuple[float, ...] = SKILLS) -> str:
-    """Return the paired differences between strategies at every skill."""
+def differences_table(cells: Cells, name: str, skills: tuple[float, ...] = ()) -> str:
+    """Return the paired differences between strategies at every skill; empty without any."""
+    skills = skills or skills_in(cells)
+    if not skills:
+        return ""
     lines = [f"\n**{name}**\n", *skill_head("", skills)]
     for one, two in GOME_PAIRS:
         texts = []
@@ -155,10 +173,11 @@ def area_section(rows: list[StudyRow]) -> str:
 
 def improvement_section(rows: list[StudyRow]) -> str:
     """Return the share of steps after a draft that were accepted."""
-    lines = ["\n## Steps that improve\n", *skill_head("strategy", SKILLS)]
+    skills = curves.skills_of(rows)
+    lines = ["\n## Steps that improve\n", *skill_head("strategy", skills)]
     for strategy in STRATEGIES[:-1]:
         cells = []
-        for q in SKILLS:
+        for q in skills:
             rates = [row["improvement_rate"] for row in rows_of_strategy(rows, strategy, q)]
             cells.append(f"{sum(rates) / len(rates):.0%}" if rates else "")
         lines.append(table_row([strategy, *cells]))
@@ -172,15 +191,16 @@ def rows_of_strategy(rows: list[StudyRow], strategy: str, q: float) -> list[Stud
 
 def spending_section(rows: list[StudyRow], strategy: str = "adaptive") -> str:
     """Return which kinds of step the strategy took, and how many of them were accepted."""
+    skills = curves.skills_of(rows)
     lines = [
         f"\n## How `{strategy}` spends its steps\n",
         "Steps of a run, and the share of them that was accepted (the first draft of a run always "
         "is).\n",
-        *skill_head("step", SKILLS),
+        *skill_head("step", skills),
     ]
     runs = {
         q: [row["spent"] for row in rows_of_strategy(rows, strategy, q) if "spent" in row]
-        for q in SKILLS
+        for q in skills
     }
     kinds = {kind for accounts in runs.values() for spent in accounts for kind in spent}
     for kind in sorted(kinds):
@@ -198,18 +218,18 @@ def spending_cell(accounts: list[dict[str, list[int]]], kind: str) -> str:
 
 def medals_section(rows: list[StudyRow]) -> str:
     """Return the share of runs with any medal and with gold, in the field of medals.py."""
-    boards = load_boards()
+    boards, skills = load_boards(), curves.skills_of(rows)
     lines = [
         "\n## Synthetic medals\n",
         "Any medal / gold by MLE-bench's rank rule in a synthetic field of 100 random searchers "
         f"per task ({len(boards)} tasks; evals/studies/medals.py). No person competed, and a "
         "single run's medal is within the error of its private score; only rates mean something.\n",
-        *skill_head("strategy", SKILLS),
+        *skill_head("strategy", skills),
     ]
     for strategy in STRATEGIES:
         cells = []
-        for q in SKILLS:
-            own = rows_of_strategy(rows, strategy, SKILLS[0] if strategy == "random" else q)
+        for q in skills:
+            own = rows_of_strategy(rows, strategy, skills[0] if strategy == "random" else q)
             medals = [
                 award_medal(row["private"], boards[row["task"]])
                 for row in own
@@ -230,15 +250,15 @@ def medal_cell(medals: list[str]) -> str:
 def headline_text(rows: list[StudyRow]) -> str:
     """Return the headline of docs/results.md from the same runs."""
     cells = scores_by_cell(rows)
-    n_tasks, n_seeds = len({row["task"] for row in rows}), len({row["seed"] for row in rows})
+    n_tasks = len({row["task"] for row in rows})
 
     def score(strategy: str, q: float) -> str:
         return mean_interval(cells[strategy, q]).unsigned
 
     return (
         f"**Does the gradient beat the tree?** {len(rows):,} offline runs ({n_tasks} tasks, "
-        f"{n_seeds} seeds, the same nodes, reasoner and number of executed scripts; 0 the default "
-        "script, 1 the reference): with a reasoner that is always right `gome` reaches "
+        f"{count_seeds(rows)}, the same nodes, reasoner and number of executed scripts; 0 the "
+        "default script, 1 the reference): with a reasoner that is always right `gome` reaches "
         f"{score('gome', 1.0)}, `adaptive` {score('adaptive', 1.0)}, `tree` {score('tree', 1.0)}, "
         f"`mcts` {score('mcts', 1.0)}; with one that is always wrong {score('gome', 0.0)}, "
         f"{score('adaptive', 0.0)}, {score('tree', 0.0)} and {score('mcts', 0.0)}; drafts alone "
@@ -261,7 +281,7 @@ def draw_crossover(cells: Cells, path: Path) -> None:
     """Draw score against skill with intervals, one line per strategy."""
     with draw_figure(path, (7, 4.2)) as (axes,):
         for strategy in STRATEGIES:
-            skills = [q for q in SKILLS if (strategy, q) in cells]
+            skills = [q for q in skills_in(cells) if (strategy, q) in cells]
             intervals = [mean_interval(cells[strategy, q]) for q in skills]
             if not intervals:
                 continue

@@ -18,7 +18,6 @@ from evals.studies.study import StudyRow
 Unit = Literal["executions", "seconds"]
 UNITS: dict[Unit, str] = {"executions": "executed scripts", "seconds": "script seconds"}
 Cells = dict[tuple[str, float], Scores]
-PANEL_SKILLS = (0.2, 0.6, 1.0)  # skills of the figure
 COLOURS = {
     "gome": "#2563eb",
     "adaptive": "#059669",
@@ -26,6 +25,29 @@ COLOURS = {
     "mcts": "#9333ea",
     "random": "#6b7280",
 }
+
+
+def skills_of(rows: list[StudyRow]) -> tuple[float, ...]:
+    """Return the skills of the reasoner that runs had."""
+    return tuple(sorted({row["q"] for row in rows}))
+
+
+def score_curve(row: StudyRow) -> list[float | None]:
+    """Return after every executed script the score of what led, with higher = better.
+
+    Rows of earlier versions have no leads but what was accepted after every attempt.
+    """
+    leads = row["search"]["leads"] if row.get("search") else []
+    if not leads:
+        return row["best_so_far"]
+    ends = suites.load_references()[row["task"]]
+    sign = 1 if ends["reference"] > ends["default"] else -1
+    n_scripts = max(row["search"]["executions"], leads[-1]["executions"])
+    curve: list[float | None] = [None] * n_scripts
+    for lead in leads:
+        first = max(lead["executions"], 1) - 1
+        curve[first:] = [sign * lead["score"]] * (n_scripts - first)
+    return curve
 
 
 def task_scales(rows: list[StudyRow]) -> dict[str, tuple[float, float]]:
@@ -36,7 +58,7 @@ def task_scales(rows: list[StudyRow]) -> dict[str, tuple[float, float]]:
     firsts: dict[str, list[float]] = defaultdict(list)
     best: dict[str, float] = {}
     for row in rows:
-        scores = [value for value in row["best_so_far"] if value is not None]
+        scores = [value for value in score_curve(row) if value is not None]
         if scores:
             firsts[row["task"]].append(scores[0])
             best[row["task"]] = max(best.get(row["task"], scores[-1]), *scores)
@@ -56,7 +78,7 @@ def mean_curve(
         low, high = scale[row["task"]]
         values = [
             np.nan if value is None else (value - low) / max(high - low, 1e-12)
-            for value in row["best_so_far"]
+            for value in score_curve(row)
         ]
         values += [values[-1]] * (n_steps - len(values)) if values else []
         curves[place, : len(values)] = values[:n_steps]
@@ -69,7 +91,7 @@ def final_scores(rows: list[StudyRow]) -> Cells:
     scale = task_scales(rows)
 
     def last_score(row: StudyRow) -> float:
-        return mean_curve([row], scale, len(row["best_so_far"]))[-1]
+        return mean_curve([row], scale, len(score_curve(row)))[-1]
 
     groups: dict[tuple[str, float], list[StudyRow]] = defaultdict(list)
     for row in rows:
@@ -118,10 +140,11 @@ def area_under_leads(row: StudyRow, unit: Unit, extent: float) -> float:
 
 
 def draw_curves(rows: list[StudyRow], strategies: tuple[str, ...], path: Path) -> None:
-    """Draw score against steps, one panel per skill."""
-    scale, n_steps = task_scales(rows), max(len(row["best_so_far"]) for row in rows)
-    with draw_figure(path, (10, 3.4), len(PANEL_SKILLS)) as panels:
-        for q, axes in zip(PANEL_SKILLS, panels, strict=True):
+    """Draw score against steps, one panel for every second skill."""
+    scale, n_steps = task_scales(rows), max(len(score_curve(row)) for row in rows)
+    skills = skills_of(rows)[1::2]
+    with draw_figure(path, (10, 3.4), len(skills)) as panels:
+        for q, axes in zip(skills, panels, strict=True):
             for strategy in strategies:
                 runs = [row for row in rows if row["strategy"] == strategy]
                 own = [row for row in runs if row["q"] == q or strategy == "random"]
@@ -159,7 +182,7 @@ def cost_section(rows: list[StudyRow], strategies: tuple[str, ...]) -> str:
                 f"{np.mean([row['attempts'] for row in own]):.1f}",
                 f"{np.mean([row['seconds'] for row in own]):.1f}",
                 f"{np.mean([row['failed'] for row in own]):.2f}",
-                f"{np.mean([steps_to_final(row['best_so_far']) for row in own]):.1f}",
+                f"{np.mean([steps_to_final(score_curve(row)) for row in own]):.1f}",
             ]
             lines.append(table_row(cells))
     return "\n".join(lines)
