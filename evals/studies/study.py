@@ -5,7 +5,7 @@ python -m evals.studies.study PLAN [--tasks crossover] [--seeds 10] [--first 0] 
                               [--root ~/.cache/gome/evals]
 
 Plans: crossover (skill x strategy), conditions (what makes a crossover appear), ablation
-(diagnosis, memory, traces, audit, ensemble), dealing (executions by promise or in turns), reuse
+(diagnosis, memory, traces, ensemble), dealing (executions by promise or in turns), reuse
 (scripts that build on others), lines (line searches on and off), rules (the former rules of the
 loop, each new one alone, all of them). A cell is (task, strategy, condition, q, seed). Every
 strategy has the same budget of executed scripts; drafts and failures count. The same command
