@@ -57,11 +57,9 @@ async def finalize(state: RunState, runtime: NodeRuntime) -> dict[str, Any]:
 
 
 def _announce_end(run: Run, reason: str, best: Best | None, message: str) -> None:
-    run.events.emit(
+    run.events.emit_end(
         "run_ended",
-        key="end",
-        reason=reason,
-        best=best.dump() if best else None,
+        {"reason": reason, "best": best.dump() if best else None},
         seconds=round(run.events.elapsed, 1),
         curve=read_curve(run.folder),
         message=message,
@@ -73,14 +71,10 @@ def _hand_over(run: Run, choice: FinalChoice, refitted: dict[str, str]) -> None:
     folder, best = run.folder / "best", choice.best
     refit = {"refit": bool(refitted), "sha256": refitted or hash_solution(folder)}
     write_best_json(folder, best, refit)
-    run.events.emit(
+    run.events.emit_end(
         "finalized",
-        key="final",
-        attempt=best.attempt,
-        score=best.score,
-        score_se=best.se,
+        {"attempt": best.attempt, "score": best.score, "score_se": best.se, **refit},
         submission=str(folder / "submission.csv"),
         solution=str(folder / "solution.py"),
-        **refit,
         **choice.describe(),
     )

@@ -181,12 +181,8 @@ def summary_rows(view: RunView, run_dir: Path | None) -> list[tuple[str, str]]:
         ("slots", describe_slot_use(view)),
     ]
     if view.final is not None:
-        rows.append(
-            ("submission", _display_path(run_dir, clean_text(view.final.get("submission"), 1000)))
-        )
-        rows.append(
-            ("solution", _display_path(run_dir, clean_text(view.final.get("solution"), 1000)))
-        )
+        rows.append(("submission", _handed_path(view, run_dir, "submission", "submission.csv")))
+        rows.append(("solution", _handed_path(view, run_dir, "solution", "solution.py")))
     elif run_dir is not None and (run_dir / "best" / "submission.csv").is_file():
         status = "not final" if view.best_attempt else "the baseline"
         path = relative_path(run_dir / "best" / "submission.csv")
@@ -205,8 +201,15 @@ def summary_lines(view: RunView, run_dir: Path | None) -> list[str]:
     return [f"{label:<11}{text}" for label, text in summary_rows(view, run_dir)]
 
 
-def _display_path(run_dir: Path | None, path: str) -> str:
-    return relative_path(run_dir / path) if path and run_dir is not None else path
+def _handed_path(view: RunView, run_dir: Path | None, name: str, file: str) -> str:
+    """Return the path of a file that was handed over; empty where it is not there.
+
+    It is that of the folder which is shown: the event has that of the folder which it began in.
+    """
+    if run_dir is None:
+        return clean_text((view.final or {}).get(name), 1000)
+    path = run_dir / "best" / file
+    return relative_path(path) if path.is_file() else ""
 
 
 def relative_path(path: Path) -> str:

@@ -29,6 +29,7 @@ SPENDING = SCRIPTED | {
     "labels_checked",
     PROBED,
 }
+ENDS = frozenset({"finalized", "run_ended"})  # the latest of each counts
 MAX_AMOUNT = 1e15
 Listener = Callable[[Json], None]
 
@@ -41,6 +42,7 @@ class Events:
         self.listeners: list[Listener] = []
         self._lock = threading.RLock()
         self._keys: set[str] = set()
+        self._latest: dict[str, Json] = {}  # of ENDS
         self._executions, self._tokens, self._usd = 0, 0, 0.0
         self._bytes, self._digest = 0, hashlib.sha256()
         self.probed: list[Json] = []
@@ -95,6 +97,8 @@ class Events:
         ev, usage = str(event.get("ev")), event.get("usage")
         if event.get("key"):
             self._keys.add(f"{ev}:{event['key']}")
+        if ev in ENDS:
+            self._latest[ev] = event
         if ev == "execution_finished" and event.get("refit") is not True:  # it brings no score
             self._executions += 1
         if ev == PROBED:
@@ -124,6 +128,15 @@ class Events:
             self._digest.update(line)
             for listener in self.listeners:
                 listener(event)
+
+    def emit_end(self, ev: str, said: Json, **more: Any) -> None:
+        """Append one of ENDS unless the latest of its name says the same.
+
+        A finale that runs again after a kill repeats nothing; one that decides otherwise is told.
+        """
+        latest = self._latest.get(ev, {})
+        if any(name not in latest or latest[name] != value for name, value in said.items()):
+            self.emit(ev, **said, **more)
 
     def emit_live(self, ev: str, **data: Any) -> None:
         """Send an event to the listeners without storing it; files of long runs stay small."""

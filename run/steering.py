@@ -68,9 +68,9 @@ class Question(BaseModel):
 
 
 class Strict(BaseModel):
-    """Part of an answer: frozen, and unknown fields are refused."""
+    """Part of an answer: frozen; unknown fields and infinite numbers are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Choose(Strict):

@@ -123,7 +123,9 @@ def _settle_settings(source: Path, folder: Path, original: str) -> list[str]:
             f"({'.'.join(map(str, first['loc']))}: {first['msg']}); export the run again"
         ) from None
     facts = {name: clean_fact(meta[name]) for name in CARRIED_FACTS if name in meta}
-    own = {"run": folder.name, "imported": original, "task": str(folder / "task")}
+    own: Json = {"run": folder.name, "imported": original, "task": str(folder / "task")}
+    events = folder / "events.jsonl"
+    own["imported_bytes"] = events.stat().st_size if events.is_file() else 0
     write_run_meta(folder, {**facts, **own, "settings": settings.model_dump()})
     left = sorted(_left_behind(stored, carried.keys(), settings))
     notes = [f"settings of the other machine were left behind: {', '.join(left)}"] if left else []

@@ -23,6 +23,7 @@ from run.rounds import last_round
 from run.run import Run
 from scoring.baseline import publish_baseline
 from session.disk_errors import is_corrupt
+from session.ends import ended_state
 
 Answered = TypeVar("Answered")
 AHEAD_S = 120.0  # a checkpoint this far in the future was written before the clock went back
@@ -171,7 +172,7 @@ async def use_checkpoints(
 
 
 async def restore_last_round(run: Run, graph: Compiled, config: Any) -> bool:
-    """Put the last whole round into the checkpoints.
+    """Put the last whole round into the checkpoints; of a run that has ended, its end.
 
     False: there is none; the run starts over and finds its finished work in done/.
     """
@@ -179,7 +180,10 @@ async def restore_last_round(run: Run, graph: Compiled, config: Any) -> bool:
     if known is None:
         return False
     state = check_state(run, dict(known.raw_state)).evolve(run_dir=str(run.folder))
-    await graph.aupdate_state(config, state.dump(), as_node="steer" if known.number else "profile")
+    node = "steer" if known.number else "profile"
+    if ended := ended_state(run, state):
+        state, node = ended, "finalize"
+    await graph.aupdate_state(config, state.dump(), as_node=node)
     return True
 
 

@@ -45,6 +45,7 @@ from run.steering import Answer, Question
 from sandbox.protocol import SandboxUnavailableError
 from scoring.acceptance import Acceptance
 from session.disk_errors import explain_disk_errors
+from session.ends import INTERRUPTED, PAUSED, WAITING, previous_end
 from session.made_files import MADE_FOLDER, FileMaker, read_keys
 from session.recovery import (
     read_standing,
@@ -59,11 +60,6 @@ from task.consent import is_metric_file
 from task.types import TaskError
 
 Ask = Callable[[Question], Answer | None]  # None: no answer now; the run waits for one
-WAITING, INTERRUPTED, PAUSED = "waiting", "interrupted", "paused"
-KILLED = (
-    "the previous session was killed (kill -9, out of memory, or power loss); "
-    "finished work is not repeated"
-)
 
 
 @dataclass(frozen=True)
@@ -317,7 +313,7 @@ async def drive_run(
     try:
         with drive_alone(folder), explain_disk_errors(folder):
             if resumed:
-                run.events.emit("run_resumed", run=run.id, after=_previous_end(run))
+                run.events.emit("run_resumed", run=run.id, after=previous_end(run))
                 _warn_of_metric(run)
             for note in notes:
                 run.warn(note)
@@ -329,14 +325,6 @@ async def drive_run(
             return _outcome_of(run, reason)
     finally:
         await close_run(folder)
-
-
-def _previous_end(run: Run) -> str:
-    """How the session before this one ended."""
-    latest = ""
-    for event in iterate_events(run.events.path):
-        latest = str(event.get("reason", "")) if event.get("ev") == "run_ended" else ""
-    return latest or KILLED
 
 
 def _repeat_end(run: Run, reason: str) -> None:
@@ -429,6 +417,8 @@ async def _drive_graph(run: Run, saver: Saver, session: Session) -> str:
     else:
         given = None
         standing = standing or await read_standing(run, graph, config, just_restored=True)
+        if standing and not standing.unfinished:  # an ended run, restored
+            return standing.state.stop or "converged"
         if standing:
             await settle_run(run, standing.state)
     return await _run_with_answers(run, graph, config, given, session.ask)

@@ -45,9 +45,9 @@ class About:
 
 
 class SettingsGroup(BaseModel):
-    """Base of all groups: immutable, and an unknown name is an error."""
+    """Base of all groups: immutable; an unknown name and an infinite number are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def setting(
@@ -74,6 +74,8 @@ def describe_rejection(error: ValidationError, fields: dict[str, FieldInfo]) -> 
     """Return the first setting that was refused, and in our words what is expected of it."""
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else "settings"
+    if first["type"] == "finite_number":
+        return name, "expected a finite number"
     if name in fields and first["type"] != "value_error":
         return name, f"expected {expected_values(fields[name])}"
     return name, first["msg"].removeprefix("Value error, ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,9 +15,12 @@ UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds of `90`, `90s`, `30m` or `12h`. Raises ValueError."""
+    """Return the seconds of `90`, `90s`, `30m` or `12h`. Raises ValueError, also for 1e400."""
     unit = UNIT_SECONDS.get(text[-1:])
-    return float(text[:-1]) * unit if unit else float(text)
+    seconds = float(text[:-1]) * unit if unit else float(text)
+    if not math.isfinite(seconds):
+        raise ValueError(f"{text[:80]} is no finite number")
+    return seconds
 
 
 def split_names(text: str) -> list[str]:

@@ -92,3 +92,13 @@ def test_settings_of_an_earlier_release_are_read_and_a_user_cannot_give_them() -
 def test_a_model_has_the_defaults_of_a_run() -> None:
     assert isinstance(Settings(), ModelSettings)
     assert (ModelSettings().retries, ModelSettings().backoff_s) == (6, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("time_s", "1e400h"), ("run_time_s", "inf"), ("target", "nan"), ("max_usd", float("inf"))],
+)
+def test_numbers_are_finite(name: str, value: str | float) -> None:
+    """Else run.json would be no JSON."""
+    with pytest.raises(ValidationError, match="finite number|expected seconds"):
+        Settings.model_validate({name: value})

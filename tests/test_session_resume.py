@@ -18,10 +18,13 @@ from longrun_kit import attempts, drive, driven, essence, run_twice, scripts
 
 from reasoner.protocol import DiagnoseBrief, Diagnosis
 from report.event_log import load_view
+from report.summary import summary_lines
 from run.checkpoints.open import open_checkpoints, thread_id
 from run.checkpoints.sqlite import open_sqlite
 from run.lock import RunError
 from run.rounds import last_round, read_rounds
+from session.export_run import export_run
+from session.import_run import import_run
 from session.session import resume_run, start_run
 
 
@@ -199,3 +202,51 @@ async def test_a_clock_set_back_loses_nothing(
         for event in map(json.loads, (tmp_path / "run" / "events.jsonl").read_text().splitlines())
     ]
     assert elapsed == sorted(elapsed)
+
+
+@pytest.mark.parametrize("lost", ["by an import", "its checkpoints"])
+async def test_an_ended_run_without_checkpoints_stays_ended_too(tmp_path: Path, lost: str) -> None:
+    """Its finale does not run again: best/ and the events stay as they are."""
+    task = write_task(tmp_path / "task")
+    done = await start_run(str(task), quick(tmp_path, steps=1), reasoner=Player(scripts()))
+    folder = done.folder
+    if lost == "by an import":
+        export_run(folder, tmp_path / "run.zip")
+        folder, _ = import_run(tmp_path / "run.zip", tmp_path / "there")
+    else:
+        (folder / "checkpoints.sqlite").unlink()
+    stamps = {path: path.stat().st_mtime_ns for path in (folder / "best").iterdir()}
+    ends = []
+    for _ in range(2):
+        heard: list[dict[str, Any]] = []
+        again = await resume_run(folder, reasoner=Player(scripts()), listeners=[heard.append])
+        assert [event["ev"] for event in heard] == ["run_resumed", "run_ended"]
+        ends.append(heard[0]["after"])
+    assert {path: path.stat().st_mtime_ns for path in (folder / "best").iterdir()} == stamps
+    assert (again.reason, again.score) == (done.reason, done.score)
+    assert again.submission == folder / "best/submission.csv"
+    is_import = lost == "by an import"
+    assert ends == ["imported; finished work is not repeated" if is_import else "budget", "budget"]
+    lines = summary_lines(load_view(folder), folder)
+    assert f"submission {folder}/best/submission.csv" in lines
+    assert f"solution   {folder}/best/solution.py" in lines
+
+
+async def test_a_finale_that_runs_again_agrees_with_its_events(tmp_path: Path) -> None:
+    """Here best/ was lost, so that the finale runs again, and nothing that it chose is known."""
+    task = write_task(tmp_path / "task")
+    done = await start_run(str(task), quick(tmp_path, steps=1), reasoner=Player(scripts()))
+    for name in ("checkpoints.sqlite", "best/best.json"):
+        (done.folder / name).unlink()
+    lines = (done.folder / "events.jsonl").read_text().splitlines()
+    told = [json.loads(line) for line in lines]
+    for event in told:  # as if it had chosen otherwise before
+        if event["ev"] in ("finalized", "run_ended"):
+            event |= {"attempt": "m9", "score": 0.1, "best": {"attempt": "m9", "score": 0.1}}
+    texts = [json.dumps(event) + "\n" for event in told]
+    (done.folder / "events.jsonl").write_text("".join(texts))
+    again = await resume_run(done.folder, reasoner=Player(scripts()))
+    best = json.loads((done.folder / "best/best.json").read_text())
+    final, ended = (events(done.folder, ev)[-1] for ev in ("finalized", "run_ended"))
+    assert again.score == final["score"] == ended["best"]["score"] == best["score"]
+    assert final["attempt"] == ended["best"]["attempt"] == best["attempt"] == "t0s0"

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit import write_task
 
 from task.data.prepare import prepare_task
 from task.grade.handover import write_final_submission
@@ -186,3 +187,13 @@ def test_several_targets_of_zeros_and_ones_are_labels_by_default(
     prepared = prepare_folder(tmp_path / "t")
     assert prepared.task.metric == metric
     rehearse(prepared)
+
+
+def test_a_submission_of_other_values_is_named_once(tmp_path: Path) -> None:
+    task, said = write_task(tmp_path / "task"), tmp_path / "said.csv"
+    test = pd.read_csv(task / "test.csv", dtype=str)
+    test[["id"]].assign(label="1").to_csv(tmp_path / "answers.csv", index=False)
+    test[["id"]].assign(label="word").to_csv(said, index=False)
+    with pytest.raises(TaskError) as refusal:
+        score_private(str(task), str(tmp_path / "answers.csv"), str(said))
+    assert str(refusal.value).startswith(str(said)) and str(refusal.value).count("said.csv") == 1

@@ -43,9 +43,11 @@ def score_private(task: str, answers: str, submission: str) -> float:
             f"{submission} has no column {missing[0]!r}; it should have {', '.join(names[:8])}"
         )
     try:
-        p = convert_predictions(truth, said[names], Path(submission).name)
+        p = convert_predictions(truth, said[names], submission)
     except PredictionsError as error:
-        raise TaskError(f"{submission}: {error}") from error
+        text = str(error)
+        named = text if text.startswith(submission) else f"{submission}: {text}"
+        raise TaskError(named) from error
     try:
         return float(truth.metric.score(truth.scored, p))
     except ValueError as error:
