@@ -148,6 +148,8 @@ def _place_models(run: Run, folder: Path, attempt: Attempt, *, refit: bool) -> i
 def hash_solution(folder: Path) -> dict[str, str]:
     """Return the sha256 of every file that is handed over."""
     files = [folder / "solution.py", folder / "submission.csv", *list_scripts(folder)]
+    if (folder / LABELS_SCRIPT).is_file():
+        files.append(folder / LABELS_SCRIPT)
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in files

@@ -55,6 +55,7 @@ def guard_step(node: Node) -> Node:
         if state.work and HARNESS in state.work.codes and name not in ("select", "record"):
             return {}
         run.pace.begin_step(state.row.trace)
+        check_present(run.folder)
         try:
             update = await node(state, runtime, **more)
         except WorkerTimeoutError as error:  # by what the script wrote
@@ -64,6 +65,7 @@ def guard_step(node: Node) -> Node:
         except Exception as error:
             if is_of_disk(error):
                 raise
+            check_present(run.folder)
             log_failure(run, name, error, state.row.trace)
             return fail_step(state, name, f"{name} failed: {describe(error)}")
         run.failed_places.discard(name)
@@ -78,6 +80,8 @@ def guard_round(node: Node) -> Node:
     @functools.wraps(node)
     async def guarded(state: RunState | Input, runtime: NodeRuntime, **more: Any) -> Json:
         while True:
+            if isinstance(state, RunState):
+                check_present(Path(state.run_dir))
             try:
                 update = await node(state, runtime, **more)
             except KNOWN:
@@ -91,6 +95,19 @@ def guard_round(node: Node) -> Node:
             return update
 
     return guarded
+
+
+def check_present(folder: Path) -> None:
+    """Refuse to go on in a folder that is gone, rather than make a part of it anew.
+
+    Raises:
+        RunError: the run folder was removed or moved.
+    """
+    if not (folder / "run.json").exists():
+        raise RunError(
+            f"{folder} was removed, or moved, while the run went on; start a new run, or "
+            "`gome resume` the folder where it is now"
+        )
 
 
 def about_node(node: Node) -> dict[str, str]:

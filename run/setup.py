@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from reasoner.protocol import TaskBrief
 from run.artifacts import read_regular, write_atomic
-from run.folder import reroot_paths
+from run.folder import read_run_meta, reroot_paths
 from run.lock import RunError
 from sandbox.env.registry import environment_of, read_lock
 from task.types import Prepared
@@ -70,6 +70,11 @@ def read_setup(folder: Path) -> Setup:
         RunError: it is missing or damaged.
     """
     path = folder / "setup.json"
+    if not path.exists() and read_run_meta(folder).get("imported"):
+        raise RunError(
+            f"{folder} is a read-only import, without data: `gome show` and `gome report` work; to "
+            "resume it or predict, export the original again, without --read-only"
+        )
     try:
         value = json.loads(read_regular(path))
         root = value.get("root")

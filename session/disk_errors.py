@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from run.artifacts import ArtifactError
+from run.guard import check_present
 from run.lock import RunError
+from task.types import TaskError
 
 REMEDIES = {
     errno.ENOSPC: "the disk is full; free space",
@@ -28,7 +30,17 @@ READ_ONLY_MESSAGES = ("readonly database", "unable to open database")
 
 @contextmanager
 def explain_disk_errors(folder: Path) -> Iterator[None]:
-    """Turn failures of the run folder's disk into RunError."""
+    """Turn failures of the run folder's disk, and its removal, into RunError."""
+    try:
+        with _explain_disk(folder):
+            yield
+    except (OSError, sqlite3.Error, RunError, TaskError):
+        check_present(folder)
+        raise
+
+
+@contextmanager
+def _explain_disk(folder: Path) -> Iterator[None]:
     try:
         yield
     except ArtifactError as error:

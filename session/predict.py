@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import re
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from graph.settings import Settings, load_settings
-from report.formatting import format_plural
+from report.formatting import clean_text, format_plural
 from run.artifacts import Artifacts
 from run.attempt import SUBMISSION, Attempt, load_attempt
 from run.best import PublishedBest, read_best
@@ -103,6 +104,7 @@ async def predict_rows(
             f"{folder} has no solution yet; `gome show {folder.name}` lists its attempts"
         )
     solution = read_solution(folder, best)
+    warn_of_edits(folder, best, say)
     limits = script_limits(settings, setup, solution, limit_s)
     place, _ = make_fresh_folder(folder / "work" / f"predict-{os.getpid()}")
     worker = TaskWorker(folder)
@@ -164,14 +166,9 @@ def read_solution(folder: Path, best: PublishedBest) -> Solution:
     """Return the scripts in best/. Raises RunError."""
     attempt = _best_attempt(folder, best)
     members = attempt.members if attempt else {}
-    paths = {name: folder / "best" / "members" / name / "solution.py" for name in members}
-    paths = paths or {best.attempt: folder / "best" / "solution.py"}
-    if odd := [name for name in paths if not NAME.fullmatch(name)]:
+    if odd := [name for name in [best.attempt, *members] if not NAME.fullmatch(name)]:
         raise RunError(f"{folder / 'best'}: {odd[0][:80]!r} is not the name of an attempt")
-    try:
-        scripts = {name: path.read_text(encoding="utf-8") for name, path in paths.items()}
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{folder / 'best'}: its solution cannot be read ({error})") from error
+    scripts = _read_scripts(folder, best, attempt)
     weights = {name: member.weight for name, member in members.items()}
     chain = _read_chain(folder, attempt) if attempt else {}
     store = Artifacts(folder / "artifacts")
@@ -210,7 +207,55 @@ def _best_attempt(folder: Path, best: PublishedBest) -> Attempt | None:
     if best.baseline or not isinstance(ref, str):
         return None
     with explain_disk_errors(folder):
-        return load_attempt(Artifacts(folder / "artifacts").root, ref)
+        attempt = load_attempt(Artifacts(folder / "artifacts").root, ref)
+    if attempt.id != best.attempt:
+        raise RunError(
+            f"{folder / 'best' / 'best.json'} names {best.attempt[:80]!r}, and what the run stored "
+            f"under its `ref` is {attempt.id}: it was edited; write {attempt.id} there again"
+        )
+    return attempt
+
+
+def _read_scripts(folder: Path, best: PublishedBest, attempt: Attempt | None) -> dict[str, str]:
+    """Return the script of the best, or of each member, as the run stored it. Raises RunError."""
+    path, store = folder / "best" / "solution.py", Artifacts(folder / "artifacts")
+    if attempt is None:  # the baseline
+        try:
+            return {best.attempt: path.read_text(encoding="utf-8")}
+        except (OSError, UnicodeDecodeError) as error:
+            raise RunError(f"{path.parent}: its solution cannot be read ({error})") from error
+    with explain_disk_errors(folder):
+        refs = {
+            name: load_attempt(store.root, member.ref).script if member.ref else member.script
+            for name, member in attempt.members.items()
+        }
+        refs = refs or {attempt.id: attempt.script}
+        return {name: store.get(str(ref)) for name, ref in refs.items()}
+
+
+def list_edited(folder: Path, best: PublishedBest) -> list[str]:
+    """Return the files in best/ that differ from what the run handed over, by name."""
+    handed = (best.model_extra or {}).get("sha256")
+    handed = handed if isinstance(handed, dict) else {}
+    edited = []
+    for name, digest in handed.items():
+        path = folder / "best" / name
+        if not name.endswith(".py") or not path.resolve().is_relative_to(folder.resolve()):
+            continue
+        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            edited.append(name)
+    return edited
+
+
+def warn_of_edits(folder: Path, best: PublishedBest, say: Say) -> None:
+    """Say which files in best/ were edited: the run's own scripts predict."""
+    if best.baseline or not (edited := list_edited(folder, best)):
+        return
+    names = ", ".join(f"best/{clean_text(name, 60)}" for name in edited[:5])
+    say(
+        f"edited since the run, and not used here: {names}; the scripts that the run stored "
+        "predict. best/README.md says how to run an edited one by hand"
+    )
 
 
 def trained_inputs(folder: Path, prepared: Prepared, *, refit: bool) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from kit import HONEST, Player, events, quick, write_task
 
 import graph.build
+from reasoner.protocol import DraftBrief, Solution
 from run.guard import describe
 from run.lock import RunError
 from session.session import resume_run, start_run
@@ -91,3 +93,22 @@ async def test_slow_checks_fail_attempts_and_never_pause(
 def test_a_worker_s_traceback_is_told_by_its_last_line() -> None:
     text = 'task.profile: Traceback (most recent call last):\n  File "a.py"\nKeyError: 3\n'
     assert describe(WorkerError(text)) == "WorkerError: task.profile: KeyError: 3"
+
+
+class Remover(Player):
+    """Removes the run folder while a script is asked for."""
+
+    async def draft(self, brief: DraftBrief) -> Solution:
+        shutil.rmtree(self.folder)
+        return await super().draft(brief)
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(scripts())
+        self.folder = folder
+
+
+async def test_a_run_folder_that_is_removed_ends_the_run_by_one_sentence(tmp_path: Path) -> None:
+    task, folder = str(write_task(tmp_path / "task")), tmp_path / "run"
+    with pytest.raises(RunError, match="run was removed, or moved, while the run went on"):
+        await start_run(task, quick(tmp_path), folder=folder, reasoner=Remover(folder))
+    assert not (folder / "events.jsonl").exists()

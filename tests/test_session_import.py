@@ -257,6 +257,14 @@ def test_a_read_only_zip_brings_nothing_that_a_resume_needs(exported: Path, tmp_
         import_run(source, tmp_path / "there")
 
 
+async def test_what_a_read_only_import_cannot_do_is_said(exported: Path, tmp_path: Path) -> None:
+    whole, _ = import_run(exported, tmp_path / "there")
+    export_run(whole, tmp_path / "look.zip", read_only=True)
+    folder, _ = import_run(tmp_path / "look.zip", tmp_path / "look")
+    with pytest.raises(RunError, match="is a read-only import, .* without --read-only"):
+        await resume_run(folder, reasoner=Player(scripts()))
+
+
 def climbing_input(setup: dict[str, Any]) -> None:
     setup["prepared"]["inputs"]["../../../x"] = setup["prepared"]["public"] + "/train.csv"
 

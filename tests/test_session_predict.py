@@ -126,6 +126,21 @@ async def test_a_best_that_names_no_attempt_is_one_sentence(tmp_path: Path) -> N
             await predict_rows(outcome.folder, tmp_path / "task/test.csv", tmp_path / "o.csv")
 
 
+async def test_an_edited_solution_is_named_and_not_used(tmp_path: Path) -> None:
+    outcome = await solved(tmp_path)
+    assert outcome.solution is not None
+    outcome.solution.write_text("raise SystemExit('edited')")
+    said: list[str] = []
+    rows, out = tmp_path / "task/test.csv", tmp_path / "out.csv"
+    await predict_rows(outcome.folder, rows, out, say=said.append)
+    assert by_id(out) == by_id(outcome.folder / "best/submission.csv")
+    assert said[0].startswith("edited since the run, and not used here: best/solution.py;")
+    path = outcome.folder / "best/best.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"attempt": "t7s7"}))
+    with pytest.raises(RunError, match="names 't7s7', .* is t0s0: it was edited"):
+        await predict_rows(outcome.folder, rows, out)
+
+
 @pytest.fixture
 def prepared(tmp_path: Path) -> Prepared:
     task = write_task(tmp_path / "task")
