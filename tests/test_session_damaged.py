@@ -148,6 +148,8 @@ def test_commands_on_damaged_files_say_one_sentence(folder: Path, tmp_path: Path
 
 async def test_a_run_without_its_labels_is_not_continued(folder: Path) -> None:
     (folder / "checkpoints.sqlite").unlink()
+    rounds = (folder / "rounds.jsonl").read_text().splitlines(keepends=True)
+    (folder / "rounds.jsonl").write_text("".join(rounds[:2]))  # it had not ended
     (folder / "private").rename(folder / "elsewhere")
     with pytest.raises(RunError, match="private is missing, and the run needs it"):
         await resumed(folder)
