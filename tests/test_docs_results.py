@@ -10,14 +10,18 @@ from evals.harness.answers import drop_answer, find_answer, is_current, keep_ans
 from evals.harness.pages import write_study_page
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
-PAGES = sorted(path.name for path in RESULTS.glob("*.md") if find_answer(path.read_text()))
+PAGES = sorted(path.name for path in RESULTS.glob("*.md"))
+COMPUTED = ("models.md",)  # whose first sentence is written by its command
 COMMANDS = ("python -m ", "make ")
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_answers_first_and_names_its_command(name: str) -> None:
     page = (RESULTS / name).read_text()
-    assert is_current(page), "read the figures, correct the answer, then evals/harness/answers.py"
+    if name in COMPUTED:
+        assert page.split("\n\n")[1].startswith("**")
+    else:
+        assert is_current(page), "read the figures, correct the answer, then evals.harness.answers"
     assert any(command in page for command in COMMANDS)
 
 
