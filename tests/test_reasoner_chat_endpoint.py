@@ -166,7 +166,7 @@ async def test_a_stated_cost_counts_and_every_call_of_a_tool_is_read(
     message, books = {"tool_calls": calls}, {"choices": [], "usage": usage}
     raw = streamed(piece(**message), books) if stream else whole(message, usage=usage)
     reply = await desk.ask(raw, stream=stream)
-    assert (reply.usage.usd, reply.calls, reply.arguments) == (0.25, ("{0", "{1"), "{0")
+    assert (reply.usage.usd, reply.called, reply.arguments) == (0.25, ("{0", "{1"), "{0")
 
 
 async def test_an_error_with_an_odd_body_is_typed(desk: Desk) -> None:

@@ -143,8 +143,8 @@ def read_answer(reply: Reply, form: Form) -> Wish:
     text = strip_thinking(reply.text)[:MAX_ANSWER_CHARS]
     if reply.finish == UNUSABLE:
         return Wish("", problem=f"Your answer could not be read ({text[:300]}). Nothing was run.")
-    if reply.calls and form == "tools":
-        return _read_calls(text, reply.calls[:MAX_CALLS])
+    if reply.called and form == "tools":
+        return _read_calls(text, reply.called[:MAX_CALLS])
     if found := first_fence(text):
         before, command = found
         if len(command) > MAX_COMMAND_CHARS:

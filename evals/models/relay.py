@@ -103,8 +103,8 @@ def completion_body(reply: Reply, body: dict[str, Any]) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": reply.text}
     functions = [row.get("function") for row in dicts_in(body.get("tools"))]
     names = [one.get("name") for one in functions if isinstance(one, dict)]
-    if reply.calls and names:
-        function = {"name": str(names[0]), "arguments": reply.calls[0]}
+    if reply.called and names:
+        function = {"name": str(names[0]), "arguments": reply.called[0]}
         message["tool_calls"] = [{"id": "call", "type": "function", "function": function}]
     usage = reply.usage
     return {

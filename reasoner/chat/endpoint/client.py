@@ -33,7 +33,7 @@ CHARS_PER_TOKEN = 4  # where the endpoint does not count; a token cap still fill
 class Reply:
     """An unparsed answer.
 
-    `arguments` are those of the first called tool, as JSON text; `calls` those of all of them.
+    `arguments` are those of the first called tool, as JSON text; `called` those of all of them.
     """
 
     text: str
@@ -42,7 +42,7 @@ class Reply:
     finish: str
     usage: Usage
     thinking: str = ""  # the reasoning that an endpoint gives beside the answer
-    calls: tuple[str, ...] = ()
+    called: tuple[str, ...] = ()
 
     @property
     def content(self) -> str:
@@ -148,7 +148,7 @@ def to_reply(completion: Completion, asked: list[Message], price: Price | None) 
         refusal=completion.refusal,
         finish=completion.finish,
         thinking=completion.thinking,
-        calls=tuple(arguments),
+        called=tuple(arguments),
         usage=count_usage(completion, asked, price),
     )
 
