@@ -77,7 +77,7 @@ def result(**changes: Any) -> CellResult:
 
 
 def reply(text: str = "", *calls: str, finish: str = "stop") -> Reply:
-    return Reply(text, calls[0] if calls else "", "", finish, Usage(), calls=calls)
+    return Reply(text, calls[0] if calls else "", "", finish, Usage(), called=calls)
 
 
 # the conversation
