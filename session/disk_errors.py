@@ -34,6 +34,8 @@ def explain_disk_errors(folder: Path) -> Iterator[None]:
     try:
         with _explain_disk(folder):
             yield
+    except ssl.SSLError:  # an OSError too, and none of the disk's
+        raise
     except (OSError, sqlite3.Error, RunError, TaskError):
         check_present(folder)
         raise
