@@ -152,6 +152,7 @@ def row(
     }
 
 
+@pytest.mark.slow
 def test_the_page_and_the_headline_come_from_the_runs(tmp_path: Path) -> None:
     text = crossover.crossover_page(rows())
     assert "| gome | 0.00 [0.00, 0.00] | 0.18 [0.18, 0.18]" in text and "| gome - tree |" in text

@@ -254,6 +254,7 @@ async def test_a_repair_leaves_out_the_column_that_the_harness_names() -> None:
         assert spec and first and spec.drop == ("fee",) and spec.family == first.family
 
 
+@pytest.mark.slow
 async def test_a_task_with_a_leak_is_solved_without_it(tmp_path: Path) -> None:
     planted.write_planted_task("credit_leak", tmp_path / "task")
     settings = quick(

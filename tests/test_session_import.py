@@ -177,6 +177,7 @@ def test_a_metric_file_needs_trust_however_it_is_spelt(
     assert not list((tmp_path / "there").iterdir()) and not marker.exists()
 
 
+@pytest.mark.slow
 async def test_a_trusted_metric_stays_trusted_in_resume_fork_and_export(
     exported: Path, marker: Path, tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ async def test_it_is_trained_with_what_the_best_was_trained_with(tmp_path: Path)
     assert min(map(float, by_id(tmp_path / "out.csv").values())) >= 2200 / 1e5
 
 
+@pytest.mark.slow
 def test_the_command_names_run_rows_and_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +127,7 @@ async def test_a_best_that_names_no_attempt_is_one_sentence(tmp_path: Path) -> N
             await predict_rows(outcome.folder, tmp_path / "task/test.csv", tmp_path / "o.csv")
 
 
+@pytest.mark.slow
 async def test_an_edited_solution_is_named_and_not_used(tmp_path: Path) -> None:
     outcome = await solved(tmp_path)
     assert outcome.solution is not None

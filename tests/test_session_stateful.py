@@ -147,7 +147,7 @@ def play_lives(n: int, steps: int, number: int) -> None:
 
 @pytest.mark.timeout(600)
 def test_a_run_survives_a_few_lives() -> None:
-    play_lives(2, 4, 5)
+    play_lives(2, 3, 5)
 
 
 @pytest.mark.slow
