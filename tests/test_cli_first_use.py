@@ -117,6 +117,7 @@ def test_a_table_from_a_spreadsheet_has_numbers_with_commas_and_an_index_without
     )
 
 
+@pytest.mark.slow
 def test_rows_without_ids_are_scored_in_their_order(tmp_path: Path) -> None:
     folder = tmp_path / "plain"
     folder.mkdir()

@@ -71,6 +71,7 @@ def test_a_folder_that_is_none_is_a_refusal_too(tmp_path: Path) -> None:
     assert "is not a folder" in describe(tmp_path / "nowhere")["refusal"]
 
 
+@pytest.mark.slow
 def test_the_written_task_reads_as_the_dry_run_said(folder: Path) -> None:
     before = describe(folder)
     done = gome("init", str(folder), cwd=folder.parent)

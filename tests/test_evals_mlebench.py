@@ -40,6 +40,7 @@ def competition(folder: Path) -> Path:
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.slow
 def test_a_competition_is_solved_within_the_containers_contract(tmp_path: Path) -> None:
     public = competition(tmp_path)
     places = {name: tmp_path / "home" / name for name in ("submission", "code", "logs")}

@@ -169,8 +169,8 @@ async def test_a_hint_reaches_the_next_brief_of_a_running_run(tmp_path: Path) ->
     ("told", "said"),
     [
         ("h1b", "idea b"),
-        ("h1b: idea c", "idea c"),
-        ("look at:\x1b the tails", "look at: the tails"),
+        pytest.param("h1b: idea c", "idea c", marks=pytest.mark.slow),
+        pytest.param("look at:\x1b the tails", "look at: the tails", marks=pytest.mark.slow),
     ],
 )
 async def test_a_hypothesis_written_into_the_state_is_the_next_step(

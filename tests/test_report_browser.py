@@ -56,6 +56,7 @@ def ids(driver: Any, verdict: str) -> list[str]:
     return list(found)
 
 
+@pytest.mark.slow
 def test_the_first_screen_shows_the_essentials(page: Path, tmp_path: Path) -> None:
     with opened(page, tmp_path) as driver:
         height = driver.execute_script("return innerHeight")

@@ -96,6 +96,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.mark.slow
 async def test_a_run_lives_in_postgres_and_its_password_in_no_file(
     server: str, tmp_path: Path
 ) -> None:

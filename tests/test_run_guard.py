@@ -43,9 +43,17 @@ def spoil(
     monkeypatch.setattr(graph.build, name, failing)
 
 
-@pytest.mark.parametrize(
-    "name", ["select", "diagnose", "update", "execute", "validate", "record", "steer", "finalize"]
-)
+SLOW_FAULTS = ("update", "execute", "validate", "steer")  # as the others; in the nightly tests
+FAULTS = [
+    "select",
+    "diagnose",
+    "record",
+    "finalize",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_FAULTS),
+]
+
+
+@pytest.mark.parametrize("name", FAULTS)
 async def test_a_fault_costs_at_most_the_attempt(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

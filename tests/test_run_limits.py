@@ -186,6 +186,7 @@ class Drafter(Player):
         return Solution(script=FAULTS["hang"], summary="the same", cause="time", fix="hope")
 
 
+@pytest.mark.slow
 async def test_a_draft_out_of_time_is_not_run_again(tmp_path: Path) -> None:
     drafter = Drafter()
     settings = quick(tmp_path, run_time_s=5, max_repairs=1, steps=3)

@@ -181,6 +181,7 @@ async def test_a_refused_key_and_an_unknown_template_are_reported_with_the_remed
         await make(tmp_path).probe()
 
 
+@pytest.mark.slow
 async def test_a_service_that_is_not_there_is_unavailable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,6 +224,7 @@ async def test_the_lease_is_renewed_while_a_script_runs(
     assert len(cloud.timeouts) >= 3 and max(cloud.timeouts) <= 3
 
 
+@pytest.mark.slow
 async def test_an_orphaned_sandbox_ends_by_itself(
     cloud: FakeE2B, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,7 @@ async def tiny(tmp_path: Path, kind: str, **more: Any) -> list[tuple[str, float]
     return found
 
 
+@pytest.mark.slow
 async def test_local_and_e2b_give_the_same_scores_and_e2b_is_paid_for(
     environment: FakeE2B, tmp_path: Path
 ) -> None:

@@ -80,6 +80,7 @@ async def test_short_scripts_and_small_tasks_are_not_rehearsed(tmp_path: Path) -
         assert len(events(outcome.folder, "execution_finished")) == 2
 
 
+@pytest.mark.slow
 async def test_a_script_that_the_reasoner_stands_by_runs_on_all_rows(tmp_path: Path) -> None:
     task = write_task(tmp_path / "task", n=N)
     reasoner = Repairer([SLOW + HONEST.format(noise=2), WANTS_ALL], [WANTS_ALL])

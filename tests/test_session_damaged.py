@@ -278,7 +278,9 @@ def test_a_bomb_of_aliases_is_not_spelled_out(tmp_path: Path) -> None:
     assert len(str(caught.value)) < 600
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGHUP, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_hangup_ends_a_session_as_sigterm_does(tmp_path: Path, number: signal.Signals) -> None:
     write_task(tmp_path / "task")
     process = drive(tmp_path, tmp_path / "run", 5.0, steps=6)

@@ -164,6 +164,7 @@ async def test_damaged_events_are_reported(tmp_path: Path) -> None:
     assert events(done.folder, "run_ended")[-1]["elapsed"] >= used.time_s
 
 
+@pytest.mark.slow
 async def test_a_damaged_artifact_is_reported_and_repaired_from_the_last_complete_round(
     tmp_path: Path,
 ) -> None:

@@ -47,6 +47,7 @@ def test_a_finished_run_is_shown_and_exported(runs: Path) -> None:
     assert CliRunner().invoke(app, words).exit_code == 0
 
 
+@pytest.mark.slow
 async def test_an_interrupted_run_is_resumed_and_repeats_nothing(runs: Path) -> None:
     folder = runs / "interrupted"
     before = list(iterate_events(folder / "events.jsonl"))

@@ -256,6 +256,7 @@ def test_a_class_called_none_is_a_class(tmp_path: Path) -> None:
     assert sorted(set(typed.train["y"])) == ["1", "2", "None"]
 
 
+@pytest.mark.slow
 def test_the_5000th_column_is_treated_as_any_other(tmp_path: Path) -> None:
     names = [f"c{i}" for i in range(5000)]
     frame = pd.DataFrame([["1,5"] * 5000] * 30, columns=names)
