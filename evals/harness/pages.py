@@ -14,6 +14,8 @@ from evals.harness.answers import keep_answer
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+DATA = Path("evals/data")
+"""Rows of published studies, relative to the checkout."""
 CACHE = Path("~/.cache/gome/evals").expanduser()
 """Where studies store recorded executions and results files by default."""
 
@@ -44,6 +46,14 @@ def append_row(path: Path, row: Any) -> None:
     """Append one row to a results file."""
     with path.open("a") as file:
         file.write(json.dumps(row) + "\n")
+
+
+def rows_note(command: str, *files: Path) -> str:
+    """Return how a page is made of rows that the repository holds; empty: of other rows."""
+    if any(path.parent != DATA for path in files):
+        return ""
+    names = " ".join(map(str, files))
+    return f"\n*Its runs are in the repository: `{command} {names}` makes this page of them.*\n"
 
 
 def page_parser(about: str | None, runs: str) -> argparse.ArgumentParser:

@@ -14,6 +14,7 @@ from evals.harness.pages import (
     draw_figure,
     page_parser,
     read_rows,
+    rows_note,
     table_head,
     table_row,
     write_study_page,
@@ -61,7 +62,9 @@ def main() -> None:
         name: scores_by_task(rows_of_condition(rows, name), normalised_run_score) for name in ORDER
     }
     scores = {name: values for name, values in by_condition.items() if values}
-    write_study_page(options.out, "ablation.md", ablation_page(rows, scores))
+    page = ablation_page(rows, scores)
+    page += rows_note("python -m evals.studies.ablation --runs", options.runs)
+    write_study_page(options.out, "ablation.md", page)
     draw_ablation(scores, options.out / "ablation.png")
 
 

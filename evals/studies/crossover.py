@@ -17,6 +17,7 @@ from evals.harness.pages import (
     draw_figure,
     page_parser,
     read_rows,
+    rows_note,
     skill_head,
     table_row,
     write_study_page,
@@ -62,7 +63,10 @@ def main() -> None:
     )
     options = parser.parse_args()
     rows: list[StudyRow] = read_rows(options.runs)
-    write_study_page(options.out, "crossover.md", crossover_page(rows))
+    page = crossover_page(rows) + rows_note(
+        "python -m evals.studies.crossover --runs", options.runs
+    )
+    write_study_page(options.out, "crossover.md", page)
     draw_crossover(scores_by_cell(rows), options.out / "crossover.png")
     curves.draw_curves(rows, STRATEGIES, options.out / "steps.png")
     replace_headline(options.headline, headline_text(rows))

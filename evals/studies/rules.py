@@ -19,6 +19,7 @@ import numpy as np
 from evals.harness.pages import (
     draw_figure,
     read_rows,
+    rows_note,
     table_head,
     table_row,
     write_study_page,
@@ -74,7 +75,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     options = parser.parse_args()
     rows: list[StudyRow] = [row for path in options.results for row in read_rows(path)]
-    write_study_page(options.out, "rules.md", rules_page(rows, options.given))
+    page = rules_page(rows, options.given)
+    page += rows_note("python -m evals.studies.rules", *options.results)
+    write_study_page(options.out, "rules.md", page)
     draw_rules(rows, options.out / "rules.png")
 
 

@@ -24,6 +24,7 @@ from evals.harness.common import private_answers
 from evals.suite.clock import SLOWEST, list_family, read_cpu_s, read_memory
 from evals.suite.task import SuiteTask
 from task.client import TaskWorker
+from task.types import TaskError
 
 SCRIPTS = Path(__file__).with_name("contestants")
 ROOT = Path(__file__).parents[2]
@@ -202,7 +203,7 @@ async def grade_submission(
         return None, "no submission"
     try:
         score = await worker.score_private(str(folder), str(private_answers(folder)), str(made))
-    except Exception as error:  # noqa: BLE001 - whatever a contestant wrote is its failure
+    except TaskError as error:  # what a contestant wrote; a fault of the grader ends the contest
         return None, str(error)
     return score, ""
 
