@@ -6,7 +6,7 @@ finer than labels, the surrogate decides unless the metric tells the two apart; 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,7 +15,9 @@ from run.attempt import OOF, Attempt, ExecutionRecord
 from run.run import Run
 from run.variants import choose_variant, seeded_parts
 from task.client import WorkerTimeoutError
-from task.types import Paired
+from task.types import Paired, PairedJson
+
+Compare = Callable[..., Awaitable[PairedJson | None]]
 
 
 class Comparison(BaseModel):
@@ -109,25 +111,21 @@ async def compare_oofs(run: Run, new: list[str], old: list[str]) -> Comparison:
 
 async def compare_artifacts(run: Run, new: list[str], old: list[str]) -> Paired | None:
     """Return the paired difference of two sets of out-of-fold artifacts; None: not comparable."""
-    paths_new, paths_old = artifact_paths(run, new), artifact_paths(run, old)
-    try:
-        paired = await run.worker.compare_files(
-            run.prepared, paths_new, paths_old, seed=run.settings.seed
-        )
-    except WorkerTimeoutError:
-        return None
-    return None if paired is None else Paired.model_validate(paired)
+    return await ask_worker(run, run.worker.compare_files, new, old)
 
 
 async def compare_by_surrogate(run: Run, new: list[str], old: list[str]) -> Paired | None:
     """Return the difference by the surrogate; None: one side holds labels, or cannot be read."""
     if run.prepared.soft is None:
         return None
-    paths_new, paths_old = artifact_paths(run, new), artifact_paths(run, old)
+    return await ask_worker(run, run.worker.compare_surrogate, new, old)
+
+
+async def ask_worker(run: Run, compare: Compare, new: list[str], old: list[str]) -> Paired | None:
+    """Return what the worker says of two sets of artifacts; None: nothing, or not in time."""
+    paths = artifact_paths(run, new), artifact_paths(run, old)
     try:
-        paired = await run.worker.compare_surrogate(
-            run.prepared, paths_new, paths_old, seed=run.settings.seed
-        )
+        paired = await compare(run.prepared, *paths, seed=run.settings.seed)
     except WorkerTimeoutError:
         return None
     return None if paired is None else Paired.model_validate(paired)

@@ -150,18 +150,26 @@ async def _run_rounds(
 ) -> list[Round]:
     """Run one seed after the other, the heaviest member first, as far as there is room."""
     rounds: list[Round] = []
+    left = dict(takers)
     for seed in range(1, run.settings.average_seeds):
-        known = [name for name, link in takers.items() if seeds.is_done(link, seed)]
-        new = [name for name in takers if name not in known][: executions_left(run)]
-        names = [name for name in takers if name in known or name in new]
+        known = [name for name, link in left.items() if seeds.is_done(link, seed)]
+        new = [name for name in left if name not in known][: executions_left(run)]
+        names = [name for name in left if name in known or name in new]
         pairs = await asyncio.gather(
-            *(seeds.execute(takers[name], seed, first[name].seconds) for name in names)
+            *(seeds.execute(left[name], seed, first[name].seconds) for name in names)
         )
         found = {name: pair for name, pair in zip(names, pairs, strict=True) if pair}
+        for name in [name for name, pair in found.items() if is_same_pair(pair, first[name])]:
+            del found[name], left[name]  # a linear model, say: no further seed changes it
         if not found:
             break
         rounds.append(found)
     return rounds
+
+
+def is_same_pair(one: Pair, other: Pair) -> bool:
+    """Whether two executions predicted the same, to the byte."""
+    return (one.oof, one.submission) == (other.oof, other.submission)
 
 
 async def _judge(

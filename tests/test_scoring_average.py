@@ -128,6 +128,20 @@ async def test_left_over_executions_average_the_best_over_seeds(tmp_path: Path) 
         await close_run(folder)
 
 
+@pytest.mark.slow
+async def test_a_script_that_its_seed_does_not_change_runs_under_one_more_and_no_further(
+    tmp_path: Path,
+) -> None:
+    task = write_task(tmp_path / "task", n=300)
+    settings = quick(tmp_path, steps=1, average_seeds=4)
+    script = seeded("x - y").replace('os.environ.get("GOME_SEED", "0")', '"0"  # no GOME_SEED')
+    outcome = await start_run(str(task), settings, reasoner=Player([script]))
+    (final,) = events(outcome.folder, "finalized")
+    assert "averaged" not in final
+    assert len(events(outcome.folder, "execution_finished")) == 2
+    assert not (outcome.folder / "best/members").exists()
+
+
 DRIVER = """
 import asyncio, sys
 from pathlib import Path
