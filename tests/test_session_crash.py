@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 from kit import events, write_task
-from longrun_kit import drive, driven, essence, orphans, run_twice
+from longrun_kit import NOTING, attempts, drive, driven, essence, orphans, run_twice
+from test_scoring_average import seeded
+from test_scoring_remeasure import Doubter
 
 KILLS = 40
 
@@ -147,3 +149,46 @@ def test_kills_from_the_second_seeds_to_the_refit_change_no_result(tmp_path: Pat
     }
     assert begun_again(cut) == [] and run_twice(cut / "run") == []
     assert orphans(cut) == []
+
+
+# a step that measures again
+
+
+def make_doubter() -> Doubter:
+    """Measures its first best under two more seeds, and then makes one change for the worse."""
+    texts = [seeded(terms) + NOTING.format(pause=1.5) for terms in ("x - y", "x")]
+    return Doubter([texts[0], *texts, texts[1]], {1: "t0s0", 2: "t0s0"})
+
+
+def began(root: Path, seed: str) -> bool:
+    """Whether a script has started whose key begins so."""
+    return any(start["key"].startswith(seed) for start in noted(root))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_kill_in_the_middle_of_a_measurement_repeats_nothing_that_was_finished(
+    tmp_path: Path,
+) -> None:
+    plan: dict[str, Any] = {"steps": 4, "isolation": "none", "top_k": 1}
+    plan["player"] = '__import__("test_session_crash").make_doubter()'
+    cut, whole = tmp_path / "cut", tmp_path / "whole"
+    for root in (cut, whole):
+        write_task(root / "task", n=300)
+    for seed in ("seed1:", "seed2:"):
+        process, end = drive(cut, cut / "run", **plan), time.monotonic() + 300
+        while time.monotonic() < end and not began(cut, seed):
+            time.sleep(0.02)
+        process.kill()
+        process.communicate()
+        ended = [event["key"] for event in events(cut / "run", "execution_finished")]
+        assert began(cut, seed) and not any(key.startswith(seed) for key in ended)
+    assert driven(cut, cut / "run", **plan) == driven(whole, whole / "run", **plan)
+    again = attempts(cut / "run")["t0s2"]
+    assert again["kind"] == "remeasure" and "over 3 seeds" in again["reasons"][0]
+    assert essence(cut / "run") == essence(whole / "run")
+    corrected = [attempts(root / "run")["t0s2"]["best_score"] for root in (cut, whole)]
+    assert corrected[0] == corrected[1]
+    kinds = sorted(one["key"].partition(":")[0] for one in noted(cut))
+    assert kinds == ["seed1", "seed1", "seed2", "seed2", "t0s0r0", "t0s3r0"]  # the killed twice
+    assert begun_again(cut) == [] and run_twice(cut / "run") == []
