@@ -71,10 +71,13 @@ class Calibration:
 
 
 def calibrate_run(view: RunView) -> Calibration | None:
-    """Compute the calibration over all attempts that measured a hypothesis; None without any."""
-    return calibration(
-        [prediction_of_attempt(attempt) for attempt in view.attempts.values() if attempt.measured]
-    )
+    """Compute the calibration over all attempts that measured a hypothesis; None without any.
+
+    One that passed when its attempt was measured again counts by that alone.
+    """
+    known = [attempt for attempt in view.attempts.values() if attempt.measured]
+    again = {attempt.parent for attempt in known if attempt.kind == "remeasure"}
+    return calibration([prediction_of_attempt(one) for one in known if one.id not in again])
 
 
 def prediction_of_attempt(attempt: AttemptView) -> Prediction:

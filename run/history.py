@@ -109,8 +109,13 @@ def idea_of(hypothesis: Hypothesis | None) -> Idea | None:
 
 
 def collect_predictions(entries: Iterable[HistoryEntry]) -> list[Prediction]:
-    """Return the predictions of those that measured a hypothesis."""
-    return [entry.prediction for entry in entries if entry.prediction]
+    """Return the predictions of those that measured a hypothesis.
+
+    One that passed when its attempt was measured again counts by that alone.
+    """
+    known = [entry for entry in entries if entry.prediction]
+    again = {entry.parent for entry in known if entry.kind == "remeasure"}
+    return [entry.prediction for entry in known if entry.prediction and entry.id not in again]
 
 
 class History:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from kit import make_record
 
-from report.reliability import confidence_bin
+from report.projection import apply_events
+from report.reliability import calibrate_run, confidence_bin
+from run.attempt_event import AttemptEvent
 from run.calibration import (
     calibration,
     calibration_event,
@@ -66,6 +68,20 @@ def test_attempts_without_a_usable_prediction_do_not_count() -> None:
         measured("data", 0.9, -5, idea={"protocol": True}),
     ]
     assert collect_predictions(others) == [] and calibration([]) is None
+
+
+def test_a_hypothesis_that_passes_when_it_is_measured_again_counts_once() -> None:
+    idea: dict[str, Any] = {"hypothesis": {"confidence": 0.8}, "gain_se": 1.0}
+    unlucky = make_record("t0s1", gain=-0.5, **idea)
+    other = make_record("t0s2", gain=-3.0, verdict="rejected", **idea)
+    late = {"kind": "remeasure", "parent": "t0s1", "from_best": False, "verdict": "accepted"}
+    records = [unlucky, other, make_record("t0s3", gain=2.5, **idea, **late)]
+    told = calibration(collect_predictions(map(history_entry, records)))
+    lines = [{"ev": "attempt"} | AttemptEvent.from_attempt(one).model_dump() for one in records]
+    for found in (told, calibrate_run(apply_events(lines))):
+        assert found is not None and (found.n, found.helped) == (2, 1)
+    before = calibration(collect_predictions(map(history_entry, records[:2])))
+    assert before is not None and (before.n, before.helped) == (2, 0)
 
 
 def test_the_reasoner_gets_sentences_once_there_is_enough_data() -> None:
