@@ -48,6 +48,12 @@ REMADE_FOLDERS = ("artifacts", "best", "work")  # where one was removed
 MIN_WORKER_S, WORKER_SHARE = 60.0, 0.1  # of the run's time, for a worker call after its end
 
 
+def name_done(verb: str, parts: list[str]) -> str:
+    """Return the name of the file in done/ in which `Run.once` stores a step."""
+    digest = hashlib.sha256(json.dumps([verb, *parts]).encode()).hexdigest()[:24]
+    return f"{verb}-{digest}.json"
+
+
 def _stored_settings(folder: Path, stored: Json) -> Settings:
     """The settings in run.json. Raises RunError."""
     try:
@@ -266,8 +272,7 @@ class Run:
         return self._done_path(verb, parts).is_file()
 
     def _done_path(self, verb: str, parts: list[str]) -> Path:
-        digest = hashlib.sha256(json.dumps([verb, *parts]).encode()).hexdigest()[:24]
-        return self.folder / "done" / f"{verb}-{digest}.json"
+        return self.folder / "done" / name_done(verb, parts)
 
     def worker_limit_s(self) -> float:
         """Return how long a call of the task worker may take: the run's own time limit holds.

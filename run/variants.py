@@ -6,7 +6,7 @@ from a script; the sandbox has checked that they are plain files with plain name
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from run.attempt import OOF, SUBMISSION, ExecutionRecord
@@ -39,6 +39,12 @@ def variant_environment(variant: str) -> dict[str, str]:
 def seeded_parts(script: str, seed: int, variant: str) -> list[str]:
     """Return what names an execution of a script under another seed."""
     return [script, str(seed), *([variant] if variant else [])]
+
+
+def seeded_event_key(parts: Sequence[str]) -> str:
+    """Return the key of the event in which the execution named by `seeded_parts` ended."""
+    script, seed, *variant = parts
+    return ":".join([f"seed{seed}", script[:16], *variant])
 
 
 def has_pair(files: Mapping[str, str]) -> bool:

@@ -33,6 +33,7 @@ from run.variants import (
     SEED_NAME,
     choose_variant,
     describe_missing_variant,
+    seeded_event_key,
     seeded_parts,
     variant_environment,
 )
@@ -408,8 +409,7 @@ async def run_with_seed(run: Run, seeded: Seeded, seed: int) -> ExecutionRecord 
         execution = await run.once("seeded", parts, execute, ExecutionRecord)
     except NoRoomError:
         return None
-    key = ":".join([f"seed{seed}", script[:16], *parts[2:]])
-    announce_execution(run, key, execution, seed=seed)
+    announce_execution(run, seeded_event_key(parts), execution, seed=seed)
     execution = choose_variant(execution, seeded.variant)
     if execution.ok and OOF not in execution.files and seeded.variant:
         run.warn(describe_missing_variant(attempt, seeded.variant, f"under seed {seed}"))

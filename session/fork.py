@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import secrets
@@ -14,18 +15,21 @@ from pydantic import ValidationError
 from graph.settings import Settings, fixed_in_fork, load_settings
 from graph.state import Json, RunState, Trace
 from run.artifacts import write_atomic
-from run.events import Events, parse_event, read_lines, to_amount
+from run.events import Events, iterate_events, parse_event, read_lines, to_amount
 from run.folder import check_regular_files, read_run_meta, reroot_paths, write_run_meta
 from run.hints import HINTS_FILE as HINTS
 from run.hints import hints_until
 from run.lock import RunError
 from run.ownership import is_own_run, own_run
 from run.rounds import ROUNDS_FILE, Round, parse_round, read_rounds, store_round
+from run.run import name_done
 from run.setup import read_setup
 from run.steering import wake_trace
+from run.variants import seeded_event_key, seeded_parts
 from settings.field import describe_rejection
 
 FIXED_SETTINGS = fixed_in_fork()
+MAX_SEED = 20  # that a setting allows
 
 
 def fork_run(folder: Path, at: int | None, changes: Json, *, fresh: bool = False) -> Path:
@@ -50,6 +54,7 @@ def fork_run(folder: Path, at: int | None, changes: Json, *, fresh: bool = False
     new = folder.parent / name
     copy_run_files(folder, new, reuse=not changes and not fresh)
     events = fork_events(folder, new, known, name, settings)
+    copy_seeds(folder, new)
     origin = {"run": meta["run"], "at": known.step, "round": known.number, "changes": changes}
     events.emit("forked", key="fork", **origin)
     write_rounds(folder, new, known, _forked_state(known.state, new, settings), events)
@@ -137,6 +142,22 @@ def copy_run_files(folder: Path, new: Path, *, reuse: bool) -> None:
 def ignore_all_but_audit(_: str, names: list[str]) -> list[str]:
     """Return the names to leave out, for shutil.copytree."""
     return [name for name in names if not name.startswith("audit-")]
+
+
+def copy_seeds(folder: Path, new: Path) -> None:
+    """Copy what the fork's attempts predicted under further seeds before it began.
+
+    Comparisons use the mean over all seeds that were run, which the events of the fork name.
+    """
+    known = list(iterate_events(new / "events.jsonl"))
+    ended = {event.get("key") for event in known if event.get("ev") == "execution_finished"}
+    attempts = [event for event in known if event.get("ev") == "attempt"]
+    (new / "done").mkdir(exist_ok=True)
+    for event, seed in itertools.product(attempts, range(1, MAX_SEED + 1)):
+        parts = seeded_parts(str(event.get("script")), seed, str(event.get("variant", "")))
+        source, target = (each / "done" / name_done("seeded", parts) for each in (folder, new))
+        if seeded_event_key(parts) in ended and source.is_file() and not target.exists():
+            link_or_copy(str(source), str(target))
 
 
 def link_or_copy(source: str, target: str) -> None:

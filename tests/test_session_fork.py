@@ -12,11 +12,18 @@ from typing import Any
 import pytest
 from kit import Player, events, quick, write_task
 from longrun_kit import attempts, scripts
+from test_scoring_average import seeded
+from test_scoring_remeasure import Doubter
 
+from run.comparator import measured_oofs
 from run.folder import read_run_meta
 from run.lock import RunError
+from run.registry import close_run, open_run
+from run.rounds import last_round
+from run.run import name_done
+from run.variants import seeded_event_key, seeded_parts
 from session.export_run import MANIFEST, export_run, published_traces
-from session.fork import change_run_settings, fork_run
+from session.fork import change_run_settings, copy_seeds, fork_run
 from session.import_run import import_run
 from session.session import Outcome, resume_run, start_run
 
@@ -93,6 +100,44 @@ async def test_a_fork_with_changed_settings_diverges(tmp_path: Path) -> None:
         "t1s3",
     ]
     assert sorted(attempts(first.folder)) == ["t0s0", "t0s1", "t0s2"]
+
+
+def test_a_fork_gets_the_seeds_that_its_attempts_ran_under_before_it_began(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder in (old, new):
+        (folder / "done").mkdir(parents=True)
+    before = [seeded_parts("a" * 64, 1, ""), seeded_parts("b" * 64, 2, "deep")]
+    later = [seeded_parts("a" * 64, 2, ""), seeded_parts("c" * 64, 1, "")]
+    for parts in (*before, *later):
+        (old / "done" / name_done("seeded", parts)).write_text("{}")
+    made = [{"script": "a" * 64, "variant": ""}, {"script": "b" * 64, "variant": "deep"}]
+    ended = [{"key": seeded_event_key(parts), "seed": parts[1]} for parts in before]
+    lines = [{"ev": "attempt"} | one for one in made]
+    lines += [{"ev": "execution_finished"} | one for one in ended]
+    (new / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    copy_seeds(old, new)
+    found = {path.name for path in (new / "done").iterdir()}
+    assert found == {name_done("seeded", parts) for parts in before}
+
+
+@pytest.mark.slow
+async def test_a_fork_with_changed_settings_compares_by_the_seeds_of_the_original(
+    tmp_path: Path,
+) -> None:
+    task = write_task(tmp_path / "task", n=300)
+    player = Doubter([seeded("x - y"), seeded("x")], {1: "t0s0"})
+    settings = quick(tmp_path, steps=2, top_k=1)
+    first = (await start_run(str(task), settings, reasoner=player)).folder
+    new = fork_run(first, None, {"steps": 3})
+    known = []
+    for folder in (first, new):
+        run, stored = open_run(folder), last_round(folder)
+        try:
+            assert stored is not None and (best := stored.state.traces["0"].best) is not None
+            known.append(measured_oofs(run, run.attempt(best.ref)))
+        finally:
+            await close_run(folder)
+    assert known[0] == known[1] and len(known[0]) == 2
 
 
 @pytest.mark.slow
