@@ -17,6 +17,7 @@ from run.variants import choose_variant, seeded_parts
 from task.client import WorkerTimeoutError
 from task.types import Paired, PairedJson
 
+MAX_SEEDS = 4  # of one script in the search, its first one included
 Compare = Callable[..., Awaitable[PairedJson | None]]
 
 
@@ -95,7 +96,7 @@ async def compare_bests(run: Run, one: Best, other: Best) -> Paired | None:
 def measured_oofs(run: Run, attempt: Attempt) -> list[str]:
     """Return the out-of-fold artifacts of an attempt: its own, and those under further seeds."""
     oofs = [str(attempt.oof)]
-    for seed in range(1, max(run.settings.final_seeds, 2)):
+    for seed in range(1, max(run.settings.final_seeds, MAX_SEEDS)):
         parts = seeded_parts(str(attempt.script), seed, attempt.variant)
         record = run.read_stored("seeded", parts, ExecutionRecord)
         if record is not None and record.ok:

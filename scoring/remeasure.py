@@ -12,7 +12,7 @@ from policies.rivals import Rivalry, measure_rivals
 from reasoner.protocol import Hypothesis
 from run.attempt import OOF, REMEASURED, Attempt, ExecutionRecord
 from run.budget import used_share
-from run.comparator import compare_artifacts, measured_oofs
+from run.comparator import MAX_SEEDS, compare_artifacts, measured_oofs
 from run.history import HistoryEntry
 from run.run import Run
 from scoring.acceptance import Acceptance, Judgement, one_reason
@@ -27,7 +27,6 @@ from task.types import Grade
 
 N_LATEST = 40  # attempts that tell the noise of a comparison
 N_REPEATABLE = 6  # attempts that may be measured again
-MAX_SEEDS = 4  # of one script in the search, its first one included
 
 
 def list_repeatable(run: Run, trace: Trace) -> list[HistoryEntry]:

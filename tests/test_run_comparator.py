@@ -65,8 +65,9 @@ async def test_a_lucky_row_does_not_beat_better_probabilities(tmp_path: Path) ->
             return record
 
         script = str(known["t0s0"].script)
-        await run.once("seeded", seeded_parts(script, 1, ""), execute, ExecutionRecord)
-        both = [str(known[name].oof) for name in ("t0s0", "t1s0")]
-        assert measured_oofs(run, known["t0s0"]) == both
+        for seed in (1, 3):  # a step may measure again more often than the finale does
+            await run.once("seeded", seeded_parts(script, seed, ""), execute, ExecutionRecord)
+        first, other = (str(known[name].oof) for name in ("t0s0", "t1s0"))
+        assert measured_oofs(run, known["t0s0"]) == [first, other, other]
     finally:
         await close_run(run.folder)
