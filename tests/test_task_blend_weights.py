@@ -61,19 +61,6 @@ def test_the_nested_score_of_noise_does_not_pay_for_weights_and_candidates() -> 
     assert np.mean(flattered) > 0.1 and np.mean(nested) < 0.04
 
 
-def test_the_best_single_member_pays_for_being_chosen_as_a_blend_does() -> None:
-    """Of eight members of noise the best looks better than chance; chosen without the rows not."""
-    nested, flattered = [], []
-    for seed in range(16):
-        blending = make_blending(CORRELATION, seed, 120)
-        blending.candidates = ("single",)
-        total, weights, _ = blend_nested(blending)
-        (name,) = weights
-        nested.append(correlation(blending.y, total[:, 0]))
-        flattered.append(correlation(blending.y, blending.parts[name][:, 0]))
-    assert np.mean(flattered) > 0.08 and np.mean(nested) < 0.04
-
-
 def test_rows_are_blended_by_weights_and_a_candidate_that_do_not_know_them() -> None:
     """Other labels in one block change nothing about how that block is blended."""
     one, two = (make_blending(RMSE, 3, truth=0.5) for _ in range(2))

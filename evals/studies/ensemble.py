@@ -36,7 +36,7 @@ from typing import NamedTuple
 from evals.harness import planted, suites
 from evals.harness.common import private_answers, write_example_task, write_results_page
 from evals.harness.pages import append_row, read_rows
-from evals.studies.ensemble_pool import Fitted, fit_pool
+from evals.studies.ensemble_pool import Fitted, fit_pool, write_nested_choice
 from task.grade.blend import blend_attempts
 from task.grade.blend_weights import CANDIDATES, Candidate
 from task.grade.grade import compare_files
@@ -61,8 +61,9 @@ one, on private rows, in standard errors of its out-of-fold score. `former`: att
 trace, greedy weights, handed over beyond 1.15 standard errors. `now`: the loop's rule, every
 attempt, the better of greedy and convex weights, handed over where the nested score is better at
 all. `both`: the same blends, where the choice of the best single one is nested over the same folds,
-too; the loop does not do this (yet). *Rightly* and *wrongly* are by the private score. Four orders
-of one task share its ten fits and its private rows, so tasks are what counts. No gate works here.
+too; the loop does not do this ([decision](../decisions/0045-the-single-choice-is-not-nested.md)).
+*Rightly* and *wrongly* are by the private score. Four orders of one task share its ten fits and its
+private rows, so tasks are what counts. No gate works here.
 """
 PLANTED = tuple(name for name in planted.PLANTED if name not in suites.SUITES["flawed"])
 TASKS = (*EXAMPLES, *PLANTED, *SUITE)
@@ -156,10 +157,10 @@ class BlendJudge:
     ) -> BlendRow:
         """The same blend, against the choice of the best single solution, nested as it is."""
         blend = self._blend(sorted(order), CANDIDATES)
-        chosen = self._blend(sorted(led), ("single",))
+        chosen = self._choose_nested(sorted(led))
         if blend is None or chosen is None:
             return now
-        paired, unit = self.compare(blend[0], chosen[0]), self.pool[single].se
+        paired, unit = self.compare(blend[0], chosen), self.pool[single].se
         return BlendRow(now.gain, paired["d"] > 0, paired["d"] / unit, paired["se"] / unit)
 
     def _blend(
@@ -168,20 +169,30 @@ class BlendJudge:
         """The files of a blend: out of fold, and of the test rows."""
         key = (*candidates, *names)
         if key not in self._blended:
-            paths = {
-                name: {"oof": self.pool[name].oof, "submission": self.pool[name].submission}
-                for name in names
-            }
             place = self._place / str(len(self._blended))
             place.mkdir()
             try:
-                made = blend_attempts(self.prepared, paths, str(place), candidates)
+                made = blend_attempts(self.prepared, self._paths(names), str(place), candidates)
             except TaskError:
                 made = None
-            is_blend = made is not None and (len(made["weights"]) > 1 or "single" in candidates)
+            is_blend = made is not None and len(made["weights"]) > 1
             found = (made["oof"], made["submission"]) if made and is_blend else None
             self._blended[key] = found
         return self._blended[key]
+
+    def _choose_nested(self, names: Sequence[str]) -> str | None:
+        """The out-of-fold file of the nested choice among these; None: there is none."""
+        if len(names) < 2:
+            return None
+        path = str(self._place / f"nested-{'-'.join(names)}.csv")
+        write_nested_choice(self.prepared, self._paths(names), path)
+        return path
+
+    def _paths(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
+        pool = self.pool
+        return {
+            name: {"oof": pool[name].oof, "submission": pool[name].submission} for name in names
+        }
 
 
 def play_task(task: Path, n_orders: int) -> list[OrderRow]:

@@ -25,7 +25,15 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from task.data.prepare import prepare_task
-from task.grade.blend import choose_method, write_predictions
+from task.grade.blend import (
+    blending_of,
+    choose_form,
+    choose_method,
+    class_codes,
+    read_members,
+    write_predictions,
+)
+from task.grade.blend_weights import Blending, finish_predictions, sample_positions
 from task.grade.compare import score_predictions
 from task.grade.predictions import Truth, get_truth, read_earlier
 from task.load.spec import load_task
@@ -90,6 +98,34 @@ def pipelines(truth: Truth) -> dict[str, Any]:
         "boosting": several(boosting(max_iter=60, random_state=0)),
         "stumps": several(boosting(max_iter=120, max_depth=2, random_state=0)),
     }
+
+
+def choose_nested(blending: Blending) -> Array:
+    """Return a row per row of the best single member, chosen without the row's block of folds."""
+    parts = blending.parts
+    total = np.zeros_like(next(iter(parts.values())))
+    for block in np.unique(blending.blocks):
+        held = blending.blocks == block
+        rows = sample_positions(len(held), ~held, blending.seed + (1 << int(block)))
+        scores = {name: blending.score(part[rows], rows) for name, part in parts.items()}
+        total[held] = parts[max(scores, key=lambda name: (scores[name], name))][held]
+    return total
+
+
+def write_nested_choice(prepared: Prepared, members: dict[str, dict[str, str]], out: str) -> None:
+    """Write the out-of-fold file of the best single member, chosen as the weights of a blend are.
+
+    `members`: as of `task.grade.blend.blend_attempts`.
+    """
+    owner = get_truth(prepared)
+    is_soft, known, _ = choose_form(owner, members)
+    truth = owner.soft_truth if is_soft else owner
+    method = choose_method(truth)
+    classes = class_codes(truth, method)
+    oof = read_members(owner, known, method, is_soft=is_soft).oof
+    total = choose_nested(blending_of(truth, oof, classes, method))
+    values = finish_predictions(total, classes, method)
+    write_predictions(truth, out, truth.validated_ids, values, method)
 
 
 def is_classes(truth: Truth) -> bool:

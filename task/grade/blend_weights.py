@@ -22,7 +22,7 @@ from task.grade.metric import Metric
 
 Array = NDArray[Any]
 BlendMethod = Literal["mean", "rank", "ordinal", "vote"]
-Candidate = Literal["greedy", "convex", "single"]
+Candidate = Literal["greedy", "convex"]
 CANDIDATES: tuple[Candidate, ...] = ("greedy", "convex")
 MAX_MEMBERS = 16  # of those given, the best by score take part
 MAX_ROUNDS = 20
@@ -101,13 +101,6 @@ def greedy_weights(blending: Blending, rows: Array) -> dict[str, float]:
     return normalise_weights({name: float(count) for name, count in counts.items()})
 
 
-def single_weights(blending: Blending, rows: Array) -> dict[str, float]:
-    """Return all weight for the best member by the metric: no blend, but chosen like one."""
-    parts = blending.parts
-    scores = {name: blending.score(part[rows], rows) for name, part in parts.items()}
-    return {max(scores, key=lambda key: (scores[key], key)): 1.0}
-
-
 def convex_weights(blending: Blending, rows: Array) -> dict[str, float]:
     """Return the non-negative weights with the least squared error, which sum to one.
 
@@ -153,7 +146,6 @@ def normalise_weights(weights: dict[str, float]) -> dict[str, float]:
 FITS: dict[Candidate, Callable[[Blending, Array], dict[str, float]]] = {
     "greedy": greedy_weights,
     "convex": convex_weights,
-    "single": single_weights,
 }
 
 
