@@ -84,7 +84,12 @@ def known_ideas(ledger: Ledger, hints: Sequence[Hint] = ()) -> Known:
     failed = [claim for claim in ledger.claims if claim.state == "refuted" and claim not in held]
     bad = [hint for hint in hints if hint.kind == "refuted"]
     return Known(
-        held_moves=frozenset(claim.move for claim in held if claim.move),
+        held_moves=frozenset(
+            name
+            for claim in held
+            if claim.move
+            for name in (claim.move, claim.move.partition(":")[0])  # without its column
+        ),
         held=tuple(claim.claim for claim in held),
         failed_moves=frozenset(
             move for move in [*(c.move for c in failed), *(hint.move for hint in bad)] if move

@@ -14,6 +14,7 @@ import pytest
 from memory_kit import a_record
 from typer.testing import CliRunner
 
+from briefs.recipes import known_ideas
 from cli.app import app
 from memory.lexical import LexicalEmbedding
 from memory.protocol import Record
@@ -43,8 +44,8 @@ from memory.recipes.template import recipe_template
 from memory.records import RecordError, validate_record
 from reasoner.chat.prompt.sections import recipes_section
 from reasoner.chat.prompt.text import n_tokens
-from reasoner.expert.moves import FIXED_MOVES
-from reasoner.protocol import MoveRecord, RecipeCard, Resources, TaskBrief
+from reasoner.expert.moves import FIXED_MOVES, move_statement
+from reasoner.protocol import Claim, Ledger, MoveRecord, RecipeCard, Resources, TaskBrief
 from task.grade.metrics import METRICS
 from tools.prompt_record import load_recording
 
@@ -77,9 +78,8 @@ def with_numbers(recipe: Recipe, text: str, *gains: float) -> Recipe:
 def test_all_own_recipes_are_valid_and_name_what_exists() -> None:
     assert not OWN.problems
     assert len(OWN.recipes) >= 80
-    moves = {move.name for move in FIXED_MOVES}
     for recipe in OWN.recipes:
-        assert recipe.move is None or recipe.move in moves, recipe.id
+        assert recipe.move is None or move_statement(recipe.move), recipe.id
         listed = {"map", "ndcg", "recall", "fbeta_masks"}
         assert set(recipe.when.metric) <= set(METRICS) | listed, recipe.id
     titles = [recipe.title for recipe in OWN.recipes]
@@ -89,6 +89,48 @@ def test_all_own_recipes_are_valid_and_name_what_exists() -> None:
 def test_moves_have_one_name_each() -> None:
     names = [move.name for move in FIXED_MOVES]
     assert len(set(names)) == len(names)
+
+
+FORMS = {
+    "text-words-linear": "a linear model for texts",
+    "pixels-kernel-machine": "a kernel machine for pixels",
+    "threshold-for-f1": "of two classes, where one threshold does what weights do",
+}
+"""Recipes for a kind of data that has one of its own for a move: their title says what differs."""
+NO_RECIPE = {
+    "all_rows": "undoes what a script left out to save time; no idea of its own",
+    "family:hgb": "the model of the plain script, against which recipes are measured",
+    **dict.fromkeys(
+        ("blend:lgbm", "blend:hgb", "blend:cat", "blend:xgb", "blend:svm", "blend:bayes"),
+        "a mean of two families, as in the recipes of the other blends",
+    ),
+    **dict.fromkeys(
+        ("way:constant", "way:copy", "way:words", "way:keys"),
+        "free answers, of which each script compares all ways on the folds by itself",
+    ),
+}
+
+
+def test_a_move_and_its_recipe_have_one_text() -> None:
+    with_recipe = []
+    for recipe in OWN.recipes:
+        has_title = "\ntitle: " in (BOOK / recipe.name).read_text().partition("\n---\n")[0]
+        assert has_title == (recipe.move is None or recipe.id in FORMS), recipe.id
+        if recipe.move and not has_title:
+            assert recipe.title.lower() == str(move_statement(recipe.move)).lower()
+            with_recipe.append(recipe.move)
+    assert len(set(with_recipe)) == len(with_recipe)
+    every = {"category_diff", *(move.name for move in FIXED_MOVES)}
+    assert set(with_recipe) | set(NO_RECIPE) == every and not set(with_recipe) & set(NO_RECIPE)
+    forms = [recipe for recipe in OWN.recipes if recipe.id in FORMS]
+    assert len(forms) == len(FORMS) and {recipe.move for recipe in forms} <= set(with_recipe)
+
+
+def test_a_title_of_ones_own_stays_beside_a_move() -> None:
+    text = GOOD.replace("version: 1", "version: 1\nmove: bag")
+    assert parse_recipe(text, "wind-power.md").title == "Say in one line what it does"
+    short = text.replace("title: Say in one line what it does\n", "")
+    assert parse_recipe(short, "wind-power.md").title == "Average five seeds"
 
 
 def test_a_fragment_becomes_part_of_a_script_that_compiles() -> None:
@@ -117,6 +159,7 @@ BAD_FILES = {
     "head: the file must begin": "no head",
     "id: is 'wind-power'": GOOD,  # under another name
     "a-b.md: title: Field required": GOOD.replace("title: Say in one line what it does\n", ""),
+    "title: Field required": GOOD.replace("title: Say in one line what it does", "move: juggle"),
     "evil: Extra inputs": GOOD.replace("version: 1", "version: 1\nevil: yes"),
     "when.evil: Extra inputs": GOOD.replace("  data: [sev", "  evil: 1\n  data: [sev"),
     "when.data: Input should be a valid tuple": GOOD.replace("[several_numeric]", "numeric"),
@@ -291,6 +334,12 @@ def test_what_was_held_refuted_or_harmful_here_gives_way() -> None:
     weights = {item.recipe.id: item.weight for item in before}
     held = shelf.find(question, facts, Known(held_moves=frozenset({"group_diff"})))
     assert "group-differences-and-ranks" not in {item.recipe.id for item in held}
+    claim = Claim(id="h1", claim="as told", move="category_diff:mode", state="supported")
+    known = known_ideas(Ledger(claims=[claim]))
+    within = "difference-to-level-mean"
+    numbers = replace(facts, traits=facts.traits | {"numeric", "categorical"})
+    assert within in {item.recipe.id for item in shelf.find(question, numbers)}
+    assert within not in {item.recipe.id for item in shelf.find(question, numbers, known)}
     title = "Conditional logit: a linear utility, softmax in the group"
     failed = shelf.find(question, facts, Known(failed=(title,)))
     after = {item.recipe.id: item.weight for item in failed}

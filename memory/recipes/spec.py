@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from memory.recipes.traits import MODALITIES, TRAITS
 from memory.records import bounded_code, bounded_text
+from reasoner.expert.moves import move_statement
 from reasoner.protocol import Component
 
 FILE_BYTES = 16_000
@@ -109,7 +110,12 @@ class Head(Strict):
     """The YAML head of a recipe's file."""
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{2,59}$", description="also the file's name")
-    title: str = Field(min_length=8, max_length=90, pattern=r"^[^\n\r]+$")
+    title: str = Field(
+        min_length=8,
+        max_length=90,
+        pattern=r"^[^\n\r]+$",
+        description="may be absent where `move` says what to do in the expert's words",
+    )
     version: int = Field(1, ge=1, le=9_999)
     licence: str = Field("MIT", pattern=LICENCES, description="SPDX name")
     author: str = Field("", max_length=120)
@@ -122,6 +128,15 @@ class Head(Strict):
     move: str | None = Field(
         None, max_length=60, description="the expert's move that does the same"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_title_of_move(cls, value: Any) -> Any:
+        """A recipe that is a move has the move's words for a title (decision 0044)."""
+        if not isinstance(value, dict) or "title" in value:
+            return value
+        words = move_statement(str(value.get("move")))
+        return {**value, "title": words[0].upper() + words[1:]} if words else value
 
 
 class Recipe(Head):

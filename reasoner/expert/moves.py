@@ -16,7 +16,7 @@ from typing import Any
 from reasoner.expert.answers import WAYS
 from reasoner.expert.drafts import has_few_rows_per_class
 from reasoner.expert.lines import LineRoom
-from reasoner.expert.render import render_script
+from reasoner.expert.render import FAMILY_NAMES, render_script
 from reasoner.expert.spec import (
     SCALED_FAMILIES,
     WORD_FAMILIES,
@@ -755,7 +755,7 @@ FIXED_MOVES: list[Move] = [
     *(
         Move(
             f"family:{name}",
-            f"replace the model by {name}",
+            f"use {FAMILY_NAMES[name]} as the model",
             "model",
             _set_fields(family=name, second=None, size=0, slow=0),
             _family_trigger(name),
@@ -765,7 +765,7 @@ FIXED_MOVES: list[Move] = [
     *(
         Move(
             f"blend:{name}",
-            f"blend with {name}",
+            f"blend with {FAMILY_NAMES[name]}",
             "ensemble",
             _set_fields(second=name),
             _blend_trigger(name),
@@ -779,6 +779,19 @@ FIXED_MOVES: list[Move] = [
         for name, text in WAYS.items()
     ),
 ]
+
+
+CATEGORY_DIFF = "add every number's difference to the mean of its {}"
+
+
+def move_statement(name: str) -> str | None:
+    """Return what a move does, in the words that it shares with its recipe; None if unknown.
+
+    `category_diff` stands for the moves that name its column.
+    """
+    if name == "category_diff":
+        return CATEGORY_DIFF.format("category")
+    return next((move.statement for move in FIXED_MOVES if move.name == name), None)
 
 
 def column_moves(context: MoveContext) -> Iterator[Move]:
@@ -859,7 +872,7 @@ def _category_moves(context: MoveContext) -> Iterator[Move]:
         challenge = f"loss is {segment['ratio']:.2f} times the mean where {place}"
         yield Move(
             f"category_diff:{name}",
-            f"add every number's difference to the mean of its {name!r}",
+            CATEGORY_DIFF.format(repr(name)),
             "features",
             _compare_within(name),
             _always(Reason(challenge, ("segments",), effect=1.0, confidence=0.4)),
