@@ -35,6 +35,30 @@ def test_a_change_with_a_size_becomes_a_line_as_far_as_there_is_time() -> None:
     assert widen(HGB, HGB.with_changes(ratios=True), PLENTY).line == ()
 
 
+def test_a_penalty_is_searched_both_ways_and_weights_of_two_models_are_kept() -> None:
+    linear = ScriptSpec(family="linear", size=1)
+    both = widen(linear, linear.with_changes(size=2), PLENTY)
+    assert both.line == ("size:-1", "size:0", "size:2", "size:3")
+    weighed = MIXED.with_changes(mix=30)
+    assert widen(weighed, weighed.with_changes(size=1), PLENTY).line == ()
+
+
+async def test_a_first_script_of_two_models_weighs_them_in_one_execution() -> None:
+    fields = brief_fields("binary")
+    fields["stage"] = fields["stage"].model_copy(update={"trace": 0})
+    brief = DraftBrief(**fields)
+    facts = read_task_facts(brief)
+    spec = parse_spec((await Expert().draft(brief)).script)
+    assert spec is not None and spec.second == "bayes" and spec.line[::4] == ("mix:0", "mix:100")
+    plain = parse_spec((await Expert().draft(brief.model_copy(update={"variants": 0}))).script)
+    assert plain == canonical_spec(spec.with_changes(line=()), facts)
+    ends = {"mix0": spec.family, "mix100": spec.second}
+    for name, family in ends.items():
+        won = settle_line(spec, {"line": [{"name": name, "best": True}]})
+        alone = canonical_spec(won, facts)
+        assert (alone.family, alone.second, alone.line) == (family, None, ())
+
+
 def test_the_room_is_what_limit_and_budget_leave_for_a_step() -> None:
     fields = brief_fields("binary")
     brief = DraftBrief(**fields)

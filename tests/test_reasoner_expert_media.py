@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
+import warnings
 import wave
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +25,28 @@ from reasoner.expert.answers import LIKENESS_CODES, WAYS
 from reasoner.expert.drafts import first_spec
 from reasoner.expert.engine import Expert
 from reasoner.expert.facts import read_task_facts
-from reasoner.expert.media import READ_CODE
+from reasoner.expert.media import COURSES, READ_CODE, media_code
 from reasoner.expert.predictions import ERROR_LINES
 from reasoner.expert.render import render_script
+from reasoner.expert.spec import TaskFacts
 from reasoner.protocol import DraftBrief, Resources, Stage
 from task.data.profile import profile_data
 from task.grade.grade import grade_execution
 from task.types import Prepared
 
 RNG = np.random.default_rng(4)
+FACTS = TaskFacts(
+    id="id",
+    target=("y",),
+    kind="binary",
+    metric="auc",
+    columns=("id", "y"),
+    labels=("a", "b"),
+    parquet=False,
+    split="random",
+    group=None,
+    time=None,
+)
 Writer = Callable[[Path, float], None]
 
 
@@ -208,6 +224,35 @@ def test_files_that_test_rows_lack_are_no_features() -> None:
     index = pd.DataFrame(rows, columns=["id", "part", "path"])
     index["row"] = index["part"] + " " + index["id"]
     assert list(space["shared_kinds"](index)["path"]) == nested
+
+
+@pytest.mark.parametrize("kind", list(COURSES))
+def test_the_course_of_a_series_tells_what_its_statistics_do_not(kind: str, tmp_path: Path) -> None:
+    """A series, the same one backwards, and its values in another order."""
+    series = np.sin(np.linspace(0, 6, 60)) + np.linspace(0, 1, 60)
+    mixed = np.random.default_rng(0).permutation(series)
+    mixed[[0, -1]], series[[0, -1]] = 0.5, 0.5  # ends are statistics too
+
+    def read(values: Any, *, course: bool) -> Any:
+        facts = replace(FACTS, media=((kind, ".csv" if kind == "table" else ".npy"),))
+        space: dict[str, Any] = {"np": np, "pd": pd, "os": os, "warnings": warnings}
+        code = media_code(facts, course=course)
+        exec(code[: code.index("READERS = ")], space)
+        path = tmp_path / f"series{facts.media[0][1]}"
+        if kind == "table":
+            pd.DataFrame({"a": values}).to_csv(path, index=False)
+        else:
+            np.save(path, values.reshape(1, -1))
+        made = space[f"{kind}_features"](str(path))
+        return pd.Series(made).drop(["bytes", "rows"], errors="ignore")
+
+    plain, whole = read(series, course=False), read(series, course=True)
+    assert set(plain.index) < set(whole.index) and whole.notna().sum() >= plain.notna().sum() + 16
+    for other in (series[::-1], mixed):
+        differs = ~np.isclose(whole, read(other, course=True), equal_nan=True)
+        assert differs[list(whole.index).index(plain.index[-1]) + 1 :].sum() >= 4
+    short = read(series[:2], course=True)
+    assert list(short.index) == list(whole.index)
 
 
 def test_masks_are_not_put_together_of_words(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from reasoner.expert import moves
 from reasoner.expert.cross import combine_accepted_moves
 from reasoner.expert.drafts import first_spec
 from reasoner.expert.facts import read_task_facts
-from reasoner.expert.lines import find_room, settle_line, widen
+from reasoner.expert.lines import FIRST_MIXES, find_room, settle_line, widen
 from reasoner.expert.momentum import (
     measured_reason,
     sibling_record_factor,
@@ -95,6 +95,8 @@ class Expert:
         if n_too_long := sum("timeout" in fact.codes for fact in brief.history):
             plain = _cheaper_spec(_safe_spec(facts), 2 * n_too_long)
         spec = plain.with_changes(drop=_suspected_columns(brief))
+        if spec.second and brief.variants >= len(FIRST_MIXES):  # weights of the second cost nothing
+            spec = spec.with_changes(line=tuple(f"mix:{mix}" for mix in FIRST_MIXES))
         why = "A first solution with the columns as they are"
         if spec.drop:
             why += f" without {', '.join(spec.drop)} ({brief.profile['leaks'][0]['reason']})"

@@ -49,7 +49,7 @@ def features_code(spec: ScriptSpec, facts: TaskFacts) -> str:
         "X, X_test = X_all.iloc[: len(train)], X_all.iloc[len(train) :].reset_index(drop=True)",
         *(_select_lines(facts) if spec.select else []),
     ]
-    return "\n".join([media_code(facts), *lines] if facts.media else lines)
+    return "\n".join([media_code(facts, course=spec.course), *lines] if facts.media else lines)
 
 
 def _bounds_code(facts: TaskFacts) -> str:

@@ -16,7 +16,9 @@ HALF_OF_LIMIT = 0.5  # of a script's time limit that a line may take
 GROWTH = {"size": 1.5, "slow": 2.0}  # factor on the seconds of one step up
 NEW_FAMILY_COST = 3.0  # seconds of another model family, in those of the present one
 MIXES = (50, 30, 70, 15, 85)  # percent of the second model, in the order of preference
+FIRST_MIXES = (0, 30, 50, 70, 100)  # of a first script's second model
 SIZES = (0, 1, -1, 2, -2)  # of a new family
+BOTH_WAYS = (1, -1, 2, -2)  # of a penalty, in steps from where it is
 
 
 class LineRoom(NamedTuple):
@@ -91,14 +93,24 @@ def _list_settings(old: ScriptSpec, new: ScriptSpec) -> list[tuple[str, float]]:
     if new.family != old.family:
         settings = [(size, NEW_FAMILY_COST * _growth("size", size)) for size in SIZES]
         return [(f"size:{size}", cost) for size, cost in settings]
+    if new.second and new.mix != 50:
+        return []  # a line weighs both models the same
     for field in ("size", "slow"):
         start, value = getattr(old, field), getattr(new, field)
         if value == start or (field == "slow" and not _is_boosted(new)):
             continue
         low, high = RANGES[field]
+        if field == "size" and has_penalty(new):
+            both = [start + step for step in BOTH_WAYS if low <= start + step <= high]
+            return [(f"size:{one}", 1.0) for one in both]
         values = range(value, high + 1) if value > start else range(value, low - 1, -1)
         return [(f"{field}:{one}", _growth(field, one - start)) for one in values]
     return []
+
+
+def has_penalty(spec: ScriptSpec) -> bool:
+    """Whether the size of all models is the weakness of a penalty: a fit takes about as long."""
+    return {spec.family, spec.second} <= {"linear", "svm", None}
 
 
 def _growth(field: str, steps: int) -> float:

@@ -105,8 +105,31 @@ def array_features(path):
     slices = np.vstack([slices, np.full((8 - len(slices), slices.shape[1]), np.nan)])
     quantiles = np.quantile(values, [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1])
     pieces = [part.mean() if len(part) else np.nan for part in np.array_split(values.ravel(), 32)]
-    spread = [values.mean(), values.std(), np.abs(np.diff(values, axis=-1)).mean(), values.size]
+    spread = [values.mean(), values.std(), np.abs(np.diff(values, axis=-1)).mean()]{array_course}
+    spread.append(values.size)
     return [*spread, *quantiles, *slices.mean(axis=1), *slices.std(axis=1), *pieces]'''
+
+COURSE_CODE = '''
+
+def course_features(values):
+    """Of every column of a series: means over eight pieces, energies of eight bands."""
+    values = np.nan_to_num(values[:, :40])
+    power = np.abs(np.fft.rfft(values - values.mean(axis=0), axis=0)) ** 2 + 1e-10
+    ends = np.linspace(0, len(values), 9).astype(int)
+    octaves = np.geomspace(1, len(power), 9).astype(int) - 1
+    pieces = [values[a : max(b, a + 1)].mean(axis=0) for a, b in zip(ends[:-1], ends[1:])]
+    bands = [power[a : b + 1].mean(axis=0) for a, b in zip(octaves[:-1], octaves[1:])]
+    return pieces + list(np.log(bands))
+'''
+COURSES = {
+    "table": ("{table_course}", "\n    parts += course_features(values)"),
+    "array": (
+        "{array_course}",
+        "\n    along = np.moveaxis(values, np.argmax(values.shape), 0)"
+        "\n    spread += list(np.ravel(course_features(along.reshape(len(along), -1))))",
+    ),
+}
+"""Kind of file -> (place in its code, what is added there for the course of a series)."""
 
 TABLE_CODE = '''
 
@@ -114,9 +137,14 @@ def table_features(path):
     """Rows of a table of one sample, and statistics of its first 40 columns of numbers."""
     frame = pd.read_parquet(path) if path.endswith(".parquet") else read_rows(path)
     frame = frame.select_dtypes("number").iloc[:, :40].astype(float)
-    parts = [frame.mean(), frame.std(), frame.min(), frame.max(), frame.iloc[0], frame.iloc[-1]]
-    parts += [frame.median(), frame.diff().abs().mean(), frame.isna().mean()]
-    named = {f"{name}_{place}": v for place, part in enumerate(parts) for name, v in part.items()}
+    values = frame.to_numpy()
+    steps = np.abs(np.diff(values, axis=0))
+    with warnings.catch_warnings():  # about columns without a value and tables of one row
+        warnings.simplefilter("ignore")
+        parts = [f(values, axis=0) for f in (np.nanmean, np.nanmin, np.nanmax, np.nanmedian)]
+        parts += [np.nanstd(values, axis=0, ddof=1), np.nanmean(steps, axis=0)]
+    parts += [values[0], values[-1], np.isnan(values).mean(axis=0)]{table_course}
+    named = {f"{name}_{i}": v for i, part in enumerate(parts) for name, v in zip(frame, part)}
     return {"rows": len(frame), "bytes": os.path.getsize(path)} | named
 
 
@@ -231,12 +259,19 @@ KIND_CODES = {
 PIXEL_FEATURES = IMAGE_CODE[IMAGE_CODE.index("\n\ndef pixel_features") - 1 :]
 
 
-def media_code(facts: TaskFacts) -> str:
-    """Code of media_features(), or an empty string where rows have no files."""
+def media_code(facts: TaskFacts, *, course: bool = False) -> str:
+    """Code of media_features(), or an empty string where rows have no files.
+
+    `course`: with what happens along the rows of a series.
+    """
     if not facts.media:
         return ""
     kinds = dict.fromkeys(kind for kind, _ in facts.media)
     blocks = [KIND_CODES[kind] for kind in kinds]
+    for place, code in COURSES.values():
+        blocks = [block.replace(place, code if course else "") for block in blocks]
+    if course:
+        blocks.insert(0, COURSE_CODE)
     if "scan" in kinds and "image" not in kinds:
         blocks.insert(0, PIXEL_FEATURES)
     readers = ", ".join(f"{ending!r}: {kind}_features" for kind, ending in facts.media)
@@ -273,4 +308,8 @@ def media_import_lines(facts: TaskFacts) -> list[str]:
 def media_modules(facts: TaskFacts) -> list[str]:
     """Modules of the standard library that media_code needs."""
     kinds = {kind for kind, _ in facts.media}
-    return [*(["struct"] if "sound" in kinds else []), *(["re", "time"] if kinds else [])]
+    return [
+        *(["struct"] if "sound" in kinds else []),
+        *(["re", "time"] if kinds else []),
+        *(["warnings"] if "table" in kinds else []),
+    ]

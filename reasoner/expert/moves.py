@@ -15,9 +15,10 @@ from typing import Any
 
 from reasoner.expert.answers import WAYS
 from reasoner.expert.drafts import has_few_rows_per_class
-from reasoner.expert.lines import LineRoom
+from reasoner.expert.lines import LineRoom, has_penalty
 from reasoner.expert.render import FAMILY_NAMES, render_script
 from reasoner.expert.spec import (
+    RANGES,
     SCALED_FAMILIES,
     WORD_FAMILIES,
     ScriptSpec,
@@ -172,7 +173,7 @@ def overfit_share(context: MoveContext) -> float:
 
 
 def _capacity_down_reason(context: MoveContext) -> Reason | None:
-    if context.spec.size <= -2 or not context.evidence.get("train"):
+    if context.spec.size <= -2 or not context.evidence.get("train") or can_search_penalty(context):
         return None
     gap = overfit_share(context)
     if gap < 0.35:
@@ -189,12 +190,27 @@ def _capacity_up_reason(context: MoveContext) -> Reason | None:
     overfits = overfit_share(context) > 0.75 and context.n_rows < 1000
     if context.spec.size >= 3 or (overfits and not context.spec.group_diff):
         return None
+    if can_search_penalty(context):
+        return None
     return Reason(
         "the model may be too small for the structure that is left",
         ("train.folds", "cv.mean"),
         effect=0.7,
         confidence=0.35 if context.n_rows > 400 else 0.2,
     )
+
+
+def _penalty_reason(context: MoveContext) -> Reason | None:
+    if not can_search_penalty(context):
+        return None
+    challenge = "how strongly the model is held back was set without a look at the data"
+    return Reason(challenge, ("train.folds", "cv.mean"), effect=2.0, confidence=0.7)
+
+
+def can_search_penalty(context: MoveContext) -> bool:
+    """Whether the models have a penalty, and there is time for a line both ways."""
+    room = context.room
+    return has_penalty(context.spec) and room.variants > 2 and 3 * room.one_s <= room.room_s
 
 
 def _log_target_reason(context: MoveContext) -> Reason | None:
@@ -489,6 +505,13 @@ def _shift_reason(context: MoveContext) -> Reason | None:
     return Reason(challenge, ("cv.mean",), effect=4.0, confidence=0.75)
 
 
+def _course_reason(context: MoveContext) -> Reason | None:
+    if not context.facts.has_series:
+        return None
+    challenge = "statistics of a series forget when a value came and how fast it changes"
+    return Reason(challenge, ("cv.mean",), effect=3.0, confidence=0.6)
+
+
 def _quantile_reason(context: MoveContext) -> Reason | None:
     skewed = [col["name"] for col in context.columns if abs(col.get("skew") or 0.0) > 2]
     if not skewed or not context.models & SCALED_FAMILIES:
@@ -549,6 +572,10 @@ def _absolute_loss_reason(context: MoveContext) -> Reason | None:
 
 def _increase_field(field: str, by: int) -> Edit:
     return lambda spec: spec.with_changes(**{field: getattr(spec, field) + by})
+
+
+def _step_penalty(spec: ScriptSpec) -> ScriptSpec:
+    return spec.with_changes(size=spec.size + (1 if spec.size < RANGES["size"][1] else -1))
 
 
 def _set_fields(**changes: Any) -> Edit:
@@ -653,6 +680,13 @@ FIXED_MOVES: list[Move] = [
         _capacity_up_reason,
     ),
     Move(
+        "penalty",
+        "search the strength of the penalty, weaker and stronger",
+        "model",
+        _step_penalty,
+        _penalty_reason,
+    ),
+    Move(
         "slow",
         "halve the learning rate and double the rounds",
         "model",
@@ -729,6 +763,13 @@ FIXED_MOVES: list[Move] = [
         "data",
         _set_fields(shift=True),
         _shift_reason,
+    ),
+    Move(
+        "course",
+        "add means over pieces of every series and its bands of frequency",
+        "features",
+        _set_fields(course=True),
+        _course_reason,
     ),
     Move(
         "quantile",

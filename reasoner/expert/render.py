@@ -53,6 +53,7 @@ CHOICE_NAMES = {
     "chars": "character n-grams",
     "text_stats": "text lengths",
     "shift": "shifted images",
+    "course": "the course of series",
     "quantile": "quantile scaling",
     "thresholds": "tuned class weights",
     "balanced": "balanced classes",

@@ -25,9 +25,9 @@ SUBSTITUTES = {"lgbm": "hgb", "cat": "hgb", "xgb": "hgb"}
 """Family -> the one in its place where its package is missing."""
 PROBABILITY_METRICS = ("auc", "log_loss", "brier", "average_precision")
 PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
-RANGES = {"mix": (5, 95), "size": (-2, 3), "slow": (0, 3), "seeds": (1, 10), "rows": (0, 6)}
+RANGES = {"mix": (0, 100), "size": (-2, 3), "slow": (0, 3), "seeds": (1, 10), "rows": (0, 6)}
 """Values that the renderer supports; a header may contain any others."""
-LINE_ITEM, MAX_LINE = re.compile(r"(size|slow|mix):(-?[0-9]{1,2})"), 8
+LINE_ITEM, MAX_LINE = re.compile(r"(size|slow|mix):(-?[0-9]{1,3})"), 8
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class ScriptSpec:
     chars: bool = False
     text_stats: bool = False
     shift: bool = False
+    course: bool = False  # of the series in the rows' files
     quantile: bool = False
     thresholds: bool = False
     balanced: bool = False
@@ -134,6 +135,11 @@ class TaskFacts:
         return all(target for _, target in self.target_of_column)
 
     @property
+    def has_series(self) -> bool:
+        """Whether rows have files in which values follow each other."""
+        return any(kind in ("table", "array") for kind, _ in self.media)
+
+    @property
     def n_guesses(self) -> int | None:
         """Guesses in a row of the files where the metric scores a ranking; None for others."""
         if not self.metric.startswith("map@"):
@@ -170,12 +176,17 @@ def canonical_spec(spec: ScriptSpec, facts: TaskFacts) -> ScriptSpec:
     if facts.is_text:
         return ScriptSpec(answer=spec.answer, **changes)
     changes |= {"answer": "", "stack": plain_ids(spec.stack) if facts.can_stack else ()}
+    if spec.second and not spec.line and spec.mix in (0, 100):  # one model alone
+        alone = spec.second if spec.mix == 100 else spec.family
+        spec = spec.with_changes(family=alone, second=None)
     parts = {spec.family, spec.second}
     boosted = bool(parts & BOOSTED_FAMILIES)
     if spec.second == spec.family:
         changes["second"] = None
     if not facts.categorical:
         changes["categories"] = "native"
+    if not facts.has_series:
+        changes["course"] = False
     if not boosted:
         changes["slow"] = 0
     if not parts & SCALED_FAMILIES:
