@@ -99,6 +99,8 @@ FORMS = {
 """Recipes for a kind of data that has one of its own for a move: their title says what differs."""
 NO_RECIPE = {
     "all_rows": "undoes what a script left out to save time; no idea of its own",
+    "penalty": "a line of several settings, which a plain script does not hold",
+    "course": "what `sensor-statistics` and `sensor-spectra` do one by one, in fewer numbers",
     "family:hgb": "the model of the plain script, against which recipes are measured",
     **dict.fromkeys(
         ("blend:lgbm", "blend:hgb", "blend:cat", "blend:xgb", "blend:svm", "blend:bayes"),
