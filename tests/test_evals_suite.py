@@ -16,7 +16,7 @@ import pytest
 from evals.suite import __main__ as command
 from evals.suite import wheels
 from evals.suite.catalogue import TASKS, halves
-from evals.suite.clock import FamilyClock, list_family, read_cpu_s
+from evals.suite.clock import FamilyClock, FamilyMeter
 from evals.suite.contest import CONTESTANTS, Budget, ContestRow, run_contestant, watch_process
 from evals.suite.media import run_lengths
 from evals.suite.page import render_contest, replace_block
@@ -192,9 +192,21 @@ def test_the_clock_counts_the_cpu_of_children_and_costs_little() -> None:
     began = clock.monotonic()
     code = "import time\nwhile time.process_time() < 0.6: pass"
     subprocess.run([sys.executable, "-c", code], check=True)
-    time.sleep(0.6)  # nothing is computed, and it reads at most twice a second
+    time.sleep(0.2)  # nothing is computed, and it reads ten times a second
     assert 0.5 < clock.monotonic() - began < 1.0
-    before = time.thread_time()
+    before, meter = time.thread_time(), FamilyMeter(os.getpid())
     for _ in range(20):
-        read_cpu_s(list_family(os.getpid()))
+        meter.read()
     assert time.thread_time() - before < 0.1
+
+
+def test_what_a_process_used_counts_although_nobody_waited_for_it() -> None:
+    burn = "import time\nwhile time.process_time() < 0.4: pass"
+    code = f"""
+import signal, subprocess, sys, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that the system forgets what children used
+subprocess.Popen([sys.executable, "-c", {burn!r}])
+time.sleep(0.8)
+"""
+    used = watch_process([sys.executable, "-S", "-c", code], limit_s=10)
+    assert used.cpu_s > 0.3

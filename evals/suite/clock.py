@@ -8,21 +8,59 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
-READ_EVERY_S = 0.5
+READ_EVERY_S = 0.1
 SLOWEST = 60.0  # wall seconds that count as one CPU second where nothing is computed
 STARVED = 40.0  # times its limit that a script may take which waits for its cores
+
+
+class FamilyMeter:
+    """CPU seconds and memory of a process and of all that it started, those that ended included.
+
+    What an ended process used is in the times of the parent that waited for it, and in none where a
+    sandbox's first process took it along: so what each was last seen with is kept. Read it often.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.cpu_s = 0.0
+        self.peak_bytes = 0
+        self._seen: dict[tuple[int, str], float] = {}  # (process, its start) -> CPU seconds
+        self._lock = threading.Lock()
+
+    def read(self) -> float:
+        """Look at all processes now; return the CPU seconds so far."""
+        with self._lock:
+            family = list_family(self.pid)
+            self.peak_bytes = max(self.peak_bytes, read_memory(family))
+            with_ended = 0.0
+            for pid in family:
+                found = read_times(pid)
+                if found is not None:
+                    self._seen[pid, found.start] = found.own_s
+                    with_ended += found.own_s + found.ended_s
+            self.cpu_s = max(self.cpu_s, sum(self._seen.values()), with_ended)
+        return self.cpu_s
 
 
 class FamilyClock:
     """Counts the CPU seconds of this process and of all that it started; a stand-in for `time`."""
 
     def __init__(self) -> None:
-        self._began = self._read_at = time.monotonic()
-        self._known = read_cpu_s(list_family(os.getpid()))
+        self._began = time.monotonic()
+        self._meter = FamilyMeter(os.getpid())
+        self._meter.read()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(READ_EVERY_S)
+            self._meter.read()
 
     def time(self) -> float:
         """Return the time of day, which no budget uses."""
@@ -30,12 +68,7 @@ class FamilyClock:
 
     def monotonic(self) -> float:
         """Return the CPU seconds so far; it never goes back, and never stands still for good."""
-        now = time.monotonic()
-        if now - self._read_at > READ_EVERY_S:
-            self._read_at = now
-            waited = (now - self._began) / SLOWEST
-            self._known = max(self._known, read_cpu_s(list_family(os.getpid())), waited)
-        return self._known
+        return max(self._meter.cpu_s, (time.monotonic() - self._began) / SLOWEST)
 
 
 def list_family(pid: int) -> list[int]:
@@ -52,14 +85,23 @@ def list_family(pid: int) -> list[int]:
     return family
 
 
-def read_cpu_s(family: list[int]) -> float:
-    """Return the CPU seconds of processes and of their children that have ended."""
-    ticks = 0
-    for pid in family:
-        with suppress(OSError):  # it has ended meanwhile
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(map(int, fields[11:15]))  # utime stime cutime cstime
-    return ticks / os.sysconf("SC_CLK_TCK")
+class Times(NamedTuple):
+    """CPU seconds of a process, and of its ended children that it waited for."""
+
+    start: str
+    own_s: float
+    ended_s: float
+
+
+def read_times(pid: int) -> Times | None:
+    """Return what a process used; None where it has ended meanwhile."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    own, own_system, ended, ended_system = map(int, fields[11:15])
+    second = os.sysconf("SC_CLK_TCK")
+    return Times(fields[19], (own + own_system) / second, (ended + ended_system) / second)
 
 
 def read_memory(family: list[int]) -> int:

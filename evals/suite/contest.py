@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.harness.common import private_answers
-from evals.suite.clock import SLOWEST, list_family, read_cpu_s, read_memory
+from evals.suite.clock import READ_EVERY_S, SLOWEST, FamilyMeter, list_family
 from evals.suite.task import SuiteTask
 from task.client import TaskWorker
 from task.types import TaskError
@@ -30,7 +30,6 @@ SCRIPTS = Path(__file__).with_name("contestants")
 ROOT = Path(__file__).parents[2]
 GRACE = 1.5  # times its CPU seconds after which a contestant is ended
 START_S = 30.0  # besides: reading, writing
-WATCH_S = 0.5
 N_CORES = min(2, len(os.sched_getaffinity(0)))  # of every contestant
 
 
@@ -99,7 +98,7 @@ class Usage:
 
 def watch_process(command: list[str], limit_s: float) -> Usage:
     """Run a command until it ends or exceeds its CPU seconds; what is left over ends with it."""
-    began, peak, cpu_s = time.monotonic(), 0, 0.0
+    began = time.monotonic()
     with tempfile.TemporaryFile() as log:
         env = os.environ | {
             "PYTHONPATH": str(ROOT),
@@ -107,20 +106,19 @@ def watch_process(command: list[str], limit_s: float) -> Usage:
             "OMP_WAIT_POLICY": "PASSIVE",  # as scripts in the sandbox: waiting costs no CPU seconds
         }
         child = subprocess.Popen(command, stdout=log, stderr=log, env=env, start_new_session=True)
+        meter = FamilyMeter(child.pid)
         try:
-            while child.poll() is None and cpu_s < limit_s:
+            while child.poll() is None and meter.read() < limit_s:
                 if time.monotonic() - began > SLOWEST * limit_s:
                     break
-                family = list_family(child.pid)
-                peak, cpu_s = max(peak, read_memory(family)), max(cpu_s, read_cpu_s(family))
-                time.sleep(WATCH_S)
+                time.sleep(READ_EVERY_S)
             seconds = time.monotonic() - began
         finally:
             end_family(child)
         code = child.wait()
         log.seek(max(0, log.seek(0, 2) - 4000))
         lines = log.read().decode(errors="replace").strip().splitlines()
-    return Usage(code, seconds, cpu_s, peak / 2**20, lines[-1] if lines else "")
+    return Usage(code, seconds, meter.cpu_s, meter.peak_bytes / 2**20, lines[-1] if lines else "")
 
 
 def end_family(child: subprocess.Popen[bytes]) -> None:
