@@ -8,7 +8,7 @@ from typing import Any
 from briefs.ask import announce_answer, ask_reasoner, give_up_step
 from briefs.brief import common_fields
 from briefs.excerpts import refused_script
-from briefs.recipes import draft_recipes
+from briefs.recipes import draft_recipes, measured_moves
 from graph.state import TraceState
 from reasoner.protocol import DraftBrief, ReasonerError, Solution
 from run.registry import NodeRuntime, current_run
@@ -22,6 +22,7 @@ async def draft(state: TraceState, runtime: NodeRuntime) -> dict[str, Any]:
     async def ask() -> Solution:
         common = common_fields(run, trace, work, state.siblings)
         common["siblings"] = run.board.directions_of_others(trace.trace)
+        common["move_records"] = await measured_moves(run, {}, common)
         recipes = await draft_recipes(run, trace, common)
         brief = DraftBrief(**common, recipes=recipes, rejected=refused_script(run, trace))
         return await ask_draft(run, trace, brief)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 LIKELY = "likely"  # code of a tie that is likely better: the trace's next step starts from it
 Component = Literal["data", "features", "model", "ensemble", "workflow"]
 Size = Literal["small", "medium", "large"]
+RecipeVerdict = Literal["helpful", "neutral", "harmful", "untested"]
 
 
 class Frozen(BaseModel):
@@ -421,6 +422,7 @@ class MoveRecord(Frozen):
     move: str
     n_tasks: int
     n_helped: int = Field(description="tasks on which it gained two standard errors or more")
+    verdict: RecipeVerdict = Field("untested", description="of the recipe, over its tasks")
 
 
 class Quote(Frozen):
@@ -561,6 +563,9 @@ class DraftBrief(Brief):
     )
     recipes: list[RecipeCard] = Field(
         default_factory=list, description="that fit the task, best first; other traces get others"
+    )
+    move_records: list[MoveRecord] = Field(
+        default_factory=list, description="for reasoners that choose among the expert's moves"
     )
 
 

@@ -377,7 +377,12 @@ def test_the_expert_is_told_what_the_closest_recipe_of_a_move_measured() -> None
         measured("text-statistics", 9),  # of another kind of data
     ]
     (record,) = RecipeShelf(recipes, LexicalEmbedding()).move_records(facts)
-    assert record == MoveRecord(move="family:svm", n_tasks=2, n_helped=1)
+    assert record == MoveRecord(move="family:svm", n_tasks=2, n_helped=1, verdict="neutral")
+    own = RecipeShelf(OWN.recipes, LexicalEmbedding())
+    logs = replace(facts, kind="regression", metric="rmsle")
+    logs = replace(logs, traits=frozenset({"nonnegative_target"}))
+    verdicts = {record.move: record.verdict for record in own.move_records(logs)}
+    assert verdicts["log_target"] == "helpful"
 
 
 def luckless() -> Evidence:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kit import quick
+from kit import events, quick
 
 from evals.harness import planted
 from reasoner.expert import moves
 from reasoner.expert.drafts import first_spec
 from reasoner.expert.engine import Expert, move_context
 from reasoner.expert.facts import read_task_facts
+from reasoner.expert.momentum import MAX_DRAFT_MOVES
 from reasoner.expert.packages import list_missing_families
 from reasoner.expert.render import render_script
 from reasoner.expert.spec import (
@@ -29,6 +30,7 @@ from reasoner.protocol import (
     DiagnoseBrief,
     DraftBrief,
     MoveRecord,
+    RecipeVerdict,
     RepairBrief,
     Resources,
     Stage,
@@ -227,6 +229,38 @@ async def test_what_recipes_measured_of_a_move_changes_its_confidence_and_order(
     assert before[first] < surer[first] < 1
 
 
+async def test_later_drafts_begin_with_what_recipes_measured_as_helpful() -> None:
+    fields = brief_fields("number")
+
+    async def drafts(**verdicts: RecipeVerdict) -> list[ScriptSpec]:
+        records = [
+            MoveRecord(move=move.replace("__", ":"), n_tasks=4, n_helped=3, verdict=verdict)
+            for move, verdict in verdicts.items()
+        ]
+        specs = []
+        for trace in range(5):
+            stage = Stage(phase="draft", used=0, step=0, trace=trace, n_traces=5)
+            brief = DraftBrief(**fields | {"stage": stage}, move_records=records)
+            specs.append(parse_spec((await Expert().draft(brief)).script))
+        return [spec for spec in specs if spec is not None]
+
+    plain = await drafts()
+    unsure = await drafts(log_target="neutral", family__extra="neutral", bag="helpful")
+    assert len(plain) == 5 and unsure == plain
+    helpful = await drafts(log_target="helpful", sqrt_target="harmful")
+    assert helpful == [plain[0], *(spec.with_changes(target="log") for spec in plain[1:])]
+    first, second, *_ = await drafts(family__extra="helpful")
+    assert (first, second.family) == (plain[0], "extra") and plain[1].family != "extra"
+    harmful: RecipeVerdict = "harmful"
+    for worst in ("linear", "hgb"):
+        without = await drafts(**{f"family__{worst}": harmful})
+        assert worst in {spec.family for spec in plain}
+        assert worst not in {spec.family for spec in without} and len(without) == 5
+    many = await drafts(log_target="helpful", ratios="helpful", slow="helpful", select="helpful")
+    taken = [(spec.target, spec.ratios, spec.slow, spec.select) for spec in many[1:]]
+    assert all(sum(map(bool, spec)) == MAX_DRAFT_MOVES for spec in taken)
+
+
 async def test_a_column_dropped_for_its_drift_is_no_suspect() -> None:
     fields = brief_fields("binary")
     columns = [{"name": "age", "kind": "numeric", "drift": 0.95}]
@@ -264,6 +298,19 @@ async def test_a_task_with_a_leak_is_solved_without_it(tmp_path: Path) -> None:
     assert outcome.solution is not None and outcome.score is not None and outcome.score < 0.9
     spec = parse_spec(outcome.solution.read_text())
     assert spec is not None and spec.drop == ("recovery_fee",)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipes", ["default", "off"])
+async def test_a_helpful_recipe_is_in_the_second_traces_draft(recipes: str, tmp_path: Path) -> None:
+    planted.write_planted_task("skewed_amount", tmp_path / "task")
+    where = str(tmp_path / "none") if recipes == "default" else "off"
+    settings = quick(
+        tmp_path, traces=2, steps=1, run_time_s=100, top_k=1, confirm=False, recipes=where
+    )
+    outcome = await start_run(str(tmp_path / "task"), settings)
+    drafts = {event["trace"]: event["summary"] for event in events(outcome.folder, "drafted")}
+    assert "log" not in drafts[0] and ("log" in drafts[1]) == (recipes == "default"), drafts
 
 
 @pytest.mark.parametrize("move", moves.FIXED_MOVES, ids=lambda move: move.name)

@@ -20,14 +20,15 @@ import os
 import secrets
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import yaml
 from pydantic import Field, ValidationError
 
 from memory.recipes.spec import Recipe, Strict, Word, load_plain_yaml
+from reasoner.protocol import RecipeVerdict
 
-State = Literal["helpful", "neutral", "harmful", "untested"]
+State = RecipeVerdict
 KEY_FILE = Path("~/.gome/recipes.key")
 MOST_TASKS = 40
 HELPED_Z = 2.0

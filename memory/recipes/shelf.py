@@ -74,7 +74,8 @@ class RecipeShelf:
             other = closest.get(recipe.move)
             if other is None or _closeness(recipe) > _closeness(other):
                 closest[recipe.move] = recipe
-        return [_move_record(move, self._evidence_of(recipe)) for move, recipe in closest.items()]
+        found = [(move, self._evidence_of(recipe)) for move, recipe in closest.items()]
+        return [_move_record(move, evidence) for move, evidence in found if evidence]
 
     def _evidence_of(self, recipe: Recipe) -> Evidence | None:
         if recipe.id not in self._evidence:
@@ -133,9 +134,13 @@ def _closeness(recipe: Recipe) -> tuple[int, int]:
     return count_conditions(recipe.when), len(recipe.when.model_fields_set)
 
 
-def _move_record(move: str, evidence: Evidence | None) -> MoveRecord:
-    n_tasks, n_helped = (len(evidence.tasks), evidence.n_helped) if evidence else (0, 0)
-    return MoveRecord(move=move, n_tasks=n_tasks, n_helped=n_helped)
+def _move_record(move: str, evidence: Evidence) -> MoveRecord:
+    return MoveRecord(
+        move=move,
+        n_tasks=len(evidence.tasks),
+        n_helped=evidence.n_helped,
+        verdict=evidence.verdict,
+    )
 
 
 def recipe_record(recipe: Recipe) -> Record:

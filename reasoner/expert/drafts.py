@@ -5,7 +5,10 @@ Their order was chosen on the tuning half of `evals.suite` (docs/results/suite.m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from reasoner.expert.spec import ScriptSpec, TaskFacts
+from reasoner.protocol import RecipeVerdict
 
 MIN_CLASSES = 4
 FEW_ROWS_OF_CLASS = 100
@@ -15,10 +18,16 @@ TOO_FEW_ROWS_OF_CLASS = 10
 MAX_KERNEL_ROWS = 1500  # of a first draft, which is to be cheap
 
 
-def first_spec(facts: TaskFacts, trace: int, earlier: int) -> ScriptSpec:
-    """A modest spec that differs between traces and from the `earlier` drafts of a trace."""
+def first_spec(
+    facts: TaskFacts, trace: int, earlier: int, measured: Mapping[str, RecipeVerdict] | None = None
+) -> ScriptSpec:
+    """A modest spec that differs between traces and from the `earlier` drafts of a trace.
+
+    `measured`: verdicts of recipes by move. No harmful family is drafted, and after the first draft
+    helpful ones come before the others.
+    """
     turn = trace + earlier
-    specs = _draft_order(facts)
+    specs = _measured_order(_draft_order(facts), measured or {})
     spec = specs[turn % len(specs)]
     if is_about_text(facts) or facts.media:
         return spec
@@ -47,6 +56,18 @@ def _draft_order(facts: TaskFacts) -> tuple[ScriptSpec, ...]:
     if facts.media:
         return tuple(ScriptSpec(family=name) for name in ("extra", "linear", "hgb", "lgbm"))
     return tuple(ScriptSpec(family=name) for name in ("hgb", "lgbm", "extra", "linear"))
+
+
+def _measured_order(
+    specs: tuple[ScriptSpec, ...], measured: Mapping[str, RecipeVerdict]
+) -> tuple[ScriptSpec, ...]:
+    """The specs without harmful families (all, where none is left); helpful ones come second."""
+
+    def verdict(spec: ScriptSpec) -> RecipeVerdict | None:
+        return measured.get(f"family:{spec.family}")
+
+    first, *rest = [spec for spec in specs if verdict(spec) != "harmful"] or specs
+    return (first, *sorted(rest, key=lambda spec: verdict(spec) != "helpful"))
 
 
 def is_about_text(facts: TaskFacts) -> bool:

@@ -17,6 +17,7 @@ from reasoner.expert.momentum import (
     measured_reason,
     sibling_record_factor,
     sibling_resting_moves,
+    with_helpful_moves,
 )
 from reasoner.expert.moves import Move, MoveContext, Reason
 from reasoner.expert.packages import (
@@ -91,7 +92,11 @@ class Expert:
     async def draft(self, brief: DraftBrief) -> Solution:
         """Render a first spec without the suspected columns."""
         facts = read_task_facts(brief)
-        plain = first_spec(facts, brief.stage.trace, brief.stage.n_traces * len(brief.history))
+        trace, earlier = brief.stage.trace, brief.stage.n_traces * len(brief.history)
+        measured = {record.move: record.verdict for record in brief.move_records}
+        plain = first_spec(facts, trace, earlier, measured)
+        if trace + earlier > 0:  # the first script stays plain, to compare the others with
+            plain = with_helpful_moves(plain, facts, brief.move_records)
         if n_too_long := sum("timeout" in fact.codes for fact in brief.history):
             plain = _cheaper_spec(_safe_spec(facts), 2 * n_too_long)
         spec = plain.with_changes(drop=_suspected_columns(brief))

@@ -6,13 +6,14 @@ All functions are pure.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from reasoner.expert.cross import standardised_gain
-from reasoner.expert.moves import Move, Reason
+from reasoner.expert.moves import FIXED_MOVES, Move, Reason, changes_code
 from reasoner.expert.render import family_in_summary
-from reasoner.expert.spec import BOOSTED_FAMILIES
-from reasoner.protocol import Brief, DiagnoseBrief, Fact
+from reasoner.expert.spec import BOOSTED_FAMILIES, ScriptSpec, TaskFacts, canonical_spec
+from reasoner.protocol import Brief, DiagnoseBrief, Fact, MoveRecord
 
 SIBLING_STEPS = 5
 """Steps for which a move rests here after it failed in another trace with the same family."""
@@ -20,6 +21,8 @@ SIBLING_GAIN, SIBLING_LOSS = 0.8, 0.6
 """Influence of a success and of a failure of another trace on a move's worth."""
 OWN_TASKS = 6
 """Tasks' worth of measurements that a move's own confidence counts for."""
+MAX_DRAFT_MOVES = 2
+"""Helpful moves in a first script beside its family, so that drafts stay plain."""
 CLEAR_HARM = -3.0
 """Gain in standard errors from which a failure counts for every model family."""
 
@@ -53,6 +56,26 @@ def sibling_record_factor(move: Move, others: list[Fact]) -> float:
         else:
             factor *= SIBLING_LOSS
     return factor
+
+
+def with_helpful_moves(
+    spec: ScriptSpec, facts: TaskFacts, records: Sequence[MoveRecord]
+) -> ScriptSpec:
+    """The spec of a first script with moves whose recipes were measured as helpful.
+
+    Those that helped on the largest share of tasks first. No family, which the draft has chosen,
+    and no ensemble, which is for the end of a run.
+    """
+    helpful = [record for record in records if record.verdict == "helpful"]
+    n_taken = 0
+    for record in sorted(helpful, key=lambda each: (-each.n_helped / each.n_tasks, each.move)):
+        move = next((each for each in FIXED_MOVES if each.name == record.move), None)
+        if move is None or move.component == "ensemble" or move.name.startswith("family:"):
+            continue
+        new = canonical_spec(move.apply(spec), facts)
+        if n_taken < MAX_DRAFT_MOVES and changes_code(spec, new, facts):
+            spec, n_taken = new, n_taken + 1
+    return spec
 
 
 def measured_reason(move: Move, reason: Reason, brief: Brief) -> Reason:
