@@ -25,6 +25,7 @@ from evals.harness.pages import (
     append_row,
     page_parser,
     read_rows,
+    rows_note,
     table_head,
     table_row,
     write_study_page,
@@ -261,7 +262,8 @@ def main() -> None:
     if runs := read_rows(options.runs.with_name(RESULTS)):
         lines += ["\n## Whole runs of the expert\n", RUNS, *describe_runs(runs)]
     lines.append("\n" + provenance_note("python -m evals.studies.surrogate --metric NAME"))
-    write_study_page(options.out, "surrogate.md", "\n".join(lines))
+    page = "\n".join(lines) + rows_note("python -m evals.studies.surrogate --runs", options.runs)
+    write_study_page(options.out, "surrogate.md", page)
 
 
 if __name__ == "__main__":
