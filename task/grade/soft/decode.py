@@ -21,6 +21,7 @@ N_THRESHOLDS = 400
 N_CUTS = 24  # places tried for a cut point
 N_PASSES = 2
 FACTORS = np.geomspace(0.4, 2.5, 13)  # of a class weight
+SCORE_NOISE = 0.7  # of a score that is at most 1, times the root of its rows
 TINY = 1e-6
 
 
@@ -119,7 +120,12 @@ def describe_decoder(decoder: Decoder, labels: list[str]) -> str:
 
 
 def fit_threshold(metric: str, y: Array, p: Array) -> Array:
-    """Return weights of two classes, from the best of many thresholds for the second."""
+    """Return weights of two classes, from many thresholds for the second.
+
+    The score hardly changes about its maximum, so the best threshold is mostly luck. All are
+    averaged by rank instead, each with a weight that falls by the noise of the score; the best one
+    is taken where the average lies between two that are good.
+    """
     order = np.argsort(p, kind="stable")
     y, p = y[order], p[order]
     edges = np.flatnonzero(np.diff(p) > 0) + 1  # a threshold lies between two distinct values
@@ -135,8 +141,13 @@ def fit_threshold(metric: str, y: Array, p: Array) -> Array:
     counts[:, 0, 1] = len(y) - n_pos - counts[:, 0, 0]
     scores = score_matrices(metric, counts)
     thresholds = (p[edges - 1] + p[edges]) / 2
+    noise = SCORE_NOISE / np.sqrt(len(y))
+    shares = np.exp((scores - scores.max()) / noise)
+    place = round(float(shares @ np.arange(len(edges)) / shares.sum()))
     best = np.flatnonzero(scores >= scores.max() - TINY)
-    threshold = thresholds[best[np.argmin(np.abs(thresholds[best] - 0.5))]]
+    if len(best) == len(edges) or scores[place] < scores.max() - 2 * noise:
+        place = int(best[np.argmin(np.abs(thresholds[best] - 0.5))])
+    threshold = thresholds[place]
     return np.array([np.clip(threshold, TINY, 1 - TINY), np.clip(1 - threshold, TINY, 1 - TINY)])
 
 
