@@ -162,14 +162,18 @@ else:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_a_blend_fitted_on_all_rows_is_averaged_and_a_kill_repeats_nothing(
     tmp_path: Path,
 ) -> None:
     folder, task = tmp_path / "run", write_task(tmp_path / "task", n=2300)
-    values = {"root": tmp_path, "task": task, "folder": folder, "tests": Path(__file__).parent}
-    code = DRIVER.format(**{name: str(value) for name, value in values.items()})
-    command, place = [sys.executable, "-c", code], Path(__file__).parents[1]
+    values = {"root": tmp_path, "task": task, "tests": Path(__file__).parent}
+
+    def command_of(run: Path) -> list[str]:
+        given = {name: str(value) for name, value in (values | {"folder": run}).items()}
+        return [sys.executable, "-c", DRIVER.format(**given)]
+
+    command, place = command_of(folder), Path(__file__).parents[1]
     process = subprocess.Popen(command, cwd=place)
     until = time.monotonic() + 120
     while time.monotonic() < until and process.poll() is None and not seeded_fits(folder):
@@ -177,7 +181,7 @@ async def test_a_blend_fitted_on_all_rows_is_averaged_and_a_kill_repeats_nothing
     process.send_signal(signal.SIGKILL)
     process.wait()
     before = {path: path.stat().st_mtime_ns for path in (folder / "done").glob("*.json")}
-    assert subprocess.run(command, cwd=place, timeout=120).returncode == 0
+    assert subprocess.run(command, cwd=place, timeout=240).returncode == 0
     assert all(path.stat().st_mtime_ns == t for path, t in before.items())
     (final,) = events(folder, "finalized")
     assert final["refit"] and final["averaged"]["refit"] and final["averaged"]["gain"] > 0
@@ -185,6 +189,11 @@ async def test_a_blend_fitted_on_all_rows_is_averaged_and_a_kill_repeats_nothing
     keys = [event["key"] for event in seeded_fits(folder)]
     assert len(keys) == 4 == len(set(keys))
     await check_handed_over(folder, tmp_path)
+    whole = tmp_path / "whole"
+    assert subprocess.run(command_of(whole), cwd=place, timeout=240).returncode == 0
+    (undisturbed,) = events(whole, "finalized")
+    assert undisturbed["averaged"] == final["averaged"]
+    assert undisturbed["sha256"] == final["sha256"]
 
 
 def seeded_fits(folder: Path) -> list[dict[str, Any]]:
