@@ -15,10 +15,12 @@ from evals.studies.leaks import CODES, LeakPlan, judge_attempts
 from session.session import start_run
 from task.data.prepare import prepare_task
 from task.data.twins import describe_twins, twin_groups
+from task.grade.audit import grade_audit_rows
 from task.grade.grade import grade_execution, list_leaks
+from task.grade.predictions import get_truth
 from task.grade.suspects import predictive_power
 from task.load.spec import load_task
-from task.types import Reference
+from task.types import Reference, ScoreJson
 
 
 @pytest.mark.parametrize("kind", [*CODES])
@@ -95,6 +97,37 @@ def test_only_the_audit_detects_training_on_validated_rows(tmp_path: Path) -> No
     leaking = grade_execution(prepared, files(0.5), {}, None)
     assert leaking["ok"] and leaking["audit_leak"] and leaking["audit_leak"]["code"] == "leak_audit"
     assert grade_execution(prepared, files(0.0), {}, None)["audit_leak"] is None
+
+
+def test_the_luck_of_a_few_held_back_groups_is_no_leak(tmp_path: Path) -> None:
+    """The held-back rows of a task by groups are a dozen shops, not 240 independent rows."""
+    rng = np.random.default_rng(0)
+    train, test = (
+        pd.DataFrame({"id": range(start, start + 20 * n), "x": rng.normal(size=20 * n)})
+        for start, n in ((0, 120), (2400, 9))
+    )
+    for table in (train, test):
+        table["shop"] = "shop " + (table["id"] // 20).astype(str)
+    train["label"] = rng.normal(size=len(train))
+    folder = write_frames(tmp_path / "task", train, test, metric="mae", split="group:shop")
+    place = str(tmp_path / "public"), str(tmp_path / "private")
+    truth = get_truth(prepare_task(load_task(str(folder)), *place, seed=0, audit=True))
+    shops = truth.audit_clusters
+    assert shops is not None and len(shops) == 240 and len(np.unique(shops)) == 12
+    shown = ScoreJson(value=0.8, se=0.03, folds=[], n=2160)
+    guess = np.zeros(len(truth.test_ids))
+
+    def count_leaks() -> int:
+        draws = np.random.default_rng(1)
+        n_leaks = 0
+        for _ in range(100):  # most of a row's loss is its shop's: half-normal, 0.8 on average
+            truth.audit["=label"] = draws.normal(size=12)[shops]
+            n_leaks += grade_audit_rows(truth, guess, shown, {}, 0)["audit_leak"] is not None
+        return n_leaks
+
+    assert count_leaks() == 0
+    truth.__dict__["audit_clusters"] = None  # as if rows were independent
+    assert count_leaks() > 5
 
 
 @pytest.mark.slow

@@ -30,6 +30,7 @@ SCRIPTS = Path(__file__).with_name("contestants")
 ROOT = Path(__file__).parents[2]
 GRACE = 1.5  # times its CPU seconds after which a contestant is ended
 START_S = 30.0  # besides: reading, writing
+END_S = 5.0  # CPU seconds of a run's finale and exit, which its own limit does not hold
 N_CORES = min(2, len(os.sched_getaffinity(0)))  # of every contestant
 
 
@@ -178,7 +179,8 @@ def gome_command(folder: Path, runs: Path, budget: Budget) -> list[str]:
     """Return the command of one run with the embedded expert."""
     command = [sys.executable, "-m", "evals.suite.clock", "run", str(folder), "--memory", "off"]
     command += ["--traces", "1", "--steps", str(budget.steps), "--seed", str(budget.seed)]
-    return [*command, "--time", str(budget.seconds), "--runs-dir", str(runs)]
+    seconds = max(1.0, budget.seconds - END_S)
+    return [*command, "--time", str(seconds), "--runs-dir", str(runs)]
 
 
 def read_run(runs: Path) -> tuple[Path, float | None, int]:

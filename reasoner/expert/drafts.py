@@ -16,6 +16,10 @@ FEW_ROWS_OF_CLASS = 100
 TOO_FEW_ROWS_OF_CLASS = 10
 """Rows per class below which a kernel machine cannot calibrate its probabilities."""
 MAX_KERNEL_ROWS = 1500  # of a first draft, which is to be cheap
+FEW_ROWS = 3000
+"""Rows below which boosted trees of 8 leaves are ahead of those of 31: log loss .417 to .485 on
+2,500 rows of card_defaults, average precision .116 to .097 on caravans, and so on six of six.
+"""
 
 
 def first_spec(
@@ -55,7 +59,9 @@ def _draft_order(facts: TaskFacts) -> tuple[ScriptSpec, ...]:
         return (first, *(ScriptSpec(family=name) for name in ("extra", "hgb", "lgbm")))
     if facts.media:
         return tuple(ScriptSpec(family=name) for name in ("extra", "linear", "hgb", "lgbm"))
-    return tuple(ScriptSpec(family=name) for name in ("hgb", "lgbm", "extra", "linear"))
+    size = -1 if 0 < facts.n_rows < FEW_ROWS else 0
+    boosted = (ScriptSpec(family=name, size=size) for name in ("hgb", "lgbm"))
+    return (*boosted, *(ScriptSpec(family=name) for name in ("extra", "linear")))
 
 
 def _measured_order(

@@ -9,12 +9,15 @@ from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm as normal
+from scipy.stats import t as student
 
 from task.grade import compare
 from task.grade.predictions import PredictionsError, Truth, make_problem, read_earlier_test
 from task.types import PairedJson, ProblemJson, Reference, ScoreJson
 
 Array = NDArray[Any]
+MIN_GROUPS = 3  # with fewer groups of audit rows there is no audit
 LEAK_Z = 3.0  # out-of-fold is better than the audit rows by this many standard errors
 LEAK_SHARE = 0.1  # and by this share of the audit's score (of AUC's distance to 1)
 
@@ -38,11 +41,15 @@ def grade_audit_rows(
     if truth.audit.empty:
         return NO_AUDIT
     y, p, metric = truth.encode_scored(truth.audit), test[truth.audit_rows], truth.metric
+    clusters = truth.audit_clusters
+    n_units = len(y) if clusters is None else len(np.unique(clusters))
+    if n_units < MIN_GROUPS:  # their luck cannot be told from a leak
+        return NO_AUDIT
     try:
         value = metric.score(y, p)
     except ValueError:  # one class only among the audit rows
         return NO_AUDIT
-    se = compare.standard_error(metric, y, p, seed)
+    se = compare.standard_error(metric, y, p, seed, clusters)
     sign = 1.0 if metric.direction == "max" else -1.0
     gap = sign * (score["value"] - value)
     noise = float(np.hypot(se, max(score["se"], compare.spread_of_folds(score["folds"]))))
@@ -51,24 +58,24 @@ def grade_audit_rows(
     return AuditGrade(
         audit=ScoreJson(value=value, se=se, folds=[], n=len(y)),
         audit_gap_z=z,
-        audit_leak=detect_audit_leak(truth, gap, z, value),
+        audit_leak=detect_audit_leak(truth, gap, z, value, n_units),
         audit_paired={name: paired for name, paired in pairs.items() if paired is not None},
     )
 
 
-def detect_audit_leak(truth: Truth, gap: float, z: float, value: float) -> ProblemJson | None:
+def detect_audit_leak(
+    truth: Truth, gap: float, z: float, value: float, n_units: int
+) -> ProblemJson | None:
     """Return a problem where oof beats the audit rows by a significant and material gap.
 
-    None for a split by time, where the audit rows are the last ones and harder.
+    None for a split by time, where the audit rows are the last ones and harder. `n_units`: rows, or
+    groups of rows; the noise of a few groups is known badly, so that more is asked of the gap.
     """
+    bar = float(student.isf(normal.sf(LEAK_Z), n_units - 1)) * truth.audit_share**0.5
     is_material = gap > LEAK_SHARE * abs(value) or (
         truth.metric.name == "auc" and gap > LEAK_SHARE * max(1 - value, 0.05)
     )
-    if (
-        truth.prepared.task.split.kind == "time"
-        or z <= LEAK_Z * truth.audit_share**0.5
-        or not is_material
-    ):
+    if truth.prepared.task.split.kind == "time" or z <= bar or not is_material:
         return None
     return make_problem(
         "leak_audit",
@@ -86,6 +93,6 @@ def compare_audit_rows(
         return None
     try:
         old = read_earlier_test(truth, reference)[truth.audit_rows]
-        return compare.compare_predictions(truth.metric, y, [p], [old], None, seed)
+        return compare.compare_predictions(truth.metric, y, [p], [old], truth.audit_clusters, seed)
     except (PredictionsError, OSError, ValueError):
         return None

@@ -144,6 +144,18 @@ class Truth:
         return np.asarray(pd.factorize(self.features[split.column].astype(str))[0])
 
     @cached_property
+    def audit_clusters(self) -> Array | None:
+        """Group number of every audit row, where whole groups are held out."""
+        split = self.prepared.task.split
+        if split.kind != "group" or not split.column or self.audit.empty:
+            return None
+        frame = read_public_table(self.prepared.public, "test")
+        if split.column not in frame:
+            return None
+        rows = match_keys([str(key) for key in frame[self.prepared.id]], list(self.audit["_id"]))
+        return np.asarray(pd.factorize(frame[split.column].take(rows).astype(str))[0])
+
+    @cached_property
     def twins(self) -> Array | None:
         """Mask of the validated rows that repeat another training row; None where there are none.
 
