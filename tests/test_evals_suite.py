@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -87,6 +89,17 @@ def test_a_folder_holds_no_answers_and_is_the_same_each_time(tmp_path: Path) -> 
     answers = tmp_path / "a" / "flowers-private" / "answers.csv"
     assert answers.parent.stat().st_mode & 0o777 == 0o700
     assert set(pd.read_csv(answers)["id"]).isdisjoint(pd.read_csv(first / "train.csv")["id"])
+
+
+def test_an_answer_that_no_training_row_has_is_no_task(tmp_path: Path) -> None:
+    def with_a_stranger(wheels: Wheels, rng: Any) -> Any:
+        split = make_flowers(wheels, rng)
+        split.test.loc[3, "kind"] = "orchid"
+        return split
+
+    with pytest.raises(ValueError, match="flowers: no training row is 'orchid'"):
+        write_suite_task(replace(FLOWERS, make=with_a_stranger), Wheels(tmp_path), tmp_path / "t")
+    assert not list(tmp_path.glob("t*"))
 
 
 def test_groups_are_not_split() -> None:
@@ -203,10 +216,11 @@ def test_the_clock_counts_the_cpu_of_children_and_costs_little() -> None:
 def test_what_a_process_used_counts_although_nobody_waited_for_it() -> None:
     burn = "import time\nwhile time.process_time() < 0.4: pass"
     code = f"""
-import signal, subprocess, sys, time
+import contextlib, os, signal, subprocess, sys
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that the system forgets what children used
 subprocess.Popen([sys.executable, "-c", {burn!r}])
-time.sleep(0.8)
+with contextlib.suppress(ChildProcessError):  # all have ended
+    os.wait()
 """
     used = watch_process([sys.executable, "-S", "-c", code], limit_s=10)
     assert used.cpu_s > 0.3

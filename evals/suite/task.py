@@ -114,6 +114,7 @@ def write_suite_task(task: SuiteTask, wheels: Wheels, place: Path) -> None:
     if (place / "task.yaml").exists():
         return
     split = task.make(wheels, np.random.default_rng([SEED, *task.name.encode()]))
+    check_classes(task, split)
     private = place.with_name(place.name + "-private")
     building = place.with_name(place.name + ".part")  # a folder that is there is whole
     shutil.rmtree(building, ignore_errors=True)
@@ -133,6 +134,16 @@ def write_suite_task(task: SuiteTask, wheels: Wheels, place: Path) -> None:
     )
     (building / "task.yaml").write_text(task_yaml(task))
     building.rename(place)
+
+
+def check_classes(task: SuiteTask, split: Split) -> None:
+    """Raise ValueError where an answer is a class that no training row has: no one can be right."""
+    if get_metric(task.metric).needs not in ("probability", "label", "ranking"):
+        return
+    for name in task.target:
+        unknown = set(split.test[name]) - set(split.train[name])
+        if unknown:
+            raise ValueError(f"{task.name}: no training row is {sorted(map(str, unknown))[0]!r}")
 
 
 def task_yaml(task: SuiteTask) -> str:

@@ -9,6 +9,7 @@ import bz2
 import gzip
 import hashlib
 import io
+import os
 import re
 import subprocess
 import zipfile
@@ -61,7 +62,7 @@ def _download_wheel(requirement: str, digest: str, folder: Path) -> None:
     from uv import find_uv_bin  # loaded here: reading wheels that are there needs no uv
 
     folder.mkdir(parents=True, exist_ok=True)
-    pins = folder / f"{requirement.partition('==')[0]}.txt"
+    pins = folder / f"{requirement.partition('==')[0]}-{os.getpid()}.txt"  # others fetch it too
     pins.write_text(f"{requirement} --hash=sha256:{digest}\n")
     options = ["--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
     command = [find_uv_bin(), "tool", "run", "--quiet", "--from", PIP, "pip", "download", *options]

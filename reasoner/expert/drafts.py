@@ -16,6 +16,7 @@ FEW_ROWS_OF_CLASS = 100
 TOO_FEW_ROWS_OF_CLASS = 10
 """Rows per class below which a kernel machine cannot calibrate its probabilities."""
 MAX_KERNEL_ROWS = 1500  # of a first draft, which is to be cheap
+SHORT_S = 30  # of a script's limit, below which the letters of words take too long
 FEW_ROWS = 3000
 """Rows below which boosted trees of 8 leaves are ahead of those of 31: log loss .417 to .485 on
 2,500 rows of card_defaults, average precision .116 to .097 on caravans, and so on six of six.
@@ -45,7 +46,8 @@ def _draft_order(facts: TaskFacts) -> tuple[ScriptSpec, ...]:
     if is_about_text(facts):
         first = ScriptSpec(family="linear")
         if facts.is_classification and has_words(facts):  # letters alone mislead naive Bayes
-            first = ScriptSpec(family="linear", second="bayes", chars=True)
+            is_short = facts.limit_s < SHORT_S
+            first = ScriptSpec(family="linear", second="bayes", chars=not is_short)
         return (
             first,
             ScriptSpec(family="hgb"),
