@@ -14,7 +14,14 @@ from trust_kit import binary_frames, ready, save, write_frames
 from briefs.logs import clean_log
 from reasoner.chat.prompt.numbered_facts import column_items, data_items, evidence_items
 from task.data.heads import head_lines
-from task.data.profile import column_kind, profile_data, profile_target, target_notes
+from task.data.profile import (
+    column_kind,
+    flag_leaky_columns,
+    profile_column,
+    profile_data,
+    profile_target,
+    target_notes,
+)
 from task.grade.grade import grade_execution
 from task.grade.order import order_stats
 from task.grade.predictions import get_truth
@@ -263,6 +270,22 @@ def test_the_profile_tells_absent_from_constant_and_how_much_missingness_says(
     assert "missingness alone 1.00" in gap
     texts = [item.text for item in data_items(profile)]
     assert not any("{" in text for text in texts), "facts are words, not JSON"
+
+
+def test_a_shop_of_a_panel_that_goes_on_in_test_is_no_leak() -> None:
+    """Every shop has as many later rows, but its code by halves of the rows says the opposite."""
+    rng = np.random.default_rng(0)
+    n_shops, n_months = 46, 67
+    shop = np.tile([f"shop {i}" for i in range(n_shops)], n_months)
+    sales = np.tile(rng.lognormal(3, 1, n_shops), n_months) * rng.lognormal(0, 0.1, len(shop))
+    panel = pd.DataFrame({"shop": shop, "sales": sales}).drop(index=n_shops * 30)  # a closed month
+    train, test = panel[: n_shops * 55].reset_index(), panel[n_shops * 55 :].reset_index()
+    column = profile_column(train["shop"], test["shop"], train["sales"], "regression")
+    assert column["strength"] is not None and column["strength"] > 0.8
+    assert column["drift"] < 0.05 and not flag_leaky_columns([column], "regression")
+    few = test["shop"][test["shop"].isin([f"shop {i}" for i in range(9)])].reset_index(drop=True)
+    moved = profile_column(train["shop"], few, train["sales"], "regression")
+    assert moved["drift"] > 0.3 and flag_leaky_columns([moved], "regression")
 
 
 def test_codes_and_paths_are_ids_and_names_and_formulas_are_texts() -> None:

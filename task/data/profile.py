@@ -226,7 +226,10 @@ def compare_with_test(
     if values is not None and 0 < is_test.sum() < len(is_test):
         below = np.nanmin(values) - 1 if np.isfinite(values).any() else 0
         separation = roc_auc(is_test.astype(int), np.nan_to_num(values, nan=below))
-        profile["drift"] = abs(2 * separation - 1)
+        drift = 2 * separation - 1
+        # levels coded by what the other half of the rows says: where all levels are as common in
+        # test, the halves contradict each other, and the codes separate the wrong way round
+        profile["drift"] = max(0.0, drift) if what == "categorical" else abs(drift)
     return profile
 
 
