@@ -48,7 +48,7 @@ def test_a_page_that_is_written_anew_keeps_its_answer_and_shows_that_it_is_stale
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["rules.md", "crossover.md", "ablation.md"])
+@pytest.mark.parametrize("name", ["rules.md", "crossover.md", "ablation.md", "recipes-expert.md"])
 def test_a_page_is_made_of_the_rows_that_it_names(name: str, tmp_path: Path) -> None:
     page = (RESULTS / name).read_text()
     found = re.search(r"`python -m (evals\.\S+) ([^`]*)` makes this page", page)

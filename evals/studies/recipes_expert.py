@@ -2,7 +2,7 @@
 
     python -m evals.suite make --half tuning --tasks FOLDER
     python -m evals.studies.recipes_expert run --suite FOLDER [--half tuning] [--seconds 600]
-    python -m evals.studies.recipes_expert page
+    python -m evals.studies.recipes_expert page [--runs FILE]
 
 Both arms have the same folds, seed and number of executed scripts. Recipes were measured on the
 tuning half, so on a task of it the expert gets their evidence without that task. `run` appends a
@@ -25,8 +25,9 @@ from evals.harness.forked import ForkedSandbox
 from evals.harness.pages import (
     CACHE,
     append_row,
+    page_parser,
     read_rows,
-    study_parser,
+    rows_note,
     table_head,
     table_row,
     write_study_page,
@@ -45,9 +46,18 @@ from reasoner.expert.engine import Expert
 from task.grade.metrics import get_metric
 
 ARMS = ("without", "with")
-OUT = CACHE / "recipes-expert.jsonl"
 SCRIPT_S = 60
 MIN_SCALE = 1e-9
+COMMAND = "python -m evals.studies.recipes_expert"
+ABOUT = """\
+The embedded expert alone, one trace, {scripts} executed scripts a run, each of at most {limit} \
+seconds of one CPU; no memory, no blends, no second seeds. Both arms have the same folds and seed; \
+they differ in `recipes`: off, or the measured ones of the [book](../recipes-book.md). Recipes \
+were measured on the tuning half, so on a task of it the expert has their evidence without that \
+task. Private scores are scaled by task: 0 is the sample submission, 1 the best of both arms. What \
+is handed over is fitted once more on all rows, so it can be ahead of all that led. Differences \
+are paired by task, with 95 % intervals from a bootstrap over tasks.
+"""
 
 
 class ArmRow(TypedDict):
@@ -155,7 +165,7 @@ def as_row(
 async def run_half(options: argparse.Namespace) -> None:
     """Run both arms on the tasks of a half until time is up."""
     end = time.monotonic() + options.seconds
-    done = {(row["task"], row["arm"]) for row in read_rows(options.out)}
+    done = {(row["task"], row["arm"]) for row in read_rows(options.runs)}
     root = CACHE / "recipes-expert"
     root.mkdir(parents=True, exist_ok=True)
     sandbox = RecordedSandbox(ForkedSandbox(), root / "recorded")
@@ -171,7 +181,7 @@ async def run_half(options: argparse.Namespace) -> None:
                     print("time is up; call again to go on")
                     return
                 row = await run_arm(bench, task.name, options.half, arm, options.scripts)
-                append_row(options.out, row)
+                append_row(options.runs, row)
                 print(f"{task.name:14} {arm:8} {row['private']} {' '.join(row['moves'])}")
     finally:
         await bench.worker.shut_down()
@@ -189,8 +199,9 @@ def scaled(row: ArmRow, best: float, value: float | None) -> float:
 
 
 def best_seen(pair: Sequence[ArmRow]) -> float:
-    """Return the best private score of both arms' leads."""
-    known = [score for row in pair for _, score in row["leads"] if score is not None]
+    """Return the best private score of what led and what was handed over, in both arms."""
+    found = [score for row in pair for score in (row["private"], *(s for _, s in row["leads"]))]
+    known = [score for score in found if score is not None]
     choose = max if pair[0]["direction"] == "max" else min
     return choose(known, default=pair[0]["baseline"])
 
@@ -243,48 +254,62 @@ def half_lines(rows: Sequence[ArmRow], half: str) -> list[str]:
     """Return the tables of one half."""
     pairs = pairs_of(rows, half)
     n_apart = sum(pair[0]["moves"] != pair[1]["moves"] for pair in pairs.values())
+    n_tasks = len(tasks_of_half(half))
     lines = [
         f"\n## {half.capitalize()} half\n",
-        f"{len(pairs)} tasks; on {n_apart} the expert took other moves.\n",
-        *table_head(["", "without", "with", "with − without [95 %]"]),
+        f"{len(pairs)} of {n_tasks} tasks; on {n_apart} the arms took other steps.\n",
+        *table_head(["", "without", "with", "with − without [95 %]", "better / worse"]),
     ]
     for title, measure in MEASURES.items():
-        means = [
-            sum(measure(pair[side], best_seen(pair)) for pair in pairs.values()) / len(pairs)
-            for side in (0, 1)
-        ]
-        cells = [f"{mean:.3f}" for mean in means]
-        lines.append(table_row([title, *cells, difference(pairs, measure).precise]))
+        values = [[measure(row, best_seen(pair)) for row in pair] for pair in pairs.values()]
+        cells = [f"{sum(side) / len(pairs):.3f}" for side in zip(*values, strict=True)]
+        signs = [sum(b > a for a, b in values), sum(b < a for a, b in values)]
+        interval = difference(pairs, measure).precise
+        lines.append(table_row([title, *cells, interval, f"{signs[0]} / {signs[1]}"]))
     lines += ["", *table_head(["task", "without", "with", "area without", "area with"])]
     for name, pair in pairs.items():
         best = best_seen(pair)
         cells = [f"{row['private']:.5g}" if row["private"] is not None else "none" for row in pair]
         lines.append(table_row([name, *cells, *(f"{area(row, best):.3f}" for row in pair)]))
-    return lines
+    return [*lines, *step_lines(pairs)]
 
 
-def write_page(options: argparse.Namespace) -> None:
-    """Print the tables, and write them below the text of the page."""
-    rows: list[ArmRow] = read_rows(options.out)
-    parts = [line for half in HALVES if pairs_of(rows, half) for line in half_lines(rows, half)]
-    command = "python -m evals.studies.recipes_expert run"
-    parts.append("\n" + provenance_note(command))
-    write_study_page(options.out.parent, "recipes-expert.md", "\n".join(parts))
+def step_lines(pairs: dict[str, tuple[ArmRow, ArmRow]]) -> list[str]:
+    """Return the steps of the tasks on which the arms took other ones."""
+    apart = {name: pair for name, pair in pairs.items() if pair[0]["moves"] != pair[1]["moves"]}
+    if not apart:
+        return []
+    told = [
+        table_row([name, *(", ".join(f"`{move}`" for move in row["moves"]) for row in pair)])
+        for name, pair in apart.items()
+    ]
+    return ["", *table_head(["task", "steps without", "steps with"]), *told]
+
+
+def expert_page(rows: Sequence[ArmRow]) -> str:
+    """Return docs/results/recipes-expert.md; all runs must have as many scripts."""
+    (scripts,) = {row["scripts"] for row in rows}
+    about = ABOUT.format(scripts=scripts, limit=SCRIPT_S)
+    parts = ["# The expert with recipes and without\n", about]
+    parts += [line for half in HALVES if pairs_of(rows, half) for line in half_lines(rows, half)]
+    note = provenance_note(f"{COMMAND} run --half HALF --scripts {scripts}")
+    return "\n".join([*parts, "\n" + note])
 
 
 def main() -> int:
-    parser = study_parser(__doc__)
+    parser = page_parser(__doc__, "recipes-expert.jsonl")
     parser.add_argument("what", choices=("run", "page"))
     parser.add_argument("names", nargs="*", metavar="TASK")
     parser.add_argument("--suite", type=Path, default=Path("tasks/suite"))
     parser.add_argument("--half", choices=HALVES, default="tuning")
     parser.add_argument("--scripts", type=int, default=10, help="executed in a run")
     parser.add_argument("--seconds", type=float, default=600)
-    parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--release", action="store_true", help="needed for the final half")
     options = parser.parse_intermixed_args()
     if options.what == "page":
-        write_page(options)
+        page = expert_page(read_rows(options.runs))
+        page += rows_note(f"{COMMAND} page --runs", options.runs)
+        write_study_page(options.out, "recipes-expert.md", page)
     elif options.half == "final" and not options.release:
         print(f"{FINAL_TOLD}; say --release to run it")
         return 2
