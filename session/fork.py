@@ -150,7 +150,7 @@ def copy_seeds(folder: Path, new: Path) -> None:
     Comparisons use the mean over all seeds that were run, which the events of the fork name.
     """
     known = list(iterate_events(new / "events.jsonl"))
-    ended = {event.get("key") for event in known if event.get("ev") == "execution_finished"}
+    ended = {str(event.get("key")) for event in known if event.get("ev") == "execution_finished"}
     attempts = [event for event in known if event.get("ev") == "attempt"]
     (new / "done").mkdir(exist_ok=True)
     for event, seed in itertools.product(attempts, range(1, MAX_SEED + 1)):
