@@ -128,8 +128,16 @@ def draft_script(brief: DraftBrief, answer: str = "") -> str:
     return render_script(first_spec(facts, 0, 0).with_changes(answer=answer), facts)
 
 
+SLOW = pytest.mark.slow  # each runs a script
+
+
 @pytest.mark.parametrize(
-    "write", [write_picture, write_sound, write_array, write_table, write_text]
+    "write",
+    [
+        write_picture,
+        write_table,
+        *(pytest.param(write, marks=SLOW) for write in (write_sound, write_array, write_text)),
+    ],
 )
 def test_the_first_script_learns_from_files(write: Writer, tmp_path: Path) -> None:
     write_media_task(tmp_path / "task", write)
@@ -165,7 +173,9 @@ TARGETS: dict[str, tuple[str, Callable[[str], str], float]] = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(TARGETS))
+@pytest.mark.parametrize(
+    "name", ["copied", *(pytest.param(name, marks=SLOW) for name in ("looked up", "tags"))]
+)
 def test_free_answers_are_better_than_a_constant(name: str, tmp_path: Path) -> None:
     metric, answer, expected = TARGETS[name]
     words = ["two", "six", *(f"word{i} of many" for i in range(9))]
