@@ -11,7 +11,6 @@ import warnings
 import wave
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from media_kit import image_tables, picture_bytes, prepare_folder
+from test_reasoner_expert import facts_of
 
 from briefs.task_brief import make_task_brief
 from reasoner.expert.answers import LIKENESS_CODES, WAYS
@@ -28,25 +28,12 @@ from reasoner.expert.facts import read_task_facts
 from reasoner.expert.media import COURSES, READ_CODE, media_code
 from reasoner.expert.predictions import ERROR_LINES
 from reasoner.expert.render import render_script
-from reasoner.expert.spec import TaskFacts
 from reasoner.protocol import DraftBrief, Resources, Stage
 from task.data.profile import profile_data
 from task.grade.grade import grade_execution
 from task.types import Prepared
 
 RNG = np.random.default_rng(4)
-FACTS = TaskFacts(
-    id="id",
-    target=("y",),
-    kind="binary",
-    metric="auc",
-    columns=("id", "y"),
-    labels=("a", "b"),
-    parquet=False,
-    split="random",
-    group=None,
-    time=None,
-)
 Writer = Callable[[Path, float], None]
 
 
@@ -244,7 +231,7 @@ def test_the_course_of_a_series_tells_what_its_statistics_do_not(kind: str, tmp_
     mixed[[0, -1]], series[[0, -1]] = 0.5, 0.5  # ends are statistics too
 
     def read(values: Any, *, course: bool) -> Any:
-        facts = replace(FACTS, media=((kind, ".csv" if kind == "table" else ".npy"),))
+        facts = facts_of(media=((kind, ".csv" if kind == "table" else ".npy"),))
         space: dict[str, Any] = {"np": np, "pd": pd, "os": os, "warnings": warnings}
         code = media_code(facts, course=course)
         exec(code[: code.index("READERS = ")], space)
