@@ -184,7 +184,7 @@ async def verify_library(
             )
         say(f"{format_plural(len(recipes), 'recipe')}, {format_plural(len(tasks), 'task')}")
         for number, recipe in enumerate(recipes, 1):
-            new, why = _tasks_to_measure(recipe, tasks, again=again)
+            new, why = _tasks_to_measure(recipe, tasks, seeds, again=again)
             say(f"[{number}/{len(recipes)}] {recipe.id}: {why or format_plural(len(new), 'task')}")
             if new and (state := await _verify_one(bench, recipe, new, target)):
                 states.append(state)
@@ -192,16 +192,24 @@ async def verify_library(
 
 
 def _tasks_to_measure(
-    recipe: Recipe, tasks: Sequence[TrialTask], *, again: bool
+    recipe: Recipe, tasks: Sequence[TrialTask], seeds: int, *, again: bool
 ) -> tuple[list[TrialTask], str]:
-    """Return the tasks that the user's folder holds nothing of; without any, why."""
+    """Return the tasks that the user's folder lacks, or has under fewer seeds; none: why."""
     matching = matching_tasks(recipe, tasks)
     if not matching:
         reasons = [f"{task_word(task)}: {unmet_here(recipe, task)}" for task in tasks[:N_REASONS]]
         return [], f"no task at hand meets its conditions ({'; '.join(reasons)})"
     evidence = read_evidence(recipe) if recipe.source and not again else None
-    new = [task for task in matching if not evidence or task_word(task) not in evidence.tried]
+    new = tasks_to_try(recipe, evidence, matching, seeds)
     return new, "" if new else "measured on these tasks already; --again does it anew"
+
+
+def tasks_to_try(
+    recipe: Recipe, evidence: Evidence | None, tasks: Sequence[TrialTask], seeds: int
+) -> list[TrialTask]:
+    """Return the tasks on which a recipe was not run, or under fewer seeds than asked for."""
+    known = evidence.tried_under(n_seeds(recipe, seeds)) if evidence else frozenset[str]()
+    return [task for task in tasks if task_word(task) not in known]
 
 
 async def _verify_one(
@@ -269,6 +277,11 @@ def _own_version() -> str:
         return "gome from a checkout"
 
 
+def n_seeds(recipe: Recipe, seeds: int) -> int:
+    """Return under how many of these seeds a recipe is run: one where nothing depends on them."""
+    return seeds if is_seeded(recipe.code) else 1
+
+
 async def _measure_on(
     bench: TrialBench, recipe: Recipe, task: TrialTask
 ) -> TaskGain | Literal["unfit"] | None:
@@ -281,7 +294,7 @@ async def _measure_on(
         return "unfit"
     script = plain_script(task.brief, task.profile, recipe)
     new = []
-    for seed in range(bench.seeds if is_seeded(recipe.code) else 1):
+    for seed in range(n_seeds(recipe, bench.seeds)):
         files = await run_script(bench, task, script, seed, recipe.id)
         if not files:
             return None

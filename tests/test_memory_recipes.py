@@ -8,6 +8,7 @@ import random
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -46,6 +47,7 @@ from reasoner.chat.prompt.sections import recipes_section
 from reasoner.chat.prompt.text import n_tokens
 from reasoner.expert.moves import FIXED_MOVES, move_statement
 from reasoner.protocol import Claim, Ledger, MoveRecord, RecipeCard, Resources, TaskBrief
+from session.recipe_trials import task_word, tasks_to_try
 from task.grade.metrics import METRICS
 from tools.prompt_record import load_recording
 
@@ -476,6 +478,28 @@ def test_the_command_lists_shows_writes_adds_and_exports(
     Path("bad-one.md").write_text(GOOD)
     assert "bad-one.md: id: is 'wind-power'" in gome("add", "bad-one.md", *mine, code=2)
     assert "equal_groups" in gome("traits")
+
+
+def test_a_task_is_measured_anew_under_more_seeds_where_something_depends_on_them() -> None:
+    gains = [
+        TaskGain(task="fair", metric="auc", rows=1, seeds=1, gain=0.1, se=0.1),
+        TaskGain(task="ratio", metric="auc", rows=1, seeds=3, gain=0.1, se=0.1),
+    ]
+    evidence = Evidence(measured="", by="", tasks=tuple(gains), failed=("digits",))
+    tasks: Any = [make_named_task(name) for name in ("fair", "ratio", "digits", "co2")]
+    library = {each.id: each for each in OWN.recipes}
+
+    def names(recipe: str, seeds: int) -> list[str]:
+        return [task_word(t) for t in tasks_to_try(library[recipe], evidence, tasks, seeds)]
+
+    assert names("extra-trees", 3) == ["fair", "co2"]
+    assert names("extra-trees", 1) == ["co2"]
+    assert names("target-log1p", 3) == ["co2"], "nothing in it depends on the seed"
+
+
+def make_named_task(name: str) -> object:
+    """Return what stands for a task of this name."""
+    return SimpleNamespace(prepared=SimpleNamespace(task=SimpleNamespace(name=name)))
 
 
 @pytest.mark.slow

@@ -8,9 +8,10 @@ Tasks: planted and real ones of the suites, the four of evals/harness/file_tasks
 half of the suite (never the final one). Each recipe is measured on at most `--tasks` of those that
 meet its conditions, in an order drawn by its id; recipes with the fewest tasks come first. The
 command ends after `--seconds` and goes on where it was when it is called again: what was measured
-of the same code stays. Recipes without a matching task stay untested. Then `make reference` writes
-the page. `--spread` prints what the rule of verdicts assumes of all recipes, as the book shows it,
-and how often luck gives a verdict under that rule.
+of the same code under as many seeds stays, and code in which nothing depends on the seed is run
+once. Recipes without a matching task stay untested. Then `make reference` writes the page.
+`--spread` prints what the rule of verdicts assumes of all recipes, as the book shows it, and how
+often luck gives a verdict under that rule.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ from session.recipe_trials import (
     measure_recipe,
     open_trials,
     task_word,
+    tasks_to_try,
 )
 from task.types import Prepared
 
@@ -128,7 +130,7 @@ async def measure_book(
             for recipe in read_folder(BOOK, own=True).recipes:
                 if names and recipe.id not in names:
                     continue
-                new = unmeasured_tasks(recipe, tasks, min(least, n_tasks))
+                new = unmeasured_tasks(recipe, tasks, min(least, n_tasks), seeds)
                 if time.monotonic() > end:
                     print("time is up; call again to go on")
                     return
@@ -136,12 +138,17 @@ async def measure_book(
                     await measure_one(bench, recipe, new, root / "prepared")
 
 
-def unmeasured_tasks(recipe: Recipe, tasks: Sequence[TrialTask], least: int) -> list[TrialTask]:
-    """Return the tasks that the recipe lacks to have been tried on at least so many."""
+def unmeasured_tasks(
+    recipe: Recipe, tasks: Sequence[TrialTask], least: int, seeds: int
+) -> list[TrialTask]:
+    """Return the tasks that the recipe lacks to have been tried on at least so many.
+
+    Tried: under as many seeds, where something depends on them. Those under fewer come first.
+    """
     drawn = draw_tasks(recipe, tasks, len(tasks))
     evidence = read_evidence(recipe)
-    tried = evidence.tried if evidence else frozenset()
-    new = [task for task in drawn if task_word(task) not in tried]
+    new = tasks_to_try(recipe, evidence, drawn, seeds)
+    new.sort(key=lambda task: not evidence or task_word(task) not in evidence.tried)
     return new[: max(0, least - (len(drawn) - len(new)))]
 
 

@@ -74,6 +74,10 @@ class Evidence(Strict):
         """Names of the tasks on which it was run."""
         return frozenset((*(task.task for task in self.tasks), *self.failed))
 
+    def tried_under(self, seeds: int) -> frozenset[str]:
+        """Names of the tasks on which it was run under so many seeds, or failed."""
+        return frozenset((*(task.task for task in self.tasks if task.seeds >= seeds), *self.failed))
+
     @property
     def n_helped(self) -> int:
         """Tasks on which it gained two standard errors or more."""
