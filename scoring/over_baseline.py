@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import NamedTuple, get_args
 
 from graph.state import Best, Json
@@ -12,9 +13,19 @@ from scoring.baseline import make_method
 from task.client import WorkerError
 from task.types import BaselineMethod, TaskError
 
-BEATS_Z = 2.5
-"""Standard errors beyond which a solution beats a baseline: the best of several is lucky, and of
-runs without any signal few may claim more than there is (docs/results/bait.md)."""
+FALSE_CLAIMS = 0.05
+"""Share of runs without any signal that may say that they beat a baseline (docs/results/bait.md)."""
+LEAST_TRIES = 8
+"""Scripts that a run pays for at least, however few it executed."""
+
+
+def claim_bar(n_tries: int) -> float:
+    """Return the standard errors beyond which the best of so many scripts beats a baseline.
+
+    By Bonferroni: 2.5 for eight, 3.3 for a hundred. Scripts that are alike make it conservative,
+    variants within a script are not counted.
+    """
+    return NormalDist().inv_cdf(1 - FALSE_CLAIMS / max(n_tries, LEAST_TRIES))
 
 
 class OverBaseline(NamedTuple):
@@ -23,11 +34,12 @@ class OverBaseline(NamedTuple):
     method: str
     d: float
     se: float
+    n_tries: int
 
     @property
     def is_beaten(self) -> bool:
         """Whether the difference is beyond noise."""
-        return self.d > 0 and self.d > BEATS_Z * self.se
+        return self.d > 0 and self.d > claim_bar(self.n_tries) * self.se
 
     def describe(self) -> Json:
         """Return what the event says."""
@@ -48,6 +60,6 @@ async def compare_with_baselines(run: Run, best: Best) -> Json | None:
             run.warn(f"the baseline cannot be compared with: {' '.join(str(error).split())[:200]}")
             continue
         if paired is not None:
-            found.append(OverBaseline(method, paired.d, paired.se))
+            found.append(OverBaseline(method, paired.d, paired.se, run.events.used.executions))
     hardest = min(found, key=lambda one: one.d / max(one.se, 1e-12), default=None)
     return hardest.describe() if hardest else None

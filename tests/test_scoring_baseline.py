@@ -17,6 +17,7 @@ from report.harness_work import baseline_sentence
 from report.html import write_report
 from report.summary import summary_lines
 from run.best import read_best
+from scoring.over_baseline import OverBaseline, claim_bar
 from session.session import resume_run, start_run
 
 
@@ -35,6 +36,13 @@ class Watching(Player):
         best = read_best(self.folder / "best")
         self.seen.append(best is not None and best.baseline)
         return await super().draft(brief)
+
+
+@pytest.mark.parametrize(("n_tries", "bar"), [(1, 2.5), (8, 2.5), (24, 2.86), (100, 3.29)])
+def test_more_scripts_must_beat_the_baseline_by_more(n_tries: int, bar: float) -> None:
+    assert claim_bar(n_tries) == pytest.approx(bar, abs=0.01)
+    assert OverBaseline("constant", bar + 0.02, 1, n_tries).is_beaten
+    assert not OverBaseline("constant", bar - 0.02, 1, n_tries).is_beaten
 
 
 async def test_it_is_there_before_the_first_draft_and_gives_way_to_an_attempt(

@@ -130,6 +130,20 @@ def test_the_luck_of_a_few_held_back_groups_is_no_leak(tmp_path: Path) -> None:
     assert count_leaks() > 5
 
 
+@pytest.mark.parametrize(("n_shops", "n_held"), [(12, 0), (40, 4)])
+def test_of_two_groups_none_is_held_back_and_the_report_says_so(
+    tmp_path: Path, n_shops: int, n_held: int
+) -> None:
+    train, test = binary_frames(2400, 100)
+    train["shop"] = [f"shop {i % n_shops}" for i in range(len(train))]
+    test["shop"] = "a new one"
+    folder = write_frames(tmp_path / "task", train, test, metric="auc", split="group:shop")
+    prepared = ready(folder)
+    assert prepared.n_audit == n_held * len(train) // n_shops
+    said = [text for text in prepared.repairs if "no rows are held back" in text]
+    assert len(said) == (n_held == 0) and all("groups of 'shop'" in text for text in said)
+
+
 @pytest.mark.slow
 async def test_the_repair_gets_the_code_and_column_of_a_leak(tmp_path: Path) -> None:
     train, test = binary_frames(400, 100)

@@ -29,6 +29,7 @@ from task.types import CLASS_KINDS, Prepared, Split, SubmissionForm, Task
 MIN_AUDITED_ROWS = 2000  # with fewer training rows there is no audit: every row is needed
 AUDIT_SHARE = 0.1
 MAX_AUDIT_ROWS = 10_000
+MIN_GROUPS = 3  # with fewer groups of held-back rows there is no audit
 LONG_ROWS = 1_000_000  # of a table of which no copy is held
 ANSWERS = "answers.parquet"  # all columns of the labelled rows, for metrics over tables
 LABEL_PREFIX = "="  # of the target columns in labels.parquet, beside _id, _fold and _twin
@@ -81,6 +82,12 @@ def prepare_task(
     is_audit = np.zeros(len(train), dtype=bool)
     if audit and len(train) >= MIN_AUDITED_ROWS and side.may_hold_back(task):
         is_audit = choose_audit_rows(train, task, seed, together)
+        if has_few_groups(train[is_audit], task.split):
+            side.refuse_audit(
+                f"a tenth of the rows has fewer than {MIN_GROUPS} whole groups of "
+                f"{task.split.column!r}, whose luck cannot be told from a leak"
+            )
+            is_audit = np.zeros_like(is_audit)
         is_audit = is_audit & side.hold_back(train[is_audit])
     hidden = side.name_held_back(train[is_audit])
     rows = rows._replace(train=empty_like(rows.train))  # a long table is held once
@@ -278,6 +285,11 @@ def choose_audit_rows(
         n_rows = int(round(len(rows) * n / len(train)))
         mask[rng.choice(rows, n_rows, replace=False)] = True
     return mask
+
+
+def has_few_groups(held: pd.DataFrame, split: Split) -> bool:
+    """Whether these rows are whole groups, and too few of them to tell anything."""
+    return split.kind == "group" and held[str(split.column)].nunique() < MIN_GROUPS
 
 
 def mix_audit_into_test(

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from scipy.stats import norm as normal
 from scipy.stats import t as student
 
+from task.data.prepare import MIN_GROUPS
 from task.grade import compare
 from task.grade.predictions import PredictionsError, Truth, make_problem, read_earlier_test
 from task.types import PairedJson, ProblemJson, Reference, ScoreJson
 
 Array = NDArray[Any]
-MIN_GROUPS = 3  # with fewer groups of audit rows there is no audit
 LEAK_Z = 3.0  # out-of-fold is better than the audit rows by this many standard errors
 LEAK_SHARE = 0.1  # and by this share of the audit's score (of AUC's distance to 1)
 
