@@ -14,7 +14,7 @@ from task.client import WorkerError
 from task.types import BaselineMethod, TaskError
 
 FALSE_CLAIMS = 0.05
-"""Share of runs without any signal that may say that they beat a baseline (docs/results/bait.md)."""
+"""Share of runs without any signal that may claim to beat a baseline (docs/results/bait.md)."""
 LEAST_TRIES = 8
 """Scripts that a run pays for at least, however few it executed."""
 
