@@ -10,6 +10,7 @@ averaged over its executed scripts.
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ from evals.studies.crossover import normalised_run_score
 from evals.studies.curves import area_under_leads
 from evals.studies.plans import RULES_SKILL
 from evals.studies.study import StudyRow
+from report.formatting import format_plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +63,6 @@ run has the same number of executed scripts, whatever they take. Scores are priv
 default script and 1 for the reference of the task. Differences are paired by task and seed, with \
 95 % intervals from a bootstrap over tasks, and seeds within them.
 """
-PLANNED = "Ten seeds, and 100 scripts, were planned and not run: too little machine time."
 COLOURS = ("#2563eb", "#d97706", "#059669")
 Measure = Callable[[StudyRow], float]
 
@@ -98,15 +99,21 @@ def rules_page(rows: list[StudyRow], given: str) -> str:
 
 
 def amount_line(rows: list[StudyRow]) -> str:
-    """Say how much was run, and what was planned beside it and was not."""
+    """Say how much was run."""
     amounts = []
     for budget in budgets_of(rows):
         own = [row for row in rows if row["budget"] == budget]
-        counts = [len({row[name] for row in own}) for name in ("task", "seed")]
-        amounts.append(f"{budget} scripts: {len(own)} runs, {counts[0]} tasks, {counts[1]} seed(s)")
+        by_task = {row["task"]: set[int]() for row in own}
+        for row in own:
+            by_task[row["task"]].add(row["seed"])
+        sizes = Counter(len(seeds) for seeds in by_task.values())
+        seeds = ", ".join(
+            f"{n} under {format_plural(size, 'seed')}" for size, n in sorted(sizes.items())[::-1]
+        )
+        amounts.append(f"{budget} scripts: {len(own)} runs of {len(by_task)} tasks, {seeds}")
     return (
-        f"\nRun: {'; '.join(amounts)}. {PLANNED} Two traces at once do not repeat a run exactly "
-        "(which one measures first depends on the machine), so every pair has luck of its own.\n"
+        f"\nRun: {'; '.join(amounts)}. Two traces at once do not repeat a run exactly (which one "
+        "measures first depends on the machine), so every pair has luck of its own.\n"
     )
 
 

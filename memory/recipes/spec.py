@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -155,6 +156,7 @@ class Recipe(Head):
         return f"{self.id}.md"
 
 
+@lru_cache(maxsize=1000)
 def parse_recipe(text: str | bytes, file: str, source: str = "") -> Recipe:
     """Return the recipe in a file's text. Raises RecipeError."""
     raw = text.encode() if isinstance(text, str) else text
