@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from cli.errors import exit_on_failure, usage_error
 from cli.options import setting_default, setting_option
-from report.formatting import format_plural
+from report.formatting import clean_text, format_plural
 
 if TYPE_CHECKING:
     from memory.recipes.library import Library
@@ -52,7 +53,12 @@ def list_recipes(
     """
     from cli.recipe_pages import print_recipes, recipe_json
     from memory.recipes.evidence import recipe_state
+    from memory.recipes.traits import MODALITIES
+    from reasoner.protocol import RecipeVerdict
 
+    for word, known in ((modality, MODALITIES), (state, get_args(RecipeVerdict))):
+        if word and word not in known:
+            raise usage_error(f"{clean_text(word, 40)!r} is none of {', '.join(known)}")
     library = _load(where)
     chosen = [
         recipe
@@ -85,18 +91,19 @@ def new_recipe(
     name: Annotated[str, typer.Argument(metavar="ID", help="Small letters, digits and dashes.")],
 ) -> None:
     """Write ID.md into this folder: a whole, valid recipe to change line by line."""
-    from memory.recipes.spec import RecipeError, parse_recipe
+    from memory.recipes.spec import ID, ID_WORDS
     from memory.recipes.template import recipe_template
 
+    if not re.fullmatch(ID, name):
+        raise usage_error(f"{clean_text(name, 60)!r}: an id must be {ID_WORDS}")
     path = Path(f"{name}.md")
-    text = recipe_template(name)
     try:
-        parse_recipe(text, path.name)
-    except RecipeError as error:
-        raise usage_error(str(error)) from None
-    if path.exists():
-        raise usage_error(f"{path} exists; choose another id, or change that file")
-    path.write_text(text, encoding="utf-8")
+        with path.open("x", encoding="utf-8") as file:
+            file.write(recipe_template(name))
+    except FileExistsError:
+        raise usage_error(f"{path} exists; choose another id, or change that file") from None
+    except OSError as error:
+        raise usage_error(f"{path}: cannot be written here ({error.strerror})") from None
     typer.echo(f"{path}: change it, then `gome recipes add {path}`")
 
 
@@ -120,7 +127,9 @@ def add_recipe(
     with exit_on_problem():
         added = add_recipes(source, where)
     for problem in added.problems:
-        typer.echo(f"refused: {problem}", err=True)
+        typer.echo(f"refused: {clean_text(problem, 400)}", err=True)
+    for note in added.notes:
+        typer.echo(clean_text(note, 200))
     typer.echo(f"{format_plural(len(added.names), 'recipe')} added to {where}")
     if not added.names:
         raise typer.Exit(2)
@@ -180,36 +189,46 @@ def verify_recipes(
     Both run in the sandbox on every task that meets the recipe's conditions, under the same folds
     and seeds; the harness grades them, paired. What comes out is written into the recipe's file in
     your folder, under a seal: numbers written by hand, or code changed later, count as untested.
-    Each recipe is written when it is measured: after a Ctrl-C the same command goes on.
+    Every task is written when it is measured: after a Ctrl-C the same command goes on. A task takes
+    from two scripts on, some seconds to a minute each.
     """
     from collections import Counter
 
-    from session.recipe_trials import verify_library
+    from session.recipe_verify import verify_library
 
     library = _load(where)
     chosen = [_find(library, name) for name in names] if names else library.recipes
     work = verify_library(
         chosen, task or [], where, seeds=seeds, limit_s=limit, say=typer.echo, again=again
     )
-    with exit_on_problem():
-        states = asyncio.run(exit_on_failure(work))
-    told = ", ".join(f"{n} {state}" for state, n in Counter(states).items())
+    try:
+        with exit_on_problem():
+            verified = asyncio.run(exit_on_failure(work))
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; {where} has what was measured, the same command goes on", err=True)
+        raise typer.Exit(130) from None
+    told = ", ".join(f"{n} {state}" for state, n in Counter(verified.states).items())
     typer.echo(f"{told}: written to {where}" if told else "Nothing was measured.")
+    if verified.n_failed:
+        typer.echo(f"{format_plural(verified.n_failed, 'recipe')} could not be measured", err=True)
+        raise typer.Exit(1)
 
 
 def _load(where: str) -> Library:
-    from memory.recipes.library import load_library
+    from memory.recipes.library import OFF, load_library
 
+    if where == OFF:
+        raise usage_error("recipes are off; name a folder with --recipes")
     library = load_library(where)
     for problem in library.problems:
-        typer.echo(f"left out: {problem}", err=True)
+        typer.echo(f"left out: {clean_text(problem, 400)}", err=True)
     return library
 
 
 def _find(library: Library, name: str) -> Recipe:
     found = next((recipe for recipe in library.recipes if recipe.id == name), None)
     if found is None:
-        raise usage_error(f"no recipe {name[:60]!r}; `gome recipes ls` lists them")
+        raise usage_error(f"no recipe {clean_text(name, 60)!r}; `gome recipes ls` lists them")
     return found
 
 

@@ -8,9 +8,11 @@ difference on them is told too. A recipe's file is text until its code runs in t
 from __future__ import annotations
 
 import asyncio
+import filecmp
 import re
+import secrets
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,21 +22,14 @@ from typing import Any, Literal
 
 from briefs.task_brief import make_task_brief
 from graph.settings import Settings
-from memory.recipes.evidence import (
-    Evidence,
-    State,
-    TaskGain,
-    merge_evidence,
-    read_evidence,
-    with_evidence,
-)
+from memory.recipes.evidence import HELPED_Z, Evidence, TaskGain
 from memory.recipes.facts import ConditionFacts, read_condition_facts, unmet_condition
-from memory.recipes.library import OFF, recipe_path, write_recipe_file
 from memory.recipes.plain_script import STEP_NAMES, plain_script, redefined_steps
-from memory.recipes.spec import Recipe, RecipeError
+from memory.recipes.seeds import may_depend_on_seed
+from memory.recipes.spec import Recipe
 from memory.recipes.traits import SIGNS
 from reasoner.protocol import Resources, TaskBrief
-from report.formatting import clean_text, format_plural
+from report.formatting import clean_text
 from run.services import sandbox_for
 from sandbox.inside.walk import make_fresh_folder
 from sandbox.local.gpus import needs_gpu
@@ -43,9 +38,15 @@ from task.client import TaskWorker
 from task.types import Prepared
 
 N_FOLDS = 3
-N_REASONS = 3
+N_SHUFFLED = 2
+"""Folds whose labels are shuffled before a recipe is said to read them."""
+STOPS_EARLY_FROM = 10_000
+"""Rows from which the plain model holds some back, drawn by the seed, to know when to stop."""
 FILES = ("oof.csv", "submission.csv")
+PLAIN = "the plain script"
 Say = Callable[[str], None]
+Measured = TaskGain | Literal["failed", "unfit"]
+"""`unfit`: the plain script fails on the task, so nothing can be compared."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ async def open_trials(
 
 async def open_task(bench: TrialBench, folder: Path) -> TrialTask:
     """Prepare and profile a task folder. Raises TaskError."""
+    folder = folder.resolve()
     task = await bench.worker.load_task(str(folder), None)
     root = bench.place / "tasks" / f"{len(list(bench.place.glob('tasks/*')))}"
     root.mkdir(parents=True)
@@ -150,124 +152,67 @@ def unmet_here(recipe: Recipe, task: TrialTask) -> str:
     return unmet_condition(when, task.facts)
 
 
-async def verify_library(
-    recipes: Sequence[Recipe],
-    folders: Sequence[Path],
-    where: str,
-    *,
-    seeds: int,
-    limit_s: float,
-    say: Say,
-    again: bool = False,
-) -> list[State]:
-    """Measure recipes on task folders and write what comes out into their files in `where`.
+def task_word(task: TrialTask) -> str:
+    """Return a task's name as evidence writes it; by its data where it has no plain letters."""
+    name = re.sub(r"[^a-z0-9_.-]+", "-", task.prepared.task.name.lower()).strip("-._")[:50]
+    return name or f"task-{task.prepared.data_hash[:6]}"
 
-    Without folders: on the bundled examples. A recipe of Gome's own gets a copy in `where`, which
-    takes its place and keeps what Gome measured on other tasks. What this user's folder holds of a
-    task is not measured once more, so the same command goes on after an end; `again`: it is.
 
-    Returns the verdicts of the recipes that were measured. Raises TaskError, RecipeError,
-    SandboxUnavailableError.
+def task_name(evidence: Evidence | None, task: TrialTask) -> str:
+    """Return the name of a task in a recipe's evidence: another one where other data have its name.
+
+    Evidence without fingerprints tells data apart by their number of rows.
     """
-    if where == OFF:
-        raise RecipeError("recipes are off; name a folder with --recipes")
-    target, states = Path(where).expanduser(), list[State]()
-    async with open_trials(Settings(), seeds=seeds, limit_s=limit_s, say=say) as bench:
-        tasks = [await open_task(bench, folder) for folder in folders]
-        if not folders:
-            say("preparing the bundled examples")
-            tasks = await open_examples(bench)
-        if not any(is_measurable(task) for task in tasks):
-            raise RecipeError(
-                "the plain script gives classes and values, no free texts; name a task that asks "
-                "for those with --task"
-            )
-        say(f"{format_plural(len(recipes), 'recipe')}, {format_plural(len(tasks), 'task')}")
-        for number, recipe in enumerate(recipes, 1):
-            new, why = _tasks_to_measure(recipe, tasks, seeds, again=again)
-            say(f"[{number}/{len(recipes)}] {recipe.id}: {why or format_plural(len(new), 'task')}")
-            if new and (state := await _verify_one(bench, recipe, new, target)):
-                states.append(state)
-    return states
+    word = task_word(task)
+    known = next((gain for gain in evidence.tasks if gain.task == word), None) if evidence else None
+    if known is None:
+        return word
+    here = task.prepared.data_hash
+    is_other = known.data != here if known.data else known.rows != task.prepared.n_train
+    return f"{word}-{here[:6]}" if is_other else word
 
 
-def _tasks_to_measure(
-    recipe: Recipe, tasks: Sequence[TrialTask], seeds: int, *, again: bool
-) -> tuple[list[TrialTask], str]:
-    """Return the tasks that the user's folder lacks, or has under fewer seeds; none: why."""
-    matching = matching_tasks(recipe, tasks)
-    if not matching:
-        reasons = [f"{task_word(task)}: {unmet_here(recipe, task)}" for task in tasks[:N_REASONS]]
-        return [], f"no task at hand meets its conditions ({'; '.join(reasons)})"
-    evidence = read_evidence(recipe) if recipe.source and not again else None
-    new = tasks_to_try(recipe, evidence, matching, seeds)
-    return new, "" if new else "measured on these tasks already; --again does it anew"
+def n_seeds(recipe: Recipe, task: TrialTask, seeds: int) -> int:
+    """Return under how many of these seeds a recipe is run.
+
+    One of Gome's own in which nothing depends on them would repeat itself; of others two runs tell.
+    """
+    may_differ = may_depend_on_seed(recipe.code) or task.prepared.n_train > STOPS_EARLY_FROM
+    return seeds if recipe.source or may_differ else 1
 
 
 def tasks_to_try(
     recipe: Recipe, evidence: Evidence | None, tasks: Sequence[TrialTask], seeds: int
 ) -> list[TrialTask]:
-    """Return the tasks on which a recipe was not run, or under fewer seeds than asked for."""
-    known = evidence.tried_under(n_seeds(recipe, seeds)) if evidence else frozenset[str]()
-    return [task for task in tasks if task_word(task) not in known]
-
-
-async def _verify_one(
-    bench: TrialBench, recipe: Recipe, tasks: Sequence[TrialTask], target: Path
-) -> State | None:
-    """Measure one recipe and write its file in `target`; None where no plain script ran."""
-    evidence = await measure_recipe(bench, recipe, tasks)
+    """Return the tasks on which a recipe was not measured, or under fewer seeds than asked for."""
     if evidence is None:
-        bench.say("  nothing to compare with: the plain script failed on these tasks")
-        return None
-    evidence = merge_evidence(read_evidence(recipe), evidence)
-    mine = recipe.model_copy(update={"source": str(target)})
-    text = with_evidence(recipe_path(recipe).read_text("utf-8"), mine, evidence)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RecipeError(f"{target}: cannot be made ({error.strerror})") from None
-    write_recipe_file(mine, text)
-    bench.say(f"  {evidence.describe()}")
-    return evidence.verdict
-
-
-async def open_examples(bench: TrialBench) -> list[TrialTask]:
-    """Write and open the bundled examples."""
-    tasks = []
-    for name in await bench.worker.list_examples():
-        folder = bench.place / "examples" / name
-        await bench.worker.write_example(name, str(folder))
-        tasks.append(await open_task(bench, folder))
-    return tasks
+        return list(tasks)
+    return [
+        task
+        for task in tasks
+        if task_name(evidence, task) not in evidence.measured_under(n_seeds(recipe, task, seeds))
+    ]
 
 
 async def measure_recipe(
-    bench: TrialBench, recipe: Recipe, tasks: Sequence[TrialTask]
+    bench: TrialBench, recipe: Recipe, tasks: Sequence[TrialTask], known: Evidence | None = None
 ) -> Evidence | None:
-    """Return what a recipe brings on these tasks; None where it could be measured on none."""
-    found = await asyncio.gather(*(_measure_on(bench, recipe, task) for task in tasks))
-    measured = [(task, gain) for task, gain in zip(tasks, found, strict=True) if gain != "unfit"]
+    """Return what a recipe brings on these tasks; None where it could be measured on none.
+
+    `known`: its evidence so far, which has names of tasks.
+    """
+    names = [task_name(known, task) for task in tasks]
+    work = (measure_on(bench, recipe, task, name) for task, name in zip(tasks, names, strict=True))
+    found = await asyncio.gather(*work)
+    measured = [(name, gain) for name, gain in zip(names, found, strict=True) if gain != "unfit"]
     if not measured:
         return None
     return Evidence(
         measured=datetime.now(UTC).date().isoformat(),
         by=_own_version(),
         tasks=tuple(gain for _, gain in measured if isinstance(gain, TaskGain)),
-        failed=tuple(task_word(task) for task, gain in measured if gain is None),
+        failed=tuple(name for name, gain in measured if gain == "failed"),
     )
-
-
-def task_word(task: TrialTask) -> str:
-    """Return a task's name as evidence writes it."""
-    return (
-        re.sub(r"[^a-z0-9_.-]+", "-", task.prepared.task.name.lower()).strip("-._")[:60] or "task"
-    )
-
-
-def is_seeded(code: str) -> bool:
-    """Whether a fragment uses the seed beyond the plain model, which has no seed variance."""
-    return "seed" in re.sub(r"tables, seed\)|boosting\(seed", "", code).lower()
 
 
 def _own_version() -> str:
@@ -277,45 +222,40 @@ def _own_version() -> str:
         return "gome from a checkout"
 
 
-def n_seeds(recipe: Recipe, seeds: int) -> int:
-    """Return under how many of these seeds a recipe is run: one where nothing depends on them."""
-    return seeds if is_seeded(recipe.code) else 1
-
-
-async def _measure_on(
-    bench: TrialBench, recipe: Recipe, task: TrialTask
-) -> TaskGain | Literal["unfit"] | None:
-    """Return the gain on one task over all seeds; None where the recipe's script fails.
-
-    "unfit": the plain script fails there, so nothing can be compared.
-    """
+async def measure_on(bench: TrialBench, recipe: Recipe, task: TrialTask, name: str) -> Measured:
+    """Return the gain on one task over all seeds; `name`: of the task."""
     old = await _plain_files(bench, task)
     if not old:
         return "unfit"
     script = plain_script(task.brief, task.profile, recipe)
-    new = []
-    for seed in range(n_seeds(recipe, bench.seeds)):
-        files = await run_script(bench, task, script, seed, recipe.id)
-        if not files:
-            return None
-        new.append(files)
+    seeds = n_seeds(recipe, task, bench.seeds)
+    new = await _run_seeds(bench, task, script, seeds, recipe.id)
+    if not new:
+        return "failed"
     oof = [files["oof.csv"] for files in new]
     paired = await bench.worker.compare_files(task.prepared, oof, [old["oof.csv"]])
     if paired is None:
-        return None
+        return "failed"
     gain = TaskGain(
-        task=task_word(task),
+        task=name,
         metric=task.brief.metric[:60],
         rows=task.prepared.n_train,
-        seeds=len(new),
+        seeds=seeds,
         gain=_rounded(paired["d"]),
         se=_rounded(paired["se"]),
         private=await _private_gain(bench, task, new, old),
+        data=task.prepared.data_hash,
     )
+    if recipe.source and gain.z >= HELPED_Z and await _reads_labels(bench, task, script, oof[0]):
+        bench.say(
+            f"  {recipe.id} on {name}: its predictions follow the labels that they predict, though "
+            "these were shuffled: something in it reads them"
+        )
+        return "failed"
     same = (
         " (its predictions are those of the plain script)" if not gain.gain and not gain.se else ""
     )
-    bench.say(f"  {recipe.id} on {gain.task}: {gain.gain:+.4g} ± {gain.se:.2g} {gain.metric}{same}")
+    bench.say(f"  {recipe.id} on {name}: {gain.gain:+.4g} ± {gain.se:.2g} {gain.metric}{same}")
     return gain
 
 
@@ -323,12 +263,53 @@ def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
+async def _run_seeds(
+    bench: TrialBench, task: TrialTask, script: str, seeds: int, what: str
+) -> list[dict[str, str]]:
+    """Return a script's files under each seed, once where they do not differ; none: it failed."""
+    runs: list[dict[str, str]] = []
+    for seed in range(seeds):
+        files = await run_script(bench, task, script, seed, what)
+        if not files:
+            return []
+        if seed == 1 and _are_equal(runs[0], files):
+            return runs
+        runs.append(files)
+    return runs
+
+
+def _are_equal(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    return all(filecmp.cmp(one[name], other[name], shallow=False) for name in FILES)
+
+
+async def _reads_labels(bench: TrialBench, task: TrialTask, script: str, oof: str) -> bool:
+    """Whether out-of-fold predictions follow labels that only the harness shuffled.
+
+    Where the second execution cannot be compared, nothing is said against the script.
+    """
+    for place in range(N_SHUFFLED):
+        draw = secrets.token_hex(16)
+        folder = bench.place / "shuffled" / f"{bench.n_scripts}"
+        folder.mkdir(parents=True)
+        table = await bench.worker.write_shuffled_labels(task.prepared, place, draw, str(folder))
+        inputs = task.prepared.inputs | {Path(table["path"]).name: table["path"]}
+        execution = await _execute(bench, script, 0, inputs)
+        if "oof.csv" not in execution.files:
+            return False
+        found = await bench.worker.measure_following(
+            task.prepared, oof, execution.files["oof.csv"], table["fold"], draw
+        )
+        if not found["follows"]:
+            return False
+    return True
+
+
 async def _plain_files(bench: TrialBench, task: TrialTask) -> dict[str, str]:
     """Return what the plain script writes, run once; nothing where it fails."""
     key = str(task.folder)
     if key not in bench.plain:
         script = plain_script(task.brief, task.profile)
-        work = run_script(bench, task, script, 0, "the plain script")
+        work = run_script(bench, task, script, 0, PLAIN)
         bench.plain[key] = asyncio.ensure_future(work)
     return await bench.plain[key]
 
@@ -337,6 +318,19 @@ async def run_script(
     bench: TrialBench, task: TrialTask, script: str, seed: int, what: str
 ) -> dict[str, str]:
     """Run and grade a script; return its files, none where it failed or was refused."""
+    execution = await _execute(bench, script, seed, task.prepared.inputs)
+    files = {name: execution.files[name] for name in FILES if name in execution.files}
+    grade = await bench.worker.grade(task.prepared, files, {}, _execution_facts(execution))
+    if grade["ok"]:
+        return files
+    reason = grade["problems"][0]["message"] if grade["problems"] else "it was refused"
+    if execution.end == "timeout":
+        reason = f"it took longer than {bench.limit_s:g} s; a larger --limit gives it more"
+    bench.say(f"  {what} on {task_word(task)}: {clean_text(reason, 300)}")
+    return {}
+
+
+async def _execute(bench: TrialBench, script: str, seed: int, inputs: dict[str, str]) -> Execution:
     bench.n_scripts += 1
     workspace, _ = make_fresh_folder(bench.place / "jobs" / f"recipe-{bench.n_scripts}")
     limits = Limits(
@@ -348,20 +342,13 @@ async def run_script(
         id=workspace.name,
         script=script,
         workspace=workspace,
-        inputs=task.prepared.inputs,
+        inputs=inputs,
         limits=limits,
         env={"GOME_SEED": str(seed)},
         collect=list(FILES),
     )
     async with bench.slots:
-        execution = await bench.sandbox.run(job)
-    files = {name: execution.files[name] for name in FILES if name in execution.files}
-    grade = await bench.worker.grade(task.prepared, files, {}, _execution_facts(execution))
-    if grade["ok"]:
-        return files
-    reason = grade["problems"][0]["message"] if grade["problems"] else "it was refused"
-    bench.say(f"  {what} on {task.prepared.task.name}: {clean_text(reason, 300)}")
-    return {}
+        return await bench.sandbox.run(job)
 
 
 def _execution_facts(execution: Execution) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import random
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -47,7 +46,6 @@ from reasoner.chat.prompt.sections import recipes_section
 from reasoner.chat.prompt.text import n_tokens
 from reasoner.expert.moves import FIXED_MOVES, move_statement
 from reasoner.protocol import Claim, Ledger, MoveRecord, RecipeCard, Resources, TaskBrief
-from session.recipe_trials import task_word, tasks_to_try
 from task.grade.metrics import METRICS
 from tools.prompt_record import load_recording
 
@@ -164,8 +162,8 @@ BAD_FILES = {
     "id: is 'wind-power'": GOOD,  # under another name
     "a-b.md: title: Field required": GOOD.replace("title: Say in one line what it does\n", ""),
     "title: Field required": GOOD.replace("title: Say in one line what it does", "move: juggle"),
-    "evil: Extra inputs": GOOD.replace("version: 1", "version: 1\nevil: yes"),
-    "when.evil: Extra inputs": GOOD.replace("  data: [sev", "  evil: 1\n  data: [sev"),
+    "evil: is not known": GOOD.replace("version: 1", "version: 1\nevil: yes"),
+    "when.evil: is not known": GOOD.replace("  data: [sev", "  evil: 1\n  data: [sev"),
     "when.data: Input should be a valid tuple": GOOD.replace("[several_numeric]", "numeric"),
     "'nothing_such' is no trait": GOOD.replace("several_numeric", "nothing_such"),
     "when.rows.max: Input should be a valid integer": GOOD.replace("100000", "many"),
@@ -181,7 +179,7 @@ BAD_FILES = {
     "what: has more than": GOOD.replace("What to do,", "x" * 600),
     "is no key of the head but a section": GOOD.replace("version: 1", "code: rm"),
     "is longer than": GOOD + "x" * FILE_BYTES,
-    "move: Input should be a valid string": GOOD.replace("version: 1", "version: 1\nmove: 3"),
+    "move: must be text": GOOD.replace("version: 1", "version: 1\nmove: 3"),
 }
 
 
@@ -478,54 +476,3 @@ def test_the_command_lists_shows_writes_adds_and_exports(
     Path("bad-one.md").write_text(GOOD)
     assert "bad-one.md: id: is 'wind-power'" in gome("add", "bad-one.md", *mine, code=2)
     assert "equal_groups" in gome("traits")
-
-
-def test_a_task_is_measured_anew_under_more_seeds_where_something_depends_on_them() -> None:
-    gains = [
-        TaskGain(task="fair", metric="auc", rows=1, seeds=1, gain=0.1, se=0.1),
-        TaskGain(task="ratio", metric="auc", rows=1, seeds=3, gain=0.1, se=0.1),
-    ]
-    evidence = Evidence(measured="", by="", tasks=tuple(gains), failed=("digits",))
-    tasks: Any = [make_named_task(name) for name in ("fair", "ratio", "digits", "co2")]
-    library = {each.id: each for each in OWN.recipes}
-
-    def names(recipe: str, seeds: int) -> list[str]:
-        return [task_word(t) for t in tasks_to_try(library[recipe], evidence, tasks, seeds)]
-
-    assert names("extra-trees", 3) == ["fair", "co2"]
-    assert names("extra-trees", 1) == ["co2"]
-    assert names("target-log1p", 3) == ["co2"], "nothing in it depends on the seed"
-
-
-def make_named_task(name: str) -> object:
-    """Return what stands for a task of this name."""
-    return SimpleNamespace(prepared=SimpleNamespace(task=SimpleNamespace(name=name)))
-
-
-@pytest.mark.slow
-def test_verify_measures_in_the_sandbox_and_seals_what_it_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from evals.harness.planted import write_planted_task
-
-    monkeypatch.setattr(sealed, "KEY_FILE", tmp_path / "a.key")
-    write_planted_task("one_per_group", tmp_path / "task")
-    mine = tmp_path / "mine"
-    result = CliRunner().invoke(
-        app,
-        ["recipes", "verify", "conditional-logit", "text-words-linear", "--seeds", "1"]
-        + ["--task", str(tmp_path / "task"), "--recipes", str(mine)],
-    )
-    assert result.exit_code == 0, result.output
-    assert "no task at hand meets its conditions (one_per_group: modality is table" in result.output
-    (recipe,) = [each for each in load_library(str(mine)).recipes if each.id == "conditional-logit"]
-    found = read_evidence(recipe)
-    assert found is not None and "one_per_group" in found.tried
-    measured = next(each for each in found.tasks if each.task == "one_per_group")
-    assert measured.z > 3 and measured.private is not None and measured.private > 0
-    result = CliRunner().invoke(
-        app,
-        ["recipes", "verify", "conditional-logit", "--task", str(tmp_path / "task")]
-        + ["--recipes", str(mine)],
-    )
-    assert "measured on these tasks already" in result.output

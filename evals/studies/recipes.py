@@ -147,7 +147,12 @@ def unmeasured_tasks(
     """
     drawn = draw_tasks(recipe, tasks, len(tasks))
     evidence = read_evidence(recipe)
-    new = tasks_to_try(recipe, evidence, drawn, seeds)
+    failed = evidence.failed if evidence else ()
+    new = [
+        task
+        for task in tasks_to_try(recipe, evidence, drawn, seeds)
+        if task_word(task) not in failed
+    ]
     new.sort(key=lambda task: not evidence or task_word(task) not in evidence.tried)
     return new[: max(0, least - (len(drawn) - len(new)))]
 
@@ -158,7 +163,7 @@ async def measure_one(
     """Measure a recipe on more tasks and write its evidence."""
     for task in tasks:
         load_plain_files(bench, task, store)
-    evidence = await measure_recipe(bench, recipe, tasks)
+    evidence = await measure_recipe(bench, recipe, tasks, read_evidence(recipe))
     for task in tasks:
         await store_plain_files(bench, task, store)
     if evidence is None:

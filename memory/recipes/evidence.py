@@ -20,12 +20,12 @@ import os
 import secrets
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
-from memory.recipes.spec import Recipe, Strict, Word, load_plain_yaml
+from memory.recipes.spec import Recipe, Strict, Word, load_plain_yaml, replace_evidence
 from reasoner.protocol import RecipeVerdict
 
 State = RecipeVerdict
@@ -35,6 +35,8 @@ HELPED_Z = 2.0
 """Gain in standard errors from which a recipe helped on a task; harmed from as much below 0."""
 CAP_Z = 5.0
 """What is surer on one task says no more about others."""
+LEAST_TASKS = 3
+"""Of fewer, even 5 SE each give no verdict at LEVEL."""
 LEVEL = 0.005
 """Of the verdict, both sides together."""
 PRIOR_TASKS, PRIOR_SPREAD = 1.4, 1.5
@@ -53,6 +55,12 @@ class TaskGain(Strict):
     gain: Finite = Field(description="in metric units, positive = better")
     se: Finite = Field(ge=0)
     private: Finite | None = Field(None, description="the same on rows that no script saw")
+    data: str = Field("", max_length=64, description="fingerprint of the tables, where known")
+
+    @model_serializer(mode="wrap")
+    def _leave_out_unknown(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        value: dict[str, Any] = handler(self)
+        return value if self.data else {key: value[key] for key in value if key != "data"}
 
     @property
     def z(self) -> float:
@@ -74,9 +82,9 @@ class Evidence(Strict):
         """Names of the tasks on which it was run."""
         return frozenset((*(task.task for task in self.tasks), *self.failed))
 
-    def tried_under(self, seeds: int) -> frozenset[str]:
-        """Names of the tasks on which it was run under so many seeds, or failed."""
-        return frozenset((*(task.task for task in self.tasks if task.seeds >= seeds), *self.failed))
+    def measured_under(self, seeds: int) -> frozenset[str]:
+        """Names of the tasks on which it was measured under so many seeds."""
+        return frozenset(task.task for task in self.tasks if task.seeds >= seeds)
 
     @property
     def n_helped(self) -> int:
@@ -143,9 +151,15 @@ class Evidence(Strict):
             return f"untested: its script failed on {', '.join(self.failed[:3]) or 'no task'}"
         low, high = self.interval
         n = len(self.tasks)
+        counts = f"helped {self.n_helped}, harmed {self.n_harmed}{self._crashes}"
+        if n < LEAST_TASKS:
+            where = "1 task" if n == 1 else f"{n} tasks"
+            return (
+                f"{self.verdict}: {self.mean:+.1f} SE on {where}, {counts}; "
+                f"no verdict comes from fewer than {LEAST_TASKS}"
+            )
         return (
-            f"{self.verdict}: {self.mean:+.1f} SE [{low:+.1f}, {high:+.1f}] on {n} "
-            f"task{'s' * (n != 1)}, helped {self.n_helped}, harmed {self.n_harmed}{self._crashes}"
+            f"{self.verdict}: {self.mean:+.1f} SE [{low:+.1f}, {high:+.1f}] on {n} tasks, {counts}"
         )
 
 
@@ -181,7 +195,9 @@ def merge_evidence(old: Evidence | None, new: Evidence) -> Evidence:
     """Return both; what was measured again counts once, as it was measured last."""
     if old is None:
         return new
-    tasks = (*(task for task in old.tasks if task.task not in new.tried), *new.tasks)
+    again = {task.data for task in new.tasks if task.data}
+    kept = (task for task in old.tasks if task.task not in new.tried and task.data not in again)
+    tasks = (*kept, *new.tasks)
     failed = (*(name for name in old.failed if name not in new.tried), *new.failed)
     return new.model_copy(update={"tasks": tasks[-MOST_TASKS:], "failed": failed[-MOST_TASKS:]})
 
@@ -228,5 +244,4 @@ def with_evidence(text: str, recipe: Recipe, evidence: Evidence) -> str:
     sealed = evidence.model_copy(update={"seal": seal_of(recipe, evidence, create=True)})
     value = sealed.model_dump(mode="json")
     body = yaml.safe_dump(value, sort_keys=False, width=100, default_flow_style=None)
-    before = text.partition("\n## Evidence\n")[0].rstrip()
-    return f"{before}\n\n## Evidence\n```yaml\n{body}```\n"
+    return replace_evidence(text, f"```yaml\n{body}```\n")

@@ -6,17 +6,20 @@ many at most; what cannot be used is named and left out.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from memory.recipes.evidence import read_evidence, with_evidence
 from memory.recipes.spec import FILE_BYTES, Recipe, RecipeError, parse_recipe
+from report.formatting import format_plural
 
 BOOK = Path(__file__).parent / "book"
 MAX_FILES = 500
@@ -42,6 +45,8 @@ class Added(NamedTuple):
 
     names: list[str]
     problems: list[str]
+    notes: list[str]
+    """What became of measurements that the folder held, a sentence each."""
 
 
 def load_library(where: str) -> Library:
@@ -51,8 +56,10 @@ def load_library(where: str) -> Library:
     """
     if where == OFF:
         return Library([], [])
-    own = read_folder(BOOK, own=True)
-    others = read_folder(Path(where).expanduser())
+    own, folder = read_folder(BOOK, own=True), Path(where).expanduser()
+    others = read_folder(folder)
+    if folder.exists() and not folder.is_dir():
+        others.problems.append(f"{folder}: is not a folder")
     known = {recipe.id: recipe for recipe in own.recipes}
     for recipe in others.recipes:  # a copy of Gome's own is Gome's own, with its numbers
         if known.get(recipe.id) != recipe.model_copy(update={"source": ""}):
@@ -89,7 +96,8 @@ def read_plain_file(path: Path) -> bytes:
                 raise RecipeError(f"{path}: is not a plain file")
             return file.read(FILE_BYTES + 1)
     except OSError as error:
-        raise RecipeError(f"{path}: cannot be read ({error.strerror})") from None
+        why = "is a link" if error.errno == errno.ELOOP else f"cannot be read ({error.strerror})"
+        raise RecipeError(f"{path}: {why}") from None
 
 
 def add_recipes(source: str, where: str) -> Added:
@@ -108,19 +116,56 @@ def add_recipes(source: str, where: str) -> Added:
             found = Library([recipe], [])
         if not found.recipes and not found.problems:
             raise RecipeError(f"{source}: there is no file ID.md in it")
-        target.mkdir(parents=True, exist_ok=True)
+        make_folder(target)
+        names, notes, n_there = list[str](), list[str](), len(list(target.glob("*.md")))
         for recipe in found.recipes:
-            folder = path if path.is_dir() else path.parent
-            text = read_plain_file(folder / recipe.name)
-            _write_whole(target / recipe.name, text)
-    return Added([recipe.name for recipe in found.recipes], found.problems)
+            if not (target / recipe.name).exists():
+                if n_there >= MAX_FILES:
+                    found.problems.append(f"{recipe.id}: {target} has {MAX_FILES} files already")
+                    continue
+                n_there += 1
+            notes += _add_one(recipe, path if path.is_dir() else path.parent, target)
+            names.append(recipe.name)
+    return Added(names, found.problems, notes)
+
+
+def _add_one(recipe: Recipe, folder: Path, target: Path) -> list[str]:
+    """Copy a recipe; numbers of this user for the same code and conditions stay. Return notes."""
+    text, known = read_plain_file(folder / recipe.name), None
+    if (target / recipe.name).exists():
+        with suppress(RecipeError):
+            known = parse_recipe(read_plain_file(target / recipe.name), recipe.name, str(target))
+    evidence = read_evidence(known) if known else None
+    notes = []
+    if known and evidence and evidence.tasks:
+        mine = recipe.model_copy(update={"source": str(target), "evidence": known.evidence})
+        n_tasks = format_plural(len(evidence.tasks), "task")
+        if read_evidence(mine):
+            text = with_evidence(text.decode("utf-8-sig"), mine, evidence).encode()
+            notes.append(f"{recipe.id}: keeps what you measured on {n_tasks}")
+        else:
+            notes.append(
+                f"{recipe.id}: its code or conditions are others, so what you measured on "
+                f"{n_tasks} is dropped"
+            )
+    _write_whole(target / recipe.name, text)
+    return notes
+
+
+def make_folder(folder: Path) -> Path:
+    """Make a folder for recipes unless it exists. Raises RecipeError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecipeError(f"{folder}: cannot be a folder ({error.strerror})") from None
+    return folder
 
 
 def export_recipes(recipes: Sequence[Recipe], target: Path) -> int:
     """Copy the files of recipes into a new or empty folder; return how many."""
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise RecipeError(f"{target}: exists and is not an empty folder; name a new one")
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     for recipe in recipes:
         _write_whole(target / recipe.name, read_plain_file(recipe_path(recipe)))
     return len(recipes)
@@ -129,6 +174,11 @@ def export_recipes(recipes: Sequence[Recipe], target: Path) -> int:
 def recipe_path(recipe: Recipe) -> Path:
     """Return the file that a recipe was read from."""
     return (Path(recipe.source) if recipe.source else BOOK) / recipe.name
+
+
+def read_recipe_text(recipe: Recipe) -> str:
+    """Return the text of a recipe's file. Raises RecipeError."""
+    return read_plain_file(recipe_path(recipe)).decode("utf-8-sig", "replace")
 
 
 def write_recipe_file(recipe: Recipe, text: str) -> None:

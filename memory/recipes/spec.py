@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from memory.recipes.traits import MODALITIES, TRAITS
 from memory.records import bounded_code, bounded_text
@@ -31,7 +32,9 @@ SECTIONS = {"what": 500, "why": 700, "pitfalls": 800, "code": 3_000, "evidence":
 """Sections of a file and the characters that each may have."""
 WORD = r"^[a-z0-9][a-z0-9_.@-]{0,59}$"
 LICENCES = r"^[A-Za-z0-9][A-Za-z0-9 .+()-]{0,59}$"
-_HEADING = re.compile(r"^## (.+?)[ \t]*$", re.M)
+ID = r"^[a-z0-9][a-z0-9-]{2,59}$"
+ID_WORDS = "3 to 60 small letters, digits and dashes"
+_HEADING = re.compile(r"## (.+?)[ \t]*")
 _FENCE = re.compile(r"\A\s*```(\w*)\n(.*?)\n?```\s*\Z", re.S)
 Word = Annotated[str, Field(pattern=WORD)]
 
@@ -41,7 +44,7 @@ class RecipeError(ValueError):
 
 
 class Strict(BaseModel):
-    """A value of a recipe: no unknown keys, no guessed types."""
+    """A value of a recipe: no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -110,7 +113,7 @@ class Conditions(Strict):
 class Head(Strict):
     """The YAML head of a recipe's file."""
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{2,59}$", description="also the file's name")
+    id: str = Field(pattern=ID, description="also the file's name")
     title: str = Field(
         min_length=8,
         max_length=90,
@@ -173,12 +176,23 @@ def parse_recipe(text: str | bytes, file: str, source: str = "") -> Recipe:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "head"
-        message = first["msg"].removeprefix("Value error, ")
-        raise RecipeError(bounded_text(f"{file}: {field}: {message}", 400)) from None
+        raise RecipeError(bounded_text(f"{file}: {field}: {_say_invalid(first)}", 400)) from None
     if file.rpartition("/")[2] != recipe.name:
         raise RecipeError(f"{file}: id: is {recipe.id!r}, so the file's name must be {recipe.name}")
     _check_code(recipe.code, file)
     return recipe
+
+
+def _say_invalid(error: ErrorDetails) -> str:
+    """Return what is wrong with a field, and what would be right."""
+    if error["type"] == "extra_forbidden":
+        model = Conditions if "when" in error["loc"] else Head
+        return f"is not known; the keys are {', '.join(model.model_fields)}"
+    if error["type"] == "string_type":
+        return "must be text; write it in quotes"
+    if error["loc"] == ("id",):
+        return f"must be {ID_WORDS}"
+    return error["msg"].removeprefix("Value error, ")
 
 
 def _split_head(text: str, file: str) -> tuple[str, str]:
@@ -190,11 +204,11 @@ def _split_head(text: str, file: str) -> tuple[str, str]:
 
 def _read_sections(body: str, file: str) -> dict[str, str]:
     """Return the sections by name, bounded; the code without its fence."""
-    parts = _HEADING.split(body)
-    if parts[0].strip():
+    (_, before), *parts = _split_sections(body)
+    if before.strip():
         raise RecipeError(f"{file}: text stands before the first heading `## What`")
     sections: dict[str, str] = {}
-    for heading, content in zip(parts[1::2], parts[2::2], strict=True):
+    for heading, content in parts:
         name = heading.lower()
         if name not in SECTIONS or name in sections:
             expected = ", ".join(key.capitalize() for key in SECTIONS)
@@ -215,12 +229,37 @@ def _read_sections(body: str, file: str) -> dict[str, str]:
     return sections
 
 
+def _split_sections(body: str) -> list[tuple[str, str]]:
+    """Return headings with the text below them, the first one empty; none within a fence."""
+    sections: list[tuple[str, list[str]]] = [("", [])]
+    is_fenced = False
+    for line in body.split("\n"):
+        is_fenced ^= line.startswith("```")
+        match = None if is_fenced else _HEADING.fullmatch(line)
+        if match:
+            sections.append((match.group(1), []))
+        else:
+            sections[-1][1].append(line)
+    return [(heading, "\n".join(lines)) for heading, lines in sections]
+
+
+def replace_evidence(text: str, evidence: str) -> str:
+    """Return a recipe's file with this as its last section, in place of any earlier one."""
+    head, body = _split_head(text.removeprefix("\ufeff").replace("\r\n", "\n"), "recipe")
+    kept = [part for part in _split_sections(body) if part[0].lower() != "evidence"]
+    sections = "\n".join(f"## {heading}\n{content}" for heading, content in kept[1:]).rstrip()
+    return f"---\n{head}\n---\n{sections}\n\n## Evidence\n{evidence}"
+
+
 class _PlainLoader(yaml.SafeLoader):
-    """Plain YAML: no aliases, which can grow without bound, and no key twice."""
+    """Plain YAML: no aliases, which can grow without bound, no tags, and no key twice."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
             raise yaml.YAMLError("aliases are not read")
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        if getattr(event, "tag", None) is not None:
+            raise yaml.YAMLError("tags such as !!int are not read; write plain values")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
@@ -237,7 +276,7 @@ def load_plain_yaml(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         place = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ValueError(f"{error.problem or 'it cannot be read'}{place}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError, TypeError) as error:
         raise ValueError(str(error) or type(error).__name__) from None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import yaml
+
 TEXT = """\
 ---
 id: {id}
@@ -42,5 +44,5 @@ def prepare(train, test):
 
 
 def recipe_template(name: str) -> str:
-    """Return the text of a new recipe of this id."""
-    return TEXT.format(id=name)
+    """Return the text of a new recipe of this id, in quotes where YAML would read no text."""
+    return TEXT.format(id=name if isinstance(yaml.safe_load(name), str) else f'"{name}"')
