@@ -56,9 +56,9 @@ from session.recipe_trials import (
     make_trial_task,
     matching_tasks,
     measure_recipe,
+    n_seeds,
     open_trials,
     task_word,
-    tasks_to_try,
 )
 from task.types import Prepared
 
@@ -147,12 +147,14 @@ def unmeasured_tasks(
     """
     drawn = draw_tasks(recipe, tasks, len(tasks))
     evidence = read_evidence(recipe)
-    failed = evidence.failed if evidence else ()
-    new = [
-        task
-        for task in tasks_to_try(recipe, evidence, drawn, seeds)
-        if task_word(task) not in failed
-    ]
+    new = list(drawn)
+    if evidence:  # a task is what its name says: some are written anew, with a row more or less
+        new = [
+            task
+            for task in drawn
+            if task_word(task)
+            not in evidence.measured_under(n_seeds(recipe, task, seeds)).union(evidence.failed)
+        ]
     new.sort(key=lambda task: not evidence or task_word(task) not in evidence.tried)
     return new[: max(0, least - (len(drawn) - len(new)))]
 
@@ -163,7 +165,7 @@ async def measure_one(
     """Measure a recipe on more tasks and write its evidence."""
     for task in tasks:
         load_plain_files(bench, task, store)
-    evidence = await measure_recipe(bench, recipe, tasks, read_evidence(recipe))
+    evidence = await measure_recipe(bench, recipe, tasks)
     for task in tasks:
         await store_plain_files(bench, task, store)
     if evidence is None:
