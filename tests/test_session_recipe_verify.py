@@ -103,7 +103,7 @@ def test_it_measures_in_the_sandbox_counts_data_once_and_finds_out_a_reader_of_l
     output = verify("conditional-logit", "text-words-linear", *twice)
     assert "count once" in output and "2 recipes, 1 task" in output
     assert "no task at hand meets its conditions (one_per_group: modality is table" in output
-    assert "no verdict comes from fewer than 3" in output
+    assert "on 1 task (a verdict takes 3), helped 1" in output
 
     def evidence_in_folder(name: str) -> Evidence:
         (recipe,) = [each for each in load_library(str(mine)).recipes if each.id == name]

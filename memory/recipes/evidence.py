@@ -155,8 +155,8 @@ class Evidence(Strict):
         if n < LEAST_TASKS:
             where = "1 task" if n == 1 else f"{n} tasks"
             return (
-                f"{self.verdict}: {self.mean:+.1f} SE on {where}, {counts}; "
-                f"no verdict comes from fewer than {LEAST_TASKS}"
+                f"{self.verdict}: {self.mean:+.1f} SE on {where} (a verdict takes {LEAST_TASKS}), "
+                f"{counts}"
             )
         return (
             f"{self.verdict}: {self.mean:+.1f} SE [{low:+.1f}, {high:+.1f}] on {n} tasks, {counts}"
