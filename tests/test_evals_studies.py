@@ -199,6 +199,7 @@ def test_the_page_of_rules_pairs_runs_by_task_and_seed_and_says_what_was_run() -
     assert "| all | 4 | 0.400 | +0.300 [+0.300, +0.300] | 4 / 0 | 0.400 |" in text
     assert "| all | 3 |" in text and "*dealing*: several" in text and "*lines*" not in text
     assert "30 scripts: 9 runs of 2 tasks, 1 under 2 seeds, 1 under 1 seed." in text
+    assert "| task | dealing | all |" in text and "| ratio | +0.100 | +0.300 |" in text
     assert "## 30 executed scripts" in text and "| ratio | 2 | 0.200 | 0.500 |" in text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -36,10 +37,12 @@ def skill_head(label: str, skills: Iterable[float]) -> list[str]:
 
 
 def read_rows(path: Path) -> list[Any]:
-    """Return the rows of a results file; none where there is no file."""
+    """Return the rows of a results file, packed or not; none where there is no file."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    data = path.read_bytes()
+    text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def append_row(path: Path, row: Any) -> None:

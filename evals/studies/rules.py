@@ -93,7 +93,7 @@ def rules_page(rows: list[StudyRow], given: str) -> str:
     parts.append("\n![Differences to the former rules](rules.png)")
     for budget in budgets_of(rows):
         own = [row for row in rows if row["budget"] == budget]
-        parts += [*budget_lines(own, budget), *task_lines(own)]
+        parts += [*budget_lines(own, budget), *gain_lines(own), *task_lines(own)]
     parts.append("\n" + provenance_note(f"python -m evals.studies.study rules {given}".strip()))
     return "\n".join(parts)
 
@@ -193,6 +193,22 @@ def condition_row(rows: list[StudyRow], name: str) -> str:
 def mean(scores: Scores) -> float:
     """Return the mean over tasks of the mean over seeds."""
     return float(np.mean([np.mean(list(by_seed.values())) for by_seed in scores.values()]))
+
+
+def gain_lines(rows: list[StudyRow]) -> list[str]:
+    """Return the mean differences of the final score, a task a line and a rule a column."""
+    names = conditions_of(rows)
+    if len(names) < 2:
+        return []
+    lines = ["\nFinal score, rule − former, by task:\n", *table_head(["task", *names])]
+    pairs = {name: pair_scores(rows, name, normalised_run_score) for name in names}
+    for task in sorted({row["task"] for row in rows}):
+        cells = [task]
+        for own, former in pairs.values():
+            gaps = [own[task][seed] - former[task][seed] for seed in own.get(task, {})]
+            cells.append(f"{np.mean(gaps):+.3f}" if gaps else "")
+        lines.append(table_row(cells))
+    return lines
 
 
 def task_lines(rows: list[StudyRow]) -> list[str]:
