@@ -113,7 +113,9 @@ def amount_line(rows: list[StudyRow]) -> str:
         amounts.append(f"{budget} scripts: {len(own)} runs of {len(by_task)} tasks, {seeds}")
     return (
         f"\nRun: {'; '.join(amounts)}. Two traces at once do not repeat a run exactly (which one "
-        "measures first depends on the machine), so every pair has luck of its own.\n"
+        "measures first depends on the machine), so every pair has luck of its own; all seeds of a "
+        "task have the same rows. A run ends before its budget where the expert has nothing left "
+        "to try.\n"
     )
 
 
@@ -161,7 +163,8 @@ def budget_lines(rows: list[StudyRow], budget: int) -> list[str]:
         "better / worse",
         "area",
         "− former",
-        "script seconds, former → rule",
+        "scripts, former → rule",
+        "their seconds",
     ]
     lines = [
         f"\n## {budget} executed scripts\n",
@@ -177,6 +180,7 @@ def condition_row(rows: list[StudyRow], name: str) -> str:
     gaps = [own[task][seed] - former[task][seed] for task in own for seed in own[task]]
     areas = pair_scores(rows, name, area_of)
     seconds = pair_scores(rows, name, lambda row: row["search"]["seconds"])
+    scripts = pair_scores(rows, name, lambda row: row["search"]["executions"])
     cells = [
         name,
         str(len(gaps)),
@@ -185,6 +189,7 @@ def condition_row(rows: list[StudyRow], name: str) -> str:
         f"{sum(gap > 0.005 for gap in gaps)} / {sum(gap < -0.005 for gap in gaps)}",
         f"{mean(areas[0]):.3f}",
         paired_difference(*areas).precise,
+        f"{mean(scripts[1]):.0f} → {mean(scripts[0]):.0f}",
         f"{mean(seconds[1]):.0f} → {mean(seconds[0]):.0f}",
     ]
     return table_row(cells)
