@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ import pytest
 from evals.suite import __main__ as command
 from evals.suite import wheels
 from evals.suite.catalogue import TASKS, halves
-from evals.suite.clock import FamilyClock, FamilyMeter
+from evals.suite.clock import FamilyClock
 from evals.suite.contest import CONTESTANTS, Budget, ContestRow, run_contestant, watch_process
 from evals.suite.media import run_lengths
 from evals.suite.page import render_contest, replace_block
@@ -200,17 +199,13 @@ def test_the_page_lists_the_tasks_as_they_are() -> None:
     assert command.render_tasks() in PAGE.read_text()
 
 
-def test_the_clock_counts_the_cpu_of_children_and_costs_little() -> None:
+def test_the_clock_counts_the_cpu_of_children() -> None:
     clock = FamilyClock()
     began = clock.monotonic()
     code = "import time\nwhile time.process_time() < 0.6: pass"
     subprocess.run([sys.executable, "-c", code], check=True)
     time.sleep(0.2)  # nothing is computed, and it reads ten times a second
     assert 0.5 < clock.monotonic() - began < 1.0
-    before, meter = time.thread_time(), FamilyMeter(os.getpid())
-    for _ in range(20):
-        meter.read()
-    assert time.thread_time() - before < 0.1
 
 
 def test_what_a_process_used_counts_although_nobody_waited_for_it() -> None:
