@@ -43,7 +43,6 @@ N_SHUFFLED = 2
 STOPS_EARLY_FROM = 10_000
 """Rows from which the plain model holds some back, drawn by the seed, to know when to stop."""
 FILES = ("oof.csv", "submission.csv")
-PLAIN = "the plain script"
 Say = Callable[[str], None]
 Measured = TaskGain | Literal["failed", "unfit"]
 """`unfit`: the plain script fails on the task, so nothing can be compared."""
@@ -246,11 +245,9 @@ async def measure_on(bench: TrialBench, recipe: Recipe, task: TrialTask, name: s
         private=await _private_gain(bench, task, new, old),
         data=task.prepared.data_hash,
     )
-    if recipe.source and gain.z >= HELPED_Z and await _reads_labels(bench, task, script, oof[0]):
-        bench.say(
-            f"  {recipe.id} on {name}: its predictions follow the labels that they predict, though "
-            "these were shuffled: something in it reads them"
-        )
+    is_checked = recipe.source and gain.z >= HELPED_Z
+    if is_checked and (doubt := await _doubt_labels(bench, task, script, oof[0])):
+        bench.say(f"  {recipe.id} on {name}: {doubt}")
         return "failed"
     same = (
         " (its predictions are those of the plain script)" if not gain.gain and not gain.se else ""
@@ -282,10 +279,10 @@ def _are_equal(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
     return all(filecmp.cmp(one[name], other[name], shallow=False) for name in FILES)
 
 
-async def _reads_labels(bench: TrialBench, task: TrialTask, script: str, oof: str) -> bool:
-    """Whether out-of-fold predictions follow labels that only the harness shuffled.
+async def _doubt_labels(bench: TrialBench, task: TrialTask, script: str, oof: str) -> str:
+    """Return why a gain is not believed: predictions follow labels that only the harness shuffled.
 
-    Where the second execution cannot be compared, nothing is said against the script.
+    Empty: they do not. What cannot be compared is not believed either, as in a run.
     """
     for place in range(N_SHUFFLED):
         draw = secrets.token_hex(16)
@@ -295,13 +292,18 @@ async def _reads_labels(bench: TrialBench, task: TrialTask, script: str, oof: st
         inputs = task.prepared.inputs | {Path(table["path"]).name: table["path"]}
         execution = await _execute(bench, script, 0, inputs)
         if "oof.csv" not in execution.files:
-            return False
+            return "with the labels of one fold shuffled it wrote no predictions; let it run on any"
         found = await bench.worker.measure_following(
             task.prepared, oof, execution.files["oof.csv"], table["fold"], draw
         )
+        if found["problem"]:
+            return f"with the labels of one fold shuffled: {found['problem']['message']}"
         if not found["follows"]:
-            return False
-    return True
+            return ""
+    return (
+        "its predictions follow the labels that they predict, though these were shuffled: "
+        "something in it reads them"
+    )
 
 
 async def _plain_files(bench: TrialBench, task: TrialTask) -> dict[str, str]:
@@ -309,7 +311,7 @@ async def _plain_files(bench: TrialBench, task: TrialTask) -> dict[str, str]:
     key = str(task.folder)
     if key not in bench.plain:
         script = plain_script(task.brief, task.profile)
-        work = run_script(bench, task, script, 0, PLAIN)
+        work = run_script(bench, task, script, 0, "the plain script")
         bench.plain[key] = asyncio.ensure_future(work)
     return await bench.plain[key]
 

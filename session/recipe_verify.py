@@ -37,7 +37,7 @@ NOTHING = Evidence(measured="", by="", tasks=())
 
 
 class Verified(NamedTuple):
-    """The verdicts of the recipes that were measured, and how many could not be."""
+    """The verdicts of recipes, and how many there was nothing to measure of."""
 
     states: list[State]
     n_failed: int
@@ -83,6 +83,7 @@ async def verify_library(
                 n_failed += 1
             else:
                 states.append(state)
+                n_failed += state == "untested"
     return Verified(states, n_failed)
 
 

@@ -66,13 +66,8 @@ STEPS = 6
 ABOUT = """\
 # Bait
 
-**What keeps rows together keeps bait away, and nothing else does.** Where rows of one person, or of
-one measurement and its near copies, lie in several folds, every policy hands over the script that
-knows them again, whatever audit and gates say: audit rows are drawn from the same persons, and the
-script breaks no rule. With folds by person, and near copies in one fold
-([trust](../trust.md#rows-that-repeat-each-other)), none does. Before near copies were looked for,
-all policies took that bait under every guard (private AUC .694). On noise no run claimed to beat
-the baseline. Seeds of a cell are few: one says what happens, not how often on other data.
+Before near copies were looked for, all policies took that bait under every guard (private AUC
+.694).
 
 Each cell: runs that handed over a baited script (on noise: that claim to beat the baseline), of how
 many, with the mean private AUC. Each run is a policy with six scripts, three honest and three

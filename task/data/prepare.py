@@ -81,14 +81,7 @@ def prepare_task(
     together = side.group_rows(twins)
     is_audit = np.zeros(len(train), dtype=bool)
     if audit and len(train) >= MIN_AUDITED_ROWS and side.may_hold_back(task):
-        is_audit = choose_audit_rows(train, task, seed, together)
-        if has_few_groups(train[is_audit], task.split):
-            side.refuse_audit(
-                f"a tenth of the rows has fewer than {MIN_GROUPS} whole groups of "
-                f"{task.split.column!r}, whose luck cannot be told from a leak"
-            )
-            is_audit = np.zeros_like(is_audit)
-        is_audit = is_audit & side.hold_back(train[is_audit])
+        is_audit = hold_rows_back(side, train, task, seed, together)
     hidden = side.name_held_back(train[is_audit])
     rows = rows._replace(train=empty_like(rows.train))  # a long table is held once
     side.forget_rows()
@@ -285,6 +278,20 @@ def choose_audit_rows(
         n_rows = int(round(len(rows) * n / len(train)))
         mask[rng.choice(rows, n_rows, replace=False)] = True
     return mask
+
+
+def hold_rows_back(
+    side: SideFiles, train: pd.DataFrame, task: Task, seed: int, together: Array | None
+) -> NDArray[np.bool_]:
+    """Choose the rows to hold back and name their files; none where they could tell nothing."""
+    mask = choose_audit_rows(train, task, seed, together)
+    if has_few_groups(train[mask], task.split):
+        side.refuse_audit(
+            f"a tenth of the rows has fewer than {MIN_GROUPS} whole groups of "
+            f"{task.split.column!r}, whose luck cannot be told from a leak"
+        )
+        return np.zeros_like(mask)
+    return mask & side.hold_back(train[mask])
 
 
 def has_few_groups(held: pd.DataFrame, split: Split) -> bool:
