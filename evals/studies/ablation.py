@@ -1,8 +1,9 @@
 """Ablation: remove one part of the method at a time; the table beside the paper's.
 
-python -m evals.studies.ablation [--runs ~/.cache/gome/evals/ablation.jsonl] [--out docs/results]
+python -m evals.studies.ablation [--runs ~/.cache/gome/evals/ablation.jsonl] [--given TEXT]
+                                 [--out docs/results]
 
-It reads the runs of `python -m evals.studies.study ablation`.
+It reads the runs of `python -m evals.studies.study ablation`; one file may have several budgets.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from evals.harness.statistics import Scores, mean_interval, paired_difference, s
 from evals.studies.crossover import count_seeds, normalised_run_score
 from evals.studies.curves import UNITS, Unit, measure_areas, searched_rows
 from evals.studies.medals import award_medal, load_boards
+from evals.studies.rules import budgets_of
 from evals.studies.study import StudyRow
 
 PAPER = {
@@ -42,30 +44,31 @@ ORDER = (
     "one trace",
     "no ensemble",
     "no second seed",
+    "no new rules",
 )
 
 ABOUT = """\
-Private score: 0 the default script, 1 the reference; mean over tasks and seeds with its 95 % \
-bootstrap interval, differences paired by task and seed. `no diagnosis`: the reasoner sees code \
-and score, not the evidence. The memory contains what runs of other seeds learnt on the other \
-tasks (evals/studies/taught.py); `no memory` removes that and what the traces tell each other, \
-`no sharing` the latter alone. Executions are taken in turns and scripts do not build on each \
-other here ([rules](rules.md) has both); no task has the rows that an audit needs. Area: the \
-private score of what led, averaged over the search.
+four traces, the loop of a user's run (executions dealt by promise, scripts that build on others, \
+line searches, a finale), which is given a number of executed scripts. Private score: 0 the \
+default script, 1 the reference; mean over tasks and seeds with its 95 % bootstrap interval, \
+differences paired by task and seed. `no diagnosis`: the reasoner sees code and score, not the \
+evidence. The memory contains what runs of other seeds learnt on the other tasks \
+(evals/studies/taught.py); `no memory` removes that and what the traces tell each other, \
+`no sharing` the latter alone. `no new rules`: the former rules of the loop ([rules](rules.md) \
+has them one by one). No task has the rows that an audit needs. Area: the private score of what \
+led, averaged over the search.
 """
 
 
 def main() -> None:
-    options = page_parser(__doc__, "ablation.jsonl").parse_args()
+    parser = page_parser(__doc__, "ablation.jsonl")
+    parser.add_argument("--given", default="", help="options that the study was run with")
+    options = parser.parse_args()
     rows: list[StudyRow] = read_rows(options.runs)
-    by_condition = {
-        name: scores_by_task(rows_of_condition(rows, name), normalised_run_score) for name in ORDER
-    }
-    scores = {name: values for name, values in by_condition.items() if values}
-    page = ablation_page(rows, scores)
+    page = ablation_page(rows, options.given)
     page += rows_note("python -m evals.studies.ablation --runs", options.runs)
     write_study_page(options.out, "ablation.md", page)
-    draw_ablation(scores, options.out / "ablation.png")
+    draw_ablation(rows, options.out / "ablation.png")
 
 
 def rows_of_condition(rows: list[StudyRow], condition: str) -> list[StudyRow]:
@@ -73,11 +76,41 @@ def rows_of_condition(rows: list[StudyRow], condition: str) -> list[StudyRow]:
     return [row for row in rows if row["condition"] == condition]
 
 
-def ablation_page(rows: list[StudyRow], scores: Mapping[str, Scores]) -> str:
+def rows_of_budget(rows: list[StudyRow], budget: int) -> list[StudyRow]:
+    """Return the rows with one number of executed scripts."""
+    return [row for row in rows if row["budget"] == budget]
+
+
+def scores_of_conditions(rows: list[StudyRow]) -> dict[str, Scores]:
+    """Return the normalised scores of every condition that has runs, in the page's order."""
+    scores = {
+        name: scores_by_task(rows_of_condition(rows, name), normalised_run_score) for name in ORDER
+    }
+    return {name: values for name, values in scores.items() if values}
+
+
+def ablation_page(rows: list[StudyRow], given: str) -> str:
     """Return docs/results/ablation.md."""
     tasks = sorted({row["task"] for row in rows})
     skills = ", ".join(f"{q:g}" for q in sorted({row["q"] for row in rows}))
-    n_scripts = max(row.get("budget", row["attempts"]) for row in rows)
+    budgets = budgets_of(rows)
+    study = f"python -m evals.studies.study ablation {given}".strip()
+    return "\n".join(
+        [
+            "# Ablation: one part removed at a time\n",
+            f"{len(rows)} runs: {len(tasks)} tasks ({', '.join(tasks)}), skill {skills}, {ABOUT}",
+            "Any medal: MLE-bench's rank rule in a synthetic field of random searchers "
+            f"({len(load_boards())} tasks, evals/studies/medals.py).",
+            *(line for budget in budgets for line in budget_section(rows, budget)),
+            "\n![Ablation](ablation.png)\n",
+            provenance_note(f"{study} && python -m evals.studies.ablation"),
+        ]
+    )
+
+
+def budget_section(rows: list[StudyRow], budget: int) -> list[str]:
+    """Return the table of one number of executed scripts."""
+    own = rows_of_budget(rows, budget)
     head = [
         "",
         "score",
@@ -92,21 +125,12 @@ def ablation_page(rows: list[StudyRow], scores: Mapping[str, Scores]) -> str:
         "paper: any medal",
         "paper: steps that improve",
     ]
-    return "\n".join(
-        [
-            "# Ablation: one part removed at a time\n",
-            f"{len(rows)} runs: {len(tasks)} tasks ({', '.join(tasks)}), {count_seeds(rows)}, "
-            f"skill {skills}, the same number of executed scripts a run ({n_scripts}). {ABOUT}",
-            "Any medal: MLE-bench's rank rule in a synthetic field of random searchers "
-            f"({len(load_boards())} tasks, evals/studies/medals.py).\n",
-            *table_head(head),
-            *(ablation_row(name, rows, scores) for name in scores),
-            "\n![Ablation](ablation.png)\n",
-            provenance_note(
-                "python -m evals.studies.study ablation && python -m evals.studies.ablation"
-            ),
-        ]
-    )
+    return [
+        f"\n## {budget} executed scripts\n",
+        f"{len(own)} runs, {count_seeds(own)}.\n",
+        *table_head(head),
+        *(ablation_row(name, own, scores_of_conditions(own)) for name in scores_of_conditions(own)),
+    ]
 
 
 def ablation_row(name: str, rows: list[StudyRow], scores: Mapping[str, Scores]) -> str:
@@ -151,21 +175,22 @@ def any_medal_rates(rows: list[StudyRow], name: str) -> Scores:
     )
 
 
-def draw_ablation(scores: Mapping[str, Scores], path: Path) -> None:
-    """Draw one bar per condition."""
-    names = list(scores)[::-1]
-    intervals = [mean_interval(scores[name]) for name in names]
-    below = [interval.mean - interval.low for interval in intervals]
-    above = [interval.high - interval.mean for interval in intervals]
-    with draw_figure(path, (7, 0.5 * len(scores) + 1.2)) as (axes,):
-        axes.barh(
-            names,
-            [interval.mean for interval in intervals],
-            xerr=[below, above],
-            color=["#2563eb" if name == "full" else "#94a3b8" for name in names],
-            error_kw={"elinewidth": 1, "ecolor": "#334155"},
-        )
-        axes.set_xlabel("private score (0 default script, 1 reference)")
+def draw_ablation(rows: list[StudyRow], path: Path) -> None:
+    """Draw the difference of each condition to the whole method, one panel a budget."""
+    budgets = budgets_of(rows)
+    with draw_figure(path, (5 * len(budgets), 4), len(budgets)) as panels:
+        for axes, budget in zip(panels, budgets, strict=True):
+            scores = scores_of_conditions(rows_of_budget(rows, budget))
+            names = [name for name in scores if name != "full"][::-1]
+            gaps = [paired_difference(scores[name], scores["full"]) for name in names]
+            below = [gap.mean - gap.low for gap in gaps]
+            above = [gap.high - gap.mean for gap in gaps]
+            axes.errorbar(
+                [gap.mean for gap in gaps], names, xerr=[below, above], fmt="o", color="#2563eb"
+            )
+            axes.axvline(0, color="#94a3b8", linewidth=1)
+            axes.set_xlabel("private score less that of the whole method")
+            axes.set_title(f"{budget} executed scripts", fontsize=10)
 
 
 if __name__ == "__main__":

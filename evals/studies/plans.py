@@ -36,14 +36,9 @@ ABLATION_WHOLE: Changes = (
     ("final_seeds", 2),
     ("finale", 4),
     ("patience", 3),
+    ("deal", "promise"),
+    ("reuse", True),
 )
-ABLATION_WITHOUT: dict[str, Changes] = {
-    "memory": (("memory", "off"), ("sharing", False)),
-    "sharing": (("sharing", False),),
-    "ensemble": (("ensemble", False),),
-    "second seed": (("confirm", False),),
-}
-"""Settings that the ablation takes away from the whole."""
 LINE_SKILLS = (0.8, 1.0)
 RULES_SKILL = 0.6
 FORMER: dict[str, Any] = {
@@ -57,6 +52,14 @@ FORMER: dict[str, Any] = {
     "ahead": 0,
 }
 """The loop before the rules of the study; blends are handed over as now."""
+ABLATION_WITHOUT: dict[str, Changes] = {
+    "memory": (("memory", "off"), ("sharing", False)),
+    "sharing": (("sharing", False),),
+    "ensemble": (("ensemble", False),),
+    "second seed": (("confirm", False),),
+    "new rules": tuple(FORMER.items()),
+}
+"""Settings that the ablation takes away from the whole."""
 NEW_RULES: dict[str, dict[str, Any]] = {
     "finer loss": {"surrogate": True},
     "run's bar": {"false_accepts": 0.1},
