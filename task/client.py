@@ -148,9 +148,7 @@ class TaskWorker:
             isolation: tier of the sandbox in which a metric file runs.
         """
         consent = [str(folder), *([TRUST] if trust else [])] if folder else []
-        self._child = AsyncChildProcess(
-            [sys.executable, "-P", "-m", "task.worker", ISOLATION + isolation, *consent]
-        )
+        self._child = AsyncChildProcess(worker_command(ISOLATION + isolation, *consent))
         self.limit_s: Callable[[], float] = lambda: CALL_TIMEOUT_S
         self._most_s = CALL_TIMEOUT_S
 
@@ -192,6 +190,11 @@ class TaskWorker:
     async def close(self) -> None:
         """End the worker."""
         await self._child.close()
+
+
+def worker_command(*arguments: str) -> list[str]:
+    """Return the command of a worker's process."""
+    return [sys.executable, "-P", "-m", "task.worker", *arguments]
 
 
 def _to_json(value: Any) -> Any:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from kit import write_task
 
+from task import client
 from task.client import TaskWorker, WorkerError
 from task.types import Prepared, Task, TaskError
+
+
+@pytest.fixture(autouse=True)
+def cold_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start workers as a user's run does, not as tests/warm_worker.py."""
+    command = [sys.executable, "-P", "-m", "task.worker"]
+    monkeypatch.setattr(client, "worker_command", lambda *arguments: [*command, *arguments])
 
 
 @pytest.fixture
