@@ -1,7 +1,6 @@
 """Ablation: remove one part of the method at a time; the table beside the paper's.
 
-python -m evals.studies.ablation [--runs ~/.cache/gome/evals/ablation.jsonl] [--given TEXT]
-                                 [--out docs/results]
+python -m evals.studies.ablation [--runs ~/.cache/gome/evals/ablation.jsonl] [--out docs/results]
 
 It reads the runs of `python -m evals.studies.study ablation`; one file may have several budgets.
 """
@@ -52,20 +51,20 @@ four traces, the loop of a user's run (executions dealt by promise, scripts that
 line searches, a finale), which is given a number of executed scripts. Private score: 0 the \
 default script, 1 the reference; mean over tasks and seeds with its 95 % bootstrap interval, \
 differences paired by task and seed. `no diagnosis`: the reasoner sees code and score, not the \
-evidence. The memory contains what runs of other seeds learnt on the other tasks \
-(evals/studies/taught.py); `no memory` removes that and what the traces tell each other, \
+evidence. The memory contains what runs of other seeds and twelve scripts learnt on the other \
+tasks (evals/studies/taught.py); `no memory` removes that and what the traces tell each other, \
 `no sharing` the latter alone. `no new rules`: the former rules of the loop ([rules](rules.md) \
 has them one by one). No task has the rows that an audit needs. Area: the private score of what \
-led, averaged over the search.
+led, averaged over the search; a script that an earlier run executed is replayed at once \
+(evals/harness/recorded.py), which changes which trace is first, so areas of less than .05 apart \
+say nothing.
 """
 
 
 def main() -> None:
-    parser = page_parser(__doc__, "ablation.jsonl")
-    parser.add_argument("--given", default="", help="options that the study was run with")
-    options = parser.parse_args()
+    options = page_parser(__doc__, "ablation.jsonl").parse_args()
     rows: list[StudyRow] = read_rows(options.runs)
-    page = ablation_page(rows, options.given)
+    page = ablation_page(rows)
     page += rows_note("python -m evals.studies.ablation --runs", options.runs)
     write_study_page(options.out, "ablation.md", page)
     draw_ablation(rows, options.out / "ablation.png")
@@ -89,12 +88,11 @@ def scores_of_conditions(rows: list[StudyRow]) -> dict[str, Scores]:
     return {name: values for name, values in scores.items() if values}
 
 
-def ablation_page(rows: list[StudyRow], given: str) -> str:
+def ablation_page(rows: list[StudyRow]) -> str:
     """Return docs/results/ablation.md."""
     tasks = sorted({row["task"] for row in rows})
     skills = ", ".join(f"{q:g}" for q in sorted({row["q"] for row in rows}))
     budgets = budgets_of(rows)
-    study = f"python -m evals.studies.study ablation {given}".strip()
     return "\n".join(
         [
             "# Ablation: one part removed at a time\n",
@@ -103,9 +101,21 @@ def ablation_page(rows: list[StudyRow], given: str) -> str:
             f"({len(load_boards())} tasks, evals/studies/medals.py).",
             *(line for budget in budgets for line in budget_section(rows, budget)),
             "\n![Ablation](ablation.png)\n",
-            provenance_note(f"{study} && python -m evals.studies.ablation"),
+            provenance_note(" && ".join(study_commands(rows))),
         ]
     )
+
+
+def study_commands(rows: list[StudyRow]) -> list[str]:
+    """Return the commands that make such rows: each budget has a file of its own."""
+    study = "python -m evals.studies.study ablation"
+    runs = [
+        f"{study} --seeds {len({row['seed'] for row in rows_of_budget(rows, budget)})} "
+        f"--budget {budget} --out ablation-{budget}.jsonl"
+        for budget in budgets_of(rows)
+    ]
+    page = "python -m evals.studies.ablation --runs ablation.jsonl"
+    return [*runs, "cat ablation-*.jsonl > ablation.jsonl", page]
 
 
 def budget_section(rows: list[StudyRow], budget: int) -> list[str]:

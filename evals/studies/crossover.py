@@ -98,7 +98,7 @@ def crossover_page(rows: list[StudyRow]) -> str:
     flawed = frozenset(suites.SUITES["flawed"])
     clean = frozenset(tasks) - flawed
     final = curves.final_scores(rows)
-    command = "python -m evals.studies.study crossover && python -m evals.studies.crossover"
+    study = f"python -m evals.studies.study crossover --seeds {len({row['seed'] for row in rows})}"
     parts = [
         "# The crossover: does the gradient beat the tree, and from which skill on?\n",
         f"{len(rows)} runs: {len(tasks)} tasks ({', '.join(tasks)}), {count_seeds(rows)}, "
@@ -112,7 +112,7 @@ def crossover_page(rows: list[StudyRow]) -> str:
         differences_table(
             scores_by_cell(rows, flawed), "flawed tasks (a leak, new groups, the future)"
         ),
-        "\n![Score against skill](crossover.png)\n",
+        "\n![Private score less that of the tree, against skill](crossover.png)\n",
         "\n## Score against steps\n\n![Best score so far against executed scripts](steps.png)\n",
         CURVES,
         skill_table(final),
@@ -123,7 +123,7 @@ def crossover_page(rows: list[StudyRow]) -> str:
         curves.calibration_section(rows, curves.skills_of(rows), STRATEGIES),
         curves.cost_section(rows, STRATEGIES),
         medals_section(rows),
-        "\n" + provenance_note(command),
+        "\n" + provenance_note(f"{study} && python -m evals.studies.crossover"),
     ]
     return "\n".join(parts)
 
@@ -269,7 +269,7 @@ def headline_text(rows: list[StudyRow]) -> str:
         f"{score('random', 0.0)}.\n"
         "[The study](results/crossover.md), and [what makes a crossover "
         "appear](results/conditions.md).\n\n"
-        "![Score against skill](results/crossover.png)"
+        "![Private score less that of the tree, against skill](results/crossover.png)"
     )
 
 
@@ -282,22 +282,28 @@ def replace_headline(page: Path, text: str) -> None:
 
 
 def draw_crossover(cells: Cells, path: Path) -> None:
-    """Draw score against skill with intervals, one line per strategy."""
+    """Draw each strategy's paired difference to the tree against skill, with intervals."""
     with draw_figure(path, (7, 4.2)) as (axes,):
-        for strategy in STRATEGIES:
-            skills = [q for q in skills_in(cells) if (strategy, q) in cells]
-            intervals = [mean_interval(cells[strategy, q]) for q in skills]
-            if not intervals:
+        axes.axhline(0, color="#94a3b8", linewidth=1)
+        for place, strategy in enumerate(one for one in STRATEGIES if one != "tree"):
+            skills = [q for q in skills_in(cells) if {(strategy, q), ("tree", q)} <= cells.keys()]
+            if not skills:
                 continue
-            colour = curves.COLOURS[strategy]
-            means = [interval.mean for interval in intervals]
-            axes.plot(skills, means, marker="o", label=strategy, color=colour)
-            low = [interval.low for interval in intervals]
-            high = [interval.high for interval in intervals]
-            axes.fill_between(skills, low, high, color=colour, alpha=0.12, linewidth=0)
+            gaps = [paired_difference(cells[strategy, q], cells["tree", q]) for q in skills]
+            below = [gap.mean - gap.low for gap in gaps]
+            above = [gap.high - gap.mean for gap in gaps]
+            axes.errorbar(
+                [q + 0.015 * (place - 1.5) for q in skills],  # side by side
+                [gap.mean for gap in gaps],
+                yerr=[below, above],
+                fmt="o-",
+                linewidth=1,
+                label=strategy,
+                color=curves.COLOURS[strategy],
+            )
         axes.set_xlabel("skill of the reasoner, q")
-        axes.set_ylabel("private score (0 default script, 1 reference)")
-        axes.legend(frameon=False)
+        axes.set_ylabel("private score less the tree's")
+        axes.legend(frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1))
 
 
 if __name__ == "__main__":
