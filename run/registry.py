@@ -69,7 +69,11 @@ def open_run(folder: str | Path, *, trust: bool = False) -> Run:
         del _open[other]  # its services ended with their loop
     if key not in _open:
         hold_lock(path)
-        _open[key] = Run(path, trust=trust)
+        try:
+            _open[key] = Run(path, trust=trust)
+        except BaseException:
+            release_unused_lock(path)
+            raise
     return _open[key]
 
 
@@ -78,5 +82,10 @@ async def close_run(folder: str | Path) -> None:
     path = Path(folder).resolve()
     if run := _open.pop((str(path), id(asyncio.get_running_loop())), None):
         await run.close()
-        if not any(other == str(path) for other, _ in _open):
-            release_lock(path)
+        release_unused_lock(path)
+
+
+def release_unused_lock(path: Path) -> None:
+    """Release the lock of a run folder that no loop of this process has open."""
+    if not any(other == str(path) for other, _ in _open):
+        release_lock(path)

@@ -13,6 +13,7 @@ import pytest
 from kit import FAULTS, HONEST, Player, events, quick, write_task
 from longrun_kit import scripts
 
+from run import lock
 from run.lock import RunError
 from run.telemetry import LOGGER, FirstWarning, RunSpans
 from session.session import start_run
@@ -185,6 +186,7 @@ async def test_missing_packages_are_reported_before_anything_is_spent(
             reasoner=Player(scripts()),
         )
     assert not (tmp_path / "run").exists()
+    assert str((tmp_path / "run").resolve()) not in lock._held
 
 
 def test_spans_go_below_those_of_the_program_that_embeds_gome() -> None:
