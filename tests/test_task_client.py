@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,15 +11,14 @@ import pytest
 from kit import write_task
 
 from task import client
-from task.client import TaskWorker, WorkerError
+from task.client import TaskWorker, WorkerError, worker_command
 from task.types import Prepared, Task, TaskError
 
 
 @pytest.fixture(autouse=True)
 def cold_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start workers as a user's run does, not as tests/warm_worker.py."""
-    command = [sys.executable, "-P", "-m", "task.worker"]
-    monkeypatch.setattr(client, "worker_command", lambda *arguments: [*command, *arguments])
+    monkeypatch.setattr(client, "worker_command", worker_command)
 
 
 @pytest.fixture

@@ -121,6 +121,7 @@ def study_commands(rows: list[StudyRow]) -> list[str]:
 def budget_section(rows: list[StudyRow], budget: int) -> list[str]:
     """Return the table of one number of executed scripts."""
     own = rows_of_budget(rows, budget)
+    scores = scores_of_conditions(own)
     head = [
         "",
         "score",
@@ -139,7 +140,7 @@ def budget_section(rows: list[StudyRow], budget: int) -> list[str]:
         f"\n## {budget} executed scripts\n",
         f"{len(own)} runs, {count_seeds(own)}.\n",
         *table_head(head),
-        *(ablation_row(name, own, scores_of_conditions(own)) for name in scores_of_conditions(own)),
+        *(ablation_row(name, own, scores) for name in scores),
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 SKILLS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 ABLATION_SKILL = 0.6
 TAUGHT = "@taught"  # as `memory`: the memory of evals/studies/taught.py
+TAUGHT_SCRIPTS = 12  # of each run that teaches it, whatever the budget of the runs that read it
 CONDITION_SKILLS, INERT_SHARES = (0.0, 0.5, 1.0), (0.0, 0.9)
 STRATEGIES = ("gome", "adaptive", "tree", "mcts", "random")
 PLAIN_SETTINGS = {

@@ -28,7 +28,15 @@ from evals.harness.pages import CACHE, append_row, read_rows, study_parser
 from evals.harness.play import RunAccount, Workbench, open_workbench, play_run
 from evals.harness.rules import make_rules
 from evals.harness.skill import DegradedExpert
-from evals.studies.plans import ABLATION_SKILL, PLAIN_SETTINGS, PLANS, TAUGHT, Changes, StudyCell
+from evals.studies.plans import (
+    ABLATION_SKILL,
+    PLAIN_SETTINGS,
+    PLANS,
+    TAUGHT,
+    TAUGHT_SCRIPTS,
+    Changes,
+    StudyCell,
+)
 from evals.studies.taught import TaughtMemory, taught_folder, teach_memory
 from graph.settings import Settings
 
@@ -99,9 +107,7 @@ def finished_keys(out: Path) -> set[str]:
     return {row["key"] for row in read_rows(out)}
 
 
-def prepare_templates(
-    tasks: Sequence[str], root: Path, taught_q: float | None = None, steps: int = 0
-) -> None:
+def prepare_templates(tasks: Sequence[str], root: Path, taught_q: float | None = None) -> None:
     """Prepare the tasks before processes share them; teach a memory at skill `taught_q`."""
 
     async def prepare() -> None:
@@ -109,7 +115,7 @@ def prepare_templates(
         for name in tasks:
             await bench.template(name)
         if taught_q is not None:
-            await teach_memory(bench, root, taught_q, tasks, steps)
+            await teach_memory(bench, root, taught_q, tasks, TAUGHT_SCRIPTS)
         await bench.worker.shut_down()
 
     asyncio.run(prepare())
@@ -120,7 +126,7 @@ def main() -> None:
     out = options.out or options.root / f"{options.plan}.jsonl"
     tasks = suites.task_names(options.tasks)
     taught_q = ABLATION_SKILL if options.plan == "ablation" else None
-    prepare_templates(tasks, options.root, taught_q, options.budget)
+    prepare_templates(tasks, options.root, taught_q)
     finished = finished_keys(out)
     plan = PLANS[options.plan](tasks, range(options.first, options.first + options.seeds))
     conditions = options.conditions.split(",") if options.conditions else None
