@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import chain
@@ -419,8 +420,13 @@ def read_said(truth: Truth, path: str, name: str, ids: list[str], *, n_rows: int
 
 def keep_rows(frame: pd.DataFrame, ids: list[str]) -> pd.DataFrame:
     """Return the rows of a file that have these ids, as far as it has them."""
-    rows = match_keys(list(frame.iloc[:, 0].map(str)), ids)
+    rows = match_keys(list_keys(frame.iloc[:, 0]), ids)
     return frame.take(rows[rows >= 0])
+
+
+def list_keys(column: pd.Series[Any]) -> list[str]:
+    """Return ids as texts; as objects, since pandas takes thirty times as long over its own."""
+    return [str(key) for key in column.to_numpy(dtype=object)]
 
 
 def class_columns(truth: Truth, path: Path, name: str) -> dict[str, str] | None:
@@ -721,15 +727,15 @@ def align_rows(frame: pd.DataFrame, name: str, ids: list[str], prepared: Prepare
 
     Raises PredictionsError for repeated, missing or unknown ids.
     """
-    keys = frame[prepared.id].map(str)
-    repeated = keys[keys.duplicated()]
-    if len(repeated):
+    keys = list_keys(frame[prepared.id])
+    if n_repeated := len(keys) - len(set(keys)):
+        repeated = next(key for key, n in Counter(keys).items() if n > 1)
         raise PredictionsError(
             "duplicate_ids",
-            f"{name} has {format_plural(len(repeated), 'repeated id')} "
-            f"(e.g. {repeated.iloc[0]!r}); write each row once",
+            f"{name} has {format_plural(n_repeated, 'repeated id')} "
+            f"(e.g. {repeated!r}); write each row once",
         )
-    rows = match_keys(list(keys), ids)
+    rows = match_keys(keys, ids)
     if missing := [ids[index] for index in np.flatnonzero(rows < 0)]:
         raise PredictionsError(
             "missing_rows",
