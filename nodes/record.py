@@ -6,6 +6,7 @@ from typing import Any
 
 from briefs.crossover import crossover_ideas
 from graph.state import Best, Trace, TraceState
+from reasoner.protocol import BEST_DRAFT
 from run.ahead import plan_meeting
 from run.attempt import Attempt, best_from
 from run.best import correct_published, publish_best
@@ -62,6 +63,8 @@ def advance_trace(trace: Trace, attempt: Attempt, max_failures: int) -> Trace:
         after = after.evolve(best=best_from(attempt), diagnosis=None, tried=[])
         if attempt.verdict == "accepted":
             after = after.evolve(anchor=None, stepped=0, luck=0, counted=0)
+        elif BEST_DRAFT in attempt.codes:  # it changes no draft: steps add up anew
+            after = after.evolve(anchor=None, stepped=0, luck=0)
         else:
             anchor = trace.anchor or trace.best
             luck = max(trace.luck, trace.stepped) + attempt.luck

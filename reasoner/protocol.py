@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from pydantic import BaseModel, ConfigDict, Field
 
 LIKELY = "likely"  # code of a tie that is likely better: the trace's next step starts from it
+BEST_DRAFT = "best_draft"  # code of a tie between first drafts that has the higher score
 Component = Literal["data", "features", "model", "ensemble", "workflow"]
 Size = Literal["small", "medium", "large"]
 RecipeVerdict = Literal["helpful", "neutral", "harmful", "untested"]
@@ -376,8 +377,8 @@ class Fact(Frozen):
 
     @property
     def led(self) -> bool:
-        """Whether the trace went on from it: accepted, or likely better and stepped on."""
-        return self.verdict == "accepted" or LIKELY in self.codes
+        """Whether the trace went on from it: accepted, likely better, or the best of its drafts."""
+        return self.verdict == "accepted" or not {LIKELY, BEST_DRAFT}.isdisjoint(self.codes)
 
 
 class Hint(Frozen):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from graph.state import Verdict
-from reasoner.protocol import LIKELY
+from reasoner.protocol import BEST_DRAFT, LIKELY
 from run.attempt import ANCHOR, BEST
 from run.comparator import Comparison, decide
 from task.types import PROMISING_P, Grade, Paired, Problem
@@ -150,6 +150,23 @@ def judge_attempt(
     return _judge_difference(
         metric, surrogate_of(grade, alone=standing is None), z, standing, new, best, text
     )
+
+
+def judge_draft(
+    judgement: Judgement, grade: Grade, *, z: float, again: Paired | None = None
+) -> Judgement:
+    """Return the judgement of a first draft whose trace's best is another one.
+
+    Neither changes the other, so the one that came first has no claim to stay: of two within noise
+    the trace goes on from the one with the better score (docs/trust.md).
+    """
+    paired = again or grade.paired.get(BEST)
+    if judgement.verdict != "tie" or paired is None:
+        return judgement
+    if decide(paired, grade.surrogate.get(BEST), z).d <= 0:
+        return judgement
+    message = f"ahead of the trace's first draft, within noise: {_describe(grade, paired, again)}"
+    return one_reason("tie", True, BEST_DRAFT, message)
 
 
 def surrogate_of(grade: Grade, *, alone: bool = False) -> Difference | None:

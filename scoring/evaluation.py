@@ -44,6 +44,7 @@ from scoring.acceptance import (
     TieBreak,
     is_doubtful,
     judge_attempt,
+    judge_draft,
     place_in_run,
 )
 from scoring.appeal import announce_appeal
@@ -81,6 +82,7 @@ class Candidate(NamedTuple):
     appeal: Appeal | None = None  # against the audit that refused it
     consults: bool = True  # an acceptance is put to the audit rows
     oofs: tuple[str, ...] = ()  # artifacts under every seed, where it was measured again
+    beside_draft: bool = False  # a first draft, as is the best that it is compared with
 
 
 async def evaluate_candidate(
@@ -127,6 +129,8 @@ async def evaluate_candidate(
         judgement = acceptance(grade, **given)
     else:
         judgement = judge_attempt(grade, **given, standing=standing)
+        if candidate.beside_draft:
+            judgement = judge_draft(judgement, grade, z=z, again=again)
     judgement = await _check_again(run, candidate, grade, judgement)
     if line and judgement.verdict != "failed":
         line = await check_other_variants(run, whole, grade, line)

@@ -11,7 +11,7 @@ from policies.protocol import Choice
 from policies.rivals import Rivalry, measure_rivals
 from reasoner.protocol import Hypothesis
 from run.attempt import OOF, REMEASURED, Attempt, ExecutionRecord
-from run.budget import used_share
+from run.budget import is_dealt, used_share
 from run.comparator import MAX_SEEDS, compare_artifacts, measured_oofs
 from run.history import HistoryEntry
 from run.run import Run
@@ -126,6 +126,7 @@ async def evaluate_step(
     """Judge the step of a trace: a change, a blend, or an attempt that was measured again."""
     whose = None if work.kind == "ensemble" else trace
     if work.remeasure is None:
+        candidate = candidate._replace(beside_draft=_is_beside_draft(run, trace, work))
         return await evaluate_candidate(run, candidate, trace.best, acceptance, whose)
     attempt = run.attempt(work.remeasure)
     is_best = trace.best is not None and trace.best.ref == attempt.ref
@@ -133,6 +134,13 @@ async def evaluate_step(
         return await correct_best(run, work)
     candidate = candidate._replace(oofs=tuple(measured_oofs(run, attempt)))
     return await evaluate_candidate(run, candidate, trace.best, acceptance, trace)
+
+
+def _is_beside_draft(run: Run, trace: Trace, work: Work) -> bool:
+    """Whether this is one of several first drafts, of which another one is the trace's best."""
+    if work.kind != "draft" or trace.best is None or not is_dealt(run):
+        return False
+    return run.attempt(trace.best.ref).kind == "draft"
 
 
 def lesson_of(run: Run, work: Work, judgement: Judgement) -> Hypothesis | None:

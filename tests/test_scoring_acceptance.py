@@ -15,6 +15,7 @@ from scoring.acceptance import (
     judge_attempt,
     judge_audit,
     judge_blend,
+    judge_draft,
     place_in_run,
 )
 from task.types import Grade, Paired, Problem
@@ -55,6 +56,32 @@ def test_first_valid_attempt_is_accepted() -> None:
 )
 def test_measured_difference_decides(d: float, expected: tuple[str, bool]) -> None:
     assert verdict(grade(d)) == expected
+
+
+@pytest.mark.parametrize(
+    ("d", "surrogate", "expected"),
+    [
+        (0.05, None, ("tie", True)),
+        (-0.05, None, ("tie", False)),
+        (0.0, None, ("tie", False)),
+        (0.0, 0.05, ("tie", True)),
+        (0.05, -0.05, ("tie", False)),
+        (0.2, None, ("accepted", True)),
+        (-0.2, None, ("rejected", False)),
+    ],
+)
+def test_of_two_first_drafts_within_noise_the_better_score_leads(
+    d: float, surrogate: float | None, expected: tuple[str, bool]
+) -> None:
+    given = grade(d)
+    if surrogate is not None:
+        finer = {"best": Paired(d=surrogate, se=0.1, p_improved=0.5)}
+        given = given.model_copy(update={"surrogate": finer})
+    costs = TieBreak(1.0, 100)
+    before = judge_attempt(given, z=1.0, has_best=True, new=costs, best=costs)
+    after = judge_draft(before, given, z=1.0)
+    assert (after.verdict, after.replaces) == expected
+    assert ("best_draft" in after.codes) == (expected == ("tie", True))
 
 
 def test_identical_predictions_are_a_tie_even_without_noise() -> None:

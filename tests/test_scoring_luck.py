@@ -116,6 +116,14 @@ def test_the_anchor_stays_until_the_steps_since_are_confirmed() -> None:
     assert anchor_of(trace) is None and (trace.counted, trace.stepped) == (0, 0)
 
 
+def test_a_better_first_draft_is_no_step_from_the_one_before() -> None:
+    trace = advance_trace(Trace(trace=0), attempt(0, "accepted", None), 9)
+    draft = attempt(1, "tie", None, looked_better=True).evolve(kind="draft", codes=["best_draft"])
+    trace = advance_trace(trace, draft, 9)
+    assert trace.best is not None and trace.best.attempt == "t0s1"
+    assert anchor_of(trace) is None and (trace.counted, trace.stepped) == (1, 0)
+
+
 def test_a_state_of_an_earlier_version_has_no_steps_to_confirm() -> None:
     best = Best(attempt="t0s0", trace=0, ref="ref0", script="s", score=0.5, se=0.1)
     old = {"trace": 0, "step": 3, "best": best.dump(), "n_accepted": 1, "stagnant": 1}
