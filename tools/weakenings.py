@@ -138,6 +138,7 @@ SCORES = [
     Mutant("metric-guard", "scoring/acceptance.py", "surrogate is not None and metric.is_worse(z)", "False", "a gain of the surrogate passes though the metric is worse", (VERDICTS,)),
     Mutant("nested-thresholds", "task/grade/soft/decode.py", "fit_decoder(target, y[~held], p[~held])", "fit_decoder(target, y, p)", "thresholds are fitted on the rows that they are scored on", ("tests/test_task_soft.py::test_thresholds_of_a_fold_are_fitted_without_it",)),
     Mutant("probability-sums", "task/grade/predictions.py", "    if n_off:\n", "    if False:\n", "numbers that are no probabilities are judged as such", ("tests/test_task_soft.py::test_hostile_probabilities_are_refused_and_a_class_may_lack",)),
+    Mutant("first-draft-stays", "scoring/acceptance.py", "decide(paired, grade.surrogate.get(BEST), z).d <= 0", "True", "a better first draft does not lead", (VERDICTS,)),
     Mutant("leak-verdict", "scoring/acceptance.py", 'problem.code.startswith("leak_")', 'problem.code.startswith("leak-")', "a leak is repaired as a crash", (VERDICTS,)),
     Mutant("noise-accepted", "scoring/acceptance.py", "bar = max(z, standing.bar) if standing else z", "bar = 0.0", "noise is accepted", (VERDICTS,)),
     Mutant("luck-free", "run/luck.py", "    share = (n_counted + OFFSET) ** -POWER / TOTAL\n", "    share = 1.0\n", "a long run of nulls accepts one of them", ("tests/test_scoring_luck.py",)),

@@ -47,9 +47,12 @@ MEANING = {
     "dealing": "several first drafts, executions dealt by promise (`deal`)",
     "reuse": "scripts build on what earlier ones predicted (`reuse`)",
     "ahead": "a trace takes a further step instead of waiting (`ahead`)",
+    "dealing, first stays": "dealing before the best of a trace's first drafts led it "
+    "([decision](../decisions/0047-the-best-first-draft-leads.md))",
     "reuse, early": "the same, with an expert that stacks from its second step on; the others "
     "stack in the last third of the budget ([decision](../decisions/0040-what-the-rules-bring.md))",
     ALL: "all of these, the defaults of a run",
+    "all, first stays": "all, before the best first draft led",
     "all, early": "all, with that expert",
     "all but lines": "all, without line searches",
 }
