@@ -132,7 +132,7 @@ SCORES = [
     Mutant("copied-labels", GRADE, "if len(oof) >= MIN_COPIED_ROWS and np.array_equal(oof, truth.y):", "if False:", "the labels are handed in as predictions", (COPIES + "::test_a_copy_of_the_labels_is_refused",)),
     Mutant("copied-column", GRADE, "if name := find_copied_column(truth, oof):", "if name := None:", "a column that test lacks is handed in", (COPIES + "::test_a_copy_of_a_column_that_test_lacks_is_refused",)),
     Mutant("constant", GRADE, "is_constant = len(rows) > 1 and bool((rows == rows[0]).all())", "is_constant = False", "a script that learned nothing counts", (COPIES + "::test_the_same_prediction_for_every_row_is_refused",)),
-    Mutant("duplicate-ids", "task/grade/predictions.py", "    if len(repeated):\n", "    if False:\n", "repeated rows hide others", (COPIES + "::test_a_broken_file_is_refused_by_its_fault",)),
+    Mutant("duplicate-ids", "task/grade/predictions.py", "if n_repeated := len(keys) - len(set(keys)):", "if False:", "repeated rows hide others", (COPIES + "::test_a_broken_file_is_refused_by_its_fault",)),
     Mutant("nan", "task/grade/predictions.py", "    if n_bad:\n", "    if False:\n", "NaN reaches the metric", (COPIES + "::test_a_broken_file_is_refused_by_its_fault",)),
     Mutant("huge-table", "task/grade/predictions.py", "if n_bytes > mean * (n_rows + MAX_EXTRA_LINES):", "if False:", "a giant file is read into memory", (COPIES + "::test_a_file_out_of_proportion_is_not_read",)),
     Mutant("metric-guard", "scoring/acceptance.py", "surrogate is not None and metric.is_worse(z)", "False", "a gain of the surrogate passes though the metric is worse", (VERDICTS,)),
