@@ -138,9 +138,9 @@ async def evaluate_step(
 
 def _is_beside_draft(run: Run, trace: Trace, work: Work) -> bool:
     """Whether this is one of several first drafts, of which another one is the trace's best."""
-    if work.kind != "draft" or trace.best is None or not is_dealt(run):
+    if work.mode != "draft" or trace.best is None or not is_dealt(run):
         return False
-    return run.attempt(trace.best.ref).kind == "draft"
+    return run.attempt(trace.best.ref).mode == "draft"  # its kind is `repair` where it crashed
 
 
 def lesson_of(run: Run, work: Work, judgement: Judgement) -> Hypothesis | None:

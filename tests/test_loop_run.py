@@ -216,13 +216,20 @@ async def test_an_acceptance_rule_of_ones_own_judges_every_attempt(tmp_path: Pat
     ]
 
 
-async def test_a_trace_goes_on_from_the_best_of_its_first_drafts(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(HONEST.format(noise=3.0), 2.9), (FAULTS["crash"], 0.1)],
+    ids=["honest", "repaired"],
+)
+async def test_a_trace_goes_on_from_the_best_of_its_first_drafts(
+    tmp_path: Path, first: str, second: float
+) -> None:
     """Of two within noise it is the one with the better score, whichever came first."""
     task = write_task(tmp_path / "task")
-    player = Player([HONEST.format(noise=noise) for noise in (3.0, 2.9, 3.05, 3.1, 2.0)])
+    player = Player([first, *(HONEST.format(noise=noise) for noise in (second, 3.05, 3.1, 2.0))])
     settings = quick(tmp_path, steps=9, accept_z=9.0, step_p=1.0, ensemble=False)
     outcome = await start_run(str(task), settings, reasoner=player)
     made = events(outcome.folder, "attempt")
-    assert [event["kind"] for event in made[:5]] == ["draft"] * 4 + ["update"]
+    assert [event["mode"] for event in made[:5]] == ["draft"] * 4 + ["directed"]
     assert [event["verdict"] for event in made[:5]] == ["accepted"] + ["tie"] * 4
     assert made[4]["parent"] == "t0s1"

@@ -425,7 +425,7 @@ def keep_rows(frame: pd.DataFrame, ids: list[str]) -> pd.DataFrame:
 
 
 def list_keys(column: pd.Series[Any]) -> list[str]:
-    """Return ids as texts; as objects, since pandas takes thirty times as long over its own."""
+    """Return ids as texts; as objects, since pandas is slow over texts of its own."""
     return [str(key) for key in column.to_numpy(dtype=object)]
 
 
