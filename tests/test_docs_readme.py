@@ -42,7 +42,9 @@ def test_noise_is_accepted_as_often_as_the_study_says() -> None:
         for row in text.splitlines()
         if row.count("/") > 9
     }
-    assert f"accepts any of them in at most {max(within_24['loop'])} %" in README
+    loop = [max(shares) for rule, shares in within_24.items() if rule.startswith("loop")]
+    assert len(loop) > 1
+    assert f"accepts any of them in at most {max(loop)} %" in README
     assert f"higher score, in at least {min(within_24['higher'])} %" in README
 
 

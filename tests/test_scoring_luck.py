@@ -54,6 +54,11 @@ def test_a_run_of_nulls_accepts_anything_in_at_most_a_tenth(world: World) -> Non
     assert simulate("fixed", world, NULL, 24, 400).false_anywhere > 0.4
 
 
+@pytest.mark.parametrize("world", [World(0, True), World(1, True)])
+def test_the_best_of_several_first_drafts_makes_no_false_acceptance_likelier(world: World) -> None:
+    assert simulate("loop", world, NULL, 24, 400, n_drafts=6).false_anywhere <= 0.1
+
+
 def test_a_likely_tie_is_stepped_on_and_accepted_only_beyond_the_bar() -> None:
     likely, clear, unlikely = judge(grade(2.0)), judge(grade(2.6)), judge(grade(0.3))
     assert (likely.verdict, likely.replaces, likely.codes) == ("tie", True, ["likely"])
