@@ -155,12 +155,13 @@ def plan_lines(tasks: list[str], seeds: range) -> Iterator[StudyCell]:
 
 
 def plan_rules(tasks: list[str], seeds: range) -> Iterator[StudyCell]:
-    """Yield the former rules, each new one alone, all, and all but one where one may hurt."""
+    """Yield the former rules, each new one alone, all, and what tells why one may hurt."""
     everything = FORMER.copy()
     for changes in NEW_RULES.values():
         everything |= changes
     conditions = {"former": FORMER, "all": everything}
     conditions |= {name: FORMER | changes for name, changes in NEW_RULES.items()}
+    conditions["dealing and blends"] = FORMER | {"deal": "promise", "blend_pool": "valid"}
     conditions["all but lines"] = everything | {"variants": 0}
     for seed, task, (name, values) in itertools.product(seeds, tasks, conditions.items()):
         settings = tuple((RULES_BASE | values).items())

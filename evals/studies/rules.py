@@ -47,6 +47,7 @@ MEANING = {
     "dealing": "several first drafts, executions dealt by promise (`deal`)",
     "reuse": "scripts build on what earlier ones predicted (`reuse`)",
     "ahead": "a trace takes a further step instead of waiting (`ahead`)",
+    "dealing and blends": "dealing, and the pool of blends holds every valid attempt",
     "dealing, first stays": "dealing before the best of a trace's first drafts led it "
     "([decision](../decisions/0047-the-best-first-draft-leads.md))",
     "reuse, early": "the same, with an expert that stacks from its second step on; the others "
