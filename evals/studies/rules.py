@@ -118,7 +118,7 @@ def amount_line(rows: list[StudyRow]) -> str:
     return (
         f"\nRun: {'; '.join(amounts)}. Two traces at once do not repeat a run exactly (which one "
         "measures first depends on the machine), so every pair has luck of its own; all seeds of a "
-        "task have the same rows. A run ends before its budget where the expert has nothing left "
+        "task have the same training rows. A run ends before its budget where the expert has nothing left "
         "to try.\n"
     )
 
