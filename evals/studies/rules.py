@@ -118,8 +118,8 @@ def amount_line(rows: list[StudyRow]) -> str:
     return (
         f"\nRun: {'; '.join(amounts)}. Two traces at once do not repeat a run exactly (which one "
         "measures first depends on the machine), so every pair has luck of its own; all seeds of a "
-        "task have the same training rows. A run ends before its budget where the expert has nothing "
-        "left to try.\n"
+        "task have the same training rows. A run ends before its budget where the expert has "
+        "nothing left to try.\n"
     )
 
 
