@@ -67,6 +67,13 @@ run has the same number of executed scripts, whatever they take. Scores are priv
 default script and 1 for the reference of the task. Differences are paired by task and seed, with \
 95 % intervals from a bootstrap over tasks, and seeds within them.
 """
+CONTRASTS = (
+    ("dealing", "dealing, first stays"),
+    ("all", "all, first stays"),
+    ("dealing and blends", "dealing"),
+    ("dealing and blends", "all valid blended"),
+)
+"""Conditions beside another one than the former rules."""
 COLOURS = ("#2563eb", "#d97706", "#059669")
 Measure = Callable[[StudyRow], float]
 
@@ -97,7 +104,8 @@ def rules_page(rows: list[StudyRow], given: str) -> str:
     parts.append("\n![Differences to the former rules](rules.png)")
     for budget in budgets_of(rows):
         own = [row for row in rows if row["budget"] == budget]
-        parts += [*budget_lines(own, budget), *gain_lines(own), *task_lines(own)]
+        parts += [*budget_lines(own, budget), *contrast_lines(own)]
+        parts += [*gain_lines(own), *task_lines(own)]
     parts.append("\n" + provenance_note(f"python -m evals.studies.study rules {given}".strip()))
     return "\n".join(parts)
 
@@ -139,11 +147,13 @@ def meaning_lines(rows: list[StudyRow]) -> list[str]:
     return [f"- *{name}*: {MEANING[name]}." for name in conditions_of(rows)]
 
 
-def pair_scores(rows: list[StudyRow], name: str, measure: Measure) -> tuple[Scores, Scores]:
-    """Return a condition's values and the former rules' on the tasks and seeds that both have."""
+def pair_scores(
+    rows: list[StudyRow], name: str, measure: Measure, base: str = FORMER
+) -> tuple[Scores, Scores]:
+    """Return the values of a condition and of `base` on the tasks and seeds that both have."""
     own, former = (
         {(row["task"], row["seed"]): row for row in rows if row["condition"] == one}
-        for one in (name, FORMER)
+        for one in (name, base)
     )
     keys = own.keys() & former.keys()
     one, two = ([side[key] for key in sorted(keys)] for side in (own, former))
@@ -176,6 +186,22 @@ def budget_lines(rows: list[StudyRow], budget: int) -> list[str]:
         *table_head(head),
     ]
     return [*lines, *(condition_row(rows, name) for name in conditions_of(rows))]
+
+
+def contrast_lines(rows: list[StudyRow]) -> list[str]:
+    """Return the table of the conditions that differ by one thing, on the pairs that both have."""
+    known = {row["condition"] for row in rows}
+    cells = []
+    for name, base in CONTRASTS:
+        if {name, base} <= known:
+            own, other = pair_scores(rows, name, normalised_run_score, base)
+            n_pairs = sum(len(seeds) for seeds in own.values())
+            gap = paired_difference(own, other).precise
+            cells.append([f"{name} − {base}", str(n_pairs), gap])
+    if not cells:
+        return []
+    head = table_head(["two conditions", "pairs", "final score, difference"])
+    return ["\nBeside each other:\n", *head, *(table_row(row) for row in cells)]
 
 
 def condition_row(rows: list[StudyRow], name: str) -> str:
